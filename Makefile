@@ -1,0 +1,34 @@
+# Every target does its own set-up: a fresh machine needs git, make and Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: test lint types unit demo lock clean
+
+test: lint types unit
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "singer-demandbase needs Python 3.11 or newer: $(PYTHON) is older. Say which to use: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[sandbox]' --group dev
+	@touch $@
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest
+
+lock:
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
+	  --no-annotate --all-extras --group dev pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf $(VENV) .meltano output

@@ -1,0 +1,1 @@
+"""Singer tap for Demandbase's bulk export API."""

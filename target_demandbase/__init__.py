@@ -1,0 +1,1 @@
+"""Singer target for Demandbase's bulk import API."""
