@@ -1,0 +1,183 @@
+"""What can go wrong with the APIs, each as one sentence that says what to do.
+
+No message holds a token, a header, a signed link or a record value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from demandbase_api.operations import ApiOperation
+    from demandbase_api.status import JobStatus
+
+EXIT_FAILURE = 1
+
+
+class DemandbaseError(Exception):
+    """Any failure that a user can meet; ``str()`` is the sentence to show."""
+
+    exit_code = EXIT_FAILURE
+
+
+class ConfigurationError(DemandbaseError):
+    """The settings ask for something that cannot be done."""
+
+
+class ApiError(DemandbaseError):
+    """A call that did not give what it should.
+
+    Args:
+        operation: The call.
+        problem: What happened, as a clause that follows "Demandbase".
+        advice: What the user should do, as a sentence; may be empty.
+        status: HTTP status, where there was an answer.
+        server_message: The server's own words, already scrubbed.
+        retry_after: Seconds that the server asked to wait.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        operation: ApiOperation,
+        problem: str,
+        *,
+        advice: str = "",
+        status: int | None = None,
+        server_message: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        self.operation = operation
+        self.problem = problem
+        self.advice = advice
+        self.status = status
+        self.server_message = server_message
+        self.retry_after = retry_after
+        super().__init__(operation, problem)
+
+    def __str__(self) -> str:
+        """Return the sentence for the user."""
+        code = f" (HTTP {self.status})" if self.status is not None else ""
+        words = f": {self.server_message}" if self.server_message else ""
+        advice = f" {self.advice}" if self.advice else ""
+        sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{code}{words}"
+        return sentence.rstrip(".") + "." + advice
+
+
+class AuthenticationError(ApiError):
+    """401: the credentials are missing, wrong or expired."""
+
+
+class PermissionDeniedError(ApiError):
+    """403: the credentials are good, but may not do this."""
+
+
+class InvalidRequestError(ApiError):
+    """400: the server does not accept what was asked."""
+
+
+class NotFoundError(ApiError):
+    """404 or 410: there is no such job, file or API."""
+
+
+class ConflictError(ApiError):
+    """409: the job's state does not allow it."""
+
+
+class FileTooLargeError(ApiError):
+    """413: the file to upload is larger than the server takes."""
+
+
+class QuotaExceededError(ApiError):
+    """429 on a call that creates a job: the day's quota is used up."""
+
+
+class UnexpectedAnswerError(ApiError):
+    """An answer that the contract does not know: another status, shape or word."""
+
+
+class TransientError(ApiError):
+    """A failure that may pass: asking again later can help."""
+
+
+class RateLimitedError(TransientError):
+    """429 on a read: too many calls for now."""
+
+
+class ServerError(TransientError):
+    """5xx: the server's own trouble."""
+
+
+class UnreachableError(TransientError):
+    """There was no answer: the connection failed, broke or timed out.
+
+    Args:
+        operation: The call.
+        problem: What happened.
+        nothing_sent: True where the request cannot have reached the server.
+        advice: What the user should do.
+    """
+
+    def __init__(
+        self,
+        operation: ApiOperation,
+        problem: str,
+        *,
+        nothing_sent: bool,
+        advice: str = "",
+    ) -> None:
+        super().__init__(operation, problem, advice=advice)
+        self.nothing_sent = nothing_sent
+
+
+class InterruptedDownloadError(TransientError):
+    """A file's body ended before it was whole."""
+
+
+class SpoolError(DemandbaseError):
+    """The folder for intermediate files cannot be used."""
+
+
+class JobError(DemandbaseError):
+    """A job that did not come to a good end.
+
+    Args:
+        sentence: What happened and what to do.
+        kind: "export" or "import".
+        job_id: The job.
+        entity: What the job was about.
+        status: The job's last known state.
+        part: The part of the job's file, counted from 1, where it matters.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        sentence: str,
+        *,
+        kind: str,
+        job_id: str,
+        entity: str,
+        status: JobStatus | None = None,
+        part: int | None = None,
+    ) -> None:
+        self.kind = kind
+        self.job_id = job_id
+        self.entity = entity
+        self.status = status
+        self.part = part
+        super().__init__(sentence)
+
+
+class JobFailedError(JobError):
+    """The job ended as failed."""
+
+
+class JobCancelledError(JobError):
+    """Somebody cancelled the job."""
+
+
+class JobTimeoutError(JobError):
+    """The job was still running when its time was up."""
+
+
+class DownloadError(JobError):
+    """A part of an export could not be downloaded."""

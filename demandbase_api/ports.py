@@ -1,0 +1,135 @@
+"""The two ports behind which every Demandbase API stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
+
+    from demandbase_api.models import (
+        Entity,
+        ExportJob,
+        ExportRequest,
+        FieldMapping,
+        ImportJob,
+        ImportOperation,
+        ImportRequest,
+        RowError,
+    )
+    from demandbase_api.status import JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ExportCapabilities:
+    """What an export API can do; asking for more is a configuration error.
+
+    Args:
+        cancel: Jobs can be cancelled.
+        record_counts: A completed job says how many records it holds.
+    """
+
+    cancel: bool
+    record_counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCapabilities:
+    """What an import API can do; asking for more is a configuration error.
+
+    Args:
+        entities: Entities that can be imported.
+        operations: Operations that can be chosen.
+        match_key: The field that rows are matched on can be chosen.
+        mappings: The fields that can be imported are listed.
+        cancel: Jobs can be cancelled.
+        row_errors: Rejected rows are listed; without it row outcomes are unknown.
+    """
+
+    entities: frozenset[str]
+    operations: frozenset[ImportOperation]
+    match_key: bool
+    mappings: bool
+    cancel: bool
+    row_errors: bool
+
+
+class PartBody(Protocol):
+    """The body of one part of an export, being received."""
+
+    @property
+    def size(self) -> int | None:
+        """Size in bytes, where the server says it."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body.
+
+        Raises:
+            InterruptedDownloadError: It ended before it was whole.
+        """
+
+
+class ExportApi(Protocol):
+    """Bulk export: entities, and jobs that end in files."""
+
+    @property
+    def capabilities(self) -> ExportCapabilities:
+        """What this API can do."""
+
+    def entities(self) -> tuple[Entity, ...]:
+        """Return what can be exported."""
+
+    def submit(self, request: ExportRequest) -> ExportJob:
+        """Create a job; never repeated by itself once the request may have arrived."""
+
+    def get(self, job_id: str) -> ExportJob:
+        """Return the job as it is now."""
+
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
+        """Yield the jobs, newest first, each once, whatever is created meanwhile."""
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel the job.
+
+        Raises:
+            ConflictError: It has ended already.
+        """
+
+    def open_part(self, job_id: str, part: int) -> AbstractContextManager[PartBody]:
+        """Ask for a fresh link to a part (counted from 1) and open it."""
+
+
+class ImportApi(Protocol):
+    """Bulk import: mappings, and jobs that take a file."""
+
+    @property
+    def capabilities(self) -> ImportCapabilities:
+        """What this API can do."""
+
+    def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
+        """Return the fields that can be imported, of one entity or of all."""
+
+    def submit(self, request: ImportRequest) -> ImportJob:
+        """Create a job; never repeated by itself once the request may have arrived."""
+
+    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
+        """Send the job its file, streamed from where ``file`` stands."""
+
+    def get(self, job_id: str) -> ImportJob:
+        """Return the job as it is now."""
+
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
+        """Yield the jobs, newest first, each once, whatever is created meanwhile."""
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel the job.
+
+        Raises:
+            ConflictError: It is past the point where it can be cancelled.
+        """
+
+    def row_errors(self, job_id: str) -> Iterator[RowError]:
+        """Yield the rows that were not taken, all pages."""

@@ -1,0 +1,56 @@
+"""When a read is asked again: exponential back-off, full jitter, Retry-After honoured."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import backoff
+
+from demandbase_api.errors import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently a call is tried.
+
+    Args:
+        tries: Tries in all, the first included.
+        base_seconds: Upper end of the first wait; doubled at each further one.
+        max_seconds: Upper end of any wait, Retry-After included.
+    """
+
+    tries: int = 6
+    base_seconds: float = 1.0
+    max_seconds: float = 60.0
+
+    def retrying(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Return the function, tried again on each :class:`TransientError`."""
+        return backoff.on_exception(
+            _waits,
+            TransientError,
+            max_tries=self.tries,
+            # The generator draws the jitter itself: a server's Retry-After must not be cut.
+            jitter=None,
+            base_seconds=self.base_seconds,
+            max_seconds=self.max_seconds,
+        )(function)
+
+
+def _waits(base_seconds: float, max_seconds: float) -> Generator[float, TransientError, None]:
+    error = yield 0  # backoff primes a generator with one empty step
+    ceiling = base_seconds
+    while True:
+        retry_after = error.retry_after
+        if retry_after is not None:
+            error = yield min(retry_after, max_seconds)
+        else:
+            error = yield random.uniform(0, ceiling)  # noqa: S311 - jitter is no secret
+        ceiling = min(ceiling * 2, max_seconds)

@@ -1,0 +1,129 @@
+"""The v1 Data Export API."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import requests
+from typing_extensions import override
+
+from demandbase_api.errors import InterruptedDownloadError, UnexpectedAnswerError
+from demandbase_api.operations import ApiOperation
+from demandbase_api.ports import ExportApi, ExportCapabilities, PartBody
+from demandbase_api.v1 import decode
+from demandbase_api.v1.decode import Reader
+from demandbase_api.v1.paging import each_once, pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demandbase_api.http import HttpClient
+    from demandbase_api.models import Entity, ExportJob, ExportRequest
+    from demandbase_api.status import JobStatus
+
+JOBS = "/export/v1/jobs"
+CHUNK_BYTES = 256 * 1024
+MAX_REDIRECTS = 5
+
+
+class V1ExportApi(ExportApi):
+    """The v1 adapter of the export port."""
+
+    capabilities = ExportCapabilities(cancel=True, record_counts=True)
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    @override
+    def entities(self) -> tuple[Entity, ...]:
+        answer = Reader(
+            ApiOperation.LIST_ENTITIES,
+            self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
+        )
+        return tuple(decode.entity(item) for item in answer.objects("entities"))
+
+    @override
+    def submit(self, request: ExportRequest) -> ExportJob:
+        operation = ApiOperation.CREATE_EXPORT
+        return decode.export_job(
+            Reader(operation, self._http.create(operation, JOBS, request_body(request)))
+        )
+
+    @override
+    def get(self, job_id: str) -> ExportJob:
+        operation = ApiOperation.GET_EXPORT
+        return decode.export_job(Reader(operation, self._http.read(operation, _path(job_id))))
+
+    @override
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
+        params = {} if status is None else {"status": status.value}
+        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", params)
+        return (decode.export_job(reader) for reader in each_once(found))
+
+    @override
+    def cancel(self, job_id: str) -> None:
+        self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id))
+
+    @override
+    @contextmanager
+    def open_part(self, job_id: str, part: int) -> Iterator[PartBody]:
+        operation = ApiOperation.DOWNLOAD_PART
+        url = f"{_path(job_id)}/download?part={part}"
+        for _ in range(MAX_REDIRECTS):
+            with self._http.open_url(operation, url) as response:
+                if not response.is_redirect:
+                    yield _Body(operation, response)
+                    return
+                url = urljoin(response.url, response.headers["Location"])
+                operation = ApiOperation.FETCH_LINK
+                if urlsplit(url).scheme not in {"http", "https"}:
+                    raise UnexpectedAnswerError(operation, "gave a link that is no web address")
+        raise UnexpectedAnswerError(operation, f"redirected more than {MAX_REDIRECTS} times")
+
+
+class _Body(PartBody):
+    def __init__(self, operation: ApiOperation, response: requests.Response) -> None:
+        self._operation = operation
+        self._response = response
+
+    @property
+    @override
+    def size(self) -> int | None:
+        length = self._response.headers.get("Content-Length", "")
+        encoded = self._response.headers.get("Content-Encoding", "identity") != "identity"
+        return int(length) if length.isdigit() and not encoded else None
+
+    @override
+    def chunks(self) -> Iterator[bytes]:
+        try:
+            yield from self._response.iter_content(CHUNK_BYTES)
+        except requests.exceptions.RequestException:
+            # The cause is left out: its text may hold a signed link.
+            raise InterruptedDownloadError(
+                self._operation, "broke off in the middle of the file"
+            ) from None
+
+
+def request_body(request: ExportRequest) -> dict[str, Any]:
+    """Return the ``CreateExportJobRequest`` for a request."""
+    filters: dict[str, Any] = {}
+    if request.date_range is not None:
+        filters["date_range"] = {
+            "field": request.date_range.field,
+            "start": request.date_range.start.isoformat(),
+            "end": request.date_range.end.isoformat(),
+        }
+    if request.account_list_id is not None:
+        filters["account_list_id"] = request.account_list_id
+    body: dict[str, Any] = {"entity_type": request.entity, "format": "csv"}
+    if request.fields:
+        body["fields"] = list(request.fields)
+    if filters:
+        body["filters"] = filters
+    return body
+
+
+def _path(job_id: str) -> str:
+    return f"{JOBS}/{quote(job_id, safe='')}"
