@@ -1,0 +1,162 @@
+"""The entities of the sample tenant and what of them can be imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DATE_TYPES = frozenset({"date", "datetime"})
+IMPORTABLE = ("accounts", "people", "opportunities", "activities")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantField:
+    """A field; ``importable`` ones stand in the mappings, ``key`` ones can be matched on."""
+
+    name: str
+    type: str
+    description: str = ""
+    importable: bool = False
+    required: bool = False
+    key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TenantEntity:
+    """An entity; the first field is its id, which new rows get made up."""
+
+    name: str
+    description: str
+    fields: tuple[TenantField, ...]
+
+    def field(self, name: str) -> TenantField | None:
+        """Return a field by its name."""
+        return next((item for item in self.fields if item.name == name), None)
+
+    @property
+    def id_field(self) -> str:
+        """Name of the id."""
+        return self.fields[0].name
+
+
+def _id(name: str) -> TenantField:
+    return TenantField(name, "string", "Unique identifier", importable=True, key=True)
+
+
+def _in(name: str, kind: str, description: str = "") -> TenantField:
+    return TenantField(name, kind, description, importable=True)
+
+
+def _out(name: str, kind: str, description: str = "") -> TenantField:
+    return TenantField(name, kind, description)
+
+
+_STAMPS = (
+    _out("created_at", "datetime", "When the record was created"),
+    _out("updated_at", "datetime", "When the record last changed"),
+)
+
+SAMPLE_ENTITIES = (
+    TenantEntity(
+        "accounts",
+        "Companies",
+        (
+            _id("account_id"),
+            TenantField("domain", "string", "Web domain", importable=True, required=True, key=True),
+            _in("name", "string", "Company name"),
+            _in("industry", "picklist"),
+            _in("country", "string"),
+            _in("website", "url"),
+            _in("employee_count", "integer", "Employees"),
+            _in("annual_revenue", "currency", "Revenue in US dollars"),
+            _in("engagement_score", "number", "Engagement from 0 to 100"),
+            _in("segment", "string", "Segment assigned by the data team"),
+            _in("is_target", "boolean", "On the target list"),
+            _in("scored_at", "datetime", "When the score was computed"),
+            _in("renewal_date", "date"),
+            _in("notes", "text", "Free text"),
+            _out("engagement_minutes", "long", "Engagement minutes, all time"),
+            *_STAMPS,
+        ),
+    ),
+    TenantEntity(
+        "people",
+        "Contacts and leads",
+        (
+            _id("person_id"),
+            TenantField("email", "email", "Address", importable=True, required=True, key=True),
+            _in("first_name", "string"),
+            _in("last_name", "string"),
+            _in("title", "string"),
+            _in("account_id", "string", "Account the person belongs to"),
+            _in("phone", "string"),
+            _in("lead_score", "integer"),
+            _in("is_subscribed", "boolean"),
+            _in("last_contacted_on", "date"),
+            *_STAMPS,
+        ),
+    ),
+    TenantEntity(
+        "opportunities",
+        "Deals",
+        (
+            _id("opportunity_id"),
+            TenantField("name", "string", "Deal name", importable=True, required=True),
+            _in("account_id", "string", "Account of the deal"),
+            _in("stage", "picklist"),
+            _in("amount", "currency"),
+            _in("probability", "percent"),
+            _in("close_date", "date"),
+            _in("is_won", "boolean"),
+            *_STAMPS,
+        ),
+    ),
+    TenantEntity(
+        "activities",
+        "What people did",
+        (
+            _id("activity_id"),
+            TenantField(
+                "activity_type", "picklist", "Kind of activity", importable=True, required=True
+            ),
+            _in("person_id", "string"),
+            _in("account_id", "string"),
+            _in("activity_at", "datetime", "When it happened"),
+            _in("channel", "string"),
+            _in("subject", "text"),
+            _in("duration_seconds", "integer"),
+            _in("value", "double"),
+            _out("created_at", "datetime"),
+        ),
+    ),
+    TenantEntity(
+        "campaigns",
+        "Advertising campaigns",
+        (
+            TenantField("campaign_id", "string", "Unique identifier"),
+            _out("name", "string"),
+            _out("status", "picklist"),
+            _out("start_date", "date"),
+            _out("end_date", "date"),
+            _out("budget", "currency"),
+            _out("spend", "currency"),
+            _out("impressions", "long"),
+            _out("clicks", "integer"),
+            _out("is_active", "boolean"),
+            *_STAMPS,
+        ),
+    ),
+    TenantEntity(
+        "buying_groups",
+        "Groups of people who buy together",
+        (
+            TenantField("buying_group_id", "string", "Unique identifier"),
+            _out("name", "string"),
+            _out("account_id", "string"),
+            _out("stage", "picklist"),
+            _out("engagement_score", "number"),
+            _out("member_count", "integer"),
+            _out("completeness", "percent"),
+            *_STAMPS,
+        ),
+    ),
+)
