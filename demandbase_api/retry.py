@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -12,6 +13,10 @@ from demandbase_api.errors import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from backoff.types import Details
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,9 +44,20 @@ class RetryPolicy:
             max_tries=self.tries,
             # The generator draws the jitter itself: a server's Retry-After must not be cut.
             jitter=None,
+            logger=None,
+            on_backoff=self._note,
             base_seconds=self.base_seconds,
             max_seconds=self.max_seconds,
         )(function)
+
+    def _note(self, details: Details) -> None:
+        logger.warning(
+            "Trying again in %.1f s (%d of %d tries made): %s",
+            details.get("wait", 0.0),
+            details["tries"],
+            self.tries,
+            details.get("exception"),
+        )
 
 
 def _waits(base_seconds: float, max_seconds: float) -> Generator[float, TransientError, None]:

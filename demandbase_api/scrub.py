@@ -6,7 +6,7 @@ import re
 
 MAX_LENGTH = 300
 
-_HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
+_HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{12,}")
 _JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
 _QUERY = re.compile(r"(\bhttps?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’|«[^»]*»")  # noqa: RUF001

@@ -1,0 +1,130 @@
+"""Reads one part of an export: strict CSV, cells cast by the schema."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+from tap_demandbase.cast import Value, caster, type_name
+from tap_demandbase.errors import CellError, FileFormatError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+# A cell may hold a whole document; the csv module refuses more than 131,072 characters.
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+
+Column = tuple[str, int, "Callable[[str], Value]"]
+
+
+@dataclass(frozen=True)
+class PartReader:
+    """Reads the parts of one job.
+
+    Args:
+        stream: Name of the stream, for messages.
+        job_id: The job, for messages.
+        properties: JSON Schema by selected property, in the order of the records.
+        logger: Where unexpected columns are noted.
+    """
+
+    stream: str
+    job_id: str
+    properties: Mapping[str, Mapping[str, Any]]
+    logger: logging.Logger
+
+    def records(self, file: BinaryIO, part: int) -> Iterator[dict[str, Value]]:
+        """Yield the records of a part.
+
+        Raises:
+            FileFormatError: The file is no CSV with the selected columns.
+            CellError: A cell does not fit its type.
+        """
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        reader = csv.reader(text, strict=True)
+        rows = self._rows(reader, part)
+        header = next(rows, None)
+        if header is None:
+            return
+        columns = self._columns(header, part)
+        width = len(header)
+        for row in rows:
+            if len(row) != width:
+                if not row and width == 1:
+                    # One empty cell may be written as an empty line.
+                    row = [""]  # noqa: PLW2901
+                else:
+                    self._fail(
+                        f"has {len(row)} cells where the header has {width}", part, reader.line_num
+                    )
+            try:
+                record = {name: cast(row[index]) for name, index, cast in columns}
+            except ValueError:
+                self._fail_cell(columns, row, part, reader.line_num)
+            yield record
+
+    def _rows(self, reader: Iterator[list[str]], part: int) -> Iterator[list[str]]:
+        try:
+            yield from reader
+        except csv.Error as error:
+            # The csv module's messages name the fault, never the text.
+            self._fail(f"is no valid CSV ({error})", part, getattr(reader, "line_num", None))
+        except UnicodeDecodeError:
+            self._fail("is not UTF-8", part, getattr(reader, "line_num", 0) + 1)
+
+    def _columns(self, header: Sequence[str], part: int) -> list[Column]:
+        repeated = sorted({name for name in header if header.count(name) > 1})
+        if repeated:
+            self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
+        missing = [name for name in self.properties if name not in header]
+        if missing:
+            self._fail(
+                f"lacks the selected columns {', '.join(missing)}. Run discovery again", part, 1
+            )
+        unexpected = [name for name in header if name not in self.properties]
+        if unexpected and part == 1:
+            self.logger.warning(
+                "The export job %s of stream %s has columns that were not asked for; "
+                "they are ignored: %s",
+                self.job_id,
+                self.stream,
+                ", ".join(unexpected),
+            )
+        return [
+            (name, header.index(name), caster(schema)) for name, schema in self.properties.items()
+        ]
+
+    def _fail(self, problem: str, part: int, line: int | None) -> NoReturn:
+        raise FileFormatError(
+            f"Part {part} of the export job {self.job_id} of stream {self.stream}, "
+            f"line {line}, {problem}.",
+            stream=self.stream,
+            job_id=self.job_id,
+            part=part,
+            line=line,
+        )
+
+    def _fail_cell(self, columns: list[Column], row: list[str], part: int, line: int) -> NoReturn:
+        name = next(name for name, index, cast in columns if not _fits(cast, row[index]))
+        wanted = type_name(self.properties[name])
+        raise CellError(
+            f"Stream {self.stream}: the cell in part {part}, line {line}, column {name} of the "
+            f"export job {self.job_id} is no {wanted}. Set the property's type in the catalog "
+            "(in Meltano: the extra schema), or correct the field in Demandbase.",
+            stream=self.stream,
+            job_id=self.job_id,
+            part=part,
+            line=line,
+        ) from None
+
+
+def _fits(cast: Callable[[str], Value], text: str) -> bool:
+    try:
+        cast(text)
+    except ValueError:
+        return False
+    return True

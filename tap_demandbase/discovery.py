@@ -1,0 +1,82 @@
+"""From the tenant's entities to streams; one call to the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from demandbase_api.errors import ConfigurationError
+from tap_demandbase.bulk_stream import BulkStream
+from tap_demandbase.field_types import entity_schema
+from tap_demandbase.history_streams import HISTORY_STREAMS
+from tap_demandbase.key_properties import guess_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from singer_sdk import Stream
+
+    from demandbase_api.models import Entity
+    from tap_demandbase.tap import TapDemandbase
+
+
+def discover_streams(tap: TapDemandbase) -> list[Stream]:
+    """Return a stream for each entity, and those about jobs and mappings.
+
+    Raises:
+        ConfigurationError: A setting names an entity or field that does not exist.
+    """
+    entities = _chosen(tap.export_api.entities(), tap.config.get("entities"))
+    history = [stream(tap) for stream in HISTORY_STREAMS]
+    taken = {stream.name for stream in history}
+    unknown_types: list[str] = []
+    streams: list[Stream] = []
+    for entity in entities:
+        if entity.name in taken:
+            tap.logger.warning(
+                "The entity %s has the name of another stream and is left out", entity.name
+            )
+            continue
+        schema, unknown = entity_schema(entity)
+        unknown_types += [f"{entity.name}.{name} ({kind})" for name, kind in unknown.items()]
+        stream = BulkStream(tap, entity.name, schema)
+        stream.primary_keys = _key(tap, entity)
+        streams.append(stream)
+    if unknown_types:
+        tap.logger.warning("Fields of unknown type are read as text: %s", ", ".join(unknown_types))
+    return [*streams, *history]
+
+
+def _chosen(entities: Sequence[Entity], wanted: Sequence[str] | None) -> list[Entity]:
+    if wanted is None:
+        return list(entities)
+    names = {entity.name for entity in entities}
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ConfigurationError(
+            f"The setting entities names what this tenant does not have: {', '.join(missing)}. "
+            f"It has {', '.join(sorted(names))}."
+        )
+    return [entity for entity in entities if entity.name in wanted]
+
+
+def _key(tap: TapDemandbase, entity: Entity) -> tuple[str, ...]:
+    fields = [field.name for field in entity.fields]
+    options = (tap.config.get("stream_options") or {}).get(entity.name) or {}
+    wanted = options.get("key_properties")
+    if wanted is not None:
+        missing = [name for name in wanted if name not in fields]
+        if missing:
+            raise ConfigurationError(
+                f"The setting stream_options.{entity.name}.key_properties names fields that the "
+                f"entity does not have: {', '.join(missing)}."
+            )
+        return tuple(wanted)
+    key = guess_key(entity.name, fields)
+    if not key:
+        tap.logger.warning(
+            "No key is known for stream %s: loaders will append its records. "
+            "Set stream_options.%s.key_properties",
+            entity.name,
+            entity.name,
+        )
+    return key

@@ -1,0 +1,194 @@
+"""Streams about the tenant's own use of the APIs: jobs, their row errors, the mappings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Stream
+from singer_sdk import typing as th
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from singer_sdk.helpers.types import Context, Record
+
+    from demandbase_api.models import ExportJob, ImportJob
+    from tap_demandbase.tap import TapDemandbase
+
+_JOB = (
+    th.Property("id", th.StringType, required=True, description="Id of the job."),
+    th.Property("entity_type", th.StringType, description="What the job is about."),
+    th.Property("status", th.StringType, description="State of the job."),
+    th.Property("created_at", th.DateTimeType, description="When the job was created."),
+    th.Property("completed_at", th.DateTimeType, description="When the job ended."),
+    th.Property("file_size_bytes", th.IntegerType, description="Size of the file in bytes."),
+    th.Property("error_message", th.StringType, description="Why the job failed."),
+)
+
+
+class HistoryStream(Stream):
+    """A stream that comes from lists, not from an export job."""
+
+    selected_by_default = False
+    TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
+
+    def __init__(self, tap: TapDemandbase) -> None:
+        super().__init__(tap)
+        self._tap_demandbase = tap
+
+    def since_bookmark(self, records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """Yield the records that are not older than the bookmark."""
+        start = self.get_starting_replication_key_value(None)
+        for record in records:
+            if start is None or record["created_at"] is None or record["created_at"] >= start:
+                yield record
+
+
+class ExportJobsStream(HistoryStream):
+    """The export jobs of the tenant."""
+
+    name = "export_jobs"
+    primary_keys = ("id",)
+    replication_key = "created_at"
+    schema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        *_JOB,
+        th.Property("fields", th.ArrayType(th.StringType), description="Fields exported."),
+        th.Property("filters", th.ObjectType(additional_properties=True)),
+        th.Property("record_count", th.IntegerType, description="Records exported."),
+        th.Property("file_parts", th.IntegerType, description="Number of files."),
+        th.Property("expires_at", th.DateTimeType, description="Until when it can be downloaded."),
+    ).to_dict()
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        return self.since_bookmark(map(_export_job, self._tap_demandbase.export_api.jobs()))
+
+
+class ImportJobsStream(HistoryStream):
+    """The import jobs of the tenant."""
+
+    name = "import_jobs"
+    primary_keys = ("id",)
+    replication_key = "created_at"
+    schema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        *_JOB,
+        th.Property("operation", th.StringType, description="insert, update or upsert."),
+        th.Property("total_rows", th.IntegerType, description="Rows in the file."),
+        th.Property("processed_rows", th.IntegerType, description="Rows worked on."),
+        th.Property("success_count", th.IntegerType, description="Rows taken."),
+        th.Property("error_count", th.IntegerType, description="Rows not taken."),
+        th.Property("file_name", th.StringType, description="Name of the file."),
+        th.Property("started_at", th.DateTimeType, description="When work on it began."),
+    ).to_dict()
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        return self.since_bookmark(map(_import_job, self._tap_demandbase.import_api.jobs()))
+
+    @override
+    def get_child_context(self, record: Record, context: Context | None) -> Context:
+        return {"import_job_id": record["id"]}
+
+
+class ImportErrorsStream(HistoryStream):
+    """The rows that the import jobs did not take."""
+
+    name = "import_errors"
+    parent_stream_type = ImportJobsStream
+    state_partitioning_keys = ()
+    primary_keys = ("import_job_id", "row_number", "field", "error_type")
+    schema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        th.Property("import_job_id", th.StringType, required=True, description="The import job."),
+        th.Property("row_number", th.IntegerType, description="Row as Demandbase counts it."),
+        th.Property("field", th.StringType, description="The field concerned."),
+        th.Property("value", th.StringType, description="The value concerned."),
+        th.Property("error_type", th.StringType, description="Kind of error."),
+        th.Property("message", th.StringType, description="Demandbase's own words."),
+    ).to_dict()
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        job_id = (context or {})["import_job_id"]
+        for error in self._tap_demandbase.import_api.row_errors(job_id):
+            yield {
+                "import_job_id": job_id,
+                "row_number": error.row_number,
+                "field": error.field,
+                "value": error.value,
+                "error_type": error.error_type,
+                "message": error.message,
+            }
+
+
+class FieldMappingsStream(HistoryStream):
+    """The fields that can be imported."""
+
+    name = "field_mappings"
+    primary_keys = ("entity_type", "field_name")
+    schema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        th.Property("entity_type", th.StringType, required=True, description="The entity."),
+        th.Property("field_name", th.StringType, required=True, description="The field."),
+        th.Property("field_type", th.StringType, description="Its type."),
+        th.Property("required", th.BooleanType, description="Whether an import must have it."),
+        th.Property("description", th.StringType),
+    ).to_dict()
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        for mapping in self._tap_demandbase.import_api.mappings():
+            yield {
+                "entity_type": mapping.entity,
+                "field_name": mapping.name,
+                "field_type": mapping.type,
+                "required": mapping.required,
+                "description": mapping.description or None,
+            }
+
+
+HISTORY_STREAMS = (ExportJobsStream, FieldMappingsStream, ImportJobsStream, ImportErrorsStream)
+
+
+def _export_job(job: ExportJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "entity_type": job.entity,
+        "status": job.status.value,
+        "created_at": _moment(job.created_at),
+        "completed_at": _moment(job.completed_at),
+        "file_size_bytes": job.file_size_bytes,
+        "error_message": job.error_message,
+        "fields": None if job.fields is None else list(job.fields),
+        "filters": None if job.filters is None else dict(job.filters),
+        "record_count": job.record_count,
+        "file_parts": job.file_parts,
+        "expires_at": _moment(job.expires_at),
+    }
+
+
+def _import_job(job: ImportJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "entity_type": job.entity,
+        "status": job.status.value,
+        "created_at": _moment(job.created_at),
+        "completed_at": _moment(job.completed_at),
+        "file_size_bytes": job.file_size_bytes,
+        "error_message": job.error_message,
+        "operation": job.operation,
+        "total_rows": job.total_rows,
+        "processed_rows": job.processed_rows,
+        "success_count": job.success_count,
+        "error_count": job.error_count,
+        "file_name": job.file_name,
+        "started_at": _moment(job.started_at),
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    """Return a moment in one form of fixed width: bookmarks are compared as text."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
