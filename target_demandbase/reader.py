@@ -1,0 +1,39 @@
+"""Reads Singer messages without ever showing a line that is none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from singer_sdk.io_base import SingerReader
+from singer_sdk.singerlib.json import deserialize_json
+from typing_extensions import override
+
+from target_demandbase.errors import InputError
+
+
+class SilentReader(SingerReader):
+    """The SDK's reader; the SDK's own logs a line that it cannot parse, record values and all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line = 0
+
+    @override
+    def deserialize_json(self, line: str) -> dict[str, Any]:
+        """Return a message.
+
+        Raises:
+            InputError: The line is no JSON object.
+        """
+        self._line += 1
+        try:
+            message = deserialize_json(line)
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f"Line {self._line} of the input is no JSON (at character {error.pos}). "
+                "Check the tap: nothing but Singer messages may go to its standard output."
+            ) from None
+        if not isinstance(message, dict):
+            raise InputError(f"Line {self._line} of the input is no Singer message.")
+        return message

@@ -1,0 +1,157 @@
+"""The target's settings, with their meaning, defaults and limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+
+from demandbase_api.http import Connection
+from demandbase_api.job_life import PollPolicy
+from demandbase_api.models import ImportOperation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SECONDS = th.IntegerType(minimum=1)
+_TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
+
+CONFIG = th.PropertiesList(
+    th.Property(
+        "api",
+        th.StringType,
+        default="v1",
+        allowed_values=["v1"],
+        title="API",
+        description="Which of Demandbase's bulk APIs to use.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType(pattern="^https?://"),
+        default="https://api.demandbase.com",
+        title="API URL",
+        description="Scheme and host of the API.",
+    ),
+    th.Property(
+        "access_token",
+        th.StringType(min_length=1),
+        required=True,
+        secret=True,
+        title="Access token",
+        description="Bearer token for the API.",
+    ),
+    th.Property(
+        "operation",
+        th.StringType,
+        default="upsert",
+        allowed_values=[operation.value for operation in ImportOperation],
+        title="Operation",
+        description="What Demandbase does with a row: insert, update, or upsert by match key.",
+    ),
+    th.Property(
+        "entity_map",
+        _TEXT_BY_NAME,
+        title="Entity map",
+        description="Stream → entity (accounts, people, opportunities or activities), "
+        "for streams of other names.",
+    ),
+    th.Property(
+        "match_keys",
+        _TEXT_BY_NAME,
+        title="Match keys",
+        description="Entity → Demandbase field that rows are matched on; "
+        "the stream's single key property where absent.",
+    ),
+    th.Property(
+        "field_mappings",
+        th.ObjectType(additional_properties=_TEXT_BY_NAME),
+        title="Field mappings",
+        description="Entity → {column: Demandbase field}, for columns of other names.",
+    ),
+    th.Property(
+        "unknown_fields",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "drop"],
+        title="Unknown fields",
+        description="What to do with columns that Demandbase does not know: fail or drop.",
+    ),
+    th.Property(
+        "batch_size_rows",
+        th.IntegerType(minimum=1),
+        default=100_000,
+        title="Batch size",
+        description="Rows in one import job at most.",
+    ),
+    th.Property(
+        "max_file_bytes",
+        th.IntegerType(minimum=1024),
+        default=104_857_600,
+        title="Largest file",
+        description="Bytes in one import file at most.",
+    ),
+    th.Property(
+        "poll_interval_seconds",
+        _SECONDS,
+        default=2,
+        title="Poll interval",
+        description="First wait between two looks at a job, in seconds; it grows by half.",
+    ),
+    th.Property(
+        "poll_interval_max_seconds",
+        _SECONDS,
+        default=60,
+        title="Longest poll interval",
+        description="Longest wait between two looks at a job, in seconds.",
+    ),
+    th.Property(
+        "job_timeout_seconds",
+        _SECONDS,
+        default=21600,
+        title="Job time-out",
+        description="After how many seconds a job that still runs is cancelled and the run fails.",
+    ),
+    th.Property(
+        "request_timeout_seconds",
+        _SECONDS,
+        default=300,
+        title="Request time-out",
+        description="How many seconds an answer may stay silent.",
+    ),
+    th.Property(
+        "spool_dir",
+        th.StringType,
+        title="Spool folder",
+        description="Folder for CSV files until they are sent; "
+        "the system's temporary folder where absent.",
+    ),
+).to_dict()
+
+# Settings that the SDK adds to every target and that mean nothing here.
+UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
+
+
+def connection(config: Mapping[str, Any]) -> Connection:
+    """Return where the API is, from the settings."""
+    return Connection(
+        api_url=config["api_url"],
+        access_token=config["access_token"],
+        request_timeout_seconds=config["request_timeout_seconds"],
+        user_agent="target-demandbase",
+    )
+
+
+def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
+    """Return how to wait for jobs, from the settings."""
+    return PollPolicy(
+        interval_seconds=config["poll_interval_seconds"],
+        interval_max_seconds=config["poll_interval_max_seconds"],
+        timeout_seconds=config["job_timeout_seconds"],
+    )
+
+
+def spool_folder(config: Mapping[str, Any]) -> Path | None:
+    """Return the folder for files until they are sent, from the settings."""
+    folder = config.get("spool_dir")
+    return Path(folder) if folder else None
