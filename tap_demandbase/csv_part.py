@@ -13,6 +13,7 @@ from tap_demandbase.errors import CellError, FileFormatError
 
 if TYPE_CHECKING:
     import logging
+    from _csv import Reader
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # A cell may hold a whole document; the csv module refuses more than 131,072 characters.
@@ -45,7 +46,13 @@ class PartReader:
             CellError: A cell does not fit its type.
         """
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        reader = csv.reader(text, strict=True)
+        try:
+            yield from self._records(csv.reader(text, strict=True), part)
+        finally:
+            # The file is the caller's to close.
+            text.detach()
+
+    def _records(self, reader: Reader, part: int) -> Iterator[dict[str, Value]]:
         rows = self._rows(reader, part)
         header = next(rows, None)
         if header is None:
@@ -67,14 +74,14 @@ class PartReader:
                 self._fail_cell(columns, row, part, reader.line_num)
             yield record
 
-    def _rows(self, reader: Iterator[list[str]], part: int) -> Iterator[list[str]]:
+    def _rows(self, reader: Reader, part: int) -> Iterator[list[str]]:
         try:
             yield from reader
         except csv.Error as error:
             # The csv module's messages name the fault, never the text.
-            self._fail(f"is no valid CSV ({error})", part, getattr(reader, "line_num", None))
+            self._fail(f"is no valid CSV ({error})", part, reader.line_num)
         except UnicodeDecodeError:
-            self._fail("is not UTF-8", part, getattr(reader, "line_num", 0) + 1)
+            self._fail("is not UTF-8", part, reader.line_num + 1)
 
     def _columns(self, header: Sequence[str], part: int) -> list[Column]:
         repeated = sorted({name for name in header if header.count(name) > 1})
