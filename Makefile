@@ -22,9 +22,13 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy demo/run.py scripts/readme_tables.py
 
 unit: $(READY)
 	$(BIN)/pytest
+
+demo: $(READY)
+	@$(BIN)/python demo/run.py
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
