@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
@@ -11,7 +12,6 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from singer_sdk.helpers.types import Context, Record
 
@@ -38,6 +38,13 @@ class HistoryStream(Stream):
     def __init__(self, tap: TapDemandbase) -> None:
         super().__init__(tap)
         self._tap_demandbase = tap
+
+    @override
+    def get_replication_key_signpost(self, context: Context | None) -> str | None:  # type: ignore[override]
+        """Return when the tap started, in the form of the records: bookmarks have one form."""
+        if not self.replication_key:
+            return None
+        return _moment(datetime.fromtimestamp(self._initialized_at / 1000, UTC))
 
     def since_bookmark(self, records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         """Yield the records that are not older than the bookmark."""

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demandbase_sandbox import Effect, Fault, Sandbox
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+KINDS = {"string": "string", "integer": "integer", "boolean": "boolean", "array": "array",
+         "object": "object"}  # fmt: skip
+
+
+def plugin(kind: str, name: str) -> dict[str, Any]:
+    return next(item for item in PROJECT["plugins"][kind] if item["name"] == name)
+
+
+def about(name: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [str(BIN / name), "--about", "--format=json"], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("extractors", "tap-demandbase"), ("loaders", "target-demandbase")]
+)
+def test_meltano_yml_says_what_about_says(kind: str, name: str) -> None:
+    declared, info = plugin(kind, name), about(name)
+    assert declared["capabilities"] == info["capabilities"]
+    assert declared["settings_group_validation"] == [info["settings"]["required"]]
+    settings = {item["name"]: item for item in declared["settings"]}
+    assert list(settings) == list(info["settings"]["properties"])
+    for setting, schema in info["settings"]["properties"].items():
+        item = settings[setting]
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        expected = "options" if schema.get("enum") else KINDS[next(t for t in types if t != "null")]
+        assert item["kind"] == expected, setting
+        assert item.get("sensitive", False) == schema.get("secret", False), setting
+        assert item.get("value") == schema.get("default"), setting
+        if schema.get("enum"):
+            values = [option["value"] for option in item["options"]]
+            assert values == [value for value in schema["enum"] if value is not None]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("meltano")
+    for file in [ROOT / "meltano.yml", *ROOT.glob("constraints-*.txt")]:
+        shutil.copy(file, folder)
+    (folder / "output").mkdir()
+    meltano(folder, {}, "install", "loader", "target-jsonl")
+    return folder
+
+
+def meltano(
+    folder: Path, environment: dict[str, str], *arguments: str, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [str(BIN / "meltano"), *arguments],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def settings_for(sandbox: Sandbox) -> dict[str, str]:
+    return {
+        "TAP_DEMANDBASE_API_URL": sandbox.url,
+        "TAP_DEMANDBASE_ACCESS_TOKEN": sandbox.token,
+        "TAP_DEMANDBASE__SELECT": '["campaigns.*", "export_jobs.*"]',
+    }
+
+
+def test_meltano_run_keeps_state_between_two_runs(sandbox: Sandbox, project: Path) -> None:
+    environment = settings_for(sandbox)
+    values = []
+    for _ in range(2):
+        meltano(project, environment, "run", "tap-demandbase", "target-jsonl")
+        state = meltano(
+            project, environment, "state", "get", "sandbox:tap-demandbase-to-target-jsonl"
+        )
+        bookmarks = json.loads(state.stdout)["singer_state"]["bookmarks"]
+        values.append(bookmarks["export_jobs"]["replication_key_value"])
+    assert values[0] < values[1]
+    assert all(value.endswith("Z") for value in values)
+    assert len(sandbox.requests("createExportJob")) == 2
+
+
+def test_meltano_el_works_and_a_failure_is_a_failure(sandbox: Sandbox, project: Path) -> None:
+    environment = settings_for(sandbox)
+    meltano(project, environment, "el", "tap-demandbase", "target-jsonl")
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))
+    done = meltano(project, environment, "el", "tap-demandbase", "target-jsonl", code=1)
+    assert "the quota is used up" in done.stdout + done.stderr
+    assert sandbox.token not in done.stdout + done.stderr
