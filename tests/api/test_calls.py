@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import io
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demandbase_api import errors
+from demandbase_api.answers import retry_after_seconds
+from demandbase_api.http import Connection, HttpClient
+from demandbase_api.models import (
+    ColumnMapping,
+    ExportRequest,
+    ImportOperation,
+    ImportRequest,
+    RowError,
+)
+from demandbase_api.retry import RetryPolicy
+from demandbase_api.scrub import mask_values, scrub
+from demandbase_api.status import JobStatus
+from demandbase_api.v1.export_api import V1ExportApi
+from demandbase_api.v1.import_api import V1ImportApi
+from demandbase_sandbox import Effect, Fault, Sandbox
+
+QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.002)
+REQUEST = ExportRequest("campaigns", ("campaign_id", "name"))
+IMPORT = ImportRequest(
+    "accounts", ImportOperation.UPSERT, "domain", (ColumnMapping("d", "domain"),)
+)
+
+
+def http(sandbox: Sandbox, **options: Any) -> HttpClient:  # noqa: ANN401
+    settings = {"api_url": sandbox.url, "access_token": sandbox.token, "retry": QUICK, **options}
+    return HttpClient(Connection(**settings))
+
+
+@pytest.fixture
+def exports(sandbox: Sandbox) -> V1ExportApi:
+    return V1ExportApi(http(sandbox))
+
+
+@pytest.fixture
+def imports(sandbox: Sandbox) -> V1ImportApi:
+    return V1ImportApi(http(sandbox))
+
+
+def download(exports: V1ExportApi, job_id: str) -> bytes:
+    with exports.open_part(job_id, 1) as body:
+        return b"".join(body.chunks())
+
+
+CALLS: dict[str, Callable[[V1ExportApi, V1ImportApi], object]] = {
+    "listExportableEntities": lambda e, _: e.entities(),
+    "createExportJob": lambda e, _: e.submit(REQUEST),
+    "listExportJobs": lambda e, _: list(e.jobs()),
+    "getExportJob": lambda e, _: e.get("x"),
+    "cancelExportJob": lambda e, _: e.cancel("x"),
+    "downloadExportFile": lambda e, _: download(e, "x"),
+    "listFieldMappings": lambda _, i: i.mappings(),
+    "createImportJob": lambda _, i: i.submit(IMPORT),
+    "listImportJobs": lambda _, i: list(i.jobs()),
+    "getImportJob": lambda _, i: i.get("x"),
+    "cancelImportJob": lambda _, i: i.cancel("x"),
+    "uploadImportFile": lambda _, i: i.upload("x", io.BytesIO(b"d\r\n"), "f.csv"),
+    "getImportErrors": lambda _, i: list(i.row_errors("x")),
+}
+CREATING = {"createExportJob", "createImportJob"}
+
+
+def test_an_export_goes_from_submit_to_file(sandbox: Sandbox, exports: V1ExportApi) -> None:
+    assert exports.entities()[0].name == "accounts"
+    job = exports.submit(REQUEST)
+    assert job.status is JobStatus.PENDING
+    done = exports.get(job.id)
+    assert (done.status, done.record_count, done.file_parts) == (JobStatus.COMPLETED, 20, 1)
+    content = download(exports, job.id)
+    assert len(content) == done.file_size_bytes
+    assert content.startswith(b"campaign_id,name\r\n")
+    [seen] = sandbox.requests("signedFile")
+    assert not seen.authorized
+    assert seen.headers["User-Agent"].startswith("singer-demandbase/0")
+    with pytest.raises(errors.ConflictError):
+        exports.cancel(job.id)
+
+
+def test_an_import_goes_from_submit_to_row_errors(sandbox: Sandbox, imports: V1ImportApi) -> None:
+    assert {"domain"} == {f.name for f in imports.mappings("accounts") if f.required}
+    job = imports.submit(IMPORT)
+    imports.upload(job.id, io.BytesIO(b'd\r\n""\r\nnew.example\r\n'), "rows.csv")
+    done = imports.get(job.id)
+    assert (done.total_rows, done.success_count, done.error_count) == (2, 1, 1)
+    assert done.file_name == "rows.csv"
+    [error] = imports.row_errors(job.id)
+    assert (error.row_number, error.field) == (1, "domain")
+    assert sandbox.uploaded(job.id) == b'd\r\n""\r\nnew.example\r\n'
+    waiting = imports.submit(IMPORT)
+    imports.cancel(waiting.id)
+    assert imports.get(waiting.id).status is JobStatus.CANCELLED
+
+
+def test_all_pages_are_read_and_each_job_once(sandbox: Sandbox, exports: V1ExportApi) -> None:
+    for _ in range(230):
+        sandbox.tenant.exports.create({"entity_type": "campaigns"}, {})
+    jobs = exports.jobs()
+    first = next(jobs)
+    exports.submit(REQUEST)
+    rest = [job.id for job in jobs]
+    assert len({first.id, *rest}) == 230
+    assert len(rest) == 229
+
+
+@pytest.mark.parametrize("name", CALLS.keys() - CREATING - {"uploadImportFile"})
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE])
+def test_reads_and_cancels_are_repeated(
+    sandbox: Sandbox, exports: V1ExportApi, imports: V1ImportApi, name: str, effect: Effect
+) -> None:
+    sandbox.add_fault(Fault(name, effect, status=503, times=None))
+    with pytest.raises(errors.TransientError):
+        CALLS[name](exports, imports)
+    # A download is repeated as a whole, with a fresh link, by who asked for it.
+    assert len(sandbox.requests(name)) == (1 if name == "downloadExportFile" else 4)
+
+
+@pytest.mark.parametrize("name", sorted(CREATING))
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER])
+def test_a_create_is_never_repeated(
+    sandbox: Sandbox, exports: V1ExportApi, imports: V1ImportApi, name: str, effect: Effect
+) -> None:
+    sandbox.add_fault(Fault(name, effect, status=503, times=None))
+    with pytest.raises(errors.TransientError):
+        CALLS[name](exports, imports)
+    assert len(sandbox.requests(name)) == 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 418, 429, 500])
+def test_no_error_shows_token_link_or_value(
+    sandbox: Sandbox,
+    exports: V1ExportApi,
+    imports: V1ImportApi,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    status: int,
+) -> None:
+    secret = "https://files.example/a.csv?signature=s1gned"
+    text = f'{{"error": "token {sandbox.token} for \\"me@private.example\\" at {secret}"}}'
+    sandbox.add_fault(Fault(name, Effect.STATUS, status=status, body=text, times=None))
+    with caplog.at_level(logging.DEBUG), pytest.raises(errors.ApiError) as caught:
+        CALLS[name](exports, imports)
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(caught.value)
+    assert sandbox.token not in shown
+    assert "s1gned" not in shown
+    if name in {"uploadImportFile", "getImportJob", "getImportErrors"}:
+        assert "me@private.example" not in shown
+    assert str(status) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "kind"),
+    [
+        (401, "getExportJob", errors.AuthenticationError),
+        (403, "getExportJob", errors.PermissionDeniedError),
+        (400, "createExportJob", errors.InvalidRequestError),
+        (404, "listExportableEntities", errors.NotFoundError),
+        (409, "cancelImportJob", errors.ConflictError),
+        (413, "uploadImportFile", errors.FileTooLargeError),
+        (429, "createExportJob", errors.QuotaExceededError),
+        (429, "listExportJobs", errors.RateLimitedError),
+        (418, "getImportJob", errors.UnexpectedAnswerError),
+    ],
+)
+def test_a_status_means_one_error(
+    sandbox: Sandbox,
+    exports: V1ExportApi,
+    imports: V1ImportApi,
+    status: int,
+    name: str,
+    kind: type[Exception],
+) -> None:
+    sandbox.add_fault(Fault(name, Effect.STATUS, status=status, times=None))
+    with pytest.raises(kind):
+        CALLS[name](exports, imports)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"status": "paused"}, "unknown status “paused”"),
+        ({"id": None}, "left out the member “id”"),
+        ({"record_count": "many"}, "“record_count” that is no int"),
+        ({"created_at": "soon"}, "“created_at” that is no date-time"),
+    ],
+)
+def test_an_answer_that_breaks_the_contract_is_named(
+    sandbox: Sandbox, exports: V1ExportApi, members: dict[str, Any], said: str
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.ALTER, members=members))
+    with pytest.raises(errors.UnexpectedAnswerError, match=said):
+        exports.submit(REQUEST)
+
+
+def test_unknown_members_are_tolerated(sandbox: Sandbox, exports: V1ExportApi) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.ALTER, members={"mood": "fine"}))
+    assert exports.submit(REQUEST).status is JobStatus.PENDING
+
+
+def test_a_page_that_is_no_json_is_an_error(sandbox: Sandbox, exports: V1ExportApi) -> None:
+    sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=200, body="<html>"))
+    with pytest.raises(errors.UnexpectedAnswerError, match="did not answer with a JSON object"):
+        exports.entities()
+
+
+def test_a_host_that_is_not_there_is_named_by_setting(sandbox: Sandbox) -> None:
+    api = V1ExportApi(http(sandbox, api_url="http://user:pa55@127.0.0.1:9"))
+    with pytest.raises(errors.UnreachableError, match="api_url") as caught:
+        api.entities()
+    assert caught.value.nothing_sent
+    assert "pa55" not in str(caught.value)
+
+
+def test_an_answer_that_stays_silent_is_given_up(sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("listExportableEntities", Effect.DELAY, seconds=0.3))
+    retry = RetryPolicy(tries=1)
+    api = V1ExportApi(http(sandbox, request_timeout_seconds=0.05, retry=retry))
+    with pytest.raises(errors.UnreachableError, match="stayed silent"):
+        api.entities()
+
+
+def test_a_servers_retry_after_is_honoured(sandbox: Sandbox, exports: V1ExportApi) -> None:
+    headers = {"Retry-After": "3600"}
+    sandbox.add_fault(Fault("getExportJob", Effect.STATUS, status=503, headers=headers, times=None))
+    with pytest.raises(errors.ServerError) as caught:
+        exports.get("x")
+    assert caught.value.retry_after == 3600
+    assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert retry_after_seconds("soon") is None
+
+
+def test_no_value_stands_in_a_models_repr() -> None:
+    error = RowError(1, "email", "invalid", "me@private.example", "bad me@private.example")
+    assert "private" not in repr(error)
+
+
+@given(st.text(min_size=8), st.text(), st.text())
+def test_a_secret_never_survives_scrubbing(secret: str, before: str, after: str) -> None:
+    assert secret not in scrub(before + secret + after, secret) or secret in "***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['the value "Ada L" is bad', "bad: ada@x.example", "no such day: 2026-13-45", "got 4111111111"],
+)
+def test_what_looks_like_a_cell_is_masked(text: str) -> None:
+    masked = mask_values(text)
+    assert "***" in masked
+    for value in ("Ada", "ada@", "2026-13", "4111111111"):
+        assert value not in masked

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from demandbase_api.errors import (
+    ConflictError,
+    JobCancelledError,
+    JobTimeoutError,
+    ServerError,
+)
+from demandbase_api.job_life import JobLife, PollPolicy
+from demandbase_api.models import ExportJob
+from demandbase_api.operations import ApiOperation
+from demandbase_api.status import JobStatus
+
+
+@dataclass
+class FakeClock:
+    time: float = 0.0
+    sleeps: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.time += seconds
+
+
+@dataclass
+class ScriptedTask:
+    """A job that goes through given states, one at each look."""
+
+    states: Sequence[JobStatus | BaseException]
+    clock: FakeClock
+    cancelled: list[str] = field(default_factory=list)
+    looks: list[float] = field(default_factory=list)
+    cancel_error: Exception | None = None
+    kind: str = "export"
+    entity: str = "accounts"
+
+    def job(self, status: JobStatus) -> ExportJob:
+        return ExportJob("job-1", status, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    def submit(self, created: Callable[[ExportJob], None]) -> ExportJob:
+        job = self.job(JobStatus.PENDING)
+        created(job)
+        return job
+
+    def get(self, job_id: str) -> ExportJob:
+        assert job_id == "job-1"
+        self.looks.append(self.clock.time)
+        state = self.states[min(len(self.looks), len(self.states)) - 1]
+        if isinstance(state, BaseException):
+            raise state
+        return self.job(state)
+
+    def cancel(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
+        if self.cancel_error is not None:
+            raise self.cancel_error
+
+    def outcome(self, job: ExportJob) -> JobStatus:
+        return job.status
+
+    def progress(self, job: ExportJob) -> str:
+        return "" if job.status is JobStatus.PENDING else "half done"
+
+
+def life(clock: FakeClock, **policy: float) -> JobLife:
+    return JobLife(PollPolicy(**policy), clock, jitter=lambda: 1.0)
+
+
+def test_the_first_look_is_at_once_and_waits_grow_to_the_longest() -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PROCESSING] * 20 + [JobStatus.COMPLETED], clock)
+    assert life(clock).run(task) is JobStatus.COMPLETED
+    waits = [after - before for before, after in zip(task.looks, task.looks[1:], strict=False)]
+    assert task.looks[0] == 0
+    assert waits[:3] == [2, 3, 4.5]
+    assert waits[-1] == 60
+    assert max(waits) == 60
+    assert task.cancelled == []
+
+
+def test_there_is_a_sign_of_life_at_least_every_ten_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PROCESSING] * 12 + [JobStatus.COMPLETED], clock)
+    with caplog.at_level(logging.INFO):
+        life(clock).run(task)
+    assert max(clock.sleeps) <= 10
+    assert len(caplog.records) == len(clock.sleeps) + 1
+    assert "half done" in caplog.text
+
+
+def test_a_job_that_never_ends_is_cancelled_and_named() -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PROCESSING], clock)
+    with pytest.raises(JobTimeoutError, match="job-1 for accounts was still processing after 100"):
+        life(clock, timeout_seconds=100).run(task)
+    assert clock.time == 100
+    assert task.cancelled == ["job-1"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), ValueError("bug")])
+def test_whatever_ends_the_wait_cancels_the_job(error: BaseException) -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PROCESSING, error], clock)
+    with pytest.raises(type(error)):
+        life(clock).run(task)
+    assert task.cancelled == ["job-1"]
+
+
+@pytest.mark.parametrize(
+    "cancel_error",
+    [
+        ConflictError(ApiOperation.CANCEL_EXPORT, "declined"),
+        ServerError(ApiOperation.CANCEL_EXPORT, "had trouble"),
+    ],
+)
+def test_a_cancel_that_fails_does_not_hide_the_first_error(cancel_error: Exception) -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PROCESSING], clock, cancel_error=cancel_error)
+    with pytest.raises(JobTimeoutError):
+        life(clock, timeout_seconds=5).run(task)
+
+
+def test_a_job_that_somebody_cancelled_is_an_error_and_a_failed_one_is_the_tasks_to_judge() -> None:
+    clock = FakeClock()
+    with pytest.raises(JobCancelledError, match="was cancelled in Demandbase"):
+        life(clock).run(ScriptedTask([JobStatus.CANCELLED], clock))
+    assert life(clock).run(ScriptedTask([JobStatus.FAILED], clock)) is JobStatus.FAILED
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_every_status_knows_whether_it_is_terminal(status: JobStatus) -> None:
+    assert status.is_terminal == (status in {"completed", "failed", "cancelled"})

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_demandbase.encode import encode_cell
+from target_demandbase.staging import encode_row
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+def test_numbers_have_no_exponent_and_keep_their_value(number: Decimal | float) -> None:
+    text = encode_cell(number)
+    assert "e" not in text.lower()
+    expected = number if isinstance(number, Decimal) else Decimal(repr(number))
+    assert Decimal(text) == expected
+
+
+@given(st.lists(TEXT, min_size=1))
+def test_a_row_reads_back_as_it_was(cells: list[str]) -> None:
+    text = encode_row(cells).decode()
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [cells]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "true"),
+        (False, "false"),
+        (10**30, "1" + "0" * 30),
+        (Decimal("1E+9"), "1000000000"),
+        (1e-7, "0.0000001"),
+        ("=1+1", "=1+1"),
+        ({"b": [1, Decimal("1.5"), None]}, '{"b":[1,1.5,null]}'),
+        ([], "[]"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05Z"),
+    ],
+)
+def test_values_have_one_text(value: Any, text: str) -> None:  # noqa: ANN401
+    assert encode_cell(value) == text
+
+
+@given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)), st.integers(-700, 700))  # noqa: DTZ001
+def test_moments_go_out_as_iso_in_utc(naive: datetime, offset: int) -> None:
+    moment = naive.replace(tzinfo=timezone(timedelta(minutes=offset)))
+    text = encode_cell(str(moment), is_date_time=True)
+    assert "T" in text
+    assert text.endswith("Z")
+    assert datetime.fromisoformat(text) == moment
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), float("inf")])
+def test_what_is_no_number_is_refused_without_the_value(value: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ValueError, match=r"^$"):
+        encode_cell(value)
+
+
+@given(st.recursive(st.none() | st.booleans() | TEXT, st.lists))
+def test_arrays_are_json(value: Any) -> None:  # noqa: ANN401
+    if isinstance(value, list):
+        assert json.loads(encode_cell(value)) == value
