@@ -9,9 +9,11 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
+from demandbase_sandbox.admin_routes import admin_routes
 from demandbase_sandbox.answering import Answering
 from demandbase_sandbox.export_routes import export_routes
 from demandbase_sandbox.import_routes import import_routes
+from demandbase_sandbox.refusal import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +46,10 @@ def create_api(tenant: Tenant, files_url: Callable[[], str]) -> FastAPI:
             return JSONResponse({"error": "missing or wrong bearer token"}, 401)
         return await call_next(request)
 
+    @api.exception_handler(RefusalError)
+    async def refused(_request: Request, refusal: RefusalError) -> Response:
+        return JSONResponse({"error": refusal.sentence}, refusal.status)
+
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         places = sorted({".".join(str(step) for step in item["loc"]) for item in error.errors()})
@@ -52,4 +58,5 @@ def create_api(tenant: Tenant, files_url: Callable[[], str]) -> FastAPI:
 
     api.include_router(export_routes(tenant, answering, files_url))
     api.include_router(import_routes(tenant, answering))
+    api.include_router(admin_routes(tenant))
     return api

@@ -97,8 +97,16 @@ def faults_from_json(text: str) -> tuple[Fault, ...]:
     Raises:
         ValueError: The text is something else; the sentence says where.
     """
+    return faults_from_rules(json.loads(text))
+
+
+def faults_from_rules(rules: object) -> tuple[Fault, ...]:
+    """Return the faults of a list of rules.
+
+    Raises:
+        ValueError: The list is something else; the sentence says where.
+    """
     names = {item.name for item in dataclasses.fields(Fault)}
-    rules = json.loads(text)
     if not isinstance(rules, list):
         sentence = "a fault file holds a JSON list of rules"
         raise ValueError(sentence)  # noqa: TRY004 - the caller shows one kind of error

@@ -37,3 +37,25 @@ class SilentReader(SingerReader):
         if not isinstance(message, dict):
             raise InputError(f"Line {self._line} of the input is no Singer message.")
         return message
+
+    @override
+    def assert_line_requires(  # type: ignore[override]
+        self, line_dict: dict[str, Any], requires: set[str]
+    ) -> None:
+        """Check that a message has some members.
+
+        Raises:
+            InputError: It lacks one.
+        """
+        missing = sorted(requires - line_dict.keys())
+        if missing:
+            raise InputError(
+                f"Line {self._line} of the input lacks {', '.join(missing)}: it is no valid "
+                "Singer message. Check the tap."
+            )
+
+    @override
+    def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
+        raise InputError(
+            f"Line {self._line} of the input is a Singer message of unknown type. Check the tap."
+        )

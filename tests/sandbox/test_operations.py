@@ -159,3 +159,14 @@ def test_a_fault_strikes_as_often_as_it_is_told(sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=503, after=1, times=2))
     codes = [call(sandbox, "GET", "/export/v1/entities").status_code for _ in range(4)]
     assert codes == [200, 503, 503, 200]
+
+
+def test_the_admin_routes_script_trouble_from_another_process(sandbox: Sandbox) -> None:
+    rules = [{"operation": "listExportableEntities", "effect": "status", "status": 502}]
+    assert call(sandbox, "POST", "/_sandbox/faults", json=rules).json() == {"added": 1}
+    assert call(sandbox, "GET", "/export/v1/entities").status_code == 502
+    seen = call(sandbox, "GET", "/_sandbox/requests").json()["requests"]
+    assert [item["status"] for item in seen] == [502]
+    wrong = call(sandbox, "POST", "/_sandbox/faults", json=[{"operation": "x", "effect": "cut"}])
+    assert (wrong.status_code, "unknown operation" in wrong.text) == (400, True)
+    assert requests.get(f"{sandbox.url}/_sandbox/requests", timeout=10).status_code == 401

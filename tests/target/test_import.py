@@ -204,6 +204,23 @@ def test_a_line_that_is_no_json_is_not_shown(run: Run, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        '{"stream": "accounts", "record": {"name": "Ada Secret"}}',
+        '{"type": "RECORD", "record": {"name": "Ada Secret"}}',
+        '{"type": "RECORDS", "record": {"name": "Ada Secret"}}',
+        '["Ada Secret"]',
+    ],
+)
+def test_a_line_that_is_no_singer_message_is_not_shown(
+    run: Run, caplog: pytest.LogCaptureFixture, line: str
+) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(InputError, match="Line 2") as caught:
+        run(lines([]).splitlines()[0] + "\n" + line)
+    assert "Secret" not in caplog.text + str(caught.value)
+
+
+@pytest.mark.parametrize(
     "record",
     [
         {"domain": "a.example", "engagement_score": "Ada Secret"},
