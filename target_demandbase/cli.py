@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from pathlib import Path
 
+import simplejson  # the SDK reads its files with it
 from singer_sdk.exceptions import (
     InvalidRecord,
     MissingKeyPropertiesError,
@@ -21,7 +24,25 @@ def main() -> None:
     except DemandbaseError as error:
         TargetDemandbase.logger.critical("%s", error)
         sys.exit(error.exit_code)
+    except FileNotFoundError as error:
+        TargetDemandbase.logger.critical("%s", error)
+        sys.exit(EXIT_FAILURE)
+    except simplejson.JSONDecodeError as error:
+        TargetDemandbase.logger.critical(
+            "A file given on the command line is no valid JSON (line %d).", error.lineno
+        )
+        sys.exit(EXIT_FAILURE)
     except (InvalidRecord, MissingKeyPropertiesError, RecordsWithoutSchemaException) as error:
         # The SDK's sentence names properties only: the validator keeps values out of it.
         TargetDemandbase.logger.critical("%s", " ".join(str(error.args[0]).split()))
+        sys.exit(EXIT_FAILURE)
+    except Exception as error:  # noqa: BLE001 - no traceback: its last line may quote a record
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        TargetDemandbase.logger.critical(
+            "Unexpected %s in %s, line %d; its text is left out since it may quote a record. "
+            "If stream_maps are in use, check their expressions; else report this as a bug.",
+            type(error).__name__,
+            Path(place.filename).name,
+            place.lineno or 0,
+        )
         sys.exit(EXIT_FAILURE)

@@ -11,6 +11,9 @@ from typing_extensions import override
 
 from target_demandbase.errors import InputError
 
+# Without this check the SDK would skip a record that is null, and show others in a traceback.
+_KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
+
 
 class SilentReader(SingerReader):
     """The SDK's reader; the SDK's own logs a line that it cannot parse, record values and all."""
@@ -24,7 +27,7 @@ class SilentReader(SingerReader):
         """Return a message.
 
         Raises:
-            InputError: The line is no JSON object.
+            InputError: The line is no JSON object, or a member of it is of the wrong type.
         """
         self._line += 1
         try:
@@ -36,6 +39,12 @@ class SilentReader(SingerReader):
             ) from None
         if not isinstance(message, dict):
             raise InputError(f"Line {self._line} of the input is no Singer message.")
+        for name, kind in _KINDS.items():
+            if name in message and not isinstance(message[name], kind):
+                raise InputError(
+                    f"Line {self._line} of the input has a {name} of the wrong type: it is no "
+                    "valid Singer message. Check the tap."
+                )
         return message
 
     @override

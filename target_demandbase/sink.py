@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.exceptions import InvalidJSONSchema
+from singer_sdk.helpers._typing import get_datelike_property_type
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
@@ -52,15 +54,9 @@ class DemandbaseSink(BatchSink):
         self._jobs = 0
         properties: dict[str, Any] = schema["properties"]
         self._date_times = {
-            name for name, rule in properties.items() if rule.get("format") == "date-time"
-        }
-        # The SDK would parse dates of the schema's formats and show a value that it cannot parse.
-        self.schema = {
-            **schema,
-            "properties": {
-                name: {key: value for key, value in rule.items() if key != "format"}
-                for name, rule in properties.items()
-            },
+            name
+            for name, rule in properties.items()
+            if get_datelike_property_type(rule) == "date-time"
         }
 
     @override
@@ -99,7 +95,19 @@ class DemandbaseSink(BatchSink):
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        return SilentValidator(self.schema) if self.validate_schema else None
+        if not self.validate_schema:
+            return None
+        try:
+            return SilentValidator(self.schema)
+        except InvalidJSONSchema:
+            raise MappingError(
+                f"The schema of stream {self.stream_name} is no valid JSON schema. Check the tap.",
+                stream=self.stream_name,
+            ) from None
+
+    @override
+    def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
+        """Leave texts alone: the SDK shows a date that it cannot parse; encode_cell does not."""
 
     @property
     @override

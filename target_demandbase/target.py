@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from demandbase_api.connect import connect_import
 from target_demandbase import settings
+from target_demandbase.errors import InputError
 from target_demandbase.reader import SilentReader
 from target_demandbase.sink import DemandbaseSink
 
@@ -44,6 +45,13 @@ class TargetDemandbase(Target):
     def max_parallelism(self) -> int:
         """One: rows of different streams may refer to each other, and the order is theirs."""
         return 1
+
+    @override
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        raise InputError(
+            "The input holds a BATCH message, and this target takes RECORD messages only. "
+            "Take the setting batch_config out of the tap's configuration."
+        )
 
     @classmethod
     @override

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from jsonschema import ValidationError
@@ -25,7 +26,10 @@ class SilentValidator(JSONSchemaValidator):
         """
         error = next(self.validator.iter_errors(record), None)
         if isinstance(error, ValidationError):
-            place = ".".join(str(step) for step in error.absolute_path) or "the record"
+            # The place by the schema's names: in the record, an object's keys may be data, too.
+            steps = list(error.absolute_schema_path)
+            names = [str(name) for word, name in pairwise(steps) if word == "properties"]
+            place = ".".join(names) or "the record"
             rule = f"{error.validator} {error.validator_value}"
             if error.validator == "required":
                 missing = sorted(set(self.schema.get("required", ())) - set(record))
