@@ -161,5 +161,6 @@ class Sandbox:
         with self.tenant.store.lock:
             self.tenant.store.clear()
             self.tenant.store.fill(self.options.seed, self.options.rows)
+            self.clock.reset()
             self.clear_faults()
             self.clear_requests()
