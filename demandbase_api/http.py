@@ -144,6 +144,9 @@ class HttpClient:
         except requests.exceptions.RequestException as error:
             # The cause is left out: its text may hold a signed link.
             raise self._unreachable(operation, url, error) from None
+        except ValueError:
+            # A redirect's address that cannot be parsed; the text would show it.
+            raise UnexpectedAnswerError(operation, "gave a link that is no web address") from None
         if response.status_code >= requests.codes.bad_request:
             with response:
                 raise error_for(
