@@ -1,0 +1,93 @@
+"""How long a repetition waits: a pure look at the waits, without waiting."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from demandbase_api import errors
+from demandbase_api.http import Connection, HttpClient
+from demandbase_api.models import ColumnMapping, ExportRequest, ImportOperation, ImportRequest
+from demandbase_api.operations import ApiOperation
+from demandbase_api.retry import RetryPolicy, _waits
+from demandbase_api.v1.export_api import V1ExportApi
+from demandbase_api.v1.import_api import V1ImportApi
+from demandbase_sandbox import Effect, Fault, Sandbox
+
+QUICK = RetryPolicy(tries=3, base_seconds=0.001, max_seconds=0.01)
+MAPPINGS = (ColumnMapping("domain", "domain"),)
+
+
+def failure(retry_after: float | None) -> errors.ServerError:
+    return errors.ServerError(ApiOperation.GET_EXPORT, "had trouble", retry_after=retry_after)
+
+
+def waits(policy: RetryPolicy, *retry_after: float | None) -> list[float]:
+    generator = _waits(policy.base_seconds, policy.max_seconds)
+    next(generator)
+    return [generator.send(failure(seconds)) for seconds in retry_after]
+
+
+def test_the_servers_retry_after_is_waited_for_up_to_the_longest_wait() -> None:
+    policy = RetryPolicy(base_seconds=0.001, max_seconds=60)
+    assert waits(policy, 7, 0, 59.5, 3600) == [7, 0, 59.5, 60]
+
+
+def test_without_one_the_wait_is_drawn_below_a_ceiling_that_doubles() -> None:
+    policy = RetryPolicy(base_seconds=1, max_seconds=60)
+    drawn = [waits(policy, *[None] * 10) for _ in range(200)]
+    for number, ceiling in enumerate([1, 2, 4, 8, 16, 32, 60, 60, 60, 60]):
+        column = [row[number] for row in drawn]
+        assert min(column) >= 0
+        assert ceiling / 2 < max(column) <= ceiling
+
+
+def test_a_read_recovers_once_the_trouble_is_over(sandbox: Sandbox) -> None:
+    api = V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
+    sandbox.add_fault(Fault("listExportableEntities", Effect.DROP_AFTER))
+    headers = {"Retry-After": "0"}
+    sandbox.add_fault(
+        Fault("listExportableEntities", Effect.STATUS, status=429, headers=headers, after=1)
+    )
+    assert api.entities()
+    seen = [request.status for request in sandbox.requests("listExportableEntities")]
+    assert seen == [0, 429, 200]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}], ids=["plain", "retry-after"])
+@pytest.mark.parametrize("name", ["createExportJob", "createImportJob"])
+def test_a_create_that_is_over_the_quota_is_asked_once(
+    sandbox: Sandbox, name: str, headers: dict[str, str]
+) -> None:
+    http = HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK))
+    sandbox.add_fault(Fault(name, Effect.STATUS, status=429, headers=headers, times=None))
+    exports, imports = V1ExportApi(http), V1ImportApi(http)
+    request = ImportRequest("accounts", ImportOperation.UPSERT, "domain", MAPPINGS)
+    calls: dict[str, Callable[[], object]] = {
+        "createExportJob": lambda: exports.submit(ExportRequest("campaigns")),
+        "createImportJob": lambda: imports.submit(request),
+    }
+    with pytest.raises(errors.QuotaExceededError, match="quota"):
+        calls[name]()
+    assert len(sandbox.requests(name)) == 1
+
+
+def test_a_lost_reply_leaves_one_job_behind(sandbox: Sandbox) -> None:
+    api = V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
+    sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))
+    with pytest.raises(errors.UnreachableError) as caught:
+        api.submit(ExportRequest("campaigns"))
+    assert not caught.value.nothing_sent
+    assert len(sandbox.export_jobs()) == len(sandbox.requests("createExportJob")) == 1
+
+
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER])
+def test_an_upload_is_never_repeated(sandbox: Sandbox, effect: Effect) -> None:
+    api = V1ImportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
+    job = api.submit(ImportRequest("accounts", ImportOperation.UPSERT, "domain", MAPPINGS))
+    sandbox.add_fault(Fault("uploadImportFile", effect, status=503, times=None))
+    with pytest.raises(errors.TransientError):
+        api.upload(job.id, io.BytesIO(b"domain\r\na.example\r\n"), "a.csv")
+    assert len(sandbox.requests("uploadImportFile")) == 1
