@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import JSONResponse, Response
-from typing_extensions import override
 
-from demandbase_sandbox.faults import Effect
-from demandbase_sandbox.recorder import SeenRequest
+from demandbase_sandbox.broken_responses import DroppedResponse, StalledResponse
+from demandbase_sandbox.faults import Effect, Fault
+from demandbase_sandbox.operations import operation_of
+from demandbase_sandbox.recorder import NOTED_HEADERS, SeenRequest
 from demandbase_sandbox.refusal import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fastapi import Request
-    from starlette.types import Receive, Scope, Send
 
+    from demandbase_sandbox.connections import Connections
     from demandbase_sandbox.tenant import Tenant
 
-
-class BrokenResponse(Response):
-    """Breaks the connection: announces a body that never comes."""
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-type", b"application/json"), (b"content-length", b"999")],
-            }
-        )
+_EFFECTS = (
+    Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER, Effect.DELAY, Effect.STALL,
+    Effect.ALTER, Effect.SHIFT, Effect.INVALID_JSON,
+)  # fmt: skip
 
 
 class Answering:
     """Runs operations for a tenant."""
 
-    def __init__(self, tenant: Tenant) -> None:
+    def __init__(self, tenant: Tenant, connections: Connections) -> None:
         self._tenant = tenant
+        self._connections = connections
 
-    def answer(  # noqa: PLR0913
+    def answer(
         self,
         request: Request,
-        operation: str,
         work: Callable[[], dict[str, Any] | Response],
         *,
         status: int = 200,
@@ -52,39 +43,30 @@ class Answering:
         body: Any = None,  # noqa: ANN401
     ) -> Response:
         """Do an operation's work, with the faults that strike it, and note it."""
-        facts = facts or {}
-        hits = {
-            fault.effect: fault
-            for fault in self._tenant.faults.hits(
-                operation,
-                facts,
-                Effect.STATUS,
-                Effect.DROP_BEFORE,
-                Effect.DROP_AFTER,
-                Effect.DELAY,
-                Effect.ALTER,
-                Effect.SHIFT,
-            )
-        }
+        operation = operation_of(request.method, request.url.path)
+        hits = self._tenant.faults.hits(operation, facts or {}, *_EFFECTS)
         if Effect.DELAY in hits:
-            time.sleep(hits[Effect.DELAY].seconds)
+            self._tenant.stopping.wait(hits[Effect.DELAY].seconds)
         if Effect.DROP_BEFORE in hits:
-            return self._note(request, operation, BrokenResponse(), body)
-        if Effect.STATUS in hits:
-            fault = hits[Effect.STATUS]
-            kind = "application/json" if fault.body.startswith("{") else "text/plain"
-            refusal = Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
-            return self._note(request, operation, refusal, body)
-        response = self._work(work, status, hits)
+            response: Response = DroppedResponse(self._connections)
+        elif Effect.STATUS in hits:
+            response = _refusal(hits[Effect.STATUS])
+        else:
+            response = self._work(work, status, hits)
         if Effect.DROP_AFTER in hits:
-            response = BrokenResponse()
-        return self._note(request, operation, response, body)
+            response = DroppedResponse(self._connections)
+        elif (stall := hits.get(Effect.STALL)) is not None:
+            response = StalledResponse(response, self._connections, stall.bytes, stall.seconds)
+        self.note(
+            request, 0 if isinstance(response, DroppedResponse) else response.status_code, body
+        )
+        return response
 
     def _work(
         self,
         work: Callable[[], dict[str, Any] | Response],
         status: int,
-        hits: Mapping[Effect, Any],
+        hits: Mapping[Effect, Fault],
     ) -> Response:
         try:
             with self._tenant.store.lock:
@@ -100,33 +82,40 @@ class Answering:
                     result[name] += by
         if Effect.ALTER in hits:
             result = {**result, **hits[Effect.ALTER].members}
-        return JSONResponse(
+        response = JSONResponse(
             {name: value for name, value in result.items() if value is not None}, status
         )
-
-    def _note(self, request: Request, operation: str, response: Response, body: Any) -> Response:  # noqa: ANN401
-        broken = isinstance(response, BrokenResponse)
-        self.note(request, operation, 0 if broken else response.status_code, body)
+        if Effect.INVALID_JSON in hits:
+            half = bytes(response.body)[: len(response.body) // 2]
+            return Response(half, status, media_type="application/json")
         return response
 
-    def note(self, request: Request, operation: str, status: int, body: Any = None) -> None:  # noqa: ANN401
+    def refuse(self, request: Request, status: int, sentence: str) -> Response:
+        """Note and refuse what never came to its operation's work."""
+        self.note(request, status)
+        return JSONResponse({"error": sentence}, status)
+
+    def note(self, request: Request, status: int, body: Any = None) -> None:  # noqa: ANN401
         """Put a request on the record."""
         self._tenant.recorder.add(
             SeenRequest(
-                operation=operation,
+                operation=operation_of(request.method, request.url.path),
                 method=request.method,
                 path=request.url.path,
                 status=status,
                 authorized="Authorization" in request.headers,
                 query=dict(request.query_params),
                 headers={
-                    name: request.headers[name]
-                    for name in ("User-Agent", "Content-Type", "Range", "If-Range")
-                    if name in request.headers
+                    name: request.headers[name] for name in NOTED_HEADERS if name in request.headers
                 },
                 body=body,
             )
         )
+
+
+def _refusal(fault: Fault) -> Response:
+    kind = "application/json" if fault.body.startswith("{") else "text/plain"
+    return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 
 
 def public(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from demandbase_sandbox.faults import faults_from_json
-from demandbase_sandbox.options import SandboxOptions, new_token
+from demandbase_sandbox.fault_file import faults_from_json
+from demandbase_sandbox.options import MAX_PORT, SandboxOptions, new_token
 from demandbase_sandbox.sample import DEFAULT_ROWS
 from demandbase_sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 SIGNAL_EXIT = 128
+NOT_FOUND_EXIT = 127
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _rows(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:  # noqa: ANN401
     counts: dict[str, int] = {}
     for item in ",".join(values).split(","):
         name, _, number = item.partition("=")
-        if item and (name not in DEFAULT_ROWS or not number.isdigit()):
+        if item and (name not in DEFAULT_ROWS or not (number.isascii() and number.isdigit())):
             known = ", ".join(DEFAULT_ROWS)
             raise click.BadParameter(f"{item!r} is not ENTITY=NUMBER with one of {known}")
         if item:
@@ -45,11 +50,15 @@ def _faults(_context: click.Context, _option: click.Parameter, path: Path | None
         raise click.BadParameter(f"{path.name}: {error}") from None
 
 
+_PORT = click.IntRange(0, MAX_PORT)
+_COUNT = click.IntRange(1)
+_SECONDS = click.FloatRange(0)
+_BYTES = click.IntRange(0)
 OPTIONS = (
-    click.option("--port", default=0, help="Port of the API; 0 takes a free one."),
-    click.option("--files-port", default=0, help="Port of the host behind signed links."),
-    click.option("--token", default="", help="Bearer token to accept; made up where absent."),
-    click.option("--seed", default=1, help="Same seed, same tenant.", show_default=True),
+    click.option("--port", type=_PORT, help="Port of the API; a free one by default."),
+    click.option("--files-port", type=_PORT, help="Port of the host behind signed links."),
+    click.option("--token", help="Bearer token to accept; made up by default."),
+    click.option("--seed", type=int, help="Same seed, same tenant."),
     click.option("--rows", multiple=True, callback=_rows, help="As in accounts=1000,people=5000."),
     click.option("--data", type=click.Path(path_type=Path), help="SQLite file to keep."),
     click.option(
@@ -58,9 +67,21 @@ OPTIONS = (
         callback=_faults,
         help="JSON file that scripts trouble.",
     ),
-    click.option("--part-rows", type=click.IntRange(1), default=500, show_default=True),
-    click.option("--pending-seconds", default=0.2, show_default=True),
-    click.option("--processing-seconds", default=0.3, show_default=True),
+    click.option("--part-rows", type=_COUNT, help="Rows in one part of an export."),
+    click.option("--pending-seconds", type=_SECONDS, help="How long jobs wait."),
+    click.option("--processing-seconds", type=_SECONDS, help="How long jobs are worked on."),
+    click.option("--job-expires-seconds", type=_SECONDS, help="Life of an export's files."),
+    click.option("--link-expires-seconds", type=_SECONDS, help="Life of a signed link."),
+    click.option("--daily-export-bytes", type=_BYTES, help="Quota of a UTC day."),
+    click.option("--max-upload-bytes", type=_BYTES, help="Largest import file."),
+    click.option("--max-page-size", type=_COUNT, help="Most jobs on one page."),
+    click.option("--max-error-page-size", type=_COUNT, help="Most row errors on one page."),
+    click.option(
+        "--row-number-base", type=click.IntRange(0, 2), help="Number of the first data row."
+    ),
+    click.option("--direct-download", is_flag=True, help="Send files without a signed link."),
+    click.option("--byte-order-mark", is_flag=True, help="Begin each part with a BOM."),
+    click.option("--gzip", is_flag=True, help="Send parts as gzip files."),
 )
 
 
@@ -79,39 +100,59 @@ def main() -> None:
 @_with_options
 def serve(**options: Any) -> None:  # noqa: ANN401
     """Serve until interrupted; print the address and the token as one line of JSON."""
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    _on_signals(lambda _: _leave(0))
     with _sandbox(options) as sandbox:
         address = {"url": sandbox.url, "token": sandbox.token, "files_url": sandbox.files_url}
         click.echo(json.dumps(address))
-        stopped.wait()
+        threading.Event().wait()
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+@main.command(context_settings={"allow_interspersed_args": False})
 @_with_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
     """Serve while COMMAND runs, with both plugins' settings in its environment."""
+    _on_signals(lambda number: _leave(SIGNAL_EXIT + number))
     with _sandbox(options) as sandbox:
         environment = {**os.environ, "DEMANDBASE_SANDBOX_URL": sandbox.url}
         for plugin in ("TAP_DEMANDBASE", "TARGET_DEMANDBASE"):
             environment[f"{plugin}_API_URL"] = sandbox.url
             environment[f"{plugin}_ACCESS_TOKEN"] = sandbox.token
+        early: list[int] = []
+        # A signal must not come between the child's start and the knowledge of it.
+        _on_signals(early.append)
         try:
             child = subprocess.Popen(command, env=environment)  # noqa: S603 - what the user typed
         except OSError as error:
             click.echo(f"demandbase-sandbox: {command[0]}: {error.strerror}", err=True)
-            sys.exit(127)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda received, _: child.send_signal(received))
+            sys.exit(NOT_FOUND_EXIT)
+        _on_signals(child.send_signal)
+        for number in early:
+            child.send_signal(number)
         code = child.wait()
     sys.exit(code if code >= 0 else SIGNAL_EXIT - code)
 
 
+def _on_signals(act: Callable[[int], object]) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        act(number)
+
+    for number in SIGNALS:
+        signal.signal(number, handle)
+
+
+def _leave(code: int) -> NoReturn:
+    # One signal is enough: a second one would disturb the cleaning up.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
+
+
 def _sandbox(options: dict[str, Any]) -> Sandbox:
-    options["token"] = options["token"] or new_token()
+    given = {name: value for name, value in options.items() if value is not None}
+    given["token"] = given.get("token") or new_token()
     try:
-        return Sandbox(SandboxOptions(**options))
-    except OSError as error:
-        raise click.ClickException(f"the sandbox cannot start: {error}") from None
+        return Sandbox(SandboxOptions(**given))
+    except (OSError, sqlite3.Error, ValueError) as error:
+        raise click.UsageError(f"The sandbox cannot start: {error}") from None

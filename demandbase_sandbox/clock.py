@@ -15,13 +15,13 @@ class SandboxClock:
         """Return the moment, in UTC."""
         return datetime.now(UTC) + self._skipped
 
-    def reset(self) -> None:
-        """Return to the machine's time."""
-        self._skipped = timedelta()
-
     def advance(self, seconds: float) -> None:
         """Skip some seconds."""
         self._skipped += timedelta(seconds=seconds)
+
+    def reset(self) -> None:
+        """Return to the machine's time."""
+        self._skipped = timedelta()
 
 
 def rfc3339(moment: datetime) -> str:

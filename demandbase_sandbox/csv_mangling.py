@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 
 WAYS = (
     "missing_column", "extra_column", "duplicate_header", "ragged_row",
-    "cut_in_quotes", "drop_last_row", "not_utf8",
+    "nul_bytes", "cut_in_quotes", "drop_last_row", "not_utf8",
 )  # fmt: skip
 
 
@@ -22,27 +24,36 @@ def mangle(path: Path, way: str) -> None:
     if not way:
         return
     content = path.read_bytes()
-    header, _, rest = content.partition(b"\r\n")
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     match way:
         case "missing_column":
-            content = header.replace(header.split(b",")[-1], b"something_else") + b"\r\n" + rest
+            content = _csv([header[:-1], *(row[:-1] for row in rows)])
         case "extra_column":
-            lines = rest.split(b"\r\n")
-            content = b"\r\n".join(
-                [header + b",extra", *(line + b",1" for line in lines[:-1]), b""]
-            )
+            content = _csv([[*header, "extra"], *([*row, "1"] for row in rows)])
         case "duplicate_header":
-            names = header.split(b",")
-            content = b",".join([names[0], names[0], *names[2:]]) + b"\r\n" + rest
+            content = _csv([[header[0], header[0], *header[2:]], *rows])
         case "ragged_row":
             content += b"only one cell\r\n"
+        case "nul_bytes":
+            content = content[:-2] + b"\0\0\r\n"
         case "cut_in_quotes":
             content += b'"never closed'
         case "drop_last_row":
-            content = content[: content.rstrip(b"\r\n").rfind(b"\r\n") + 2]
+            content = _csv([header, *rows[:-1]])
         case "not_utf8":
             content = content[:-2] + b"\xff\r\n"
         case _:
-            sentence = f"unknown way to mangle a file: {way}; known are {', '.join(WAYS)}"
-            raise ValueError(sentence)
+            raise ValueError(f"unknown way to mangle a file: {way}; known are {', '.join(WAYS)}")
     path.write_bytes(content)
+
+
+def reverse_rows(content: bytes) -> bytes:
+    """Return a file with its rows in reverse: as long and as right, but not to be mixed."""
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    return _csv([header, *reversed(rows)])
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()

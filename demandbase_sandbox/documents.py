@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _encodable(text: str) -> str:
+    # JSON can spell half of a surrogate pair, which is no text that could be stored or sent.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a surrogate pair") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+# A member may be absent, but not null, so its type has no None beside the default.
+_ABSENT: Any = None
 
 
 class Strict(BaseModel):
-    """A request's object: wrong types and unknown members are refused."""
+    """A request's object: wrong types, nulls and unknown members are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -16,41 +30,41 @@ class Strict(BaseModel):
 class DateRangeBody(Strict):
     """``filters.date_range``."""
 
-    field: str
-    start: str | None = None
-    end: str | None = None
+    field: Text
+    start: Text = Field(default=_ABSENT, json_schema_extra={"format": "date"})
+    end: Text = Field(default=_ABSENT, json_schema_extra={"format": "date"})
 
 
 class FiltersBody(Strict):
     """``filters`` of an export."""
 
-    date_range: DateRangeBody | None = None
-    account_list_id: str | None = None
+    date_range: DateRangeBody = Field(default=_ABSENT)
+    account_list_id: Text = Field(default=_ABSENT)
 
 
 class CreateExport(Strict):
     """``CreateExportJobRequest``."""
 
-    entity_type: str
-    fields: list[str] | None = None
-    filters: FiltersBody | None = None
+    entity_type: Text
+    fields: list[Text] = Field(default=_ABSENT)
+    filters: FiltersBody = Field(default=_ABSENT)
     format: Literal["csv"] = "csv"
 
 
 class MappingBody(Strict):
     """One of ``field_mappings``."""
 
-    csv_column: str
-    demandbase_field: str
+    csv_column: Text
+    demandbase_field: Text
 
 
 class CreateImport(Strict):
     """``CreateImportJobRequest``."""
 
-    entity_type: str
+    entity_type: Text
     operation: Literal["insert", "update", "upsert"]
-    match_key: str | None = None
-    field_mappings: list[MappingBody] | None = None
+    match_key: Text = Field(default=_ABSENT)
+    field_mappings: list[MappingBody] = Field(default=_ABSENT)
 
 
 class ExportJobDocument(BaseModel):

@@ -1,16 +1,21 @@
-"""Export jobs: what is asked is checked, files are written when the job completes."""
+"""Export jobs: created, worked on by the clock, and their files."""
 
 from __future__ import annotations
 
-import csv
 import uuid
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from demandbase_sandbox.clock import SandboxClock, rfc3339
-from demandbase_sandbox.csv_mangling import mangle
-from demandbase_sandbox.refusal import RefusalError, bad_request, not_found
-from demandbase_sandbox.tenant_schema import DATE_TYPES, TenantEntity
+from demandbase_sandbox.export_files import ExportFiles
+from demandbase_sandbox.export_request import (
+    asked_entity,
+    asked_fields,
+    asked_filters,
+    condition,
+)
+from demandbase_sandbox.job_book import TERMINAL, JobBook
+from demandbase_sandbox.refusal import RefusalError, not_found
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,26 +23,29 @@ if TYPE_CHECKING:
     from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.store import Store
 
-LIST_PREFIX = "list-"
-TERMINAL = frozenset({"completed", "failed", "cancelled"})
-
 
 class ExportJobs:
     """The export jobs of a tenant. A job's rows are those of the moment it completes."""
 
     def __init__(
-        self, store: Store, folder: Path, clock: SandboxClock, options: SandboxOptions
+        self,
+        store: Store,
+        book: JobBook,
+        folder: Path,
+        clock: SandboxClock,
+        options: SandboxOptions,
     ) -> None:
         self._store = store
-        self._folder = folder
+        self._book = book
         self._clock = clock
         self._options = options
+        self.files = ExportFiles(folder, options)
 
     def create(self, body: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:
         """Create a job; ``secret`` says what shall go wrong with it."""
-        entity = self._entity(body.get("entity_type"))
-        fields = _fields(entity, body.get("fields"))
-        filters = self._filters(entity, body.get("filters"))
+        entity = asked_entity(self._store.entities, body.get("entity_type"))
+        fields = asked_fields(entity, body.get("fields"))
+        filters = asked_filters(entity, body.get("filters"))
         if self._bytes_today() >= self._options.daily_export_bytes:
             raise RefusalError(429, "daily export quota exceeded")
         job: dict[str, Any] = {
@@ -49,25 +57,33 @@ class ExportJobs:
             "created_at": rfc3339(self._clock.now()),
             "_secret": secret,
         }
-        self._store.save_job("export", job)
+        self._book.save("export", job)
         return job
 
-    def settle(self) -> None:
-        """Bring each job to where the clock says it is."""
-        for job in self._store.jobs("export"):
-            if job["status"] in TERMINAL:
-                continue
-            age = self._age(job)
-            if age >= self._options.pending_seconds:
-                job["status"] = "processing"
-            done = self._options.pending_seconds + self._options.processing_seconds
-            if age >= done and not job["_secret"].get("never_ends"):
-                self._complete(job)
-            self._store.save_job("export", job)
+    def due(self, job: dict[str, Any]) -> datetime:
+        """Return when a job is done."""
+        seconds = self._options.pending_seconds + self._options.processing_seconds
+        return datetime.fromisoformat(job["created_at"]) + timedelta(seconds=seconds)
+
+    def settle(self, job: dict[str, Any]) -> None:
+        """Bring a job to where the clock says it is."""
+        now = self._clock.now()
+        created = datetime.fromisoformat(job["created_at"])
+        gone = job["_secret"].get("job_gone")
+        if gone is not None and now >= created + timedelta(seconds=gone):
+            self._book.delete(job["id"])
+            return
+        if job["status"] in TERMINAL:
+            return
+        if now >= created + timedelta(seconds=self._options.pending_seconds):
+            job["status"] = "processing"
+        if now >= self.due(job) and not job["_secret"].get("never_ends"):
+            self._complete(job)
+        self._book.save("export", job)
 
     def get(self, job_id: str) -> dict[str, Any]:
         """Return a job."""
-        job = self._store.job("export", job_id)
+        job = self._book.get("export", job_id)
         if job is None:
             raise not_found("export job not found")
         return job
@@ -79,140 +95,46 @@ class ExportJobs:
             raise RefusalError(409, f"job cannot be cancelled: it is {job['status']}")
         job["status"] = "cancelled"
         job["completed_at"] = rfc3339(self._clock.now())
-        self._store.save_job("export", job)
+        self._book.save("export", job)
         return job
 
     def file(self, job_id: str, part: int) -> Path:
         """Return the file of a part that can be downloaded now."""
         job = self.get(job_id)
-        path = self._folder / part_name(job_id, part)
-        expired = (
-            job["status"] == "completed"
-            and datetime.fromisoformat(job["expires_at"]) <= self._clock.now()
-        )
-        if job["status"] != "completed" or expired or not path.is_file():
-            raise not_found("export job not completed, expired, or without such a part")
-        return path
+        if job["status"] != "completed":
+            raise not_found(f"there is nothing to download: the export job is {job['status']}")
+        if datetime.fromisoformat(job["expires_at"]) <= self._clock.now():
+            raise not_found("the export has expired")
+        if not 1 <= part <= job["file_parts"]:
+            raise not_found(f"the export has {job['file_parts']} parts, numbered from 1")
+        return self.files.path(job_id, part)
 
     def _complete(self, job: dict[str, Any]) -> None:
+        # Nobody watches jobs in between, so its end is when it was due, not when it was seen.
+        end = self.due(job)
         secret = job["_secret"]
-        now = self._clock.now()
-        job["completed_at"] = rfc3339(now)
+        job["completed_at"] = rfc3339(end)
         if "job_fails" in secret:
             job["status"] = "failed"
             job["error_message"] = secret["job_fails"]
             return
-        count, sizes = self._write_parts(job)
+        where, values = condition(job["filters"], self._store.entities[job["entity_type"]])
+        rows = self._store.select(job["entity_type"], job["fields"], where, values)
+        count, sizes = self.files.write(
+            job["id"], job["fields"], rows, secret.get("mangle_csv", "")
+        )
         job |= {
             "status": "completed",
             "record_count": count,
             "file_size_bytes": sum(sizes),
             "file_parts": len(sizes),
-            "expires_at": rfc3339(now + timedelta(seconds=self._options.job_expires_seconds)),
+            "expires_at": rfc3339(end + timedelta(seconds=self._options.job_expires_seconds)),
         }
-
-    def _write_parts(self, job: dict[str, Any]) -> tuple[int, list[int]]:
-        where, values = _condition(job["filters"], self._store.entities[job["entity_type"]])
-        rows = self._store.select(job["entity_type"], job["fields"], where, values)
-        sizes: list[int] = []
-        count = 0
-        exhausted = False
-        while not exhausted:
-            path = self._folder / part_name(job["id"], len(sizes) + 1)
-            encoding = "utf-8-sig" if self._options.byte_order_mark else "utf-8"
-            with path.open("w", encoding=encoding, newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(job["fields"])
-                written = 0
-                exhausted = True
-                for row in rows:
-                    writer.writerow(row)
-                    written += 1
-                    if written == self._options.part_rows:
-                        exhausted = False
-                        break
-            if written or not sizes:
-                mangle(path, job["_secret"].get("mangle_csv", ""))
-                sizes.append(path.stat().st_size)
-            else:
-                path.unlink()
-            count += written
-        return count, sizes
-
-    def _entity(self, name: object) -> TenantEntity:
-        if not isinstance(name, str) or name not in self._store.entities:
-            raise bad_request(f"unknown entity_type: {name}")
-        return self._store.entities[name]
-
-    def _filters(self, entity: TenantEntity, filters: dict[str, Any] | None) -> dict[str, Any]:
-        filters = filters or {}
-        window = filters.get("date_range")
-        if window is not None:
-            field = entity.field(str(window.get("field")))
-            if field is None or field.type not in DATE_TYPES:
-                raise bad_request(f"not a date field of {entity.name}: {window.get('field')}")
-            start, end = (_day(window.get(name)) for name in ("start", "end"))
-            if start and end and start > end:
-                raise bad_request("date_range.start is after date_range.end")
-        list_id = filters.get("account_list_id")
-        if list_id is not None and not _is_list(list_id):
-            raise bad_request(f"unknown account_list_id: {list_id}")
-        return filters
 
     def _bytes_today(self) -> int:
         today = rfc3339(self._clock.now())[:10]
         return sum(
             job.get("file_size_bytes", 0)
-            for job in self._store.jobs("export")
+            for job in self._book.all("export")
             if job.get("completed_at", "").startswith(today)
         )
-
-    def _age(self, job: dict[str, Any]) -> float:
-        return (self._clock.now() - datetime.fromisoformat(job["created_at"])).total_seconds()
-
-
-def part_name(job_id: str, part: int) -> str:
-    """Return the file name of a part."""
-    return f"{job_id}-part-{part}.csv"
-
-
-def _fields(entity: TenantEntity, wanted: list[str] | None) -> list[str]:
-    if wanted is None:
-        return [field.name for field in entity.fields]
-    if unknown := [name for name in wanted if entity.field(name) is None]:
-        raise bad_request(f"unknown fields of {entity.name}: {', '.join(unknown)}")
-    if len(set(wanted)) != len(wanted):
-        raise bad_request("fields are named twice")
-    if not wanted:
-        raise bad_request("fields is empty")
-    return wanted
-
-
-def _day(text: object) -> date | None:
-    if text is None:
-        return None
-    try:
-        return datetime.strptime(str(text), "%Y-%m-%d").date()  # noqa: DTZ007 - a day, no moment
-    except ValueError:
-        raise bad_request(f"not a date (YYYY-MM-DD): {text}") from None
-
-
-def _is_list(list_id: str) -> bool:
-    return list_id.startswith(LIST_PREFIX) and list_id.removeprefix(LIST_PREFIX) in {"1", "2"}
-
-
-def _condition(filters: dict[str, Any], entity: TenantEntity) -> tuple[str, list[str]]:
-    """Return SQL for filters: days are inclusive; list N holds the accounts ending in digit N."""
-    conditions, values = ["1"], []
-    if window := filters.get("date_range"):
-        day = f'substr("{window["field"]}", 1, 10)'
-        if start := window.get("start"):
-            conditions.append(f"{day} >= ?")
-            values.append(start)
-        if end := window.get("end"):
-            conditions.append(f"{day} <= ?")
-            values.append(end)
-    if (list_id := filters.get("account_list_id")) and entity.field("account_id"):
-        conditions.append("account_id LIKE ?")
-        values.append("%" + list_id.removeprefix(LIST_PREFIX))
-    return " AND ".join(conditions), values

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
+
+from demandbase_sandbox.csv_mangling import WAYS
+from demandbase_sandbox.operations import API_OPERATIONS, CREATING, OPERATIONS, PAGED, SIGNED_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-OPERATIONS = frozenset(
-    {
-        "listExportableEntities", "createExportJob", "listExportJobs", "getExportJob",
-        "cancelExportJob", "downloadExportFile", "createImportJob", "listImportJobs",
-        "getImportJob", "cancelImportJob", "uploadImportFile", "getImportErrors",
-        "listFieldMappings", "signedFile",
-    }
-)  # fmt: skip
 
 
 class Effect(StrEnum):
@@ -28,17 +19,27 @@ class Effect(StrEnum):
     STATUS = "status"
     """Answer with ``status``, ``headers`` and ``body`` before anything is done."""
     DROP_BEFORE = "drop_before"
-    """Break the connection before anything is done."""
+    """Close the connection without an answer, before anything is done."""
     DROP_AFTER = "drop_after"
-    """Do it, then break the connection: the reply is lost."""
+    """Do it, then close the connection without an answer: the reply is lost."""
     DELAY = "delay"
     """Answer after ``seconds``."""
+    STALL = "stall"
+    """Send ``bytes`` of the body, then nothing for ``seconds``."""
     ALTER = "alter"
     """Put ``members`` into the answer's object; null takes a member out."""
     SHIFT = "shift"
     """Add ``members`` to the answer's numbers."""
+    INVALID_JSON = "invalid_json"
+    """Do it, then answer with the first half of the JSON."""
+    SHIFT_PAGE = "shift_page"
+    """On lists and row errors: the page starts ``rows`` later (below 0: earlier)."""
+    TOO_LARGE = "too_large"
+    """On uploadImportFile: 413 to a file of more than ``bytes``."""
     JOB_FAILS = "job_fails"
-    """On a create: the job ends as failed, with ``message``."""
+    """On a create: the job ends as failed, with ``message``; an import takes ``rows`` rows."""
+    JOB_GONE = "job_gone"
+    """On a create: the job is unknown ``seconds`` after its creation."""
     NEVER_ENDS = "never_ends"
     """On a create: the job stays in processing."""
     MANGLE_CSV = "mangle_csv"
@@ -46,16 +47,29 @@ class Effect(StrEnum):
     EXPIRED_LINK = "expired_link"
     """On downloadExportFile: the link has expired already."""
     CUT = "cut"
-    """On signedFile: the body ends after ``bytes``; ``how`` is length or silent."""
-    STALL = "stall"
-    """On signedFile: the body pauses after ``bytes`` for ``seconds``."""
+    """On signedFile: the body ends after ``bytes``; ``how`` it was framed: see ``CutMode``."""
     NO_RANGE = "no_range"
     """On signedFile: a Range header is ignored."""
+    CHANGED = "changed"
+    """On signedFile: another ETag and, unless ``how`` is ``etag``, the rows in reverse."""
+
+
+class CutMode(StrEnum):
+    """How a body that is cut was announced."""
+
+    CONTENT_LENGTH = "content_length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+    """No length, ``Connection: close``: the cut looks like the end."""
+    LENGTH = "length"
+    """Short for ``content_length``."""
+    SILENT = "silent"
+    """Another name for ``close``."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One rule.
+    """One rule. Of several rules with the same effect, the first that applies strikes.
 
     Args:
         operation: Operation id of the contract, or ``signedFile``.
@@ -63,6 +77,19 @@ class Fault:
         match: Only where these hold, as in ``{"entity_type": "accounts", "part": 2}``.
         after: How many matching requests pass first.
         times: How many are hit then; ``None`` for all.
+        probability: How likely each of these hits is, drawn from the sandbox's seed.
+        status: See ``Effect`` for this and the following.
+        headers: Headers of a status.
+        body: Body of a status.
+        seconds: For how long.
+        bytes: After how many bytes.
+        rows: How many rows.
+        how: In which way.
+        message: What a failed job says.
+        members: Members of an answer.
+
+    Raises:
+        ValueError: It cannot be meant like this; the sentence says why.
     """
 
     operation: str
@@ -70,89 +97,66 @@ class Fault:
     match: Mapping[str, Any] = field(default_factory=dict)
     after: int = 0
     times: int | None = 1
+    probability: float = 1
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     seconds: float = 0
     bytes: int = 0
+    rows: int = 0
     how: str = ""
     message: str = ""
     members: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            ValueError: The operation is unknown.
-        """
+        """Refuse what cannot be meant."""
         if self.operation not in OPERATIONS:
             known = ", ".join(sorted(OPERATIONS))
-            sentence = f"unknown operation {self.operation!r}; known are {known}"
-            raise ValueError(sentence)
+            raise ValueError(f"unknown operation {self.operation!r}; known are {known}")
+        if self.operation not in strikes(self.effect):
+            where = ", ".join(sorted(strikes(self.effect)))
+            raise ValueError(f"{self.effect} does not strike {self.operation}, only {where}")
+        if not 0 <= self.probability <= 1:
+            raise ValueError("probability is a number from 0 to 1")
+        if min(self.after, self.times or 0, self.seconds, self.bytes) < 0:
+            raise ValueError("after, times, seconds and bytes are not below 0")
+        if not 200 <= self.status <= 599:  # noqa: PLR2004 - what HTTP has for final answers
+            raise ValueError("status is a number from 200 to 599")
+        ways = _ways(self.effect)
+        if ways is not None and self.how not in ways:
+            known = ", ".join(sorted(ways - {""}))
+            raise ValueError(f"unknown how {self.how!r} of {self.effect}; known are {known}")
 
 
-def faults_from_json(text: str) -> tuple[Fault, ...]:
-    """Return the faults of a file: a JSON list of objects with the members of :class:`Fault`.
-
-    Raises:
-        ValueError: The text is something else; the sentence says where.
-    """
-    return faults_from_rules(json.loads(text))
-
-
-def faults_from_rules(rules: object) -> tuple[Fault, ...]:
-    """Return the faults of a list of rules.
-
-    Raises:
-        ValueError: The list is something else; the sentence says where.
-    """
-    names = {item.name for item in dataclasses.fields(Fault)}
-    if not isinstance(rules, list):
-        sentence = "a fault file holds a JSON list of rules"
-        raise ValueError(sentence)  # noqa: TRY004 - the caller shows one kind of error
-    faults = []
-    for number, rule in enumerate(rules, 1):
-        if not isinstance(rule, dict) or {"operation", "effect"} - rule.keys():
-            sentence = f"rule {number} needs the members operation and effect"
-            raise ValueError(sentence)
-        if unknown := sorted(rule.keys() - names):
-            sentence = f"rule {number} has unknown members: {', '.join(unknown)}"
-            raise ValueError(sentence)
-        if rule["effect"] not in set(Effect):
-            sentence = f"rule {number} has an unknown effect; known are {', '.join(Effect)}"
-            raise ValueError(sentence)
-        faults.append(Fault(**{**rule, "effect": Effect(rule["effect"])}))
-    return tuple(faults)
+def strikes(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each kind of effect
+    """Return the operations in which an effect can show."""
+    match effect:
+        case Effect.STATUS | Effect.DROP_BEFORE | Effect.DELAY | Effect.STALL:
+            return OPERATIONS
+        case Effect.DROP_AFTER | Effect.ALTER | Effect.SHIFT | Effect.INVALID_JSON:
+            return frozenset(API_OPERATIONS)
+        case Effect.SHIFT_PAGE:
+            return PAGED
+        case Effect.TOO_LARGE:
+            return frozenset({"uploadImportFile"})
+        case Effect.JOB_FAILS | Effect.JOB_GONE | Effect.NEVER_ENDS:
+            return CREATING
+        case Effect.MANGLE_CSV:
+            return frozenset({"createExportJob"})
+        case Effect.EXPIRED_LINK:
+            return frozenset({"downloadExportFile"})
+        case Effect.CUT | Effect.NO_RANGE | Effect.CHANGED:
+            return frozenset({SIGNED_FILE})
+        case _:
+            assert_never(effect)
 
 
-class FaultBook:
-    """The rules in force and how often each was met."""
-
-    def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
-        self._lock = threading.Lock()
-        self._rules: list[tuple[Fault, list[int]]] = [(fault, [0]) for fault in faults]
-
-    def add(self, fault: Fault) -> None:
-        """Put a rule in force."""
-        with self._lock:
-            self._rules.append((fault, [0]))
-
-    def clear(self) -> None:
-        """Take all rules out of force."""
-        with self._lock:
-            self._rules.clear()
-
-    def hits(self, operation: str, facts: Mapping[str, Any], *effects: Effect) -> list[Fault]:
-        """Return the faults that strike this request, and count it."""
-        struck = []
-        with self._lock:
-            for fault, met in self._rules:
-                if fault.operation != operation or fault.effect not in effects:
-                    continue
-                if any(facts.get(name) != value for name, value in fault.match.items()):
-                    continue
-                met[0] += 1
-                turn = met[0] - fault.after
-                if turn >= 1 and (fault.times is None or turn <= fault.times):
-                    struck.append(fault)
-        return struck
+def _ways(effect: Effect) -> frozenset[str] | None:
+    """Return what ``how`` may be; ``None`` where nobody asks."""
+    if effect is Effect.MANGLE_CSV:
+        return frozenset({"", *WAYS})
+    if effect is Effect.CUT:
+        return frozenset({"", *CutMode})
+    if effect is Effect.CHANGED:
+        return frozenset({"", "etag", "content"})
+    return None

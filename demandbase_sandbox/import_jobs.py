@@ -1,16 +1,19 @@
-"""Import jobs: created, given a file, validated, worked on, and their row errors."""
+"""Import jobs: created, given a file, validated, and worked on by the clock."""
 
 from __future__ import annotations
 
 import shutil
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from demandbase_sandbox.clock import SandboxClock, rfc3339
-from demandbase_sandbox.import_rows import RowImporter, check_file
+from demandbase_sandbox.import_file import check_file
+from demandbase_sandbox.import_request import asked_mapping, asked_match_key
+from demandbase_sandbox.import_rows import RowImporter
+from demandbase_sandbox.job_book import TERMINAL, JobBook
 from demandbase_sandbox.refusal import RefusalError, bad_request, not_found
-from demandbase_sandbox.tenant_schema import IMPORTABLE, TenantEntity
+from demandbase_sandbox.tenant_schema import IMPORTABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,16 +21,20 @@ if TYPE_CHECKING:
     from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.store import Store
 
-TERMINAL = frozenset({"completed", "failed", "cancelled"})
-
 
 class ImportJobs:
     """The import jobs of a tenant."""
 
     def __init__(
-        self, store: Store, folder: Path, clock: SandboxClock, options: SandboxOptions
+        self,
+        store: Store,
+        book: JobBook,
+        folder: Path,
+        clock: SandboxClock,
+        options: SandboxOptions,
     ) -> None:
         self._store = store
+        self._book = book
         self._folder = folder
         self._clock = clock
         self._options = options
@@ -56,17 +63,8 @@ class ImportJobs:
         if name not in IMPORTABLE:
             raise bad_request(f"unknown entity_type: {name}")
         entity = self._store.entities[name]
-        mapping = _mapping(entity, body.get("field_mappings") or [])
-        match_key = body.get("match_key") or ""
-        if body["operation"] != "insert" and not match_key:
-            raise bad_request(f"{body['operation']} needs a match_key")
-        field = entity.field(match_key)
-        if match_key and (field is None or not field.key or match_key not in mapping.values()):
-            raise bad_request(f"match_key is no mapped key field: {match_key}")
-        required = {item.name for item in entity.fields if item.required and item.importable}
-        missing = sorted(required - set(mapping.values()))
-        if missing and body["operation"] != "update":
-            raise bad_request(f"required fields are not mapped: {', '.join(missing)}")
+        mapping = asked_mapping(entity, body["operation"], body.get("field_mappings") or [])
+        match_key = asked_match_key(entity, body["operation"], body.get("match_key"), mapping)
         job: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "entity_type": name,
@@ -76,20 +74,22 @@ class ImportJobs:
             "_match_key": match_key,
             "_mapping": mapping,
             "_secret": secret,
-            "_errors": [],
         }
-        self._store.save_job("import", job)
+        self._book.save("import", job)
         return job
 
-    def upload(self, job_id: str, file_name: str, file: BinaryIO) -> dict[str, Any]:
-        """Take a job's file."""
+    def upload(
+        self, job_id: str, file_name: str, file: BinaryIO, too_large: int | None = None
+    ) -> dict[str, Any]:
+        """Take a job's file; ``too_large`` bytes are refused, whatever the options say."""
         job = self.get(job_id)
         if job["status"] != "pending":
             raise bad_request(f"the job takes no file: it is {job['status']}")
         file.seek(0, 2)
         size = file.tell()
-        if size > self._options.max_upload_bytes:
-            raise RefusalError(413, "file too large")
+        limit = self._options.max_upload_bytes if too_large is None else too_large
+        if size > limit:
+            raise RefusalError(413, f"the file is too large: {size} bytes, at most {limit}")
         file.seek(0)
         path = self.file(job_id)
         with path.open("wb") as copy:
@@ -103,29 +103,37 @@ class ImportJobs:
             "processed_rows": 0,
             "_uploaded_at": rfc3339(self._clock.now()),
         }
-        self._store.save_job("import", job)
+        self._book.save("import", job)
         return job
 
-    def settle(self) -> None:
-        """Bring each job to where the clock says it is."""
-        for job in reversed(self._store.jobs("import")):
-            if job["status"] in TERMINAL or "_uploaded_at" not in job:
-                continue
-            now = self._clock.now()
-            age = (now - datetime.fromisoformat(job["_uploaded_at"])).total_seconds()
-            working = age - self._options.pending_seconds
-            if working >= 0:
-                job["status"] = "processing"
-                job.setdefault("started_at", rfc3339(now))
-                share = min(1.0, working / (self._options.processing_seconds or 1))
-                job["processed_rows"] = int(job["total_rows"] * share)
-            if working >= self._options.processing_seconds and not job["_secret"].get("never_ends"):
-                self._complete(job)
-            self._store.save_job("import", job)
+    def due(self, job: dict[str, Any]) -> datetime:
+        """Return when a job is done; one without a file never is."""
+        if "_uploaded_at" not in job:
+            return datetime.max.replace(tzinfo=self._clock.now().tzinfo)
+        return self._starts(job) + timedelta(seconds=self._options.processing_seconds)
+
+    def settle(self, job: dict[str, Any]) -> None:
+        """Bring a job to where the clock says it is."""
+        now = self._clock.now()
+        gone = job["_secret"].get("job_gone")
+        created = datetime.fromisoformat(job["created_at"])
+        if gone is not None and now >= created + timedelta(seconds=gone):
+            self._book.delete(job["id"])
+            return
+        if job["status"] in TERMINAL or "_uploaded_at" not in job or now < self._starts(job):
+            return
+        job["status"] = "processing"
+        job["started_at"] = rfc3339(self._starts(job))
+        worked = (now - self._starts(job)).total_seconds()
+        share = min(1.0, worked / (self._options.processing_seconds or 1))
+        job["processed_rows"] = int(job["total_rows"] * share)
+        if now >= self.due(job) and not job["_secret"].get("never_ends"):
+            self._complete(job)
+        self._book.save("import", job)
 
     def get(self, job_id: str) -> dict[str, Any]:
         """Return a job."""
-        job = self._store.job("import", job_id)
+        job = self._book.get("import", job_id)
         if job is None:
             raise not_found("import job not found")
         return job
@@ -137,40 +145,29 @@ class ImportJobs:
             raise RefusalError(409, f"job cannot be cancelled: it is {job['status']}")
         job["status"] = "cancelled"
         job["completed_at"] = rfc3339(self._clock.now())
-        self._store.save_job("import", job)
+        self._book.save("import", job)
         return job
 
     def file(self, job_id: str) -> Path:
         """Return where a job's file is kept."""
         return self._folder / f"{job_id}-import.csv"
 
+    def _starts(self, job: dict[str, Any]) -> datetime:
+        uploaded = datetime.fromisoformat(job["_uploaded_at"])
+        return uploaded + timedelta(seconds=self._options.pending_seconds)
+
     def _complete(self, job: dict[str, Any]) -> None:
-        taken, problems = RowImporter(self._store, job, self._options.row_number_base).run(
-            self.file(job["id"])
-        )
+        end = rfc3339(self.due(job))
         failed = "job_fails" in job["_secret"]
+        rows = job["_secret"]["rows"] if failed else job["total_rows"]
+        importer = RowImporter(self._store, self._book, job, self._options.row_number_base, end)
+        done, taken = importer.run(self.file(job["id"]), rows)
         job |= {
             "status": "failed" if failed else "completed",
-            "processed_rows": job["total_rows"],
+            "processed_rows": done,
             "success_count": taken,
-            "error_count": job["total_rows"] - taken,
-            "completed_at": rfc3339(self._clock.now()),
-            "_errors": [problem.document() for problem in problems],
+            "error_count": done - taken,
+            "completed_at": end,
         }
         if failed:
             job["error_message"] = job["_secret"]["job_fails"]
-
-
-def _mapping(entity: TenantEntity, mappings: list[dict[str, str]]) -> dict[str, str]:
-    result: dict[str, str] = {}
-    for item in mappings:
-        column, name = item.get("csv_column", ""), item.get("demandbase_field", "")
-        field = entity.field(name)
-        if field is None or not field.importable:
-            raise bad_request(f"unknown demandbase_field of {entity.name}: {name}")
-        if not column or column in result or name in result.values():
-            raise bad_request(f"field_mappings names a column or field twice: {column} → {name}")
-        result[column] = name
-    if not result:
-        raise bad_request("field_mappings is empty")
-    return result

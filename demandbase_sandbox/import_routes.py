@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Query, Request, UploadFile
+from fastapi import APIRouter, Request, UploadFile
 from fastapi.responses import Response  # noqa: TC002 - FastAPI resolves annotations
 
 from demandbase_sandbox.answering import Answering, public
@@ -15,11 +15,14 @@ from demandbase_sandbox.documents import (
     MappingList,
     RowErrorList,
 )
-from demandbase_sandbox.export_routes import CONFLICT, REFUSED, UNKNOWN, secrets_for
+from demandbase_sandbox.export_routes import CONFLICT, REFUSED, UNKNOWN
+from demandbase_sandbox.faults import Effect
+from demandbase_sandbox.job_faults import job_secret
+from demandbase_sandbox.paging import Limit, Offset, Page, page
 from demandbase_sandbox.tenant import Tenant  # noqa: TC001
 
 Status = Literal["pending", "validating", "processing", "completed", "failed", "cancelled"]
-TOO_LARGE: dict[int | str, dict[str, Any]] = {413: {"description": "File too large"}}
+TOO_LARGE: dict[int | str, dict[str, Any]] = {**UNKNOWN, 413: {"description": "File too large"}}
 
 
 def import_routes(  # noqa: C901 - one inner function a route
@@ -30,84 +33,103 @@ def import_routes(  # noqa: C901 - one inner function a route
     jobs = tenant.imports
 
     def facts(job_id: str) -> dict[str, Any]:
-        job = tenant.store.job("import", job_id) or {}
+        job = tenant.book.get("import", job_id) or {}
         return {"job_id": job_id, "entity_type": job.get("entity_type")}
 
-    @router.get("/mappings", response_model=MappingList, responses=REFUSED)
+    @router.get(
+        "/mappings", operation_id="listFieldMappings", response_model=MappingList, responses=REFUSED
+    )
     def mappings(request: Request, entity_type: str | None = None) -> Response:
         return answering.answer(
-            request, "listFieldMappings", lambda: {"mappings": jobs.mappings(entity_type)}
-        )
-
-    @router.post("/jobs", status_code=202, response_model=ImportJobDocument, responses=REFUSED)
-    def create(request: Request, body: CreateImport) -> Response:
-        asked = body.model_dump(exclude_none=True)
-        secret = secrets_for(tenant, "createImportJob", asked)
-        return answering.answer(
             request,
-            "createImportJob",
-            lambda: public(jobs.create(asked, secret)),
-            status=202,
-            facts=asked,
-            body=asked,
-        )
-
-    @router.get("/jobs", response_model=ImportJobList, responses=REFUSED)
-    def list_jobs(
-        request: Request,
-        status: Status | None = None,
-        limit: Annotated[int, Query(ge=0)] = 25,
-        offset: Annotated[int, Query(ge=0)] = 0,
-    ) -> Response:
-        def work() -> dict[str, Any]:
-            found = [j for j in tenant.store.jobs("import") if status in {None, j["status"]}]
-            page = found[offset : offset + min(limit, tenant.options.max_page_size)]
-            return {"jobs": [public(job) for job in page], "total": len(found)}
-
-        return answering.answer(request, "listImportJobs", work)
-
-    @router.get("/jobs/{job_id}", response_model=ImportJobDocument, responses=UNKNOWN)
-    def get(request: Request, job_id: str) -> Response:
-        return answering.answer(
-            request, "getImportJob", lambda: public(jobs.get(job_id)), facts=facts(job_id)
-        )
-
-    @router.delete(
-        "/jobs/{job_id}", response_model=ImportJobDocument, responses={**UNKNOWN, **CONFLICT}
-    )
-    def cancel(request: Request, job_id: str) -> Response:
-        return answering.answer(
-            request, "cancelImportJob", lambda: public(jobs.cancel(job_id)), facts=facts(job_id)
+            lambda: {"mappings": jobs.mappings(entity_type)},
+            facts={"entity_type": entity_type},
         )
 
     @router.post(
-        "/jobs/{job_id}/upload",
+        "/jobs",
+        operation_id="createImportJob",
+        status_code=202,
         response_model=ImportJobDocument,
-        responses={**REFUSED, **UNKNOWN, **TOO_LARGE},
+        responses=REFUSED,
     )
-    def upload(request: Request, job_id: str, file: UploadFile) -> Response:
-        return answering.answer(
-            request,
-            "uploadImportFile",
-            lambda: public(jobs.upload(job_id, file.filename or "", file.file)),
-            facts=facts(job_id),
-            body=file.filename,
-        )
+    def create(request: Request, body: CreateImport) -> Response:
+        asked = body.model_dump(exclude_none=True)
+
+        def work() -> dict[str, Any]:
+            return public(jobs.create(asked, job_secret(tenant.faults, "createImportJob", asked)))
+
+        return answering.answer(request, work, status=202, facts=asked, body=asked)
 
     @router.get(
-        "/jobs/{job_id}/errors", response_model=RowErrorList, responses={**REFUSED, **UNKNOWN}
+        "/jobs", operation_id="listImportJobs", response_model=ImportJobList, responses=REFUSED
+    )
+    def list_jobs(
+        request: Request, status: Status | None = None, limit: Limit = 25, offset: Offset = 0
+    ) -> Response:
+        def work() -> dict[str, Any]:
+            asked, largest = Page(limit, offset), tenant.options.max_page_size
+            given = page(tenant.faults, "listImportJobs", {}, asked, largest)
+            found, total = tenant.book.page("import", status, given.limit, given.offset)
+            return {"jobs": [public(job) for job in found], "total": total}
+
+        return answering.answer(request, work)
+
+    @router.get(
+        "/jobs/{jobId}",
+        operation_id="getImportJob",
+        response_model=ImportJobDocument,
+        responses=UNKNOWN,
+    )
+    def get(request: Request, jobId: str) -> Response:  # noqa: N803 - the contract's name
+        return answering.answer(request, lambda: public(jobs.get(jobId)), facts=facts(jobId))
+
+    @router.delete(
+        "/jobs/{jobId}",
+        operation_id="cancelImportJob",
+        response_model=ImportJobDocument,
+        responses=CONFLICT,
+    )
+    def cancel(request: Request, jobId: str) -> Response:  # noqa: N803
+        return answering.answer(request, lambda: public(jobs.cancel(jobId)), facts=facts(jobId))
+
+    @router.post(
+        "/jobs/{jobId}/upload",
+        operation_id="uploadImportFile",
+        response_model=ImportJobDocument,
+        responses=TOO_LARGE,
+    )
+    def upload(request: Request, jobId: str, file: UploadFile) -> Response:  # noqa: N803
+        known = facts(jobId)
+
+        def work() -> dict[str, Any]:
+            hit = tenant.faults.hits("uploadImportFile", known, Effect.TOO_LARGE)
+            limit = hit[Effect.TOO_LARGE].bytes if hit else None
+            return public(jobs.upload(jobId, file.filename or "", file.file, limit))
+
+        return answering.answer(request, work, facts=known, body=file.filename)
+
+    @router.get(
+        "/jobs/{jobId}/errors",
+        operation_id="getImportErrors",
+        response_model=RowErrorList,
+        responses=UNKNOWN,
     )
     def errors(
         request: Request,
-        job_id: str,
-        limit: Annotated[int, Query(ge=0)] = 100,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        jobId: str,  # noqa: N803
+        limit: Limit = 100,
+        offset: Offset = 0,
     ) -> Response:
-        def work() -> dict[str, Any]:
-            found = jobs.get(job_id)["_errors"]
-            page = found[offset : offset + min(limit, tenant.options.max_error_page_size)]
-            return {"errors": page, "total": len(found)}
+        known = facts(jobId)
 
-        return answering.answer(request, "getImportErrors", work, facts=facts(job_id))
+        def work() -> dict[str, Any]:
+            jobs.get(jobId)
+            asked, largest = Page(limit, offset), tenant.options.max_error_page_size
+            given = page(tenant.faults, "getImportErrors", known, asked, largest)
+            found, total = tenant.book.row_errors(jobId, given.limit, given.offset)
+            return {"errors": found, "total": total}
+
+        return answering.answer(request, work, facts=known)
 
     return router

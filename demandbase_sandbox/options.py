@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003 - pydantic-free, but dataclass users resolve it
+from pathlib import Path  # noqa: TC003 - whoever resolves the annotations needs it
 from typing import TYPE_CHECKING
+
+from demandbase_sandbox.sample import DEFAULT_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +15,27 @@ if TYPE_CHECKING:
     from demandbase_sandbox.faults import Fault
 
 WEEK_SECONDS = 7 * 24 * 3600.0
+MAX_PORT = 65535
+ROW_NUMBER_BASES = (0, 1, 2)
+"""Of the first data row: counted from 0, from 1, or with the header line as 1."""
+
+
+_MOST_SECONDS = 10**9
+_MOST_BYTES = 10**15
+_BOUNDS = {
+    "port": (0, MAX_PORT),
+    "files_port": (0, MAX_PORT),
+    "part_rows": (1, 10**9),
+    "max_page_size": (1, 10**9),
+    "max_error_page_size": (1, 10**9),
+    # Seconds are added to dates, which end in the year 9999.
+    "pending_seconds": (0, _MOST_SECONDS),
+    "processing_seconds": (0, _MOST_SECONDS),
+    "job_expires_seconds": (0, _MOST_SECONDS),
+    "link_expires_seconds": (0, _MOST_SECONDS),
+    "daily_export_bytes": (0, _MOST_BYTES),
+    "max_upload_bytes": (0, _MOST_BYTES),
+}
 
 
 def new_token() -> str:
@@ -41,9 +64,13 @@ class SandboxOptions:
         max_upload_bytes: Size over which an upload is 413.
         max_page_size: Jobs on one page at most, whatever ``limit`` says.
         max_error_page_size: Row errors on one page at most.
-        row_number_base: Number of the first data row in row errors.
+        row_number_base: Number of the first data row in row errors: 0, 1 or 2.
         direct_download: Whether files come from the API itself instead of a signed link.
         byte_order_mark: Whether parts start with a BOM.
+        gzip: Whether parts are gzip files.
+
+    Raises:
+        ValueError: It cannot be meant like this; the sentence says why.
     """
 
     port: int = 0
@@ -65,3 +92,18 @@ class SandboxOptions:
     row_number_base: int = 1
     direct_download: bool = False
     byte_order_mark: bool = False
+    gzip: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if unknown := sorted(self.rows.keys() - DEFAULT_ROWS.keys()):
+            raise ValueError(f"rows of unknown entities: {', '.join(unknown)}")
+        if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
+            raise ValueError("the token is of printable ASCII characters without blanks")
+        if self.row_number_base not in ROW_NUMBER_BASES:
+            raise ValueError("row_number_base is 0, 1 or 2")
+        if any(count < 0 for count in self.rows.values()):
+            raise ValueError("rows are not below 0")
+        for name, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} is a number from {least} to {most}")

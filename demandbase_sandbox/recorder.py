@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NOTED_HEADERS = ("User-Agent", "Content-Type", "Range", "If-Range")
+_logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class SeenRequest:
-    """A request and how it was answered. ``status`` 0 means that the connection was broken."""
+    """A request and how it was answered. ``status`` 0 means that the connection was dropped."""
 
     operation: str
     method: str
@@ -33,6 +37,8 @@ class Recorder:
 
     def add(self, request: SeenRequest) -> None:
         """Note a request."""
+        # Without the query: a signed link is as good as a token.
+        _logger.info("%s %s %s", request.method, request.path, request.status or "dropped")
         with self._lock:
             self._seen.append(request)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class RefusalError(Exception):
     """Ends a request with a status and a sentence.
@@ -25,3 +30,19 @@ def bad_request(sentence: str) -> RefusalError:
 def not_found(sentence: str) -> RefusalError:
     """Return a 404."""
     return RefusalError(404, sentence)
+
+
+def sentence_of(problems: Sequence[Any]) -> str:
+    """Return one sentence for what a request's validation found."""
+    parts = []
+    for problem in problems:
+        place = ".".join(str(step) for step in problem["loc"][1:]) or str(problem["loc"][0])
+        match problem["type"]:
+            case "extra_forbidden":
+                parts.append(f"unknown member {place}")
+            case "missing":
+                parts.append(f"{place} is missing")
+            case _:
+                parts.append(f"{place}: {problem['msg']}")
+    # A member's name may hold what cannot be sent.
+    return "; ".join(parts).encode("utf-8", "replace").decode()

@@ -7,9 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from demandbase_sandbox.tenant_schema import TenantEntity, TenantField
+
+    Draw = Callable[[], float]
+    Cell = Callable[[int], str | None]
 
 DEFAULT_ROWS = {
     "accounts": 200,
@@ -27,19 +30,21 @@ ID_PREFIX = {
     "campaigns": "cam",
     "buying_groups": "bgr",
 }
+EMPTY_SHARE = 0.1
 _REFERENCES = {"account_id": "accounts", "person_id": "people"}
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+_DAYS = 700
 _WORDS = (
     "Acme", "Łódź Motors", "Müller & Söhne", "東京ソフト", "Globex", "Initech, Inc.",
     'The "Blue" Company', "Ünal Tekstil", "Østfjord", "Nuñez Hermanos", "Stark", "Café Noir",
 )  # fmt: skip
-_FIRST = ("Ada", "Grace", "Zoë", "Jörg", "李雷", "Aylin", "Noor", "Łukasz", "Siobhán", "Ivan")
-_LAST = ("Lovelace", "Hopper", "O'Neill", "García", "王", "Yılmaz", "Nowak", "Smith", "de Vries")  # noqa: RUF001
 _CHOICES = {
     "industry": ("Software", "Manufacturing", "Retail", "Health care", "Finance|Insurance"),
     "stage": ("Qualification", "Proposal", "Negotiation", "Closed won", "Closed lost"),
     "activity_type": ("web_visit", "email_open", "form_fill", "event", "ad_click"),
     "status": ("draft", "live", "paused", "ended"),
+    "first_name": ("Ada", "Grace", "Zoë", "Jörg", "李雷", "Aylin", "Noor", "Łukasz", "Siobhán"),
+    "last_name": ("Lovelace", "Hopper", "O'Neill", "García", "王", "Yılmaz", "Nowak", "de Vries"),  # noqa: RUF001
 }
 _TEXTS = (
     "Call back in May",
@@ -57,83 +62,82 @@ def identifier(entity: str, number: int) -> str:
 
 
 def sample_rows(
-    entity: TenantEntity, count: int, counts: dict[str, int], seed: int
+    entity: TenantEntity, count: int, counts: Mapping[str, int], seed: int
 ) -> Iterator[list[str | None]]:
     """Yield the rows of an entity as the texts that an export shows; ``None`` is empty."""
-    draw = random.Random(f"{seed}/{entity.name}")  # noqa: S311 - a sample, no secret
+    draw = random.Random(f"{seed}/{entity.name}").random  # noqa: S311 - a sample, no secret
+    # What a field holds is decided once for all rows: there may be millions.
+    cells = [_cell(entity, field, counts, draw) for field in entity.fields]
     for number in range(1, count + 1):
-        created = _EPOCH + timedelta(minutes=draw.randrange(60 * 24 * 700))
-        yield [_cell(entity, field, number, created, counts, draw) for field in entity.fields]
+        yield [cell(number) for cell in cells]
 
 
-def _cell(  # noqa: PLR0911, PLR0913, PLR0917
-    entity: TenantEntity,
-    field: TenantField,
-    number: int,
-    created: datetime,
-    counts: dict[str, int],
-    draw: random.Random,
-) -> str | None:
+def _cell(  # noqa: PLR0911 - one for each kind of field
+    entity: TenantEntity, field: TenantField, counts: Mapping[str, int], draw: Draw
+) -> Cell:
     if field.name == entity.id_field:
-        return identifier(entity.name, number)
+        return lambda number: identifier(entity.name, number)
     if field.name in _REFERENCES:
         referred = _REFERENCES[field.name]
-        return identifier(referred, 1 + number % max(1, counts.get(referred, 1)))
-    match field.name:
-        case "domain":
-            return f"company{number}.example"
-        case "email":
-            return f"person{number}@company{1 + number % max(1, counts['accounts'])}.example"
-        case "created_at":
-            return _moment(created)
-        case "updated_at" | "activity_at":
-            return _moment(created + timedelta(seconds=draw.randrange(86400 * 30)))
-        case _:
-            pass
-    if not field.required and draw.random() < 0.1:  # noqa: PLR2004
-        return None
-    return _typed_cell(field, number, created, draw)
+        known = max(1, counts.get(referred, 1))
+        return lambda number: identifier(referred, 1 + number % known)
+    if field.name == "domain":
+        return lambda number: f"company{number}.example"
+    if field.name == "email":
+        accounts = max(1, counts["accounts"])
+        return lambda number: f"person{number}@company{1 + number % accounts}.example"
+    if field.name in {"created_at", "updated_at", "activity_at"}:
+        return _moment(draw, later=field.name != "created_at")
+    typed = _typed_cell(field, draw)
+    if field.required:
+        return typed
+    return lambda number: None if draw() < EMPTY_SHARE else typed(number)
 
 
-def _typed_cell(  # noqa: C901, PLR0911
-    field: TenantField, number: int, created: datetime, draw: random.Random
-) -> str:
+def _typed_cell(field: TenantField, draw: Draw) -> Cell:  # noqa: C901, PLR0911
     if field.name in _CHOICES:
-        return draw.choice(_CHOICES[field.name])
+        return _choice(_CHOICES[field.name], draw)
     match field.type:
         case "integer":
-            return str(draw.randrange(10_000))
+            return lambda _: str(int(draw() * 10_000))
         case "long":
-            return str(2**53 + number if number % 10 == 0 else draw.randrange(10**6))
+            return lambda number: str(2**53 + number if number % 10 == 0 else int(draw() * 10**6))
         case "number" | "double" | "percent":
-            return f"{draw.uniform(0, 100):.4f}"
+            return lambda _: f"{draw() * 100:.4f}"
         case "currency":
-            return f"{draw.uniform(0, 10**7):.2f}"
+            return lambda _: f"{draw() * 10**7:.2f}"
         case "boolean":
-            return draw.choice(("true", "false"))
+            return _choice(("true", "false"), draw)
         case "date":
-            return (date(2024, 1, 1) + timedelta(days=draw.randrange(900))).isoformat()
+            days = [(date(2024, 1, 1) + timedelta(days=n)).isoformat() for n in range(900)]
+            return _choice(days, draw)
         case "datetime":
-            return _moment(created)
+            return _moment(draw)
         case "text":
-            return draw.choice(_TEXTS)
+            return _choice(_TEXTS, draw)
         case "url":
-            return f"https://company{number}.example/"
+            return lambda number: f"https://company{number}.example/"
+        case _ if field.name == "phone":
+            return lambda _: f"+1 555 {int(draw() * 10**6):06d}"
         case _:
-            return _name(field.name, number, draw)
+            words = _choice(_WORDS, draw)
+            return lambda number: f"{words(number)} {number}"
 
 
-def _name(field: str, number: int, draw: random.Random) -> str:
-    match field:
-        case "first_name":
-            return draw.choice(_FIRST)
-        case "last_name":
-            return draw.choice(_LAST)
-        case "phone":
-            return f"+1 555 {draw.randrange(10**6):06d}"
-        case _:
-            return f"{draw.choice(_WORDS)} {number}"
+def _choice(values: Sequence[str], draw: Draw) -> Cell:
+    count = len(values)
+    return lambda _: values[int(draw() * count)]
 
 
-def _moment(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _moment(draw: Draw, *, later: bool = False) -> Cell:
+    """Return what makes moments; later ones lie after all others of the tenant."""
+    first = _EPOCH + timedelta(days=_DAYS if later else 0)
+    span = 30 if later else _DAYS
+    days = [(first + timedelta(days=n)).strftime("%Y-%m-%dT") for n in range(span)]
+
+    def cell(_: int) -> str:
+        minute = int(draw() * span * 1440)
+        day, minute = divmod(minute, 1440)
+        return f"{days[day]}{minute // 60:02d}:{minute % 60:02d}:{int(draw() * 60):02d}Z"
+
+    return cell

@@ -5,17 +5,21 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from demandbase_sandbox.answering import public
 from demandbase_sandbox.api import create_api
+from demandbase_sandbox.connections import Connections
 from demandbase_sandbox.options import SandboxOptions
 from demandbase_sandbox.storage_host import StorageHost
-from demandbase_sandbox.tenant import Tenant
+from demandbase_sandbox.tenant import Tenant, cell_text
 from demandbase_sandbox.tenant_schema import TenantEntity, TenantField
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -29,30 +33,36 @@ class Sandbox:
 
     Args:
         options: How it behaves.
+
+    Raises:
+        OSError: A port is taken.
+        sqlite3.Error: The data file is none.
     """
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.options = options or SandboxOptions()
-        self.tenant = Tenant(self.options)
-        self._files = StorageHost(
-            self.options.files_port,
-            folder=self.tenant.folder,
-            signer=self.tenant.signer,
-            clock=self.tenant.clock,
-            faults=self.tenant.faults,
-            recorder=self.tenant.recorder,
+        self._connections = Connections()
+        with ExitStack() as undo:
+            # Ports first: one that is taken is found out before millions of rows are made.
+            self._socket = undo.enter_context(socket.socket())
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(("127.0.0.1", self.options.port))
+            self.tenant = Tenant(self.options)
+            undo.callback(self.tenant.close)
+            self._files = StorageHost(self.tenant, self.options.files_port)
+            undo.callback(self._files.stop)
+            self._undo = undo.pop_all()
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                create_api(self.tenant, lambda: self.files_url, self._connections),
+                http=self._connections.protocol(),
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=2,
+            )
         )
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", self.options.port))
-        config = uvicorn.Config(
-            create_api(self.tenant, lambda: self.files_url),
-            log_level="critical",
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-        )
-        self._server = uvicorn.Server(config)
         self._threads = [
             threading.Thread(target=self._server.run, args=([self._socket],), daemon=True),
             threading.Thread(target=self._files.serve_forever, args=(0.02,), daemon=True),
@@ -79,22 +89,30 @@ class Sandbox:
         return self.tenant.clock
 
     def start(self) -> Self:
-        """Start both servers and wait until they take requests."""
+        """Start both servers and wait until they take requests.
+
+        Raises:
+            RuntimeError: The API's server ended at once.
+        """
         for thread in self._threads:
             thread.start()
         while not self._server.started:
-            time.sleep(0.005)
+            if not self._threads[0].is_alive():
+                self.stop()
+                raise RuntimeError("the server of the sandbox ended at its start")
+            time.sleep(0.002)
         return self
 
     def stop(self) -> None:
         """Stop both servers and remove what is temporary."""
-        self._server.should_exit = True
-        self._files.shutdown()
-        for thread in self._threads:
-            thread.join(10)
-        self._files.server_close()
-        self._socket.close()
-        self.tenant.close()
+        self.tenant.stopping.set()
+        if self._threads[0].ident is not None:
+            self._server.should_exit = True
+            self._connections.drop_all()
+            self._files.shutdown()
+            for thread in self._threads:
+                thread.join(10)
+        self._undo.close()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -127,40 +145,65 @@ class Sandbox:
         self.tenant.faults.clear()
 
     def export_jobs(self) -> list[dict[str, Any]]:
-        """Return all export jobs, newest first."""
-        return self.tenant.store.jobs("export")
+        """Return all export jobs as they are by now, newest first."""
+        return self._jobs("export")
 
     def import_jobs(self) -> list[dict[str, Any]]:
-        """Return all import jobs, newest first."""
-        return self.tenant.store.jobs("import")
+        """Return all import jobs as they are by now, newest first."""
+        return self._jobs("import")
+
+    def _jobs(self, kind: str) -> list[dict[str, Any]]:
+        with self.tenant.store.lock:
+            self.tenant.settle()
+            return [public(job) for job in self.tenant.book.all(kind)]
 
     def uploaded(self, job_id: str) -> bytes:
         """Return the file that an import job was given."""
         return self.tenant.imports.file(job_id).read_bytes()
 
+    def uploaded_files(self, job_id: str) -> list[bytes]:
+        """Return the files that an import job was given: one, or none."""
+        path = self.tenant.imports.file(job_id)
+        return [path.read_bytes()] if path.is_file() else []
+
     def rows(self, entity: str) -> list[dict[str, str | None]]:
         """Return an entity's rows as the texts that an export shows."""
-        names = [field.name for field in self.tenant.store.entities[entity].fields]
-        return [
-            dict(zip(names, row, strict=True)) for row in self.tenant.store.select(entity, names)
-        ]
+        return self.tenant.rows(entity)
+
+    def put_rows(self, entity: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Put rows in place of an entity's rows; fields that are not named are empty.
+
+        Raises:
+            ValueError: A row names a field that the entity has not.
+        """
+        self.tenant.put_rows(entity, rows)
 
     def add_entity(
         self,
         name: str,
-        fields: list[tuple[str, str]],
-        rows: list[list[str | None]],
+        fields: Sequence[Sequence[str]],
+        rows: Sequence[Sequence[Any] | Mapping[str, Any]],
         description: str = "",
     ) -> None:
-        """Add an entity, or put another in its place; the first field is its id."""
-        entity = TenantEntity(name, description, tuple(TenantField(*field) for field in fields))
-        self.tenant.store.add_entity(entity, rows)
+        """Add an entity, or put another in its place.
+
+        Args:
+            name: Its name.
+            fields: Name, type and perhaps description of each field; the first is the id.
+            rows: Lists of cells in the fields' order, or mappings.
+            description: Its description.
+        """
+        entity = TenantEntity(name, description, tuple(_field(*field) for field in fields))
+        names = [field.name for field in entity.fields]
+        cells = [
+            [row.get(column) for column in names] if hasattr(row, "get") else row for row in rows
+        ]
+        self.tenant.store.add_entity(entity, [[cell_text(cell) for cell in row] for row in cells])
 
     def reset(self) -> None:
-        """Return to the sample tenant: no jobs, no faults, nothing seen."""
-        with self.tenant.store.lock:
-            self.tenant.store.clear()
-            self.tenant.store.fill(self.options.seed, self.options.rows)
-            self.clock.reset()
-            self.clear_faults()
-            self.clear_requests()
+        """Return to the sample tenant: no jobs, nothing seen, no time skipped, faults as told."""
+        self.tenant.reset()
+
+
+def _field(name: str, kind: str, description: str = "") -> TenantField:
+    return TenantField(name, kind, description)

@@ -27,8 +27,11 @@ class LinkSigner:
     def allows(self, name: str, query: Mapping[str, str], now: float) -> bool:
         """Whether a link's query is genuine and has not expired."""
         stamp = query.get("expires", "")
-        genuine = hmac.compare_digest(self._sign(name, stamp), query.get("signature", ""))
+        # Bytes, because texts with other than ASCII cannot be compared.
+        given = query.get("signature", "").encode("utf-8", "replace")
+        genuine = hmac.compare_digest(self._sign(name, stamp).encode(), given)
         return genuine and float(stamp) > now
 
     def _sign(self, name: str, stamp: str) -> str:
-        return hmac.new(self._key, f"{name}\n{stamp}".encode(), hashlib.sha256).hexdigest()
+        signed = f"{name}\n{stamp}".encode("utf-8", "replace")
+        return hmac.new(self._key, signed, hashlib.sha256).hexdigest()

@@ -1,49 +1,47 @@
-"""The host behind signed links: serves files raw, so that bodies can be cut and stalled."""
+"""The host behind signed links: takes requests, checks links, answers in time."""
 
 from __future__ import annotations
 
 import re
 import socket
-import time
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from typing_extensions import override
 
-from demandbase_sandbox.faults import Effect, Fault, FaultBook
-from demandbase_sandbox.recorder import Recorder, SeenRequest
+from demandbase_sandbox.faults import Effect, Fault
+from demandbase_sandbox.operations import SIGNED_FILE
+from demandbase_sandbox.recorder import NOTED_HEADERS, SeenRequest
+from demandbase_sandbox.signed_file import FileAnswer, SignedFile
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from demandbase_sandbox.clock import SandboxClock
-    from demandbase_sandbox.signing import LinkSigner
+    from demandbase_sandbox.tenant import Tenant
 
-CHUNK_BYTES = 256 * 1024
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+_PART = re.compile(r"(?P<job>[^/]+)-part-(?P<part>[0-9]{1,9})\.csv(\.gz)?")
+_EFFECTS = (
+    Effect.STATUS, Effect.DROP_BEFORE, Effect.DELAY, Effect.STALL,
+    Effect.CUT, Effect.NO_RANGE, Effect.CHANGED,
+)  # fmt: skip
 
 
 class StorageHost(ThreadingHTTPServer):
-    """Serves the files of a folder to holders of a signed link."""
+    """Serves the files of a tenant to holders of a signed link.
 
-    daemon_threads = True
+    Args:
+        tenant: Whose files.
+        port: Where; 0 takes a free one.
+    """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        port: int,
-        *,
-        folder: Path,
-        signer: LinkSigner,
-        clock: SandboxClock,
-        faults: FaultBook,
-        recorder: Recorder,
-    ) -> None:
-        self.folder = folder
-        self.signer = signer
-        self.clock = clock
-        self.faults = faults
-        self.recorder = recorder
+    daemon_threads = False
+
+    def __init__(self, tenant: Tenant, port: int) -> None:
+        self.tenant = tenant
+        self._connections: set[socket.socket] = set()
+        self._connections_lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
 
     @property
@@ -52,8 +50,28 @@ class StorageHost(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     @override
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        with self._connections_lock:
+            self._connections.add(connection)
+        return connection, address
+
+    @override
+    def shutdown_request(self, request: Any) -> None:
+        with self._connections_lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    @override
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that went away."""
+
+    def stop(self) -> None:
+        """Close all connections, also idle and stalled ones, and wait for their threads."""
+        with self._connections_lock:
+            for connection in self._connections:
+                _hang_up(connection)
+        self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -64,110 +82,85 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Keep signed links out of the log."""
 
+    def do_HEAD(self) -> None:
+        self._answer()
+
     def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        tenant = self.server.tenant
         self._name = unquote(urlsplit(self.path).path).removeprefix("/files/")
         self._query = dict(parse_qsl(urlsplit(self.path).query))
-        job, _, rest = self._name.partition("-part-")
-        facts = {"job_id": job, "part": int(rest.split(".")[0]) if rest else None}
-        hits = self.server.faults.hits(
-            "signedFile", facts, Effect.STATUS, Effect.DROP_BEFORE, Effect.DELAY,
-            Effect.CUT, Effect.STALL, Effect.NO_RANGE,
-        )  # fmt: skip
-        by_effect = {fault.effect: fault for fault in hits}
-        if Effect.DELAY in by_effect:
-            time.sleep(by_effect[Effect.DELAY].seconds)
-        if Effect.DROP_BEFORE in by_effect:
+        found = _PART.fullmatch(self._name)
+        job = tenant.book.get("export", found["job"]) if found else None
+        facts = {
+            "job_id": found["job"] if found else None,
+            "part": int(found["part"]) if found else None,
+            "entity_type": job["entity_type"] if job else None,
+        }
+        hits = tenant.faults.hits(SIGNED_FILE, facts, *_EFFECTS)
+        if Effect.DELAY in hits:
+            tenant.stopping.wait(hits[Effect.DELAY].seconds)
+        if Effect.DROP_BEFORE in hits:
             self._note(0)
-            self._break()
+            self.close_connection = True
+            _hang_up(self.connection)
         elif "Authorization" in self.headers:
             self._refuse(400, "a signed link takes no Authorization header")
-        elif Effect.STATUS in by_effect:
-            self._refuse(by_effect[Effect.STATUS].status, by_effect[Effect.STATUS].body)
-        elif not self.server.signer.allows(
-            self._name, self._query, self.server.clock.now().timestamp()
-        ):
+        elif (fault := hits.get(Effect.STATUS)) is not None:
+            self._refuse(fault.status, fault.body, fault.headers)
+        elif not tenant.signer.allows(self._name, self._query, tenant.clock.now().timestamp()):
             self._refuse(403, "the link has expired or is not genuine")
-        else:
-            self._serve(by_effect)
-
-    def _serve(self, faults: dict[Effect, Fault]) -> None:
-        path = self.server.folder / self._name
-        if not path.is_file():
+        elif not (path := tenant.folder / self._name).is_file():
             self._refuse(404, "no such file")
-            return
-        size = path.stat().st_size
-        etag = f'"{size:x}-{path.stat().st_mtime_ns:x}"'
-        start, end = 0, size
-        wanted = _RANGE.match(self.headers.get("Range", ""))
-        current = self.headers.get("If-Range", etag) == etag
-        if wanted and current and Effect.NO_RANGE not in faults:
-            start = int(wanted[1])
-            end = min(size, int(wanted[2]) + 1) if wanted[2] else size
-            if start >= size:
-                self._refuse(416, "", {"Content-Range": f"bytes */{size}"})
-                return
-        partial = (start, end) != (0, size) or (wanted and current and start == 0)
-        cut = faults.get(Effect.CUT)
-        self._note(206 if partial else 200)
-        self.send_response(206 if partial else 200)
-        self.send_header("Content-Type", "text/csv")
-        self.send_header("ETag", etag)
-        self.send_header("Accept-Ranges", "bytes")
-        if partial:
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
-        if cut is not None and cut.how == "silent":
-            self.send_header("Connection", "close")
         else:
-            self.send_header("Content-Length", str(end - start))
+            self._serve(SignedFile(path), hits)
+
+    def _serve(self, file: SignedFile, hits: Mapping[Effect, Fault]) -> None:
+        answer = FileAnswer.to(self.headers, file, hits)
+        self._note(answer.status)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self._send(path, start, end, faults)
+        if self.command == "HEAD":
+            return
+        for piece in answer.pieces(self.server.tenant.stopping):
+            self.wfile.write(piece)
+        if not answer.whole:
+            self.close_connection = True
+            _hang_up(self.connection)
 
-    def _send(self, path: Path, start: int, end: int, faults: dict[Effect, Fault]) -> None:
-        cut, stall = faults.get(Effect.CUT), faults.get(Effect.STALL)
-        stop = end if cut is None else min(end, start + cut.bytes)
-        pause_at = None if stall is None else min(end, start + stall.bytes)
-        with path.open("rb") as file:
-            file.seek(start)
-            position = start
-            while position < stop:
-                bound = stop if pause_at is None or position >= pause_at else pause_at
-                chunk = file.read(min(CHUNK_BYTES, bound - position))
-                self.wfile.write(chunk)
-                position += len(chunk)
-                if stall is not None and position == pause_at:
-                    self.wfile.flush()
-                    time.sleep(stall.seconds)
-        if cut is not None:
-            self._break()
-
-    def _break(self) -> None:
-        self.close_connection = True
-        self.wfile.flush()
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    def _refuse(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+    def _refuse(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
         self._note(status)
         body = text.encode()
         self.send_response(status)
-        for name, value in (headers or {}).items():
+        for name, value in {"Content-Type": "text/plain", **(headers or {})}.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _note(self, status: int) -> None:
-        self.server.recorder.add(
+        self.server.tenant.recorder.add(
             SeenRequest(
-                operation="signedFile",
-                method="GET",
-                path=f"/files/{self._name}",
+                operation=SIGNED_FILE,
+                method=self.command,
+                path=urlsplit(self.path).path,
                 status=status,
                 authorized="Authorization" in self.headers,
+                query=self._query,
                 headers={
-                    name: self.headers[name]
-                    for name in ("Range", "If-Range", "User-Agent")
-                    if name in self.headers
+                    name: self.headers[name] for name in NOTED_HEADERS if name in self.headers
                 },
             )
         )
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the other side was faster

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demandbase_sandbox.clock import SandboxClock
 from demandbase_sandbox.export_jobs import ExportJobs
-from demandbase_sandbox.faults import FaultBook
+from demandbase_sandbox.fault_book import FaultBook
 from demandbase_sandbox.import_jobs import ImportJobs
+from demandbase_sandbox.job_book import JobBook
 from demandbase_sandbox.recorder import Recorder
 from demandbase_sandbox.signing import LinkSigner
 from demandbase_sandbox.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from demandbase_sandbox.options import SandboxOptions
 
 
@@ -28,23 +33,78 @@ class Tenant:
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
-        self.folder = Path(tempfile.mkdtemp(prefix="demandbase-sandbox-"))
+        self.stopping = threading.Event()
         self.clock = SandboxClock()
-        self.faults = FaultBook(options.faults)
+        self.faults = FaultBook(options.faults, options.seed)
         self.recorder = Recorder()
         self.signer = LinkSigner()
-        self.store = Store(options.data or self.folder / "tenant.sqlite")
-        self.store.fill(options.seed, options.rows)
-        self.exports = ExportJobs(self.store, self.folder, self.clock, options)
-        self.imports = ImportJobs(self.store, self.folder, self.clock, options)
+        self.folder = Path(tempfile.mkdtemp(prefix="demandbase-sandbox-"))
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.store = Store(options.data or self.folder / "tenant.sqlite")
+            undo.callback(self.store.close)
+            self.store.open()
+            self.book = JobBook(self.store)
+            self.store.fill(options.seed, options.rows)
+            self._close = undo.pop_all().close
+        self.exports = ExportJobs(self.store, self.book, self.folder, self.clock, options)
+        self.imports = ImportJobs(self.store, self.book, self.folder, self.clock, options)
 
     def settle(self) -> None:
-        """Bring all jobs to where the clock says they are."""
+        """Bring all jobs to where the clock says they are, in the order in which they end."""
+        kinds: dict[str, ExportJobs | ImportJobs] = {"export": self.exports, "import": self.imports}
         with self.store.lock:
-            self.imports.settle()
-            self.exports.settle()
+            open_jobs = [(kinds[kind], job) for kind, job in self.book.unsettled()]
+            for jobs, job in sorted(open_jobs, key=lambda item: item[0].due(item[1])):
+                jobs.settle(job)
+
+    def rows(self, entity: str) -> list[dict[str, str | None]]:
+        """Return an entity's rows as the texts that an export shows."""
+        with self.store.lock:
+            self.settle()
+            names = [field.name for field in self.store.entities[entity].fields]
+            found = self.store.select(entity, names)
+            return [dict(zip(names, row, strict=True)) for row in found]
+
+    def put_rows(self, entity: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put rows in place of an entity's rows; fields that are not named are empty.
+
+        Raises:
+            ValueError: A row names a field that the entity has not.
+        """
+        with self.store.lock:
+            self.settle()
+            shape = self.store.entities[entity]
+            names = [field.name for field in shape.fields]
+            cells = []
+            for row in rows:
+                if unknown := sorted(row.keys() - set(names)):
+                    raise ValueError(f"unknown fields of {entity}: {', '.join(unknown)}")
+                cells.append([cell_text(row.get(name)) for name in names])
+            self.store.add_entity(shape, cells)
+
+    def reset(self) -> None:
+        """Return to the sample tenant: no jobs, no faults, nothing seen, no time skipped."""
+        with self.store.lock:
+            self.store.clear()
+            self.book.clear()
+            self.store.fill(self.options.seed, self.options.rows)
+            self.faults.clear()
+            for fault in self.options.faults:
+                self.faults.add(fault)
+            self.recorder.clear()
+            self.clock.reset()
 
     def close(self) -> None:
         """Close and remove everything temporary."""
-        self.store.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.stopping.set()
+        self._close()
+
+
+def cell_text(value: object) -> str | None:
+    """Return a value as an export shows it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

@@ -1,0 +1,75 @@
+"""The API's open connections, so that one can be closed without an answer."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from starlette.types import Receive, Scope
+
+
+class Connections:
+    """Open connections by the client's address, which is unique while one is open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, int], tuple[asyncio.AbstractEventLoop, Any]] = {}
+
+    def opened(self, loop: asyncio.AbstractEventLoop, transport: asyncio.BaseTransport) -> None:
+        """Note a connection."""
+        with self._lock:
+            self._open[_client(transport)] = (loop, transport)
+
+    def closed(self, transport: asyncio.BaseTransport) -> None:
+        """Forget a connection."""
+        with self._lock:
+            self._open.pop(_client(transport), None)
+
+    async def drop(self, scope: Scope, receive: Receive) -> None:
+        """Close the connection of a request and return when it is closed."""
+        with self._lock:
+            _, transport = self._open.get(tuple(scope["client"]), (None, None))
+        if transport is not None:
+            transport.abort()
+        await gone(receive)
+
+    def drop_all(self) -> None:
+        """Close what is open, from any thread."""
+        with self._lock:
+            connections = list(self._open.values())
+        for loop, transport in connections:
+            loop.call_soon_threadsafe(transport.abort)
+
+    def protocol(self) -> type[H11Protocol]:
+        """Return uvicorn's protocol, made to tell of its connections."""
+        connections = self
+
+        class NotedProtocol(H11Protocol):
+            @override
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+                connections.opened(self.loop, transport)
+                super().connection_made(transport)
+
+            @override
+            def connection_lost(self, exc: Exception | None) -> None:
+                connections.closed(self.transport)
+                super().connection_lost(exc)
+
+        return NotedProtocol
+
+
+async def gone(receive: Receive) -> None:
+    """Return when the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _client(transport: asyncio.BaseTransport) -> tuple[str, int]:
+    host, port = transport.get_extra_info("peername")[:2]
+    return str(host), int(port)
