@@ -22,7 +22,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/mypy demo/run.py scripts/readme_tables.py
+	$(BIN)/mypy demo/*.py scripts/readme_tables.py
 
 unit: $(READY)
 	$(BIN)/pytest

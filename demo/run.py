@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from shared_install import copy_project, installed, lend
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 
 if TYPE_CHECKING:
     from types import FrameType
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+SIGNAL_EXIT = 128
+GRACE_SECONDS = 10
 SCORED_AT = "2026-01-31T06:00:00Z"
 SCORES = [
     {
@@ -59,27 +63,20 @@ class Demo:
         Raises:
             StepError: The command failed.
         """
-        print(f"{number}. {title}: {' '.join(command)}", flush=True)
+        print(f"{number}. {title}: {' '.join(command)}", end="", flush=True)
+        started = time.monotonic()
         log = self.folder / f"{number}.log"
         with log.open("w", encoding="utf-8") as output:
-            done = subprocess.run(  # noqa: S603 - the demo's own commands
-                command,
-                cwd=self.folder,
-                env={**self.environment, **extra},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if done.returncode:
-            sentence = f"Step {number} ended with exit code {done.returncode}: see {log}"
+            code = _run(command, self.folder, {**self.environment, **extra}, output)
+        print(f" ({time.monotonic() - started:.0f} s)", flush=True)
+        if code:
+            sentence = f"Step {number} ended with exit code {code}: see {log}"
             raise StepError(sentence)
 
     def prepare(self) -> None:
         """Lay out a Meltano project and the scores to send back."""
         self.folder.mkdir(parents=True)
-        for file in [ROOT / "meltano.yml", *ROOT.glob("constraints-*.txt")]:
-            shutil.copy(file, self.folder)
+        copy_project(ROOT, self.folder)
         lines = "".join(json.dumps(score) + "\n" for score in SCORES)
         (self.folder / "scores.jsonl").write_text(lines, encoding="utf-8")
         for name in ("first", "second"):
@@ -91,7 +88,20 @@ class Demo:
         Raises:
             StepError: One of them failed, or the rows did not come back.
         """
-        self.step(1, "Install the loaders and the file tap", "meltano", "install")
+        with installed(ROOT, self._install) as there:
+            if there:
+                print("1. Install the loaders and the file tap: there already", flush=True)
+            lend(ROOT, self.folder)
+            self._move_rows()
+        self._show_scores()
+
+    def _install(self) -> None:
+        self.step(
+            1, "Install the loaders and the file tap", "meltano", "install", "--clean",
+            MELTANO_PROJECT_ROOT=str(ROOT),
+        )  # fmt: skip
+
+    def _move_rows(self) -> None:
         self.step(
             2, "Demandbase to JSON Lines", "meltano", "run", "tap-demandbase", "target-jsonl",
             TARGET_JSONL_DESTINATION_PATH="first",
@@ -112,7 +122,6 @@ class Demo:
             "meltano", "run", "tap-demandbase", "target-jsonl",
             TARGET_JSONL_DESTINATION_PATH="second",
         )  # fmt: skip
-        self._show_scores()
 
     def _show_scores(self) -> None:
         file = self.folder / "second" / "accounts.jsonl"
@@ -127,6 +136,31 @@ class Demo:
             if back != score:
                 sentence = f"The row of {score['domain']} did not come back as it was sent"
                 raise StepError(sentence)
+
+
+def _run(
+    command: tuple[str, ...], folder: Path, environment: dict[str, str], output: TextIO
+) -> int:
+    """Run a command; whatever ends the demo meanwhile ends it and all that it started."""
+    process = subprocess.Popen(  # noqa: S603 - the demo's own commands
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 def table(sandbox: Sandbox) -> str:
@@ -160,7 +194,30 @@ def _seconds(job: dict[str, Any]) -> float:
 
 
 def _interrupted(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)  # one is enough: let the cleaning up be done
+    print("\nThe demo was stopped.", file=sys.stderr)
+    sys.exit(SIGNAL_EXIT + number)
+
+
+def environment_for(sandbox: Sandbox, folder: Path) -> dict[str, str]:
+    """Return what Meltano and the plugins see: nothing of the user's own Meltano settings."""
+    own = ("MELTANO_", "TAP_", "TARGET_", "PYTHONDONTWRITEBYTECODE")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(own)},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "MELTANO_PROJECT_ROOT": str(folder),
+        "NO_COLOR": "1",
+        # Compiling all of Meltano anew would take half of each step.
+        "PYTHONPYCACHEPREFIX": str(ROOT / ".meltano" / "pycache"),
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+    for plugin in ("TAP_DEMANDBASE", "TARGET_DEMANDBASE"):
+        environment[f"{plugin}_API_URL"] = sandbox.url
+        environment[f"{plugin}_ACCESS_TOKEN"] = sandbox.token
+        environment[f"{plugin}_POLL_INTERVAL_SECONDS"] = "0.2"
+    return environment
 
 
 def main() -> int:
@@ -170,18 +227,8 @@ def main() -> int:
     started = time.monotonic()
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = ROOT / "output" / f"demo-{stamp}-{os.getpid()}"
-    with Sandbox(SandboxOptions(pending_seconds=0, processing_seconds=0)) as sandbox:
-        environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "MELTANO_PROJECT_ROOT": str(folder),
-            "NO_COLOR": "1",
-        }
-        for plugin in ("TAP_DEMANDBASE", "TARGET_DEMANDBASE"):
-            environment[f"{plugin}_API_URL"] = sandbox.url
-            environment[f"{plugin}_ACCESS_TOKEN"] = sandbox.token
-            environment[f"{plugin}_POLL_INTERVAL_SECONDS"] = "1"
-        demo = Demo(folder, environment)
+    with Sandbox(SandboxOptions(pending_seconds=0.1, processing_seconds=0.2)) as sandbox:
+        demo = Demo(folder, environment_for(sandbox, folder))
         demo.prepare()
         try:
             demo.run()

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+RUN = ROOT / "demo" / "run.py"
 
 
 def test_the_demo_brings_rows_both_ways_and_ends_with_a_table() -> None:
+    # The user's own settings for a real tenant mean nothing to the demo.
+    environment = {**os.environ, "TAP_DEMANDBASE_ENTITIES": "[]", "MELTANO_ENVIRONMENT": "prod"}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "demo" / "run.py")], capture_output=True, text=True, check=False
+        [sys.executable, str(RUN)], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^stream +job +parts +rows +seconds$", done.stdout, re.MULTILINE)
@@ -23,3 +29,46 @@ def test_the_demo_brings_rows_both_ways_and_ends_with_a_table() -> None:
     assert len(activities.splitlines()) == 2000
     for log in folder.glob("*.log"):
         assert "eyJhbGciOiJub25lIn0" not in log.read_text(encoding="utf-8"), log.name
+    shutil.rmtree(folder)
+
+
+def processes_of(folder: Path) -> list[str]:
+    command = ["ps", "-eo", "args"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if str(folder) in line]
+
+
+def copied(folder: Path) -> Path:
+    shutil.copytree(ROOT / "demo", folder / "demo", ignore=shutil.ignore_patterns("__pycache__"))
+    return Path(shutil.copy(ROOT / "meltano.yml", folder))
+
+
+def test_a_step_that_fails_says_where_its_log_is(tmp_path: Path) -> None:
+    copied(tmp_path).write_text("plugins: [", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "demo" / "run.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = re.search(r"The demo failed. Step 1 ended with exit code \d+: see (.*)$", done.stderr)
+    assert found, done.stderr
+    assert Path(found[1].strip()).stat().st_size > 0
+
+
+def test_a_stopped_demo_leaves_nothing_running(tmp_path: Path) -> None:
+    copied(tmp_path)
+    demo = subprocess.Popen(
+        [sys.executable, str(tmp_path / "demo" / "run.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    assert demo.stdout.read(2) == "1."
+    demo.send_signal(signal.SIGTERM)
+    _, errors = demo.communicate(timeout=30)
+    assert demo.returncode == 128 + signal.SIGTERM
+    assert "The demo was stopped." in errors
+    assert processes_of(tmp_path) == []

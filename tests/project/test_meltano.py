@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from shared_install import copy_project, installed, lend
 
 from demandbase_sandbox import Effect, Fault, Sandbox
 
@@ -45,6 +46,8 @@ def test_meltano_yml_says_what_about_says(kind: str, name: str) -> None:
         types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         expected = "options" if schema.get("enum") else KINDS[next(t for t in types if t != "null")]
         assert item["kind"] == expected, setting
+        assert item["label"] == schema["title"], setting
+        assert item["description"] == schema["description"], setting
         assert item.get("sensitive", False) == schema.get("secret", False), setting
         assert item.get("value") == schema.get("default"), setting
         if schema.get("enum"):
@@ -53,22 +56,30 @@ def test_meltano_yml_says_what_about_says(kind: str, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("meltano")
-    for file in [ROOT / "meltano.yml", *ROOT.glob("constraints-*.txt")]:
-        shutil.copy(file, folder)
+    copy_project(ROOT, folder)
     (folder / "output").mkdir()
-    meltano(folder, {}, "install", "loader", "target-jsonl")
-    return folder
+    with installed(ROOT, lambda: meltano(ROOT, {}, "install", "--clean")):
+        lend(ROOT, folder)
+        yield folder
 
 
 def meltano(
     folder: Path, environment: dict[str, str], *arguments: str, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
+    own = ("MELTANO_", "TAP_", "TARGET_", "PYTHONDONTWRITEBYTECODE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     done = subprocess.run(
         [str(BIN / "meltano"), *arguments],
         cwd=folder,
-        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **environment},
+        env={
+            **inherited,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPYCACHEPREFIX": str(ROOT / ".meltano" / "pycache"),
+            "NO_PROXY": "127.0.0.1",
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -100,9 +111,8 @@ def test_meltano_run_keeps_state_between_two_runs(sandbox: Sandbox, project: Pat
     assert len(sandbox.requests("createExportJob")) == 2
 
 
-def test_meltano_el_works_and_a_failure_is_a_failure(sandbox: Sandbox, project: Path) -> None:
+def test_a_failed_tap_fails_meltano_el_with_the_reason(sandbox: Sandbox, project: Path) -> None:
     environment = settings_for(sandbox)
-    meltano(project, environment, "el", "tap-demandbase", "target-jsonl")
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))
     done = meltano(project, environment, "el", "tap-demandbase", "target-jsonl", code=1)
     assert "the quota is used up" in done.stdout + done.stderr
