@@ -216,7 +216,7 @@ def environment_for(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     for plugin in ("TAP_DEMANDBASE", "TARGET_DEMANDBASE"):
         environment[f"{plugin}_API_URL"] = sandbox.url
         environment[f"{plugin}_ACCESS_TOKEN"] = sandbox.token
-        environment[f"{plugin}_POLL_INTERVAL_SECONDS"] = "0.2"
+        environment[f"{plugin}_POLL_INTERVAL_SECONDS"] = "1"
     return environment
 
 
@@ -227,7 +227,7 @@ def main() -> int:
     started = time.monotonic()
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = ROOT / "output" / f"demo-{stamp}-{os.getpid()}"
-    with Sandbox(SandboxOptions(pending_seconds=0.1, processing_seconds=0.2)) as sandbox:
+    with Sandbox(SandboxOptions(pending_seconds=0, processing_seconds=0)) as sandbox:
         demo = Demo(folder, environment_for(sandbox, folder))
         demo.prepare()
         try:
