@@ -9,6 +9,9 @@ MAX_LENGTH = 300
 _HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{12,}")
 _JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
 _QUERY = re.compile(r"(?i)(\bhttps?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
+# A link without scheme and host; the question mark of a sentence is followed by a blank.
+_BARE_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>?=]+=[^\s\"'<>]*")
+_USER = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’|«[^»]*»")  # noqa: RUF001
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER = re.compile(r"\d[\d.,:/-]{4,}")
@@ -22,15 +25,17 @@ def scrub(text: str, *secrets: str) -> str:
         secrets: Texts that must not appear, such as the access token.
 
     Returns:
-        The text with secrets, authorization headers, tokens and the query parts of links
-        replaced by ``***``.
+        The text with secrets, authorization headers, tokens, the query parts of links and their
+        user names replaced by ``***``.
     """
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
     text = _HEADER.sub(r"\1 ***", text)
     text = _JWT.sub("***", text)
+    text = _USER.sub("***@", text)
     text = _QUERY.sub(r"\1?***", text)
+    text = _BARE_QUERY.sub("?***", text)
     text = " ".join(text.split())
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 

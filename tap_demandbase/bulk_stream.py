@@ -35,7 +35,7 @@ class BulkStream(Stream):
     def __init__(self, tap: TapDemandbase, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
         self._api = tap.export_api
-        self._retry = settings.connection(tap.config).retry
+        self._retry = tap.retry
         self._life = JobLife(settings.poll_policy(tap.config))
         self._spool = settings.spool(tap.config)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
+    from demandbase_api.retry import RetryPolicy
+
 _SECONDS = th.IntegerType(minimum=1)
 
 CONFIG = th.PropertiesList(
@@ -122,12 +124,13 @@ class Spool:
             raise spool_error(error) from error
 
 
-def connection(config: Mapping[str, Any]) -> Connection:
+def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return where the API is, from the settings."""
     return Connection(
         api_url=config["api_url"],
         access_token=config["access_token"],
         request_timeout_seconds=config["request_timeout_seconds"],
+        retry=retry,
         user_agent="tap-demandbase",
     )
 

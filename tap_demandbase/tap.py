@@ -10,6 +10,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
 from demandbase_api.connect import connect_export, connect_import
+from demandbase_api.retry import RetryPolicy
 from tap_demandbase import discovery, settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class TapDemandbase(Tap):
     package_name = "singer-demandbase"
     config_jsonschema: ClassVar = settings.CONFIG
     dynamic_catalog = True
+    retry: ClassVar = RetryPolicy()
+    """How reads are repeated."""
     capabilities: ClassVar = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -38,12 +41,12 @@ class TapDemandbase(Tap):
     @cached_property
     def export_api(self) -> ExportApi:
         """The export port."""
-        return connect_export(settings.connection(self.config))
+        return connect_export(settings.connection(self.config, self.retry))
 
     @cached_property
     def import_api(self) -> ImportApi:
         """The import port, for the streams about imports."""
-        return connect_import(settings.connection(self.config))
+        return connect_import(settings.connection(self.config, self.retry))
 
     @override
     def discover_streams(self) -> list[Stream]:

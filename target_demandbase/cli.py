@@ -16,6 +16,8 @@ from singer_sdk.exceptions import (
 from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
 from target_demandbase.target import TargetDemandbase
 
+_PLACES = 4
+
 
 def main() -> None:
     """Run the target."""
@@ -32,17 +34,22 @@ def main() -> None:
             "A file given on the command line is no valid JSON (line %d).", error.lineno
         )
         sys.exit(EXIT_FAILURE)
-    except (InvalidRecord, MissingKeyPropertiesError, RecordsWithoutSchemaException) as error:
-        # The SDK's sentence names properties only: the validator keeps values out of it.
+    except InvalidRecord as error:
+        TargetDemandbase.logger.critical("%s", error.error_message)
+        sys.exit(EXIT_FAILURE)
+    except (MissingKeyPropertiesError, RecordsWithoutSchemaException) as error:
+        # The SDK's sentences name properties only.
         TargetDemandbase.logger.critical("%s", " ".join(str(error.args[0]).split()))
         sys.exit(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 - no traceback: its last line may quote a record
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        places = [
+            f"{Path(place.filename).name}:{place.lineno}"
+            for place in traceback.extract_tb(error.__traceback__)[-_PLACES:]
+        ]
         TargetDemandbase.logger.critical(
-            "Unexpected %s in %s, line %d; its text is left out since it may quote a record. "
+            "Unexpected %s at %s; its text is left out since it may quote a record. "
             "If stream_maps are in use, check their expressions; else report this as a bug.",
             type(error).__name__,
-            Path(place.filename).name,
-            place.lineno or 0,
+            " > ".join(places),
         )
         sys.exit(EXIT_FAILURE)

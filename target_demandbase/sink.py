@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import InvalidJSONSchema
+from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.helpers._typing import get_datelike_property_type
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
@@ -106,8 +106,19 @@ class DemandbaseSink(BatchSink):
             ) from None
 
     @override
-    def _parse_timestamps_in_record(self, *_: object, **__: object) -> None:
-        """Leave texts alone: the SDK shows a date that it cannot parse; encode_cell does not."""
+    def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
+        # The SDK's own logs a traceback before it raises, and shows dates that it cannot parse.
+        if self._validator is not None:
+            try:
+                self._validator.validate(record)
+            except InvalidRecord as error:
+                number = self._total_records_read + 1
+                raise InvalidRecord(
+                    f"Record {number} of stream {self.stream_name}: {error.error_message}. "
+                    "Correct it at the source.",
+                    {},
+                ) from None
+        return record
 
     @property
     @override

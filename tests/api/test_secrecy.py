@@ -245,6 +245,21 @@ def test_the_query_of_a_link_never_survives(secret: str, scheme: str, after: str
     assert f"={secret}=" not in scrub(f"see {scheme}://files.example/a.csv?x={secret}= {after}")
 
 
+@given(WORD, st.sampled_from(["files.example/a.csv", "/jobs/1/a.csv", "a.csv"]), TEXT)
+def test_the_query_of_a_link_without_scheme_never_survives(
+    secret: str, link: str, after: str
+) -> None:
+    assume(f"={secret}=" not in after)
+    assert f"={secret}=" not in scrub(f"see {link}?x={secret}= {after}")
+
+
+@given(WORD, TEXT)
+def test_the_credentials_in_a_link_never_survive(secret: str, after: str) -> None:
+    secret = f"S{secret}S"
+    assume(secret not in after)
+    assert secret not in scrub(f"proxy http://user:{secret}@proxy.example:8080 {after}")
+
+
 @given(st.text(), st.lists(st.text(min_size=1), max_size=3))
 def test_what_is_scrubbed_is_one_short_line(text: str, secrets: list[str]) -> None:
     line = scrub(text, *secrets)

@@ -110,7 +110,7 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
     maps = {"accounts": {"name": "int(name)"}}
     done = load(sandbox, tmp_path, SCHEMA, record(name="Ada Secret"), STATE, stream_maps=maps)
     sentence = last_words(done, sandbox)
-    assert "Unexpected ValueError in " in sentence
+    assert "Unexpected ValueError at " in sentence
     assert "stream_maps" in sentence
     assert "Traceback" not in done.stderr
 
