@@ -72,7 +72,10 @@ def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
             return (
                 errors.NotFoundError,
                 f"found nothing at {origin}",
-                "That host does not serve the v1 API: check the setting api_url.",
+                (
+                    "That host does not serve the v1 API: check the setting api_url, or set "
+                    "api: uapi for a tenant on uapi.demandbase.com."
+                ),
             )
         case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
             return errors.NotFoundError, "knows nothing of it (any more)", ""

@@ -1,8 +1,9 @@
-"""Time as the job's life sees it, so that tests need not wait."""
+"""Time as the life of jobs sees it, so that tests need not wait."""
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 from typing_extensions import override
@@ -14,6 +15,9 @@ class Clock(Protocol):
     def now(self) -> float:
         """Return seconds that never go back."""
 
+    def utc(self) -> datetime:
+        """Return the moment in UTC."""
+
     def sleep(self, seconds: float) -> None:
         """Let the seconds pass."""
 
@@ -24,6 +28,10 @@ class SystemClock(Clock):
     @override
     def now(self) -> float:
         return time.monotonic()
+
+    @override
+    def utc(self) -> datetime:
+        return datetime.now(UTC)
 
     @override
     def sleep(self, seconds: float) -> None:

@@ -3,101 +3,210 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.errors import (
     ApiError,
+    ChangedFileError,
     DownloadError,
     InterruptedDownloadError,
+    JobGoneError,
     NotFoundError,
     SpoolError,
     TransientError,
 )
 from demandbase_api.operations import ApiOperation
+from demandbase_api.ports import Resume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
+    from demandbase_api.models import ExportJob
     from demandbase_api.ports import ExportApi
     from demandbase_api.retry import RetryPolicy
+
+ROOM_STEP_BYTES = 64 * 1024 * 1024
+_MAX_UNPROVEN_ENDS = 5
 
 
 class _LinkRefusedError(TransientError):
     """The link has expired or is not there (yet): a fresh one may work."""
 
 
-def download_part(  # noqa: PLR0913 - all of them are what a download is
-    api: ExportApi,
-    *,
-    job_id: str,
-    entity: str,
-    part: int,
-    file: BinaryIO,
-    retry: RetryPolicy,
-    progress: Callable[[int], None],
-) -> int:
-    """Download a part into an empty file; each try asks for a new link and starts over.
+@dataclass(frozen=True, slots=True)
+class Downloader:
+    """Downloads parts; each try asks for a new link and goes on where the last one broke off.
 
     Args:
-        api: Where the job is.
-        job_id: The job.
-        entity: What the job is about, for messages.
-        part: Which part, counted from 1.
-        file: An empty file, opened for writing; it stands at its start afterwards.
+        api: Where the jobs are.
         retry: How often to try.
-        progress: Told the bytes received so far, after each chunk.
-
-    Returns:
-        The part's size in bytes.
-
-    Raises:
-        DownloadError: The part could not be had.
-        SpoolError: The disk did not take it.
+        room: Called with the bytes that are to come; raises where there is no room for them.
+        clock: Time; tests pass one of their own.
     """
 
-    def attempt() -> int:
-        file.seek(0)
-        file.truncate()
-        try:
-            return _receive(api, job_id, part, file, progress)
-        except NotFoundError as error:
-            raise _LinkRefusedError(
-                error.operation,
-                error.problem,
-                status=error.status,
-                server_message=error.server_message,
-            ) from None
+    api: ExportApi
+    retry: RetryPolicy
+    room: Callable[[int], None] = lambda _bytes: None
+    clock: Clock = field(default_factory=SystemClock)
 
-    try:
-        size = retry.retrying(attempt)()
-    except ApiError as error:
-        raise DownloadError(
-            f"Part {part} of the export job {job_id} for {entity} could not be downloaded: {error}",
+    def download(
+        self,
+        job: ExportJob,
+        entity: str,
+        part: int,
+        file: BinaryIO,
+        progress: Callable[[int], None] = lambda _bytes: None,
+    ) -> int:
+        """Download a part into an empty file.
+
+        Args:
+            job: The job.
+            entity: What the job is about, for messages.
+            part: Which part, counted from 1.
+            file: An empty file, opened for writing; it stands at its start afterwards.
+            progress: Told the bytes received so far, after each chunk.
+
+        Returns:
+            The part's size in bytes.
+
+        Raises:
+            JobGoneError: The job or its file is no longer there.
+            DownloadError: The part could not be had.
+            SpoolError: The disk does not take it.
+        """
+        transfer = _Transfer(self, job.id, part, file, progress)
+
+        def attempt() -> None:
+            try:
+                transfer.run()
+            except NotFoundError as error:
+                if error.operation is ApiOperation.DOWNLOAD_PART:
+                    self._check_alive(job, entity, part)
+                raise _LinkRefusedError(
+                    error.operation,
+                    error.problem,
+                    status=error.status,
+                    server_message=error.server_message,
+                ) from None
+
+        try:
+            self.retry.retrying(attempt)()
+        except ApiError as error:
+            raise DownloadError(
+                f"Part {part} of the export job {job.id} for {entity} could not be downloaded: "
+                f"{error}",
+                kind="export",
+                job_id=job.id,
+                entity=entity,
+                part=part,
+            ) from error
+        except OSError as error:
+            raise spool_error(error) from error
+        file.seek(0)
+        return transfer.received
+
+    def _check_alive(self, job: ExportJob, entity: str, part: int) -> None:
+        """Tell a file that is not there yet from one that never will be."""
+        try:
+            now = self.api.get(job.id)
+        except NotFoundError:
+            why = "Demandbase no longer knows it"
+        else:
+            if not has_expired(now, self.clock.utc()):
+                return
+            why = "it has expired"
+        raise JobGoneError(
+            f"Part {part} of the export job {job.id} for {entity} is no longer there: {why}.",
             kind="export",
-            job_id=job_id,
+            job_id=job.id,
             entity=entity,
             part=part,
-        ) from error
-    except OSError as error:
-        raise spool_error(error) from error
-    file.seek(0)
-    return size
+        )
 
 
-def _receive(
-    api: ExportApi, job_id: str, part: int, file: BinaryIO, progress: Callable[[int], None]
-) -> int:
-    received = 0
-    with api.open_part(job_id, part) as body:
-        for chunk in body.chunks():
-            file.write(chunk)
-            received += len(chunk)
-            progress(received)
-        if body.size is not None and received != body.size:
-            raise InterruptedDownloadError(
-                ApiOperation.DOWNLOAD_PART, f"sent {received} of {body.size} bytes"
-            )
-    return received
+def has_expired(job: ExportJob, now: datetime) -> bool:
+    """Return whether a job's file can no longer be downloaded."""
+    return job.expires_at is not None and job.expires_at <= now
+
+
+class _Transfer:
+    """What of one part is here so far."""
+
+    def __init__(
+        self,
+        downloader: Downloader,
+        job_id: str,
+        part: int,
+        file: BinaryIO,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._downloader = downloader
+        self._job_id = job_id
+        self._part = part
+        self._file = file
+        self._progress = progress
+        self._validator: str | None = None
+        self._unproven_end: int | None = None
+        self.received = 0
+
+    def run(self) -> None:
+        """Receive the part to its proven end.
+
+        Raises:
+            TransientError: It was interrupted; another call goes on.
+        """
+        for _ in range(_MAX_UNPROVEN_ENDS):
+            if self._receive():
+                return
+        raise InterruptedDownloadError(
+            ApiOperation.FETCH_LINK, "gave a file whose length changed each time"
+        )
+
+    def _receive(self) -> bool:
+        resume = None
+        if self.received and self._validator is not None:
+            resume = Resume(self.received, self._validator)
+        api = self._downloader.api
+        try:
+            with api.open_part(self._job_id, self._part, resume) as body:
+                if body.start == 0:
+                    self._start_over()
+                self._validator = body.validator
+                self._write(body.chunks(), body.size)
+                if body.size is not None and self.received != body.size:
+                    raise InterruptedDownloadError(
+                        ApiOperation.FETCH_LINK, f"sent {self.received} of {body.size} bytes"
+                    )
+                if body.is_framed or self.received == self._unproven_end:
+                    return True
+        except ChangedFileError:
+            self._start_over()
+            raise
+        # The body ended with its connection, which a cut one does, too: ask for what follows.
+        self._unproven_end = self.received
+        return False
+
+    def _start_over(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._validator = None
+        self.received = 0
+
+    def _write(self, chunks: Iterator[bytes], size: int | None) -> None:
+        room = self._downloader.room
+        if size is not None:
+            room(size - self.received)
+        checked = self.received
+        for chunk in chunks:
+            if size is None and self.received >= checked:
+                room(ROOM_STEP_BYTES)
+                checked = self.received + ROOM_STEP_BYTES
+            self._file.write(chunk)
+            self.received += len(chunk)
+            self._progress(self.received)
 
 
 def spool_error(error: OSError) -> SpoolError:

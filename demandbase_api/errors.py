@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from demandbase_api.status import JobStatus
 
 EXIT_FAILURE = 1
+EXIT_TRY_LATER = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong here, the same run may work later."""
 
 
 class DemandbaseError(Exception):
@@ -90,6 +92,8 @@ class FileTooLargeError(ApiError):
 class QuotaExceededError(ApiError):
     """429 on a call that creates a job: the day's quota is used up."""
 
+    exit_code = EXIT_TRY_LATER
+
 
 class UnexpectedAnswerError(ApiError):
     """An answer that the contract does not know: another status, shape or word."""
@@ -133,6 +137,10 @@ class InterruptedDownloadError(TransientError):
     """A file's body ended before it was whole."""
 
 
+class ChangedFileError(InterruptedDownloadError):
+    """What has been received so far is not the beginning of what there is now."""
+
+
 class SpoolError(DemandbaseError):
     """The folder for intermediate files cannot be used."""
 
@@ -173,6 +181,10 @@ class JobFailedError(JobError):
 
 class JobCancelledError(JobError):
     """Somebody cancelled the job."""
+
+
+class JobGoneError(JobError):
+    """The job or its file is no longer there: unknown to the server, or expired."""
 
 
 class JobTimeoutError(JobError):

@@ -15,7 +15,7 @@ from demandbase_api.errors import UnexpectedAnswerError, UnreachableError
 from demandbase_api.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from demandbase_api.operations import ApiOperation
 
@@ -103,8 +103,10 @@ class HttpClient:
             operation, "POST", path, data=body, headers={"Content-Type": content_type}
         )
 
-    def open_url(self, operation: ApiOperation, url: str) -> requests.Response:
-        """GET without following redirects or reading the body.
+    def open_url(
+        self, operation: ApiOperation, url: str, headers: Mapping[str, str]
+    ) -> requests.Response:
+        """GET without following redirects or reading the body; 416 is an answer, too.
 
         The token goes along only to the API's own scheme, host and port.
         """
@@ -112,8 +114,9 @@ class HttpClient:
             operation,
             "GET",
             url if "://" in url else self._base + url,
+            also={requests.codes.requested_range_not_satisfiable},
             stream=True,
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", **headers},
         )
 
     def is_own(self, url: str) -> bool:
@@ -125,9 +128,11 @@ class HttpClient:
         operation: ApiOperation,
         method: str,
         url: str,
+        *,
+        also: Collection[int] = (),
         **options: Any,  # noqa: ANN401
     ) -> requests.Response:
-        """Send one request.
+        """Send one request; statuses in ``also`` are no errors.
 
         Raises:
             ApiError: There was no answer, or it was no success.
@@ -147,7 +152,7 @@ class HttpClient:
         except ValueError:
             # A redirect's address that cannot be parsed; the text would show it.
             raise UnexpectedAnswerError(operation, "gave a link that is no web address") from None
-        if response.status_code >= requests.codes.bad_request:
+        if response.status_code >= requests.codes.bad_request and response.status_code not in also:
             with response:
                 raise error_for(
                     operation,

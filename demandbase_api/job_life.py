@@ -1,47 +1,18 @@
-"""The life of a job, the same for exports and imports: submit, wait, take the outcome."""
+"""The life of one job: submit, wait, take the outcome; and what its end means."""
 
 from __future__ import annotations
 
-import logging
-import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.errors import (
-    ConflictError,
-    DemandbaseError,
-    JobCancelledError,
-    JobFailedError,
-    JobTimeoutError,
-)
+from demandbase_api.errors import JobCancelledError, JobFailedError
+from demandbase_api.job_watch import Job, JobSource, JobWatch, PollPolicy, draw_jitter
 from demandbase_api.scrub import mask_values, scrub
 from demandbase_api.status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-logger = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 10.0
-_GROWTH = 1.5
-
-
-class Job(Protocol):
-    """What the wait needs of a job."""
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-
-    @property
-    def status(self) -> JobStatus:
-        """The job's state."""
-
-    @property
-    def error_message(self) -> str | None:
-        """Why the job failed."""
-
+    from demandbase_api.clock import Clock
 
 J = TypeVar("J", bound=Job)
 R = TypeVar("R")
@@ -59,43 +30,18 @@ class JobTask(Protocol[J, R_co]):
     def entity(self) -> str:
         """What the job is about, for messages."""
 
+    @property
+    def source(self) -> JobSource[J]:
+        """Where the job is."""
+
     def submit(self, created: Callable[[J], None]) -> J:
         """Create the job, tell ``created`` at once, and bring it to where it runs by itself."""
-
-    def get(self, job_id: str) -> J:
-        """Return the job as it is now."""
-
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job."""
 
     def outcome(self, job: J) -> R_co:
         """Turn a job that ended as completed or failed into the result, or raise."""
 
     def progress(self, job: J) -> str:
         """Return what there is to say of a running job beside its state; may be empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class PollPolicy:
-    """How a job is waited for.
-
-    Args:
-        interval_seconds: The first wait between two looks.
-        interval_max_seconds: The longest one; waits grow by half each time.
-        timeout_seconds: After how long the job is cancelled.
-    """
-
-    interval_seconds: float = 2
-    interval_max_seconds: float = 60
-    timeout_seconds: float = 21600
-
-    def wait_before(self, look: int) -> float:
-        """Return the seconds before the given look, counted from 0: the first is at once."""
-        if look == 0:
-            return 0.0
-        longest = max(self.interval_seconds, self.interval_max_seconds)
-        # The exponent is bounded: a float must not overflow in a wait of many hours.
-        return min(longest, self.interval_seconds * _GROWTH ** min(look - 1, 64))
 
 
 class JobLife:
@@ -111,10 +57,10 @@ class JobLife:
         self,
         policy: PollPolicy,
         clock: Clock | None = None,
-        jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.0),  # noqa: S311
+        jitter: Callable[[], float] = draw_jitter,
     ) -> None:
         self._policy = policy
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._jitter = jitter
 
     def run(self, task: JobTask[J, R]) -> R:
@@ -127,86 +73,35 @@ class JobLife:
             JobCancelledError: Somebody else cancelled it.
             DemandbaseError: What ``task`` raises.
         """
-        created: list[J] = []
-        ended = False
+        watch = JobWatch(
+            task.kind,
+            task.source,
+            self._policy,
+            self._clock,
+            jitter=self._jitter,
+            progress=task.progress,
+        )
         try:
-            job = task.submit(created.append)
-            job = self._wait(task, job)
-            ended = True
+            job = task.submit(lambda job: watch.add(job, task.entity))
+            watch.update(job)
+            job = watch.wait(job.id)
         finally:
-            if created and not ended:
-                self._cancel(task, created[0].id)
+            watch.close()
         if job.status is JobStatus.CANCELLED:
-            raise JobCancelledError(
-                f"The {task.kind} job {job.id} for {task.entity} was cancelled in Demandbase. "
-                "Run again to create a new one.",
-                kind=task.kind,
-                job_id=job.id,
-                entity=task.entity,
-                status=job.status,
-            )
+            raise job_cancelled(task.kind, task.entity, job)
         return task.outcome(job)
 
-    def _wait(self, task: JobTask[J, R], job: J) -> J:
-        started = self._clock.now()
-        look = 0
-        while not job.status.is_terminal:
-            waited = self._clock.now() - started
-            if waited >= self._policy.timeout_seconds:
-                raise JobTimeoutError(
-                    f"The {task.kind} job {job.id} for {task.entity} was still {job.status.value} "
-                    f"after {waited:.0f} s. Raise the setting job_timeout_seconds or try again "
-                    "when Demandbase is less busy.",
-                    kind=task.kind,
-                    job_id=job.id,
-                    entity=task.entity,
-                    status=job.status,
-                )
-            pause = self._policy.wait_before(look) * self._jitter()
-            self._pause(min(pause, self._policy.timeout_seconds - waited), task, job, started)
-            job = task.get(job.id)
-            look += 1
-        logger.info(
-            "%s job %s for %s is %s after %.0f s",
-            task.kind.capitalize(),
-            job.id,
-            task.entity,
-            job.status.value,
-            self._clock.now() - started,
-        )
-        return job
 
-    def _pause(self, seconds: float, task: JobTask[J, R], job: J, started: float) -> None:
-        """Sleep, with a sign of life at least every 10 seconds."""
-        until = self._clock.now() + seconds
-        while (left := until - self._clock.now()) > 0:
-            detail = task.progress(job)
-            logger.info(
-                "%s job %s for %s: %s for %.0f s%s",
-                task.kind.capitalize(),
-                job.id,
-                task.entity,
-                job.status.value,
-                self._clock.now() - started,
-                f", {detail}" if detail else "",
-            )
-            self._clock.sleep(min(left, PROGRESS_SECONDS))
-
-    def _cancel(self, task: JobTask[J, R], job_id: str) -> None:
-        try:
-            task.cancel(job_id)
-        except ConflictError:
-            logger.warning(
-                "%s job %s for %s can no longer be cancelled",
-                task.kind.capitalize(),
-                job_id,
-                task.entity,
-            )
-        except DemandbaseError as error:
-            # The first error is the one to report; this one is a note beside it.
-            logger.warning("%s job %s was not cancelled: %s", task.kind, job_id, error)
-        else:
-            logger.info("Cancelled the %s job %s for %s", task.kind, job_id, task.entity)
+def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
+    """Return the error for a job that somebody cancelled."""
+    return JobCancelledError(
+        f"The {kind} job {job.id} for {entity} was cancelled in Demandbase. "
+        "Run again to create a new one.",
+        kind=kind,
+        job_id=job.id,
+        entity=entity,
+        status=job.status,
+    )
 
 
 def job_failed(kind: str, entity: str, job: Job, *, may_quote_rows: bool) -> JobFailedError:

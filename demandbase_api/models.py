@@ -38,10 +38,10 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """A window of days on a date field."""
+    """A window of days on a date field, from the very first where ``start`` is ``None``."""
 
     field: str
-    start: date
+    start: date | None
     end: date
 
 

@@ -57,12 +57,37 @@ class ImportCapabilities:
     row_errors: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a download goes on.
+
+    Args:
+        offset: Bytes that are here already.
+        validator: What the server said to tell this very file from a changed one.
+    """
+
+    offset: int
+    validator: str
+
+
 class PartBody(Protocol):
     """The body of one part of an export, being received."""
 
     @property
+    def start(self) -> int:
+        """Where in the part the body begins: 0, or where the download was to go on."""
+
+    @property
     def size(self) -> int | None:
-        """Size in bytes, where the server says it."""
+        """Size of the whole part in bytes, where the server says it."""
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether a body that is cut short shows it."""
+
+    @property
+    def validator(self) -> str | None:
+        """What tells this very file from a changed one, where the server says it."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body.
@@ -98,8 +123,17 @@ class ExportApi(Protocol):
             ConflictError: It has ended already.
         """
 
-    def open_part(self, job_id: str, part: int) -> AbstractContextManager[PartBody]:
-        """Ask for a fresh link to a part (counted from 1) and open it."""
+    def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
+        """Return whether a job, as it is listed, was asked for exactly this."""
+
+    def open_part(
+        self, job_id: str, part: int, resume: Resume | None = None
+    ) -> AbstractContextManager[PartBody]:
+        """Ask for a fresh link to a part (counted from 1) and open it.
+
+        Raises:
+            ChangedFileError: It cannot go on where it should.
+        """
 
 
 class ImportApi(Protocol):

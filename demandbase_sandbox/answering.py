@@ -77,9 +77,7 @@ class Answering:
         if isinstance(result, Response):
             return result
         if Effect.SHIFT in hits:
-            for name, by in hits[Effect.SHIFT].members.items():
-                if name in result:
-                    result[name] += by
+            _shift(result, hits[Effect.SHIFT].members)
         if Effect.ALTER in hits:
             result = {**result, **hits[Effect.ALTER].members}
         response = JSONResponse(
@@ -111,6 +109,14 @@ class Answering:
                 body=body,
             )
         )
+
+
+def _shift(result: dict[str, Any], members: Mapping[str, Any]) -> None:
+    listed = [item for value in result.values() if isinstance(value, list) for item in value]
+    for holder in [result, *(item for item in listed if isinstance(item, dict))]:
+        for name, by in members.items():
+            if name in holder:
+                holder[name] += by
 
 
 def _refusal(fault: Fault) -> Response:

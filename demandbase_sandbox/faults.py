@@ -29,7 +29,7 @@ class Effect(StrEnum):
     ALTER = "alter"
     """Put ``members`` into the answer's object; null takes a member out."""
     SHIFT = "shift"
-    """Add ``members`` to the answer's numbers."""
+    """Add ``members`` to the answer's numbers, those of listed objects included."""
     INVALID_JSON = "invalid_json"
     """Do it, then answer with the first half of the JSON."""
     SHIFT_PAGE = "shift_page"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import sys
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from tap_demandbase.cast import Value, caster, type_name
 from tap_demandbase.errors import CellError, FileFormatError
@@ -22,9 +24,12 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 Column = tuple[str, int, "Callable[[str], Value]"]
 
 
-@dataclass(frozen=True)
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass
 class PartReader:
-    """Reads the parts of one job.
+    """Reads the parts of one job; plain or gzip, which their first bytes tell.
 
     Args:
         stream: Name of the stream, for messages.
@@ -37,6 +42,10 @@ class PartReader:
     job_id: str
     properties: Mapping[str, Mapping[str, Any]]
     logger: logging.Logger
+    nul_bytes: int = 0
+    """NUL bytes that were removed so far."""
+    plain_bytes: int = 0
+    """Bytes read so far, without compression."""
 
     def records(self, file: BinaryIO, part: int) -> Iterator[dict[str, Value]]:
         """Yield the records of a part.
@@ -45,12 +54,32 @@ class PartReader:
             FileFormatError: The file is no CSV with the selected columns.
             CellError: A cell does not fit its type.
         """
+        is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        file.seek(0)
+        if not is_gzip:
+            yield from self._plain_records(file, part)
+            return
+        # GzipFile reads all members and raises where the last is cut.
+        with gzip.GzipFile(fileobj=file, mode="rb") as plain:
+            yield from self._plain_records(cast("BinaryIO", plain), part)
+
+    def _plain_records(self, file: IO[bytes], part: int) -> Iterator[dict[str, Value]]:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         try:
-            yield from self._records(csv.reader(text, strict=True), part)
+            yield from self._records(csv.reader(self._lines(text), strict=True), part)
+            self.plain_bytes += file.tell()
         finally:
             # The file is the caller's to close.
             text.detach()
+
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        """Yield the lines without NUL, which loaders' databases refuse."""
+        for line in text:
+            if "\0" in line:
+                self.nul_bytes += line.count("\0")
+                yield line.replace("\0", "")
+            else:
+                yield line
 
     def _records(self, reader: Reader, part: int) -> Iterator[dict[str, Value]]:
         rows = self._rows(reader, part)
@@ -69,7 +98,7 @@ class PartReader:
                         f"has {len(row)} cells where the header has {width}", part, reader.line_num
                     )
             try:
-                record = {name: cast(row[index]) for name, index, cast in columns}
+                record = {name: to_value(row[index]) for name, index, to_value in columns}
             except ValueError:
                 self._fail_cell(columns, row, part, reader.line_num)
             yield record
@@ -82,16 +111,21 @@ class PartReader:
             self._fail(f"is no valid CSV ({error})", part, reader.line_num)
         except UnicodeDecodeError:
             self._fail("is not UTF-8", part, reader.line_num + 1)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            self._fail("is a damaged or cut gzip file", part, reader.line_num + 1)
 
     def _columns(self, header: Sequence[str], part: int) -> list[Column]:
         repeated = sorted({name for name in header if header.count(name) > 1})
-        if repeated:
-            self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
+        if asked := [name for name in repeated if name in self.properties]:
+            self._fail(f"has columns of the same name: {', '.join(asked)}", part, 1)
+        # A file without a header begins with a record, which no message may show.
         missing = [name for name in self.properties if name not in header]
         if missing:
             self._fail(
                 f"lacks the selected columns {', '.join(missing)}. Run discovery again", part, 1
             )
+        if repeated:
+            self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
         unexpected = [name for name in header if name not in self.properties]
         if unexpected and part == 1:
             self.logger.warning(
@@ -116,12 +150,17 @@ class PartReader:
         )
 
     def _fail_cell(self, columns: list[Column], row: list[str], part: int, line: int) -> NoReturn:
-        name = next(name for name, index, cast in columns if not _fits(cast, row[index]))
+        name = next(name for name, index, to_value in columns if not _fits(to_value, row[index]))
         wanted = type_name(self.properties[name])
+        advice = (
+            f"Set stream_options.{self.stream}.lenient_numbers to read it as a number"
+            if wanted == "integer"
+            else "Set the property's type in the catalog (in Meltano: the extra schema)"
+        )
         raise CellError(
             f"Stream {self.stream}: the cell in part {part}, line {line}, column {name} of the "
-            f"export job {self.job_id} is no {wanted}. Set the property's type in the catalog "
-            "(in Meltano: the extra schema), or correct the field in Demandbase.",
+            f"export job {self.job_id} is no {wanted}. {advice}, or correct the field in "
+            "Demandbase.",
             stream=self.stream,
             job_id=self.job_id,
             part=part,
@@ -129,9 +168,9 @@ class PartReader:
         ) from None
 
 
-def _fits(cast: Callable[[str], Value], text: str) -> bool:
+def _fits(to_value: Callable[[str], Value], text: str) -> bool:
     try:
-        cast(text)
+        to_value(text)
     except ValueError:
         return False
     return True

@@ -9,6 +9,7 @@ from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.field_types import entity_schema
 from tap_demandbase.history_streams import HISTORY_STREAMS
 from tap_demandbase.key_properties import guess_key
+from tap_demandbase.stream_options import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
 
     from demandbase_api.models import Entity
+    from tap_demandbase.stream_options import StreamOptions
     from tap_demandbase.tap import TapDemandbase
 
 
@@ -36,11 +38,17 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
                 "The entity %s has the name of another stream and is left out", entity.name
             )
             continue
-        schema, unknown = entity_schema(entity)
+        if not entity.fields:
+            tap.logger.warning("The entity %s has no fields and is left out", entity.name)
+            continue
+        options = options_of(tap.config, entity.name)
+        schema, unknown = entity_schema(entity, lenient_numbers=options.lenient_numbers)
         unknown_types += [f"{entity.name}.{name} ({kind})" for name, kind in unknown.items()]
-        stream = BulkStream(tap, entity.name, schema)
-        stream.primary_keys = _key(tap, entity)
+        stream = BulkStream(tap, entity.name, schema, options)
+        stream.primary_keys = _key(tap, entity, options)
+        stream.replication_key = _replication_key(entity, options)
         streams.append(stream)
+    _check_options(tap, [stream.name for stream in streams])
     if unknown_types:
         tap.logger.warning("Fields of unknown type are read as text: %s", ", ".join(unknown_types))
     return [*streams, *history]
@@ -59,10 +67,28 @@ def _chosen(entities: Sequence[Entity], wanted: Sequence[str] | None) -> list[En
     return [entity for entity in entities if entity.name in wanted]
 
 
-def _key(tap: TapDemandbase, entity: Entity) -> tuple[str, ...]:
+def _check_options(tap: TapDemandbase, streams: Sequence[str]) -> None:
+    """Tell of options for a stream that is not there: the name may be mistyped."""
+    names = tap.config.get("stream_options") or {}
+    if unknown := [name for name in names if name not in streams]:
+        tap.logger.warning(
+            "The setting stream_options names streams that are not there: %s", ", ".join(unknown)
+        )
+
+
+def _replication_key(entity: Entity, options: StreamOptions) -> str | None:
+    key = options.replication_key
+    if key is not None and key not in [field.name for field in entity.fields]:
+        raise ConfigurationError(
+            f"The setting stream_options.{entity.name}.replication_key names a field that the "
+            f"entity does not have: {key}."
+        )
+    return key
+
+
+def _key(tap: TapDemandbase, entity: Entity, options: StreamOptions) -> tuple[str, ...]:
     fields = [field.name for field in entity.fields]
-    options = (tap.config.get("stream_options") or {}).get(entity.name) or {}
-    wanted = options.get("key_properties")
+    wanted = options.key_properties
     if wanted is not None:
         missing = [name for name in wanted if name not in fields]
         if missing:
@@ -70,7 +96,7 @@ def _key(tap: TapDemandbase, entity: Entity) -> tuple[str, ...]:
                 f"The setting stream_options.{entity.name}.key_properties names fields that the "
                 f"entity does not have: {', '.join(missing)}."
             )
-        return tuple(wanted)
+        return wanted
     key = guess_key(entity.name, fields)
     if not key:
         tap.logger.warning(

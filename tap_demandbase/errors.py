@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demandbase_api.errors import DemandbaseError
+from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
 
 
 class StreamError(DemandbaseError):
@@ -46,3 +46,17 @@ class CellError(StreamError):
 
 class RecordCountError(StreamError):
     """The server counted other records than the file holds."""
+
+
+class FileSizeError(StreamError):
+    """The server says another size than its files have."""
+
+
+class StateError(StreamError):
+    """A stream's state cannot be read."""
+
+
+class QuotaStopError(StreamError):
+    """The day's quota is used up before all streams are done."""
+
+    exit_code = EXIT_TRY_LATER

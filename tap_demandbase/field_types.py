@@ -33,8 +33,14 @@ SCHEMA_BY_TYPE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def entity_schema(entity: Entity) -> tuple[dict[str, Any], dict[str, str]]:
+def entity_schema(
+    entity: Entity, *, lenient_numbers: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return an entity's JSON Schema and its fields of unknown type.
+
+    Args:
+        entity: The entity.
+        lenient_numbers: Whether whole-number fields may hold fractions, too.
 
     Returns:
         The schema, and the unknown type by field; such a field is a nullable string.
@@ -46,6 +52,8 @@ def entity_schema(entity: Entity) -> tuple[dict[str, Any], dict[str, str]]:
         if known is None:
             unknown[field.name] = field.type
         schema = dict(known or _STRING)
+        if lenient_numbers and known is _INTEGER:
+            schema = dict(_NUMBER)
         if field.description:
             schema["description"] = field.description
         properties[field.name] = schema

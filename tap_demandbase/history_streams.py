@@ -109,10 +109,18 @@ class ImportErrorsStream(HistoryStream):
     primary_keys = ("import_job_id", "row_number", "field", "error_type")
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
         th.Property("import_job_id", th.StringType, required=True, description="The import job."),
-        th.Property("row_number", th.IntegerType, description="Row as Demandbase counts it."),
-        th.Property("field", th.StringType, description="The field concerned."),
+        th.Property(
+            "row_number",
+            th.IntegerType,
+            description="Row as Demandbase counts it; -1 where it names none.",
+        ),
+        th.Property(
+            "field", th.StringType, description="The field concerned; empty where none is named."
+        ),
         th.Property("value", th.StringType, description="The value concerned."),
-        th.Property("error_type", th.StringType, description="Kind of error."),
+        th.Property(
+            "error_type", th.StringType, description="Kind of error; empty where none is named."
+        ),
         th.Property("message", th.StringType, description="Demandbase's own words."),
     ).to_dict()
 
@@ -122,10 +130,11 @@ class ImportErrorsStream(HistoryStream):
         for error in self._tap_demandbase.import_api.row_errors(job_id):
             yield {
                 "import_job_id": job_id,
-                "row_number": error.row_number,
-                "field": error.field,
+                # Keys, which databases want filled, though the contract has them optional.
+                "row_number": -1 if error.row_number is None else error.row_number,
+                "field": error.field or "",
                 "value": error.value,
-                "error_type": error.error_type,
+                "error_type": error.error_type or "",
                 "message": error.message,
             }
 

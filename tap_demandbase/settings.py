@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from demandbase_api.download import spool_error
+from demandbase_api.export_queue import ExportPolicy
 from demandbase_api.http import Connection
-from demandbase_api.job_life import PollPolicy
+from demandbase_api.job_watch import PollPolicy
+from demandbase_api.quota import QuotaPatience
+from tap_demandbase.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import BinaryIO
 
     from demandbase_api.retry import RetryPolicy
 
 _SECONDS = th.IntegerType(minimum=1)
+_DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 CONFIG = th.PropertiesList(
     th.Property(
@@ -46,6 +46,19 @@ CONFIG = th.PropertiesList(
         description="Bearer token for the API.",
     ),
     th.Property(
+        "start_date",
+        _DATE,
+        title="Start date",
+        description="Where the first run of an incremental stream begins (ISO-8601, UTC); "
+        "at its oldest record where absent.",
+    ),
+    th.Property(
+        "end_date",
+        _DATE,
+        title="End date",
+        description="Last day of incremental streams (ISO-8601, UTC); today where absent.",
+    ),
+    th.Property(
         "entities",
         th.ArrayType(th.StringType),
         title="Entities",
@@ -56,11 +69,39 @@ CONFIG = th.PropertiesList(
         th.ObjectType(
             additional_properties=th.ObjectType(
                 th.Property("key_properties", th.ArrayType(th.StringType)),
+                th.Property("replication_key", th.StringType),
+                th.Property("account_list_id", th.StringType),
+                th.Property("lookback_days", th.IntegerType(minimum=0)),
+                th.Property("lenient_numbers", th.BooleanType),
                 additional_properties=False,
             ),
         ),
         title="Stream options",
-        description="By stream: key_properties, the fields that identify a record.",
+        description="By stream: key_properties, the fields that identify a record; "
+        "replication_key, the date field that makes it incremental; account_list_id and "
+        "lookback_days in place of the settings for all streams; lenient_numbers, true to read "
+        "whole-number fields as numbers.",
+    ),
+    th.Property(
+        "account_list_id",
+        th.StringType(min_length=1),
+        title="Account list",
+        description="Export only what belongs to this account list of Demandbase.",
+    ),
+    th.Property(
+        "window_days",
+        th.IntegerType(minimum=1),
+        title="Window",
+        description="Days that one job of an incremental stream covers; all where absent. "
+        "A long range is cut into several jobs, and the state goes out after each.",
+    ),
+    th.Property(
+        "lookback_days",
+        th.IntegerType(minimum=0),
+        default=3,
+        title="Look-back",
+        description="Days before the bookmark that an incremental run asks for again, "
+        "since Demandbase's data can arrive late.",
     ),
     th.Property(
         "poll_interval_seconds",
@@ -84,6 +125,29 @@ CONFIG = th.PropertiesList(
         description="After how many seconds a job that still runs is cancelled and the run fails.",
     ),
     th.Property(
+        "max_concurrent_jobs",
+        th.IntegerType(minimum=1),
+        default=2,
+        title="Concurrent jobs",
+        description="How many export jobs may run at a time.",
+    ),
+    th.Property(
+        "job_reuse_hours",
+        th.NumberType(minimum=0),
+        default=6,
+        title="Job reuse",
+        description="Up to which age in hours a job of an interrupted run is adopted instead of "
+        "a new one; 0 for never.",
+    ),
+    th.Property(
+        "quota_wait_hours",
+        th.NumberType(minimum=0),
+        default=0,
+        title="Quota wait",
+        description="How many hours to wait for a new quota where the day's is used up, "
+        "instead of ending with exit code 75.",
+    ),
+    th.Property(
         "request_timeout_seconds",
         _SECONDS,
         default=300,
@@ -98,30 +162,6 @@ CONFIG = th.PropertiesList(
         "the system's temporary folder where absent.",
     ),
 ).to_dict()
-
-
-@dataclass(frozen=True)
-class Spool:
-    """Where downloaded files lie while they are read.
-
-    Args:
-        folder: The folder; the system's temporary one where absent.
-    """
-
-    folder: Path | None
-
-    def open(self) -> BinaryIO:
-        """Return a new, empty file that is gone once it is closed or the process ends.
-
-        Raises:
-            SpoolError: The folder cannot be used.
-        """
-        try:
-            if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            return tempfile.TemporaryFile(dir=self.folder, prefix="tap-demandbase-")
-        except OSError as error:
-            raise spool_error(error) from error
 
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
@@ -141,6 +181,16 @@ def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
         interval_seconds=config["poll_interval_seconds"],
         interval_max_seconds=config["poll_interval_max_seconds"],
         timeout_seconds=config["job_timeout_seconds"],
+    )
+
+
+def export_policy(config: Mapping[str, Any], retry: RetryPolicy) -> ExportPolicy:
+    """Return how export jobs are run, from the settings."""
+    return ExportPolicy(
+        max_concurrent_jobs=config["max_concurrent_jobs"],
+        job_reuse_hours=float(config["job_reuse_hours"]),
+        retry=retry,
+        quota=QuotaPatience(float(config["quota_wait_hours"])),
     )
 
 

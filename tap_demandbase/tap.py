@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,11 +10,17 @@ from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
+from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.connect import connect_export, connect_import
 from demandbase_api.retry import RetryPolicy
-from tap_demandbase import discovery, settings
+from tap_demandbase import connection_test, discovery, settings
+from tap_demandbase.bulk_stream import BulkStream
+from tap_demandbase.export_run import ExportRun
+from tap_demandbase.termination import terminate
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from singer_sdk import Stream
 
     from demandbase_api.ports import ExportApi, ImportApi
@@ -28,6 +35,8 @@ class TapDemandbase(Tap):
     dynamic_catalog = True
     retry: ClassVar = RetryPolicy()
     """How reads are repeated."""
+    clock: Clock = SystemClock()
+    """Time, as jobs are waited for."""
     capabilities: ClassVar = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -48,6 +57,35 @@ class TapDemandbase(Tap):
         """The import port, for the streams about imports."""
         return connect_import(settings.connection(self.config, self.retry))
 
+    @cached_property
+    def exports(self) -> ExportRun:
+        """The exports of this run; nothing has been asked for yet."""
+        run = ExportRun(self)
+        bulk = [stream for stream in self.streams.values() if isinstance(stream, BulkStream)]
+        run.plan([(it.name, [order for _, order in it.orders]) for it in bulk if it.selected])
+        # For who runs streams without sync_all, as the SDK's dry run does.
+        weakref.finalize(self, run.close)
+        return run
+
     @override
     def discover_streams(self) -> list[Stream]:
         return discovery.discover_streams(self)
+
+    @override  # type: ignore[misc]
+    def sync_all(self) -> None:
+        # Final in the SDK, which offers no hook around a run: jobs must not outlive it.
+        try:
+            super().sync_all()
+        finally:
+            if "exports" in self.__dict__:
+                self.exports.close()
+
+    @override  # type: ignore[misc]
+    def run_connection_test(self) -> bool:
+        # Final in the SDK, whose own buys an export of every stream.
+        return connection_test.run(self)
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        # The SDK's own ends with 0 and leaves jobs running.
+        terminate(signum)

@@ -43,13 +43,10 @@ class ImportTask(JobTask[ImportJob, ImportJob]):
         created(job)
         return self.api.upload(job.id, self.file.open(), self.file_name)
 
+    @property
     @override
-    def get(self, job_id: str) -> ImportJob:
-        return self.api.get(job_id)
-
-    @override
-    def cancel(self, job_id: str) -> None:
-        self.api.cancel(job_id)
+    def source(self) -> ImportApi:
+        return self.api
 
     @override
     def progress(self, job: ImportJob) -> str:

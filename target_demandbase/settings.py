@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from demandbase_api.http import Connection
-from demandbase_api.job_life import PollPolicy
+from demandbase_api.job_watch import PollPolicy
 from demandbase_api.models import ImportOperation
 
 if TYPE_CHECKING:

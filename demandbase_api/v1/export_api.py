@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
-import requests
 from typing_extensions import override
 
-from demandbase_api.errors import InterruptedDownloadError, UnexpectedAnswerError
+from demandbase_api.download_body import DownloadBody
+from demandbase_api.errors import UnexpectedAnswerError
 from demandbase_api.operations import ApiOperation
-from demandbase_api.ports import ExportApi, ExportCapabilities, PartBody
+from demandbase_api.ports import ExportApi, ExportCapabilities, PartBody, Resume
 from demandbase_api.v1 import decode
 from demandbase_api.v1.decode import Reader
 from demandbase_api.v1.paging import each_once, pages
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from demandbase_api.status import JobStatus
 
 JOBS = "/export/v1/jobs"
-CHUNK_BYTES = 256 * 1024
 MAX_REDIRECTS = 5
 
 
@@ -67,14 +66,28 @@ class V1ExportApi(ExportApi):
         self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id))
 
     @override
+    def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
+        body = request_body(request)
+        # A job that does not say what it was asked for cannot be told from another.
+        return (
+            job.entity == request.entity
+            and job.fields is not None
+            and sorted(job.fields) == sorted(request.fields)
+            and (job.filters or {}) == body.get("filters", {})
+        )
+
+    @override
     @contextmanager
-    def open_part(self, job_id: str, part: int) -> Iterator[PartBody]:
+    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
         operation = ApiOperation.DOWNLOAD_PART
         url = f"{_path(job_id)}/download?part={part}"
+        headers = {}
+        if resume is not None:
+            headers = {"Range": f"bytes={resume.offset}-", "If-Range": resume.validator}
         for _ in range(MAX_REDIRECTS):
-            with self._http.open_url(operation, url) as response:
+            with self._http.open_url(operation, url, headers) as response:
                 if not response.is_redirect:
-                    yield _Body(operation, response)
+                    yield DownloadBody(operation, response, resume)
                     return
                 url = urljoin(response.url, response.headers["Location"])
                 operation = ApiOperation.FETCH_LINK
@@ -83,38 +96,14 @@ class V1ExportApi(ExportApi):
         raise UnexpectedAnswerError(operation, f"redirected more than {MAX_REDIRECTS} times")
 
 
-class _Body(PartBody):
-    def __init__(self, operation: ApiOperation, response: requests.Response) -> None:
-        self._operation = operation
-        self._response = response
-
-    @property
-    @override
-    def size(self) -> int | None:
-        length = self._response.headers.get("Content-Length", "")
-        encoded = self._response.headers.get("Content-Encoding", "identity") != "identity"
-        return int(length) if length.isdigit() and not encoded else None
-
-    @override
-    def chunks(self) -> Iterator[bytes]:
-        try:
-            yield from self._response.iter_content(CHUNK_BYTES)
-        except requests.exceptions.RequestException:
-            # The cause is left out: its text may hold a signed link.
-            raise InterruptedDownloadError(
-                self._operation, "broke off in the middle of the file"
-            ) from None
-
-
 def request_body(request: ExportRequest) -> dict[str, Any]:
     """Return the ``CreateExportJobRequest`` for a request."""
     filters: dict[str, Any] = {}
     if request.date_range is not None:
-        filters["date_range"] = {
-            "field": request.date_range.field,
-            "start": request.date_range.start.isoformat(),
-            "end": request.date_range.end.isoformat(),
-        }
+        window = {"field": request.date_range.field}
+        if request.date_range.start is not None:
+            window["start"] = request.date_range.start.isoformat()
+        filters["date_range"] = {**window, "end": request.date_range.end.isoformat()}
     if request.account_list_id is not None:
         filters["account_list_id"] = request.account_list_id
     body: dict[str, Any] = {"entity_type": request.entity, "format": "csv"}

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from demandbase_api import errors
-from demandbase_api.download import download_part
+from demandbase_api.download import Downloader
+from demandbase_api.download_body import CHUNK_BYTES
 from demandbase_api.http import Connection, HttpClient
-from demandbase_api.models import ExportRequest
+from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.retry import RetryPolicy
-from demandbase_api.v1.export_api import CHUNK_BYTES, V1ExportApi
+from demandbase_api.status import JobStatus
+from demandbase_api.v1.export_api import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 
 QUICK = RetryPolicy(tries=3, base_seconds=0.001, max_seconds=0.01)
@@ -36,15 +38,8 @@ def finished(api: V1ExportApi, request: ExportRequest = REQUEST) -> tuple[str, i
 
 def fetch(api: V1ExportApi, job_id: str, file: io.BytesIO, sizes: list[int] | None = None) -> int:
     sizes = [] if sizes is None else sizes
-    return download_part(
-        api,
-        job_id=job_id,
-        entity="campaigns",
-        part=1,
-        file=file,
-        retry=QUICK,
-        progress=sizes.append,
-    )
+    job = ExportJob(job_id, JobStatus.COMPLETED)
+    return Downloader(api, QUICK).download(job, "campaigns", 1, file, sizes.append)
 
 
 def test_the_link_is_followed_on_the_other_port_without_the_token(sandbox: Sandbox) -> None:

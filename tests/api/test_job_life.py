@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,13 +10,18 @@ import pytest
 from demandbase_api.errors import (
     ConflictError,
     JobCancelledError,
+    JobGoneError,
     JobTimeoutError,
+    NotFoundError,
     ServerError,
 )
-from demandbase_api.job_life import JobLife, PollPolicy
+from demandbase_api.job_life import JobLife
+from demandbase_api.job_watch import PollPolicy
 from demandbase_api.models import ExportJob
 from demandbase_api.operations import ApiOperation
 from demandbase_api.status import JobStatus
+
+GONE = None
 
 
 @dataclass
@@ -27,6 +32,9 @@ class FakeClock:
     def now(self) -> float:
         return self.time
 
+    def utc(self) -> datetime:
+        return datetime.fromtimestamp(self.time, UTC)
+
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.time += seconds
@@ -36,7 +44,7 @@ class FakeClock:
 class ScriptedTask:
     """A job that goes through given states, one at each look."""
 
-    states: Sequence[JobStatus | BaseException]
+    states: Sequence[JobStatus | BaseException | None]
     clock: FakeClock
     cancelled: list[str] = field(default_factory=list)
     looks: list[float] = field(default_factory=list)
@@ -52,13 +60,21 @@ class ScriptedTask:
         created(job)
         return job
 
+    @property
+    def source(self) -> ScriptedTask:
+        return self
+
     def get(self, job_id: str) -> ExportJob:
-        assert job_id == "job-1"
+        raise NotFoundError(ApiOperation.GET_EXPORT, f"knows no {job_id}")
+
+    def jobs(self) -> Iterator[ExportJob]:
         self.looks.append(self.clock.time)
         state = self.states[min(len(self.looks), len(self.states)) - 1]
         if isinstance(state, BaseException):
             raise state
-        return self.job(state)
+        yield ExportJob("job-0", JobStatus.FAILED)
+        if state is not GONE:
+            yield self.job(state)
 
     def cancel(self, job_id: str) -> None:
         self.cancelled.append(job_id)
@@ -137,6 +153,22 @@ def test_a_job_that_somebody_cancelled_is_an_error_and_a_failed_one_is_the_tasks
     with pytest.raises(JobCancelledError, match="was cancelled in Demandbase"):
         life(clock).run(ScriptedTask([JobStatus.CANCELLED], clock))
     assert life(clock).run(ScriptedTask([JobStatus.FAILED], clock)) is JobStatus.FAILED
+
+
+def test_trouble_that_may_pass_is_no_news_and_backs_off_too() -> None:
+    clock = FakeClock()
+    trouble = ServerError(ApiOperation.LIST_EXPORTS, "had trouble")
+    task = ScriptedTask([JobStatus.PENDING, trouble, trouble, JobStatus.COMPLETED], clock)
+    assert life(clock).run(task) is JobStatus.COMPLETED
+    assert task.looks == [0, 2, 5, 9.5]
+
+
+def test_a_job_that_the_server_no_longer_knows_is_gone() -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PENDING, GONE], clock)
+    with pytest.raises(JobGoneError, match="no longer knows the export job job-1 for accounts"):
+        life(clock).run(task)
+    assert task.cancelled == []
 
 
 @pytest.mark.parametrize("status", JobStatus)

@@ -15,11 +15,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from demandbase_api import errors
-from demandbase_api.download import download_part
+from demandbase_api.download import Downloader
 from demandbase_api.http import Connection, HttpClient
-from demandbase_api.models import ColumnMapping, ExportRequest, ImportOperation, ImportRequest
+from demandbase_api.models import (
+    ColumnMapping,
+    ExportJob,
+    ExportRequest,
+    ImportOperation,
+    ImportRequest,
+)
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.scrub import MAX_LENGTH, mask_values, scrub
+from demandbase_api.status import JobStatus
 from demandbase_api.v1.export_api import V1ExportApi
 from demandbase_api.v1.import_api import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -58,15 +65,8 @@ class Calls:
         self.import_id = self.imports.submit(self.import_request).id
 
     def download(self) -> None:
-        download_part(
-            self.exports,
-            job_id=self.export_id,
-            entity="campaigns",
-            part=1,
-            file=io.BytesIO(),
-            retry=QUICK,
-            progress=lambda _: None,
-        )
+        job = ExportJob(self.export_id, JobStatus.COMPLETED)
+        Downloader(self.exports, QUICK).download(job, "campaigns", 1, io.BytesIO())
 
     def upload(self) -> None:
         self.imports.upload(self.import_id, io.BytesIO(f"domain\r\n{CELL}\r\n".encode()), "a.csv")

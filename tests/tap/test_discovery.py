@@ -60,6 +60,8 @@ def test_keys_are_guessed_from_the_fields_that_exist(
     ],
 )
 def test_types_are_known_in_every_spelling(kind: str, schema: dict[str, Any]) -> None:
-    result, unknown = entity_schema(Entity("e", "", (EntityField("f", kind),)))
+    result, unknown = entity_schema(
+        lenient_numbers=False, entity=Entity("e", "", (EntityField("f", kind),))
+    )
     assert result["properties"]["f"] == schema
     assert not unknown

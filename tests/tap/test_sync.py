@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError, JobFailedError, QuotaExceededError
+from demandbase_api.errors import ConfigurationError, JobFailedError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tap_demandbase.errors import CellError, FileFormatError, RecordCountError, SelectionError
+from tap_demandbase.errors import (
+    CellError,
+    FileFormatError,
+    QuotaStopError,
+    RecordCountError,
+    SelectionError,
+)
 from tap_demandbase.tap import TapDemandbase
 
 if TYPE_CHECKING:
@@ -81,7 +87,7 @@ def test_one_job_a_stream_and_one_discovery_call_a_run(sandbox: Sandbox, sync: S
 @pytest.mark.parametrize("shift", [-1, 1])
 def test_a_wrong_record_count_fails_the_stream(sandbox: Sandbox, sync: Sync, shift: int) -> None:
     sandbox.add_fault(
-        Fault("getExportJob", Effect.SHIFT, members={"record_count": shift}, times=None)
+        Fault("listExportJobs", Effect.SHIFT, members={"record_count": shift}, times=None)
     )
     with pytest.raises(RecordCountError, match=f"counted {200 + shift} records .* hold 200"):
         sync("accounts")
@@ -127,14 +133,14 @@ def test_a_cell_that_does_not_fit_is_named_and_not_shown(sandbox: Sandbox, sync:
 
 
 def test_a_failed_job_ends_with_the_servers_words(sandbox: Sandbox, sync: Sync) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.JOB_FAILS, message="out of disk"))
+    sandbox.add_fault(Fault("createExportJob", Effect.JOB_FAILS, message="out of disk", times=None))
     with pytest.raises(JobFailedError, match="accounts failed: out of disk"):
         sync("accounts")
 
 
 def test_the_quota_is_not_asked_twice(sandbox: Sandbox, sync: Sync) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))
-    with pytest.raises(QuotaExceededError, match="quota is daily"):
+    with pytest.raises(QuotaStopError, match="quota is daily"):
         sync("accounts")
     assert len(sandbox.requests("createExportJob")) == 1
 

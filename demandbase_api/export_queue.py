@@ -1,0 +1,285 @@
+"""Runs the export jobs that a run needs: in order, some at a time, none bought twice."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from demandbase_api.adoption import adoptable, recent
+from demandbase_api.deadline import within
+from demandbase_api.download import has_expired
+from demandbase_api.errors import DemandbaseError, JobGoneError, QuotaExceededError
+from demandbase_api.job_creation import JobCreation
+from demandbase_api.job_life import job_cancelled, job_failed
+from demandbase_api.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from demandbase_api.adoption import TakenJob
+    from demandbase_api.clock import Clock
+    from demandbase_api.job_watch import JobWatch
+    from demandbase_api.models import ExportJob, ExportRequest
+    from demandbase_api.ports import ExportApi
+    from demandbase_api.quota import QuotaPatience
+    from demandbase_api.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+_MIN_LOOKBACK = timedelta(hours=1)
+_LOST_JOB_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrder:
+    """One export that the run needs.
+
+    Args:
+        request: What to ask for.
+        taken: The last job of this kind that has been delivered; it is not adopted again.
+    """
+
+    request: ExportRequest
+    taken: TakenJob | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPolicy:
+    """How export jobs are run.
+
+    Args:
+        max_concurrent_jobs: How many may run at a time.
+        job_reuse_hours: How old a job may be that is adopted; 0 for none.
+        retry: How a creation is repeated that cannot have happened.
+        quota: How long to wait for a new quota.
+    """
+
+    max_concurrent_jobs: int
+    job_reuse_hours: float
+    retry: RetryPolicy
+    quota: QuotaPatience
+
+
+@dataclass(slots=True)
+class _Entry:
+    order: ExportOrder
+    job_id: str | None = None
+    created_at: datetime | None = None
+    error: DemandbaseError | None = None
+    is_replaced: bool = False
+
+
+class ExportQueue:
+    """The exports of one run, first come, first served.
+
+    Args:
+        api: Where the jobs are.
+        watch: Knows their state.
+        policy: How to run them.
+        clock: Time.
+    """
+
+    def __init__(
+        self, api: ExportApi, watch: JobWatch[ExportJob], policy: ExportPolicy, clock: Clock
+    ) -> None:
+        self._api = api
+        self._watch = watch
+        self._policy = policy
+        self._clock = clock
+        self._entries: list[_Entry] = []
+        self._listed: list[ExportJob] | None = None
+        self._used: set[str] = set()
+        self._creation = JobCreation(api, policy.retry, self._all_jobs)
+
+    def plan(self, orders: Iterable[ExportOrder]) -> None:
+        """Add what will be needed, in the order in which it will be taken."""
+        self._entries += [_Entry(order) for order in orders]
+
+    def take(self, order: ExportOrder) -> tuple[ExportJob, datetime]:
+        """Return the completed job for an order, and when it was created.
+
+        The jobs of the orders behind it are created meanwhile.
+
+        Raises:
+            QuotaExceededError: The day's quota is used up.
+            JobError: The job did not come to a good end, nor did the one in its place.
+            ApiError: A call failed.
+        """
+        entry = self._entry(order)
+        while True:
+            self._fill(entry)
+            if entry.error is not None:
+                raise entry.error
+            job = self._wait(entry)
+            if job is not None:
+                created = entry.created_at
+                assert created is not None  # noqa: S101 - set with the job
+                self._fill()
+                return job, created
+
+    def done(self, order: ExportOrder) -> None:
+        """Note that an order's records have all gone out."""
+        entry = self._entry(order)
+        self._entries.remove(entry)
+        if entry.job_id is not None:
+            self._watch.forget(entry.job_id)
+
+    def replace(self, order: ExportOrder, error: DemandbaseError) -> None:
+        """Let another job be created in the place of one that is gone; once.
+
+        Raises:
+            DemandbaseError: The given one, where that has been done already.
+        """
+        entry = self._entry(order)
+        if entry.is_replaced:
+            raise error
+        logger.warning("%s Another job is created in its place.", error)
+        if entry.job_id is not None:
+            self._watch.forget(entry.job_id)
+        entry.job_id = None
+        entry.is_replaced = True
+
+    def tick(self) -> None:
+        """Look at the jobs if it is time to, and create those for which there is room now."""
+        if self._watch.look_if_due():
+            self._fill()
+
+    def next_ready(self, order: ExportOrder) -> tuple[ExportOrder, ExportJob] | None:
+        """Return the order behind the given one and its job, where that has completed."""
+        behind = self._entries[self._entries.index(self._entry(order)) + 1 :][:1]
+        for entry in behind:
+            if entry.job_id is not None:
+                job = self._watch.latest(entry.job_id)
+                if job.status is JobStatus.COMPLETED:
+                    return entry.order, job
+        return None
+
+    def close(self) -> None:
+        """Cancel what this run created and did not finish."""
+        within(_LOST_JOB_SECONDS, [self._find_lost])
+        self._watch.close()
+
+    def _find_lost(self) -> None:
+        job = self._creation.unanswered()
+        if job is not None:
+            self._watch.add(job, job.entity or "")
+
+    def _entry(self, order: ExportOrder) -> _Entry:
+        for entry in self._entries:
+            if entry.order is order:
+                return entry
+        entry = _Entry(order)
+        self._entries.insert(0, entry)
+        return entry
+
+    def _fill(self, head: _Entry | None = None) -> None:
+        """Create jobs while there is room; the one that is waited for goes first."""
+        if head is not None and head.job_id is None and self._may_try(head):
+            head.error = None
+            self._provide(head, is_head=True)
+        for entry in self._entries:
+            if entry.error is not None:
+                return  # the run will end there: whatever follows would be paid for in vain
+            if entry.job_id is None:
+                if self._watch.open_jobs >= self._policy.max_concurrent_jobs:
+                    return
+                self._provide(entry, is_head=False)
+
+    def _may_try(self, entry: _Entry) -> bool:
+        """Return whether to create a job where that failed ahead of time, if it did."""
+        if isinstance(entry.error, QuotaExceededError):
+            return self._policy.quota.hours > 0
+        return entry.error is None
+
+    def _provide(self, entry: _Entry, *, is_head: bool) -> None:
+        try:
+            job = None if entry.is_replaced else self._adopt(entry)
+            is_own = job is None
+            submitted = self._clock.utc()
+            if job is None:
+                job = self._create(entry, patient=is_head)
+        except DemandbaseError as error:
+            entry.error = error
+            return
+        entry.job_id = job.id
+        entry.created_at = job.created_at or submitted
+        self._watch.add(job, entry.order.request.entity, own=is_own)
+        self._used.add(job.id)
+        self._creation.settled()
+
+    def _adopt(self, entry: _Entry) -> ExportJob | None:
+        listed = self._snapshot()
+        if self._policy.job_reuse_hours <= 0:
+            return None
+        request = entry.order.request
+        job = adoptable(
+            listed,
+            fits=lambda job: self._api.is_for(job, request),
+            now=self._clock.utc(),
+            max_age=timedelta(hours=self._policy.job_reuse_hours),
+            taken=entry.order.taken,
+            used=self._used,
+        )
+        if job is not None:
+            logger.info(
+                "Adopting the export job %s for %s, created at %s and now %s, instead of a new one",
+                job.id,
+                request.entity,
+                job.created_at,
+                job.status.value,
+            )
+        return job
+
+    def _create(self, entry: _Entry, *, patient: bool) -> ExportJob:
+        request = entry.order.request
+
+        def create() -> ExportJob:
+            return self._creation.create(request, self._used)
+
+        job = self._policy.quota.waiting(create, self._clock)() if patient else create()
+        logger.info("Created the export job %s for %s", job.id, request.entity)
+        return job
+
+    def _wait(self, entry: _Entry) -> ExportJob | None:
+        """Return the job once it has completed, or ``None`` where another must be created."""
+        assert entry.job_id is not None  # noqa: S101 - it has just been provided
+        entity = entry.order.request.entity
+        try:
+            job = self._watch.wait(entry.job_id, self._fill)
+        except JobGoneError as error:
+            self.replace(entry.order, error)
+            return None
+        match job.status:
+            case JobStatus.CANCELLED:
+                raise job_cancelled("export", entity, job)
+            case JobStatus.FAILED:
+                failed = job_failed("export", entity, job, may_quote_rows=False)
+                self.replace(entry.order, failed)
+                return None
+            case _ if has_expired(job, self._clock.utc()):
+                gone = JobGoneError(
+                    f"The export job {job.id} for {entity} has expired.",
+                    kind="export",
+                    job_id=job.id,
+                    entity=entity,
+                    status=job.status,
+                )
+                self.replace(entry.order, gone)
+                return None
+            case _:
+                return job
+
+    def _snapshot(self) -> list[ExportJob]:
+        """Return the jobs that were there before this run created any."""
+        if self._listed is None:
+            age = max(timedelta(hours=self._policy.job_reuse_hours), _MIN_LOOKBACK)
+            self._listed = list(recent(self._api.jobs(), self._clock.utc() - age))
+            self._creation.known.update(job.id for job in self._listed)
+        return self._listed
+
+    def _all_jobs(self) -> Iterable[ExportJob]:
+        """Yield the jobs of the last hour, from the server."""
+        since = self._clock.utc() - _MIN_LOOKBACK
+        return recent(self._api.jobs(), since.astimezone(UTC))

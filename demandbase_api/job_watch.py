@@ -1,0 +1,290 @@
+"""Watches jobs until they end: one look at the job list tells the state of all of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from demandbase_api.clock import Clock, SystemClock
+from demandbase_api.deadline import within
+from demandbase_api.errors import (
+    ConflictError,
+    DemandbaseError,
+    JobGoneError,
+    JobTimeoutError,
+    NotFoundError,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from demandbase_api.status import JobStatus
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 10.0
+CANCEL_SECONDS = 5.0
+_GROWTH = 1.5
+
+
+class Job(Protocol):
+    """What the watch needs of a job."""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's state."""
+
+    @property
+    def error_message(self) -> str | None:
+        """Why the job failed."""
+
+
+J = TypeVar("J", bound=Job)
+J_co = TypeVar("J_co", bound=Job, covariant=True)
+
+
+class JobSource(Protocol[J_co]):
+    """What the watch needs of an API; both ports have it."""
+
+    def get(self, job_id: str) -> J_co:
+        """Return the job as it is now."""
+
+    def jobs(self) -> Iterator[J_co]:
+        """Yield the jobs, newest first."""
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollPolicy:
+    """How jobs are waited for.
+
+    Args:
+        interval_seconds: The first wait between two looks.
+        interval_max_seconds: The longest one; waits grow by half each time.
+        timeout_seconds: After how long a job is given up and cancelled.
+    """
+
+    interval_seconds: float = 2
+    interval_max_seconds: float = 60
+    timeout_seconds: float = 21600
+
+    def wait_before(self, look: int) -> float:
+        """Return the seconds before the given look, counted from 0: the first is at once."""
+        if look == 0:
+            return 0.0
+        longest = max(self.interval_seconds, self.interval_max_seconds)
+        # The exponent is bounded: a float must not overflow in a wait of many hours.
+        return min(longest, self.interval_seconds * _GROWTH ** min(look - 1, 64))
+
+
+def draw_jitter() -> float:
+    """Return the factor by which a wait is shortened, so that runs do not march in step."""
+    return random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+
+
+@dataclass(slots=True)
+class _Watched(Generic[J]):
+    job: J
+    entity: str
+    own: bool
+    since: float
+    gone: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self.gone and not self.job.status.is_terminal
+
+
+class JobWatch(Generic[J]):
+    """Knows the state of some jobs.
+
+    Args:
+        kind: Either "export" or "import", for messages.
+        source: Where the jobs are.
+        policy: How to wait.
+        clock: Time; tests pass one of their own.
+        jitter: Draws the factor by which a wait is shortened, from 0.8 to 1.
+        progress: Says what there is to say of a running job beside its state.
+    """
+
+    def __init__(  # noqa: PLR0913 - the last three have their defaults
+        self,
+        kind: str,
+        source: JobSource[J],
+        policy: PollPolicy,
+        clock: Clock | None = None,
+        *,
+        jitter: Callable[[], float] = draw_jitter,
+        progress: Callable[[J], str] = lambda _job: "",
+    ) -> None:
+        self._kind = kind
+        self._source = source
+        self._policy = policy
+        self._clock = clock or SystemClock()
+        self._jitter = jitter
+        self._progress = progress
+        self._watched: dict[str, _Watched[J]] = {}
+        self._looks = 0
+        self._due = 0.0
+
+    def add(self, job: J, entity: str, *, own: bool = True) -> None:
+        """Watch a job from now on.
+
+        Args:
+            job: The job.
+            entity: What it is about, for messages.
+            own: Whether this run created it, and so may cancel it.
+        """
+        self._watched[job.id] = _Watched(job, entity, own, self._clock.now())
+        self._looks = 0
+        self._due = self._clock.now()
+
+    def update(self, job: J) -> None:
+        """Note a newer state of a watched job."""
+        self._watched[job.id].job = job
+
+    def forget(self, job_id: str) -> None:
+        """Watch a job no longer."""
+        self._watched.pop(job_id, None)
+
+    def latest(self, job_id: str) -> J:
+        """Return the job as it was at the last look."""
+        return self._watched[job_id].job
+
+    @property
+    def open_jobs(self) -> int:
+        """How many of the jobs have not ended."""
+        return sum(watched.is_open for watched in self._watched.values())
+
+    def look(self) -> None:
+        """Look at all jobs that have not ended; trouble that may pass counts as no news."""
+        waiting = {id_ for id_, watched in self._watched.items() if watched.is_open}
+        if waiting:
+            try:
+                self._look_for(waiting)
+            except TransientError as error:
+                logger.warning("The state of the %s jobs is not known: %s", self._kind, error)
+        self._looks += 1
+        self._due = self._clock.now() + self._policy.wait_before(self._looks) * self._jitter()
+
+    def _look_for(self, waiting: set[str]) -> None:
+        for job in self._source.jobs():
+            if job.id in waiting:
+                self._watched[job.id].job = job
+                waiting.discard(job.id)
+                if not waiting:
+                    return
+        for job_id in waiting:  # not in the list (yet, or any more)
+            try:
+                self._watched[job_id].job = self._source.get(job_id)
+            except NotFoundError:
+                self._watched[job_id].gone = True
+
+    def look_if_due(self) -> bool:
+        """Look unless the last look was a moment ago; return whether it did."""
+        if self._clock.now() < self._due or not self.open_jobs:
+            return False
+        self.look()
+        return True
+
+    def wait(self, job_id: str, looked: Callable[[], None] = lambda: None) -> J:
+        """Return a job that has ended.
+
+        Args:
+            job_id: The job.
+            looked: Called after each look.
+
+        Raises:
+            JobTimeoutError: It ran for longer than the policy allows.
+            JobGoneError: Demandbase no longer knows it.
+        """
+        watched = self._watched[job_id]
+        while watched.is_open:
+            waited = self._clock.now() - watched.since
+            if waited >= self._policy.timeout_seconds:
+                raise self._timed_out(watched, waited)
+            self._pause(min(self._due - self._clock.now(), self._policy.timeout_seconds - waited))
+            self.look()
+            looked()
+        if watched.gone:
+            raise JobGoneError(
+                f"Demandbase no longer knows the {self._kind} job {job_id} for {watched.entity}.",
+                kind=self._kind,
+                job_id=job_id,
+                entity=watched.entity,
+            )
+        logger.info(
+            "%s job %s for %s is %s after %.0f s",
+            self._kind.capitalize(),
+            job_id,
+            watched.entity,
+            watched.job.status.value,
+            self._clock.now() - watched.since,
+        )
+        return watched.job
+
+    def _timed_out(self, watched: _Watched[J], waited: float) -> JobTimeoutError:
+        return JobTimeoutError(
+            f"The {self._kind} job {watched.job.id} for {watched.entity} was still "
+            f"{watched.job.status.value} after {waited:.0f} s. Raise the setting "
+            "job_timeout_seconds or try again when Demandbase is less busy.",
+            kind=self._kind,
+            job_id=watched.job.id,
+            entity=watched.entity,
+            status=watched.job.status,
+        )
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, with a sign of life at least every 10 seconds."""
+        until = self._clock.now() + seconds
+        while (left := until - self._clock.now()) > 0:
+            for watched in self._watched.values():
+                if watched.is_open:
+                    detail = self._progress(watched.job)
+                    logger.info(
+                        "%s job %s for %s: %s for %.0f s%s",
+                        self._kind.capitalize(),
+                        watched.job.id,
+                        watched.entity,
+                        watched.job.status.value,
+                        self._clock.now() - watched.since,
+                        f", {detail}" if detail else "",
+                    )
+            self._clock.sleep(min(left, PROGRESS_SECONDS))
+
+    def close(self) -> None:
+        """Cancel the jobs that this run created and that have not ended, within 5 seconds."""
+        own = [watched for watched in self._watched.values() if watched.own and watched.is_open]
+        self._watched.clear()
+        # A server that stays silent must not keep a run from ending that is told to.
+        ended = within(CANCEL_SECONDS, [partial(self._cancel, watched) for watched in own])
+        for watched, has_ended in zip(own, ended, strict=True):
+            if not has_ended:
+                logger.warning("%s job %s may still run", self._kind, watched.job.id)
+
+    def _cancel(self, watched: _Watched[J]) -> None:
+        job_id = watched.job.id
+        try:
+            self._source.cancel(job_id)
+        except ConflictError:
+            logger.warning(
+                "%s job %s for %s can no longer be cancelled",
+                self._kind.capitalize(),
+                job_id,
+                watched.entity,
+            )
+        except DemandbaseError as error:
+            # The first error is the one to report; this one is a note beside it.
+            logger.warning("%s job %s was not cancelled: %s", self._kind, job_id, error)
+        else:
+            logger.info("Cancelled the %s job %s for %s", self._kind, job_id, watched.entity)

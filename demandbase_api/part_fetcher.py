@@ -1,0 +1,118 @@
+"""Downloads one part ahead while another one is read."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from demandbase_api.download import Downloader
+    from demandbase_api.models import ExportJob
+
+PROGRESS_SECONDS = 10.0
+
+
+class PartFetcher:
+    """Downloads in a thread of its own, one part at a time.
+
+    Args:
+        downloader: How to download.
+        open_file: Opens a new, empty file.
+    """
+
+    def __init__(self, downloader: Downloader, open_file: Callable[[], BinaryIO]) -> None:
+        self._downloader = downloader
+        self._open_file = open_file
+        self._ahead: _Download | None = None
+
+    def start(self, job: ExportJob, entity: str, part: int) -> None:
+        """Begin to download a part, unless a download is under way or waits to be taken."""
+        if self._ahead is None:
+            self._ahead = _Download(self._downloader, self._open_file(), job, entity, part)
+
+    def take(
+        self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
+    ) -> tuple[BinaryIO, int]:
+        """Return a part's file, which the caller closes, and its size in bytes.
+
+        Args:
+            job: The job.
+            entity: What the job is about, for messages.
+            part: Which part, counted from 1.
+            progress: Told the bytes received so far, every 10 seconds.
+
+        Raises:
+            DemandbaseError: What the download raises.
+        """
+        if self._ahead is not None and not self._ahead.is_of(job, part):
+            self.close()
+        self.start(job, entity, part)
+        download, self._ahead = self._ahead, None
+        assert download is not None  # noqa: S101 - start() has just seen to it
+        return download.wait(progress)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        if self._ahead is not None:
+            self._ahead.stop()
+            self._ahead = None
+
+
+class _StoppedError(Exception):
+    """Nobody wants the part any more."""
+
+
+class _Download:
+    def __init__(
+        self, downloader: Downloader, file: BinaryIO, job: ExportJob, entity: str, part: int
+    ) -> None:
+        self._downloader = downloader
+        self._file = file
+        self._job = job
+        self._entity = entity
+        self._part = part
+        self._received = 0
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+        self._stopped = threading.Event()
+        # A daemon: a silent server must not keep the process from ending.
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def is_of(self, job: ExportJob, part: int) -> bool:
+        return (self._job.id, self._part) == (job.id, part)
+
+    def wait(self, progress: Callable[[int], None]) -> tuple[BinaryIO, int]:
+        try:
+            while not self._done.wait(PROGRESS_SECONDS):
+                progress(self._received)
+        except BaseException:
+            self.stop()
+            raise
+        if self._error is not None:
+            self._file.close()
+            raise self._error
+        return self._file, self._received
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._done.is_set():
+            self._file.close()
+
+    def _run(self) -> None:
+        try:
+            self._received = self._downloader.download(
+                self._job, self._entity, self._part, self._file, self._note
+            )
+        except BaseException as error:  # noqa: BLE001 - it is raised where the part is taken
+            self._error = error
+        finally:
+            self._done.set()
+            if self._stopped.is_set():
+                self._file.close()
+
+    def _note(self, received: int) -> None:
+        self._received = received
+        if self._stopped.is_set():
+            raise _StoppedError

@@ -1,0 +1,114 @@
+"""Turns the parts of a completed export job into records, and checks that all of it is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_demandbase.csv_part import PartReader
+from tap_demandbase.errors import FileSizeError, RecordCountError
+from tap_demandbase.progress import ReadProgress
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
+
+    from demandbase_api.export_queue import ExportOrder
+    from demandbase_api.models import ExportJob
+    from tap_demandbase.export_run import ExportRun
+
+_TICK_ROWS = 5000
+
+
+class ExportReader:
+    """Reads exports of one stream.
+
+    Args:
+        run: What the streams of a run share.
+        stream: Name of the stream.
+        properties: JSON Schema by selected property, in the order of the records.
+        logger: Where to say what is going on.
+    """
+
+    def __init__(
+        self,
+        run: ExportRun,
+        stream: str,
+        properties: Mapping[str, Mapping[str, Any]],
+        logger: logging.Logger,
+    ) -> None:
+        self._run = run
+        self._stream = stream
+        self._properties = properties
+        self._logger = logger
+
+    def records(self, order: ExportOrder, job: ExportJob) -> Iterator[dict[str, Any]]:
+        """Yield the records of a job.
+
+        Raises:
+            RecordCountError: They are not as many as Demandbase says.
+            FileSizeError: The files are not as large as Demandbase says.
+            StreamError: A file or a cell is not what it should be.
+            DemandbaseError: A part cannot be had.
+        """
+        reader = PartReader(self._stream, job.id, self._properties, self._logger)
+        progress = ReadProgress(self._logger)
+        parts = job.file_parts if job.file_parts is not None else 1
+        rows = received = 0
+        for part in range(1, parts + 1):
+            file, size = self._part(job, part, parts, progress)
+            received += size
+            with file:
+                if part == parts and not _is_gzip(file):
+                    self._check_size(job, received)
+                for record in reader.records(file, part):
+                    if not rows % _TICK_ROWS:
+                        self._run.tick(order, job, part, parts)
+                        progress.reading(part, parts, rows)
+                    rows += 1
+                    yield record
+        # Whether the size of packed files is that before or after is documented nowhere.
+        self._check_size(job, received, reader.plain_bytes)
+        self._check_count(job, rows)
+        if reader.nul_bytes:
+            self._logger.warning(
+                "%d NUL bytes were removed from the export job %s of stream %s",
+                reader.nul_bytes,
+                job.id,
+                self._stream,
+            )
+
+    def _part(
+        self, job: ExportJob, part: int, parts: int, progress: ReadProgress
+    ) -> tuple[BinaryIO, int]:
+        file, size = self._run.part(
+            job, self._stream, part, lambda received: progress.downloading(part, parts, received)
+        )
+        self._logger.info("Part %d of %d is here: %d bytes", part, parts, size)
+        return file, size
+
+    def _check_size(self, job: ExportJob, *sizes: int) -> None:
+        if job.file_size_bytes is not None and job.file_size_bytes not in sizes:
+            raise FileSizeError(
+                f"Stream {self._stream}: Demandbase says that the files of the export job "
+                f"{job.id} have {job.file_size_bytes} bytes, and {sizes[0]} were received. "
+                "Run again; if it stays, ask Demandbase's support about the job.",
+                stream=self._stream,
+                job_id=job.id,
+            )
+
+    def _check_count(self, job: ExportJob, rows: int) -> None:
+        if job.record_count is not None and job.record_count != rows:
+            raise RecordCountError(
+                f"Stream {self._stream}: Demandbase counted {job.record_count} records in the "
+                f"export job {job.id}, its files hold {rows}. Run again; if it stays, ask "
+                "Demandbase's support about the job.",
+                stream=self._stream,
+                job_id=job.id,
+            )
+
+
+def _is_gzip(file: BinaryIO) -> bool:
+    start = file.read(2)
+    file.seek(0)
+    return start == b"\x1f\x8b"

@@ -1,0 +1,105 @@
+"""What the streams of one run share: the jobs ahead of them and the next part's download."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from demandbase_api.download import Downloader
+from demandbase_api.errors import QuotaExceededError
+from demandbase_api.export_queue import ExportQueue
+from demandbase_api.job_watch import JobWatch
+from demandbase_api.part_fetcher import PartFetcher
+from tap_demandbase import settings
+from tap_demandbase.errors import QuotaStopError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from typing import BinaryIO
+
+    from demandbase_api.errors import DemandbaseError
+    from demandbase_api.export_queue import ExportOrder
+    from demandbase_api.models import ExportJob
+    from tap_demandbase.tap import TapDemandbase
+
+
+class ExportRun:
+    """The exports of one run.
+
+    Args:
+        tap: Whose settings, port and clock it uses.
+    """
+
+    def __init__(self, tap: TapDemandbase) -> None:
+        api, config, clock = tap.export_api, tap.config, tap.clock
+        watch = JobWatch("export", api, settings.poll_policy(config), clock)
+        policy = settings.export_policy(config, tap.retry)
+        self._queue = ExportQueue(api, watch, policy, clock)
+        spool = settings.spool(config)
+        downloader = Downloader(api, tap.retry, spool.need, clock)
+        self._fetcher = PartFetcher(downloader, spool.open)
+        self._waiting: list[str] = []
+        self._done: list[str] = []
+
+    def plan(self, orders: Sequence[tuple[str, Sequence[ExportOrder]]]) -> None:
+        """Say what will be needed.
+
+        Args:
+            orders: The orders of each stream, in the order of the streams.
+        """
+        for stream, its_orders in orders:
+            self._waiting.append(stream)
+            self._queue.plan(its_orders)
+
+    def take(self, stream: str, order: ExportOrder) -> tuple[ExportJob, datetime]:
+        """Return the completed job for an order, and when it was created.
+
+        Raises:
+            QuotaStopError: The day's quota is used up.
+            DemandbaseError: There is no such job.
+        """
+        try:
+            return self._queue.take(order)
+        except QuotaExceededError as error:
+            done = f" ({', '.join(self._done)})" if self._done else ""
+            total = len(self._done) + len(self._waiting)
+            raise QuotaStopError(
+                f"{error} {len(self._done)} of {total} streams are done{done}, to do remain "
+                f"{', '.join(self._waiting)}. The state holds all that has gone out: the next "
+                "run goes on from there. Or let the tap wait: set quota_wait_hours.",
+                stream=stream,
+            ) from error
+
+    def replace(self, order: ExportOrder, error: DemandbaseError) -> None:
+        """Let another job take the place of one that is gone, once; else raise the error."""
+        self._queue.replace(order, error)
+
+    def order_done(self, order: ExportOrder) -> None:
+        """Note that an order's records have all gone out."""
+        self._queue.done(order)
+
+    def stream_done(self, stream: str) -> None:
+        """Note that a stream is done."""
+        if stream in self._waiting:
+            self._waiting.remove(stream)
+        self._done.append(stream)
+
+    def part(
+        self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
+    ) -> tuple[BinaryIO, int]:
+        """Return the file of a part, which the caller closes, and its size in bytes."""
+        return self._fetcher.take(job, entity, part, progress)
+
+    def tick(self, order: ExportOrder, job: ExportJob, part: int, parts: int) -> None:
+        """Keep things going while a part is read: the next download, jobs and their states."""
+        self._queue.tick()
+        if part < parts:
+            self._fetcher.start(job, order.request.entity, part + 1)
+        elif (following := self._queue.next_ready(order)) is not None:
+            next_order, next_job = following
+            self._fetcher.start(next_job, next_order.request.entity, 1)
+
+    def close(self) -> None:
+        """Cancel jobs that were created and not finished; stop the download."""
+        self._fetcher.close()
+        self._queue.close()
