@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import requests
 from typing_extensions import override
+from urllib3.exceptions import HTTPError
 
 from demandbase_api.errors import ChangedFileError, InterruptedDownloadError
 from demandbase_api.ports import PartBody
@@ -79,6 +80,8 @@ class DownloadBody(PartBody):
     @property
     @override
     def validator(self) -> str | None:
+        if self._is_encoded:
+            return None  # an offset would be one of the encoded body
         tag = self._response.headers.get("ETag")
         # If-Range takes no weak tag (RFC 9110 §13.1.5).
         if tag and not tag.startswith("W/"):
@@ -90,8 +93,13 @@ class DownloadBody(PartBody):
         if self._is_empty:
             return
         try:
-            yield from self._response.iter_content(CHUNK_BYTES)
-        except requests.exceptions.RequestException:
+            if self._is_encoded:
+                yield from self._response.iter_content(CHUNK_BYTES)
+            else:
+                # iter_content would lose what came before a cut within its chunk.
+                while chunk := self._response.raw.read1(CHUNK_BYTES):
+                    yield chunk
+        except (requests.exceptions.RequestException, HTTPError):
             # The cause is left out: its text may hold a signed link.
             raise InterruptedDownloadError(
                 self._operation, "broke off in the middle of the file"

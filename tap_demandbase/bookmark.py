@@ -28,7 +28,7 @@ class Bookmark:
     Args:
         value: Everything up to here has been delivered; ``None`` at the first run.
         next_window: First day of the window at which an interrupted range goes on.
-        taken: The last job that was delivered.
+        taken: The last job that a run delivered which came to its end.
     """
 
     value: datetime | None = None
@@ -91,18 +91,24 @@ def advanced(
 
 def write(
     state: MutableMapping[str, Any],
-    replication_key: str | None,
-    value: datetime | None,
+    replication_key: str,
+    value: datetime,
     next_window: date | None,
-    taken: TakenJob,
 ) -> None:
     """Put a bookmark into a stream's state."""
+    state[KEY] = replication_key
+    state[VALUE] = form(value)
+    if next_window is not None:
+        state[NEXT_WINDOW] = next_window.isoformat()
+    elif NEXT_WINDOW in state:
+        # Null rather than gone: Meltano merges the states of runs that did not end well.
+        state[NEXT_WINDOW] = None
+
+
+def write_taken(state: MutableMapping[str, Any], taken: TakenJob) -> None:
+    """Put the last job that was delivered into a stream's state.
+
+    Only where the whole run has come to its end: one that is started again after it was
+    interrupted takes up the jobs of all of its streams.
+    """
     state[LAST_JOB] = {"id": taken.id, "created_at": form(taken.created_at)}
-    if replication_key and value is not None:
-        state[KEY] = replication_key
-        state[VALUE] = form(value)
-        if next_window is not None:
-            state[NEXT_WINDOW] = next_window.isoformat()
-        elif NEXT_WINDOW in state:
-            # Null rather than gone: Meltano merges the states of runs that did not end well.
-            state[NEXT_WINDOW] = None

@@ -40,6 +40,7 @@ class BulkStream(Stream):
         super().__init__(tap, schema=schema, name=name)
         self._tap_demandbase = tap
         self._options = options
+        self._taken: TakenJob | None = None
 
     @cached_property
     def replication(self) -> Replication | None:
@@ -104,20 +105,19 @@ class BulkStream(Stream):
                 self.logger.info("Window %d of %d: %s to %s", number, len(orders), window.start,
                                  window.end)  # fmt: skip
             taken = yield from self._window(window, order, reader)
-            value = None
-            if replication is not None and window is not None:
-                value = replication.finish(window, taken.created_at)
+            self._taken = taken
             following = orders[number][0] if number < len(orders) else None
-            bookmark.write(
-                self.get_context_state(None),
-                self.replication_key if replication else None,
-                value,
-                None if following is None else following.start,
-                taken,
-            )
+            if replication is not None and window is not None:
+                bookmark.write(
+                    self.get_context_state(None),
+                    replication.key,
+                    replication.finish(window, taken.created_at),
+                    None if following is None else following.start,
+                )
             run.order_done(order)
             if following is not None:
-                self._write_state_message()
+                # The stream's own method writes nothing where no record went out since.
+                self._tap_demandbase.state_writer.write_state(self.tap_state)
         run.stream_done(self.name)
         if replication is not None and replication.without_value:
             self.logger.warning(
@@ -126,6 +126,11 @@ class BulkStream(Stream):
                 self.name,
                 replication.key,
             )
+
+    def run_done(self) -> None:
+        """Note in the state that the whole run has come to its end."""
+        if self._taken is not None:
+            bookmark.write_taken(self.get_context_state(None), self._taken)
 
     def _window(
         self, window: Window | None, order: ExportOrder, reader: ExportReader

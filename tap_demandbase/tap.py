@@ -61,11 +61,14 @@ class TapDemandbase(Tap):
     def exports(self) -> ExportRun:
         """The exports of this run; nothing has been asked for yet."""
         run = ExportRun(self)
-        bulk = [stream for stream in self.streams.values() if isinstance(stream, BulkStream)]
-        run.plan([(it.name, [order for _, order in it.orders]) for it in bulk if it.selected])
+        bulk = [stream for stream in self._bulk_streams() if stream.selected]
+        run.plan([(it.name, [order for _, order in it.orders]) for it in bulk])
         # For who runs streams without sync_all, as the SDK's dry run does.
         weakref.finalize(self, run.close)
         return run
+
+    def _bulk_streams(self) -> list[BulkStream]:
+        return [stream for stream in self.streams.values() if isinstance(stream, BulkStream)]
 
     @override
     def discover_streams(self) -> list[Stream]:
@@ -76,6 +79,10 @@ class TapDemandbase(Tap):
         # Final in the SDK, which offers no hook around a run: jobs must not outlive it.
         try:
             super().sync_all()
+            if "exports" in self.__dict__:
+                for stream in self._bulk_streams():
+                    stream.run_done()
+                self.state_writer.write_state(self.state)
         finally:
             if "exports" in self.__dict__:
                 self.exports.close()

@@ -1,0 +1,169 @@
+"""Downloads that break off go on where they were, or start over; whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+
+import pytest
+
+from demandbase_api.clock import Clock
+from demandbase_api.download import Downloader
+from demandbase_api.errors import DownloadError, JobGoneError, SpoolError
+from demandbase_api.http import Connection, HttpClient
+from demandbase_api.models import ExportJob, ExportRequest
+from demandbase_api.retry import RetryPolicy
+from demandbase_api.status import JobStatus
+from demandbase_api.v1.export_api import V1ExportApi
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+
+QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.01)
+FILE = "signedFile"
+CUTS = ["content_length", "chunked", "close"]
+
+
+@pytest.fixture
+def api(sandbox: Sandbox) -> V1ExportApi:
+    return V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, 5, retry=QUICK)))
+
+
+@pytest.fixture
+def job(api: V1ExportApi) -> ExportJob:
+    fields = ("campaign_id", "name", "status", "budget")
+    return api.get(api.submit(ExportRequest("campaigns", fields)).id)
+
+
+@pytest.fixture
+def whole(sandbox: Sandbox, api: V1ExportApi, job: ExportJob) -> bytes:
+    file = io.BytesIO()
+    Downloader(api, QUICK).download(job, "campaigns", 1, file)
+    sandbox.clear_requests()
+    return file.getvalue()
+
+
+def download(api: V1ExportApi, job: ExportJob) -> bytes:
+    file = io.BytesIO()
+    size = Downloader(api, QUICK).download(job, "campaigns", 1, file)
+    assert size == len(file.getvalue())
+    return file.getvalue()
+
+
+def ranges(sandbox: Sandbox) -> list[str | None]:
+    return [request.headers.get("Range") for request in sandbox.requests(FILE)]
+
+
+@pytest.mark.parametrize("how", CUTS)
+def test_a_cut_body_goes_on_by_range_over_a_new_link(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes, how: str
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=500, how=how))
+    assert download(api, job) == whole
+    assert ranges(sandbox) == [None, "bytes=500-"]
+    assert all(request.headers.get("If-Range") for request in sandbox.requests(FILE)[1:])
+    assert len(sandbox.requests("downloadExportFile")) == 2
+
+
+@pytest.mark.parametrize("how", CUTS)
+def test_cuts_may_come_again_and_again(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes, how: str
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=300, how=how, times=2))
+    assert download(api, job) == whole
+
+
+def test_a_stalled_read_goes_on_by_range(sandbox: Sandbox, job: ExportJob, whole: bytes) -> None:
+    patient = Connection(sandbox.url, sandbox.token, 0.2, retry=QUICK)
+    sandbox.add_fault(Fault(FILE, Effect.STALL, bytes=700, seconds=30))
+    assert download(V1ExportApi(HttpClient(patient)), job) == whole
+    assert ranges(sandbox) == [None, "bytes=700-"]
+
+
+def test_a_file_that_changed_meanwhile_starts_over(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=500))
+    sandbox.add_fault(Fault(FILE, Effect.CHANGED, after=1, times=None))
+    changed = download(api, job)
+    assert changed != whole
+    assert sorted(changed.splitlines()) == sorted(whole.splitlines())
+
+
+@pytest.mark.parametrize("how", CUTS)
+def test_a_server_without_ranges_starts_over(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes, how: str
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.NO_RANGE, times=None))
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=500, how=how))
+    assert download(api, job) == whole
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 500, 503])
+def test_trouble_with_a_link_asks_for_a_new_one(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes, status: int
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.STATUS, status=status, times=3))
+    assert download(api, job) == whole
+    assert len(sandbox.requests("downloadExportFile")) == 4
+
+
+def test_tries_have_an_end(sandbox: Sandbox, api: V1ExportApi, job: ExportJob) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=0, times=None))
+    with pytest.raises(DownloadError, match=f"Part 1 of the export job {job.id} for campaigns"):
+        download(api, job)
+    assert len(sandbox.requests(FILE)) == QUICK.tries
+
+
+def test_a_job_that_expired_is_gone_and_not_tried_again(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob
+) -> None:
+    sandbox.clock.advance(sandbox.options.job_expires_seconds + 1)
+    file = io.BytesIO()
+    with pytest.raises(JobGoneError, match="is no longer there: it has expired"):
+        Downloader(api, QUICK, clock=_SandboxTime(sandbox)).download(job, "campaigns", 1, file)
+    assert len(sandbox.requests("downloadExportFile")) == 1
+
+
+def test_a_job_that_is_unknown_is_gone(api: V1ExportApi) -> None:
+    gone = ExportJob("nosuch", JobStatus.COMPLETED)
+    with pytest.raises(JobGoneError, match="Demandbase no longer knows it"):
+        download(api, gone)
+
+
+def test_room_is_made_sure_of_before_the_body_is_taken(
+    api: V1ExportApi, job: ExportJob, whole: bytes
+) -> None:
+    asked: list[int] = []
+
+    def room(size: int) -> None:
+        asked.append(size)
+        if size > 100:
+            raise SpoolError("too little room")
+
+    file = io.BytesIO()
+    with pytest.raises(SpoolError):
+        Downloader(api, QUICK, room).download(job, "campaigns", 1, file)
+    assert asked == [len(whole)]
+    assert file.getvalue() == b""
+
+
+def test_packed_parts_come_as_they_are() -> None:
+    options = SandboxOptions(pending_seconds=0, processing_seconds=0, gzip=True)
+    with Sandbox(options) as sandbox:
+        connection = Connection(sandbox.url, sandbox.token, retry=QUICK)
+        api = V1ExportApi(HttpClient(connection))
+        job = api.get(api.submit(ExportRequest("campaigns", ("campaign_id",))).id)
+        assert download(api, job)[:2] == b"\x1f\x8b"
+
+
+class _SandboxTime(Clock):
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def now(self) -> float:
+        return self.utc().timestamp()
+
+    def utc(self) -> datetime:
+        return self._sandbox.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        self._sandbox.clock.advance(seconds)

@@ -1,0 +1,265 @@
+"""Incremental streams: what the server is asked for, what goes out, what the state says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from demandbase_api.errors import ConfigurationError, JobFailedError
+from demandbase_sandbox import Effect, Fault, Sandbox
+from tap_demandbase.errors import RecordCountError, StateError
+
+Sync = Callable[..., Any]
+
+FIELDS = [("id", "string"), ("seen_at", "datetime"), ("day", "date"), ("name", "string")]
+KEY = {"visits": {"replication_key": "seen_at"}}
+BY_DAY = {"visits": {"replication_key": "day"}}
+
+
+def visits(sandbox: Sandbox, *moments: str | None) -> None:
+    rows = [
+        [str(number), moment, None if moment is None else moment[:10], f"visit {number}"]
+        for number, moment in enumerate(moments)
+    ]
+    sandbox.add_entity("visits", FIELDS, rows)
+
+
+def windows(sandbox: Sandbox) -> list[tuple[str | None, str]]:
+    """Return the ranges that were asked for, in order."""
+    ranges = [
+        request.body["filters"]["date_range"] for request in sandbox.requests("createExportJob")
+    ]
+    return [(each.get("start"), each["end"]) for each in ranges]
+
+
+def ids(output: Any) -> list[str]:  # noqa: ANN401
+    return [record["id"] for record in output.records("visits")]
+
+
+def state_at(value: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    mark = {"replication_key": "seen_at", "replication_key_value": value, **more}
+    return {"bookmarks": {"visits": mark}}
+
+
+def today(sandbox: Sandbox) -> str:
+    return sandbox.clock.now().date().isoformat()
+
+
+def test_a_first_run_without_a_start_exports_all_and_sets_the_bookmark(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    visits(sandbox, "2026-01-01T10:00:00Z", "2026-01-05T10:00:00.5Z", "2026-01-05T10:00:00Z")
+    output = sync("visits", stream_options=KEY)
+    assert ids(output) == ["0", "1", "2"]
+    assert "filters" not in sandbox.requests("createExportJob")[0].body
+    mark = output.state["visits"]
+    assert mark["replication_key"] == "seen_at"
+    assert mark["replication_key_value"] == "2026-01-05T10:00:00.500000Z"
+    schema = next(m for m in output.messages if m["type"] == "SCHEMA")
+    assert schema["bookmark_properties"] == ["seen_at"]
+
+
+def test_a_run_begins_at_the_bookmarks_day_less_the_look_back(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, "2026-01-06T23:00:00Z", "2026-01-07T11:59:59Z", "2026-01-07T12:00:00Z",
+           "2026-01-10T12:00:00Z", "2026-01-11T00:00:00Z")  # fmt: skip
+    state = state_at("2026-01-10T12:00:00.000000Z")
+    output = sync("visits", stream_options=KEY, state=state, lookback_days=3)
+    assert windows(sandbox) == [("2026-01-07", today(sandbox))]
+    assert ids(output) == ["2", "3", "4"]
+    assert output.state["visits"]["replication_key_value"] == "2026-01-11T00:00:00.000000Z"
+
+
+def test_look_back_and_list_can_be_set_for_one_stream(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, "2026-01-10T12:00:00Z")
+    options = {"visits": {**KEY["visits"], "lookback_days": 0, "account_list_id": "list-1"}}
+    sync("visits", stream_options=options, state=state_at("2026-01-10T12:00:00Z"),
+         account_list_id="list-2")  # fmt: skip
+    [request] = sandbox.requests("createExportJob")
+    assert request.body["filters"] == {
+        "date_range": {"field": "seen_at", "start": "2026-01-10", "end": today(sandbox)},
+        "account_list_id": "list-1",
+    }
+
+
+def test_an_account_list_is_pushed_into_the_filters_of_full_exports(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    records = sync("accounts", account_list_id="list-1").records("accounts")
+    [request] = sandbox.requests("createExportJob")
+    assert request.body["filters"] == {"account_list_id": "list-1"}
+    assert len(records) == 20
+
+
+def test_start_and_end_date_bound_the_range(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, "2026-01-01T00:00:00Z", "2026-01-02T11:00:00Z", "2026-01-02T12:00:00Z",
+           "2026-01-09T09:00:00Z")  # fmt: skip
+    dates = {"start_date": "2026-01-02T12:00:00Z", "end_date": "2026-01-05"}
+    output = sync("visits", stream_options=KEY, **dates)
+    assert windows(sandbox) == [("2026-01-02", "2026-01-05")]
+    assert ids(output) == ["2"]
+
+
+def test_an_end_without_a_start_is_a_range_that_is_open_at_its_start(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    visits(sandbox, "2026-01-01T00:00:00Z", "2026-01-09T09:00:00Z")
+    assert ids(sync("visits", stream_options=KEY, end_date="2026-01-05")) == ["0"]
+    assert windows(sandbox) == [(None, "2026-01-05")]
+
+
+def test_windows_cut_the_range_and_send_each_row_once(sandbox: Sandbox, sync: Sync) -> None:
+    moments = [f"2026-01-{day:02}T{hour:02}:00:00Z" for day in range(1, 11) for hour in (0, 13)]
+    visits(sandbox, *moments)
+    dates = {"start_date": "2026-01-01", "end_date": "2026-01-10", "window_days": 4}
+    output = sync("visits", stream_options=KEY, **dates)
+    assert windows(sandbox) == [
+        ("2026-01-01", "2026-01-05"), ("2026-01-05", "2026-01-09"), ("2026-01-09", "2026-01-10"),
+    ]  # fmt: skip
+    assert ids(output) == [str(number) for number in range(20)]
+    values = [
+        (mark["visits"]["replication_key_value"], mark["visits"].get("next_window"))
+        for mark in output.states
+        if mark.get("visits", {}).get("replication_key_value")
+    ]
+    assert list(dict.fromkeys(values)) == [
+        ("2026-01-05T00:00:00.000000Z", "2026-01-05"),
+        ("2026-01-09T00:00:00.000000Z", "2026-01-09"),
+        ("2026-01-10T13:00:00.000000Z", None),
+    ]
+
+
+def test_rows_that_are_equal_but_several_all_go_out(sandbox: Sandbox, sync: Sync) -> None:
+    rows = [["same", "2026-01-05T01:00:00Z", "2026-01-05", "x"]] * 3
+    sandbox.add_entity("visits", FIELDS, rows)
+    dates = {"start_date": "2026-01-01", "end_date": "2026-01-09", "window_days": 4}
+    assert len(ids(sync("visits", stream_options=KEY, **dates))) == 3
+
+
+def test_an_interrupted_backfill_goes_on_at_its_window(sandbox: Sandbox, sync: Sync) -> None:
+    moments = [f"2026-01-{day:02}T05:00:00Z" for day in range(1, 13)]
+    visits(sandbox, *moments)
+    dates = {"start_date": "2026-01-01", "end_date": "2026-01-12", "window_days": 4}
+    once = {"max_concurrent_jobs": 1, "stream_options": KEY, **dates}
+    sandbox.add_fault(Fault("createExportJob", Effect.JOB_FAILS, after=1, times=None))
+    first = sync("visits", failure=JobFailedError, **once)
+    assert first.state["visits"]["next_window"] == "2026-01-05"
+    sandbox.clear_faults()
+    sandbox.clear_requests()
+    second = sync("visits", state={"bookmarks": first.state}, **once)
+    assert windows(sandbox) == [("2026-01-05", "2026-01-09"), ("2026-01-09", "2026-01-12")]
+    assert {*ids(first), *ids(second)} == {str(number) for number in range(12)}
+    assert second.state["visits"]["replication_key_value"] == "2026-01-12T05:00:00.000000Z"
+    assert second.state["visits"]["next_window"] is None
+
+
+def test_a_window_of_a_state_that_was_merged_does_not_count(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, "2026-01-10T12:00:00Z")
+    state = state_at("2026-01-10T12:00:00Z", next_window="2025-03-01")
+    sync("visits", stream_options=KEY, state=state, lookback_days=1)
+    assert windows(sandbox) == [("2026-01-09", today(sandbox))]
+
+
+def test_empty_windows_move_the_bookmark(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox)
+    dates = {"start_date": "2026-01-01", "end_date": "2026-01-10", "window_days": 4}
+    output = sync("visits", stream_options=KEY, **dates)
+    assert ids(output) == []
+    values = [mark["visits"].get("replication_key_value") for mark in output.states]
+    assert list(dict.fromkeys(values)) == [
+        "2026-01-05T00:00:00.000000Z", "2026-01-09T00:00:00.000000Z",
+        "2026-01-10T00:00:00.000000Z",
+    ]  # fmt: skip
+
+
+def test_nothing_to_ask_for_is_no_job(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, "2026-01-10T12:00:00Z")
+    state = state_at("2026-01-10T12:00:00Z")
+    output = sync("visits", stream_options=KEY, state=state, end_date="2025-12-31")
+    assert not sandbox.requests("createExportJob")
+    assert output.state["visits"]["replication_key_value"] == "2026-01-10T12:00:00Z"
+
+
+@pytest.mark.parametrize("options", [KEY, BY_DAY])
+def test_the_bookmark_never_passes_the_creation_of_the_job(
+    sandbox: Sandbox, sync: Sync, options: dict[str, Any]
+) -> None:
+    future = (datetime.now(UTC) + timedelta(days=400)).strftime("%Y-%m-%dT00:00:00Z")
+    visits(sandbox, "2026-01-01T00:00:00Z", future)
+    output = sync("visits", stream_options=options)
+    assert ids(output) == ["0", "1"]
+    created = sandbox.export_jobs()[0]["created_at"]
+    value = output.state["visits"]["replication_key_value"]
+    assert value <= created
+    assert value[:10] == created[:10]
+
+
+def test_a_date_key_loses_nothing_of_its_day(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, f"{today(sandbox)}T00:00:00Z")
+    settings = {"stream_options": BY_DAY, "lookback_days": 0}
+    first = sync("visits", **settings)
+    assert first.state["visits"]["replication_key_value"] == f"{today(sandbox)}T00:00:00.000000Z"
+    visits(sandbox, f"{today(sandbox)}T00:00:00Z", f"{today(sandbox)}T00:00:00Z")
+    assert ids(sync("visits", state={"bookmarks": first.state}, **settings)) == ["0", "1"]
+
+
+def test_records_without_a_replication_value_go_out_with_one_warning(
+    sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    visits(sandbox, None, "2026-01-05T10:00:00Z", None)
+    output = sync("visits", stream_options=KEY)
+    assert ids(output) == ["0", "1", "2"]
+    assert output.state["visits"]["replication_key_value"] == "2026-01-05T10:00:00.000000Z"
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert said == [
+        "2 records of stream visits have no seen_at: they went out and do not move the bookmark"
+    ]
+
+
+def test_a_wrong_record_count_leaves_the_bookmark_where_it_was(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    visits(sandbox, "2026-01-10T12:00:00Z", "2026-01-11T00:00:00Z")
+    sandbox.add_fault(
+        Fault("listExportJobs", Effect.SHIFT, members={"record_count": 1}, times=None)
+    )
+    state = state_at("2026-01-10T00:00:00.000000Z")
+    output = sync("visits", stream_options=KEY, state=state, failure=RecordCountError)
+    assert output.state["visits"]["replication_key_value"] == "2026-01-10T00:00:00.000000Z"
+
+
+def test_a_bookmark_of_another_key_does_not_count(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, "2026-01-01T12:00:00Z")
+    output = sync("visits", stream_options=BY_DAY, state=state_at("2026-01-10T00:00:00Z"))
+    assert ids(output) == ["0"]
+    assert output.state["visits"]["replication_key"] == "day"
+
+
+@pytest.mark.parametrize("options", [{"replication_key": "name"}, {"replication_key": "nosuch"}])
+def test_a_replication_key_that_is_no_date_is_refused(
+    sandbox: Sandbox, sync: Sync, options: dict[str, Any]
+) -> None:
+    visits(sandbox)
+    with pytest.raises(ConfigurationError, match=r"visits.*replication_key"):
+        sync("visits", stream_options={"visits": options})
+
+
+def test_a_state_that_cannot_be_read_is_named(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox)
+    sync("visits", stream_options=KEY, state=state_at("yesterday"), failure=StateError)
+    assert not sandbox.requests("createExportJob")
+
+
+def test_a_date_setting_that_is_none_is_named(sync: Sync) -> None:
+    with pytest.raises(ConfigurationError, match="start_date is no ISO-8601 date"):
+        sync("accounts", start_date="2026-13-45")
+
+
+def test_lenient_numbers_turn_whole_numbers_into_numbers(sandbox: Sandbox, sync: Sync) -> None:
+    rows: list[list[str | None]] = [["1", "1e3"], ["2", "216.54"], ["3", "7.0"]]
+    sandbox.add_entity("oddities", [("id", "string"), ("count", "integer")], rows)
+    output = sync("oddities", stream_options={"oddities": {"lenient_numbers": True}})
+    assert [record["count"] for record in output.records("oddities")] == [1000, 216.54, 7]

@@ -1,0 +1,166 @@
+"""Signals and sudden death, with the real command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_sandbox import Effect, Fault, Sandbox
+
+TAP = Path(sys.executable).parent / "tap-demandbase"
+CREATE, LIST, FILE = "createExportJob", "listExportJobs", "signedFile"
+
+
+class Run:
+    """The command, running over two streams."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, state: dict[str, Any] | None = None) -> None:
+        self._folder = folder
+        (folder / "spool").mkdir(exist_ok=True)
+        config = {
+            "api_url": sandbox.url,
+            "access_token": sandbox.token,
+            "entities": ["accounts", "campaigns"],
+            "poll_interval_seconds": 1,
+            "spool_dir": str(folder / "spool"),
+        }
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        command = [str(TAP), "--config", str(folder / "config.json")]
+        if state is not None:
+            (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+            command += ["--state", str(folder / "state.json")]
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            self.process = subprocess.Popen(command, stdout=out, stderr=err)
+
+    def end(self, number: int) -> tuple[int, float]:
+        """Send a signal; return the exit code and the seconds until it came."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        return code, time.monotonic() - started
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        lines = (self._folder / "out").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    @property
+    def errors(self) -> str:
+        return (self._folder / "err").read_text(encoding="utf-8")
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        states = [m["value"] for m in self.messages if m["type"] == "STATE"]
+        return states[-1] if states else None
+
+    def records(self, stream: str) -> int:
+        return sum(m["type"] == "RECORD" and m["stream"] == stream for m in self.messages)
+
+
+@contextmanager
+def running(sandbox: Sandbox, folder: Path, **options: Any) -> Iterator[Run]:  # noqa: ANN401
+    run = Run(sandbox, folder, **options)
+    try:
+        yield run
+    finally:
+        run.process.kill()
+        run.process.wait()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_cancels_what_was_created_and_tells_so_by_its_exit_code(
+    sandbox: Sandbox, tmp_path: Path, number: int, code: int
+) -> None:
+    sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS, match={"entity_type": "campaigns"}))
+    with running(sandbox, tmp_path) as run:
+        until(lambda: run.records("accounts") == 200 and len(sandbox.requests(CREATE)) == 2)
+        until(lambda: len(sandbox.requests(LIST)) > 3)
+        assert run.end(number)[0] == code
+        assert run.state is not None
+        assert run.state["bookmarks"] == {"accounts": {}, "campaigns": {}}
+        assert "Stopped by SIG" in run.errors
+        assert "Traceback" not in run.errors
+    statuses = {job["entity_type"]: job["status"] for job in sandbox.export_jobs()}
+    assert statuses == {"accounts": "completed", "campaigns": "cancelled"}
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_job_whose_creation_was_under_way_is_cancelled(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
+    sandbox.add_fault(Fault(CREATE, Effect.STALL, seconds=60))
+    with running(sandbox, tmp_path) as run:
+        until(sandbox.export_jobs)
+        code, seconds = run.end(signal.SIGTERM)
+    assert code == 143
+    assert seconds < 10
+    assert [job["status"] for job in sandbox.export_jobs()] == ["cancelled"]
+
+
+def test_an_adopted_job_outlives_the_signal(sandbox: Sandbox, tmp_path: Path) -> None:
+    adopted = sandbox.tenant.exports.create({"entity_type": "accounts"}, {"never_ends": True})
+    with running(sandbox, tmp_path) as run:
+        until(lambda: len(sandbox.requests(LIST)) > 3)
+        assert run.end(signal.SIGTERM)[0] == 143
+        assert "Adopting" in run.errors
+    assert sandbox.tenant.exports.get(adopted["id"])["status"] == "processing"
+
+
+def test_a_server_that_stays_silent_does_not_keep_the_tap_from_ending(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.STALL, bytes=100, seconds=60, times=None))
+    sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS, match={"entity_type": "campaigns"}))
+    sandbox.add_fault(Fault("cancelExportJob", Effect.DELAY, seconds=60, times=None))
+    with running(sandbox, tmp_path) as run:
+        until(lambda: sandbox.requests(FILE))
+        code, seconds = run.end(signal.SIGTERM)
+        assert code == 143
+        assert seconds < 10
+        assert run.records("accounts") == 0
+        assert "may still run" in run.errors
+
+
+@pytest.mark.parametrize("moment", ["created", "polled", "downloading", "between"])
+def test_a_run_that_was_killed_and_started_again_creates_no_second_job(
+    sandbox: Sandbox, tmp_path: Path, moment: str
+) -> None:
+    both = {"accounts": 200, "campaigns": 20}
+    if moment == "created":
+        sandbox.add_fault(Fault(CREATE, Effect.STALL, after=1, seconds=60))
+    elif moment == "polled":
+        sandbox.add_fault(Fault(LIST, Effect.STALL, after=1, seconds=60))
+    elif moment == "downloading":
+        sandbox.add_fault(Fault(FILE, Effect.STALL, bytes=1000, seconds=60))
+    else:
+        sandbox.add_fault(Fault(FILE, Effect.STALL, after=1, bytes=100, seconds=60, times=None))
+    with running(sandbox, tmp_path) as run:
+        until(lambda: len(sandbox.export_jobs()) == 2)
+        if moment == "between":
+            until(lambda: run.records("accounts") == 200 and run.state)
+        else:
+            until(lambda: sandbox.requests(FILE if moment == "downloading" else LIST))
+        assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
+        state = run.state
+    sandbox.clear_faults()
+    with running(sandbox, tmp_path, state=state) as run:
+        assert run.process.wait(30) == 0, run.errors
+        second = {stream: run.records(stream) for stream in both}
+    assert len(sandbox.requests(CREATE)) == len(sandbox.export_jobs()) == 2
+    assert second == both
+    assert list((tmp_path / "spool").iterdir()) == []
