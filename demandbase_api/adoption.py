@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from demandbase_api.status import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
 
     from demandbase_api.models import ExportJob
 
@@ -70,22 +70,3 @@ def _is_usable(job: ExportJob, now: datetime) -> bool:
             return False
         case _:
             return True
-
-
-def recent(jobs: Iterable[ExportJob], since: datetime) -> Iterator[ExportJob]:
-    """Yield jobs until they are older than ``since``, where they come newest first.
-
-    The contract does not say how the list is sorted; where it is not, all jobs are read.
-    """
-    last: datetime | None = None
-    is_sorted = True
-    for job in jobs:
-        created = job.created_at
-        if created is not None:
-            is_sorted = is_sorted and (last is None or created <= last)
-            last = created
-            if created < since:
-                if is_sorted:
-                    return
-                continue
-        yield job

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from demandbase_api.adoption import adoptable, recent
+from demandbase_api.adoption import adoptable
 from demandbase_api.deadline import within
 from demandbase_api.download import has_expired
 from demandbase_api.errors import DemandbaseError, JobGoneError, QuotaExceededError
 from demandbase_api.job_creation import JobCreation
 from demandbase_api.job_life import job_cancelled, job_failed
+from demandbase_api.job_list import recent
 from demandbase_api.status import JobStatus
 
 if TYPE_CHECKING:
@@ -157,12 +158,13 @@ class ExportQueue:
         return None
 
     def close(self) -> None:
-        """Cancel what this run created and did not finish."""
+        """Cancel what this run created and did not finish; nothing is left for a second call."""
         within(_LOST_JOB_SECONDS, [self._find_lost])
         self._watch.close()
 
     def _find_lost(self) -> None:
         job = self._creation.unanswered()
+        self._creation.settled()
         if job is not None:
             self._watch.add(job, job.entity or "")
 

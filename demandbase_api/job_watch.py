@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from demandbase_api.errors import (
     NotFoundError,
     TransientError,
 )
+from demandbase_api.job_list import recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 PROGRESS_SECONDS = 10.0
 CANCEL_SECONDS = 5.0
 _GROWTH = 1.5
+_LIST_MARGIN = timedelta(hours=1)
 
 
 class Job(Protocol):
@@ -41,6 +44,10 @@ class Job(Protocol):
     @property
     def status(self) -> JobStatus:
         """The job's state."""
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the job was created."""
 
     @property
     def error_message(self) -> str | None:
@@ -178,7 +185,7 @@ class JobWatch(Generic[J]):
         self._due = self._clock.now() + self._policy.wait_before(self._looks) * self._jitter()
 
     def _look_for(self, waiting: set[str]) -> None:
-        for job in self._source.jobs():
+        for job in self._listed(waiting):
             if job.id in waiting:
                 self._watched[job.id].job = job
                 waiting.discard(job.id)
@@ -189,6 +196,14 @@ class JobWatch(Generic[J]):
                 self._watched[job_id].job = self._source.get(job_id)
             except NotFoundError:
                 self._watched[job_id].gone = True
+
+    def _listed(self, waiting: set[str]) -> Iterator[J]:
+        """Yield the jobs of the list, as far back as those that are waited for."""
+        created = [self._watched[job_id].job.created_at for job_id in waiting]
+        known = [moment for moment in created if moment is not None]
+        if len(known) < len(created):
+            return self._source.jobs()
+        return recent(self._source.jobs(), min(known) - _LIST_MARGIN)
 
     def look_if_due(self) -> bool:
         """Look unless the last look was a moment ago; return whether it did."""

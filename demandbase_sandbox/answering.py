@@ -55,7 +55,8 @@ class Answering:
             response = self._work(work, status, hits)
         if Effect.DROP_AFTER in hits:
             response = DroppedResponse(self._connections)
-        elif (stall := hits.get(Effect.STALL)) is not None:
+        stall = hits.get(Effect.STALL)
+        if stall is not None and not isinstance(response, DroppedResponse):
             response = StalledResponse(response, self._connections, stall.bytes, stall.seconds)
         self.note(
             request, 0 if isinstance(response, DroppedResponse) else response.status_code, body

@@ -44,7 +44,10 @@ class Sandbox:
         self._connections = Connections()
         with ExitStack() as undo:
             # Ports first: one that is taken is found out before millions of rows are made.
-            self._socket = undo.enter_context(socket.socket())
+            # asyncio sends small answers at once only where the protocol is named.
+            self._socket = undo.enter_context(
+                socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            )
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(("127.0.0.1", self.options.port))
             self.tenant = Tenant(self.options)

@@ -76,6 +76,8 @@ class StorageHost(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Header and body are two writes: the second must not wait for the first's acknowledgement.
+    disable_nagle_algorithm = True
     server: StorageHost
 
     @override

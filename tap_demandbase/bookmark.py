@@ -108,7 +108,7 @@ def write(
 def write_taken(state: MutableMapping[str, Any], taken: TakenJob) -> None:
     """Put the last job that was delivered into a stream's state.
 
-    Only where the whole run has come to its end: one that is started again after it was
-    interrupted takes up the jobs of all of its streams.
+    Only where the whole run has come to its end, since one that is started again after it was
+    interrupted takes up the jobs of all of its streams; or where the job's files are damaged.
     """
     state[LAST_JOB] = {"id": taken.id, "created_at": form(taken.created_at)}

@@ -14,7 +14,12 @@ from demandbase_api.errors import ConfigurationError, JobGoneError
 from demandbase_api.export_queue import ExportOrder
 from demandbase_api.models import DateRange, ExportRequest
 from tap_demandbase import bookmark
-from tap_demandbase.errors import SelectionError
+from tap_demandbase.errors import (
+    FileFormatError,
+    FileSizeError,
+    RecordCountError,
+    SelectionError,
+)
 from tap_demandbase.export_reader import ExportReader
 from tap_demandbase.replication import Replication
 
@@ -148,6 +153,11 @@ class BulkStream(Stream):
                     yield from filter(replication.wants, reader.records(order, job))
             except JobGoneError as error:
                 run.replace(order, error)
+            except (FileFormatError, FileSizeError, RecordCountError):
+                # The next run must not adopt a job whose files are damaged.
+                bookmark.write_taken(self.get_context_state(None), TakenJob(job.id, created_at))
+                self._tap_demandbase.state_writer.write_state(self.tap_state)
+                raise
             else:
                 return TakenJob(job.id, created_at)
 

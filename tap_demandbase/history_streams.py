@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from singer_sdk import Stream
 from singer_sdk import typing as th
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
+from demandbase_api.errors import NotFoundError
+from demandbase_api.job_list import recent
+from demandbase_api.models import ExportJob, ImportJob
+from tap_demandbase import bookmark
+from tap_demandbase.moment import form
+from tap_demandbase.stream_options import options_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from singer_sdk.helpers.types import Context, Record
 
-    from demandbase_api.models import ExportJob, ImportJob
     from tap_demandbase.tap import TapDemandbase
+
+J = TypeVar("J", ExportJob, ImportJob)
 
 _JOB = (
     th.Property("id", th.StringType, required=True, description="Id of the job."),
@@ -40,18 +48,34 @@ class HistoryStream(Stream):
         self._tap_demandbase = tap
 
     @override
-    def get_replication_key_signpost(self, context: Context | None) -> str | None:  # type: ignore[override]
-        """Return when the tap started, in the form of the records: bookmarks have one form."""
-        if not self.replication_key:
-            return None
-        return _moment(datetime.fromtimestamp(self._initialized_at / 1000, UTC))
+    def get_replication_key_signpost(self, context: Context | None) -> None:  # type: ignore[override]
+        """Return nothing: the bookmark is that of jobs that were seen."""
 
-    def since_bookmark(self, records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-        """Yield the records that are not older than the bookmark."""
-        start = self.get_starting_replication_key_value(None)
-        for record in records:
-            if start is None or record["created_at"] is None or record["created_at"] >= start:
-                yield record
+    @override
+    def _increment_stream_state(
+        self, latest_record: Record, *, context: Context | None = None
+    ) -> None:
+        # The SDK would pass over jobs that have not ended.
+        pass
+
+    def since_bookmark(self, jobs: Iterable[J], record: Callable[[J], Record]) -> Iterable[Record]:
+        """Yield the records of jobs that are not older than the bookmark, then move it.
+
+        It stays at the oldest job that has not ended: that one is sent again until it has.
+        """
+        state = self.get_context_state(None)
+        start = bookmark.read(state, self.replication_key, self.name).value
+        since = start or options_of(self.config, self.name).start_date
+        newest = start
+        oldest_open: datetime | None = None
+        for job in jobs if since is None else recent(jobs, since):
+            yield record(job)
+            if job.created_at is not None:
+                newest = job.created_at if newest is None else max(newest, job.created_at)
+                if not job.status.is_terminal:
+                    oldest_open = min(oldest_open or job.created_at, job.created_at)
+        if newest is not None and self.replication_key:
+            bookmark.write(state, self.replication_key, oldest_open or newest, None)
 
 
 class ExportJobsStream(HistoryStream):
@@ -71,7 +95,7 @@ class ExportJobsStream(HistoryStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(map(_export_job, self._tap_demandbase.export_api.jobs()))
+        return self.since_bookmark(self._tap_demandbase.export_api.jobs(), _export_job)
 
 
 class ImportJobsStream(HistoryStream):
@@ -93,7 +117,7 @@ class ImportJobsStream(HistoryStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(map(_import_job, self._tap_demandbase.import_api.jobs()))
+        return self.since_bookmark(self._tap_demandbase.import_api.jobs(), _import_job)
 
     @override
     def get_child_context(self, record: Record, context: Context | None) -> Context:
@@ -127,16 +151,19 @@ class ImportErrorsStream(HistoryStream):
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
         job_id = (context or {})["import_job_id"]
-        for error in self._tap_demandbase.import_api.row_errors(job_id):
-            yield {
-                "import_job_id": job_id,
-                # Keys, which databases want filled, though the contract has them optional.
-                "row_number": -1 if error.row_number is None else error.row_number,
-                "field": error.field or "",
-                "value": error.value,
-                "error_type": error.error_type or "",
-                "message": error.message,
-            }
+        try:
+            for error in self._tap_demandbase.import_api.row_errors(job_id):
+                yield {
+                    "import_job_id": job_id,
+                    # Keys, which databases want filled, though the contract has them optional.
+                    "row_number": -1 if error.row_number is None else error.row_number,
+                    "field": error.field or "",
+                    "value": error.value,
+                    "error_type": error.error_type or "",
+                    "message": error.message,
+                }
+        except NotFoundError:
+            self.logger.warning("Demandbase keeps no row errors of the import job %s", job_id)
 
 
 class FieldMappingsStream(HistoryStream):
@@ -204,7 +231,4 @@ def _import_job(job: ImportJob) -> dict[str, Any]:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    """Return a moment in one form of fixed width: bookmarks are compared as text."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return None if moment is None else form(moment)

@@ -203,46 +203,6 @@ def test_the_key_can_be_set(sync: Sync) -> None:
     assert schema["key_properties"] == ["domain"]
 
 
-def test_job_history_comes_in_all_pages_and_goes_on_at_the_bookmark(
-    sandbox: Sandbox, sync: Sync
-) -> None:
-    for _ in range(130):
-        sandbox.tenant.exports.create({"entity_type": "campaigns"}, {})
-    output = sync("export_jobs")
-    records = output.records("export_jobs")
-    assert len({record["id"] for record in records}) == 130
-    newest = max(record["created_at"] for record in records)
-    assert output.state["export_jobs"]["replication_key_value"] <= newest
-    assert output.state["export_jobs"]["replication_key_value"].endswith("Z")
-    sandbox.clock.advance(60)
-    job = sandbox.tenant.exports.create({"entity_type": "campaigns"}, {})
-    again = sync("export_jobs", state={"bookmarks": output.state}).records("export_jobs")
-    assert job["id"] in {record["id"] for record in again}
-    assert len(again) < 130
-
-
-def test_row_errors_are_children_of_import_jobs(sandbox: Sandbox, sync: Sync) -> None:
-    body = {
-        "entity_type": "accounts",
-        "operation": "upsert",
-        "match_key": "domain",
-        "field_mappings": [{"csv_column": "domain", "demandbase_field": "domain"}],
-    }
-    job = sandbox.tenant.imports.create(body, {})
-    path = sandbox.tenant.folder / "upload.csv"
-    path.write_bytes(b'domain\r\n""\r\na.example\r\n')
-    with path.open("rb") as file:
-        sandbox.tenant.imports.upload(job["id"], "upload.csv", file)
-    output = sync("import_jobs", "import_errors")
-    assert [record["status"] for record in output.records("import_jobs")] == ["completed"]
-    [error] = output.records("import_errors")
-    assert (error["import_job_id"], error["row_number"], error["error_type"]) == (
-        job["id"],
-        1,
-        "missing_match_key",
-    )
-
-
 def test_field_mappings_are_a_stream(sync: Sync) -> None:
     records = sync("field_mappings").records("field_mappings")
     required = {(r["entity_type"], r["field_name"]) for r in records if r["required"]}

@@ -1,0 +1,249 @@
+"""Runs the tap again and again, with random trouble, and keeps account of what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import random
+import sys
+from collections import Counter
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from demandbase_api.clock import Clock
+from demandbase_api.errors import DemandbaseError
+from demandbase_api.retry import RetryPolicy
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tap_demandbase.tap import TapDemandbase
+
+MAX_CLEAN_RUNS = 3
+ROWS = 60
+START = datetime(2026, 1, 1, 6, tzinfo=UTC)
+FIELDS = [("id", "string"), ("seen_at", "datetime"), ("text", "string")]
+ENTITIES = ("people", "visits")
+CONFIG = {
+    "entities": list(ENTITIES),
+    "stream_options": {"visits": {"replication_key": "seen_at"}},
+    "start_date": "2026-01-01",
+    "end_date": "2026-01-31",
+    "window_days": 12,
+    "max_concurrent_jobs": 3,
+    "request_timeout_seconds": 5,
+}
+
+
+@dataclass(frozen=True)
+class SandboxTime(Clock):
+    """The sandbox's time: who sleeps skips it."""
+
+    sandbox: Sandbox
+
+    def now(self) -> float:
+        return self.utc().timestamp()
+
+    def utc(self) -> datetime:
+        return self.sandbox.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        self.sandbox.clock.advance(seconds)
+
+
+class ImpatientTap(TapDemandbase):
+    """The tap, but for the patience between tries."""
+
+    retry = RetryPolicy(tries=3, base_seconds=0.0001, max_seconds=0.001)
+
+
+class _Pipe(io.BytesIO):
+    """A pipe whose reader dies after some bytes."""
+
+    def __init__(self, room: int | None) -> None:
+        super().__init__()
+        self._room = room
+
+    def write(self, data: Any) -> int:  # noqa: ANN401
+        if self._room is not None and self.tell() + len(data) > self._room:
+            raise BrokenPipeError
+        return super().write(data)
+
+
+@dataclass
+class Figures:
+    """What came of the runs."""
+
+    rounds: int = 0
+    faults: int = 0
+    failed_runs: int = 0
+    clean_runs: int = 0
+    jobs: int = 0
+    problems: list[str] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)
+
+
+class Soak:
+    """Rounds of one run with random faults and runs with none until one works.
+
+    Args:
+        sandbox: A tenant with a few rows and parts of a few rows.
+        seed: Seed of the faults.
+    """
+
+    def __init__(self, sandbox: Sandbox, seed: int) -> None:
+        self._sandbox = sandbox
+        self._random = random.Random(seed)  # noqa: S311 - a script of trouble
+        self.figures = Figures()
+
+    def round(self) -> None:
+        """Run once with trouble, then without until a run works; note what is not as it must be."""
+        sandbox, figures = self._sandbox, self.figures
+        sandbox.reset()
+        rows = [
+            [str(number), (START + timedelta(hours=11 * number)).isoformat(), f"Zeile {number}\n"]
+            for number in range(ROWS)
+        ]
+        sandbox.add_entity("visits", FIELDS, rows)
+        expected = {("people", str(row["person_id"])) for row in sandbox.rows("people")} | {
+            ("visits", row[0]) for row in rows
+        }
+        figures.rounds += 1
+        for fault in self._faults():
+            sandbox.add_fault(fault)
+            figures.faults += 1
+        reader_dies = self._random.random() < 0.2
+        seen: set[tuple[str, str]] = set()
+        state: dict[str, Any] = {}
+        room = self._random.randrange(40_000) if reader_dies else None
+        ended = self._run(room, state, seen)
+        figures.ends[ended or "ok"] += 1
+        sandbox.clear_faults()
+        if ended:
+            figures.failed_runs += 1
+            for _ in range(MAX_CLEAN_RUNS):
+                figures.clean_runs += 1
+                ended = self._run(None, state, seen)
+                if not ended:
+                    break
+        self._check(ended, state, expected - seen)
+
+    def _run(self, room: int | None, state: dict[str, Any], seen: set[tuple[str, str]]) -> str:
+        """Run the tap; return the error that ended it, or nothing."""
+        pipe = _Pipe(room)
+        config = {**CONFIG, "api_url": self._sandbox.url, "access_token": self._sandbox.token}
+        ended = ""
+        with redirect_stdout(io.TextIOWrapper(pipe, encoding="utf-8")) as out:
+            try:
+                tap = ImpatientTap(config=config, state=json.loads(json.dumps(state)))
+                tap.clock = SandboxTime(self._sandbox)
+                for name, stream in tap.streams.items():
+                    stream.selected = name in ENTITIES
+                tap.sync_all()
+                out.flush()
+            except (DemandbaseError, BrokenPipeError) as error:
+                ended = type(error).__name__
+            written = pipe.getvalue()
+            out.detach()
+        for line in written.splitlines():
+            message = json.loads(line)
+            if message["type"] == "RECORD":
+                record = message["record"]
+                key = record["person_id"] if message["stream"] == "people" else record["id"]
+                seen.add((message["stream"], key))
+            elif message["type"] == "STATE":
+                state.clear()
+                state.update(message["value"])
+        return ended
+
+    def _check(self, ended: str, state: dict[str, Any], missing: set[tuple[str, str]]) -> None:
+        figures = self.figures
+        where = f"round {figures.rounds}"
+        if ended:
+            figures.problems.append(f"{where}: runs without faults end with {ended}")
+        if missing:
+            figures.problems.append(f"{where}: {len(missing)} records never came")
+        mark = state.get("bookmarks", {}).get("visits", {}).get("replication_key_value")
+        if mark != "2026-01-28T07:00:00.000000Z":
+            figures.problems.append(f"{where}: the bookmark ends at {mark}")
+        bought = Counter(
+            json.dumps([job["entity_type"], job["fields"], job["filters"]])
+            for job in self._sandbox.export_jobs()
+            if job["status"] not in {"failed", "cancelled"}
+        )
+        figures.jobs += sum(bought.values())
+        twice = [request for request, count in bought.items() if count > 1]
+        if twice:
+            figures.problems.append(f"{where}: bought twice: {twice}")
+
+    def _faults(self) -> list[Fault]:
+        return [self._fault() for _ in range(self._random.randint(1, 4))]
+
+    def _fault(self) -> Fault:
+        draw = self._random
+        operation, effect, options = draw.choice(_TROUBLE)
+        chosen = {
+            name: draw.choice(value) if isinstance(value, list) else value
+            for name, value in options.items()
+        }
+        return Fault(
+            operation, effect, after=draw.randint(0, 6), times=draw.choice([1, 2, 5]), **chosen
+        )
+
+
+_API = ("createExportJob", "listExportJobs", "getExportJob", "downloadExportFile")
+_TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
+    *((name, Effect.DROP_BEFORE, {}) for name in (*_API, "signedFile")),
+    *((name, Effect.DROP_AFTER, {}) for name in _API),
+    *((name, Effect.STALL, {"bytes": [0, 20, 300]}) for name in (*_API, "signedFile")),
+    *((name, Effect.STATUS, {"status": [500, 502, 503]}) for name in (*_API, "signedFile")),
+    *((name, Effect.INVALID_JSON, {}) for name in _API[:3]),
+    ("createExportJob", Effect.STATUS, {"status": 429}),
+    ("cancelExportJob", Effect.STATUS, {"status": 500}),
+    ("createExportJob", Effect.JOB_FAILS, {"message": "no luck"}),
+    ("createExportJob", Effect.JOB_GONE, {"seconds": [1, 20, 61]}),
+    ("listExportJobs", Effect.SHIFT_PAGE, {"rows": [1, 3]}),
+    ("downloadExportFile", Effect.STATUS, {"status": [404, 410]}),
+    ("downloadExportFile", Effect.EXPIRED_LINK, {}),
+    ("signedFile", Effect.STATUS, {"status": [403, 404, 410]}),
+    ("signedFile", Effect.CUT, {"bytes": [0, 1, 200, 900], "how": ["", "chunked", "close"]}),
+    ("signedFile", Effect.NO_RANGE, {}),
+    ("signedFile", Effect.CHANGED, {"how": ["", "etag"]}),
+]
+
+
+def soak(rounds: int, seed: int) -> Figures:
+    """Return the figures of some rounds."""
+    options = SandboxOptions(
+        rows={"accounts": 5, "people": 30, "opportunities": 5, "activities": 5, "campaigns": 3,
+              "buying_groups": 3},
+        part_rows=12, pending_seconds=10, processing_seconds=50, seed=seed,
+    )  # fmt: skip
+    with Sandbox(options) as sandbox:
+        runner = Soak(sandbox, seed)
+        for _ in range(rounds):
+            runner.round()
+    return runner.figures
+
+
+def main() -> int:
+    """Run a soak from the command line and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    arguments = parser.parse_args()
+    logging.disable()
+    figures = soak(arguments.rounds, arguments.seed)
+    print(  # noqa: T201 - for who runs it
+        f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
+        f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
+        f"{figures.jobs} jobs\nruns ended as {dict(figures.ends)}"
+    )
+    for problem in figures.problems:
+        print(problem, file=sys.stderr)  # noqa: T201
+    return 1 if figures.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

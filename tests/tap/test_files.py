@@ -1,0 +1,151 @@
+"""Files of exports: hostile text, packed parts, sizes, what is on the disk and when."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from demandbase_api.errors import SpoolError
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tap_demandbase.csv_part import PartReader
+from tap_demandbase.errors import FileFormatError, FileSizeError
+from tap_demandbase.spool import Spool
+from tap_demandbase.tap import TapDemandbase
+
+Sync = Callable[..., Any]
+
+TEXT = {"id": {"type": "string"}, "text": {"type": "string"}}
+LONG = st.text(max_size=3).map(lambda text: text * 70_000)
+SHORT = st.text(st.sampled_from("a\0\r\n\"',;|\t \ufeff\u2028\x85😀é=#\\"), max_size=12)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cells=st.lists(SHORT | st.text(max_size=30) | LONG, min_size=1, max_size=8))
+def test_any_text_comes_out_as_it_went_in_without_its_nul(
+    sandbox: Sandbox, sync: Sync, cells: list[str]
+) -> None:
+    rows: list[list[str | None]] = [[str(number), text] for number, text in enumerate(cells)]
+    sandbox.add_entity("oddities", [("id", "string"), ("text", "string")], rows)
+    records = sync("oddities").records("oddities")
+    assert [record["text"] for record in records] == [
+        text.replace("\0", "") or None for text in cells
+    ]
+
+
+def test_nul_bytes_are_counted(
+    sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows: list[list[str | None]] = [["1", "a\0b\0"], ["2", "c"]]
+    sandbox.add_entity("oddities", [("id", "string"), ("text", "string")], rows)
+    assert [r["text"] for r in sync("oddities").records("oddities")] == ["ab", "c"]
+    assert "2 NUL bytes were removed" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def packed() -> Iterator[Sandbox]:
+    options = SandboxOptions(pending_seconds=0, processing_seconds=0, gzip=True)
+    with Sandbox(options) as sandbox:
+        yield sandbox
+
+
+def test_packed_parts_are_read(packed: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"api_url": packed.url, "access_token": packed.token, "entities": ["activities"]}
+    TapDemandbase(config=config).sync_all()
+    assert capsys.readouterr().out.count('"type":"RECORD"') == 2000
+
+
+def reader() -> PartReader:
+    return PartReader("oddities", "job-1", TEXT, logging.getLogger("test"))
+
+
+CSV = b"id,text\r\n" + b"".join(b"%d,%d\r\n" % (n, n * n) for n in range(5000))
+
+
+def test_a_packed_part_may_have_several_members() -> None:
+    members = b"".join(gzip.compress(CSV[at : at + 1000]) for at in range(0, len(CSV), 1000))
+    part = reader()
+    assert len(list(part.records(io.BytesIO(members), 1))) == 5000
+    assert part.plain_bytes == len(CSV)
+
+
+@pytest.mark.parametrize("cut", [11, 100, -9, -8, -1])
+def test_a_packed_part_that_is_cut_fails(cut: int) -> None:
+    whole = gzip.compress(CSV)
+    with pytest.raises(FileFormatError, match="Part 1") as caught:
+        list(reader().records(io.BytesIO(whole[:cut]), 1))
+    assert "gzip" in str(caught.value)
+
+
+def test_a_packed_part_whose_last_member_is_cut_fails() -> None:
+    two = gzip.compress(CSV) + gzip.compress(b"9999,x\r\n")[:-3]
+    with pytest.raises(FileFormatError, match="gzip"):
+        list(reader().records(io.BytesIO(two), 1))
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_files_of_another_size_than_the_server_says_fail(
+    sandbox: Sandbox, sync: Sync, shift: int
+) -> None:
+    members = {"file_size_bytes": shift}
+    sandbox.add_fault(Fault("listExportJobs", Effect.SHIFT, members=members, times=None))
+    output = sync("campaigns", failure=FileSizeError)
+    # The last part is checked before it is read.
+    assert output.records("campaigns") == []
+
+
+def test_the_next_part_comes_while_one_is_read_and_no_more(
+    sandbox: Sandbox, config: dict[str, Any]
+) -> None:
+    tap = TapDemandbase(config={**config, "entities": ["activities"], "job_reuse_hours": 0})
+    stream = tap.streams["activities"]
+    stream.selected = True
+    asked: set[tuple[int, int]] = set()
+    for rows, _ in enumerate(stream.get_records(None)):
+        reading = rows // sandbox.options.part_rows + 1
+        asked.add((reading, len(sandbox.requests("downloadExportFile"))))
+    tap.exports.close()
+    assert all(parts <= min(reading + 1, 4) for reading, parts in asked)
+    assert (1, 2) in asked
+
+
+def test_the_next_streams_first_part_comes_while_the_last_one_is_read(
+    sandbox: Sandbox, config: dict[str, Any]
+) -> None:
+    entities = ["accounts", "campaigns"]
+    tap = TapDemandbase(config={**config, "entities": entities, "job_reuse_hours": 0})
+    for name in entities:
+        tap.streams[name].selected = True
+    records = iter(tap.streams["accounts"].get_records(None))
+    next(records)
+    deadline = time.monotonic() + 10
+    while len(sandbox.requests("signedFile")) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert len(list(records)) == 199
+    tap.exports.close()
+
+
+def test_a_job_whose_files_are_damaged_is_not_adopted_by_the_next_run(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.MANGLE_CSV, how="ragged_row"))
+    first = sync("campaigns", job_reuse_hours=6, failure=FileFormatError)
+    second = sync("campaigns", job_reuse_hours=6, state={"bookmarks": first.state})
+    assert len(second.records("campaigns")) == 20
+
+
+def test_a_part_that_has_no_room_is_refused_before_the_disk_is_full(tmp_path: Any) -> None:  # noqa: ANN401
+    spool = Spool(tmp_path)
+    spool.need(1000)
+    with pytest.raises(SpoolError, match=r"MB free.*needs 1,000,000,000 MB.*spool_dir"):
+        spool.need(10**15)

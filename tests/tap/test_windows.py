@@ -1,0 +1,97 @@
+"""Windows, bookmarks and the day that two windows share, as pure functions."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, date, datetime, timedelta, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_demandbase.bookmark import Bookmark, advanced, read, write
+from tap_demandbase.moment import form, midnight, parse
+from tap_demandbase.overlap import SharedDay
+from tap_demandbase.windows import Window, cut
+
+days = st.dates(date(2000, 1, 1), date(2030, 1, 1))
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001
+    lambda moment: moment.replace(tzinfo=UTC)
+)
+
+
+@given(st.none() | days, days, st.none() | st.integers(1, 4000))
+def test_windows_cover_the_range_and_share_their_ends(
+    start: date | None, end: date, window_days: int | None
+) -> None:
+    windows = cut(start, end, window_days)
+    if start is not None and start > end:
+        assert windows == ()
+        return
+    assert (windows[0].start, windows[-1].end) == (start, end)
+    assert [window.is_last for window in windows] == [False] * (len(windows) - 1) + [True]
+    for window, following in itertools.pairwise(windows):
+        assert window.end == following.start
+        assert window.start is not None
+        assert (window.end - window.start).days == window_days
+    if start is None or window_days is None:
+        assert len(windows) == 1
+
+
+def test_the_last_of_days_has_an_end() -> None:
+    assert cut(date(9999, 12, 30), date.max, 5) == (
+        Window(date(9999, 12, 30), date.max, is_last=True),
+    )
+
+
+@given(st.none() | moments, days, st.none() | moments, moments, st.booleans(), st.booleans())
+def test_a_bookmark_never_goes_back_and_never_passes_its_job(
+    previous: datetime | None,
+    end: date,
+    newest: datetime | None,
+    created_at: datetime,
+    whole_days: bool,  # noqa: FBT001
+    is_last: bool,  # noqa: FBT001
+) -> None:
+    window = Window(None, end, is_last=is_last)
+    result = advanced(previous, window, newest, created_at, whole_days=whole_days)
+    if previous is not None:
+        assert result >= previous
+    assert result <= created_at or result == previous
+    state: dict[str, object] = {}
+    write(state, "seen_at", result, end)
+    again = read(state, "seen_at", "visits")
+    assert again.value == result
+    assert again.next_window == (end if result.date() == end else None)
+    assert read(state, "other", "visits") == Bookmark()
+
+
+@given(moments, moments, st.integers(-14, 14))
+def test_moments_in_bookmarks_sort_as_texts(one: datetime, other: datetime, hours: int) -> None:
+    there = one.astimezone(timezone(timedelta(hours=hours)))
+    assert form(there) == form(one)
+    assert parse(form(one)) == one
+    assert (form(one) < form(other)) == (one < other)
+    assert form(midnight(one.date())) <= form(one)
+
+
+@given(st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
+def test_a_row_that_both_windows_hold_goes_out_once(first: list[int], second: list[int]) -> None:
+    shared = SharedDay()
+    shared.next_window()
+    for value in first:
+        assert not shared.has_gone_out({"v": value})
+        shared.note({"v": value})
+    shared.next_window()
+    for _ in range(2):  # the second time after the window's job was replaced
+        out = [value for value in second if not shared.has_gone_out({"v": value})]
+        for value in set(second):
+            assert out.count(value) == max(0, second.count(value) - first.count(value))
+        shared.again()
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    shared = SharedDay(max_rows=10)
+    for value in range(1000):
+        shared.note({"v": value})
+    shared.next_window()
+    assert sum(shared.has_gone_out({"v": value}) for value in range(1000)) == 10
