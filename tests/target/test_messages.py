@@ -123,8 +123,12 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
             "accounts failed: row 1 holds ***",
         ),
         (
-            Fault("uploadImportFile", Effect.STATUS, status=400, body='{"error": "\'Secret\'"}'),
-            "(HTTP 400): ***",
+            Fault("createImportJob", Effect.JOB_FAILS, message="value Ada Secret of column name"),
+            "accounts failed: value *** of column name.",
+        ),
+        (
+            Fault("uploadImportFile", Effect.STATUS, status=400, body='{"error": "Ada Secret"}'),
+            "(HTTP 400): its words are left out, since they may quote a record.",
         ),
         (Fault("uploadImportFile", Effect.DROP_AFTER), "broke the connection when asked to take"),
         (Fault("createImportJob", Effect.STATUS, status=429), "said that the quota is used up"),
