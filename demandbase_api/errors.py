@@ -5,6 +5,7 @@ No message holds a token, a header, a signed link or a record value.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class ApiError(DemandbaseError):
         code = f" (HTTP {self.status})" if self.status is not None else ""
         words = f": {self.server_message}" if self.server_message else ""
         advice = f" {self.advice}" if self.advice else ""
+        if self.retry_after:
+            advice = f" It asks to try again in {math.ceil(self.retry_after)} seconds.{advice}"
         sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{code}{words}"
         return sentence.rstrip(".") + "." + advice
 

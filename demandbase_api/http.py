@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import requests
 
 from demandbase_api.answers import error_for
+from demandbase_api.connection_settings import checked_token, checked_url
 from demandbase_api.errors import UnexpectedAnswerError, UnreachableError
 from demandbase_api.retry import RetryPolicy
 
@@ -35,6 +36,9 @@ class Connection:
         request_timeout_seconds: How long an answer may stay silent.
         retry: How reads are repeated.
         user_agent: Name that goes before the version in ``User-Agent``.
+
+    Raises:
+        ConfigurationError: The address or the token cannot be used.
     """
 
     api_url: str
@@ -42,6 +46,11 @@ class Connection:
     request_timeout_seconds: float = 300
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     user_agent: str = "singer-demandbase"
+
+    def __post_init__(self) -> None:
+        """Check address and token, and take white space off their ends."""
+        object.__setattr__(self, "api_url", checked_url(self.api_url))
+        object.__setattr__(self, "access_token", checked_token(self.access_token))
 
 
 class _BearerAuth(requests.auth.AuthBase):
@@ -67,7 +76,7 @@ class HttpClient:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._base = connection.api_url.rstrip("/")
+        self._base = connection.api_url
         self._auth = _BearerAuth(connection.access_token)
         self._no_auth = _NoAuth()
         self._session = requests.Session()
@@ -206,7 +215,13 @@ class HttpClient:
                 problem, nothing_sent = f"at {where} could not be connected to", True
             case _:
                 problem, nothing_sent = f"at {where} broke the connection", False
-        advice = "Check the setting api_url and the network." if own else "Check the network."
+        if operation.creates_a_job and not nothing_sent:
+            advice = (
+                "The job may have been created all the same: look for it in Demandbase's list of "
+                "jobs, and cancel it if it is there, before you run again."
+            )
+        else:
+            advice = "Check the setting api_url and the network." if own else "Check the network."
         return UnreachableError(operation, problem, nothing_sent=nothing_sent, advice=advice)
 
 

@@ -1,4 +1,8 @@
-"""When a read is asked again: exponential back-off, full jitter, Retry-After honoured."""
+"""When a read is asked again: exponential back-off, full jitter, Retry-After honoured.
+
+A Retry-After is waited for in full. One of more than 15 minutes is not waited for at all: the call
+fails and says after how many seconds to try again.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +33,15 @@ class RetryPolicy:
     Args:
         tries: Tries in all, the first included.
         base_seconds: Upper end of the first wait; doubled at each further one.
-        max_seconds: Upper end of any wait, Retry-After included.
+        max_seconds: Upper end of a wait that the server did not ask for.
+        max_retry_after_seconds: The longest Retry-After that is waited for; past it, the call
+            fails at once.
     """
 
     tries: int = 6
     base_seconds: float = 1.0
     max_seconds: float = 60.0
+    max_retry_after_seconds: float = 900.0
 
     def retrying(self, function: Callable[P, T]) -> Callable[P, T]:
         """Return the function, tried again on each :class:`TransientError`."""
@@ -42,6 +49,7 @@ class RetryPolicy:
             _waits,
             TransientError,
             max_tries=self.tries,
+            giveup=self._asks_too_much,
             # The generator draws the jitter itself: a server's Retry-After must not be cut.
             jitter=None,
             logger=None,
@@ -49,6 +57,10 @@ class RetryPolicy:
             base_seconds=self.base_seconds,
             max_seconds=self.max_seconds,
         )(function)
+
+    def _asks_too_much(self, error: Exception) -> bool:
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        return (asked or 0.0) > self.max_retry_after_seconds
 
     def _note(self, details: Details) -> None:
         logger.warning(
@@ -66,7 +78,7 @@ def _waits(base_seconds: float, max_seconds: float) -> Generator[float, Transien
     while True:
         retry_after = error.retry_after
         if retry_after is not None:
-            error = yield min(retry_after, max_seconds)
+            error = yield retry_after
         else:
             error = yield random.uniform(0, ceiling)  # noqa: S311 - jitter is no secret
         ceiling = min(ceiling * 2, max_seconds)

@@ -1,8 +1,12 @@
-"""Makes a server's message fit to be shown: no token, no signed link, no record value."""
+"""Makes a server's message fit to be shown: no token and no signed link."""
 
 from __future__ import annotations
 
 import re
+
+from demandbase_api.plain_words import mask_values
+
+__all__ = ["MAX_LENGTH", "mask_values", "scrub"]
 
 MAX_LENGTH = 300
 
@@ -12,9 +16,6 @@ _QUERY = re.compile(r"(?i)(\bhttps?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
 # A link without scheme and host; the question mark of a sentence is followed by a blank.
 _BARE_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>?=]+=[^\s\"'<>]*")
 _USER = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
-_QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’|«[^»]*»")  # noqa: RUF001
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_NUMBER = re.compile(r"\d[\d.,:/-]{4,}")
 
 
 def scrub(text: str, *secrets: str) -> str:
@@ -38,13 +39,3 @@ def scrub(text: str, *secrets: str) -> str:
     text = _BARE_QUERY.sub("?***", text)
     text = " ".join(text.split())
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
-
-
-def mask_values(text: str) -> str:
-    """Return the text without what looks like a cell: quoted parts, addresses, long numbers.
-
-    For messages about rows: the API's documents promise nothing about what they quote.
-    """
-    for pattern in (_QUOTED, _EMAIL, _NUMBER):
-        text = pattern.sub("***", text)
-    return text

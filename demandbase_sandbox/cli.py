@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from demandbase_sandbox.fault_file import faults_from_json
+from demandbase_sandbox.loopback import past_proxies
 from demandbase_sandbox.options import MAX_PORT, SandboxOptions, new_token
 from demandbase_sandbox.sample import DEFAULT_ROWS
 from demandbase_sandbox.server import Sandbox
@@ -115,7 +116,7 @@ def run(command: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
     """Serve while COMMAND runs, with both plugins' settings in its environment."""
     _on_signals(lambda number: _leave(SIGNAL_EXIT + number))
     with _sandbox(options) as sandbox:
-        environment = {**os.environ, "DEMANDBASE_SANDBOX_URL": sandbox.url}
+        environment = {**past_proxies(os.environ), "DEMANDBASE_SANDBOX_URL": sandbox.url}
         for plugin in ("TAP_DEMANDBASE", "TARGET_DEMANDBASE"):
             environment[f"{plugin}_API_URL"] = sandbox.url
             environment[f"{plugin}_ACCESS_TOKEN"] = sandbox.token

@@ -16,7 +16,6 @@ from demandbase_api.models import DateRange, ExportRequest
 from tap_demandbase import bookmark
 from tap_demandbase.errors import (
     FileFormatError,
-    FileSizeError,
     RecordCountError,
     SelectionError,
 )
@@ -153,8 +152,9 @@ class BulkStream(Stream):
                     yield from filter(replication.wants, reader.records(order, job))
             except JobGoneError as error:
                 run.replace(order, error)
-            except (FileFormatError, FileSizeError, RecordCountError):
-                # The next run must not adopt a job whose files are damaged.
+            except (FileFormatError, RecordCountError):
+                # The next run must not adopt a job whose files are damaged. A wrong size is
+                # rather the transfer's fault, which another download may mend.
                 bookmark.write_taken(self.get_context_state(None), TakenJob(job.id, created_at))
                 self._tap_demandbase.state_writer.write_state(self.tap_state)
                 raise

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from pathlib import Path
 
 import simplejson  # the SDK reads its files with it
 
 from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
-from tap_demandbase.tap import TapDemandbase
+from tap_demandbase.command import CommandTap, OutputClosedError
+
+_PLACES = 4
 
 
 def main() -> None:
     """Run the tap."""
     try:
-        TapDemandbase.cli()
+        CommandTap.cli()
+    except OutputClosedError as error:
+        CommandTap.logger.critical("%s", error)
+        # Python would flush the broken pipe once more at its end, and complain.
+        sys.stdout = None
+        sys.exit(EXIT_FAILURE)
     except DemandbaseError as error:
-        TapDemandbase.logger.critical("%s", error)
+        CommandTap.logger.critical("%s", error)
         sys.exit(error.exit_code)
     except FileNotFoundError as error:
-        TapDemandbase.logger.critical("%s", error)
+        CommandTap.logger.critical("%s", error)
         sys.exit(EXIT_FAILURE)
     except simplejson.JSONDecodeError as error:
-        TapDemandbase.logger.critical(
+        CommandTap.logger.critical(
             "A file given on the command line is no valid JSON (line %d).", error.lineno
         )
         sys.exit(EXIT_FAILURE)
-    except BrokenPipeError:
-        TapDemandbase.logger.critical("The target stopped reading: see its own messages.")
-        # Python would flush the broken pipe once more at its end, and complain.
-        sys.stdout = None
+    except Exception as error:  # noqa: BLE001 - no traceback: its last line may quote a record
+        places = [
+            f"{Path(place.filename).name}:{place.lineno}"
+            for place in traceback.extract_tb(error.__traceback__)[-_PLACES:]
+        ]
+        CommandTap.logger.critical(
+            "Unexpected %s at %s; its text is left out since it may quote a record. "
+            "If stream_maps are in use, check their expressions; else report this as a bug.",
+            type(error).__name__,
+            " > ".join(places),
+        )
         sys.exit(EXIT_FAILURE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from demandbase_api.models import FieldMapping, ImportOperation
 from target_demandbase.errors import MappingError
+from target_demandbase.match_key import match_key_for, match_key_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,10 +23,12 @@ class ColumnPlan:
     Args:
         fields: Demandbase field by column, in the schema's order.
         dropped: Columns that are not sent, since Demandbase does not know them.
+        match_key: The field that rows are matched on.
     """
 
     fields: Mapping[str, str]
     dropped: tuple[str, ...]
+    match_key: str | None
 
 
 def plan_columns(  # noqa: PLR0913
@@ -37,6 +40,8 @@ def plan_columns(  # noqa: PLR0913
     renamed: Mapping[str, str],
     operation: ImportOperation,
     drop_unknown: bool,
+    match_key: str | None,
+    key_properties: Sequence[str],
 ) -> ColumnPlan:
     """Match a stream's columns with the entity's fields.
 
@@ -48,6 +53,8 @@ def plan_columns(  # noqa: PLR0913
         renamed: The setting field_mappings for the entity.
         operation: What the import does; update needs no required fields.
         drop_unknown: Whether unknown columns are left out rather than refused.
+        match_key: The setting match_keys for the entity.
+        key_properties: The stream's key columns.
 
     Raises:
         MappingError: Something does not fit; the one message names all of it.
@@ -65,10 +72,13 @@ def plan_columns(  # noqa: PLR0913
         elif drop_unknown and column not in renamed:
             dropped.append(column)
         else:
-            near = difflib.get_close_matches(field, names, n=3)
-            hint = f" (near: {', '.join(near)})" if near else ""
             via = f" (through field_mappings: {field})" if column in renamed else ""
-            problems.append(f"column {column}{via} is unknown{hint}")
+            problems.append(f"column {column}{via} is unknown{_near(field, names)}")
+    problems += [
+        f"field_mappings.{entity}.{column} names the unknown field {field}{_near(field, names)}"
+        for column, field in renamed.items()
+        if field not in names and column not in columns
+    ]
     problems += _doubled(fields)
     filled = set(fields.values())
     if operation is not ImportOperation.UPDATE:
@@ -76,6 +86,10 @@ def plan_columns(  # noqa: PLR0913
         problems += [f"required field {name} is filled by no column" for name in missing]
     if not fields:
         problems.append("no column is left to send")
+    key_fields = [renamed.get(column, column) for column in key_properties]
+    match_key = match_key_for(match_key, key_fields)
+    if problem := match_key_problem(entity, operation, match_key, key_fields, filled):
+        problems.append(problem)
     if problems:
         raise MappingError(
             f"Stream {stream} does not fit the entity {entity}: {'; '.join(problems)}. "
@@ -83,7 +97,12 @@ def plan_columns(  # noqa: PLR0913
             "unknown_fields: drop, or deselect them in the tap.",
             stream=stream,
         )
-    return ColumnPlan(fields, tuple(dropped))
+    return ColumnPlan(fields, tuple(dropped), match_key)
+
+
+def _near(field: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(field, names, n=3)
+    return f" (near: {', '.join(near)})" if near else ""
 
 
 def _doubled(fields: Mapping[str, str]) -> list[str]:

@@ -5,10 +5,14 @@ Raises ``ValueError`` without the value for what has no text.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+
+import simplejson
+
+# Python's own limit for the digits of an integer; without one, 1e999999999 would fill the memory.
+MAX_DIGITS = 4300
 
 
 def encode_cell(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN401, PLR0911
@@ -32,18 +36,13 @@ def encode_cell(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN4
         case int():
             return str(value)
         case float() | Decimal():
-            number = value if isinstance(value, Decimal) else Decimal(repr(value))
-            if not number.is_finite():
-                raise ValueError
-            return format(number, "f")
+            return _number(value if isinstance(value, Decimal) else Decimal(repr(value)))
         case datetime():
             return _iso(value)
         case date():
             return value.isoformat()
         case _:
-            return json.dumps(
-                value, ensure_ascii=False, separators=(",", ":"), default=_json_default
-            )
+            return _json(value)
 
 
 def _date_time(text: str) -> str:
@@ -59,9 +58,34 @@ def _iso(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
+def _number(number: Decimal) -> str:
+    if not number.is_finite():
+        raise ValueError
+    exponent = number.as_tuple().exponent
+    if number.adjusted() >= MAX_DIGITS or (isinstance(exponent, int) and exponent < -MAX_DIGITS):
+        raise ValueError
+    return format(number, "f")
+
+
+def _json(value: object) -> str:
+    try:
+        text: str = simplejson.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            # Decimals go to _json_default, which refuses those that are no number.
+            use_decimal=False,
+            default=_json_default,
+        )
+    except (ValueError, RecursionError):
+        raise ValueError from None
+    return text
+
+
 def _json_default(value: object) -> object:
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return simplejson.RawJSON(_number(value))
     if isinstance(value, datetime):
         return _iso(value)
     return str(value)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from singer_sdk.io_base import SingerReader
 from singer_sdk.singerlib.json import deserialize_json
 from typing_extensions import override
 
 from target_demandbase.errors import InputError
+from target_demandbase.schema_check import schema_problem
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterable, Iterator
 
 # Without this check the SDK would skip a record that is null, and show others in a traceback.
 _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
@@ -23,19 +28,39 @@ class SilentReader(SingerReader):
         self._line = 0
 
     @override
+    def process_lines(
+        self,
+        file_input: IO[str] | None,
+        callbacks: dict[str, Callable[[dict[str, Any]], None]],
+    ) -> Counter[str]:
+        """Hand each message to its callback; lines without text are passed over."""
+        lines = self._lines(file_input or self.default_input)
+        return super().process_lines(cast("IO[str]", lines), callbacks)
+
+    def _lines(self, file_input: Iterable[str]) -> Iterator[str]:
+        for number, line in enumerate(file_input, 1):
+            self._line = number
+            if line.strip():
+                yield line
+
+    @override
     def deserialize_json(self, line: str) -> dict[str, Any]:
         """Return a message.
 
         Raises:
             InputError: The line is no JSON object, or a member of it is of the wrong type.
         """
-        self._line += 1
         try:
             message = deserialize_json(line)
         except json.JSONDecodeError as error:
             raise InputError(
                 f"Line {self._line} of the input is no JSON (at character {error.pos}). "
                 "Check the tap: nothing but Singer messages may go to its standard output."
+            ) from None
+        except (ValueError, RecursionError):
+            raise InputError(
+                f"Line {self._line} of the input holds a number of too many digits or too many "
+                "arrays in each other. Correct it at the source."
             ) from None
         if not isinstance(message, dict):
             raise InputError(f"Line {self._line} of the input is no Singer message.")
@@ -45,6 +70,11 @@ class SilentReader(SingerReader):
                     f"Line {self._line} of the input has a {name} of the wrong type: it is no "
                     "valid Singer message. Check the tap."
                 )
+        if message.get("type") == "SCHEMA" and (problem := schema_problem(message)):
+            raise InputError(
+                f"Line {self._line} of the input {problem}: it is no valid Singer message. "
+                "Check the tap."
+            )
         return message
 
     @override

@@ -1,14 +1,14 @@
-"""Which entity a stream goes to, and which field its rows are matched on."""
+"""Which entity a stream goes to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from demandbase_api.models import ImportOperation
-from target_demandbase.errors import MappingError, RoutingError
+from demandbase_api.errors import ConfigurationError
+from target_demandbase.errors import RoutingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
 
 def entity_for(stream: str, entity_map: Mapping[str, str], entities: Collection[str]) -> str:
@@ -28,32 +28,23 @@ def entity_for(stream: str, entity_map: Mapping[str, str], entities: Collection[
     return entity
 
 
-def match_key_for(
-    stream: str,
-    operation: ImportOperation,
-    setting: str | None,
-    key_fields: Sequence[str],
-) -> str | None:
-    """Return the field that rows are matched on.
-
-    Args:
-        stream: Name of the stream, for messages.
-        operation: What the import does; only insert can do without a match key.
-        setting: The setting match_keys for the stream's entity.
-        key_fields: The fields that the stream's key properties fill.
+def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None:
+    """Check the settings that name entities.
 
     Raises:
-        MappingError: It is not known which field to take.
+        ConfigurationError: Some name an entity that cannot be imported; the one message names all.
     """
-    if setting:
-        return setting
-    if len(key_fields) == 1:
-        return key_fields[0]
-    if operation is ImportOperation.INSERT:
-        return None
-    has = f"the keys {', '.join(key_fields)}" if key_fields else "no key"
-    raise MappingError(
-        f"Stream {stream} has {has}, and one field must be chosen to match rows on. "
-        "Set match_keys to {entity: field}.",
-        stream=stream,
-    )
+    named = [
+        *(
+            (f"entity_map.{stream}", entity)
+            for stream, entity in (config.get("entity_map") or {}).items()
+        ),
+        *(("match_keys", entity) for entity in config.get("match_keys") or {}),
+        *(("field_mappings", entity) for entity in config.get("field_mappings") or {}),
+    ]
+    problems = [f"{setting} names {entity}" for setting, entity in named if entity not in entities]
+    if problems:
+        raise ConfigurationError(
+            f"No such entity can be imported: {'; '.join(problems)}. "
+            f"Change it to one of {', '.join(sorted(entities))}."
+        )

@@ -6,19 +6,20 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
-from singer_sdk.helpers._typing import get_datelike_property_type
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
 from demandbase_api.job_life import JobLife
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
 from target_demandbase import settings
-from target_demandbase.columns import plan_columns
+from target_demandbase.column_groups import ColumnGroups
+from target_demandbase.columns import METADATA_PREFIX, plan_columns
 from target_demandbase.encode import encode_cell
 from target_demandbase.errors import InputError, MappingError
 from target_demandbase.import_task import ImportTask
-from target_demandbase.routing import entity_for, match_key_for
-from target_demandbase.staging import StagedFile, encode_row
+from target_demandbase.routing import entity_for
+from target_demandbase.schema_check import is_date_time
+from target_demandbase.staging import encode_row
 from target_demandbase.validation import SilentValidator
 
 if TYPE_CHECKING:
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
+    from target_demandbase.staging import StagedFile
     from target_demandbase.target import TargetDemandbase
+
+# Names in records can be data in disguise, and endless.
+_MAX_NAMES_WARNED = 100
 
 
 class DemandbaseSink(BatchSink):
-    """Stages a stream's rows and sends them as import jobs.
-
-    Rows are grouped by the columns that they have: an absent property must not become an empty
-    cell, which would blank the field in Demandbase.
-    """
+    """Stages a stream's rows and sends them as import jobs."""
 
     def __init__(
         self,
@@ -46,18 +47,16 @@ class DemandbaseSink(BatchSink):
         super().__init__(target, stream_name, schema, key_properties)
         self._api = target.import_api
         self._life = JobLife(settings.poll_policy(self.config))
-        self._folder = settings.spool_folder(self.config)
+        self._groups = ColumnGroups(
+            stream_name, settings.spool_folder(self.config), self.config["max_file_bytes"]
+        )
         self._max_rows: int = self.config["batch_size_rows"]
-        self._max_bytes: int = self.config["max_file_bytes"]
         self._operation = ImportOperation(self.config["operation"])
-        self._staged: dict[tuple[str, ...], StagedFile] = {}
         self._jobs = 0
         properties: dict[str, Any] = schema["properties"]
-        self._date_times = {
-            name
-            for name, rule in properties.items()
-            if get_datelike_property_type(rule) == "date-time"
-        }
+        self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
+        self._known_names = set(properties)
+        self._names_warned = 0
 
     @override
     def setup(self) -> None:
@@ -73,20 +72,21 @@ class DemandbaseSink(BatchSink):
             renamed=renamed,
             operation=self._operation,
             drop_unknown=self.config["unknown_fields"] == "drop",
+            match_key=(self.config.get("match_keys") or {}).get(self._entity),
+            key_properties=self.key_properties,
         )
         self._fields = plan.fields
-        self._match_key = match_key_for(
-            self.stream_name,
-            self._operation,
-            (self.config.get("match_keys") or {}).get(self._entity),
-            [plan.fields.get(name, name) for name in self.key_properties],
+        self._match_key = plan.match_key
+        self._key_column = next(
+            (column for column, field in plan.fields.items() if field == plan.match_key), None
         )
-        if self._match_key is not None and self._match_key not in plan.fields.values():
-            raise MappingError(
-                f"Stream {self.stream_name}: no column fills the match key {self._match_key} of "
-                f"{self._entity}. Set match_keys.{self._entity} to one of "
-                f"{', '.join(sorted(plan.fields.values()))}.",
-                stream=self.stream_name,
+        unused = [column for column in renamed if column not in self.schema["properties"]]
+        if unused:
+            self.logger.warning(
+                "field_mappings.%s names columns that stream %s does not have: %s",
+                self._entity,
+                self.stream_name,
+                ", ".join(unused),
             )
         if plan.dropped:
             self.logger.warning(
@@ -123,25 +123,19 @@ class DemandbaseSink(BatchSink):
     @property
     @override
     def is_full(self) -> bool:
-        return sum(staged.rows for staged in self._staged.values()) >= self._max_rows
+        return self._groups.rows >= self._max_rows
 
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         columns = tuple(column for column in self._fields if column in record)
-        row = self._encode(record, columns)
-        staged = self._staged.get(columns)
-        if staged is not None and staged.size + len(row) > self._max_bytes:
+        cells = self._encode(record, columns)
+        row = encode_row(list(cells.values()))
+        key = cells.get(self._key_column, "") if self._key_column else ""
+        if not self._groups.takes(columns, row, key):
             self._send_all()
-            staged = None
-        if staged is None:
-            staged = self._staged[columns] = StagedFile(self._folder, columns)
-            if staged.size + len(row) > self._max_bytes:
-                raise InputError(
-                    f"A record of stream {self.stream_name} is larger than max_file_bytes "
-                    f"({self._max_bytes}). Raise that setting or shorten the record.",
-                    stream=self.stream_name,
-                )
-        staged.append(row)
+        self._groups.add(columns, row, key)
+        if not record.keys() <= self._known_names:
+            self._warn_of_names(record)
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
@@ -150,11 +144,25 @@ class DemandbaseSink(BatchSink):
     @override
     def clean_up(self) -> None:
         super().clean_up()
-        for staged in self._staged.values():
-            staged.close()
+        self._groups.close()
 
-    def _encode(self, record: dict[str, Any], columns: tuple[str, ...]) -> bytes:
-        cells = []
+    def _warn_of_names(self, record: dict[str, Any]) -> None:
+        """Warn once of each property that the schema does not have."""
+        for name in record.keys() - self._known_names:
+            self._known_names.add(name)
+            if name.startswith(METADATA_PREFIX):
+                continue
+            self._names_warned += 1
+            if self._names_warned <= _MAX_NAMES_WARNED:
+                self.logger.warning(
+                    "Records of stream %s have a property %s that their schema lacks; "
+                    "it is not sent.",
+                    self.stream_name,
+                    name,
+                )
+
+    def _encode(self, record: dict[str, Any], columns: tuple[str, ...]) -> dict[str, str]:
+        cells = {}
         for column in columns:
             try:
                 cell = encode_cell(record[column], is_date_time=column in self._date_times)
@@ -165,17 +173,17 @@ class DemandbaseSink(BatchSink):
                     f"of {column} cannot be written to a CSV file. Correct it at the source.",
                     stream=self.stream_name,
                 ) from None
-            cells.append(cell)
-        return encode_row(cells)
+            cells[column] = cell
+        return cells
 
     def _send_all(self) -> None:
         """Send each staged file as a job of its own, in the order of their first rows."""
-        staged_files, self._staged = self._staged, {}
+        staged_files = self._groups.take()
         try:
-            for staged in staged_files.values():
+            for staged in staged_files:
                 self._send(staged)
         finally:
-            for staged in staged_files.values():
+            for staged in staged_files:
                 staged.close()
 
     def _send(self, staged: StagedFile) -> None:

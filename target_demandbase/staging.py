@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.download import spool_error
+from demandbase_api.errors import SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,11 @@ class StagedFile:
                 dir=folder, prefix="target-demandbase-"
             )
         except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise SpoolError(
+                    "The target has as many files open as the system allows and cannot stage "
+                    "more rows. Raise that limit (ulimit -n) and run again."
+                ) from error
             raise spool_error(error) from error
         self._write(encode_row(self.columns))
 

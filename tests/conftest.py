@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from demandbase_sandbox import Sandbox, SandboxOptions
+from demandbase_sandbox.loopback import past_proxies
+
+# For the tests themselves and for the commands that they start.
+os.environ.update(past_proxies(os.environ))
 
 
 @pytest.fixture(scope="session")

@@ -30,9 +30,19 @@ def waits(policy: RetryPolicy, *retry_after: float | None) -> list[float]:
     return [generator.send(failure(seconds)) for seconds in retry_after]
 
 
-def test_the_servers_retry_after_is_waited_for_up_to_the_longest_wait() -> None:
+def test_the_servers_retry_after_is_waited_for_in_full() -> None:
     policy = RetryPolicy(base_seconds=0.001, max_seconds=60)
-    assert waits(policy, 7, 0, 59.5, 3600) == [7, 0, 59.5, 60]
+    assert waits(policy, 7, 0, 59.5, 900) == [7, 0, 59.5, 900]
+
+
+def test_a_retry_after_past_the_limit_is_said_rather_than_waited_for(sandbox: Sandbox) -> None:
+    api = V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=RetryPolicy())))
+    headers = {"Retry-After": "901"}
+    fault = Fault("listExportableEntities", Effect.STATUS, status=429, headers=headers)
+    sandbox.add_fault(fault)
+    with pytest.raises(errors.RateLimitedError, match="try again in 901 seconds"):
+        api.entities()
+    assert len(sandbox.requests("listExportableEntities")) == 1
 
 
 def test_without_one_the_wait_is_drawn_below_a_ceiling_that_doubles() -> None:
@@ -80,6 +90,9 @@ def test_a_lost_reply_leaves_one_job_behind(sandbox: Sandbox) -> None:
     with pytest.raises(errors.UnreachableError) as caught:
         api.submit(ExportRequest("campaigns"))
     assert not caught.value.nothing_sent
+    assert "may have been created all the same" in str(caught.value)
+    assert "list of jobs" in str(caught.value)
+    assert "api_url" not in str(caught.value)
     assert len(sandbox.export_jobs()) == len(sandbox.requests("createExportJob")) == 1
 
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import requests
+
+from demandbase_sandbox.loopback import past_proxies
 
 COMMAND = str(Path(sys.executable).with_name("demandbase-sandbox"))
 
@@ -30,6 +34,27 @@ def test_run_hands_on_settings_and_exit_code() -> None:
     )
     done = subprocess.run([COMMAND, "run", "--", sys.executable, "-c", script], check=False)
     assert done.returncode == 7
+
+
+@pytest.mark.parametrize("exempt", ["", "internal.example"])
+def test_run_goes_past_a_proxy(exempt: str) -> None:
+    script = (
+        "import os, requests; "
+        "requests.get(os.environ['DEMANDBASE_SANDBOX_URL'] + '/export/v1/entities', timeout=10)"
+    )
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:9")
+    done = subprocess.run(
+        [COMMAND, "run", "--", sys.executable, "-c", script],
+        env={**os.environ, **proxies, "no_proxy": exempt, "NO_PROXY": exempt},
+        check=False,
+    )
+    assert done.returncode == 0
+
+
+def test_hosts_that_went_past_the_proxy_still_do() -> None:
+    assert past_proxies({"NO_PROXY": "a, b"})["no_proxy"] == "a,b,127.0.0.1"
+    assert past_proxies({"no_proxy": "*"})["NO_PROXY"] == "*"
+    assert past_proxies({"no_proxy": "127.0.0.1"})["NO_PROXY"] == "127.0.0.1"
 
 
 def test_a_bad_fault_file_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import FieldMapping, ImportOperation
 from target_demandbase.columns import ColumnPlan, plan_columns
 from target_demandbase.errors import MappingError, RoutingError
-from target_demandbase.routing import entity_for, match_key_for
+from target_demandbase.match_key import match_key_for
+from target_demandbase.routing import check_entities, entity_for
 
 KNOWN = (
     FieldMapping("accounts", "domain", required=True),
@@ -19,6 +21,8 @@ def plan(
     renamed: dict[str, str] | None = None,
     operation: ImportOperation = ImportOperation.UPSERT,
     drop: bool = False,
+    match_key: str | None = None,
+    keys: tuple[str, ...] = ("name",),
 ) -> ColumnPlan:
     return plan_columns(
         stream="scores",
@@ -28,6 +32,8 @@ def plan(
         renamed=renamed or {},
         operation=operation,
         drop_unknown=drop,
+        match_key=match_key,
+        key_properties=keys,
     )
 
 
@@ -44,6 +50,7 @@ def test_all_problems_come_in_one_message() -> None:
         "column engagment_score is unknown (near: engagement_score)",
         "column x (through field_mappings: nothing) is unknown",
         "required field domain is filled by no column",
+        "no column fills the match key name",
     ):
         assert part in sentence
 
@@ -70,10 +77,38 @@ def test_a_stream_without_a_place_says_what_to_set() -> None:
 
 
 def test_the_match_key_is_the_setting_else_the_single_key() -> None:
-    upsert, insert = ImportOperation.UPSERT, ImportOperation.INSERT
-    assert match_key_for("s", upsert, "domain", ["id"]) == "domain"
-    assert match_key_for("s", upsert, None, ["id"]) == "id"
-    assert match_key_for("s", insert, None, []) is None
-    for keys in ([], ["a", "b"]):
-        with pytest.raises(MappingError, match="match_keys"):
-            match_key_for("s", upsert, None, keys)
+    assert match_key_for("domain", ["id"]) == "domain"
+    assert match_key_for(None, ["id"]) == "id"
+    assert match_key_for(None, []) is None
+    assert plan("domain", "name", operation=ImportOperation.INSERT, keys=()).match_key is None
+    assert plan("host", renamed={"host": "domain"}, keys=("host",)).match_key == "domain"
+
+
+@pytest.mark.parametrize("keys", [(), ("domain", "name")])
+def test_rows_that_nothing_matches_are_refused_with_all_other_problems(
+    keys: tuple[str, ...],
+) -> None:
+    with pytest.raises(MappingError, match=r"set match_keys\.accounts to one of domain") as caught:
+        plan("domain", "nmae", keys=keys)
+    assert "column nmae is unknown" in str(caught.value)
+
+
+def test_an_unknown_field_in_field_mappings_is_refused_whether_the_column_is_there_or_not() -> None:
+    said = r"field_mappings\.accounts\.x names the unknown field nmae \(near: name\)"
+    with pytest.raises(MappingError, match=said):
+        plan("domain", "name", renamed={"x": "nmae"})
+
+
+def test_settings_that_name_unknown_entities_are_refused_together() -> None:
+    config = {
+        "entity_map": {"scores": "acounts", "people": "people"},
+        "match_keys": {"account": "domain"},
+        "field_mappings": {"peoples": {}},
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        check_entities(config, {"accounts", "people"})
+    assert str(caught.value) == (
+        "No such entity can be imported: entity_map.scores names acounts; match_keys names "
+        "account; field_mappings names peoples. Change it to one of accounts, people."
+    )
+    check_entities({"entity_map": {"scores": "accounts"}}, {"accounts"})

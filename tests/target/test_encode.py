@@ -45,6 +45,11 @@ def test_a_row_reads_back_as_it_was(cells: list[str]) -> None:
         (1e-7, "0.0000001"),
         ("=1+1", "=1+1"),
         ({"b": [1, Decimal("1.5"), None]}, '{"b":[1,1.5,null]}'),
+        (
+            {"a": [Decimal("1.10"), Decimal("0.12345678901234567890123")]},
+            '{"a":[1.10,0.12345678901234567890123]}',
+        ),
+        (["é😀"], '["é😀"]'),
         ([], "[]"),
         (date(2026, 1, 2), "2026-01-02"),
         (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05Z"),
@@ -63,7 +68,10 @@ def test_moments_go_out_as_iso_in_utc(naive: datetime, offset: int) -> None:
     assert datetime.fromisoformat(text) == moment
 
 
-@pytest.mark.parametrize("value", [Decimal("NaN"), float("inf")])
+NO_NUMBERS = [Decimal("NaN"), float("inf"), Decimal("1e5000"), Decimal("1e-999999999")]
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, *([value] for value in NO_NUMBERS)])
 def test_what_is_no_number_is_refused_without_the_value(value: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match=r"^$"):
         encode_cell(value)

@@ -39,13 +39,20 @@ def load(
     sandbox: Sandbox, folder: Path, *messages: object, **settings: object
 ) -> subprocess.CompletedProcess[str]:
     """Run the command over some messages."""
+    return load_lines(sandbox, folder, *map(json.dumps, messages), **settings)
+
+
+def load_lines(
+    sandbox: Sandbox, folder: Path, *lines: str, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the command over some lines."""
     config = folder / "config.json"
     spool = str(folder / "spool")
     members = {"api_url": sandbox.url, "access_token": sandbox.token, "spool_dir": spool}
     config.write_text(json.dumps({**members, **settings}))
     return subprocess.run(
         [str(Path(sys.executable).with_name("target-demandbase")), "--config", str(config)],
-        input="".join(json.dumps(message) + "\n" for message in messages),
+        input="".join(line + "\n" for line in lines),
         capture_output=True,
         text=True,
         check=False,
@@ -90,6 +97,13 @@ def test_a_run_that_works_ends_with_zero_and_the_state(sandbox: Sandbox, tmp_pat
             {**SCHEMA, "type": "BATCH", "encoding": {"format": "jsonl"}, "manifest": ["Secret"]},
             "takes RECORD messages only",
         ),
+        ({**SCHEMA, "schema": {"properties": None}}, "a schema whose properties are no object"),
+        (
+            {**SCHEMA, "schema": {"properties": {"domain": True}}},
+            "a schema whose property domain is no object",
+        ),
+        ({**SCHEMA, "key_properties": "domain"}, "has key_properties that are no array of names"),
+        ({**SCHEMA, "key_properties": [1]}, "has key_properties that are no array of names"),
         (record(notes={"Ada Secret": 5}), "notes breaks the schema's rule “type string”"),
         (record(scored_at="Ada Secret"), "the value of scored_at cannot be written"),
         (record(name="Secret \ud800"), "the value of name cannot be written"),
@@ -102,6 +116,82 @@ def test_a_message_that_cannot_be_sent_ends_in_one_sentence_without_its_value(
     done = load(sandbox, tmp_path, SCHEMA, message, STATE)
     assert said in last_words(done, sandbox)
     assert not sandbox.import_jobs()
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("1" * 5000, "Line 2 of the input holds a number of too many digits"),
+        ("[" * 100_000, "too many arrays in each other"),
+        ("1e5000", "the value of notes cannot be written"),
+        ('["Secret", NaN]', "the value of notes cannot be written"),
+        ('["Secret", 1e5000]', "the value of notes cannot be written"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_number_without_a_text_ends_in_one_sentence(
+    sandbox: Sandbox, tmp_path: Path, cell: str, said: str
+) -> None:
+    schema = {"properties": {"domain": {"type": NULLABLE}, "notes": {}}}
+    line = json.dumps(record(notes="CELL")).replace('"CELL"', cell)
+    done = load_lines(sandbox, tmp_path, json.dumps({**SCHEMA, "schema": schema}), line)
+    assert said in last_words(done, sandbox)
+    assert "Unexpected" not in done.stderr
+
+
+def test_an_empty_line_is_passed_over(sandbox: Sandbox, tmp_path: Path) -> None:
+    lines = [json.dumps(SCHEMA), "", json.dumps(record()), " ", "{"]
+    done = load_lines(sandbox, tmp_path, *lines)
+    assert "Line 5 of the input is no JSON" in last_words(done, sandbox)
+    assert load_lines(sandbox, tmp_path, *lines[:-1]).returncode == 0
+    assert len(sandbox.import_jobs()) == 1
+
+
+def test_a_property_that_the_schema_lacks_is_named_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    rows = [record(nmae="Ada Secret", _sdc_x=1), record(nmae="Eve Secret")]
+    done = load(sandbox, tmp_path, SCHEMA, *rows)
+    assert done.returncode == 0
+    assert done.stderr.count("have a property nmae that their schema lacks") == 1
+    assert "_sdc_x" not in done.stderr
+    assert "Secret" not in done.stderr
+
+
+def test_columns_of_field_mappings_that_no_stream_has_are_named(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    mappings = {"accounts": {"nmae": "name"}}
+    done = load(sandbox, tmp_path, SCHEMA, field_mappings=mappings)
+    assert done.returncode == 0
+    assert "field_mappings.accounts names columns that stream accounts does not have: nmae" in (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"access_token": 12345678901}, "the setting access_token must be of the type string"),
+        ({"access_token": ["Secret"]}, "the setting access_token must be of the type string"),
+        ({"access_token": {"a": "Secret"}}, "the setting access_token must be of the type string"),
+        ({"access_token": "Secret Secret"}, "The setting access_token holds a blank"),
+        ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is no web address"),
+        ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
+        ({"operation": "Secret"}, "the setting operation must be one of insert or "),
+        (
+            {"match_keys": {"accounts": 5}, "batch_size_rows": 0},
+            "match_keys.accounts must be of the type string; the setting batch_size_rows must be",
+        ),
+        ({"entity_map": {"a": "acounts"}}, "entity_map.a names acounts"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_used_is_named_without_its_value(
+    sandbox: Sandbox, tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
+    done = load(sandbox, tmp_path, SCHEMA, **settings)
+    assert said in last_words(done, sandbox)
+    assert "12345678901" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_mapping_expression_that_fails_does_not_show_the_value(
@@ -123,8 +213,12 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
             "accounts failed: row 1 holds ***",
         ),
         (
-            Fault("uploadImportFile", Effect.STATUS, status=400, body='{"error": "\'Secret\'"}'),
-            "(HTTP 400): ***",
+            Fault("createImportJob", Effect.JOB_FAILS, message="value Ada Secret of column name"),
+            "accounts failed: value *** of column name.",
+        ),
+        (
+            Fault("uploadImportFile", Effect.STATUS, status=400, body='{"error": "Ada Secret"}'),
+            "(HTTP 400): its words are left out, since they may quote a record.",
         ),
         (Fault("uploadImportFile", Effect.DROP_AFTER), "broke the connection when asked to take"),
         (Fault("createImportJob", Effect.STATUS, status=429), "said that the quota is used up"),

@@ -1,0 +1,51 @@
+"""An address or a token that cannot be used is named by its setting, before any call."""
+
+from __future__ import annotations
+
+import pytest
+
+from demandbase_api.errors import ConfigurationError
+from demandbase_api.http import Connection, HttpClient
+from demandbase_api.v1.export_api import V1ExportApi
+from demandbase_sandbox import Sandbox
+
+
+@pytest.mark.parametrize(
+    "token", ["s3cret\ns3cret", "s3cret s3cret", "s3crét", "s3cret\x00", "s3cret\u2028s3cret"]
+)
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(ConfigurationError, match="setting access_token holds a blank") as caught:
+        Connection("https://api.example", token)
+    assert "s3cr" not in str(caught.value)
+
+
+def test_an_empty_token_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="setting access_token is empty"):
+        Connection("https://api.example", " \n")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://u:s3cret@localhost:99999", "its port is no number from 1 to 65535"),
+        ("http://u:s3cret@localhost:abc", "its port is no number"),
+        ("http://localhost:0", "its port is no number"),
+        ("http://[::1", "its host cannot be read"),
+        ("http://", "it has no host"),
+        ("http://:8080", "it has no host"),
+        ("api.example", "does not begin with https://"),
+        ("ftp://api.example", "does not begin with https://"),
+        ("https://api. example", "holds a blank"),
+        ("https://api.example?s3cret", "goes on after the path"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_not_shown(url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match="setting api_url is no web address") as caught:
+        Connection(url, "token")
+    assert said in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_white_space_around_address_and_token_does_no_harm(sandbox: Sandbox) -> None:
+    http = HttpClient(Connection(f" {sandbox.url}/ ", f"\t{sandbox.token}\r\n"))
+    assert V1ExportApi(http).entities()
