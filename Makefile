@@ -22,7 +22,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/mypy demo/*.py scripts/readme_tables.py
+	$(BIN)/mypy demo/*.py scripts/settings_docs.py
 
 unit: $(READY)
 	$(BIN)/pytest

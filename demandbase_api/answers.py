@@ -91,7 +91,7 @@ def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
             return (
                 errors.QuotaExceededError,
                 "said that the quota is used up",
-                "The quota is daily (10 GB of exports): run again tomorrow, or select less.",
+                _advice_quota(operation),
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
             return errors.RateLimitedError, "asked for fewer calls", "Try again later."
@@ -105,6 +105,12 @@ def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
             )
         case _:
             return errors.UnexpectedAnswerError, "gave an unexpected answer", ""
+
+
+def _advice_quota(operation: ApiOperation) -> str:
+    if operation is ApiOperation.CREATE_EXPORT:
+        return "The quota is daily (10 GB of exports): run again tomorrow, or select less."
+    return "The quota is daily: run again tomorrow."
 
 
 def _advice_400(operation: ApiOperation) -> str:

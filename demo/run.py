@@ -227,7 +227,7 @@ def main() -> int:
     started = time.monotonic()
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = ROOT / "output" / f"demo-{stamp}-{os.getpid()}"
-    with Sandbox(SandboxOptions(pending_seconds=0, processing_seconds=0)) as sandbox:
+    with Sandbox(SandboxOptions(pending_seconds=0.2, processing_seconds=0.5)) as sandbox:
         demo = Demo(folder, environment_for(sandbox, folder))
         demo.prepare()
         try:

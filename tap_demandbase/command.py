@@ -1,7 +1,4 @@
-"""The tap as its command runs it: what goes wrong around a sync becomes an error of ours.
-
-The SDK and click would handle both cases below first, and say too much or nothing.
-"""
+"""The tap as its command runs it: a reader that is gone becomes an error of ours."""
 
 from __future__ import annotations
 
@@ -9,11 +6,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.errors import DemandbaseError
-from demandbase_api.setting_rules import settings_error
 from tap_demandbase.tap import TapDemandbase
 
 if TYPE_CHECKING:
@@ -37,18 +32,6 @@ class CommandTap(TapDemandbase):
     def run_discovery(self) -> str:
         with _reader_needed():
             return super().run_discovery()
-
-    @override
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        # The SDK fills in the defaults, but its sentences quote values, the token among them.
-        broken = super()._validate_config(raise_errors=False)
-        if broken:
-            validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
-            error = settings_error(validator.iter_errors(dict(self.config)))
-            if raise_errors:
-                raise error
-            return [str(error)]
-        return []
 
 
 @contextmanager

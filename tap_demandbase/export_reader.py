@@ -61,8 +61,8 @@ class ExportReader:
             with file:
                 if part == parts and not _is_gzip(file):
                     self._check_size(job, received)
-                for record in reader.records(file, part):
-                    if not rows % _TICK_ROWS:
+                for number, record in enumerate(reader.records(file, part)):
+                    if not number % _TICK_ROWS:
                         self._run.tick(order, job, part, parts)
                         progress.reading(part, parts, rows)
                     rows += 1

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.connect import connect_export, connect_import
 from demandbase_api.retry import RetryPolicy
+from demandbase_api.setting_rules import settings_error
 from tap_demandbase import connection_test, discovery, settings
 from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.export_run import ExportRun
@@ -91,6 +93,18 @@ class TapDemandbase(Tap):
     def run_connection_test(self) -> bool:
         # Final in the SDK, whose own buys an export of every stream.
         return connection_test.run(self)
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        # The SDK fills in the defaults, but its sentences quote values, the token among them.
+        broken = super()._validate_config(raise_errors=False)
+        if broken:
+            validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
+            error = settings_error(validator.iter_errors(dict(self.config)))
+            if raise_errors:
+                raise error
+            return [str(error)]
+        return []
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

@@ -17,8 +17,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-KINDS = {"string": "string", "integer": "integer", "boolean": "boolean", "array": "array",
-         "object": "object"}  # fmt: skip
+KINDS = {"number": "decimal", "string": "string", "integer": "integer", "boolean": "boolean",
+         "array": "array", "object": "object"}  # fmt: skip
 
 
 def plugin(kind: str, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_settings_tables_are_what_about_prints() -> None:
     spec = importlib.util.spec_from_file_location(
-        "readme_tables", ROOT / "scripts" / "readme_tables.py"
+        "settings_docs", ROOT / "scripts" / "settings_docs.py"
     )
     assert spec is not None
     assert spec.loader is not None

@@ -148,7 +148,7 @@ def test_all_pages_of_row_errors_are_counted(run: Run) -> None:
 
 @pytest.mark.parametrize("member", ["total_rows", "success_count"])
 def test_counts_that_do_not_add_up_fail_the_run(sandbox: Sandbox, run: Run, member: str) -> None:
-    sandbox.add_fault(Fault("getImportJob", Effect.SHIFT, members={member: -1}, times=None))
+    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT, members={member: -1}, times=None))
     with pytest.raises(ReconciliationError, match=f"{member} = 0, but 1 rows were sent"):
         run(lines([{"domain": "a.example"}]))
 

@@ -221,7 +221,6 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
             "(HTTP 400): its words are left out, since they may quote a record.",
         ),
         (Fault("uploadImportFile", Effect.DROP_AFTER), "broke the connection when asked to take"),
-        (Fault("createImportJob", Effect.STATUS, status=429), "said that the quota is used up"),
         (Fault("createImportJob", Effect.STATUS, status=403), "refused permission"),
     ],
     ids=lambda value: value.effect if isinstance(value, Fault) else "",
@@ -235,6 +234,16 @@ def test_a_failure_of_the_server_ends_in_one_sentence_and_no_state(
     assert "Traceback" not in done.stderr
     assert len(sandbox.requests(fault.operation)) == 1
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_the_quota_ends_the_run_as_one_that_may_work_later(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.STATUS, status=429))
+    done = load(sandbox, tmp_path, SCHEMA, record(), STATE)
+    assert done.returncode == 75
+    assert "The quota is daily: run again tomorrow." in done.stderr.splitlines()[-1]
+    assert done.stdout == ""
 
 
 def test_state_of_before_a_failing_batch_is_kept_and_that_of_after_it_is_not(
