@@ -194,5 +194,9 @@ class JobTimeoutError(JobError):
     """The job was still running when its time was up."""
 
 
+class UnsettledInsertError(DemandbaseError):
+    """Rows may have been inserted by an earlier run, and inserting them again would double them."""
+
+
 class DownloadError(JobError):
     """A part of an export could not be downloaded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from demandbase_api.adoption import adoptable
@@ -12,7 +12,7 @@ from demandbase_api.deadline import within
 from demandbase_api.download import has_expired
 from demandbase_api.errors import DemandbaseError, JobGoneError, QuotaExceededError
 from demandbase_api.job_creation import JobCreation
-from demandbase_api.job_life import job_cancelled, job_failed
+from demandbase_api.job_end import job_cancelled, job_failed
 from demandbase_api.job_list import recent
 from demandbase_api.status import JobStatus
 
@@ -92,7 +92,8 @@ class ExportQueue:
         self._entries: list[_Entry] = []
         self._listed: list[ExportJob] | None = None
         self._used: set[str] = set()
-        self._creation = JobCreation(api, policy.retry, self._all_jobs)
+        self._known: set[str] = set()
+        self._creation = JobCreation(api.submit, self._created, policy.retry)
 
     def plan(self, orders: Iterable[ExportOrder]) -> None:
         """Add what will be needed, in the order in which it will be taken."""
@@ -238,7 +239,7 @@ class ExportQueue:
         request = entry.order.request
 
         def create() -> ExportJob:
-            return self._creation.create(request, self._used)
+            return self._creation.create(request)
 
         job = self._policy.quota.waiting(create, self._clock)() if patient else create()
         logger.info("Created the export job %s for %s", job.id, request.entity)
@@ -278,10 +279,17 @@ class ExportQueue:
         if self._listed is None:
             age = max(timedelta(hours=self._policy.job_reuse_hours), _MIN_LOOKBACK)
             self._listed = list(recent(self._api.jobs(), self._clock.utc() - age))
-            self._creation.known.update(job.id for job in self._listed)
+            self._known.update(job.id for job in self._listed)
         return self._listed
 
-    def _all_jobs(self) -> Iterable[ExportJob]:
-        """Yield the jobs of the last hour, from the server."""
-        since = self._clock.utc() - _MIN_LOOKBACK
-        return recent(self._api.jobs(), since.astimezone(UTC))
+    def _created(self, request: ExportRequest) -> ExportJob | None:
+        """Return a job for a request that was not there before and has no use yet."""
+        for job in recent(self._api.jobs(), self._clock.utc() - _MIN_LOOKBACK):
+            if (
+                job.id not in self._known
+                and job.id not in self._used
+                and job.status not in {JobStatus.CANCELLED, JobStatus.FAILED}
+                and self._api.is_for(job, request)
+            ):
+                return job
+        return None

@@ -3,71 +3,64 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from demandbase_api.errors import DemandbaseError, TransientError, UnreachableError
-from demandbase_api.status import JobStatus
+from demandbase_api.errors import (
+    DemandbaseError,
+    TransientError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from demandbase_api.job_watch import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable
 
-    from demandbase_api.models import ExportJob, ExportRequest
-    from demandbase_api.ports import ExportApi
     from demandbase_api.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
+R = TypeVar("R")
+J = TypeVar("J", bound=Job)
 
-class JobCreation:
-    """Creates export jobs.
 
-    A creation without an answer is looked up in the job list before it is repeated.
+class JobCreation(Generic[R, J]):
+    """Creates jobs.
+
+    A creation without an answer is looked up before it is repeated.
 
     Args:
-        api: Where to.
+        submit: Creates a job.
+        find: Returns a job that may have been created for a request without an answer.
         retry: How often to try.
-        jobs: Lists the newest jobs as they are now.
     """
 
     def __init__(
-        self, api: ExportApi, retry: RetryPolicy, jobs: Callable[[], Iterable[ExportJob]]
+        self, submit: Callable[[R], J], find: Callable[[R], J | None], retry: RetryPolicy
     ) -> None:
-        self._api = api
+        self._submit = submit
+        self._look_up = find
         self._retry = retry
-        self._jobs = jobs
-        self._unanswered: ExportRequest | None = None
-        self._used: Collection[str] = ()
-        self.known: set[str] = set()
-        """Ids of the jobs that were there before."""
+        self._unanswered: R | None = None
 
-    def create(self, request: ExportRequest, used: Collection[str]) -> ExportJob:
-        """Create a job.
-
-        Args:
-            request: What to ask for.
-            used: Ids of the jobs that this run uses already.
+    def create(self, request: R) -> J:
+        """Create a job; ``settled`` must follow once the caller knows it.
 
         Raises:
             ApiError: It was refused, or there was no answer however often it was tried.
         """
-        self._used = used
 
-        def attempt() -> ExportJob:
+        def attempt() -> J:
             if self._unanswered is not None and (job := self._find(request)) is not None:
-                logger.info(
-                    "The reply to a creation was lost: it is the export job %s for %s",
-                    job.id,
-                    request.entity,
-                )
                 return job
             self._unanswered = request
             try:
-                job = self._api.submit(request)
+                return self._submit(request)
             except DemandbaseError as error:
-                if not _may_have_happened(error):
+                if not may_have_happened(error):
                     self._unanswered = None
                 raise
-            return job
 
         try:
             return self._retry.retrying(attempt)()
@@ -80,32 +73,31 @@ class JobCreation:
         """Note that the job that was created last is known to the caller."""
         self._unanswered = None
 
-    def unanswered(self) -> ExportJob | None:
+    def unanswered(self) -> J | None:
         """Return the job of a creation that was interrupted, where there is one."""
         if self._unanswered is None:
             return None
         try:
-            return self._find(self._unanswered)
+            return self._look_up(self._unanswered)
         except DemandbaseError as error:
-            logger.warning("An export job may have been created and still run: %s", error)
+            logger.warning("A job may have been created and still run: %s", error)
             return None
 
-    def _find(self, request: ExportRequest) -> ExportJob | None:
-        for job in self._jobs():
-            if (
-                job.id not in self.known
-                and job.id not in self._used
-                and job.status not in {JobStatus.CANCELLED, JobStatus.FAILED}
-                and self._api.is_for(job, request)
-            ):
-                return job
-        return None
+    def _find(self, request: R) -> J | None:
+        job = self._look_up(request)
+        if job is not None:
+            logger.info("The reply to a creation was lost: it is the job %s", job.id)
+        return job
 
 
-def _may_have_happened(error: DemandbaseError) -> bool:
+def may_have_happened(error: DemandbaseError) -> bool:
+    """Return whether a request may have been carried out though it ended in an error."""
     match error:
         case UnreachableError():
             return not error.nothing_sent
+        case UnexpectedAnswerError():
+            # It was done, and the answer cannot be read.
+            return error.status is None or error.status < HTTPStatus.BAD_REQUEST
         case _:
             # A 5xx may come from a proxy in front of a server that did its work.
             return isinstance(error, TransientError)

@@ -149,6 +149,12 @@ class ImportApi(Protocol):
     def submit(self, request: ImportRequest) -> ImportJob:
         """Create a job; never repeated by itself once the request may have arrived."""
 
+    def waits_for_file(self, job: ImportJob) -> bool:
+        """Return whether a job has been given no file yet."""
+
+    def is_for(self, job: ImportJob, request: ImportRequest) -> bool:
+        """Return whether a job that waits for its file may be one that was asked for like this."""
+
     def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
         """Send the job its file, streamed from where ``file`` stands."""
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from demandbase_api.models import FieldMapping, ImportOperation
+from target_demandbase.dead_letters import REJECT_PREFIX
 from target_demandbase.errors import MappingError
 from target_demandbase.match_key import match_key_for, match_key_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-METADATA_PREFIX = "_sdc_"
+METADATA_PREFIXES = ("_sdc_", REJECT_PREFIX)
+"""Columns that say something of a record and are never sent."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def plan_columns(  # noqa: PLR0913
     drop_unknown: bool,
     match_key: str | None,
     key_properties: Sequence[str],
+    problems_of: Callable[[Mapping[str, str]], Sequence[str]] = lambda _fields: (),
 ) -> ColumnPlan:
     """Match a stream's columns with the entity's fields.
 
@@ -55,6 +58,7 @@ def plan_columns(  # noqa: PLR0913
         drop_unknown: Whether unknown columns are left out rather than refused.
         match_key: The setting match_keys for the entity.
         key_properties: The stream's key columns.
+        problems_of: Returns further problems of a mapping from column to field.
 
     Raises:
         MappingError: Something does not fit; the one message names all of it.
@@ -64,7 +68,7 @@ def plan_columns(  # noqa: PLR0913
     fields: dict[str, str] = {}
     dropped: list[str] = []
     for column in columns:
-        if column.startswith(METADATA_PREFIX):
+        if column.startswith(METADATA_PREFIXES):
             continue
         field = renamed.get(column, column)
         if field in names:
@@ -80,6 +84,7 @@ def plan_columns(  # noqa: PLR0913
         if field not in names and column not in columns
     ]
     problems += _doubled(fields)
+    problems += problems_of(fields)
     filled = set(fields.values())
     if operation is not ImportOperation.UPDATE:
         missing = [field.name for field in known if field.required and field.name not in filled]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demandbase_api.errors import DemandbaseError
+from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
 
 
 class TargetError(DemandbaseError):
@@ -32,6 +32,12 @@ class InputError(TargetError):
 
 class RejectedRowsError(TargetError):
     """Demandbase did not take every row."""
+
+
+class StillRunningError(TargetError):
+    """A job did not end in time, and may end well all the same."""
+
+    exit_code = EXIT_TRY_LATER
 
 
 class ReconciliationError(TargetError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,12 @@ from singer_sdk import typing as th
 from demandbase_api.http import Connection
 from demandbase_api.job_watch import PollPolicy
 from demandbase_api.models import ImportOperation
+from target_demandbase.reject_policy import OnReject, RejectPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from demandbase_api.retry import RetryPolicy
 
 _SECONDS = th.IntegerType(minimum=1)
 _TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
@@ -92,6 +96,61 @@ CONFIG = th.PropertiesList(
         description="Bytes in one import file at most.",
     ),
     th.Property(
+        "on_null",
+        th.StringType,
+        default="blank",
+        allowed_values=["blank", "omit"],
+        title="On null",
+        description="What null does: blank empties the field in Demandbase; omit leaves it as it "
+        "is, as an absent property always does.",
+    ),
+    th.Property(
+        "on_reject",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "continue"],
+        title="On reject",
+        description="What rejected rows do to the run: fail ends it after the batch, without its "
+        "state; continue keeps them in rejects_path and goes on.",
+    ),
+    th.Property(
+        "max_rejected_rows",
+        th.IntegerType(minimum=0),
+        title="Most rejected rows",
+        description="With on_reject: continue, how many rejected rows a run bears; "
+        "any number where absent.",
+    ),
+    th.Property(
+        "max_rejected_percent",
+        th.NumberType(minimum=0, maximum=100),
+        title="Highest share of rejected rows",
+        description="With on_reject: continue, which percentage of the rows read may be rejected; "
+        "any where absent.",
+    ),
+    th.Property(
+        "rejects_path",
+        th.StringType(min_length=1),
+        default="rejects",
+        title="Rejects folder",
+        description="Folder for rejected rows and for the reports of runs; "
+        "the rows hold your data.",
+    ),
+    th.Property(
+        "dry_run",
+        th.BooleanType,
+        default=False,
+        title="Dry run",
+        description="Read and check everything and write the CSV files into rejects_path, but "
+        "change nothing in Demandbase and let no state out.",
+    ),
+    th.Property(
+        "max_concurrent_jobs",
+        th.IntegerType(minimum=1),
+        default=1,
+        title="Concurrent jobs",
+        description="How many import jobs of one stream may run at a time.",
+    ),
+    th.Property(
         "poll_interval_seconds",
         _SECONDS,
         default=2,
@@ -110,7 +169,8 @@ CONFIG = th.PropertiesList(
         _SECONDS,
         default=21600,
         title="Job time-out",
-        description="After how many seconds a job that still runs is cancelled and the run fails.",
+        description="After how many seconds a run ends with exit code 75 that waits for a job; "
+        "the next one takes the job up.",
     ),
     th.Property(
         "request_timeout_seconds",
@@ -123,8 +183,8 @@ CONFIG = th.PropertiesList(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for CSV files until they are sent; "
-        "the system's temporary folder where absent.",
+        description="Folder for CSV files until they are sent and for the ledger of open jobs, "
+        "which should outlive the run; the system's temporary folder where absent.",
     ),
 ).to_dict()
 
@@ -132,12 +192,13 @@ CONFIG = th.PropertiesList(
 UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
 
 
-def connection(config: Mapping[str, Any]) -> Connection:
+def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return where the API is, from the settings."""
     return Connection(
         api_url=config["api_url"],
         access_token=config["access_token"],
         request_timeout_seconds=config["request_timeout_seconds"],
+        retry=retry,
         user_agent="target-demandbase",
     )
 
@@ -149,6 +210,26 @@ def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
         interval_max_seconds=config["poll_interval_max_seconds"],
         timeout_seconds=config["job_timeout_seconds"],
     )
+
+
+def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:
+    """Return when rejected rows end the run, from the settings."""
+    return RejectPolicy(
+        OnReject(config["on_reject"]),
+        config.get("max_rejected_rows"),
+        config.get("max_rejected_percent"),
+    )
+
+
+def ledger_folder(config: Mapping[str, Any]) -> Path:
+    """Return the folder for the ledger of open jobs, from the settings."""
+    base = spool_folder(config) or Path(tempfile.gettempdir())
+    return base / "target-demandbase-ledger"
+
+
+def rejects_folder(config: Mapping[str, Any]) -> Path:
+    """Return the folder for rejected rows and reports, from the settings."""
+    return Path(config["rejects_path"])
 
 
 def spool_folder(config: Mapping[str, Any]) -> Path | None:

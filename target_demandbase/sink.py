@@ -1,4 +1,4 @@
-"""A stream on its way to an entity: rows are staged as CSV and sent as import jobs."""
+"""A stream on its way to an entity: records become rows, rows become files, files are shipped."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
-from demandbase_api.job_life import JobLife
-from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
 from target_demandbase import settings
+from target_demandbase.blank_guard import BlankGuard
 from target_demandbase.column_groups import ColumnGroups
-from target_demandbase.columns import METADATA_PREFIX, plan_columns
-from target_demandbase.encode import encode_cell
-from target_demandbase.errors import InputError, MappingError
-from target_demandbase.import_task import ImportTask
-from target_demandbase.routing import entity_for
-from target_demandbase.schema_check import is_date_time
-from target_demandbase.staging import encode_row
+from target_demandbase.columns import METADATA_PREFIXES
+from target_demandbase.dead_letters import Reject
+from target_demandbase.errors import MappingError
+from target_demandbase.intake import Intake, RowError
+from target_demandbase.preflight import plan_stream
+from target_demandbase.record_json import record_bytes
+from target_demandbase.settlement import INVALID, MISSING_KEY
+from target_demandbase.shipment import Shipment
 from target_demandbase.validation import SilentValidator
 
 if TYPE_CHECKING:
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
-    from target_demandbase.staging import StagedFile
+    from target_demandbase.intake import Row
     from target_demandbase.target import TargetDemandbase
 
 # Names in records can be data in disguise, and endless.
 _MAX_NAMES_WARNED = 100
+_MANY_JOBS = 10
+_MAX_AGE_SECONDS = 300.0
 
 
 class DemandbaseSink(BatchSink):
-    """Stages a stream's rows and sends them as import jobs."""
+    """Stages a stream's rows and ships them in batches."""
 
     def __init__(
         self,
@@ -45,53 +47,37 @@ class DemandbaseSink(BatchSink):
         key_properties: Sequence[str] | None,
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        self._api = target.import_api
-        self._life = JobLife(settings.poll_policy(self.config))
+        self._target_demandbase = target
+        self._run = target.imports
         self._groups = ColumnGroups(
-            stream_name, settings.spool_folder(self.config), self.config["max_file_bytes"]
+            settings.spool_folder(self.config), self.config["max_file_bytes"]
         )
         self._max_rows: int = self.config["batch_size_rows"]
-        self._operation = ImportOperation(self.config["operation"])
-        self._jobs = 0
-        properties: dict[str, Any] = schema["properties"]
-        self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
-        self._known_names = set(properties)
+        self._batch: int | None = None
+        self._began = 0.0
+        self._shipped = 0
+        self._problem: RowError | None = None
+        self._is_deleted = False
+        self._blanks: dict[tuple[str, ...], BlankGuard] = {}
+        self._known_names = set(schema["properties"])
         self._names_warned = 0
 
     @override
     def setup(self) -> None:
         """Check the stream's columns before any row is sent."""
-        known = self._api.capabilities.entities
-        self._entity = entity_for(self.stream_name, self.config.get("entity_map") or {}, known)
-        renamed = (self.config.get("field_mappings") or {}).get(self._entity) or {}
-        plan = plan_columns(
-            stream=self.stream_name,
-            entity=self._entity,
-            columns=list(self.schema["properties"]),
-            known=self._api.mappings(self._entity),
-            renamed=renamed,
-            operation=self._operation,
-            drop_unknown=self.config["unknown_fields"] == "drop",
-            match_key=(self.config.get("match_keys") or {}).get(self._entity),
-            key_properties=self.key_properties,
+        self._plan = plan_stream(
+            self._target_demandbase.import_api,
+            self.config,
+            self.stream_name,
+            self.schema,
+            self.key_properties,
         )
-        self._fields = plan.fields
-        self._match_key = plan.match_key
-        self._key_column = next(
-            (column for column, field in plan.fields.items() if field == plan.match_key), None
+        self._guards_blanks = self.config["on_null"] == "blank"
+        self._intake = Intake(
+            self._plan,
+            omit_null=not self._guards_blanks,
+            max_bytes=self.config["max_file_bytes"],
         )
-        unused = [column for column in renamed if column not in self.schema["properties"]]
-        if unused:
-            self.logger.warning(
-                "field_mappings.%s names columns that stream %s does not have: %s",
-                self._entity,
-                self.stream_name,
-                ", ".join(unused),
-            )
-        if plan.dropped:
-            self.logger.warning(
-                "Columns that Demandbase does not know are not sent: %s", ", ".join(plan.dropped)
-            )
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -105,52 +91,134 @@ class DemandbaseSink(BatchSink):
                 stream=self.stream_name,
             ) from None
 
+    # The SDK calls the next three for each record and lets any of them end the run. A record that
+    # cannot be sent is kept instead, so they only note what is wrong with it.
+
+    @override
+    def _remove_sdc_metadata_from_record(self, record: dict[str, Any]) -> None:
+        self._is_deleted = record.get("_sdc_deleted_at") is not None
+        super()._remove_sdc_metadata_from_record(record)
+
     @override
     def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
-        # The SDK's own logs a traceback before it raises, and shows dates that it cannot parse.
-        if self._validator is not None:
+        self._problem = None
+        if self._validator is not None and not self._is_deleted:
             try:
                 self._validator.validate(record)
             except InvalidRecord as error:
-                number = self._total_records_read + 1
-                raise InvalidRecord(
-                    f"Record {number} of stream {self.stream_name}: {error.error_message}. "
-                    "Correct it at the source.",
-                    {},
-                ) from None
+                self._problem = RowError(None, INVALID, error.error_message)
         return record
+
+    @override
+    def _singer_validate_message(self, record: dict[str, Any]) -> None:
+        missing = [name for name in self.key_properties if name not in record]
+        if missing and not self._is_deleted:
+            self._problem = RowError(
+                missing[0], MISSING_KEY, f"the key property {missing[0]} is missing"
+            )
 
     @property
     @override
     def is_full(self) -> bool:
         return self._groups.rows >= self._max_rows
 
+    @property
+    def is_old(self) -> bool:
+        """Whether rows have waited for five minutes and nothing is on its way."""
+        if self._batch is None or self._run.lane.is_busy:
+            # While a job runs, rows gather: else a slow job would make the next batches tiny.
+            return False
+        return time.monotonic() - self._began > _MAX_AGE_SECONDS
+
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        columns = tuple(column for column in self._fields if column in record)
-        cells = self._encode(record, columns)
-        row = encode_row(list(cells.values()))
-        key = cells.get(self._key_column, "") if self._key_column else ""
-        if not self._groups.takes(columns, row, key):
-            self._send_all()
-        self._groups.add(columns, row, key)
+        if self._is_deleted:
+            self._run.report.add_deletions_skipped(self.stream_name)
+            self._run.cannot_delete()
+            return
+        if self._batch is None:
+            self._batch = self._run.open_batch()
+            self._began = time.monotonic()
+        self._run.settlement.read(self.stream_name, self._batch)
+        try:
+            if self._problem is not None:
+                raise self._problem
+            row = self._intake.row(record)
+        except RowError as error:
+            reject = Reject(error.reason, error.field, error.type, None)
+            self._run.settlement.unsendable(self._plan, self._batch, record, reject)
+            return
+        self._stage(row, record)
         if not record.keys() <= self._known_names:
             self._warn_of_names(record)
 
-    @override
-    def process_batch(self, context: dict[str, Any]) -> None:
-        self._send_all()
+    def _stage(self, row: Row, record: dict[str, Any]) -> None:
+        if not self._groups.takes(row.columns, row.line, row.key):
+            self._ship()
+        self._run.report.add_staged(self.stream_name)
+        if self._groups.add(row.columns, row.line, record_bytes(record), row.key):
+            self._run.report.add_deduplicated(self.stream_name)
+        if self._guards_blanks:
+            guard = self._blanks.get(row.columns)
+            if guard is None:
+                guard = self._blanks[row.columns] = BlankGuard(row.columns)
+            guard.row(row.cells)
 
     @override
-    def clean_up(self) -> None:
-        super().clean_up()
+    def process_batch(self, context: dict[str, Any]) -> None:
+        if self._batch is None:
+            return
+        self._ship()
+        if self._shipped > _MANY_JOBS:
+            self.logger.warning(
+                "One batch of stream %s took %d jobs, since its records have so many different "
+                "sets of columns. Let the tap send all properties, or lower batch_size_rows.",
+                self.stream_name,
+                self._shipped,
+            )
+        batch, self._batch, self._shipped = self._batch, None, 0
+        self._run.close_batch(batch)
+
+    def _ship(self) -> None:
+        """Ship all that is staged, in the order of the files' first rows."""
+        assert self._batch is not None  # noqa: S101 - rows belong to a batch
+        self._warn_of_blanks()
+        keys = self._groups.keys
+        files = self._groups.take()
+        try:
+            while files:
+                shipment = Shipment(self._plan, files[0], self._batch, keys)
+                self._run.lane.ship(shipment)
+                self._shipped += 1
+                files.pop(0)
+        finally:
+            for file in files:
+                file.close()
+
+    @override
+    def activate_version(self, new_version: int) -> None:
+        """Do nothing: rows of older versions cannot be deleted; the target says so once."""
+
+    def discard(self) -> None:
+        """Remove what is staged and will not be shipped."""
         self._groups.close()
+
+    def _warn_of_blanks(self) -> None:
+        for guard in self._blanks.values():
+            if blank := guard.mostly_blank():
+                self.logger.warning(
+                    "More than 95 %% of the rows of stream %s are empty in %s: that blanks these "
+                    "fields in Demandbase. Set on_null: omit, or deselect them, if it should not.",
+                    self.stream_name,
+                    ", ".join(blank),
+                )
+        self._blanks = {}
 
     def _warn_of_names(self, record: dict[str, Any]) -> None:
         """Warn once of each property that the schema does not have."""
         for name in record.keys() - self._known_names:
             self._known_names.add(name)
-            if name.startswith(METADATA_PREFIX):
+            if name.startswith(METADATA_PREFIXES):
                 continue
             self._names_warned += 1
             if self._names_warned <= _MAX_NAMES_WARNED:
@@ -160,45 +228,3 @@ class DemandbaseSink(BatchSink):
                     self.stream_name,
                     name,
                 )
-
-    def _encode(self, record: dict[str, Any], columns: tuple[str, ...]) -> dict[str, str]:
-        cells = {}
-        for column in columns:
-            try:
-                cell = encode_cell(record[column], is_date_time=column in self._date_times)
-                cell.encode()
-            except ValueError:
-                raise InputError(
-                    f"Record {self._total_records_read} of stream {self.stream_name}: the value "
-                    f"of {column} cannot be written to a CSV file. Correct it at the source.",
-                    stream=self.stream_name,
-                ) from None
-            cells[column] = cell
-        return cells
-
-    def _send_all(self) -> None:
-        """Send each staged file as a job of its own, in the order of their first rows."""
-        staged_files = self._groups.take()
-        try:
-            for staged in staged_files:
-                self._send(staged)
-        finally:
-            for staged in staged_files:
-                staged.close()
-
-    def _send(self, staged: StagedFile) -> None:
-        self._jobs += 1
-        request = ImportRequest(
-            entity=self._entity,
-            operation=self._operation,
-            match_key=self._match_key,
-            mappings=tuple(ColumnMapping(name, self._fields[name]) for name in staged.columns),
-        )
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        name = f"{self.stream_name}-{stamp}-{self._jobs:04d}.csv"
-        self.logger.info(
-            "Sending %d rows (%d bytes) to %s as %s", staged.rows, staged.size, self._entity, name
-        )
-        task = ImportTask(self._api, request, staged, name, self.stream_name)
-        job = self._life.run(task)
-        self.logger.info("Demandbase took all %d rows in job %s", staged.rows, job.id)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
+from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.connect import connect_import
+from demandbase_api.retry import RetryPolicy
 from demandbase_api.setting_rules import settings_error
 from target_demandbase import settings
-from target_demandbase.errors import InputError
+from target_demandbase.batch_input import batch_records
+from target_demandbase.import_run import ImportRun
 from target_demandbase.reader import SilentReader
 from target_demandbase.routing import check_entities
 from target_demandbase.sink import DemandbaseSink
+from target_demandbase.termination import terminate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
     from singer_sdk import Sink
 
@@ -34,6 +39,10 @@ class TargetDemandbase(Target):
     config_jsonschema: ClassVar = settings.CONFIG
     default_sink_class = DemandbaseSink
     message_reader_class = SilentReader
+    retry: ClassVar = RetryPolicy()
+    """How reads are repeated."""
+    clock: Clock = SystemClock()
+    """Time, as jobs are waited for."""
     capabilities: ClassVar = [
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
@@ -49,9 +58,14 @@ class TargetDemandbase(Target):
         Raises:
             ConfigurationError: The settings name an address, a token or an entity that is none.
         """
-        api = connect_import(settings.connection(self.config))
+        api = connect_import(settings.connection(self.config, self.retry))
         check_entities(self.config, api.capabilities.entities)
         return api
+
+    @cached_property
+    def imports(self) -> ImportRun:
+        """The imports of this run."""
+        return ImportRun(self, self._write_state_message)
 
     @property  # type: ignore[misc]
     @override
@@ -92,11 +106,53 @@ class TargetDemandbase(Target):
         return []
 
     @override
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        # The SDK lets the latest state out when it drains; here each one waits for its own rows.
+        self._assert_line_requires(message_dict, requires={"value"})
+        self.imports.hold(message_dict["value"])
+
+    @override
+    def _handle_max_record_age(self) -> None:
+        # Called for each record. The SDK's own counts the time that jobs take as age.
+        self.imports.lane.tick()
+        for sink in self._sinks_active.values():
+            if isinstance(sink, DemandbaseSink) and sink.is_old:
+                self.drain_one(sink)
+
+    @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        raise InputError(
-            "The input holds a BATCH message, and this target takes RECORD messages only. "
-            "Take the setting batch_config out of the tap's configuration."
-        )
+        # The SDK's own reads whole files into memory and passes by every check of a record.
+        self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
+        for record in batch_records(message_dict):
+            self._process_record_message(
+                {"type": "RECORD", "stream": message_dict["stream"], "record": record}
+            )
+
+    @override
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        self.imports.cannot_delete()
+
+    @override
+    def process_endofpipe(self) -> None:
+        super().process_endofpipe()
+        self.imports.finish()
+
+    @override  # type: ignore[misc]
+    def listen(self, file_input: IO[str] | None = None) -> None:
+        # Final in the SDK, which offers no hook around a run: jobs and files must not outlive it.
+        try:
+            super().listen(file_input)
+        finally:
+            for sink in [*self._sinks_to_clear, *self._sinks_active.values()]:
+                if isinstance(sink, DemandbaseSink):
+                    sink.discard()
+            if "imports" in self.__dict__:
+                self.imports.close()
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        # The SDK's own sends all that is staged, lets the state out and ends with 0.
+        terminate(signum)
 
     @classmethod
     @override

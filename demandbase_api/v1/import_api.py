@@ -11,6 +11,7 @@ from typing_extensions import override
 from demandbase_api.models import ImportOperation
 from demandbase_api.operations import ApiOperation
 from demandbase_api.ports import ImportApi, ImportCapabilities
+from demandbase_api.status import JobStatus
 from demandbase_api.v1 import decode
 from demandbase_api.v1.decode import Reader
 from demandbase_api.v1.paging import each_once, pages
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from demandbase_api.http import HttpClient
     from demandbase_api.models import FieldMapping, ImportJob, ImportRequest, RowError
-    from demandbase_api.status import JobStatus
 
 JOBS = "/import/v1/jobs"
 
@@ -52,6 +52,19 @@ class V1ImportApi(ImportApi):
         operation = ApiOperation.CREATE_IMPORT
         return decode.import_job(
             Reader(operation, self._http.create(operation, JOBS, request_body(request)))
+        )
+
+    @override
+    def waits_for_file(self, job: ImportJob) -> bool:
+        return job.status is JobStatus.PENDING and job.file_name is None
+
+    @override
+    def is_for(self, job: ImportJob, request: ImportRequest) -> bool:
+        # A job does not say its match key and mappings.
+        return (
+            self.waits_for_file(job)
+            and job.entity == request.entity
+            and job.operation == request.operation.value
         )
 
     @override

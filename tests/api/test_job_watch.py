@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,14 +9,12 @@ import pytest
 
 from demandbase_api.errors import (
     ConflictError,
-    JobCancelledError,
     JobGoneError,
     JobTimeoutError,
     NotFoundError,
     ServerError,
 )
-from demandbase_api.job_life import JobLife
-from demandbase_api.job_watch import PollPolicy
+from demandbase_api.job_watch import JobWatch, PollPolicy
 from demandbase_api.models import ExportJob
 from demandbase_api.operations import ApiOperation
 from demandbase_api.status import JobStatus
@@ -49,20 +47,10 @@ class ScriptedTask:
     cancelled: list[str] = field(default_factory=list)
     looks: list[float] = field(default_factory=list)
     cancel_error: Exception | None = None
-    kind: str = "export"
     entity: str = "accounts"
 
     def job(self, status: JobStatus) -> ExportJob:
         return ExportJob("job-1", status, created_at=datetime(2026, 1, 1, tzinfo=UTC))
-
-    def submit(self, created: Callable[[ExportJob], None]) -> ExportJob:
-        job = self.job(JobStatus.PENDING)
-        created(job)
-        return job
-
-    @property
-    def source(self) -> ScriptedTask:
-        return self
 
     def get(self, job_id: str) -> ExportJob:
         raise NotFoundError(ApiOperation.GET_EXPORT, f"knows no {job_id}")
@@ -81,15 +69,30 @@ class ScriptedTask:
         if self.cancel_error is not None:
             raise self.cancel_error
 
-    def outcome(self, job: ExportJob) -> JobStatus:
-        return job.status
-
     def progress(self, job: ExportJob) -> str:
         return "" if job.status is JobStatus.PENDING else "half done"
 
 
-def life(clock: FakeClock, **policy: float) -> JobLife:
-    return JobLife(PollPolicy(**policy), clock, jitter=lambda: 1.0)
+@dataclass
+class Life:
+    """Runs a job from its creation to its end."""
+
+    policy: PollPolicy
+    clock: FakeClock
+
+    def run(self, task: ScriptedTask) -> JobStatus:
+        watch = JobWatch(
+            "export", task, self.policy, self.clock, jitter=lambda: 1.0, progress=task.progress
+        )
+        try:
+            watch.add(task.job(JobStatus.PENDING), task.entity)
+            return watch.wait("job-1").status
+        finally:
+            watch.close()
+
+
+def life(clock: FakeClock, **policy: float) -> Life:
+    return Life(PollPolicy(**policy), clock)
 
 
 def test_the_first_look_is_at_once_and_waits_grow_to_the_longest() -> None:
@@ -146,13 +149,6 @@ def test_a_cancel_that_fails_does_not_hide_the_first_error(cancel_error: Excepti
     task = ScriptedTask([JobStatus.PROCESSING], clock, cancel_error=cancel_error)
     with pytest.raises(JobTimeoutError):
         life(clock, timeout_seconds=5).run(task)
-
-
-def test_a_job_that_somebody_cancelled_is_an_error_and_a_failed_one_is_the_tasks_to_judge() -> None:
-    clock = FakeClock()
-    with pytest.raises(JobCancelledError, match="was cancelled in Demandbase"):
-        life(clock).run(ScriptedTask([JobStatus.CANCELLED], clock))
-    assert life(clock).run(ScriptedTask([JobStatus.FAILED], clock)) is JobStatus.FAILED
 
 
 def test_trouble_that_may_pass_is_no_news_and_backs_off_too() -> None:

@@ -1,0 +1,77 @@
+"""What a dry run does instead of sending: the files are kept to be looked at."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from typing import TYPE_CHECKING
+
+from demandbase_api.download import spool_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_demandbase.lane import Settlement
+    from target_demandbase.shipment import Shipment
+
+logger = logging.getLogger("target-demandbase")
+
+
+class DryLane:
+    """Takes shipments as the lane does, and writes them into a folder.
+
+    Args:
+        folder: The folder; created with the first file.
+        settlement: What becomes of batches.
+    """
+
+    is_busy = False
+
+    def __init__(self, folder: Path, settlement: Settlement) -> None:
+        self._folder = folder
+        self._settlement = settlement
+        self._number = 0
+
+    @property
+    def batches(self) -> set[int]:
+        """The batches that are not settled: none."""
+        return set()
+
+    def ship(self, shipment: Shipment) -> None:
+        """Write a file.
+
+        Raises:
+            SpoolError: The disk does not take it.
+        """
+        self._number += 1
+        path = self._folder / f"{self._number:04d}-{shipment.plan.entity}.csv"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                shutil.copyfileobj(shipment.staged.open(), file)
+        except OSError as error:
+            raise spool_error(error) from error
+        logger.info(
+            "Dry run: %d rows of stream %s for %s are in %s; nothing is sent",
+            shipment.staged.rows,
+            shipment.plan.stream,
+            shipment.plan.entity,
+            path,
+        )
+        shipment.staged.close()
+
+    def end_of_batch(self, batch: int) -> None:
+        """Note that all files of a batch are written."""
+        self._settlement.batch_done(batch)
+
+    def tick(self) -> None:
+        """Do nothing: there are no jobs."""
+
+    def finish(self) -> None:
+        """Do nothing: there are no jobs."""
+
+    def told(self, batch: int) -> None:
+        """Do nothing: there is no ledger."""
+
+    def close(self) -> None:
+        """Do nothing: there are no jobs."""

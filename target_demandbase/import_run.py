@@ -1,0 +1,119 @@
+"""What the streams of one run share: the way to Demandbase, the accounts, the states."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from demandbase_api.import_ledger import ImportLedger
+from demandbase_api.import_sender import ImportSender
+from demandbase_api.job_watch import JobWatch
+from target_demandbase import settings
+from target_demandbase.dead_letters import DeadLetters
+from target_demandbase.dry_run import DryLane
+from target_demandbase.lane import Lane
+from target_demandbase.run_report import RunReport
+from target_demandbase.settlement import BatchSettlement
+from target_demandbase.state_gate import StateGate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from demandbase_api.models import ImportJob
+    from target_demandbase.target import TargetDemandbase
+
+
+logger = logging.getLogger("target-demandbase")
+
+
+class ImportRun:
+    """The imports of one run.
+
+    Args:
+        target: Whose settings, port and clock it uses.
+        emit: Writes a state to standard output.
+    """
+
+    def __init__(self, target: TargetDemandbase, emit: Callable[[dict[str, Any]], None]) -> None:
+        api, config, clock = target.import_api, target.config, target.clock
+        self._target = target
+        self._emit = emit
+        run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+        self._rejects = settings.rejects_folder(config)
+        self.report = RunReport(run, clock)
+        self.dead_letters = DeadLetters(self._rejects, run)
+        self.settlement = BatchSettlement(
+            api, self.dead_letters, self.report, settings.reject_policy(config), self._settled
+        )
+        self._is_dry = bool(config["dry_run"])
+        if self._is_dry:
+            self.lane: Lane | DryLane = DryLane(self._rejects / f"dry-run-{run}", self.settlement)
+        else:
+            watch = JobWatch("import", api, settings.poll_policy(config), clock, progress=_progress)
+            self._sender = ImportSender(
+                api, watch, ImportLedger(settings.ledger_folder(config)), target.retry, clock
+            )
+            self.lane = Lane(
+                self._sender, watch, self.settlement, config["max_concurrent_jobs"],
+                config["api_url"],
+            )  # fmt: skip
+        self._gate = StateGate(self._let_out)
+        self._told_of_deletions = False
+        self._batch = 0
+        self._open: set[int] = set()
+
+    def open_batch(self) -> int:
+        """Return the number of a new batch."""
+        self._batch += 1
+        self._open.add(self._batch)
+        return self._batch
+
+    def close_batch(self, batch: int) -> None:
+        """Note that all of a batch has been shipped."""
+        self._open.discard(batch)
+        self.lane.end_of_batch(batch)
+
+    def hold(self, state: dict[str, Any]) -> None:
+        """Let a state out once all rows before it are settled."""
+        sealed = min(self._open, default=self._batch + 1) - 1
+        self._gate.hold({"sealed": sealed, "state": state}, self._open | self.lane.batches)
+
+    def cannot_delete(self) -> None:
+        """Tell once that deletions are not carried out."""
+        if not self._told_of_deletions:
+            self._told_of_deletions = True
+            logger.warning(
+                "Demandbase's import API cannot delete: records that are marked as deleted are "
+                "counted in the report and not sent, and ACTIVATE_VERSION does nothing."
+            )
+
+    def finish(self) -> None:
+        """Settle everything and tell what became of it."""
+        self.lane.finish()
+        if not self._is_dry:
+            self.lane.told(self._batch)
+            self._sender.sweep()
+
+    def close(self) -> None:
+        """Leave nothing behind but what the next run needs; write the report."""
+        self.lane.close()
+        line = self.report.write(self._rejects)
+        sys.stderr.write(f"{line}\n")
+
+    def _settled(self, batch: int) -> None:
+        self._gate.settled(batch)
+
+    def _let_out(self, held: dict[str, Any]) -> None:
+        if self._is_dry:
+            return  # nothing has been delivered
+        self._emit(held["state"])
+        self.lane.told(held["sealed"])
+
+
+def _progress(job: ImportJob) -> str:
+    if job.processed_rows is None or job.total_rows is None:
+        return ""
+    return f"{job.processed_rows} of {job.total_rows} rows"

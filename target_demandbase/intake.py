@@ -1,0 +1,99 @@
+"""From a record to the row that is staged, or to why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from target_demandbase.encode import encode_cell
+from target_demandbase.schema_check import is_date_time
+from target_demandbase.staging import encode_row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from target_demandbase.stream_plan import StreamPlan
+
+
+class RowError(Exception):
+    """A record that cannot be sent.
+
+    Args:
+        field: The column concerned.
+        type: Kind of error.
+        reason: What is wrong, without a value.
+    """
+
+    def __init__(self, field: str | None, type: str, reason: str) -> None:  # noqa: A002
+        self.field = field
+        self.type = type
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of CSV.
+
+    Args:
+        columns: Its columns.
+        cells: Their texts.
+        line: It, encoded.
+        key: Its cell of the match key; empty where there is no match key.
+    """
+
+    columns: tuple[str, ...]
+    cells: tuple[str, ...]
+    line: bytes
+    key: str
+
+
+class Intake:
+    """Encodes records of one stream.
+
+    Args:
+        plan: The stream's plan.
+        omit_null: Whether null and empty texts are left out instead of blanking a field.
+        max_bytes: Bytes in one file at most.
+    """
+
+    def __init__(self, plan: StreamPlan, *, omit_null: bool, max_bytes: int) -> None:
+        self._columns = tuple(plan.fields)
+        self._key = plan.key_column
+        self._omit_null = omit_null
+        self._max_bytes = max_bytes
+        properties: Mapping[str, Any] = plan.schema["properties"]
+        self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
+
+    def row(self, record: Mapping[str, Any]) -> Row:
+        """Return the row of a record.
+
+        Raises:
+            RowError: It has none.
+        """
+        columns, cells = [], []
+        key = ""
+        for column in self._columns:
+            if column not in record:
+                continue
+            try:
+                cell = encode_cell(record[column], is_date_time=column in self._date_times)
+                cell.encode()
+            except ValueError:
+                raise RowError(
+                    column, "invalid_value", f"the value of {column} cannot be written to CSV"
+                ) from None
+            if column == self._key:
+                key = cell
+            if not cell and self._omit_null:
+                continue
+            columns.append(column)
+            cells.append(cell)
+        if self._key is not None and not key:
+            raise RowError(
+                self._key, "missing_match_key", f"the match key {self._key} is null or missing"
+            )
+        line = encode_row(cells)
+        if len(line) + len(encode_row(columns)) > self._max_bytes:
+            raise RowError(None, "too_large", "the row is larger than max_file_bytes")
+        return Row(tuple(columns), tuple(cells), line, key)

@@ -1,0 +1,200 @@
+"""Ships files one after the other and settles them in that order, while rows are still read."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from demandbase_api.errors import FileTooLargeError, JobTimeoutError
+from demandbase_api.models import ImportOperation
+from target_demandbase.errors import StillRunningError
+
+if TYPE_CHECKING:
+    from demandbase_api.import_sender import ImportFile, ImportSender
+    from demandbase_api.job_watch import JobWatch
+    from demandbase_api.models import ImportJob
+    from target_demandbase.shipment import Shipment
+
+logger = logging.getLogger("target-demandbase")
+
+
+class Settlement(Protocol):
+    """What becomes of shipments at their end."""
+
+    def settle(self, shipment: Shipment, job: ImportJob) -> bool:
+        """Account for a job that has ended; return whether it took every row."""
+
+    def too_large(self, shipment: Shipment) -> None:
+        """Account for a single row that is too large for any file."""
+
+    def batch_done(self, batch: int) -> None:
+        """Note that all shipments of a batch are settled."""
+
+
+@dataclass(frozen=True)
+class _Underway:
+    shipment: Shipment
+    file: ImportFile
+    job_id: str
+
+
+class Lane:
+    """All files on their way, first in, first out.
+
+    Args:
+        sender: Brings files to jobs.
+        watch: Knows the jobs' states.
+        settlement: What becomes of the files.
+        max_jobs: How many jobs of one stream may run at a time.
+        origin: The API that it is sent to.
+    """
+
+    def __init__(
+        self,
+        sender: ImportSender,
+        watch: JobWatch[ImportJob],
+        settlement: Settlement,
+        max_jobs: int,
+        origin: str,
+    ) -> None:
+        self._sender = sender
+        self._watch = watch
+        self._settlement = settlement
+        self._max_jobs = max_jobs
+        self._origin = origin
+        self._underway: deque[_Underway] = deque()
+        self._ends: deque[int] = deque()
+        self._files: list[tuple[int, ImportFile]] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is on its way."""
+        return bool(self._underway)
+
+    @property
+    def batches(self) -> set[int]:
+        """The batches that are not settled."""
+        return set(self._ends)
+
+    def ship(self, shipment: Shipment) -> None:
+        """Send a file; waits while there is no room, or while it must not overtake another.
+
+        Raises:
+            StillRunningError: A job did not end in time.
+            DemandbaseError: It cannot be sent, or what was sent before came to no good end.
+        """
+        self._make_room(shipment)
+        file = shipment.file(self._origin)
+        logger.info(
+            "Sending %d rows (%d bytes) of stream %s to %s as %s",
+            shipment.staged.rows,
+            shipment.staged.size,
+            shipment.plan.stream,
+            shipment.plan.entity,
+            file.name,
+        )
+        try:
+            job_id = self._sender.send(shipment.request, file)
+        except FileTooLargeError:
+            self._split(shipment)
+            return
+        except JobTimeoutError as error:
+            raise StillRunningError(str(error), stream=shipment.plan.stream) from error
+        self._underway.append(_Underway(shipment, file, job_id))
+        self._files.append((shipment.batch, file))
+
+    def end_of_batch(self, batch: int) -> None:
+        """Note that all files of a batch have been shipped."""
+        self._ends.append(batch)
+        self._close_batches()
+
+    def tick(self) -> None:
+        """Look at the jobs if it is time to, and settle those at the head that have ended."""
+        if self._underway and self._watch.look_if_due():
+            while self._underway:
+                job = self._watch.latest(self._underway[0].job_id)
+                if not job.status.is_terminal:
+                    break
+                self._settle_first()
+
+    def finish(self) -> None:
+        """Wait until everything is settled."""
+        while self._underway:
+            self._settle_first()
+        self._close_batches()
+
+    def told(self, batch: int) -> None:
+        """Forget the files up to a batch: a state that covers them has gone out."""
+        for number, file in self._files:
+            if number <= batch:
+                self._sender.settle(file)
+        self._files = [item for item in self._files if item[0] > batch]
+
+    def _make_room(self, shipment: Shipment) -> None:
+        """Wait for streams before, since rows may refer to theirs, and for the same keys."""
+        while self._underway:
+            others = [each.shipment for each in self._underway]
+            is_free = (
+                all(other.plan.stream == shipment.plan.stream for other in others)
+                and len(others) < self._max_jobs
+                and not any(other.keys & shipment.keys for other in others)
+            )
+            if is_free:
+                return
+            self._settle_first()
+
+    def _split(self, shipment: Shipment) -> None:
+        if shipment.staged.rows == 1:
+            self._settlement.too_large(shipment)
+            shipment.staged.close()
+            return
+        logger.warning(
+            "Demandbase found a file of %d rows (%d bytes) too large: it is sent in two halves",
+            shipment.staged.rows,
+            shipment.staged.size,
+        )
+        for half in shipment.halves():
+            self.ship(half)
+
+    def _settle_first(self) -> None:
+        first = self._underway[0]
+        try:
+            job = self._watch.wait(first.job_id)
+        except JobTimeoutError as error:
+            # Not cancelled: the ledger knows it, and the next run goes on from where it is.
+            self._watch.forget(first.job_id)
+            raise StillRunningError(
+                f"{error} The rows of stream {first.shipment.plan.stream} may still land: the "
+                "next run takes that job up instead of sending them again.",
+                stream=first.shipment.plan.stream,
+            ) from error
+        self._underway.popleft()
+        self._watch.forget(first.job_id)
+        is_clean = False
+        try:
+            is_clean = self._settlement.settle(first.shipment, job)
+        finally:
+            first.shipment.staged.close()
+            if not is_clean and first.shipment.plan.operation is not ImportOperation.INSERT:
+                # What was wrong may be mended before the next run, which must then send it again.
+                self._sender.settle(first.file)
+        self._close_batches()
+
+    def _close_batches(self) -> None:
+        """Tell of each batch none of whose files is on its way any more."""
+        while self._ends:
+            batch = self._ends[0]
+            if any(each.shipment.batch == batch for each in self._underway):
+                return
+            self._ends.popleft()
+            self._settlement.batch_done(batch)
+
+    def close(self) -> None:
+        """Cancel what can be cancelled, and remove the files."""
+        self._sender.close()
+        self._watch.close()
+        for each in self._underway:
+            each.shipment.staged.close()
+        self._underway.clear()

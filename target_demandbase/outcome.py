@@ -1,0 +1,144 @@
+"""What became of the rows of a job: which were taken, which were not, which nobody can tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from demandbase_api.job_end import job_cancelled, job_failed
+from demandbase_api.status import JobStatus
+from target_demandbase.errors import ReconciliationError
+from target_demandbase.row_numbers import row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from demandbase_api.models import ImportJob, RowError
+
+UNCORRELATED = "uncorrelated"
+JOB_FAILED = "job_failed"
+_READS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RowReject:
+    """Why a row is kept.
+
+    Args:
+        type: Kind of error; ``uncorrelated`` where the row may be another one.
+        reason: Demandbase's words; they may quote the row, so they belong beside it only.
+        field: The field concerned.
+    """
+
+    type: str
+    reason: str
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job's rows.
+
+    Args:
+        sent: Rows of the file.
+        succeeded: Rows that Demandbase took.
+        rejected: Rows that it did not take.
+        kept: Why each row is kept that was not taken, or may not have been; by number from 0.
+    """
+
+    sent: int
+    succeeded: int
+    rejected: int
+    kept: Mapping[int, RowReject] = field(default_factory=dict)
+
+
+def read_errors(
+    read: Callable[[], Sequence[RowError]], expected: int | None
+) -> tuple[RowError, ...]:
+    """Return the row errors of a job, each once; pages that shift while they are read lose nothing.
+
+    Args:
+        read: Reads all pages.
+        expected: How many rows they are about, where the job says it.
+    """
+    found: dict[RowError, None] = {}
+    for _ in range(_READS):
+        before = len(found)
+        found.update(dict.fromkeys(read()))
+        if expected is None or _rows(found) >= expected or len(found) == before:
+            break
+    return tuple(found)
+
+
+def judge(
+    job: ImportJob,
+    errors: Sequence[RowError],
+    rows: int,
+    cell: Callable[[int, str], str | None],
+    stream: str,
+) -> Outcome:
+    """Return what became of the rows that a job was given.
+
+    Args:
+        job: The job, at its end.
+        errors: All of its row errors.
+        rows: How many rows it was given.
+        cell: Returns a cell by row, counted from 0, and Demandbase field.
+        stream: The stream, for messages.
+
+    Raises:
+        ReconciliationError: The job's figures do not add up.
+        JobFailedError: It failed and says nothing of its rows.
+        JobCancelledError: Somebody cancelled it.
+    """
+    if job.status is JobStatus.CANCELLED:
+        raise job_cancelled("import", stream, job)
+    has_failed = job.status is JobStatus.FAILED
+    if has_failed and not job.success_count and not errors:
+        raise job_failed("import", stream, job, may_quote_rows=True)
+    taken, rejected = job.success_count, job.error_count or 0
+    if not has_failed:
+        _check(job, stream, "total_rows", job.total_rows, rows)
+        if taken is None:
+            raise ReconciliationError(
+                f"The import job {job.id} of stream {stream} does not say how many of {rows} "
+                "rows it took (success_count). Look at the job in Demandbase before you run "
+                "again.",
+                stream=stream,
+            )
+        _check(job, stream, "success_count + error_count", taken + rejected, rows)
+        _check(job, stream, "the number of rows in the list of row errors", _rows(errors), rejected)
+    numbers = row_of(errors, rows, cell)
+    kept: dict[int, RowReject] = {}
+    for error in errors:
+        index = numbers.index(error)
+        if index is not None:
+            kept[index] = RowReject(error.error_type or "unknown", _words(error), error.field)
+            continue
+        for row in numbers.candidates(error) or range(rows):
+            kept.setdefault(row, RowReject(UNCORRELATED, _words(error), error.field))
+    if has_failed and (taken or 0) + len(kept) != rows:
+        # Which of the other rows it came to is not said: all of them are kept.
+        for row in range(rows):
+            kept.setdefault(row, RowReject(JOB_FAILED, job.error_message or "the job failed"))
+    return Outcome(rows, taken or 0, rejected if not has_failed else rows - (taken or 0), kept)
+
+
+def _words(error: RowError) -> str:
+    return error.message or error.error_type or "Demandbase gave no reason"
+
+
+def _check(job: ImportJob, stream: str, figure: str, says: int | None, expected: int) -> None:
+    if says is not None and says != expected:
+        raise ReconciliationError(
+            f"The import job {job.id} of stream {stream}: {figure} is {says}, but should be "
+            f"{expected} (it differs by {says - expected:+d}). Look at the job in Demandbase "
+            "before you run again.",
+            stream=stream,
+        )
+
+
+def _rows(errors: Iterable[RowError]) -> int:
+    """Return how many rows the errors are about; several errors on one row are one."""
+    numbers = {error.row_number for error in errors if error.row_number is not None}
+    return len(numbers) + sum(error.row_number is None for error in errors)

@@ -1,0 +1,30 @@
+"""Records as JSON, as they are kept beside their rows."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+import simplejson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def record_bytes(record: Mapping[str, Any]) -> bytes:
+    """Return a record as one line of JSON; decimals keep their digits."""
+    text: str = simplejson.dumps(
+        record,
+        use_decimal=True,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=_other,
+    )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _other(value: object) -> str:
+    """Return the text of what only a stream map can have put into a record."""
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    return str(value)

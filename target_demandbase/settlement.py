@@ -1,0 +1,204 @@
+"""Accounts for rows: what Demandbase took, what it did not, what could not be sent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
+from singer_sdk.singerlib.json import deserialize_json
+from typing_extensions import override
+
+from target_demandbase.dead_letters import DeadLetters, Reject
+from target_demandbase.digest import RejectDigest
+from target_demandbase.errors import RejectedRowsError
+from target_demandbase.lane import Settlement
+from target_demandbase.outcome import judge, read_errors
+from target_demandbase.reject_policy import rejected_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from demandbase_api.models import ImportJob, RowError
+    from demandbase_api.ports import ImportApi
+    from target_demandbase.reject_policy import RejectPolicy
+    from target_demandbase.run_report import RunReport
+    from target_demandbase.shipment import Shipment
+    from target_demandbase.stream_plan import StreamPlan
+
+logger = logging.getLogger("target-demandbase")
+
+INVALID = "invalid_record"
+MISSING_KEY = "missing_key"
+TOO_LARGE = "too_large"
+
+
+class InvalidRowsError(RejectedRowsError, InvalidRecord):
+    """Records broke their schema; told apart for who asks the SDK's way."""
+
+    def __init__(self, sentence: str, *, stream: str | None = None) -> None:
+        Exception.__init__(self, sentence)
+        self.stream = stream
+        self.error_message = sentence
+        self.record = {}
+
+
+class MissingKeyRowsError(RejectedRowsError, MissingKeyPropertiesError):
+    """Records lacked a key; told apart for who asks the SDK's way."""
+
+
+@dataclass
+class _BatchCount:
+    stream: str
+    rows: int = 0
+    digest: RejectDigest = field(default_factory=RejectDigest)
+    kinds: set[str] = field(default_factory=set)
+
+
+class BatchSettlement(Settlement):
+    """Settles shipments and batches.
+
+    Args:
+        api: Where the row errors are.
+        dead_letters: Where rejected rows are kept.
+        report: The run's report.
+        policy: When rejected rows end the run.
+        settled: Called with each batch whose rows are taken or kept.
+    """
+
+    def __init__(
+        self,
+        api: ImportApi,
+        dead_letters: DeadLetters,
+        report: RunReport,
+        policy: RejectPolicy,
+        settled: Callable[[int], None],
+    ) -> None:
+        self._api = api
+        self._dead_letters = dead_letters
+        self._report = report
+        self._policy = policy
+        self._settled = settled
+        self._batches: dict[int, _BatchCount] = {}
+        self._read = 0
+        self._rejected = 0
+
+    def read(self, stream: str, batch: int) -> None:
+        """Count a record of a batch."""
+        self._batches.setdefault(batch, _BatchCount(stream)).rows += 1
+        self._read += 1
+        self._report.add_read(stream)
+
+    def unsendable(
+        self, plan: StreamPlan, batch: int, record: Mapping[str, Any], reject: Reject
+    ) -> None:
+        """Keep a record that cannot be sent."""
+        count = self._batches[batch]
+        self._keep(plan, batch, record, reject, count.rows)
+
+    @override
+    def too_large(self, shipment: Shipment) -> None:
+        reject = Reject("the row alone is larger than Demandbase takes", None, TOO_LARGE, None)
+        record = deserialize_json(shipment.staged.record(0))
+        self._keep(shipment.plan, shipment.batch, record, reject, 1)
+
+    @override
+    def settle(self, shipment: Shipment, job: ImportJob) -> bool:
+        plan, staged = shipment.plan, shipment.staged
+        errors: tuple[RowError, ...] = ()
+        if job.error_count != 0:
+            errors = read_errors(lambda: tuple(self._api.row_errors(job.id)), job.error_count)
+
+        def cell(row: int, name: str) -> str | None:
+            column = plan.column_of(name)
+            return None if column is None else staged.cell(row, column)
+
+        outcome = judge(job, errors, staged.rows, cell, plan.stream)
+        for row, why in sorted(outcome.kept.items()):
+            reject = Reject(why.reason, why.field, why.type, job.id)
+            record = deserialize_json(staged.record(row))
+            self._keep(plan, shipment.batch, record, reject, row + 1)
+        self._report.add_sent(plan.stream, staged.rows)
+        self._report.add_succeeded(plan.stream, outcome.succeeded)
+        self._report.add_job(
+            plan.stream,
+            job.id,
+            seconds=_seconds(job),
+            rows=staged.rows,
+            status=job.status.value,
+        )
+        logger.info(
+            "Demandbase took %d of %d rows of stream %s in job %s",
+            outcome.succeeded,
+            staged.rows,
+            plan.stream,
+            job.id,
+        )
+        return outcome.succeeded == staged.rows
+
+    @override
+    def batch_done(self, batch: int) -> None:
+        """Let the batch's states out, unless the run has to end.
+
+        Raises:
+            RejectedRowsError: It does, for rejected rows.
+        """
+        self._dead_letters.flush()
+        count = self._batches.pop(batch, None)
+        if count is not None and count.digest.rows:
+            breach = self._policy.breach(self._rejected, self._read)
+            if breach is not None:
+                raise self._ended(count, breach)
+            logger.warning(
+                "%d of %d rows of stream %s were rejected and are kept in %s: %s",
+                count.digest.rows,
+                count.rows,
+                count.stream,
+                ", ".join(map(str, self._dead_letters.paths.values())),
+                "; ".join(count.digest.lines()),
+            )
+        self._settled(batch)
+
+    def _keep(
+        self,
+        plan: StreamPlan,
+        batch: int,
+        record: Mapping[str, Any],
+        reject: Reject,
+        row: int,
+    ) -> None:
+        self._dead_letters.reject(plan.stream, plan.schema, plan.key_properties, record, reject)
+        kind = reject.type or "unknown"
+        count = self._batches[batch]
+        # What the target says of a record holds no value; what Demandbase says may.
+        told = f"{reject.field or '(no field)'}, {kind}" if reject.job_id else reject.reason
+        count.digest.add(told, row)
+        count.kinds.add(kind)
+        self._rejected += 1
+        self._report.add_rejected(plan.stream, field=reject.field, error_type=kind)
+
+    def _ended(self, count: _BatchCount, breach: str) -> RejectedRowsError:
+        sentence = rejected_sentence(
+            stream=count.stream,
+            rejected=count.digest.rows,
+            rows=count.rows,
+            digest=count.digest.lines(),
+            breach=breach,
+            kept=[str(path) for path in self._dead_letters.paths.values()],
+        )
+        match sorted(count.kinds):
+            case [kind] if kind == INVALID:
+                error: type[RejectedRowsError] = InvalidRowsError
+            case [kind] if kind == MISSING_KEY:
+                error = MissingKeyRowsError
+            case _:
+                error = RejectedRowsError
+        return error(sentence, stream=count.stream)
+
+
+def _seconds(job: ImportJob) -> float:
+    """Return how long a job took, by the server's clock; 0 where it does not say."""
+    if job.created_at is None or job.completed_at is None:
+        return 0.0
+    return (job.completed_at - job.created_at).total_seconds()

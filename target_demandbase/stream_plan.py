@@ -1,0 +1,54 @@
+"""What is known of a stream once its SCHEMA has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from demandbase_api.models import ColumnMapping, ImportRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from demandbase_api.models import ImportOperation
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """Where a stream's rows go, and how.
+
+    Args:
+        stream: Its name.
+        entity: Where its rows go.
+        operation: What Demandbase does with them.
+        match_key: The field that rows are matched on.
+        fields: Demandbase field by column, in the schema's order.
+        schema: Its JSON schema.
+        key_properties: Its key columns.
+    """
+
+    stream: str
+    entity: str
+    operation: ImportOperation
+    match_key: str | None
+    fields: Mapping[str, str]
+    schema: Mapping[str, Any]
+    key_properties: Sequence[str]
+
+    @property
+    def key_column(self) -> str | None:
+        """The column that fills the match key."""
+        return next((name for name, field in self.fields.items() if field == self.match_key), None)
+
+    def request(self, columns: Sequence[str]) -> ImportRequest:
+        """Return what to ask for with a file of some of the columns."""
+        return ImportRequest(
+            entity=self.entity,
+            operation=self.operation,
+            match_key=self.match_key,
+            mappings=tuple(ColumnMapping(name, self.fields[name]) for name in columns),
+        )
+
+    def column_of(self, field: str) -> str | None:
+        """Return the column that fills a field."""
+        return next((name for name, filled in self.fields.items() if filled == field), None)

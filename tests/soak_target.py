@@ -1,0 +1,244 @@
+"""Runs the target again and again, with random trouble, and compares the tenant with the source."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from demandbase_api.errors import DemandbaseError
+from demandbase_api.retry import RetryPolicy
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from target_demandbase.target import TargetDemandbase
+from tests.soak import SandboxTime
+
+MAX_CLEAN_RUNS = 3
+KEYS, RECORDS = 14, 30
+SCHEMA = {
+    "type": "SCHEMA",
+    "stream": "accounts",
+    "schema": {
+        "type": "object",
+        "properties": {
+            "domain": {"type": "string"},
+            "name": {"type": ["string", "null"]},
+            "notes": {"type": ["string", "null"]},
+        },
+    },
+    "key_properties": ["domain"],
+}
+
+
+class ImpatientTarget(TargetDemandbase):
+    """The target, but for the patience between tries."""
+
+    retry = RetryPolicy(tries=3, base_seconds=0.0001, max_seconds=0.001)
+
+
+@dataclass
+class Figures:
+    """What came of the runs."""
+
+    rounds: int = 0
+    faults: int = 0
+    failed_runs: int = 0
+    clean_runs: int = 0
+    jobs: int = 0
+    problems: list[str] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)
+
+
+class _Input(io.StringIO):
+    """Input whose reader is told to end after some lines, as SIGTERM does."""
+
+    def __init__(self, text: str, lines: int | None) -> None:
+        super().__init__(text)
+        self._left = lines
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        return self
+
+    def __next__(self) -> str:  # type: ignore[override]
+        if self._left is not None:
+            if self._left == 0:
+                raise SystemExit(143)
+            self._left -= 1
+        return super().__next__()
+
+
+class Soak:
+    """Rounds of one run with random faults and runs with none until one works.
+
+    Args:
+        sandbox: A tenant.
+        seed: Seed of records and faults.
+        folder: For spool, ledger and rejects.
+    """
+
+    def __init__(self, sandbox: Sandbox, seed: int, folder: Path) -> None:
+        self._sandbox = sandbox
+        self._random = random.Random(seed)  # noqa: S311 - a script of trouble
+        self._folder = folder
+        self.figures = Figures()
+
+    def round(self) -> None:
+        """Run once with trouble, then without until a run works; note what is not as it must be."""
+        sandbox, figures, draw = self._sandbox, self.figures, self._random
+        sandbox.reset()
+        sandbox.put_rows("accounts", [])
+        figures.rounds += 1
+        records = self._records()
+        settings: dict[str, Any] = {
+            "batch_size_rows": draw.choice([4, 7, 20]),
+            "max_concurrent_jobs": draw.randint(1, 3),
+            "rejects_path": str(self._folder / f"rejects-{figures.rounds}"),
+        }
+        for fault in [self._fault() for _ in range(draw.randint(1, 4))]:
+            sandbox.add_fault(fault)
+            figures.faults += 1
+        lines = draw.randrange(RECORDS) if draw.random() < 0.2 else None
+        done, ended = self._run(records, 0, lines, settings)
+        figures.ends[ended or "ok"] += 1
+        sandbox.clear_faults()
+        if ended:
+            figures.failed_runs += 1
+            for _ in range(MAX_CLEAN_RUNS):
+                figures.clean_runs += 1
+                done, ended = self._run(records, done, None, settings)
+                if not ended:
+                    break
+        self._check(records, done, ended, Path(settings["rejects_path"]))
+
+    def _records(self) -> list[dict[str, Any]]:
+        draw = self._random
+        records = []
+        for number in range(RECORDS):
+            record: dict[str, Any] = {"domain": f"d{draw.randrange(KEYS)}.example"}
+            if draw.random() < 0.9:
+                record["name"] = draw.choice([None, f"Nämé {number}", f'"{number}",\r\n'])
+            if draw.random() < 0.15:
+                record["notes"] = f"note {number}"
+            records.append(record)
+        return records
+
+    def _run(
+        self, records: list[dict[str, Any]], start: int, lines: int | None, settings: dict[str, Any]
+    ) -> tuple[int, str]:
+        """Run the target from a record on; return how far the state came, and what ended it."""
+        messages: list[dict[str, Any]] = [SCHEMA]
+        for number, record in enumerate(records[start:], start + 1):
+            messages.append({"type": "RECORD", "stream": "accounts", "record": record})
+            if not number % 5:
+                messages.append({"type": "STATE", "value": number})
+        text = "".join(json.dumps(message) + "\n" for message in messages)
+        config = {
+            "api_url": self._sandbox.url,
+            "access_token": self._sandbox.token,
+            "spool_dir": str(self._folder / "spool"),
+            **settings,
+        }
+        ended = ""
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()):
+            try:
+                target = ImpatientTarget(config=config)
+                target.clock = SandboxTime(self._sandbox)
+                target.listen(_Input(text, lines))
+            except (DemandbaseError, SystemExit) as error:
+                ended = type(error).__name__
+        states = [json.loads(line) for line in out.getvalue().splitlines()]
+        return max([start, *states]), ended
+
+    def _check(self, records: list[dict[str, Any]], done: int, ended: str, rejects: Path) -> None:
+        figures = self.figures
+        where = f"round {figures.rounds}"
+        figures.jobs += len(self._sandbox.import_jobs())
+        if ended:
+            figures.problems.append(f"{where}: runs without faults end with {ended}")
+        if done != RECORDS:
+            figures.problems.append(f"{where}: the state ends at {done}")
+        expected: dict[str, dict[str, Any]] = {}
+        for record in records:
+            expected.setdefault(record["domain"], {"name": None, "notes": None}).update(record)
+        rows = {str(row["domain"]): row for row in self._sandbox.rows("accounts")}
+        different = [
+            key
+            for key, record in expected.items()
+            if key not in rows or any(rows[key][name] != value for name, value in record.items())
+        ]
+        if different or len(rows) != len(expected):
+            figures.problems.append(f"{where}: {len(different)} of {len(expected)} rows differ")
+        if list(rejects.glob("rejects-*")):
+            figures.problems.append(f"{where}: rows were rejected")
+        open_jobs = [j for j in self._sandbox.import_jobs() if j["status"] == "pending"]
+        if open_jobs:
+            figures.problems.append(f"{where}: {len(open_jobs)} jobs still wait for a file")
+
+    def _fault(self) -> Fault:
+        draw = self._random
+        operation, effect, options = draw.choice(_TROUBLE)
+        chosen = {
+            name: draw.choice(value) if isinstance(value, list) else value
+            for name, value in options.items()
+        }
+        return Fault(
+            operation, effect, after=draw.randint(0, 6), times=draw.choice([1, 2, 5]), **chosen
+        )
+
+
+_API = ("createImportJob", "uploadImportFile", "listImportJobs", "getImportJob")
+_TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
+    *((name, Effect.DROP_BEFORE, {}) for name in (*_API, "listFieldMappings")),
+    *((name, Effect.DROP_AFTER, {}) for name in _API),
+    *((name, Effect.STALL, {"bytes": [0, 20, 100]}) for name in _API),
+    *((name, Effect.STATUS, {"status": [500, 502, 503]}) for name in _API),
+    *((name, Effect.INVALID_JSON, {}) for name in _API),
+    ("createImportJob", Effect.STATUS, {"status": 429}),
+    ("cancelImportJob", Effect.STATUS, {"status": [500, 409]}),
+    ("createImportJob", Effect.JOB_FAILS, {"message": "no luck"}),
+    ("createImportJob", Effect.JOB_GONE, {"seconds": [1, 20, 61]}),
+    ("listImportJobs", Effect.SHIFT_PAGE, {"rows": [1, 3]}),
+    ("uploadImportFile", Effect.TOO_LARGE, {"bytes": [100, 200]}),
+]
+
+
+def soak(rounds: int, seed: int) -> Figures:
+    """Return the figures of some rounds."""
+    rows = dict.fromkeys(("accounts", "people", "opportunities", "activities"), 1)
+    options = SandboxOptions(rows=rows, pending_seconds=10, processing_seconds=50, seed=seed)
+    with tempfile.TemporaryDirectory() as folder, Sandbox(options) as sandbox:
+        runner = Soak(sandbox, seed, Path(folder))
+        for _ in range(rounds):
+            runner.round()
+    return runner.figures
+
+
+def main() -> int:
+    """Run a soak from the command line and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    arguments = parser.parse_args()
+    logging.disable()
+    figures = soak(arguments.rounds, arguments.seed)
+    print(  # noqa: T201 - for who runs it
+        f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
+        f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
+        f"{figures.jobs} jobs\nruns ended as {dict(figures.ends)}"
+    )
+    for problem in figures.problems:
+        print(problem, file=sys.stderr)  # noqa: T201
+    return 1 if figures.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

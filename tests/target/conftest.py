@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.clock import Clock
+from demandbase_api.retry import RetryPolicy
+from demandbase_sandbox import Sandbox
+from target_demandbase.target import TargetDemandbase
+
+ACCOUNT = {
+    "domain": {"type": ["string", "null"]},
+    "name": {"type": ["string", "null"]},
+    "notes": {"type": ["string", "null"]},
+    "engagement_score": {"type": ["number", "null"]},
+}
+
+
+@dataclass(frozen=True)
+class SandboxTime(Clock):
+    """The sandbox's time: who sleeps skips it, so that nobody waits for a job."""
+
+    sandbox: Sandbox
+
+    def now(self) -> float:
+        return self.utc().timestamp()
+
+    def utc(self) -> datetime:
+        return self.sandbox.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        self.sandbox.clock.advance(seconds)
+
+
+class QuickTarget(TargetDemandbase):
+    """The target, but for the patience between tries."""
+
+    retry = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the target left behind."""
+
+    states: list[Any]
+    folder: Path
+
+    @property
+    def state(self) -> Any:  # noqa: ANN401
+        return self.states[-1] if self.states else None
+
+    @property
+    def rejects(self) -> list[dict[str, Any]]:
+        """The rejected records, in the order of their files' names."""
+        return [
+            message["record"]
+            for path in sorted(self.folder.glob("rejects-*.jsonl"))
+            for message in map(json.loads, path.read_text(encoding="utf-8").splitlines())
+            if message["type"] == "RECORD"
+        ]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        [path] = self.folder.glob("report-*.json")
+        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def schema(
+    properties: dict[str, Any] | None = None, stream: str = "accounts", key: str = "domain"
+) -> dict[str, Any]:
+    return {
+        "type": "SCHEMA",
+        "stream": stream,
+        "schema": {"type": "object", "properties": properties or ACCOUNT},
+        "key_properties": [key],
+    }
+
+
+def record(stream: str = "accounts", **cells: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {"type": "RECORD", "stream": stream, "record": cells}
+
+
+def state(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {"type": "STATE", "value": value}
+
+
+Load = Callable[..., Result]
+
+
+@pytest.fixture
+def load(sandbox: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Load:
+    """Runs the target over messages; ``failure`` is the error that it has to end with."""
+    runs = iter(range(1000))
+
+    def run(
+        *messages: dict[str, Any],
+        failure: type[BaseException] | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> Result:
+        folder = tmp_path / f"rejects-{next(runs)}"
+        config = {
+            "api_url": sandbox.url,
+            "access_token": sandbox.token,
+            "spool_dir": str(tmp_path / "spool"),
+            "rejects_path": str(folder),
+            **settings,
+        }
+        target = QuickTarget(config=config)
+        target.clock = SandboxTime(sandbox)
+        lines = "".join(json.dumps(message) + "\n" for message in messages)
+        capsys.readouterr()
+        with pytest.raises(failure) if failure else nullcontext():
+            target.listen(io.StringIO(lines))
+        states = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return Result(states, folder)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Rejects and reports go to the working folder unless a setting says otherwise."""
+    monkeypatch.chdir(tmp_path)

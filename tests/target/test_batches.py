@@ -1,0 +1,267 @@
+"""Batches: their order, their columns, their sizes, and what is in their files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from target_demandbase.errors import InputError, RejectedRowsError, StillRunningError
+from tests.target.conftest import ACCOUNT, Load, record, schema, state
+
+
+def files(sandbox: Sandbox) -> list[list[dict[str, str]]]:
+    """Return the rows of all files that were sent, in the order of their jobs."""
+    jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
+    return [
+        list(csv.DictReader(io.StringIO(sandbox.uploaded(job["id"]).decode(), newline="")))
+        for job in jobs
+        if sandbox.uploaded_files(job["id"])
+    ]
+
+
+def test_the_last_row_of_a_key_wins_and_the_others_are_counted(
+    sandbox: Sandbox, load: Load
+) -> None:
+    rows = [("a", "1"), ("b", "1"), ("a", "2"), ("a", "3"), ("c", "1")]
+    done = load(schema(), *(record(domain=f"{key}.example", name=name) for key, name in rows))
+    assert files(sandbox) == [
+        [
+            {"domain": "b.example", "name": "1"},
+            {"domain": "a.example", "name": "3"},
+            {"domain": "c.example", "name": "1"},
+        ]
+    ]
+    assert done.report["streams"]["accounts"]["rows_deduplicated"] == 2
+
+
+def test_null_empty_and_absent_are_three_things(sandbox: Sandbox, load: Load) -> None:
+    rows: list[dict[str, Any]] = [{"name": None}, {"name": ""}, {}, {"name": "x"}]
+    messages = [record(domain=f"d{n}.example", **row) for n, row in enumerate(rows)]
+    load(schema(), *messages)
+    assert [list(file[0]) for file in files(sandbox)] == [["domain", "name"], ["domain"]]
+    assert [row["name"] for row in files(sandbox)[0]] == ["", "", "x"]
+
+
+def test_omit_never_sends_a_blank(sandbox: Sandbox, load: Load) -> None:
+    rows: list[dict[str, Any]] = [{"name": None}, {"name": ""}, {}, {"name": "x"}]
+    messages = [record(domain=f"d{n}.example", **row) for n, row in enumerate(rows)]
+    load(schema(), *messages, on_null="omit")
+    assert [list(file[0]) for file in files(sandbox)] == [["domain"], ["domain", "name"]]
+    cells = [cell for file in files(sandbox) for row in file for cell in row.values()]
+    assert "" not in cells
+
+
+def test_many_sets_of_columns_are_warned_of(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["name", "notes", "engagement_score", "segment", "industry"]
+    properties = {name: {"type": ["string", "null"]} for name in ["domain", *names]}
+    messages = [
+        record(domain=f"d{n}.example", **{name: "1" for b, name in enumerate(names) if n >> b & 1})
+        for n in range(12)
+    ]
+    load(schema(properties), *messages)
+    assert "took 12 jobs" in caplog.text
+
+
+def test_a_schema_change_sends_the_old_rows_first(sandbox: Sandbox, load: Load) -> None:
+    wider = {**ACCOUNT, "segment": {"type": ["string", "null"]}}
+    load(
+        schema(), record(domain="a.example", name="old"),
+        schema(wider), record(domain="a.example", name="new", segment="s"),
+    )  # fmt: skip
+    assert [file[0]["name"] for file in files(sandbox)] == ["old", "new"]
+    assert next(r for r in sandbox.rows("accounts") if r["domain"] == "a.example")["name"] == "new"
+
+
+def test_batches_go_in_order_and_states_with_them(sandbox: Sandbox, load: Load) -> None:
+    messages: list[dict[str, Any]] = [schema()]
+    for number in range(7):
+        messages += [record(domain=f"d{number}.example"), state(number)]
+    done = load(*messages, batch_size_rows=2)
+    assert [[row["domain"] for row in file] for file in files(sandbox)] == [
+        ["d0.example", "d1.example"], ["d2.example", "d3.example"],
+        ["d4.example", "d5.example"], ["d6.example"],
+    ]  # fmt: skip
+    assert done.states == sorted(done.states)
+    assert done.states[-1] == 6
+    assert len(done.states) > 1
+
+
+def test_a_state_never_passes_a_row_that_was_not_taken(sandbox: Sandbox, load: Load) -> None:
+    sandbox.add_fault(
+        Fault("listImportJobs", Effect.SHIFT, members={"success_count": -1}, after=2, times=None)
+    )
+    messages: list[dict[str, Any]] = [schema()]
+    for number in range(6):
+        messages += [record(domain=f"d{number}.example"), state(number)]
+    done = load(*messages, batch_size_rows=1, failure=Exception)
+    landed = sum(job["status"] == "completed" for job in sandbox.import_jobs())
+    assert all(value < landed for value in done.states)
+    assert len(done.states) < 6
+
+
+@pytest.mark.parametrize(("limit", "jobs"), [(10_000, 1), (700, 3), (130, None)])
+def test_a_file_that_is_too_large_is_halved_down_to_one_row(
+    sandbox: Sandbox, load: Load, limit: int, jobs: int | None
+) -> None:
+    sandbox.add_fault(Fault("uploadImportFile", Effect.TOO_LARGE, bytes=limit, times=None))
+    rows = [record(domain=f"d{n}.example", notes="x" * 100) for n in range(8)]
+    rows[5] = record(domain="long.example", notes="y" * 1000)
+    if limit == 10_000:
+        assert load(schema(), *rows, state(1)).states == [1]
+        assert len(sandbox.import_jobs()) == jobs
+        return
+    done = load(schema(), *rows, state(1), failure=RejectedRowsError)
+    landed = {row["domain"] for row in sandbox.rows("accounts")}
+    kept = {row["domain"] for row in done.rejects}
+    assert all(row["_reject_type"] == "too_large" for row in done.rejects)
+    assert "long.example" in kept
+    assert {row["record"]["domain"] for row in rows} <= landed | kept
+    assert not landed & kept
+    waiting = [job for job in sandbox.import_jobs() if job["status"] == "pending"]
+    assert waiting == []
+
+
+def test_the_size_is_counted_in_encoded_bytes(sandbox: Sandbox, load: Load) -> None:
+    rows = [record(domain=f"d{n}.example", notes="ä" * 400) for n in range(6)]
+    load(schema(), *rows, max_file_bytes=2048)
+    sizes = [job["file_size_bytes"] for job in sandbox.import_jobs()]
+    assert max(sizes) <= 2048
+    assert len(sizes) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_batch_messages_are_like_records(
+    sandbox: Sandbox, load: Load, tmp_path: Path, *, packed: bool
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"domain": "a.example", "name": "1", "engagement_score": 1.10},
+        {"domain": "b.example", "name": None},
+        {"domain": "c.example"},
+        {"domain": None},
+        {"domain": "a.example", "name": "2", "engagement_score": 2},
+    ]
+    load(schema(), *(record(**row) for row in rows), on_reject="continue")
+    by_record = files(sandbox)
+    sandbox.reset()
+    path = tmp_path / "batch.jsonl"
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    encoding = {"format": "jsonl", **({"compression": "gzip"} if packed else {})}
+    message = {"type": "BATCH", "stream": "accounts", "encoding": encoding,
+               "manifest": [path.as_uri()]}  # fmt: skip
+    done = load(schema(), message, on_reject="continue", batch_size_rows=100)
+    assert files(sandbox) == by_record
+    assert len(done.rejects) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "says"),
+    [
+        ({"format": "parquet"}, b"", "neither jsonl"),
+        ({"format": "jsonl"}, b'{"domain": "a.example"}\nSecret', "line 2, is no JSON object"),
+        ({"format": "jsonl", "compression": "gzip"}, gzip.compress(b"{}\n" * 99)[:-9], "cannot be"),
+    ],
+)
+def test_a_batch_message_that_cannot_be_read_is_named(
+    load: Load, tmp_path: Path, encoding: dict[str, str], content: bytes, says: str
+) -> None:
+    path = tmp_path / "batch"
+    path.write_bytes(content)
+    message = {"type": "BATCH", "stream": "accounts", "encoding": encoding,
+               "manifest": [path.as_uri()]}  # fmt: skip
+    with pytest.raises(InputError, match=says) as caught:
+        load(schema(), message)
+    assert "Secret" not in str(caught.value)
+
+
+def test_deletions_are_counted_and_never_sent(
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = "2026-01-01T00:00:00Z"
+    done = load(
+        schema(), record(domain="a.example"), record(domain="b.example", _sdc_deleted_at=gone),
+        {"type": "ACTIVATE_VERSION", "stream": "accounts", "version": 1},
+        record(domain="c.example", _sdc_deleted_at=gone),
+    )  # fmt: skip
+    assert [[row["domain"] for row in file] for file in files(sandbox)] == [["a.example"]]
+    assert done.report["streams"]["accounts"]["deletions_skipped"] == 2
+    assert caplog.text.count("cannot delete") == 1
+
+
+def test_columns_that_are_mostly_blank_are_warned_of(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [record(domain=f"d{n}.example", name=None, notes="x") for n in range(120)]
+    load(schema(), *rows)
+    assert "are empty in name" in caplog.text
+    caplog.clear()
+    load(schema(), *rows, on_null="omit")
+    assert "are empty in" not in caplog.text
+
+
+@pytest.fixture(scope="module")
+def slow_sandbox() -> Iterator[Sandbox]:
+    """A tenant whose jobs take half an hour, of a time that only sleepers skip."""
+    options = SandboxOptions(pending_seconds=60, processing_seconds=1740)
+    with Sandbox(options) as sandbox:
+        yield sandbox
+
+
+class TestSlow:
+    """What needs jobs that take their time."""
+
+    @pytest.fixture
+    def sandbox(self, slow_sandbox: Sandbox) -> Sandbox:
+        slow_sandbox.reset()
+        return slow_sandbox
+
+    @pytest.mark.parametrize(("jobs", "hours"), [(1, 2.0), (2, 1.0), (4, 0.5)])
+    def test_jobs_of_one_stream_overlap_as_far_as_they_may(
+        self, sandbox: Sandbox, load: Load, jobs: int, hours: float
+    ) -> None:
+        started = sandbox.clock.now()
+        rows = [record(domain=f"d{n}.example") for n in range(8)]
+        done = load(schema(), *rows, state(1), batch_size_rows=2, max_concurrent_jobs=jobs)
+        assert done.states == [1]
+        took = (sandbox.clock.now() - started).total_seconds() / 3600
+        assert hours <= took < hours * 1.2
+
+    def test_the_same_key_waits_for_its_turn(self, sandbox: Sandbox, load: Load) -> None:
+        rows = [record(domain="a.example", name=str(n)) for n in range(3)]
+        load(schema(), *rows, batch_size_rows=1, max_concurrent_jobs=3)
+        jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
+        for job, following in pairwise(jobs):
+            assert job["completed_at"] <= following["created_at"]
+
+    def test_a_stream_waits_for_the_one_before(self, sandbox: Sandbox, load: Load) -> None:
+        people = {"email": {"type": "string"}}
+        load(
+            schema(), record(domain="a.example"),
+            schema(people, "people", "email"), record("people", email="a@a.example"),
+            max_concurrent_jobs=3,
+        )  # fmt: skip
+        jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
+        assert [job["entity_type"] for job in jobs] == ["accounts", "people"]
+        assert jobs[0]["completed_at"] <= jobs[1]["created_at"]
+
+    def test_a_time_out_leaves_the_job_and_ends_as_one_that_may_work_later(
+        self, sandbox: Sandbox, load: Load
+    ) -> None:
+        messages = (schema(), record(domain="a.example"), state(1))
+        with pytest.raises(StillRunningError) as caught:
+            load(*messages, job_timeout_seconds=100)
+        [job] = sandbox.import_jobs()
+        assert job["id"] in str(caught.value)
+        assert caught.value.exit_code == 75
+        assert job["status"] == "processing"
+        assert load(*messages).states == [1]
+        assert len(sandbox.import_jobs()) == 1

@@ -1,0 +1,200 @@
+"""Sudden death and signals, with the real command; replies that are lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.errors import UnsettledInsertError
+from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.target.conftest import Load, record, schema, state
+
+TARGET = Path(sys.executable).parent / "target-demandbase"
+CREATE, UPLOAD, LIST = "createImportJob", "uploadImportFile", "listImportJobs"
+MESSAGES = (schema(), *(record(domain=f"n{n}.example", name=f"N{n}") for n in range(4)), state(1))
+
+
+class Run:
+    """The command, fed with messages; its input stays open until it is told otherwise."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, **settings: Any) -> None:  # noqa: ANN401
+        self._out, self._err = folder / "out", folder / "err"
+        config = {
+            "api_url": sandbox.url,
+            "access_token": sandbox.token,
+            "poll_interval_seconds": 1,
+            "spool_dir": str(folder / "spool"),
+            "rejects_path": str(folder / "rejects"),
+            **settings,
+        }
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        command = [str(TARGET), "--config", str(folder / "config.json")]
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=out, stderr=err, text=True
+            )
+
+    def feed(self, *messages: dict[str, Any], end: bool = True) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("".join(json.dumps(message) + "\n" for message in messages))
+        self.process.stdin.flush()
+        if end:
+            self.process.stdin.close()
+
+    @property
+    def states(self) -> list[Any]:
+        return [json.loads(line) for line in self._out.read_text(encoding="utf-8").splitlines()]
+
+    @property
+    def errors(self) -> str:
+        return self._err.read_text(encoding="utf-8")
+
+
+@contextmanager
+def running(sandbox: Sandbox, folder: Path, **settings: Any) -> Iterator[Run]:  # noqa: ANN401
+    run = Run(sandbox, folder, **settings)
+    try:
+        yield run
+    finally:
+        run.process.kill()
+        run.process.wait()
+        if run.process.stdin is not None and not run.process.stdin.closed:
+            run.process.stdin.close()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("operation", "options"),
+    [
+        (CREATE, {}),
+        (UPLOAD, {}),
+        (LIST, {}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["upsert", "insert"])
+def test_a_run_that_was_killed_is_taken_up_by_the_next(
+    sandbox: Sandbox, tmp_path: Path, operation: str, options: dict[str, Any], kind: str
+) -> None:
+    # The server does it, and the reply does not come before the end.
+    sandbox.add_fault(Fault(operation, Effect.STALL, seconds=60, **options))
+    with running(sandbox, tmp_path, operation=kind) as run:
+        run.feed(*MESSAGES)
+        until(lambda: sandbox.requests(operation))
+        run.process.kill()
+        run.process.wait()
+        assert run.states == []
+    sandbox.clear_faults()
+    with running(sandbox, tmp_path, operation=kind) as run:
+        run.feed(*MESSAGES)
+        assert run.process.wait(30) == 0, run.errors
+        assert run.states == [1]
+        assert "Taking up the import job" in run.errors
+    jobs = sandbox.import_jobs()
+    assert [job["status"] for job in jobs] == ["completed"]
+    assert len(sandbox.requests(CREATE)) == 1
+    assert len(sandbox.requests(UPLOAD)) == 1
+    landed = [row["domain"] for row in sandbox.rows("accounts") if "n" in str(row["domain"])[:1]]
+    assert sorted(map(str, landed)).count("n0.example") == 1
+    assert list((tmp_path / "spool").rglob("*.json")) == []
+
+
+def test_what_came_to_its_end_is_not_taken_up_again(sandbox: Sandbox, load: Load) -> None:
+    assert load(*MESSAGES).states == [1]
+    assert load(*MESSAGES).states == [1]
+    assert len(sandbox.import_jobs()) == 2
+
+
+def test_an_insert_whose_fate_is_open_stops_the_next_run(
+    sandbox: Sandbox, tmp_path: Path, load: Load
+) -> None:
+    sandbox.add_fault(Fault(LIST, Effect.STALL, seconds=60))
+    with running(sandbox, tmp_path, operation="insert") as run:
+        run.feed(*MESSAGES)
+        until(lambda: sandbox.requests(LIST))
+    sandbox.clear_faults()
+    job = sandbox.import_jobs()[0]["id"]
+    other = (schema(), record(domain="n0.example"), record(domain="n9.example"), state(2))
+    with pytest.raises(UnsettledInsertError, match=job):
+        load(*other, operation="insert", spool_dir=str(tmp_path / "spool"))
+    assert len(sandbox.import_jobs()) == 1
+    # An upsert of the same rows harms nobody.
+    assert load(*other, spool_dir=str(tmp_path / "spool")).states == [2]
+
+
+@pytest.mark.parametrize("operation", [CREATE, UPLOAD])
+@pytest.mark.parametrize("effect", [Effect.DROP_AFTER, Effect.DROP_BEFORE, Effect.STATUS])
+def test_a_lost_reply_repeats_nothing_that_was_done(
+    sandbox: Sandbox, load: Load, operation: str, effect: Effect
+) -> None:
+    sandbox.add_fault(Fault(operation, effect, status=502))
+    assert load(*MESSAGES).states == [1]
+    [job] = [job for job in sandbox.import_jobs() if job["status"] != "cancelled"]
+    assert job["status"] == "completed"
+    assert len(sandbox.import_jobs()) == 1
+    done_at_first = effect is Effect.DROP_AFTER
+    assert len(sandbox.requests(operation)) == (1 if done_at_first else 2)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_staging_sends_nothing(
+    sandbox: Sandbox, tmp_path: Path, number: int, code: int
+) -> None:
+    with running(sandbox, tmp_path) as run:
+        run.feed(*MESSAGES, end=False)
+        until(lambda: sandbox.requests("listFieldMappings"))
+        time.sleep(0.1)  # the records are read, and nothing shows it from without
+        run.process.send_signal(number)
+        assert run.process.wait(10) == code
+        assert run.states == []
+        assert "Traceback" not in run.errors
+    assert not sandbox.import_jobs()
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_signal_while_polling_lets_no_state_out(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
+    with running(sandbox, tmp_path) as run:
+        run.feed(*MESSAGES)
+        until(lambda: len(sandbox.requests(LIST)) > 1)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(10) == 143
+        assert run.states == []
+        assert "Stopped by SIGTERM" in run.errors
+    # It could not be cancelled any more, and the ledger knows it.
+    assert [job["status"] for job in sandbox.import_jobs()] == ["processing"]
+    assert len(list((tmp_path / "spool").rglob("*.json"))) == 1
+
+
+def test_a_job_that_still_waits_for_its_file_is_cancelled(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.add_fault(Fault(UPLOAD, Effect.DELAY, seconds=60))
+    with running(sandbox, tmp_path) as run:
+        run.feed(*MESSAGES)
+        until(sandbox.import_jobs)
+        time.sleep(0.1)  # until it uploads
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(10) == 143
+    assert [job["status"] for job in sandbox.import_jobs()] == ["cancelled"]
+
+
+def test_a_dry_run_reads_all_and_changes_nothing(sandbox: Sandbox, load: Load) -> None:
+    done = load(*MESSAGES, record(domain=None), dry_run=True, on_reject="continue")
+    assert done.states == []
+    assert {request.method for request in sandbox.requests()} == {"GET"}
+    [path] = done.folder.glob("dry-run-*/*.csv")
+    assert path.read_text(encoding="utf-8").splitlines()[:2] == ["domain,name", "n0.example,N0"]
+    assert len(done.rejects) == 1
