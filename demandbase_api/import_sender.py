@@ -86,6 +86,7 @@ class ImportSender:
         self._used: set[str] = set()
         self._mine: set[str] = set()
         self._sent: set[str] = set()
+        self._creating: LedgerEntry | None = None
         self._creation = JobCreation(api.submit, self._created, retry)
 
     def send(self, request: ImportRequest, file: ImportFile) -> str:
@@ -136,8 +137,8 @@ class ImportSender:
     def _cancel_lost(self) -> None:
         job = self._creation.unanswered()
         self._creation.settled()
-        if job is not None:
-            self._cancel_waiting(job.id)
+        if job is not None and not self._cancel_waiting(job.id) and self._creating is not None:
+            self._ledger.put(self._creating.now(Phase.CREATED, job.id))
 
     def _take_up(self, entry: LedgerEntry, request: ImportRequest) -> ImportJob | None:
         """Return the job of an entry, where it still stands for its file."""
@@ -179,6 +180,7 @@ class ImportSender:
             began_at=self._clock.utc().isoformat(),
         )
         self._ledger.put(entry)
+        self._creating = entry
         try:
             job = self._creation.create(request)
         except DemandbaseError as error:

@@ -206,7 +206,6 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
     ("cancelImportJob", Effect.STATUS, {"status": [500, 409]}),
     ("createImportJob", Effect.JOB_FAILS, {"message": "no luck"}),
     ("createImportJob", Effect.JOB_GONE, {"seconds": [1, 20, 61]}),
-    ("listImportJobs", Effect.SHIFT_PAGE, {"rows": [1, 3]}),
     ("uploadImportFile", Effect.TOO_LARGE, {"bytes": [100, 200]}),
 ]
 
