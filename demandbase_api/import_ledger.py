@@ -10,11 +10,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from demandbase_api.download import spool_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from filelock import BaseFileLock
 
 
 class Phase(StrEnum):
@@ -43,6 +46,7 @@ class LedgerEntry:
         began_at: When the job was about to be created, ISO-8601 UTC.
         phase: How far it has come.
         job_id: The job, once it is known.
+        owner: The run that wrote the entry.
     """
 
     fingerprint: str
@@ -53,6 +57,7 @@ class LedgerEntry:
     began_at: str
     phase: Phase = Phase.CREATING
     job_id: str | None = None
+    owner: str = ""
 
     @property
     def began(self) -> datetime:
@@ -67,12 +72,17 @@ class LedgerEntry:
 class ImportLedger:
     """The entries of all files whose fate is open.
 
+    Several runs may share the folder: what a run that is alive has written is not there for others.
+
     Args:
         folder: Where they lie; created with the first one.
+        run: What tells this run from others.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: str) -> None:
         self._folder = folder
+        self._run = run
+        self._lock: BaseFileLock | None = None
 
     def path(self, fingerprint: str) -> Path:
         """Return the file of an entry."""
@@ -80,7 +90,8 @@ class ImportLedger:
 
     def find(self, fingerprint: str) -> LedgerEntry | None:
         """Return an entry; one that cannot be read counts as none."""
-        return _read(self.path(fingerprint))
+        entry = _read(self.path(fingerprint))
+        return None if entry is None or self._is_anothers(entry) else entry
 
     def put(self, entry: LedgerEntry) -> None:
         """Write an entry to the disk, all of it or nothing.
@@ -92,8 +103,9 @@ class ImportLedger:
         fresh = path.with_suffix(f".{os.getpid()}.new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._show_alive()
             with fresh.open("w", encoding="utf-8") as file:
-                json.dump(asdict(entry), file)
+                json.dump(asdict(replace(entry, owner=self._run)), file)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
@@ -104,15 +116,47 @@ class ImportLedger:
     def settle(self, fingerprint: str) -> None:
         """Forget an entry: the fate of its file is settled."""
         self.path(fingerprint).unlink(missing_ok=True)
-        with suppress(OSError):  # others are left, or it is not there
+
+    def left_behind(self) -> list[LedgerEntry]:
+        """Return the entries of runs before this one that are no longer alive."""
+        read = [_read(path) for path in sorted(self._folder.glob("*.json"))]
+        return [
+            entry
+            for entry in read
+            if entry is not None and entry.owner != self._run and not self._is_anothers(entry)
+        ]
+
+    def close(self) -> None:
+        """Let other runs take up what is left."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock_path(self._run).unlink(missing_ok=True)
+            self._lock = None
+        with suppress(OSError):  # entries are left, or it is not there
             self._folder.rmdir()
 
-    def entries(self) -> Iterator[LedgerEntry]:
-        """Yield all entries."""
-        for path in sorted(self._folder.glob("*.json")):
-            entry = _read(path)
-            if entry is not None:
-                yield entry
+    def _lock_path(self, run: str) -> Path:
+        return self._folder / f"{run}.alive"
+
+    def _show_alive(self) -> None:
+        """Hold a lock for as long as this process lives."""
+        if self._lock is None:
+            self._lock = FileLock(self._lock_path(self._run), blocking=False)
+            self._lock.acquire()
+
+    def _is_anothers(self, entry: LedgerEntry) -> bool:
+        """Return whether an entry is of another run that is alive."""
+        path = self._lock_path(entry.owner)
+        if entry.owner == self._run or not path.is_file():
+            return False
+        lock = FileLock(path, blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        lock.release()
+        path.unlink(missing_ok=True)
+        return False
 
 
 def _read(path: Path) -> LedgerEntry | None:

@@ -123,16 +123,24 @@ class ImportSender:
 
     def sweep(self) -> None:
         """After a run that worked, forget what runs before it left behind."""
-        for entry in list(self._ledger.entries()):
-            if entry.fingerprint in self._mine:
-                continue
-            is_uploaded = entry.phase is Phase.UPLOADED or entry.job_id is None
-            if is_uploaded or self._cancel_waiting(str(entry.job_id)):
+        for entry in self._ledger.left_behind():
+            if entry.fingerprint not in self._mine and self._is_past(entry):
                 self._ledger.settle(entry.fingerprint)
+
+    def _is_past(self, entry: LedgerEntry) -> bool:
+        """Return whether an entry can be forgotten; a job that waits for its file is cancelled."""
+        if entry.job_id is None or self._clock.utc() - entry.began > MAX_AGE:
+            return True
+        try:
+            job = self._api.get(entry.job_id)
+        except NotFoundError:
+            return False  # perhaps another tenant's, whose runs share the folder
+        return not self._api.waits_for_file(job) or self._cancel_waiting(entry.job_id)
 
     def close(self) -> None:
         """Cancel a job whose creation was interrupted, where there is one."""
         within(_LOST_JOB_SECONDS, [self._cancel_lost])
+        self._ledger.close()
 
     def _cancel_lost(self) -> None:
         job = self._creation.unanswered()
@@ -237,7 +245,7 @@ class ImportSender:
         if entity in self._sent:
             return
         self._sent.add(entity)
-        for entry in list(self._ledger.entries()):
+        for entry in self._ledger.left_behind():
             if entry.entity != entity or entry.fingerprint in self._mine or entry.job_id is None:
                 continue
             try:
@@ -258,7 +266,7 @@ class ImportSender:
         Raises:
             UnsettledInsertError: One is.
         """
-        for entry in list(self._ledger.entries()):
+        for entry in self._ledger.left_behind():
             is_like = (entry.entity, entry.operation) == (request.entity, request.operation.value)
             if entry.fingerprint in self._mine or not is_like:
                 continue

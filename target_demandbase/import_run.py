@@ -54,7 +54,7 @@ class ImportRun:
         else:
             watch = JobWatch("import", api, settings.poll_policy(config), clock, progress=_progress)
             self._sender = ImportSender(
-                api, watch, ImportLedger(settings.ledger_folder(config)), target.retry, clock
+                api, watch, ImportLedger(settings.ledger_folder(config), run), target.retry, clock
             )
             self.lane = Lane(
                 self._sender, watch, self.settlement, config["max_concurrent_jobs"],
@@ -96,6 +96,7 @@ class ImportRun:
         if not self._is_dry:
             self.lane.told(self._batch)
             self._sender.sweep()
+            self._sender.close()
 
     def close(self) -> None:
         """Leave nothing behind but what the next run needs; write the report."""
