@@ -47,6 +47,18 @@ def error_for(
     )
 
 
+_AT_FIXED_PATHS = frozenset(
+    {
+        ApiOperation.LIST_ENTITIES,
+        ApiOperation.LIST_MAPPINGS,
+        ApiOperation.LIST_EXPORTS,
+        ApiOperation.LIST_IMPORTS,
+        ApiOperation.CREATE_EXPORT,
+        ApiOperation.CREATE_IMPORT,
+    }
+)
+
+
 def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
     operation: ApiOperation, status: int, origin: str
 ) -> tuple[type[errors.ApiError], str, str]:
@@ -57,7 +69,7 @@ def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
                 "did not accept the access token",
                 "Check the setting access_token: it may be mistyped, expired or for another host.",
             )
-        case HTTPStatus.FORBIDDEN if operation is ApiOperation.FETCH_LINK:
+        case HTTPStatus.FORBIDDEN | HTTPStatus.BAD_REQUEST if operation is ApiOperation.FETCH_LINK:
             return errors.NotFoundError, "refused a signed link", ""
         case HTTPStatus.FORBIDDEN:
             return (
@@ -65,10 +77,7 @@ def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
                 "refused permission",
                 "Ask your Demandbase administrator to grant it to the owner of access_token.",
             )
-        case HTTPStatus.NOT_FOUND if operation in {
-            ApiOperation.LIST_ENTITIES,
-            ApiOperation.LIST_MAPPINGS,
-        }:
+        case HTTPStatus.NOT_FOUND if operation in _AT_FIXED_PATHS:
             return (
                 errors.NotFoundError,
                 f"found nothing at {origin}",

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from demandbase_api.ports import ExportApi
     from demandbase_api.retry import RetryPolicy
 
-ROOM_STEP_BYTES = 64 * 1024 * 1024
+ROOM_STEP_BYTES = 4 * 1024 * 1024
 _MAX_UNPROVEN_ENDS = 5
+_MAX_ROUNDS = 1000
 
 
 class _LinkRefusedError(TransientError):
@@ -93,7 +94,7 @@ class Downloader:
                 ) from None
 
         try:
-            self.retry.retrying(attempt)()
+            self._while_it_grows(transfer, self.retry.retrying(attempt))
         except ApiError as error:
             raise DownloadError(
                 f"Part {part} of the export job {job.id} for {entity} could not be downloaded: "
@@ -107,6 +108,17 @@ class Downloader:
             raise spool_error(error) from error
         file.seek(0)
         return transfer.received
+
+    def _while_it_grows(self, transfer: _Transfer, try_often: Callable[[], None]) -> None:
+        """Begin the tries anew as long as they bring the part further."""
+        for _ in range(_MAX_ROUNDS):
+            before = transfer.received
+            try:
+                return try_often()
+            except TransientError:
+                if transfer.received <= before:
+                    raise
+        return try_often()
 
     def _check_alive(self, job: ExportJob, entity: str, part: int) -> None:
         """Tell a file that is not there yet from one that never will be."""

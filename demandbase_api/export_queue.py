@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from demandbase_api.adoption import adoptable
 from demandbase_api.deadline import within
 from demandbase_api.download import has_expired
-from demandbase_api.errors import DemandbaseError, JobGoneError, QuotaExceededError
+from demandbase_api.errors import DemandbaseError, JobGoneError, QuotaExceededError, TransientError
 from demandbase_api.job_creation import JobCreation
 from demandbase_api.job_end import job_cancelled, job_failed
 from demandbase_api.job_list import recent
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MIN_LOOKBACK = timedelta(hours=1)
-_LOST_JOB_SECONDS = 3.0
+_LOST_JOB_SECONDS = 2.5
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class _Entry:
     created_at: datetime | None = None
     error: DemandbaseError | None = None
     is_replaced: bool = False
+    is_adopted: bool = False
 
 
 class ExportQueue:
@@ -160,14 +162,22 @@ class ExportQueue:
 
     def close(self) -> None:
         """Cancel what this run created and did not finish; nothing is left for a second call."""
-        within(_LOST_JOB_SECONDS, [self._find_lost])
+        within(_LOST_JOB_SECONDS + _LOOK_SECONDS, [self._find_lost])
         self._watch.close()
 
     def _find_lost(self) -> None:
-        job = self._creation.unanswered()
-        self._creation.settled()
-        if job is not None:
-            self._watch.add(job, job.entity or "")
+        """Find a job whose creation was interrupted; it may appear only after a moment."""
+        deadline = self._clock.now() + _LOST_JOB_SECONDS
+        while self._creation.is_unanswered:
+            job = self._creation.unanswered()
+            if job is not None:
+                self._creation.settled()
+                self._watch.add(job, job.entity or "")
+            elif self._clock.now() >= deadline:
+                self._creation.settled()
+                logger.warning("An export job may have been created and still run in Demandbase")
+            else:
+                self._clock.sleep(_LOOK_SECONDS)
 
     def _entry(self, order: ExportOrder) -> _Entry:
         for entry in self._entries:
@@ -186,15 +196,19 @@ class ExportQueue:
             if entry.error is not None:
                 return  # the run will end there: whatever follows would be paid for in vain
             if entry.job_id is None:
-                if self._watch.open_jobs >= self._policy.max_concurrent_jobs:
+                # Not too far ahead either: what is bought and not read in time is lost.
+                ahead = sum(each.job_id is not None for each in self._entries)
+                most = self._policy.max_concurrent_jobs
+                if self._watch.open_jobs >= most or ahead > most:
                     return
                 self._provide(entry, is_head=False)
 
     def _may_try(self, entry: _Entry) -> bool:
-        """Return whether to create a job where that failed ahead of time, if it did."""
-        if isinstance(entry.error, QuotaExceededError):
-            return self._policy.quota.hours > 0
-        return entry.error is None
+        """Return whether to create a job where that failed ahead of time, if it did.
+
+        What may pass is tried again when its turn has come.
+        """
+        return entry.error is None or isinstance(entry.error, (TransientError, QuotaExceededError))
 
     def _provide(self, entry: _Entry, *, is_head: bool) -> None:
         try:
@@ -207,6 +221,7 @@ class ExportQueue:
             entry.error = error
             return
         entry.job_id = job.id
+        entry.is_adopted = not is_own
         entry.created_at = job.created_at or submitted
         self._watch.add(job, entry.order.request.entity, own=is_own)
         self._used.add(job.id)
@@ -255,6 +270,10 @@ class ExportQueue:
             self.replace(entry.order, error)
             return None
         match job.status:
+            case JobStatus.CANCELLED if entry.is_adopted:
+                # By the run that created it, most likely, at its own end.
+                self.replace(entry.order, job_cancelled("export", entity, job))
+                return None
             case JobStatus.CANCELLED:
                 raise job_cancelled("export", entity, job)
             case JobStatus.FAILED:
@@ -283,8 +302,11 @@ class ExportQueue:
         return self._listed
 
     def _created(self, request: ExportRequest) -> ExportJob | None:
-        """Return a job for a request that was not there before and has no use yet."""
-        for job in recent(self._api.jobs(), self._clock.utc() - _MIN_LOOKBACK):
+        """Return a job for a request that was not there before and has no use yet.
+
+        All of the list is read: neither its order nor the two clocks are to be relied on.
+        """
+        for job in self._api.jobs():
             if (
                 job.id not in self._known
                 and job.id not in self._used

@@ -6,6 +6,8 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import backoff
+
 from demandbase_api.errors import (
     DemandbaseError,
     TransientError,
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from demandbase_api.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
+
+_LOOKS = 3
 
 R = TypeVar("R")
 J = TypeVar("J", bound=Job)
@@ -73,6 +77,11 @@ class JobCreation(Generic[R, J]):
         """Note that the job that was created last is known to the caller."""
         self._unanswered = None
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether a creation was begun whose job is not known."""
+        return self._unanswered is not None
+
     def unanswered(self) -> J | None:
         """Return the job of a creation that was interrupted, where there is one."""
         if self._unanswered is None:
@@ -84,7 +93,16 @@ class JobCreation(Generic[R, J]):
             return None
 
     def _find(self, request: R) -> J | None:
-        job = self._look_up(request)
+        """Look for a job, more than once: a list may lag behind."""
+        look = backoff.on_predicate(
+            backoff.constant,
+            lambda job: job is None,
+            max_tries=_LOOKS,
+            jitter=None,
+            logger=None,
+            interval=self._retry.base_seconds,
+        )(self._look_up)
+        job: J | None = look(request)
         if job is not None:
             logger.info("The reply to a creation was lost: it is the job %s", job.id)
         return job

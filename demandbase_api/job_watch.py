@@ -171,11 +171,14 @@ class JobWatch(Generic[J]):
     @property
     def open_jobs(self) -> int:
         """How many of the jobs have not ended."""
-        return sum(watched.is_open for watched in self._watched.values())
+        return len(self._open())
+
+    def _open(self) -> set[str]:
+        return {id_ for id_, watched in self._watched.items() if watched.is_open}
 
     def look(self) -> None:
         """Look at all jobs that have not ended; trouble that may pass counts as no news."""
-        waiting = {id_ for id_, watched in self._watched.items() if watched.is_open}
+        waiting = self._open()
         if waiting:
             try:
                 self._look_for(waiting)
@@ -227,7 +230,12 @@ class JobWatch(Generic[J]):
         while watched.is_open:
             waited = self._clock.now() - watched.since
             if waited >= self._policy.timeout_seconds:
-                raise self._timed_out(watched, waited)
+                # Nobody may have looked for long: what was read meanwhile took its time.
+                self.look()
+                looked()
+                if job_id in self._open():
+                    raise self._timed_out(watched, waited)
+                break
             self._pause(min(self._due - self._clock.now(), self._policy.timeout_seconds - waited))
             self.look()
             looked()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, BinaryIO
+
+from demandbase_api.errors import SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from demandbase_api.download import Downloader
     from demandbase_api.models import ExportJob
+
+logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
 
@@ -46,12 +51,17 @@ class PartFetcher:
         Raises:
             DemandbaseError: What the download raises.
         """
-        if self._ahead is not None and not self._ahead.is_of(job, part):
-            self.close()
-        self.start(job, entity, part)
-        download, self._ahead = self._ahead, None
-        assert download is not None  # noqa: S101 - start() has just seen to it
-        return download.wait(progress)
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.is_of(job, part):
+            try:
+                return ahead.wait(progress)
+            except SpoolError:
+                # The part before took the room that there is now.
+                logger.info("Part %d is downloaded again: there was no room ahead of time", part)
+        elif ahead is not None:
+            ahead.stop()
+        now = _Download(self._downloader, self._open_file(), job, entity, part)
+        return now.wait(progress)
 
     def close(self) -> None:
         """Give up what is under way."""

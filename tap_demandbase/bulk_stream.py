@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
 
 from demandbase_api.adoption import TakenJob
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog
 
     from tap_demandbase.stream_options import StreamOptions
     from tap_demandbase.tap import TapDemandbase
@@ -46,6 +48,35 @@ class BulkStream(Stream):
         self._options = options
         self._taken: TakenJob | None = None
 
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take over a catalog.
+
+        A replication key makes the stream incremental wherever it is named: the catalog's own
+        replication method may be what discovery wrote before the key was chosen.
+        """
+        super().apply_catalog(catalog)
+        entry = catalog.get_stream(self.name)
+        root = None if entry is None else entry.metadata.get(())
+        forced = getattr(root, "forced_replication_method", None)
+        self.replication_key = self._options.replication_key or self.replication_key
+        if self.replication_key and forced != "FULL_TABLE":
+            if self.forced_replication_method == "FULL_TABLE":
+                self.logger.info(
+                    "Stream %s is incremental by %s, though its catalog entry says FULL_TABLE; "
+                    "to export all of it, take the key away or set forced-replication-method",
+                    self.name,
+                    self.replication_key,
+                )
+            self.forced_replication_method = "INCREMENTAL"
+        elif forced == "FULL_TABLE":
+            self.forced_replication_method = forced
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether stream maps let nothing of the stream out."""
+        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
+
     @cached_property
     def replication(self) -> Replication | None:
         """The incremental run; ``None`` for a full one.
@@ -55,8 +86,13 @@ class BulkStream(Stream):
             StateError: The state cannot be read.
         """
         key = self.replication_key
-        if not key or self.replication_method != "INCREMENTAL":
+        if self.replication_method != "INCREMENTAL":
             return None
+        if not key:
+            raise ConfigurationError(
+                f"Stream {self.name} is to be incremental and has no replication key. Set "
+                f"stream_options.{self.name}.replication_key to a date field."
+            )
         kind = self.schema["properties"].get(key, {}).get("format")
         if kind not in {"date", "date-time"}:
             raise ConfigurationError(
@@ -100,10 +136,19 @@ class BulkStream(Stream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
+        if self.is_removed:
+            self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
+            return
         run = self._tap_demandbase.exports
         reader = ExportReader(run, self.name, self.selected_properties(), self.logger)
         replication = self.replication
         orders = self.orders
+        if not orders:
+            self.logger.warning(
+                "Nothing is exported of stream %s: its bookmark or start_date lies after end_date "
+                "or today",
+                self.name,
+            )
         for number, (window, order) in enumerate(orders, 1):
             if window is not None and len(orders) > 1:
                 self.logger.info("Window %d of %d: %s to %s", number, len(orders), window.start,

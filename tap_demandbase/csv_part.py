@@ -44,6 +44,8 @@ class PartReader:
     logger: logging.Logger
     nul_bytes: int = 0
     """NUL bytes that were removed so far."""
+    has_warned: bool = False
+    """Whether unexpected columns have been told of."""
     plain_bytes: int = 0
     """Bytes read so far, without compression."""
 
@@ -127,7 +129,8 @@ class PartReader:
         if repeated:
             self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
         unexpected = [name for name in header if name not in self.properties]
-        if unexpected and part == 1:
+        if unexpected and not self.has_warned:
+            self.has_warned = True
             self.logger.warning(
                 "The export job %s of stream %s has columns that were not asked for; "
                 "they are ignored: %s",

@@ -92,7 +92,8 @@ class ExportReader:
             raise FileSizeError(
                 f"Stream {self._stream}: Demandbase says that the files of the export job "
                 f"{job.id} have {job.file_size_bytes} bytes, and {sizes[0]} were received. "
-                "Run again; if it stays, ask Demandbase's support about the job.",
+                "Run again; if it stays, export anew with job_reuse_hours: 0 and ask Demandbase's "
+                "support about the job.",
                 stream=self._stream,
                 job_id=job.id,
             )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from demandbase_api.download import Downloader
-from demandbase_api.errors import QuotaExceededError
+from demandbase_api.errors import InvalidRequestError, QuotaExceededError
 from demandbase_api.export_queue import ExportQueue
 from demandbase_api.job_watch import JobWatch
 from demandbase_api.part_fetcher import PartFetcher
 from tap_demandbase import settings
-from tap_demandbase.errors import QuotaStopError
+from tap_demandbase.errors import QuotaStopError, SelectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +60,13 @@ class ExportRun:
         """
         try:
             return self._queue.take(order)
+        except InvalidRequestError as error:
+            request = order.request
+            by = f", filtered by {request.date_range.field}" if request.date_range else ""
+            raise SelectionError(
+                f"{error} Stream {stream} asked for the fields {', '.join(request.fields)}{by}.",
+                stream=stream,
+            ) from error
         except QuotaExceededError as error:
             done = f" ({', '.join(self._done)})" if self._done else ""
             total = len(self._done) + len(self._waiting)

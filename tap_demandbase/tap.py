@@ -18,7 +18,7 @@ from demandbase_api.setting_rules import settings_error
 from tap_demandbase import connection_test, discovery, settings
 from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.export_run import ExportRun
-from tap_demandbase.termination import terminate
+from tap_demandbase.termination import terminate, undisturbed
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -63,7 +63,9 @@ class TapDemandbase(Tap):
     def exports(self) -> ExportRun:
         """The exports of this run; nothing has been asked for yet."""
         run = ExportRun(self)
-        bulk = [stream for stream in self._bulk_streams() if stream.selected]
+        bulk = [
+            stream for stream in self._bulk_streams() if stream.selected and not stream.is_removed
+        ]
         run.plan([(it.name, [order for _, order in it.orders]) for it in bulk])
         # For who runs streams without sync_all, as the SDK's dry run does.
         weakref.finalize(self, run.close)
@@ -87,7 +89,8 @@ class TapDemandbase(Tap):
                 self.state_writer.write_state(self.state)
         finally:
             if "exports" in self.__dict__:
-                self.exports.close()
+                with undisturbed():
+                    self.exports.close()
 
     @override  # type: ignore[misc]
     def run_connection_test(self) -> bool:

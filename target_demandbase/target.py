@@ -20,7 +20,7 @@ from target_demandbase.import_run import ImportRun
 from target_demandbase.reader import SilentReader
 from target_demandbase.routing import check_entities
 from target_demandbase.sink import DemandbaseSink
-from target_demandbase.termination import terminate
+from target_demandbase.termination import terminate, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +147,8 @@ class TargetDemandbase(Target):
                 if isinstance(sink, DemandbaseSink):
                     sink.discard()
             if "imports" in self.__dict__:
-                self.imports.close()
+                with undisturbed():
+                    self.imports.close()
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
-from typing import NoReturn
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 logger = logging.getLogger("target-demandbase")
 
@@ -21,3 +26,19 @@ def terminate(number: int) -> NoReturn:
         signal.Signals(number).name,
     )
     raise SystemExit(SIGNAL_EXIT + number)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no signal break into the cleaning up, which ends by itself within seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told of signals
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from demandbase_api.operations import ApiOperation
 
 PAGE_SIZE = 100
+_PASSES = 3
 
 
 def pages(
@@ -25,17 +26,24 @@ def pages(
     """Yield the objects of all pages.
 
     The next page starts after what was received, so a server that caps ``limit`` skips
-    nothing; the end is an empty page or the server's ``total``.
+    nothing; the end is an empty page or the server's ``total``. Where the pages held fewer than
+    ``total``, since they moved while they were read, they are read again, at most twice: an
+    object may come more than once.
     """
-    offset = 0
-    while True:
-        query = {**(params or {}), "limit": PAGE_SIZE, "offset": offset}
-        answer = Reader(operation, http.read(operation, path, query))
-        items = answer.objects(member)
-        yield from items
-        offset += len(items)
-        total = answer.optional("total", int)
-        if not items or (total is not None and offset >= total):
+    for _ in range(_PASSES):
+        offset = 0
+        while True:
+            query = {**(params or {}), "limit": PAGE_SIZE, "offset": offset}
+            answer = Reader(operation, http.read(operation, path, query))
+            items = answer.objects(member)
+            yield from items
+            offset += len(items)
+            total = answer.optional("total", int)
+            if total is not None and offset >= total:
+                return
+            if not items:
+                break
+        if total is None:
             return
 
 

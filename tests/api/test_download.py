@@ -107,7 +107,7 @@ def test_a_link_that_expired_since_is_replaced_by_a_new_one(sandbox: Sandbox) ->
     "fault",
     [
         Fault("downloadExportFile", Effect.EXPIRED_LINK, times=None),
-        Fault("signedFile", Effect.CUT, how="length", bytes=10, times=None),
+        Fault("signedFile", Effect.CUT, how="length", bytes=0, times=None),
         Fault("signedFile", Effect.DROP_BEFORE, times=None),
         Fault("downloadExportFile", Effect.STATUS, status=500, times=None),
     ],

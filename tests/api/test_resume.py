@@ -167,3 +167,18 @@ class _SandboxTime(Clock):
 
     def sleep(self, seconds: float) -> None:
         self._sandbox.clock.advance(seconds)
+
+
+def test_a_part_that_gets_further_each_time_arrives(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=50, times=None))
+    assert len(whole) > 50 * QUICK.tries
+    assert download(api, job) == whole
+
+
+def test_a_link_that_the_file_host_finds_bad_is_asked_for_again(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.STATUS, status=400))
+    assert download(api, job) == whole

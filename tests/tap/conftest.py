@@ -21,7 +21,7 @@ class QuickTap(TapDemandbase):
     retry = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
 
 
-@dataclass(frozen=True)
+@dataclass
 class SandboxTime(Clock):
     """The sandbox's time: who sleeps skips it, so that nobody waits for a job."""
 

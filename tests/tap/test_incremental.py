@@ -12,6 +12,7 @@ import pytest
 from demandbase_api.errors import ConfigurationError, JobFailedError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import RecordCountError, StateError
+from tap_demandbase.tap import TapDemandbase
 
 Sync = Callable[..., Any]
 
@@ -175,12 +176,15 @@ def test_empty_windows_move_the_bookmark(sandbox: Sandbox, sync: Sync) -> None:
     ]  # fmt: skip
 
 
-def test_nothing_to_ask_for_is_no_job(sandbox: Sandbox, sync: Sync) -> None:
+def test_nothing_to_ask_for_is_no_job_and_a_warning(
+    sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
     visits(sandbox, "2026-01-10T12:00:00Z")
     state = state_at("2026-01-10T12:00:00Z")
     output = sync("visits", stream_options=KEY, state=state, end_date="2025-12-31")
     assert not sandbox.requests("createExportJob")
     assert output.state["visits"]["replication_key_value"] == "2026-01-10T12:00:00Z"
+    assert "Nothing is exported of stream visits" in caplog.text
 
 
 @pytest.mark.parametrize("options", [KEY, BY_DAY])
@@ -263,3 +267,36 @@ def test_lenient_numbers_turn_whole_numbers_into_numbers(sandbox: Sandbox, sync:
     sandbox.add_entity("oddities", [("id", "string"), ("count", "integer")], rows)
     output = sync("oddities", stream_options={"oddities": {"lenient_numbers": True}})
     assert [record["count"] for record in output.records("oddities")] == [1000, 216.54, 7]
+
+
+@pytest.mark.parametrize("how", ["setting", "metadata"])
+def test_a_saved_catalog_does_not_take_the_replication_key_away(
+    sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    visits(sandbox, "2026-01-05T10:00:00Z")
+    settings = {**config, "entities": ["visits"], "job_reuse_hours": 0}
+    catalog = TapDemandbase(config=settings).catalog_dict
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if entry["tap_stream_id"] == "visits" and not item["breadcrumb"]:
+                item["metadata"]["selected"] = True
+                if how == "metadata":
+                    item["metadata"]["replication-key"] = "seen_at"
+    if how == "setting":
+        settings["stream_options"] = KEY
+    capsys.readouterr()
+    TapDemandbase(config=settings, catalog=catalog).sync_all()
+    assert '"replication_key_value":"2026-01-05T10:00:00.000000Z"' in capsys.readouterr().out
+
+
+def test_incremental_without_a_key_is_refused(sandbox: Sandbox, config: dict[str, Any]) -> None:
+    visits(sandbox)
+    settings = {**config, "entities": ["visits"]}
+    catalog = TapDemandbase(config=settings).catalog_dict
+    entry = next(item for item in catalog["streams"] if item["tap_stream_id"] == "visits")
+    entry["replication_method"] = "INCREMENTAL"
+    entry["selected"] = True
+    catalog["streams"] = [entry]
+    tap = TapDemandbase(config=settings, catalog=catalog)
+    with pytest.raises(ConfigurationError, match=r"visits.*has no replication key"):
+        tap.sync_all()

@@ -7,14 +7,33 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import JobFailedError, JobGoneError, JobTimeoutError
+from demandbase_api.errors import (
+    JobFailedError,
+    JobGoneError,
+    JobTimeoutError,
+    UnexpectedAnswerError,
+)
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tap_demandbase.errors import CellError, QuotaStopError
+from tap_demandbase.errors import CellError, QuotaStopError, SelectionError
 from tap_demandbase.tap import TapDemandbase
+from tests.tap.conftest import QuickTap, SandboxTime
 
 Sync = Callable[..., Any]
 
 BODY = {"entity_type": "campaigns"}
+
+
+class CancellingTime(SandboxTime):
+    """Time in which somebody cancels a job as soon as it is waited for."""
+
+    def __init__(self, sandbox: Sandbox, job_id: str) -> None:
+        super().__init__(sandbox)
+        self._jobs = [job_id]
+
+    def sleep(self, seconds: float) -> None:
+        while self._jobs:
+            self.sandbox.tenant.exports.cancel(self._jobs.pop())
+        super().sleep(seconds)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +91,30 @@ class TestSlow:
         statuses = {job["entity_type"]: job["status"] for job in sandbox.export_jobs()}
         # ... and the third was created when the first had room for it.
         assert statuses["campaigns"] == "cancelled"
+
+    def test_a_job_that_ended_while_nobody_looked_has_not_timed_out(
+        self, sandbox: Sandbox, config: dict[str, Any]
+    ) -> None:
+        settings = {"entities": ["accounts", "campaigns"], "job_timeout_seconds": 2000}
+        tap = QuickTap(config={**config, **settings})
+        tap.clock = SandboxTime(sandbox)
+        accounts, campaigns = tap.streams["accounts"], tap.streams["campaigns"]
+        accounts.selected = campaigns.selected = True
+        for number, _ in enumerate(accounts.get_records(None)):
+            if number == 1:  # the target takes its time
+                sandbox.clock.advance(7200)
+        assert len(list(campaigns.get_records(None))) == 20
+
+    def test_an_adopted_job_that_its_creator_cancels_is_replaced(
+        self, sandbox: Sandbox, config: dict[str, Any]
+    ) -> None:
+        job = sandbox.tenant.exports.create({**BODY}, {})
+        tap = QuickTap(config={**config, "entities": ["campaigns"]})
+        time = CancellingTime(sandbox, job["id"])
+        tap.clock = time
+        tap.streams["campaigns"].selected = True
+        assert len(list(tap.streams["campaigns"].get_records(None))) == 20
+        assert len(sandbox.requests("createExportJob")) == 1
 
     def test_an_adopted_job_is_left_alone(self, sandbox: Sandbox, sync: Sync) -> None:
         sandbox.tenant.exports.create({**BODY}, {})
@@ -256,3 +299,57 @@ def test_the_connection_test_creates_no_job(
         "listExportableEntities", "listExportJobs",
     }  # fmt: skip
     assert "No export job was created" in caplog.text
+
+
+def test_a_list_that_lags_behind_a_lost_creation_is_asked_again(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))
+    sandbox.add_fault(Fault("listExportJobs", Effect.SHIFT_PAGE, rows=1, after=1, times=4))
+    assert len(sync("campaigns").records("campaigns")) == 20
+    assert len(sandbox.requests("createExportJob")) == 1
+
+
+@pytest.mark.parametrize(
+    ("effect", "members"),
+    [(Effect.INVALID_JSON, {}), (Effect.ALTER, {"id": None}), (Effect.ALTER, {"status": "odd"})],
+)
+def test_a_job_whose_creation_was_answered_oddly_is_cancelled(
+    sandbox: Sandbox, sync: Sync, effect: Effect, members: dict[str, Any]
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.NEVER_ENDS))
+    sandbox.add_fault(Fault("createExportJob", effect, members=members))
+    sync("campaigns", failure=UnexpectedAnswerError)
+    assert [job["status"] for job in sandbox.export_jobs()] == ["cancelled"]
+
+
+def test_not_more_is_bought_ahead_than_may_run(sandbox: Sandbox, sync: Sync) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.NEVER_ENDS))
+    fields = [("id", "string"), ("seen_at", "datetime")]
+    sandbox.add_entity("visits", fields, [["1", "2026-01-01T00:00:00Z"]])
+    dates = {"start_date": "2026-01-01", "end_date": "2026-02-28", "window_days": 1}
+    options = {"visits": {"replication_key": "seen_at"}}
+    sync(
+        "visits", stream_options=options, job_timeout_seconds=100, failure=JobTimeoutError, **dates
+    )
+    assert len(sandbox.export_jobs()) == 3
+
+
+def test_what_failed_ahead_of_time_is_tried_again_in_its_turn(sandbox: Sandbox, sync: Sync) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=503, after=1, times=6))
+    output = sync("accounts", "campaigns")
+    assert len(output.records("campaigns")) == 20
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, after=1))
+    assert len(sync("accounts", "campaigns").records("campaigns")) == 20
+
+
+def test_a_stream_that_maps_remove_buys_nothing(sandbox: Sandbox, sync: Sync) -> None:
+    output = sync("accounts", "campaigns", stream_maps={"campaigns": "__NULL__"})
+    assert output.records("campaigns") == []
+    assert [job["entity_type"] for job in sandbox.export_jobs()] == ["accounts"]
+
+
+def test_a_400_names_the_fields_that_were_asked_for(sandbox: Sandbox, sync: Sync) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=400))
+    with pytest.raises(SelectionError, match="campaigns asked for the fields campaign_id, name"):
+        sync("campaigns", fields=["name"])
