@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from target_demandbase.errors import InputError, RejectedRowsError, StillRunningError
+from target_demandbase.errors import (
+    InputError,
+    MappingError,
+    RejectedRowsError,
+    StillRunningError,
+)
 from tests.target.conftest import ACCOUNT, Load, record, schema, state
 
 
@@ -265,3 +272,41 @@ class TestSlow:
         assert job["status"] == "processing"
         assert load(*messages).states == [1]
         assert len(sandbox.import_jobs()) == 1
+
+
+CELLS = st.text(st.sampled_from("a\0\r\n\"',;|\t \ufeff\u2028\x85😀é=+-@#\\"), max_size=12)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cells=st.lists(st.none() | CELLS | st.text(max_size=40), min_size=1, max_size=8))
+def test_any_text_arrives_as_it_was_sent(
+    sandbox: Sandbox, load: Load, cells: list[str | None]
+) -> None:
+    sandbox.reset()
+    load(schema(), *(record(domain=f"d{n}.example", notes=text) for n, text in enumerate(cells)))
+    [job] = sandbox.import_jobs()
+    rows = list(
+        csv.reader(io.StringIO(sandbox.uploaded(job["id"]).decode(), newline=""), strict=True)
+    )
+    assert [row[1] for row in rows[1:]] == [text or "" for text in cells]
+
+
+def test_a_type_that_cannot_fit_fails_at_the_schema(sandbox: Sandbox, load: Load) -> None:
+    properties = {"domain": {"type": "string"}, "engagement_score": {"type": "object"}}
+    with pytest.raises(MappingError, match=r"engagement_score .*is object, .*\(number\)"):
+        load(schema(properties), record(domain="a.example", engagement_score={"x": 1}))
+    assert not sandbox.import_jobs()
+
+
+def test_the_report_says_what_fills_what_and_how_to_set_it(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        load(schema(), record(domain="a.example"))
+    said = caplog.text
+    assert "entity_map:" in said
+    assert "accounts: accounts" in said
+    assert "domain" in said
+    assert '"metric":"record_count","value":1' in said
