@@ -22,7 +22,11 @@ class StateGate:
 
     def hold(self, state: dict[str, Any], batches: Iterable[int]) -> None:
         """Hold a state until the given batches are settled; without any it goes out at once."""
-        self._waiting.append((state, set(batches)))
+        needed = set(batches)
+        if self._waiting and self._waiting[-1][1] == needed:
+            # Both would go out at the same moment: only the later one is worth its memory.
+            self._waiting.pop()
+        self._waiting.append((state, needed))
         self._let_out()
 
     def settled(self, batch: int) -> None:

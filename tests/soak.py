@@ -202,7 +202,7 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
     ("createExportJob", Effect.STATUS, {"status": 429}),
     ("cancelExportJob", Effect.STATUS, {"status": 500}),
     ("createExportJob", Effect.JOB_FAILS, {"message": "no luck"}),
-    ("createExportJob", Effect.JOB_GONE, {"seconds": [1, 20, 61]}),
+    ("createExportJob", Effect.JOB_GONE, {"seconds": [0.5, 3, 6]}),
     ("listExportJobs", Effect.SHIFT_PAGE, {"rows": [1, 3]}),
     ("downloadExportFile", Effect.STATUS, {"status": [404, 410]}),
     ("downloadExportFile", Effect.EXPIRED_LINK, {}),
@@ -218,7 +218,7 @@ def soak(rounds: int, seed: int) -> Figures:
     options = SandboxOptions(
         rows={"accounts": 5, "people": 30, "opportunities": 5, "activities": 5, "campaigns": 3,
               "buying_groups": 3},
-        part_rows=12, pending_seconds=10, processing_seconds=50, seed=seed,
+        part_rows=12, pending_seconds=1, processing_seconds=4, seed=seed,
     )  # fmt: skip
     with Sandbox(options) as sandbox:
         runner = Soak(sandbox, seed)

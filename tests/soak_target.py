@@ -205,7 +205,7 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
     ("createImportJob", Effect.STATUS, {"status": 429}),
     ("cancelImportJob", Effect.STATUS, {"status": [500, 409]}),
     ("createImportJob", Effect.JOB_FAILS, {"message": "no luck"}),
-    ("createImportJob", Effect.JOB_GONE, {"seconds": [1, 20, 61]}),
+    ("createImportJob", Effect.JOB_GONE, {"seconds": [0.5, 3, 6]}),
     ("uploadImportFile", Effect.TOO_LARGE, {"bytes": [100, 200]}),
 ]
 
@@ -213,7 +213,7 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
 def soak(rounds: int, seed: int) -> Figures:
     """Return the figures of some rounds."""
     rows = dict.fromkeys(("accounts", "people", "opportunities", "activities"), 1)
-    options = SandboxOptions(rows=rows, pending_seconds=10, processing_seconds=50, seed=seed)
+    options = SandboxOptions(rows=rows, pending_seconds=1, processing_seconds=4, seed=seed)
     with tempfile.TemporaryDirectory() as folder, Sandbox(options) as sandbox:
         runner = Soak(sandbox, seed, Path(folder))
         for _ in range(rounds):
