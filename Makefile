@@ -25,7 +25,7 @@ types: $(READY)
 	$(BIN)/mypy demo/*.py scripts/settings_docs.py
 
 unit: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 demo: $(READY)
 	@$(BIN)/python demo/run.py

@@ -114,7 +114,7 @@ def test_all_pages_are_read_and_each_job_once(sandbox: Sandbox, exports: V1Expor
     assert len(rest) == 229
 
 
-@pytest.mark.parametrize("name", CALLS.keys() - CREATING - {"uploadImportFile"})
+@pytest.mark.parametrize("name", sorted(CALLS.keys() - CREATING - {"uploadImportFile"}))
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE])
 def test_reads_and_cancels_are_repeated(
     sandbox: Sandbox, exports: V1ExportApi, imports: V1ImportApi, name: str, effect: Effect
