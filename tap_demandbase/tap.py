@@ -15,10 +15,10 @@ from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.connect import connect_export, connect_import
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.setting_rules import settings_error
+from demandbase_api.termination import terminate, undisturbed
 from tap_demandbase import connection_test, discovery, settings
 from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.export_run import ExportRun
-from tap_demandbase.termination import terminate, undisturbed
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -112,4 +112,4 @@ class TapDemandbase(Tap):
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK's own ends with 0 and leaves jobs running.
-        terminate(signum)
+        terminate(signum, self.logger)

@@ -14,13 +14,13 @@ from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.connect import connect_import
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.setting_rules import settings_error
+from demandbase_api.termination import terminate, undisturbed
 from target_demandbase import settings
 from target_demandbase.batch_input import batch_records
 from target_demandbase.import_run import ImportRun
 from target_demandbase.reader import SilentReader
 from target_demandbase.routing import check_entities
 from target_demandbase.sink import DemandbaseSink
-from target_demandbase.termination import terminate, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ class TargetDemandbase(Target):
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK's own sends all that is staged, lets the state out and ends with 0.
-        terminate(signum)
+        terminate(signum, self.logger)
 
     @classmethod
     @override

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
-
-logger = logging.getLogger("target-demandbase")
 
 SIGNAL_EXIT = 128
 
 
-def terminate(number: int) -> NoReturn:
-    """End the run with the exit code of a signal: 130 for SIGINT, 143 for SIGTERM."""
+def terminate(number: int, logger: logging.Logger) -> NoReturn:
+    """End the run with the exit code of a signal: 130 for SIGINT, 143 for SIGTERM.
+
+    Args:
+        number: The signal.
+        logger: Where to say so.
+    """
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_IGN)  # one is enough: let the cleaning up be done
     logger.critical(
-        "Stopped by %s: what was staged is not sent, and jobs that can be are cancelled; the state "
-        "that went out is where the next run goes on.",
+        "Stopped by %s: jobs of this run that still wait or run are cancelled where they can be; "
+        "the state that went out is where the next run goes on.",
         signal.Signals(number).name,
     )
     raise SystemExit(SIGNAL_EXIT + number)
