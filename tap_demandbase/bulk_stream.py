@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
@@ -14,7 +13,8 @@ from demandbase_api.adoption import TakenJob
 from demandbase_api.errors import ConfigurationError, JobGoneError
 from demandbase_api.export_queue import ExportOrder
 from demandbase_api.models import DateRange, ExportRequest
-from tap_demandbase import bookmark
+from tap_demandbase import bookmark, cast
+from tap_demandbase.block_stream import BlockStream
 from tap_demandbase.errors import (
     FileFormatError,
     RecordCountError,
@@ -24,17 +24,24 @@ from tap_demandbase.export_reader import ExportReader
 from tap_demandbase.replication import Replication
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
+    from demandbase_api.models import ExportJob
+    from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.stream_options import StreamOptions
     from tap_demandbase.tap import TapDemandbase
     from tap_demandbase.windows import Window
 
+    Read = Callable[[ExportOrder, ExportJob], "Iterator[T]"]
+    Narrow = Callable[["Iterator[T]"], "Iterator[T]"]
 
-class BulkStream(Stream):
+T = TypeVar("T")
+
+
+class BulkStream(BlockStream):
     """An entity of the export API: one job a window, every part of it, row by row."""
 
     TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
@@ -136,11 +143,50 @@ class BulkStream(Stream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
+        replication = self.replication
+        wants = (lambda _: True) if replication is None else replication.wants
+        return self._deliver(self._reader().records, lambda records: filter(wants, records))
+
+    @override
+    def get_blocks(self) -> Iterator[Item]:
+        from tap_demandbase.blocks import messages, window  # noqa: PLC0415 - they need pyarrow
+        from tap_demandbase.blocks.cells import Column  # noqa: PLC0415
+
+        columns = [Column.of(*item) for item in self.selected_properties().items()]
+        selected = [column for column in columns if self.mask["properties", column.name]]
+        encoder = messages.record_messages(self.name, selected, self._stream_version)
+        reader = self._reader()
+
+        def narrow(items: Iterator[Item]) -> Iterator[Item]:
+            replication = self.replication
+            return items if replication is None else window.wanted(replication, items, columns)
+
+        return self._deliver(lambda order, job: reader.blocks(order, job, encoder.lines), narrow)
+
+    @override
+    def why_by_record(self, context: Context | None) -> str | None:
+        key = None if self.replication is None else self.replication.key
+        if key is not None:
+            to_value = cast.caster(self.selected_properties()[key])
+            if to_value not in {cast.to_date, cast.to_date_time}:
+                return "the catalog makes the replication key no date"
+        return super().why_by_record(context)
+
+    def _reader(self) -> ExportReader:
+        run = self._tap_demandbase.exports
+        return ExportReader(run, self.name, self.selected_properties(), self.logger)
+
+    def _deliver(self, read: Read[T], narrow: Narrow[T]) -> Iterator[T]:
+        """Yield the rows of all windows, and keep the state as they go out.
+
+        Args:
+            read: Returns the rows of a job.
+            narrow: Returns those of a window's rows that go out.
+        """
         if self.is_removed:
             self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
             return
         run = self._tap_demandbase.exports
-        reader = ExportReader(run, self.name, self.selected_properties(), self.logger)
         replication = self.replication
         orders = self.orders
         if not orders:
@@ -153,7 +199,7 @@ class BulkStream(Stream):
             if window is not None and len(orders) > 1:
                 self.logger.info("Window %d of %d: %s to %s", number, len(orders), window.start,
                                  window.end)  # fmt: skip
-            taken = yield from self._window(window, order, reader)
+            taken = yield from self._window(window, order, read, narrow)
             self._taken = taken
             following = orders[number][0] if number < len(orders) else None
             if replication is not None and window is not None:
@@ -182,19 +228,17 @@ class BulkStream(Stream):
             bookmark.write_taken(self.get_context_state(None), self._taken)
 
     def _window(
-        self, window: Window | None, order: ExportOrder, reader: ExportReader
-    ) -> Generator[Record, None, TakenJob]:
-        """Yield the records of one order; return the job that they came from."""
+        self, window: Window | None, order: ExportOrder, read: Read[T], narrow: Narrow[T]
+    ) -> Generator[T, None, TakenJob]:
+        """Yield the rows of one order; return the job that they came from."""
         run = self._tap_demandbase.exports
         replication = self.replication
         while True:
             job, created_at = run.take(self.name, order)
             try:
-                if replication is None or window is None:
-                    yield from reader.records(order, job)
-                else:
+                if replication is not None and window is not None:
                     replication.begin(window)
-                    yield from filter(replication.wants, reader.records(order, job))
+                yield from narrow(read(order, job))
             except JobGoneError as error:
                 run.replace(order, error)
             except (FileFormatError, RecordCountError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from demandbase_api.errors import DemandbaseError
+from tap_demandbase import pipe
 from tap_demandbase.tap import TapDemandbase
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class CommandTap(TapDemandbase):
     @classmethod
     @override
     def invoke(cls, **options: Any) -> None:
+        pipe.widen()
         with _reader_needed():
             super().invoke(**options)
 

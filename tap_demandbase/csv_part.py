@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import sys
-import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from tap_demandbase.cast import Value, caster, type_name
 from tap_demandbase.errors import CellError, FileFormatError
+from tap_demandbase.plain_file import DAMAGE, plain
 
 if TYPE_CHECKING:
     import logging
     from _csv import Reader
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 # A cell may hold a whole document; the csv module refuses more than 131,072 characters.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 Column = tuple[str, int, "Callable[[str], Value]"]
-
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass
@@ -56,25 +52,42 @@ class PartReader:
             FileFormatError: The file is no CSV with the selected columns.
             CellError: A cell does not fit its type.
         """
-        is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        file.seek(0)
-        if not is_gzip:
-            yield from self._plain_records(file, part)
-            return
-        # GzipFile reads all members and raises where the last is cut.
-        with gzip.GzipFile(fileobj=file, mode="rb") as plain:
-            yield from self._plain_records(cast("BinaryIO", plain), part)
+        with plain(file) as plain_file:
+            text = io.TextIOWrapper(plain_file, encoding="utf-8-sig", newline="")
+            try:
+                reader = csv.reader(self._lines(text), strict=True)
+                rows = self._rows(reader, part, lambda: reader.line_num)
+                if (header := next(rows, None)) is not None:
+                    self.check_columns(header, part)
+                    yield from self._records(rows, header, part, lambda: reader.line_num)
+                self.plain_bytes += plain_file.tell()
+            finally:
+                # The file is the caller's to close.
+                text.detach()
 
-    def _plain_records(self, file: IO[bytes], part: int) -> Iterator[dict[str, Value]]:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        try:
-            yield from self._records(csv.reader(self._lines(text), strict=True), part)
-            self.plain_bytes += file.tell()
-        finally:
-            # The file is the caller's to close.
-            text.detach()
+    def records_below(
+        self, lines: Iterable[str], header: Sequence[str], part: int, lines_above: Callable[[], int]
+    ) -> Iterator[dict[str, Value]]:
+        """Yield the records of lines from the midst of a part.
 
-    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        Args:
+            lines: The lines with their ends; the first begins a row.
+            header: The part's columns, which have been checked.
+            part: The part, counted from 1.
+            lines_above: Returns how many lines the part has above; only asked for an error.
+
+        Raises:
+            FileFormatError: The lines are no CSV with these columns.
+            CellError: A cell does not fit its type.
+        """
+        reader = csv.reader(self._lines(lines), strict=True)
+
+        def line() -> int:
+            return lines_above() + reader.line_num
+
+        yield from self._records(self._rows(reader, part, line), header, part, line)
+
+    def _lines(self, text: Iterable[str]) -> Iterator[str]:
         """Yield the lines without NUL, which loaders' databases refuse."""
         for line in text:
             if "\0" in line:
@@ -83,12 +96,16 @@ class PartReader:
             else:
                 yield line
 
-    def _records(self, reader: Reader, part: int) -> Iterator[dict[str, Value]]:
-        rows = self._rows(reader, part)
-        header = next(rows, None)
-        if header is None:
-            return
-        columns = self._columns(header, part)
+    def _records(
+        self,
+        rows: Iterator[list[str]],
+        header: Sequence[str],
+        part: int,
+        line: Callable[[], int],
+    ) -> Iterator[dict[str, Value]]:
+        columns = [
+            (name, header.index(name), caster(schema)) for name, schema in self.properties.items()
+        ]
         width = len(header)
         for row in rows:
             if len(row) != width:
@@ -96,27 +113,30 @@ class PartReader:
                     # One empty cell may be written as an empty line.
                     row = [""]  # noqa: PLW2901
                 else:
-                    self._fail(
-                        f"has {len(row)} cells where the header has {width}", part, reader.line_num
-                    )
+                    self._fail(f"has {len(row)} cells where the header has {width}", part, line())
             try:
                 record = {name: to_value(row[index]) for name, index, to_value in columns}
             except ValueError:
-                self._fail_cell(columns, row, part, reader.line_num)
+                self._fail_cell(columns, row, part, line())
             yield record
 
-    def _rows(self, reader: Reader, part: int) -> Iterator[list[str]]:
+    def _rows(self, reader: Reader, part: int, line: Callable[[], int]) -> Iterator[list[str]]:
         try:
             yield from reader
         except csv.Error as error:
             # The csv module's messages name the fault, never the text.
-            self._fail(f"is no valid CSV ({error})", part, reader.line_num)
+            self._fail(f"is no valid CSV ({error})", part, line())
         except UnicodeDecodeError:
-            self._fail("is not UTF-8", part, reader.line_num + 1)
-        except (EOFError, gzip.BadGzipFile, zlib.error):
-            self._fail("is a damaged or cut gzip file", part, reader.line_num + 1)
+            self._fail("is not UTF-8", part, line() + 1)
+        except DAMAGE:
+            self._fail("is a damaged or cut gzip file", part, line() + 1)
 
-    def _columns(self, header: Sequence[str], part: int) -> list[Column]:
+    def check_columns(self, header: Sequence[str], part: int) -> None:
+        """Make sure that a part has the selected columns, each once.
+
+        Raises:
+            FileFormatError: It has not.
+        """
         repeated = sorted({name for name in header if header.count(name) > 1})
         if asked := [name for name in repeated if name in self.properties]:
             self._fail(f"has columns of the same name: {', '.join(asked)}", part, 1)
@@ -138,9 +158,6 @@ class PartReader:
                 self.stream,
                 ", ".join(unexpected),
             )
-        return [
-            (name, header.index(name), caster(schema)) for name, schema in self.properties.items()
-        ]
 
     def _fail(self, problem: str, part: int, line: int | None) -> NoReturn:
         raise FileFormatError(

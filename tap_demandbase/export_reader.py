@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_demandbase.csv_part import PartReader
 from tap_demandbase.errors import FileSizeError, RecordCountError
+from tap_demandbase.plain_file import is_gzip
 from tap_demandbase.progress import ReadProgress
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
     from demandbase_api.export_queue import ExportOrder
     from demandbase_api.models import ExportJob
+    from tap_demandbase.blocks.conversion import Encoder
+    from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.export_run import ExportRun
+
+T = TypeVar("T")
 
 _TICK_ROWS = 5000
 
@@ -51,7 +56,53 @@ class ExportReader:
             StreamError: A file or a cell is not what it should be.
             DemandbaseError: A part cannot be had.
         """
-        reader = PartReader(self._stream, job.id, self._properties, self._logger)
+        reader = self._part_reader(job)
+        return self._read(order, job, reader, reader.records, lambda _: 1)
+
+    def blocks(self, order: ExportOrder, job: ExportJob, encode: Encoder) -> Iterator[Item]:
+        """Yield the rows of a job in blocks, and those that need a closer look as records.
+
+        Args:
+            order: The order.
+            job: Its completed job.
+            encode: Returns what goes out for some rows.
+
+        Raises:
+            StreamError, DemandbaseError: As for ``records``.
+        """
+        # It needs pyarrow, which only a sync is worth.
+        from tap_demandbase.blocks.part_blocks import BlockReader  # noqa: PLC0415
+
+        reader = self._part_reader(job)
+        blocks = BlockReader(reader, encode)
+        return self._read(
+            order,
+            job,
+            reader,
+            blocks.items,
+            lambda item: 1 if isinstance(item, dict) else item.rows,
+        )
+
+    def _part_reader(self, job: ExportJob) -> PartReader:
+        return PartReader(self._stream, job.id, self._properties, self._logger)
+
+    def _read(
+        self,
+        order: ExportOrder,
+        job: ExportJob,
+        reader: PartReader,
+        items: Callable[[BinaryIO, int], Iterator[T]],
+        rows_in: Callable[[T], int],
+    ) -> Iterator[T]:
+        """Yield what all parts hold, and check that it is all.
+
+        Args:
+            order: The order.
+            job: Its completed job.
+            reader: What counts bytes.
+            items: Reads a part.
+            rows_in: Returns how many rows of the file an item stands for.
+        """
         progress = ReadProgress(self._logger)
         parts = job.file_parts if job.file_parts is not None else 1
         rows = received = 0
@@ -59,14 +110,16 @@ class ExportReader:
             file, size = self._part(job, part, parts, progress)
             received += size
             with file:
-                if part == parts and not _is_gzip(file):
+                if part == parts and not is_gzip(file):
                     self._check_size(job, received)
-                for number, record in enumerate(reader.records(file, part)):
-                    if not number % _TICK_ROWS:
+                due = rows
+                for item in items(file, part):
+                    if rows >= due:
                         self._run.tick(order, job, part, parts)
                         progress.reading(part, parts, rows)
-                    rows += 1
-                    yield record
+                        due = rows + _TICK_ROWS
+                    rows += rows_in(item)
+                    yield item
         # Whether the size of packed files is that before or after is documented nowhere.
         self._check_size(job, received, reader.plain_bytes)
         self._check_count(job, rows)
@@ -107,9 +160,3 @@ class ExportReader:
                 stream=self._stream,
                 job_id=job.id,
             )
-
-
-def _is_gzip(file: BinaryIO) -> bool:
-    start = file.read(2)
-    file.seek(0)
-    return start == b"\x1f\x8b"

@@ -33,6 +33,11 @@ class SharedDay:
         """Begin the same window again, from another job."""
         self._told, self._now = {}, {}
 
+    @property
+    def has_before(self) -> bool:
+        """Whether the last window noted any row."""
+        return bool(self._before)
+
     def note(self, record: Mapping[str, Any]) -> None:
         """Note a row of the window's last day, which has gone out."""
         digest = _digest(record)

@@ -35,12 +35,13 @@ class Replication:
         self.key = key
         self.value = mark.value
         self.without_value = 0
-        self._whole_days = whole_days
+        self.whole_days = whole_days
         self._shared = SharedDay()
         oldest = _oldest(mark, options)
         if oldest is not None and whole_days:
             oldest = midnight(oldest.date())
-        self._oldest = oldest
+        self.oldest = oldest
+        """Before this moment no row goes out; ``None`` for all."""
         start = None if oldest is None else oldest.date()
         self.windows = cut(start, options.end_date or today, options.window_days)
         self._window: Window | None = None
@@ -62,10 +63,9 @@ class Replication:
             self.without_value += 1
             return True
         moment = parse(text)
-        if self._oldest is not None and moment < self._oldest:
+        if self.oldest is not None and moment < self.oldest:
             return False
-        if self._newest is None or moment > self._newest:
-            self._newest = moment
+        self.note(moment)
         window = self._window
         if window is not None:
             day = moment.date()
@@ -75,10 +75,34 @@ class Replication:
                 self._shared.note(record)
         return True
 
+    def note(self, newest: datetime | None, *, without_value: int = 0) -> None:
+        """Note the replication values of rows that are in the window.
+
+        Args:
+            newest: The greatest of them; ``None`` where there is none.
+            without_value: How many have none.
+        """
+        self.without_value += without_value
+        if newest is not None and (self._newest is None or newest > self._newest):
+            self._newest = newest
+
+    @property
+    def shared_days(self) -> set[date]:
+        """The days of the window whose rows only ``wants`` can tell."""
+        window = self._window
+        if window is None:
+            return set()
+        days: set[date] = set()
+        if window.start is not None and self._shared.has_before:
+            days.add(window.start)
+        if not window.is_last:
+            days.add(window.end)
+        return days
+
     def finish(self, window: Window, created_at: datetime) -> datetime:
         """Return the bookmark after a window whose rows have all gone out."""
         self.value = bookmark.advanced(
-            self.value, window, self._newest, created_at, whole_days=self._whole_days
+            self.value, window, self._newest, created_at, whole_days=self.whole_days
         )
         return self.value
 

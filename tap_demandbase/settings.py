@@ -133,7 +133,7 @@ CONFIG = th.PropertiesList(
     ),
     th.Property(
         "job_reuse_hours",
-        th.NumberType(minimum=0),
+        th.IntegerType(minimum=0),
         default=6,
         title="Job reuse",
         description="Up to which age in hours a job of an interrupted run is adopted instead of "
@@ -141,7 +141,7 @@ CONFIG = th.PropertiesList(
     ),
     th.Property(
         "quota_wait_hours",
-        th.NumberType(minimum=0),
+        th.IntegerType(minimum=0),
         default=0,
         title="Quota wait",
         description="How many hours to wait for a new quota where the day's is used up, "

@@ -19,6 +19,7 @@ from demandbase_api.termination import terminate, undisturbed
 from tap_demandbase import connection_test, discovery, settings
 from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.export_run import ExportRun
+from tap_demandbase.line_writer import LineWriter
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,6 +36,7 @@ class TapDemandbase(Tap):
     package_name = "singer-demandbase"
     config_jsonschema: ClassVar = settings.CONFIG
     dynamic_catalog = True
+    message_writer_class = LineWriter
     retry: ClassVar = RetryPolicy()
     """How reads are repeated."""
     clock: Clock = SystemClock()

@@ -122,7 +122,7 @@ CONFIG = th.PropertiesList(
     ),
     th.Property(
         "max_rejected_percent",
-        th.NumberType(minimum=0, maximum=100),
+        th.IntegerType(minimum=0, maximum=100),
         title="Highest share of rejected rows",
         description="With on_reject: continue, which percentage of the rows read may be rejected; "
         "any where absent.",

@@ -1,0 +1,55 @@
+"""From a block's bytes to what goes out for its rows; no state, so that threads can share it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_demandbase.blocks.row_block import RowBlock
+from tap_demandbase.blocks.table import TableReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from tap_demandbase.blocks.cells import Column
+    from tap_demandbase.blocks.cutter import Block
+
+    Encoder = Callable[[Mapping[str, pa.Array]], pa.Array]
+
+
+class Conversion:
+    """Converts the blocks of one part.
+
+    Args:
+        header: The part's columns.
+        columns: All properties to read.
+        encode: Returns what goes out for some rows, from their values by property.
+    """
+
+    def __init__(self, header: Sequence[str], columns: Sequence[Column], encode: Encoder) -> None:
+        self._columns = columns
+        self._reader = TableReader(header, [column.name for column in columns])
+        self._encode = encode
+
+    def convert(self, block: Block) -> RowBlock | None:
+        """Return a block's rows; ``None`` where they have to be looked at one by one."""
+        if block.is_piece or block.damage is not None:
+            return None
+        data, nul_bytes = block.data, 0
+        if b"\0" in data:
+            if b"\r\0" in data or data.endswith(b"\0"):
+                # Without them, the lines would not be what they are with them.
+                return None
+            nul_bytes = data.count(b"\0")
+            data = data.replace(b"\0", b"")
+        cells = self._reader.read(data, block.quotes)
+        if cells is None:
+            return None
+        values: dict[str, pa.Array] = {}
+        try:
+            for column in self._columns:
+                values[column.name] = column.values(cells.column(column.name).combine_chunks())
+        except ValueError:
+            return None
+        return RowBlock(cells.num_rows, self._encode(values), values, cells, nul_bytes)

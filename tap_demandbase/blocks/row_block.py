@@ -1,0 +1,62 @@
+"""Some rows of a part, cast and encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from tap_demandbase.blocks.cells import Column
+    from tap_demandbase.cast import Value
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Rows in their order.
+
+    Args:
+        rows: How many the file has here, sent or not.
+        encoded: What goes out for them, one element for each.
+        values: Their values by property, in the one form.
+        cells: The same as the file has them.
+        nul_bytes: NUL bytes that were removed.
+    """
+
+    rows: int
+    encoded: pa.Array
+    values: Mapping[str, pa.Array]
+    cells: pa.Table
+    nul_bytes: int
+
+    def __len__(self) -> int:
+        """Return how many rows go out."""
+        return len(self.encoded)
+
+    def only(self, wanted: pa.Array) -> RowBlock:
+        """Return the block with some of its rows.
+
+        Args:
+            wanted: Whether each goes out.
+        """
+        return replace(self, encoded=self.encoded.filter(wanted))
+
+    def records(self, rows: pa.Array, columns: Sequence[Column]) -> list[dict[str, Value]]:
+        """Return some rows as records, which the slow path would have made of them.
+
+        Args:
+            rows: Whether each is wanted.
+            columns: All properties, in the order of the records.
+        """
+        cells = self.cells.filter(rows)
+        texts: list[list[Any]] = [cells.column(column.name).to_pylist() for column in columns]
+        return [
+            {
+                column.name: column.to_value((text or b"").decode())
+                for column, text in zip(columns, row, strict=True)
+            }
+            for row in zip(*texts, strict=True)
+        ]

@@ -1,0 +1,258 @@
+"""The fast path against the slow one: the same records, the same errors, whatever the file."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import logging
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from singer_sdk.singerlib.json import serialize_json
+
+from tap_demandbase.blocks.cells import Column
+from tap_demandbase.blocks.messages import record_messages
+from tap_demandbase.blocks.part_blocks import BlockReader
+from tap_demandbase.csv_part import PartReader
+from tap_demandbase.errors import StreamError
+
+LOG = logging.getLogger("test_blocks")
+LOG.setLevel(logging.ERROR)  # thousands of files have a column too many
+
+PROPERTIES: dict[str, dict[str, Any]] = {
+    "text": {"type": ["null", "string"]},
+    "count": {"type": ["null", "integer"]},
+    "amount": {"type": ["null", "number"]},
+    "flag": {"type": ["null", "boolean"]},
+    "day": {"type": ["null", "string"], "format": "date"},
+    "at": {"type": ["null", "string"], "format": "date-time"},
+    'odd "name",\u2028': {"type": ["null", "string"]},
+}
+
+DIGITS = st.from_regex(r"[+-]?[0-9]{1,25}", fullmatch=True)
+HOSTILE = st.text(
+    st.sampled_from("a\0\r\n\"',;|\t \ufeff\u2028\u2029\x85\x1f\x7f😀é=#\\/"), max_size=8
+)
+INTEGERS = st.sampled_from(
+    ["0", "-0", "+5", "007", "-007", "1e3", "12.0", "1E400", "9007199254740993", "1_000", "0x1F",
+     "-9223372036854775809", " 5", "5 ", "--5", "5-", "\u0665", "9" * 99, "9" * 101, "9" * 1001,
+     "9" * 1002, "1e1001", "216.54", "-", "+", "."]
+)  # fmt: skip
+NUMBERS = st.sampled_from(
+    ["0", "-0", "-0.0", "1.50", ".5", "5.", "00.5", "1e5", "1E-7", "0.0000001", "1e-9999",
+     "1e99999", "NaN", "inf", "-Infinity", "1,5", "1.2.3",
+     "123456789012345678901234567890.123456789012345678"]
+)  # fmt: skip
+FLAGS = st.sampled_from(["true", "TRUE", "False", "1", "0", "yes", "NO", "t", "2", "null"])
+DAYS = st.sampled_from(
+    ["2026-01-31", "2024-02-29", "2023-02-29", "2000-02-29", "1900-02-29", "2026-02-30",
+     "0000-01-01", "0001-01-01", "9999-12-31", "10000-01-01", "2026-1-1", "2026-01-01T00:00:00Z",
+     "20260101", "2026-01-01 00:00", "2026-01-01T00:00:00.000001Z", "2026-04-31",
+     "01/02/2026", "2026-13-01"]
+)  # fmt: skip
+MOMENTS = st.sampled_from(
+    ["2026-01-01T10:20:30Z", "2026-01-01T10:20:30.5Z", "2026-01-01T10:20:30.123456Z",
+     "2026-01-01T10:20:30.000000Z", "2026-01-01T10:20:30.1234567Z", "2026-01-01 10:20",
+     "2026-01-01", "2026-01-01T10:20:30+02:00", "2026-01-01T10:20:30-0530", "2026-01-01T10:20:30 Z",
+     "2026-01-01T10:20:30,25Z", "2026-01-01T24:00:00Z", "2026-01-01T10:60:00Z",
+     "2026-01-01T10:20:60Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00",
+     "2024-02-29T00:00:00Z", "2023-02-29T00:00:00Z", "2026-01-01t10:20:30z", "yesterday",
+     "0000-01-01T00:00:00Z"]
+)  # fmt: skip
+GOOD = {
+    "text": HOSTILE | st.text(max_size=5),
+    "count": DIGITS,
+    "amount": st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    "flag": st.sampled_from(["true", "false", "True", "0"]),
+    "day": st.dates().map(str),
+    "at": st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
+    'odd "name",\u2028': HOSTILE,
+}
+ODD = {
+    "text": st.just("NULL") | st.just("x" * 3000),
+    "count": INTEGERS,
+    "amount": NUMBERS | DIGITS,
+    "flag": FLAGS,
+    "day": DAYS,
+    "at": MOMENTS,
+    'odd "name",\u2028': st.just(""),
+}
+
+
+def any_row(names: list[str], *, odd: bool) -> st.SearchStrategy[tuple[str, ...]]:
+    cells = [GOOD[name] | st.just("") | (ODD[name] if odd else st.nothing()) for name in names]
+    return st.tuples(*cells)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    """A CSV file: written by rule, then perhaps spoiled."""
+    names = draw(st.permutations(list(PROPERTIES)))
+    rows = draw(
+        st.lists(any_row(names, odd=draw(st.sampled_from([False, False, True]))), max_size=12)
+    )
+    extra = draw(st.sampled_from([[], [], [], [], [], [], ["unasked"], ["text"], ["x", "x"]]))
+    text = io.StringIO(newline="")
+    writer = csv.writer(
+        text,
+        lineterminator=draw(st.sampled_from(["\r\n", "\r\n", "\n", "\r"])),
+        quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
+    )
+    writer.writerow([*names, *extra])
+    writer.writerows([*row, *("\u00e9" for _ in extra)] for row in rows)
+    data = draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.getvalue().encode()
+    if draw(st.booleans()):
+        data = data.rstrip(b"\r\n")
+    for _ in range(draw(st.sampled_from([0, 1, 1, 2]))):
+        # Where a character means something.
+        marks = [at for at, byte in enumerate(data) if byte in b'",\r\n'] or [0]
+        at = draw(st.sampled_from(marks)) + draw(st.integers(0, 2))
+        cut = draw(st.sampled_from([0, 0, 1, 2]))
+        junk = draw(st.sampled_from(
+            [b"", b'"', b",", b"\r", b"\n", b"\r\n", b"\n\n", b"\0", b"x", b'"x', b'x"', b'""',
+             b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b" "]
+        ))  # fmt: skip
+        data = data[:at] + junk + data[at + cut :]
+    return data
+
+
+Outcome = tuple[list[Any], StreamError | None, PartReader]
+
+
+def part_reader(properties: dict[str, dict[str, Any]]) -> PartReader:
+    return PartReader("oddities", "job-1", properties, LOG)
+
+
+def plainly(line: str | bytes) -> Any:  # noqa: ANN401
+    """The values of a line, all of their digits told apart."""
+    return json.loads(line, parse_float=lambda text: repr(Decimal(text)), parse_int=repr_of_int)
+
+
+def repr_of_int(text: str) -> str:
+    # A number without fraction reads as an integer from both paths; the SDK writes -0 as it is.
+    return repr(Decimal(text))
+
+
+def slowly(data: bytes, properties: dict[str, dict[str, Any]]) -> Outcome:
+    reader, records = part_reader(properties), []
+    try:
+        for record in reader.records(io.BytesIO(data), 1):
+            records.append(plainly(serialize_json(record)))  # noqa: PERF401 - an error keeps them
+    except StreamError as error:
+        return records, error, reader
+    return records, None, reader
+
+
+def quickly(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int) -> Outcome:
+    reader = part_reader(properties)
+    columns = [Column.of(*item) for item in properties.items()]
+    encode = record_messages("oddities", columns, None).lines
+    records: list[Any] = []
+    try:
+        for item in BlockReader(reader, encode, block_bytes).items(io.BytesIO(data), 1):
+            if isinstance(item, dict):
+                records.append(plainly(serialize_json(item)))
+            else:
+                assert item.rows == len(item)
+                records += [plainly(line)["record"] for line in item.encoded.to_pylist()]
+    except StreamError as error:
+        return records, error, reader
+    return records, None, reader
+
+
+def compare(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int) -> None:
+    slow_records, slow_error, slow = slowly(data, properties)
+    records, error, fast = quickly(data, properties, block_bytes)
+    if any(word in f"{slow_error} {error}" for word in ("UTF-8", "gzip")):
+        # Bytes are read by the piece: how far the rows before them get depends on the pieces.
+        common = min(len(records), len(slow_records))
+        assert records[:common] == slow_records[:common]
+        assert error is not None
+        assert slow_error is not None
+        return
+    assert records == slow_records
+    assert str(error) == str(slow_error)
+    assert type(error) is type(slow_error)
+    if error is None:
+        assert (fast.nul_bytes, fast.plain_bytes) == (slow.nul_bytes, slow.plain_bytes)
+
+
+TRAPS = [
+    b'"ab"c,1\n',
+    b'"a""b"c,1\n',
+    b'"a,"b,1\n',
+    b'a"b,1\na""b,2\n"x\n,1\n",3\n',
+    b'a"b,1\n"c\nd",2\ne,3\nf,4\n',
+    b'"a\nb"",1\n',
+    b'"a\xff",1\n',
+    b"a\xed\xa0\x80,1\n",
+    b"a,1\n\nb,2\n",
+    b"a,1\r\n\r\n",
+    b"a,1\r\r\n",
+    b"\xef\xbb\xbfa,1\n",
+    b"a,1\r\0\n",
+    b"a,1\n\0",
+    b"\0,1\n\0\n",
+    b",\n,\n",
+    b"a,1,2\n",
+    b"a\n",
+    b"a, 1\n",
+    b'a,"1"\n',
+    b'"",""\n',
+    b"a,1",
+    b"a\rb,1\n",
+    b"a," + b"1" * 990 + b"\n",
+    b"\xc3\xa9" * 990 + b",1\n",
+    b'"a\n' + b'b\nc","1\n' * 90 + b'"\n',
+]
+
+
+@pytest.mark.parametrize("rows", TRAPS, ids=lambda rows: repr(rows[:20]))
+@pytest.mark.parametrize("block_bytes", [15, 2**20])
+def test_both_paths_say_the_same_of_what_engines_differ_in(rows: bytes, block_bytes: int) -> None:
+    some = {name: PROPERTIES[name] for name in ("text", "count")}
+    compare(b"text,count\n" + rows, some, block_bytes)
+    compare(b"text,count\nx,0\n" + rows + b"y,0\n", some, block_bytes)
+
+
+BLOCK_BYTES = st.sampled_from([60, 200, 1000, 2**20])
+
+
+@settings(max_examples=600, deadline=None)
+@given(data=files(), block_bytes=BLOCK_BYTES)
+def test_both_paths_say_the_same(data: bytes, block_bytes: int) -> None:
+    compare(data, PROPERTIES, block_bytes)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=files(), block_bytes=BLOCK_BYTES, cut=st.integers(-100, 100))
+def test_both_paths_say_the_same_of_packed_files(data: bytes, block_bytes: int, cut: int) -> None:
+    packed = gzip.compress(data[: len(data) // 2]) + gzip.compress(data[len(data) // 2 :])
+    compare(packed[: len(packed) - max(cut, 0)], PROPERTIES, block_bytes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    cells=st.lists(st.sampled_from(["", "1", "x", '""', '"a\nb"', "\0"]), max_size=12),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    block_bytes=BLOCK_BYTES,
+)
+def test_both_paths_say_the_same_of_one_column(
+    cells: list[str], end: str, block_bytes: int
+) -> None:
+    data = "".join(cell + end for cell in ["text", *cells]).encode()
+    compare(data, {"text": PROPERTIES["text"]}, block_bytes)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=files(), block_bytes=BLOCK_BYTES, names=st.sets(st.sampled_from(list(PROPERTIES))))
+def test_both_paths_say_the_same_of_some_columns(
+    data: bytes, block_bytes: int, names: set[str]
+) -> None:
+    some = {name: schema for name, schema in PROPERTIES.items() if name in names}
+    compare(data, some or {"text": PROPERTIES["text"]}, block_bytes)
