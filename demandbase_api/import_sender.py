@@ -252,13 +252,17 @@ class ImportSender:
                 job = self._api.get(entry.job_id)
             except NotFoundError:
                 continue
-            if job.status.is_terminal or self._api.waits_for_file(job):
+            if self._api.waits_for_file(job):
                 continue
-            logger.info("Waiting for the import job %s of an earlier run", job.id)
-            self._watch.add(job, entity, own=False)
-            with suppress(JobGoneError):
-                self._watch.wait(job.id)
-            self._watch.forget(job.id)
+            if not job.status.is_terminal:
+                logger.info("Waiting for the import job %s of an earlier run", job.id)
+                self._watch.add(job, entity, own=False)
+                with suppress(JobGoneError):
+                    self._watch.wait(job.id)
+                self._watch.forget(job.id)
+            if entry.operation != ImportOperation.INSERT.value:
+                # What is sent now comes after it: no later run may count it as the last word.
+                self._ledger.settle(entry.fingerprint)
 
     def _settle_inserts(self, request: ImportRequest) -> None:
         """Make sure that no earlier insert into the entity is open: its rows must not come twice.
@@ -270,7 +274,7 @@ class ImportSender:
             is_like = (entry.entity, entry.operation) == (request.entity, request.operation.value)
             if entry.fingerprint in self._mine or not is_like:
                 continue
-            if entry.job_id is None or self._took_nothing(entry.job_id):
+            if entry.job_id is None or self._took_nothing(entry, entry.job_id):
                 self._ledger.settle(entry.fingerprint)
                 continue
             raise UnsettledInsertError(
@@ -281,16 +285,17 @@ class ImportSender:
                 "run again."
             )
 
-    def _took_nothing(self, job_id: str) -> bool:
+    def _took_nothing(self, entry: LedgerEntry, job_id: str) -> bool:
         try:
             job = self._api.get(job_id)
         except NotFoundError:
-            return True
+            # A job that is gone may have inserted its rows before, once it had its file.
+            return entry.phase in {Phase.CREATING, Phase.CREATED}
         if self._api.waits_for_file(job):
             self._cancel_waiting(job_id)
             return True
         is_over = job.status in {JobStatus.CANCELLED, JobStatus.FAILED}
-        return is_over and not job.success_count
+        return is_over and job.success_count == 0
 
     def _cancel_waiting(self, job_id: str) -> bool:
         """Cancel a job; return whether nothing is left to be cancelled."""

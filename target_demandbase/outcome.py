@@ -117,7 +117,8 @@ def judge(
             continue
         for row in numbers.candidates(error) or range(rows):
             kept.setdefault(row, RowReject(UNCORRELATED, _words(error), error.field))
-    if has_failed and (taken or 0) + len(kept) != rows:
+    is_certain = all(each.type != UNCORRELATED for each in kept.values())
+    if has_failed and not (is_certain and (taken or 0) + len(kept) == rows):
         # Which of the other rows it came to is not said: all of them are kept.
         for row in range(rows):
             kept.setdefault(row, RowReject(JOB_FAILED, job.error_message or "the job failed"))
