@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from target_demandbase.lane import Settlement
     from target_demandbase.shipment import Shipment
+    from target_demandbase.undelivered import Undelivered
 
 logger = logging.getLogger("target-demandbase")
 
@@ -73,5 +74,5 @@ class DryLane:
     def told(self, batch: int) -> None:
         """Do nothing: there is no ledger."""
 
-    def close(self) -> None:
+    def close(self, undelivered: Undelivered | None = None) -> None:
         """Do nothing: there are no jobs."""

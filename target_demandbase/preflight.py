@@ -74,6 +74,7 @@ def plan_stream(
         logger.warning(
             "Columns that Demandbase does not know are not sent: %s", ", ".join(plan.dropped)
         )
+    required = {field.name for field in known if field.required}
     return StreamPlan(
         stream=stream,
         entity=entity,
@@ -82,4 +83,9 @@ def plan_stream(
         fields=plan.fields,
         schema=schema,
         key_properties=key_properties,
+        required=frozenset(
+            column
+            for column, field in plan.fields.items()
+            if field in required and operation is not ImportOperation.UPDATE
+        ),
     )
