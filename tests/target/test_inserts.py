@@ -66,10 +66,13 @@ def test_rows_whose_fate_is_a_guess_do_not_come_back_by_themselves(
     sandbox: Sandbox, load: Load
 ) -> None:
     sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1, message="no luck"))
-    done = insert(load, schema(LOOSE), GOOD, record(domain="b.example", engagement_score="1"), state(1),
-                  failure=RejectedRowsError)  # fmt: skip
+    other = record(domain="b.example", engagement_score="1")
+    done = insert(load, schema(LOOSE), GOOD, other, state(1), failure=RejectedRowsError)
     assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
-    insert(load, *replayed(done.folder), failure=UnsettledInsertError)
+    # The whole file meets its old job again, and part of it whoever looks after open inserts.
+    insert(load, *replayed(done.folder), failure=RejectedRowsError)
+    insert(load, *replayed(done.folder)[:-1], failure=UnsettledInsertError)
+    assert len(sandbox.import_jobs()) == 1
     assert rows_of(sandbox, "good.example") == ["good.example"]
 
 
