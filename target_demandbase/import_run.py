@@ -51,8 +51,7 @@ class ImportRun:
         self.settlement = BatchSettlement(
             api, self.dead_letters, self.report, settings.reject_policy(config), self._settled
         )
-        self._is_dry = bool(config["dry_run"])
-        if self._is_dry:
+        if config["dry_run"]:
             self.lane: Lane | DryLane = DryLane(
                 self._rejects / f"dry-run-{self._run}", self.settlement
             )
@@ -91,6 +90,12 @@ class ImportRun:
         sealed = min(self._open, default=self._batch + 1) - 1
         self._gate.hold({"sealed": sealed, "state": state}, self._open | self.lane.batches)
 
+    def tell_mapping(self, stream: str, report: str) -> None:
+        """Tell which column of a stream fills which field; a dry run keeps it, too."""
+        logger.info("%s", report)
+        if isinstance(self.lane, DryLane):
+            self.lane.keep(stream, report)
+
     def join(self, entity: str, sink: DemandbaseSink) -> None:
         """Note that a sink sends rows to an entity."""
         self._sinks.setdefault(entity, []).append(sink)
@@ -116,7 +121,7 @@ class ImportRun:
     def finish(self) -> None:
         """Settle everything and tell what became of it."""
         self.lane.finish()
-        if not self._is_dry:
+        if not isinstance(self.lane, DryLane):
             self.lane.told(self._batch)
             self._sender.sweep()
             self._sender.close()
@@ -135,7 +140,7 @@ class ImportRun:
         self._gate.settled(batch)
 
     def _let_out(self, held: dict[str, Any]) -> None:
-        if self._is_dry:
+        if isinstance(self.lane, DryLane):
             return  # nothing has been delivered
         self._emit(held["state"])
         self.lane.told(held["sealed"])

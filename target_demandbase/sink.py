@@ -74,6 +74,7 @@ class DemandbaseSink(BatchSink):
             self.stream_name,
             self.schema,
             self.key_properties,
+            self._run.tell_mapping,
         )
         self._run.join(self._plan.entity, self)
         self._guards_blanks = self.config["on_null"] == "blank"

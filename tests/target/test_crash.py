@@ -269,4 +269,7 @@ def test_a_dry_run_reads_all_and_changes_nothing(sandbox: Sandbox, load: Load) -
     assert {request.method for request in sandbox.requests()} == {"GET"}
     [path] = done.folder.glob("dry-run-*/*.csv")
     assert path.read_text(encoding="utf-8").splitlines()[:2] == ["domain,name", "n0.example,N0"]
+    assert path.stat().st_mode & 0o077 == 0
+    [report] = done.folder.glob("dry-run-*/accounts-mapping.txt")
+    assert "entity_map:" in report.read_text(encoding="utf-8")
     assert len(done.rejects) == 1
