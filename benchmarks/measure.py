@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ def _open(path: str, flags: int) -> int:
 
 def _spawn(argv: list[str], env: dict[str, str], files: Sequence[int]) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)]
-    return os.posix_spawnp(argv[0], argv, env, file_actions=actions)
+    return os.posix_spawnp(argv[0], argv, env, file_actions=actions, setpgroup=0)
 
 
 def _start(task: dict[str, Any]) -> dict[str, float]:
@@ -123,12 +124,13 @@ def _start(task: dict[str, Any]) -> dict[str, float]:
 
     def stop(number: int, _frame: object) -> None:
         for child in children:
-            os.kill(child, signal.SIGKILL)
-        if number == signal.SIGTERM:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+        if number != signal.SIGALRM:
             sys.exit(1)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGALRM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, stop)
     signal.alarm(LIMIT_SECONDS)
     began = time.monotonic()
     pid = _spawn(task["argv"], task["env"], (stdin, stdout, stderr))

@@ -31,7 +31,7 @@ DEFAULT_RUNS = 5
 def main() -> int:
     """Run; return 1 where a case failed. A goal that is missed is no failure."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and clean up
     began = time.monotonic()
     sizes = Sizes.of(options.rows, options.runs)
     setting = Setting(sizes, options.bin, options.work, with_peers=options.peers)
@@ -39,6 +39,9 @@ def main() -> int:
         lines = run_all(setting, options.only or list(CASES))
     found = circumstances([str(options.bin / "python"), sys.executable])
     print(f"\n{table(lines)}\n\n{caption(found)}; {time.monotonic() - began:.0f} s in all")
+    for path in (options.results, options.picture):
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
     if options.results:
         _write(options.results, found, sizes, lines)
     if options.picture:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.columns import HALF, NARROW, WIDE
@@ -15,7 +17,6 @@ from benchmarks.race import Track
 from benchmarks.server import Entity, Server
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -54,9 +55,11 @@ class Setting:
     def __init__(self, sizes: Sizes, bin_folder: Path, work: Path, *, with_peers: bool) -> None:
         self.sizes = sizes
         self.with_peers = with_peers
-        self._data = work / "data"
+        work.mkdir(parents=True, exist_ok=True)
+        own = Path(tempfile.mkdtemp(prefix="run-", dir=work))
         self._undo = ExitStack()
-        shutil.rmtree(self._data, ignore_errors=True)
+        self._undo.callback(shutil.rmtree, own, ignore_errors=True)
+        self._data = own / "data"
         self.wide = Source("wide", WIDE, sizes.large)
         self.narrow = Source("narrow", NARROW, sizes.narrow)
         self.files = self._make()
@@ -66,11 +69,10 @@ class Setting:
         self.server = Server(self._entities(), WIDE, self._folder("uploads"))
         self.programs = Programs(bin_folder, self.server)
         self.peers = Peers(self.programs, work / "peers")
-        self.track = Track(work / "track", quick=sizes.runs == 1)
+        self.track = Track(own / "track", quick=sizes.runs == 1)
 
     def __enter__(self) -> Self:
         """Start the server."""
-        self._undo.callback(shutil.rmtree, self._data, ignore_errors=True)
         self._undo.enter_context(self.server)
         return self
 

@@ -47,12 +47,12 @@ class Sizes:
         narrow = min(10 * rows, GOAL_ROWS)
         return cls(
             wide=wide,
-            slow=wide if is_full else min(wide, 50_000),
+            slow=wide if is_full else min(wide, 25_000),
             narrow=narrow,
-            slow_narrow=narrow if is_full else min(narrow, 200_000),
+            slow_narrow=narrow if is_full else min(narrow, 100_000),
             large=10 * wide,
             large_runs=runs if is_full else 1,
-            piped=min(wide, 50_000),
+            piped=min(wide, 25_000),
             job_rows=max(1, int(GOAL_JOB_ROWS * share)),
             job_seconds=max(0.2, GOAL_JOB_SECONDS * share),
             runs=runs,
