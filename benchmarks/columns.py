@@ -105,6 +105,10 @@ _TEXTS = (
     "Call back in May", "Line one\nline two", 'She said "yes", then left', "naïve 😀, with a comma",
     " leading and trailing ", "NULL", "first\r\nsecond\r\nthird",
 )  # fmt: skip
+_LONG = (
+    "Met at the fair in Köln; they compare three vendors, want a pilot before the summer, and "
+    "asked for a quote with support in two languages."
+)
 
 WIDE = (
     Column(KEY, Kind.STRING, lambda _, number: key_of(0, number)),
@@ -114,7 +118,7 @@ WIDE = (
     Column("country", Kind.STRING, _choice("Türkiye", "Deutschland", "日本", "United States")),
     Column("website", Kind.STRING, lambda _, number: f"https://company{number}.example/?a=1,2"),
     Column("notes", Kind.STRING, _choice(*_TEXTS), 0.3),
-    Column("description", Kind.STRING, lambda chance, _: f"{chance.choice(_TEXTS)}, then more"),
+    Column("description", Kind.STRING, lambda chance, _: f"{chance.choice(_TEXTS)}. {_LONG}"),
     Column("segment", Kind.STRING, _choice("enterprise", "Größe S", "mid"), 0.5),
     Column("owner", Kind.STRING, _choice("Zoë", "李雷", "O'Neill, Siobhán", "de Vries")),
     Column("phone", Kind.STRING, lambda chance, _: f"+1 555 {chance.randrange(10**6):06d}", 0.2),
