@@ -59,7 +59,8 @@ def _draw_goals(axes: Axes, lines: Sequence[Line]) -> None:
         shown = f"{median:.2f}×" if line.ratio else f"{number(median, line.unit)} MiB"
         texts.append(f"{shown}  (goal {goal_text(line)})")
     bars = axes.barh(names, scores, color=colours)
-    axes.bar_label(bars, labels=texts, padding=4, fontsize=8)
+    for label in axes.bar_label(bars, labels=texts, padding=4, fontsize=8):
+        label.set_bbox({"color": "white", "pad": 0.5})  # the dashed line may lie behind it
     axes.axvline(1, color="black", linestyle="--", linewidth=1)
     axes.set(xlim=(0, MOST_SHOWN * 1.5), title="How much of each goal is reached (dashed: all)")
     axes.set_xticks([0, 0.5, 1, 1.5, MOST_SHOWN])
@@ -72,20 +73,14 @@ def _draw_speeds(axes: Axes, lines: Sequence[Line]) -> None:
     rates: list[tuple[float, float, float]] = []
     goals: list[float | None] = []
     for line in lines:
-        for name, figure, is_ours in (
-            (line.what, line.ours, True),
-            (line.against, line.theirs, False),
-        ):
-            label = f"{line.group}: {name}"
-            if figure is None:
-                continue
-            if label not in names:
-                names.append(label)
+        for name, figure in ((line.what, line.ours), (line.against, line.theirs)):
+            if figure is not None and name not in names:
+                names.append(name)
                 rates.append((figure.median, figure.low, figure.high))
                 goals.append(None)
-            if is_ours and line.goal and line.theirs:
-                place = names.index(label)
-                goals[place] = max(goals[place] or 0, line.goal.value * line.theirs.median)
+        if line.goal and line.theirs:
+            place = names.index(line.what)
+            goals[place] = max(goals[place] or 0, line.goal.value * line.theirs.median)
     colours = [PLAIN if goal is None else (GOOD if rate[0] >= goal else SHORT)
                for rate, goal in zip(rates, goals, strict=True)]  # fmt: skip
     values = [rate[0] / 1000 for rate in rates]

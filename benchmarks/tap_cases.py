@@ -58,9 +58,10 @@ def wide(setting: Setting) -> list[Line]:
 def narrow(setting: Setting) -> list[Line]:
     """Run the tap with narrow rows beside the textbook."""
     files, programs, sizes = setting.files, setting.programs, setting.sizes
+    textbook_name = "textbook SDK tap, 3 columns"
     contenders = [
-        programs.tap("tap", {"narrow": files.narrow}),
-        programs.textbook_tap("textbook SDK tap", files.slow_narrow),
+        programs.tap("tap, 3 columns", {"narrow": files.narrow}),
+        programs.textbook_tap(textbook_name, files.slow_narrow),
     ]
     if sizes.slow_narrow < sizes.narrow:
         contenders.append(programs.textbook_tap("start", files.start_narrow))
@@ -68,5 +69,5 @@ def narrow(setting: Setting) -> list[Line]:
     size = rows_text(sizes.narrow, GOAL_ROWS)
     size += extended_text("textbook", sizes.slow_narrow, sizes.narrow)
     goal = Goal(Sense.AT_LEAST, 12)
-    textbook = ran["textbook SDK tap"]
-    return [Pair(NARROW, "tap", ran["tap"], textbook, goal, size, ran.get("start")).rates()]
+    tap, textbook = ran["tap, 3 columns"], ran[textbook_name]
+    return [Pair(NARROW, tap.name, tap, textbook, goal, size, ran.get("start")).rates()]

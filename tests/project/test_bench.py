@@ -29,7 +29,7 @@ EXPECTED = {
         ("tap, half of the columns", "tap"),
         ("tap, BATCH parquet", "tap"),
     ],
-    ("narrow", 2000): [("tap", "textbook SDK tap")],
+    ("narrow", 2000): [("tap, 3 columns", "textbook SDK tap, 3 columns")],
     ("target", 2000): [("target", "textbook SDK target"), ("target", "bare loop")],
     ("memory", 200): [
         ("tap, 2,000 rows", "tap, 200 rows"),
