@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rows < 1 or options.runs < 1:
         parser.error("--rows and --runs are at least 1")
-    options.work = options.work.resolve()
+    options.work, options.bin = options.work.absolute(), options.bin.absolute()
     return options
 
 

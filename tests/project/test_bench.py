@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -51,7 +52,11 @@ MAY_BE_MISSING = {"DuckDB, one thread", "bare loop", "tap, BATCH parquet"}
 def test_a_case_measures_what_it_names_and_checks_it(tmp_path: Path, case: str, rows: int) -> None:
     results = tmp_path / "results.json"
     command = [sys.executable, "-m", "benchmarks.run", f"--rows={rows}", "--runs=1"]
-    places = [f"--bin={BIN}", f"--work={tmp_path / 'work'}", f"--results={results}"]
+    places = [
+        f"--bin={os.path.relpath(BIN, ROOT)}",
+        f"--work={tmp_path / 'work'}",
+        f"--results={results}",
+    ]
     done = subprocess.run(
         [*command, "--no-peers", f"--only={case}", *places],
         cwd=ROOT,
