@@ -64,7 +64,7 @@ class Run:
         """Whether it has read records, which nothing else shows from without."""
         opened = Path(f"/proc/{self.process.pid}/fd")
         with suppress(FileNotFoundError):  # one was closed meanwhile
-            return any("target-demandbase-" in str(file.readlink()) for file in opened.iterdir())
+            return any("/spool/" in str(file.readlink()) for file in opened.iterdir())
         return False
 
     @property
