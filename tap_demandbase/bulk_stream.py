@@ -149,9 +149,14 @@ class BulkStream(BlockStream):
 
     @override
     def get_blocks(self) -> Iterator[Item]:
-        from tap_demandbase.blocks import messages, window  # noqa: PLC0415 - they need pyarrow
+        from tap_demandbase.blocks import (  # noqa: PLC0415 - they need pyarrow
+            memory,
+            messages,
+            window,
+        )
         from tap_demandbase.blocks.cells import Column  # noqa: PLC0415
 
+        memory.use_lean_pool()
         columns = [Column.of(*item) for item in self.selected_properties().items()]
         selected = [column for column in columns if self.mask["properties", column.name]]
         encoder = messages.record_messages(self.name, selected, self._stream_version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_demandbase.blocks.cells import values_of
 from tap_demandbase.blocks.row_block import RowBlock
 from tap_demandbase.blocks.table import TableReader
 
@@ -46,10 +47,8 @@ class Conversion:
         cells = self._reader.read(data, block.quotes)
         if cells is None:
             return None
-        values: dict[str, pa.Array] = {}
         try:
-            for column in self._columns:
-                values[column.name] = column.values(cells.column(column.name).combine_chunks())
+            values = values_of(self._columns, cells)
         except ValueError:
             return None
         return RowBlock(cells.num_rows, self._encode(values), values, cells, nul_bytes)
