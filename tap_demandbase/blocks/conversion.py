@@ -25,7 +25,8 @@ class Conversion:
     Args:
         header: The part's columns.
         columns: All properties to read.
-        encode: Returns what goes out for some rows, from their values by property.
+        encode: Returns what goes out for some rows, from their values by property; a
+            ``ValueError`` sends them through the slow path.
     """
 
     def __init__(self, header: Sequence[str], columns: Sequence[Column], encode: Encoder) -> None:
@@ -49,6 +50,7 @@ class Conversion:
             return None
         try:
             values = values_of(self._columns, cells)
+            encoded = self._encode(values)
         except ValueError:
             return None
-        return RowBlock(cells.num_rows, self._encode(values), values, cells, nul_bytes)
+        return RowBlock(cells.num_rows, encoded, values, cells, nul_bytes)
