@@ -27,7 +27,7 @@ _TYPES: dict[Callable[[str], Value], pa.DataType] = {
     cast.to_date: pa.date32(),
     cast.to_date_time: pa.timestamp("us", "UTC"),
 }
-_GROUP_ROWS = 64 * 1024
+_GROUP_ROWS = 32 * 1024
 """Rows that are compressed together; they wait in memory until then."""
 _SURE_LENGTH = 15
 """A decimal of so many digits comes out of a double as it went in, if it has no exponent."""
