@@ -198,6 +198,8 @@ class BulkStream(BlockStream):
             to_value = cast.caster(self.selected_properties()[key])
             if to_value not in {cast.to_date, cast.to_date_time}:
                 return "the catalog makes the replication key no date"
+        if not any(self.mask["properties", name] for name in self.selected_properties()):
+            return "no field goes out"
         return super().why_by_record(context)
 
     def _reader(self) -> ExportReader:
