@@ -11,6 +11,7 @@ from demandbase_api.export_queue import ExportPolicy
 from demandbase_api.http import Connection
 from demandbase_api.job_watch import PollPolicy
 from demandbase_api.quota import QuotaPatience
+from tap_demandbase.batch_settings import BATCH_CONFIG
 from tap_demandbase.spool import Spool
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ CONFIG = th.PropertiesList(
         description="Folder for downloaded files while they are read; "
         "the system's temporary folder where absent.",
     ),
+    BATCH_CONFIG,
 ).to_dict()
 
 
