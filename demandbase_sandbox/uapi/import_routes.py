@@ -13,6 +13,7 @@ from demandbase_sandbox.faults import Effect
 from demandbase_sandbox.job_faults import job_secret
 from demandbase_sandbox.refusal import bad_request
 from demandbase_sandbox.uapi.account_list_action import DEFAULT_ACTION, ListAction
+from demandbase_sandbox.uapi.entity_types import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_documents import (
     CreateDataImportJob,
     DataImportJob,
@@ -22,7 +23,7 @@ from demandbase_sandbox.uapi.import_documents import (
     StatusMessage,
 )
 from demandbase_sandbox.uapi.import_job_list import import_job_page, shown
-from demandbase_sandbox.uapi.import_jobs import IMPORT_ENTITIES, KIND, SOURCE
+from demandbase_sandbox.uapi.import_jobs import KIND, SOURCE
 from demandbase_sandbox.uapi.operations import IMPORT_PREFIX
 from demandbase_sandbox.uapi.permission import may_import
 
