@@ -181,7 +181,7 @@ class Sandbox:
         return self.tenant.calls.by_day()
 
     def export_jobs(self) -> list[dict[str, Any]]:
-        """Return the export jobs of both APIs as they are by now, newest first.
+        """Return the export jobs as they are by now, newest first: v1's, then the other API's.
 
         Those of the published API are kept in words of both: ``id``, ``entity_type``,
         ``status`` (as published), ``entityType``, ``jobName``, and the whole ``request``.
@@ -189,7 +189,7 @@ class Sandbox:
         return self._jobs("export", uapi_export_jobs.KIND)
 
     def import_jobs(self) -> list[dict[str, Any]]:
-        """Return the import jobs of both APIs as they are by now, newest first.
+        """Return the import jobs as they are by now, newest first: v1's, then the other API's.
 
         Those of the published API have ``list_action``, as sent or by default, once there is a
         file, and in the end ``outcome``: see ``ImportOutcome``.

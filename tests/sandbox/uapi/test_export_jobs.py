@@ -244,6 +244,24 @@ def test_jobs_can_fail_vanish_and_never_end(api: Caller) -> None:
     assert api.status(stuck)["jobStatus"] == "processing"
 
 
+@pytest.mark.parametrize("code", ["403-101", "429-100", "429-102", "500-100"])
+def test_a_fault_can_answer_a_published_code(api: Caller, code: str) -> None:
+    api.sandbox.add_fault(Fault("createExportJob", Effect.STATUS, code=code))
+    assert api.code({"entityType": "account", "jobName": "x"}) == code
+    assert api.sandbox.export_jobs() == []
+
+
+def test_a_fault_of_an_unknown_code_is_refused() -> None:
+    with pytest.raises(ValueError, match="code is of a status"):
+        Fault("createExportJob", Effect.STATUS, code="418-000")
+
+
+def test_the_calls_can_be_read_from_another_process(api: Caller) -> None:
+    api.fields("account")
+    counted = api("GET", "/_sandbox/calls").json()
+    assert list(counted.values()) == [{"fetchFields": 1}]
+
+
 def test_faults_strike_the_published_operations(api: Caller) -> None:
     api.sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=500, times=1))
     api.sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK))
