@@ -172,6 +172,10 @@ class Sandbox:
         """Revoke all minted tokens, with ``legacy`` the static one of the published API."""
         self.tenant.tokens.revoke(legacy=legacy)
 
+    def minted_tokens(self) -> list[str]:
+        """Return the tokens that were minted and not revoked, oldest first."""
+        return self.tenant.tokens.minted()
+
     def calls_today(self) -> dict[str, int]:
         """Return today's calls of the published API's operations, refused ones included."""
         return self.tenant.calls.today()

@@ -66,6 +66,7 @@ def test_a_revoked_token_is_refused_and_a_new_one_is_not(sandbox: Sandbox, api: 
 
 def test_earlier_tokens_stay_valid_when_another_is_minted(sandbox: Sandbox, api: Caller) -> None:
     callers = [Caller(sandbox, api.mint().json()["accessToken"]) for _ in range(2)]
+    assert sandbox.minted_tokens() == [caller.token for caller in callers]
     assert [c("GET", f"{EXPORT}/jobs").status_code for c in callers] == [200, 200]
 
 
