@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from demandbase_api.errors import DemandbaseError
-from tap_demandbase import pipe
+from demandbase_api.pipe import widen
 from tap_demandbase.tap import TapDemandbase
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class CommandTap(TapDemandbase):
     @classmethod
     @override
     def invoke(cls, **options: Any) -> None:
-        pipe.widen()
+        widen(sys.stdout.fileno())
         with _reader_needed():
             super().invoke(**options)
 

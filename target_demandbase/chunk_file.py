@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from typing_extensions import Buffer
+
 
 class ChunkFile:
     """Rows in a file without a name: gone once it is closed or the process ends.
@@ -52,7 +54,7 @@ class ChunkFile:
                 ) from error
             raise spool_error(error) from error
 
-    def append(self, chunk: bytes | memoryview, rows: int) -> None:
+    def append(self, chunk: Buffer, rows: int) -> None:
         """Add rows."""
         try:
             self._file.write(chunk)
@@ -60,7 +62,7 @@ class ChunkFile:
             raise spool_error(error) from error
         self._starts.append(self.size)
         self._first_rows.append(self.rows)
-        self.size += len(chunk)
+        self.size += memoryview(chunk).nbytes
         self.rows += rows
 
     def row(self, index: int) -> bytes:

@@ -13,8 +13,10 @@ from target_demandbase.csv_row import header_row
 from target_demandbase.staging import StagedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from typing_extensions import Buffer
 
 
 def _open_groups() -> int:
@@ -30,6 +32,19 @@ def _open_groups() -> int:
 MAX_OPEN_GROUPS = _open_groups()
 
 Columns = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LaterRows:
+    """Rows that are encoded when they are written.
+
+    Args:
+        make: Returns the encoded rows.
+        most_bytes: How many bytes they are at most.
+    """
+
+    make: Callable[[], Buffer]
+    most_bytes: int
 
 
 @dataclass(slots=True)
@@ -92,16 +107,20 @@ class ColumnGroups:
         if group is None:
             fits = len(header_row(columns)) + size <= self._max_bytes
             return fits and len(self._groups) < self._max_groups
-        return group.file.size + size <= self._max_bytes
+        return group.file.fits(size, self._max_bytes)
 
     def add(
-        self, columns: Columns, rows: bytes | memoryview, messages: bytes, keys: Sequence[str]
+        self,
+        columns: Columns,
+        rows: bytes | LaterRows,
+        messages: bytes,
+        keys: Sequence[str],
     ) -> int:
         """Add rows.
 
         Args:
             columns: The columns that they have.
-            rows: The encoded rows.
+            rows: The encoded rows, or how they are made.
             messages: The messages that they come from, one a line.
             keys: Their cells of the match key, one a row; empty texts where they have none.
 
@@ -116,7 +135,10 @@ class ColumnGroups:
             _supersede(group, keys)
             if self._columns_by_key is not None:
                 self._columns_by_key.update(dict.fromkeys(map(key_digest, keys), columns))
-        group.file.append(rows, messages, len(keys))
+        if isinstance(rows, LaterRows):
+            group.file.append_later(rows.make, rows.most_bytes, messages, len(keys))
+        else:
+            group.file.append(rows, messages, len(keys))
         return len(group.superseded) - superseded
 
     @property

@@ -8,11 +8,14 @@ import sys
 from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING
 
+from demandbase_api.pipe import widen
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BLOCK_BYTES = 256 * 1024
 _SILENT_SECONDS = 1.0
+_GATHERING_SECONDS = 0.01
 
 
 def input_blocks(
@@ -31,6 +34,7 @@ def input_blocks(
     except (UnsupportedOperation, AttributeError):
         yield from _of_text(source, block_bytes)
         return
+    widen(descriptor)
     pieces: list[bytes] = []
     while chunk := _read(descriptor, idle, block_bytes):
         end = chunk.rfind(b"\n") + 1
@@ -44,15 +48,21 @@ def input_blocks(
 
 
 def _read(descriptor: int, idle: Callable[[], None], size: int) -> bytes:
-    while not _is_ready(descriptor):
+    """Return what comes, gathered as long as there is more at once; nothing at the end."""
+    while not _is_ready(descriptor, _SILENT_SECONDS):
         idle()
-    return os.read(descriptor, size)
+    chunks = [os.read(descriptor, size)]
+    while chunks[-1] and (left := size - sum(map(len, chunks))) > 0:
+        if not _is_ready(descriptor, _GATHERING_SECONDS):
+            break
+        chunks.append(os.read(descriptor, left))
+    return b"".join(chunks)
 
 
-def _is_ready(descriptor: int) -> bool:
+def _is_ready(descriptor: int, seconds: float) -> bool:
     if sys.platform == "win32":
         return True  # it can tell of sockets only
-    return bool(select.select([descriptor], [], [], _SILENT_SECONDS)[0])
+    return bool(select.select([descriptor], [], [], seconds)[0])
 
 
 def _of_text(source: IO[str], block_bytes: int) -> Iterator[bytes]:

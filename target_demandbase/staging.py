@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,10 +16,14 @@ from target_demandbase.chunk_file import ChunkFile
 from target_demandbase.csv_row import header_row, read_row, split_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
+    from typing_extensions import Buffer
+
 _HASH_BYTES = 1024 * 1024
+_MOST_PENDING = 4
+"""Blocks that are held in memory until they are written."""
 
 
 class StagedFile:
@@ -34,33 +41,73 @@ class StagedFile:
 
     def __init__(self, folder: Path | None, columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
+        self.rows = 0
+        """How many rows it has, without the header."""
         self._folder = folder
+        self._pending: deque[Future[None]] = deque()
         # The header is a row of the file, but none of a record.
         self._rows = ChunkFile(folder, split_rows)
         self._records = ChunkFile(folder, split_lines)
         self._rows.append(header_row(self.columns), 1)
+        self._most = self._rows.size
 
-    @property
-    def rows(self) -> int:
-        """How many rows it has, without the header."""
-        return self._records.rows
+    def fits(self, size: int, limit: int) -> bool:
+        """Return whether the file has room for more bytes.
+
+        Args:
+            size: How many there will be at most.
+            limit: How many the whole file may have.
+        """
+        return self._most + size <= limit or self.size + size <= limit
 
     @property
     def size(self) -> int:
         """Its bytes, the header included."""
-        return self._rows.size
+        self._settle()
+        self._most = self._rows.size
+        return self._most
 
-    def append(self, rows: bytes | memoryview, messages: bytes, count: int = 1) -> None:
+    def append(self, rows: bytes, messages: bytes, count: int = 1) -> None:
         """Add rows and the messages that they come from, one a line."""
+        self._settle()
+        self._append(rows, messages, count)
+        self.rows += count
+        self._most += len(rows)
+
+    def append_later(
+        self, make: Callable[[], Buffer], most: int, messages: bytes, count: int
+    ) -> None:
+        """Add rows that are encoded and written while the caller goes on.
+
+        Args:
+            make: Returns the encoded rows; it is called in another thread.
+            most: How many bytes they will be at most.
+            messages: The messages that they come from, one a line.
+            count: How many they are.
+        """
+        while len(self._pending) >= _MOST_PENDING:
+            self._pending.popleft().result()
+        self._pending.append(_writer().submit(lambda: self._append(make(), messages, count)))
+        self.rows += count
+        self._most += most
+
+    def _append(self, rows: Buffer, messages: bytes, count: int) -> None:
         self._rows.append(rows, count)
         self._records.append(messages, count)
 
+    def _settle(self) -> None:
+        """Wait until all rows are written."""
+        while self._pending:
+            self._pending.popleft().result()
+
     def open(self) -> BinaryIO:
         """Return the file, standing at its start."""
+        self._settle()
         return self._rows.open()
 
     def record(self, row: int) -> dict[str, Any]:
         """Return the record of a row, counted from 0."""
+        self._settle()
         message: dict[str, Any] = deserialize_json(
             self._records.row(row).decode("utf-8", "surrogatepass")
         )
@@ -69,12 +116,14 @@ class StagedFile:
 
     def messages(self) -> Iterator[tuple[bytes, int]]:
         """Yield the messages in pieces of whole lines, and how many they are."""
+        self._settle()
         return self._records.chunks()
 
     def cell(self, row: int, column: str) -> str | None:
         """Return a cell of a row, counted from 0; ``None`` for a column that is not there."""
         if column not in self.columns:
             return None
+        self._settle()
         return read_row(self._rows.row(row + 1))[self.columns.index(column)]
 
     def sha256(self) -> str:
@@ -100,6 +149,7 @@ class StagedFile:
 
     def _copy(self, rows: range, left_out: Sequence[int]) -> StagedFile:
         """Return a copy of some rows, chunk by chunk where a chunk is whole."""
+        self._settle()
         copy = StagedFile(self._folder, self.columns)
         chunks = zip(islice(self._rows.chunks(), 1, None), self._records.chunks(), strict=True)
         start = 0
@@ -121,6 +171,10 @@ class StagedFile:
 
     def close(self) -> None:
         """Remove the file."""
+        for each in self._pending:
+            each.cancel()
+        wait(self._pending)
+        self._pending.clear()
         self._rows.close()
         self._records.close()
 
@@ -128,3 +182,9 @@ class StagedFile:
 def split_lines(lines: bytes) -> list[bytes]:
     """Return lines, each with its end."""
     return [line + b"\n" for line in lines.removesuffix(b"\n").split(b"\n")]
+
+
+@cache
+def _writer() -> ThreadPoolExecutor:
+    """Return the one thread that writes: what is given to it first is written first."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="staging")

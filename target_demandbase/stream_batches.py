@@ -104,7 +104,7 @@ class StreamBatches:
         Returns:
             Whether they fit beside what waits; where not, nothing is staged.
         """
-        if not self._groups.takes(block.columns, len(block.lines), block.keys):
+        if not self._groups.takes(block.columns, block.lines.most_bytes, block.keys):
             return False
         rows = len(block.keys)
         self._read(rows)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from target_demandbase.blocks.column_kind import ColumnKind, plain_columns
+from target_demandbase.column_groups import LaterRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from target_demandbase.stream_plan import StreamPlan
 
 
+_LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
+
+
 @dataclass(frozen=True, slots=True)
 class RowBlock:
     """Rows of CSV.
@@ -23,13 +28,13 @@ class RowBlock:
     Args:
         columns: Their columns.
         cells: The cells, by column.
-        lines: They, encoded.
+        lines: How they are encoded.
         keys: Their cells of the match key; empty texts where there is no match key.
     """
 
     columns: tuple[str, ...]
     cells: Mapping[str, pa.Array]
-    lines: memoryview
+    lines: LaterRows
     keys: Sequence[str]
 
 
@@ -56,6 +61,9 @@ class BlockIntake:
             else column
             for column in plain_columns(plan.schema) or ()
         }
+        self._date_times = sum(
+            self._plain[name].kind is ColumnKind.DATE_TIME for name in plan.fields
+        )
         self._known: frozenset[str] = frozenset()
         self._decoder = self._fresh_decoder()
 
@@ -93,21 +101,20 @@ class BlockIntake:
             return None
         try:
             keys = self._keys(block)
-            cells = {
-                name: self._cells.cells(
-                    self._plain[name].kind, values, nullable=self._plain[name].nullable
-                )
-                for name, values in block.columns.items()
-            }
+            names = [name for name in self._plan.fields if name in block.columns]
+            cells = self._cells.block_cells(
+                [(self._plain[name], block.columns[name]) for name in names]
+            )
         except self._cells.NotPlainError:
             return None
-        if self._omit_null and any(map(self._cells.empty_cells, cells.values())):
+        if self._omit_null and any(map(self._cells.empty_cells, cells)):
             return None
-        ordered = {name: cells[name] for name in self._plan.fields if name in cells}
-        if len(ordered) < 2:  # noqa: PLR2004 - a null alone in its row
+        if len(names) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
-        lines_of_csv = self._cells.csv_lines(tuple(ordered.values()))
-        return RowBlock(tuple(ordered), ordered, memoryview(lines_of_csv), keys)
+        # A cell is no longer than its value in JSON, but for a date-time that is written out.
+        most_bytes = len(lines) + count * self._date_times * _LONGEST_DATE_TIME
+        later = LaterRows(partial(self._cells.csv_lines, cells), most_bytes)
+        return RowBlock(tuple(names), dict(zip(names, cells, strict=True)), later, keys)
 
     def empty(self, block: RowBlock, columns: Sequence[str]) -> Mapping[str, int]:
         """Return how many cells of some columns are empty."""

@@ -18,6 +18,8 @@ from target_demandbase.encode import MAX_DIGITS, encode_cell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from target_demandbase.blocks.column_kind import PlainColumn
+
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _SECONDS = b"0000-00-00T00:00:00Z"
 _WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
@@ -27,32 +29,33 @@ class NotPlainError(ValueError):
     """A value needs a closer look; which one is not said."""
 
 
-def cells(kind: ColumnKind, values: Sequence[Any], *, nullable: bool) -> pa.Array:
-    """Return a column's cells.
+def block_cells(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[pa.Array]:
+    """Return the cells of some columns, in their order.
 
     Args:
-        kind: What the values are.
-        values: The values; numbers as their JSON text.
-        nullable: Whether null is one of them.
+        columns: The columns and their values; numbers as their JSON text.
 
     Raises:
-        NotPlainError: One is absent, or cannot be made a cell of in this way.
+        NotPlainError: A value is absent, or cannot be made a cell of in this way.
     """
+    found: dict[str, pa.Array] = {}
     try:
-        match kind:
-            case ColumnKind.TEXT:
-                return pa.array(values, pa.string())
-            case ColumnKind.INTEGER:
-                return pa.array(values, pa.int64())
-            case ColumnKind.BOOLEAN:
-                return pa.array(values, pa.bool_())
-            case ColumnKind.DATE_TIME:
-                return _date_times(values)
-            case ColumnKind.NUMBER:
-                return _numbers(values, nullable=nullable)
+        for column, values in columns:
+            match column.kind:
+                case ColumnKind.TEXT:
+                    found[column.name] = pa.array(values, pa.string())
+                case ColumnKind.INTEGER:
+                    found[column.name] = pa.array(values, pa.int64())
+                case ColumnKind.BOOLEAN:
+                    found[column.name] = pa.array(values, pa.bool_())
+                case ColumnKind.DATE_TIME | ColumnKind.NUMBER:
+                    pass  # all of a kind at once: what a column costs is mostly the call
+        found |= _numbers([item for item in columns if item[0].kind is ColumnKind.NUMBER])
+        found |= _date_times([item for item in columns if item[0].kind is ColumnKind.DATE_TIME])
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         # Their words may quote a value.
         raise NotPlainError from None
+    return [found[column.name] for column, _ in columns]
 
 
 def csv_lines(columns: Sequence[pa.Array]) -> pa.Buffer:
@@ -71,28 +74,42 @@ def empty_cells(column: pa.Array) -> int:
     return empty
 
 
-def _numbers(values: Sequence[Any], *, nullable: bool) -> pa.Array:
-    text = b"\n".join(values)
+def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
+    if not columns:
+        return {}
+    rows = len(columns[0][1])
+    text = b"\n".join([value for _, values in columns for value in values])
     # Each is one JSON value: of these characters it can be no other than null or a number without
     # an exponent, whose text is its cell.
     if text.translate(None, b"0123456789.-\nnul"):
         raise NotPlainError
-    has_null = b"null" in text
-    if (has_null and not nullable) or b"\n-0\n" in b"\n%s\n" % text:
+    if b"-0" in text and b"\n-0\n" in b"\n%s\n" % text:
         raise NotPlainError  # minus nought has a sign as a number with decimals only
     found = pc.split_pattern(pa.scalar(text, pa.string()), "\n").values
-    if pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
+    if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
         raise NotPlainError
-    return pc.if_else(pc.equal(found, "null"), None, found) if has_null else found
+    if b"null" in text:
+        found = pc.if_else(pc.equal(found, "null"), None, found)
+    cells = {
+        column.name: found.slice(number * rows, rows) for number, (column, _) in enumerate(columns)
+    }
+    if any(cells[column.name].null_count and not column.nullable for column, _ in columns):
+        raise NotPlainError
+    return cells
 
 
-def _date_times(values: Sequence[Any]) -> pa.Array:
-    found = pa.array(values, pa.string())
-    if _are_whole_seconds(found):
+def _date_times(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
+    if not columns:
+        return {}
+    found = {column.name: pa.array(values, pa.string()) for column, values in columns}
+    if _are_whole_seconds(pa.concat_arrays(list(found.values()))):
         return found
-    return pa.array(
-        [value and encode_cell(value, is_date_time=True) for value in values], pa.string()
-    )
+    return {
+        column.name: pa.array(
+            [value and encode_cell(value, is_date_time=True) for value in values], pa.string()
+        )
+        for column, values in columns
+    }
 
 
 def _are_whole_seconds(column: pa.Array) -> bool:

@@ -16,8 +16,8 @@ import pytest
 from singer_sdk import Stream
 from singer_sdk.io_base import SingerWriter
 
+from demandbase_api.pipe import PIPE_BYTES
 from demandbase_sandbox import Sandbox
-from tap_demandbase.pipe import PIPE_BYTES
 from tap_demandbase.tap import TapDemandbase
 
 Config = dict[str, Any]
