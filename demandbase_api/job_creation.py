@@ -10,6 +10,7 @@ import backoff
 
 from demandbase_api.errors import (
     DemandbaseError,
+    RateLimitedError,
     TransientError,
     UnexpectedAnswerError,
     UnreachableError,
@@ -113,6 +114,8 @@ def may_have_happened(error: DemandbaseError) -> bool:
     match error:
         case UnreachableError():
             return not error.nothing_sent
+        case RateLimitedError() if error.operation.creates_a_job:
+            return False
         case UnexpectedAnswerError():
             # It was done, and the answer cannot be read.
             return error.status is None or error.status < HTTPStatus.BAD_REQUEST

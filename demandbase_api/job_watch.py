@@ -70,6 +70,9 @@ class JobSource(Protocol[J_co]):
     def cancel(self, job_id: str) -> None:
         """Cancel the job."""
 
+    def poll_pause(self) -> float:
+        """Return the seconds that must pass before the jobs are read again, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class PollPolicy:
@@ -185,7 +188,8 @@ class JobWatch(Generic[J]):
             except TransientError as error:
                 logger.warning("The state of the %s jobs is not known: %s", self._kind, error)
         self._looks += 1
-        self._due = self._clock.now() + self._policy.wait_before(self._looks) * self._jitter()
+        wait = self._policy.wait_before(self._looks) * self._jitter()
+        self._due = self._clock.now() + max(wait, self._source.poll_pause())
 
     def _look_for(self, waiting: set[str]) -> None:
         for job in self._listed(waiting):
