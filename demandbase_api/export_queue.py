@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from demandbase_api.deadline import within
@@ -18,22 +19,19 @@ from demandbase_api.errors import (
     TransientError,
 )
 from demandbase_api.job_creation import JobCreation
-from demandbase_api.job_end import job_cancelled, job_failed
+from demandbase_api.job_end import job_cancelled, job_failed, job_gone
 from demandbase_api.job_slot import JobSlot
-from demandbase_api.job_watch import PollPolicy
 from demandbase_api.status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from demandbase_api.adoption import TakenJob
     from demandbase_api.clock import Clock
+    from demandbase_api.export_order import ExportOrder, ExportPolicy
     from demandbase_api.job_watch import JobWatch
-    from demandbase_api.models import ExportJob, ExportRequest
+    from demandbase_api.models import ExportJob
     from demandbase_api.ports import ExportApi
-    from demandbase_api.quota import QuotaPatience
-    from demandbase_api.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -41,38 +39,6 @@ _LOST_JOB_SECONDS = 2.5
 _LOOK_SECONDS = 0.5
 _BUSY_SECONDS = 300.0
 """How long nothing is created ahead of its turn where somebody else's job was in the way."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOrder:
-    """One export that the run needs.
-
-    Args:
-        request: What to ask for.
-        taken: The last job of this kind that has been delivered; it is not adopted again.
-    """
-
-    request: ExportRequest
-    taken: TakenJob | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPolicy:
-    """How export jobs are run.
-
-    Args:
-        max_concurrent_jobs: How many may run at a time.
-        job_reuse_hours: How old a job may be that is adopted; 0 for none.
-        retry: How a creation is repeated that cannot have happened.
-        quota: How long to wait for a new quota.
-        poll: How to wait for somebody else's job to end.
-    """
-
-    max_concurrent_jobs: int
-    job_reuse_hours: float
-    retry: RetryPolicy
-    quota: QuotaPatience
-    poll: PollPolicy = field(default_factory=PollPolicy)
 
 
 @dataclass(slots=True)
@@ -127,12 +93,13 @@ class ExportQueue:
         """
         if not self._api.capabilities.daily_calls:
             return
+        missing = [entry for entry in self._entries if entry.job_id is None]
         found: set[str] = set()
-        for entry in self._entries:
-            job = self._adoptable(entry, found)
+        for entry in missing:
+            job = self._adoptable(entry, self._used | found)
             if job is not None:
                 found.add(job.id)
-        needed = len(self._entries) - len(found) + more
+        needed = len(missing) - len(found) + more
         self._policy.quota.waiting(lambda: self._api.check_budget(needed), self._clock)()
 
     def take(self, order: ExportOrder) -> tuple[ExportJob, datetime]:
@@ -289,10 +256,20 @@ class ExportQueue:
             return self._creation.create(request)
 
         if patient:
+            self._make_room()
             create = self._policy.quota.waiting(self._slot.waiting(create), self._clock)
         job = create()
         logger.info("Created the export job %s for %s", job.id, request.entity)
         return job
+
+    def _make_room(self) -> None:
+        """Let jobs end that were created ahead of one that nobody knew of."""
+        for entry in self._entries:
+            if self._watch.open_jobs < self._policy.max_concurrent_jobs:
+                return
+            if entry.job_id is not None:
+                with suppress(JobGoneError):  # its turn will come
+                    self._watch.wait(entry.job_id)
 
     def _wait(self, entry: _Entry) -> ExportJob | None:
         """Return the job once it has completed, or ``None`` where another must be created."""
@@ -333,11 +310,6 @@ class ExportQueue:
         try:
             job = self._api.ended(job)
         except NotFoundError as error:
-            raise JobGoneError(
-                f"Demandbase no longer knows the export job {job.id} for {entity}.",
-                kind="export",
-                job_id=job.id,
-                entity=entity,
-            ) from error
+            raise job_gone("export", entity, job.id) from error
         self._watch.update(job)
         return job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from filelock import BaseFileLock
 
+# A lock file is made a moment before it is locked; only older ones can be those of the dead.
+_LOCKED_BY_NOW_SECONDS = 60
+
 
 class Phase(StrEnum):
     """How far a file had come when its entry was written."""
@@ -31,6 +35,8 @@ class Phase(StrEnum):
     """It is on its way."""
     UPLOADED = "uploaded"
     """The job has it."""
+    ACCOUNTED = "accounted"
+    """The job has ended, and each row that it did not take is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,47 +90,47 @@ class ImportLedger:
         self._run = run
         self._lock: BaseFileLock | None = None
 
-    def path(self, fingerprint: str) -> Path:
+    def path(self, entry: LedgerEntry) -> Path:
         """Return the file of an entry."""
-        return self._folder / f"{fingerprint}.json"
+        return self._folder / f"{entry.fingerprint}.{entry.owner}.json"
 
     def find(self, fingerprint: str) -> LedgerEntry | None:
-        """Return an entry; one that cannot be read counts as none."""
-        entry = _read(self.path(fingerprint))
-        return None if entry is None or self._is_anothers(entry) else entry
+        """Return the newest entry of a file; one that cannot be read counts as none."""
+        return max(self._entries(fingerprint), key=lambda entry: entry.began_at, default=None)
 
-    def put(self, entry: LedgerEntry) -> None:
-        """Write an entry to the disk, all of it or nothing.
+    def put(self, entry: LedgerEntry) -> LedgerEntry:
+        """Write an entry to the disk as this run's, all of it or nothing.
+
+        Returns:
+            The entry as it was written. Those of dead runs of the same file are gone.
 
         Raises:
             SpoolError: The disk does not take it.
         """
-        path = self.path(entry.fingerprint)
-        fresh = path.with_suffix(f".{os.getpid()}.new")
+        entry = replace(entry, owner=self._run)
+        path = self.path(entry)
+        fresh = path.with_suffix(".new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._show_alive()
             with fresh.open("w", encoding="utf-8") as file:
-                json.dump(asdict(replace(entry, owner=self._run)), file)
+                json.dump(asdict(entry), file)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
             _sync(self._folder)
         except OSError as error:
             raise spool_error(error) from error
+        self._forget(entry.fingerprint, but=entry)
+        return entry
 
     def settle(self, fingerprint: str) -> None:
-        """Forget an entry: the fate of its file is settled."""
-        self.path(fingerprint).unlink(missing_ok=True)
+        """Forget a file: its fate is settled. What other living runs wrote of it stays."""
+        self._forget(fingerprint, but=None)
 
     def left_behind(self) -> list[LedgerEntry]:
         """Return the entries of runs before this one that are no longer alive."""
-        read = [_read(path) for path in sorted(self._folder.glob("*.json"))]
-        return [
-            entry
-            for entry in read
-            if entry is not None and entry.owner != self._run and not self._is_anothers(entry)
-        ]
+        return [entry for entry in self._entries("*") if entry.owner != self._run]
 
     def close(self) -> None:
         """Let other runs take up what is left."""
@@ -135,6 +141,20 @@ class ImportLedger:
         with suppress(OSError):  # entries are left, or it is not there
             self._folder.rmdir()
 
+    def _entries(self, fingerprint: str) -> list[LedgerEntry]:
+        """Return the entries of this run and of runs that are no longer alive.
+
+        Args:
+            fingerprint: Of which file; ``*`` for all.
+        """
+        read = [_entry(path) for path in sorted(self._folder.glob(f"{fingerprint}.*.json"))]
+        return [entry for entry in read if entry is not None and not self._is_anothers(entry)]
+
+    def _forget(self, fingerprint: str, but: LedgerEntry | None) -> None:
+        for entry in self._entries(fingerprint):
+            if but is None or entry.owner != but.owner:
+                self.path(entry).unlink(missing_ok=True)
+
     def _lock_path(self, run: str) -> Path:
         return self._folder / f"{run}.alive"
 
@@ -143,23 +163,35 @@ class ImportLedger:
         if self._lock is None:
             self._lock = FileLock(self._lock_path(self._run), blocking=False)
             self._lock.acquire()
+            self._bury_the_dead()
+
+    def _bury_the_dead(self) -> None:
+        """Remove the locks of runs that ended without doing it themselves."""
+        for path in self._folder.glob("*.alive"):
+            with suppress(OSError):
+                age = time.time() - path.stat().st_mtime
+                if path != self._lock_path(self._run) and age > _LOCKED_BY_NOW_SECONDS:
+                    _is_locked(path)
 
     def _is_anothers(self, entry: LedgerEntry) -> bool:
         """Return whether an entry is of another run that is alive."""
         path = self._lock_path(entry.owner)
-        if entry.owner == self._run or not path.is_file():
-            return False
-        lock = FileLock(path, blocking=False)
-        try:
-            lock.acquire()
-        except Timeout:
-            return True
-        lock.release()
-        path.unlink(missing_ok=True)
-        return False
+        return entry.owner != self._run and path.is_file() and _is_locked(path)
 
 
-def _read(path: Path) -> LedgerEntry | None:
+def _is_locked(path: Path) -> bool:
+    """Return whether a lock is held; one that is not is removed."""
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    path.unlink(missing_ok=True)
+    lock.release()
+    return False
+
+
+def _entry(path: Path) -> LedgerEntry | None:
     try:
         members = json.loads(path.read_text(encoding="utf-8"))
         return LedgerEntry(**{**members, "phase": Phase(members["phase"])})

@@ -37,12 +37,13 @@ class JobCreation(Generic[R, J]):
 
     Args:
         submit: Creates a job.
-        find: Returns a job that may have been created for a request without an answer.
+        find: Returns the job that was created for a request without an answer, where there is
+            one; ``None`` where nothing tells such a job from others'.
         retry: How often to try.
     """
 
     def __init__(
-        self, submit: Callable[[R], J], find: Callable[[R], J | None], retry: RetryPolicy
+        self, submit: Callable[[R], J], find: Callable[[R], J | None] | None, retry: RetryPolicy
     ) -> None:
         self._submit = submit
         self._look_up = find
@@ -85,7 +86,7 @@ class JobCreation(Generic[R, J]):
 
     def unanswered(self) -> J | None:
         """Return the job of a creation that was interrupted, where there is one."""
-        if self._unanswered is None:
+        if self._unanswered is None or self._look_up is None:
             return None
         try:
             return self._look_up(self._unanswered)
@@ -95,6 +96,8 @@ class JobCreation(Generic[R, J]):
 
     def _find(self, request: R) -> J | None:
         """Look for a job, more than once: a list may lag behind."""
+        if self._look_up is None:
+            return None
         look = backoff.on_predicate(
             backoff.constant,
             lambda job: job is None,

@@ -14,11 +14,11 @@ from demandbase_api.deadline import within
 from demandbase_api.errors import (
     ConflictError,
     DemandbaseError,
-    JobGoneError,
     JobTimeoutError,
     NotFoundError,
     TransientError,
 )
+from demandbase_api.job_end import job_gone
 from demandbase_api.job_list import recent
 
 if TYPE_CHECKING:
@@ -244,12 +244,7 @@ class JobWatch(Generic[J]):
             self.look()
             looked()
         if watched.gone:
-            raise JobGoneError(
-                f"Demandbase no longer knows the {self._kind} job {job_id} for {watched.entity}.",
-                kind=self._kind,
-                job_id=job_id,
-                entity=watched.entity,
-            )
+            raise job_gone(self._kind, watched.entity, job_id)
         logger.info(
             "%s job %s for %s is %s after %.0f s",
             self._kind.capitalize(),

@@ -50,11 +50,13 @@ class IdPages:
         entity: The other entity.
         field: The field that holds its id, as jobs call it.
         size: How many ids one job takes.
+        label: What people call the field, where it is known.
     """
 
     entity: str
     field: str
     size: int
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,6 @@ class ImportRequest:
         operation: What is done with them.
         match_key: The field that they are matched on; ``None`` where the API has its own rules.
         mappings: Which column fills which field.
-        name: What the job is called, where jobs have names; it tells this file from any other.
         activity_type: Which kind of activity they are, by its id.
     """
 
@@ -185,7 +186,6 @@ class ImportRequest:
     operation: ImportOperation
     match_key: str | None
     mappings: tuple[ColumnMapping, ...]
-    name: str | None = None
     activity_type: int | None = None
 
 
@@ -195,7 +195,6 @@ class ImportJob:
 
     id: str
     status: JobStatus
-    name: str | None = None
     entity: str | None = None
     operation: str | None = None
     total_rows: int | None = None

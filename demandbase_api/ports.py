@@ -83,6 +83,7 @@ class ImportCapabilities:
         match_key: The field that rows are matched on can be chosen.
         mappings: The fields that can be imported are listed.
         cancel: Jobs can be cancelled.
+        named_jobs: A job bears its file's name from its creation on.
         row_errors: Rejected rows are listed; without it row outcomes are unknown.
         activity_types: Imports of activities must name their type.
         list_actions: Imports can change the members of an account list.
@@ -93,6 +94,7 @@ class ImportCapabilities:
     match_key: bool
     mappings: bool
     cancel: bool
+    named_jobs: bool
     row_errors: bool
     activity_types: bool = False
     list_actions: bool = False
@@ -213,14 +215,17 @@ class ImportApi(Protocol):
     def activity_types(self) -> tuple[ActivityType, ...]:
         """Return the kinds of activity that imports can name; none where they name none."""
 
-    def submit(self, request: ImportRequest) -> ImportJob:
-        """Create a job; never repeated by itself once the request may have arrived."""
+    def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
+        """Create a job; never repeated by itself once the request may have arrived.
+
+        Args:
+            request: What to do with the file.
+            file_name: Name of the file that will follow; a job bears it from now on where the
+                capabilities say so, else once it has the file.
+        """
 
     def waits_for_file(self, job: ImportJob) -> bool:
         """Return whether a job has been given no file yet."""
-
-    def is_for(self, job: ImportJob, request: ImportRequest) -> bool:
-        """Return whether a job that waits for its file may be one that was asked for like this."""
 
     def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
         """Send the job its file, streamed from where ``file`` stands."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REJECT_PREFIX = "_reject_"
+REJECT_TYPE = f"{REJECT_PREFIX}type"
 
 _MAX_PENDING_BYTES = 1 << 20
 _NULLABLE_STRING = {"type": ["null", "string"]}
@@ -51,7 +52,7 @@ class Reject:
         return {
             f"{REJECT_PREFIX}reason": self.reason,
             f"{REJECT_PREFIX}field": self.field,
-            f"{REJECT_PREFIX}type": self.type,
+            REJECT_TYPE: self.type,
             f"{REJECT_PREFIX}job_id": self.job_id,
         }
 

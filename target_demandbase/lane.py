@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from demandbase_api.errors import FileTooLargeError, JobTimeoutError
 from demandbase_api.models import ImportOperation
 from target_demandbase.errors import StillRunningError
 
 if TYPE_CHECKING:
-    from demandbase_api.import_sender import ImportFile, ImportSender
+    from demandbase_api.import_file import ImportFile
+    from demandbase_api.import_sender import ImportSender
     from demandbase_api.job_watch import JobWatch
     from demandbase_api.models import ImportJob
     from target_demandbase.shipment import Shipment
@@ -20,11 +22,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-demandbase")
 
 
+class Verdict(StrEnum):
+    """What is known of the rows of a job that has ended."""
+
+    ALL_TAKEN = "all_taken"
+    """It took every row."""
+    ALL_KNOWN = "all_known"
+    """Each row that it did not take is kept."""
+    UNKNOWN = "unknown"
+    """Some rows are kept though it may have taken them."""
+
+
 class Settlement(Protocol):
     """What becomes of shipments at their end."""
 
-    def settle(self, shipment: Shipment, job: ImportJob) -> bool:
-        """Account for a job that has ended; return whether it took every row."""
+    def settle(self, shipment: Shipment, job: ImportJob) -> Verdict:
+        """Account for a job that has ended."""
 
     def too_large(self, shipment: Shipment) -> None:
         """Account for a single row that is too large for any file."""
@@ -172,15 +185,28 @@ class Lane:
             ) from error
         self._underway.popleft()
         self._watch.forget(first.job_id)
-        is_clean = False
+        verdict = Verdict.UNKNOWN
         try:
-            is_clean = self._settlement.settle(first.shipment, job)
+            verdict = self._settlement.settle(first.shipment, job)
         finally:
             first.shipment.staged.close()
-            if not is_clean and first.shipment.plan.operation is not ImportOperation.INSERT:
-                # What was wrong may be mended before the next run, which must then send it again.
-                self._sender.settle(first.file)
+            self._note(first, verdict)
         self._close_batches()
+
+    def _note(self, underway: _Underway, verdict: Verdict) -> None:
+        is_insert = underway.shipment.plan.operation is ImportOperation.INSERT
+        match verdict:
+            case Verdict.ALL_TAKEN:
+                pass  # until a state that covers it is out, the next run must not send it again
+            case Verdict.ALL_KNOWN if is_insert:
+                self._sender.account(underway.file)
+            case Verdict.UNKNOWN if is_insert:
+                pass  # nobody but a person can tell what to insert again
+            case Verdict.ALL_KNOWN | Verdict.UNKNOWN:
+                # What was wrong may be mended before the next run, which must then send it again.
+                self._sender.settle(underway.file)
+            case _:
+                assert_never(verdict)
 
     def _close_batches(self) -> None:
         """Tell of each batch none of whose files is on its way any more."""

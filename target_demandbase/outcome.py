@@ -51,6 +51,14 @@ class Outcome:
     rejected: int
     kept: Mapping[int, RowReject] = field(default_factory=dict)
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether the rows that are kept are those that were not taken, and no others."""
+        guesses = {UNCORRELATED, JOB_FAILED}
+        return self.succeeded + len(self.kept) == self.sent and not any(
+            each.type in guesses for each in self.kept.values()
+        )
+
 
 def read_errors(
     read: Callable[[], Sequence[RowError]], expected: int | None

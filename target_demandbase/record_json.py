@@ -16,6 +16,8 @@ def record_bytes(record: Mapping[str, Any]) -> bytes:
     text: str = simplejson.dumps(
         record,
         use_decimal=True,
+        # Not JSON, but Python's readers take it: a dead letter then tells of it as a text.
+        allow_nan=True,
         ensure_ascii=False,
         separators=(",", ":"),
         default=_other,

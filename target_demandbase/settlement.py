@@ -13,7 +13,7 @@ from typing_extensions import override
 from target_demandbase.dead_letters import DeadLetters, Reject
 from target_demandbase.digest import RejectDigest
 from target_demandbase.errors import RejectedRowsError
-from target_demandbase.lane import Settlement
+from target_demandbase.lane import Settlement, Verdict
 from target_demandbase.outcome import judge, read_errors
 from target_demandbase.reject_policy import rejected_sentence
 
@@ -104,7 +104,7 @@ class BatchSettlement(Settlement):
         self._keep(shipment.plan, shipment.batch, record, reject, 1)
 
     @override
-    def settle(self, shipment: Shipment, job: ImportJob) -> bool:
+    def settle(self, shipment: Shipment, job: ImportJob) -> Verdict:
         plan, staged = shipment.plan, shipment.staged
         errors: tuple[RowError, ...] = ()
         if job.error_count != 0:
@@ -135,7 +135,9 @@ class BatchSettlement(Settlement):
             plan.stream,
             job.id,
         )
-        return outcome.succeeded == staged.rows
+        if outcome.succeeded == staged.rows:
+            return Verdict.ALL_TAKEN
+        return Verdict.ALL_KNOWN if outcome.is_certain else Verdict.UNKNOWN
 
     @override
     def batch_done(self, batch: int) -> None:

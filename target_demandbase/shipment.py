@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demandbase_api.import_sender import ImportFile
+from demandbase_api.import_file import ImportFile
 
 if TYPE_CHECKING:
     from demandbase_api.models import ImportRequest
@@ -53,6 +53,7 @@ class Shipment:
             stream=self.plan.stream,
             rows=self.staged.rows,
             open=self.staged.open,
+            is_replay=self.plan.is_replay,
         )
 
     def halves(self) -> tuple[Shipment, Shipment]:

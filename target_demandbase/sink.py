@@ -91,6 +91,12 @@ class DemandbaseSink(BatchSink):
                 stream=self.stream_name,
             ) from None
 
+    @property
+    @override
+    def include_sdc_metadata_properties(self) -> bool:
+        """False: they are never sent, whatever add_record_metadata says."""
+        return False
+
     # The SDK calls the next three for each record and lets any of them end the run. A record that
     # cannot be sent is kept instead, so they only note what is wrong with it.
 

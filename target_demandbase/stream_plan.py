@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.models import ColumnMapping, ImportRequest
+from target_demandbase.dead_letters import REJECT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,11 @@ class StreamPlan:
             match_key=self.match_key,
             mappings=tuple(ColumnMapping(name, self.fields[name]) for name in columns),
         )
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether the stream is a file of rejected rows that comes back."""
+        return REJECT_TYPE in self.schema["properties"]
 
     def column_of(self, field: str) -> str | None:
         """Return the column that fills a field."""

@@ -103,8 +103,8 @@ def import_job(reader: Reader) -> ImportJob:
     return ImportJob(
         id=str(reader.required("id", int)),
         status=status,
-        name=reader.optional("dataImportName", str),
         entity=None if kind is None else NAME_BY_TYPE.get(kind.lower(), kind),
+        file_name=reader.optional("dataImportName", str),
         created_at=reader.moment("createdAt"),
         completed_at=reader.moment("updatedAt") if status.is_terminal else None,
     )

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 FIELDS = "/data/export/v1/fields"
 
-_ACCOUNT_IDS = IdPages("accounts", "{Account}.id", MAX_IDS)
+_ACCOUNT_IDS = IdPages("accounts", "{Account}.id", MAX_IDS, "Account ID")
 _DATE_TYPES = frozenset({"date", "datetime", "timestamp"})
 # What scopes activities is published, its name is not: the likeliest first.
 _DATE_FIELDS = ("date", "activitydate", "activityat", "activitytime", "timestamp", "occurredat")

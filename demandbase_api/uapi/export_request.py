@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import DateRange, ExportRequest
 
-MAX_NAME = 50
 MAX_IDS = 10_000
 _DIGEST_BYTES = 10
+_ALL_SOURCES = "all"
 
 
 def request_body(request: ExportRequest) -> dict[str, Any]:
@@ -58,8 +59,8 @@ def _members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
         body["accountIds"] = _numbers(entity.name, "account ids", request.ids)
     if request.report_type is not None:
         body["adReportType"] = request.report_type
-    if request.sources:
-        body["source"] = list(request.sources)
+    if request.sources or entity.is_report:
+        body["source"] = sorted(set(request.sources)) or [_ALL_SOURCES]
     return body
 
 
@@ -70,13 +71,16 @@ def _days(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
                 f"Stream {entity.name} needs a first day where there is a last one: set start_date."
             )
         return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
-    last = days.end.isoformat()
-    if days.start is None:
-        rule = {"field": days.field, "operator": "Less Than or Equal To", "values": [last]}
-    else:
-        first = days.start.isoformat()
-        rule = {"field": days.field, "operator": "Between", "values": [first, last]}
-    return {"filters": [rule]}
+    # All of the last day, also where the field has a time of day.
+    rules = [("Less Than", days.end + timedelta(days=1))]
+    if days.start is not None:
+        rules.insert(0, ("Greater Than or Equal To", days.start))
+    return {
+        "filters": [
+            {"field": days.field, "operator": operator, "values": [day.isoformat()]}
+            for operator, day in rules
+        ]
+    }
 
 
 def _numbers(stream: str, what: str, ids: Sequence[str]) -> list[int]:

@@ -51,6 +51,7 @@ class UapiImportApi(ImportApi):
         match_key=False,
         mappings=False,
         cancel=False,
+        named_jobs=True,
         row_errors=False,
         activity_types=True,
         list_actions=True,
@@ -78,11 +79,10 @@ class UapiImportApi(ImportApi):
         )
 
     @override
-    def submit(self, request: ImportRequest) -> ImportJob:
+    def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         operation = ApiOperation.CREATE_IMPORT
-        return decode.import_job(
-            Reader(operation, self._http.create(operation, JOB, request_body(request)))
-        )
+        body = request_body(request, file_name)
+        return decode.import_job(Reader(operation, self._http.create(operation, JOB, body)))
 
     @override
     def waits_for_file(self, job: ImportJob) -> bool:
@@ -123,7 +123,7 @@ class UapiImportApi(ImportApi):
         )
 
 
-def request_body(request: ImportRequest) -> dict[str, Any]:
+def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
     """Return the ``CreateDataImportJob`` for a request.
 
     Raises:
@@ -135,7 +135,7 @@ def request_body(request: ImportRequest) -> dict[str, Any]:
             "the settings operation and match_keys away."
         )
     body: dict[str, Any] = {
-        "dataImportName": request.name or f"singer {request.entity}",
+        "dataImportName": file_name,
         "entityType": _TYPES[request.entity],
         "source": SOURCE,
     }

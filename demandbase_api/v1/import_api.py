@@ -34,6 +34,7 @@ class V1ImportApi(ImportApi):
         match_key=True,
         mappings=True,
         cancel=True,
+        named_jobs=False,
         row_errors=True,
     )
 
@@ -52,7 +53,7 @@ class V1ImportApi(ImportApi):
         return ()
 
     @override
-    def submit(self, request: ImportRequest) -> ImportJob:
+    def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         operation = ApiOperation.CREATE_IMPORT
         return decode.import_job(
             Reader(operation, self._http.create(operation, JOBS, request_body(request)))
@@ -61,15 +62,6 @@ class V1ImportApi(ImportApi):
     @override
     def waits_for_file(self, job: ImportJob) -> bool:
         return job.status is JobStatus.PENDING and job.file_name is None
-
-    @override
-    def is_for(self, job: ImportJob, request: ImportRequest) -> bool:
-        # A job does not say its match key and mappings.
-        return (
-            self.waits_for_file(job)
-            and job.entity == request.entity
-            and job.operation == request.operation.value
-        )
 
     @override
     def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:

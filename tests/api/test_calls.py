@@ -62,7 +62,7 @@ CALLS: dict[str, Callable[[V1ExportApi, V1ImportApi], object]] = {
     "cancelExportJob": lambda e, _: e.cancel("x"),
     "downloadExportFile": lambda e, _: download(e, "x"),
     "listFieldMappings": lambda _, i: i.mappings(),
-    "createImportJob": lambda _, i: i.submit(IMPORT),
+    "createImportJob": lambda _, i: i.submit(IMPORT, "f.csv"),
     "listImportJobs": lambda _, i: list(i.jobs()),
     "getImportJob": lambda _, i: i.get("x"),
     "cancelImportJob": lambda _, i: i.cancel("x"),
@@ -90,7 +90,7 @@ def test_an_export_goes_from_submit_to_file(sandbox: Sandbox, exports: V1ExportA
 
 def test_an_import_goes_from_submit_to_row_errors(sandbox: Sandbox, imports: V1ImportApi) -> None:
     assert {"domain"} == {f.name for f in imports.mappings("accounts") if f.required}
-    job = imports.submit(IMPORT)
+    job = imports.submit(IMPORT, "f.csv")
     imports.upload(job.id, io.BytesIO(b'd\r\n""\r\nnew.example\r\n'), "rows.csv")
     done = imports.get(job.id)
     assert (done.total_rows, done.success_count, done.error_count) == (2, 1, 1)
@@ -98,7 +98,7 @@ def test_an_import_goes_from_submit_to_row_errors(sandbox: Sandbox, imports: V1I
     [error] = imports.row_errors(job.id)
     assert (error.row_number, error.field) == (1, "domain")
     assert sandbox.uploaded(job.id) == b'd\r\n""\r\nnew.example\r\n'
-    waiting = imports.submit(IMPORT)
+    waiting = imports.submit(IMPORT, "f.csv")
     imports.cancel(waiting.id)
     assert imports.get(waiting.id).status is JobStatus.CANCELLED
 

@@ -48,6 +48,7 @@ class ScriptedTask:
     looks: list[float] = field(default_factory=list)
     cancel_error: Exception | None = None
     entity: str = "accounts"
+    pause: float = 0.0
 
     def job(self, status: JobStatus) -> ExportJob:
         return ExportJob("job-1", status, created_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -68,6 +69,9 @@ class ScriptedTask:
         self.cancelled.append(job_id)
         if self.cancel_error is not None:
             raise self.cancel_error
+
+    def poll_pause(self) -> float:
+        return self.pause
 
     def progress(self, job: ExportJob) -> str:
         return "" if job.status is JobStatus.PENDING else "half done"

@@ -77,7 +77,7 @@ def test_a_create_that_is_over_the_quota_is_asked_once(
     request = ImportRequest("accounts", ImportOperation.UPSERT, "domain", MAPPINGS)
     calls: dict[str, Callable[[], object]] = {
         "createExportJob": lambda: exports.submit(ExportRequest("campaigns")),
-        "createImportJob": lambda: imports.submit(request),
+        "createImportJob": lambda: imports.submit(request, "f.csv"),
     }
     with pytest.raises(errors.QuotaExceededError, match="quota"):
         calls[name]()
@@ -99,7 +99,7 @@ def test_a_lost_reply_leaves_one_job_behind(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER])
 def test_an_upload_is_never_repeated(sandbox: Sandbox, effect: Effect) -> None:
     api = V1ImportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
-    job = api.submit(ImportRequest("accounts", ImportOperation.UPSERT, "domain", MAPPINGS))
+    job = api.submit(ImportRequest("accounts", ImportOperation.UPSERT, "domain", MAPPINGS), "f.csv")
     sandbox.add_fault(Fault("uploadImportFile", effect, status=503, times=None))
     with pytest.raises(errors.TransientError):
         api.upload(job.id, io.BytesIO(b"domain\r\na.example\r\n"), "a.csv")

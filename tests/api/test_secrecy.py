@@ -61,7 +61,7 @@ class Calls:
             "accounts", ImportOperation.UPSERT, "domain", (ColumnMapping("domain", "domain"),)
         )
         self.export_id = self.exports.submit(self.export_request).id
-        self.import_id = self.imports.submit(self.import_request).id
+        self.import_id = self.imports.submit(self.import_request, "f.csv").id
 
     def download(self) -> None:
         job = ExportJob(self.export_id, JobStatus.COMPLETED)
@@ -80,7 +80,7 @@ class Calls:
             "downloadExportFile": self.download,
             "signedFile": self.download,
             "listFieldMappings": self.imports.mappings,
-            "createImportJob": lambda: self.imports.submit(self.import_request),
+            "createImportJob": lambda: self.imports.submit(self.import_request, "f.csv"),
             "listImportJobs": lambda: list(self.imports.jobs()),
             "getImportJob": lambda: self.imports.get(self.import_id),
             "cancelImportJob": lambda: self.imports.cancel(self.import_id),

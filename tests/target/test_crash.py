@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from demandbase_api.connect import connect_import
 from demandbase_api.errors import UnsettledInsertError
+from demandbase_api.http import Connection
+from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.target.conftest import Load, record, schema, state
 
@@ -78,20 +81,13 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    ("operation", "options"),
-    [
-        (CREATE, {}),
-        (UPLOAD, {}),
-        (LIST, {}),
-    ],
-)
+@pytest.mark.parametrize("operation", [UPLOAD, LIST])
 @pytest.mark.parametrize("kind", ["upsert", "insert"])
 def test_a_run_that_was_killed_is_taken_up_by_the_next(
-    sandbox: Sandbox, tmp_path: Path, operation: str, options: dict[str, Any], kind: str
+    sandbox: Sandbox, tmp_path: Path, operation: str, kind: str
 ) -> None:
     # The server does it, and the reply does not come before the end.
-    sandbox.add_fault(Fault(operation, Effect.STALL, seconds=60, **options))
+    sandbox.add_fault(Fault(operation, Effect.STALL, seconds=60))
     with running(sandbox, tmp_path, operation=kind) as run:
         run.feed(*MESSAGES)
         until(lambda: sandbox.requests(operation))
@@ -111,6 +107,41 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
     landed = [row["domain"] for row in sandbox.rows("accounts") if "n" in str(row["domain"])[:1]]
     assert sorted(map(str, landed)).count("n0.example") == 1
     assert list((tmp_path / "spool").rglob("*.json")) == []
+
+
+@pytest.mark.parametrize("kind", ["upsert", "insert"])
+def test_a_job_whose_creation_was_never_answered_is_left_alone_and_named(
+    sandbox: Sandbox, tmp_path: Path, kind: str
+) -> None:
+    sandbox.add_fault(Fault(CREATE, Effect.STALL, seconds=60))
+    with running(sandbox, tmp_path, operation=kind) as run:
+        run.feed(*MESSAGES)
+        until(lambda: sandbox.requests(CREATE))
+    sandbox.clear_faults()
+    [stray] = sandbox.import_jobs()
+    with running(sandbox, tmp_path, operation=kind) as run:
+        run.feed(*MESSAGES)
+        assert run.process.wait(30) == 0, run.errors
+        assert run.states == [1]
+        assert f"look at {stray['id']} in Demandbase" in run.errors
+    assert sorted(job["status"] for job in sandbox.import_jobs()) == ["completed", "pending"]
+    assert len(sandbox.requests(UPLOAD)) == 1
+
+
+def test_another_runs_job_that_waits_for_its_file_is_never_used_or_cancelled(
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = ImportRequest(
+        "accounts", ImportOperation.UPSERT, "domain", (ColumnMapping("domain", "domain"),)
+    )
+    connection = Connection(sandbox.url, sandbox.token, user_agent="other")
+    theirs = connect_import(connection).submit(other, "theirs.csv").id
+    sandbox.add_fault(Fault(CREATE, Effect.DROP_AFTER))
+    assert load(*MESSAGES).states == [1]
+    jobs = {job["id"]: job["status"] for job in sandbox.import_jobs()}
+    assert jobs.pop(theirs) == "pending"
+    assert sorted(jobs.values()) == ["completed", "pending"]
+    assert theirs in caplog.text
 
 
 def test_what_came_to_its_end_is_not_taken_up_again(sandbox: Sandbox, load: Load) -> None:
@@ -143,10 +174,12 @@ def test_a_lost_reply_repeats_nothing_that_was_done(
 ) -> None:
     sandbox.add_fault(Fault(operation, effect, status=502))
     assert load(*MESSAGES).states == [1]
-    [job] = [job for job in sandbox.import_jobs() if job["status"] != "cancelled"]
+    # A job that was created without an answer has no file and so no effect.
+    [job] = [job for job in sandbox.import_jobs() if "file_name" in job]
     assert job["status"] == "completed"
-    assert len(sandbox.import_jobs()) == 1
-    done_at_first = effect is Effect.DROP_AFTER
+    is_stray = (operation, effect) == (CREATE, Effect.DROP_AFTER)
+    assert len(sandbox.import_jobs()) == (2 if is_stray else 1)
+    done_at_first = (operation, effect) == (UPLOAD, Effect.DROP_AFTER)
     assert len(sandbox.requests(operation)) == (1 if done_at_first else 2)
 
 

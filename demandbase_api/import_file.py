@@ -1,0 +1,30 @@
+"""A file on its way to an import job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFile:
+    """A file to be sent.
+
+    Args:
+        name: Its name; it carries the fingerprint.
+        fingerprint: Digest of its content and of what is asked for with it.
+        stream: The stream that its rows came from.
+        rows: How many they are.
+        open: Returns the file, standing at its start.
+        is_replay: Whether all of its rows are such as an earlier job did not take.
+    """
+
+    name: str
+    fingerprint: str
+    stream: str
+    rows: int
+    open: Callable[[], BinaryIO]
+    is_replay: bool = False
