@@ -146,6 +146,7 @@ class JobWatch(Generic[J]):
         self._watched: dict[str, _Watched[J]] = {}
         self._looks = 0
         self._due = 0.0
+        self._told = 0.0
 
     def add(self, job: J, entity: str, *, own: bool = True) -> None:
         """Watch a job from now on.
@@ -155,9 +156,10 @@ class JobWatch(Generic[J]):
             entity: What it is about, for messages.
             own: Whether this run created it, and so may cancel it.
         """
-        self._watched[job.id] = _Watched(job, entity, own, self._clock.now())
+        now = self._clock.now()
+        self._watched[job.id] = _Watched(job, entity, own, now)
         self._looks = 0
-        self._due = self._clock.now()
+        self._due = self._told = now
 
     def update(self, job: J) -> None:
         """Note a newer state of a watched job."""
@@ -214,7 +216,12 @@ class JobWatch(Generic[J]):
 
     def look_if_due(self) -> bool:
         """Look unless the last look was a moment ago; return whether it did."""
-        if self._clock.now() < self._due or not self.open_jobs:
+        now = self._clock.now()
+        if not self.open_jobs:
+            return False
+        if now - self._told >= PROGRESS_SECONDS:
+            self._tell()
+        if now < self._due:
             return False
         self.look()
         return True
@@ -270,31 +277,44 @@ class JobWatch(Generic[J]):
         """Sleep, with a sign of life at least every 10 seconds."""
         until = self._clock.now() + seconds
         while (left := until - self._clock.now()) > 0:
-            for watched in self._watched.values():
-                if watched.is_open:
-                    detail = self._progress(watched.job)
-                    logger.info(
-                        "%s job %s for %s: %s for %.0f s%s",
-                        self._kind.capitalize(),
-                        watched.job.id,
-                        watched.entity,
-                        watched.job.status.value,
-                        self._clock.now() - watched.since,
-                        f", {detail}" if detail else "",
-                    )
+            self._tell()
             self._clock.sleep(min(left, PROGRESS_SECONDS))
 
-    def close(self) -> None:
-        """Cancel the jobs that this run created and that have not ended, within 5 seconds."""
+    def _tell(self) -> None:
+        """Say how the jobs are getting on."""
+        self._told = self._clock.now()
+        for watched in self._watched.values():
+            if watched.is_open:
+                detail = self._progress(watched.job)
+                logger.info(
+                    "%s job %s for %s: %s for %.0f s%s",
+                    self._kind.capitalize(),
+                    watched.job.id,
+                    watched.entity,
+                    watched.job.status.value,
+                    self._told - watched.since,
+                    f", {detail}" if detail else "",
+                )
+
+    def close(self) -> frozenset[str]:
+        """Cancel the jobs that this run created and that have not ended, within 5 seconds.
+
+        Returns:
+            The jobs that are cancelled.
+        """
         own = [watched for watched in self._watched.values() if watched.own and watched.is_open]
         self._watched.clear()
+        cancelled: set[str] = set()
         # A server that stays silent must not keep a run from ending that is told to.
-        ended = within(CANCEL_SECONDS, [partial(self._cancel, watched) for watched in own])
+        ended = within(
+            CANCEL_SECONDS, [partial(self._cancel, watched, cancelled) for watched in own]
+        )
         for watched, has_ended in zip(own, ended, strict=True):
             if not has_ended:
                 logger.warning("%s job %s may still run", self._kind, watched.job.id)
+        return frozenset(cancelled)
 
-    def _cancel(self, watched: _Watched[J]) -> None:
+    def _cancel(self, watched: _Watched[J], cancelled: set[str]) -> None:
         job_id = watched.job.id
         try:
             self._source.cancel(job_id)
@@ -309,4 +329,5 @@ class JobWatch(Generic[J]):
             # The first error is the one to report; this one is a note beside it.
             logger.warning("%s job %s was not cancelled: %s", self._kind, job_id, error)
         else:
+            cancelled.add(job_id)
             logger.info("Cancelled the %s job %s for %s", self._kind, job_id, watched.entity)

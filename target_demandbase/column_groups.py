@@ -98,6 +98,15 @@ class ColumnGroups:
         self._superseded = {}
         return files
 
+    @property
+    def files(self) -> list[StagedFile]:
+        """The files that wait."""
+        return list(self._files.values())
+
+    def holds(self, key: str) -> bool:
+        """Whether a row of a match key waits."""
+        return key_digest(key) in self._columns_by_key
+
     def close(self) -> None:
         """Remove the files."""
         for file in self._files.values():

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from demandbase_api.download import spool_error
+from target_demandbase.rejects_folder import (
+    file_name_part,
+    make_folder,
+    open_private,
+    rejects_error,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from target_demandbase.lane import Settlement
     from target_demandbase.shipment import Shipment
+    from target_demandbase.undelivered import Undelivered
 
 logger = logging.getLogger("target-demandbase")
 
@@ -41,16 +49,11 @@ class DryLane:
         """Write a file.
 
         Raises:
-            SpoolError: The disk does not take it.
+            RejectsError: The disk does not take it.
         """
         self._number += 1
         path = self._folder / f"{self._number:04d}-{shipment.plan.entity}.csv"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                shutil.copyfileobj(shipment.staged.open(), file)
-        except OSError as error:
-            raise spool_error(error) from error
+        self._write(path, shipment.staged.open())
         logger.info(
             "Dry run: %d rows of stream %s for %s are in %s; nothing is sent",
             shipment.staged.rows,
@@ -59,6 +62,23 @@ class DryLane:
             path,
         )
         shipment.staged.close()
+
+    def keep(self, stream: str, report: str) -> None:
+        """Write what was found of a stream at its schema.
+
+        Raises:
+            RejectsError: The disk does not take it.
+        """
+        text = io.BytesIO(f"{report}\n".encode())
+        self._write(self._folder / f"{file_name_part(stream)}-mapping.txt", text)
+
+    def _write(self, path: Path, content: BinaryIO) -> None:
+        try:
+            make_folder(self._folder)
+            with os.fdopen(open_private(path, os.O_TRUNC), "wb") as file:
+                shutil.copyfileobj(content, file)
+        except OSError as error:
+            raise rejects_error(error) from error
 
     def end_of_batch(self, batch: int) -> None:
         """Note that all files of a batch are written."""
@@ -73,5 +93,5 @@ class DryLane:
     def told(self, batch: int) -> None:
         """Do nothing: there is no ledger."""
 
-    def close(self) -> None:
+    def close(self, undelivered: Undelivered | None = None) -> None:
         """Do nothing: there are no jobs."""

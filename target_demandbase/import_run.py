@@ -18,11 +18,13 @@ from target_demandbase.lane import Lane
 from target_demandbase.run_report import RunReport
 from target_demandbase.settlement import BatchSettlement
 from target_demandbase.state_gate import StateGate
+from target_demandbase.undelivered import Undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from demandbase_api.models import ImportJob
+    from target_demandbase.sink import DemandbaseSink
     from target_demandbase.target import TargetDemandbase
 
 
@@ -41,20 +43,26 @@ class ImportRun:
         api, config, clock = target.import_api, target.config, target.clock
         self._target = target
         self._emit = emit
-        run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+        self.undelivered: Undelivered | None = None
+        self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
         self._rejects = settings.rejects_folder(config)
-        self.report = RunReport(run, clock)
-        self.dead_letters = DeadLetters(self._rejects, run)
+        self.report = RunReport(self._run, clock)
+        self.dead_letters = DeadLetters(self._rejects, self._run)
         self.settlement = BatchSettlement(
             api, self.dead_letters, self.report, settings.reject_policy(config), self._settled
         )
-        self._is_dry = bool(config["dry_run"])
-        if self._is_dry:
-            self.lane: Lane | DryLane = DryLane(self._rejects / f"dry-run-{run}", self.settlement)
+        if config["dry_run"]:
+            self.lane: Lane | DryLane = DryLane(
+                self._rejects / f"dry-run-{self._run}", self.settlement
+            )
         else:
             watch = JobWatch("import", api, settings.poll_policy(config), clock, progress=_progress)
             self._sender = ImportSender(
-                api, watch, ImportLedger(settings.ledger_folder(config), run), target.retry, clock
+                api,
+                watch,
+                ImportLedger(settings.ledger_folder(config), self._run),
+                target.retry,
+                clock,
             )
             self.lane = Lane(
                 self._sender, watch, self.settlement, config["max_concurrent_jobs"],
@@ -62,6 +70,7 @@ class ImportRun:
             )  # fmt: skip
         self._gate = StateGate(self._let_out)
         self._told_of_deletions = False
+        self._sinks: dict[str, list[DemandbaseSink]] = {}
         self._batch = 0
         self._open: set[int] = set()
 
@@ -81,6 +90,25 @@ class ImportRun:
         sealed = min(self._open, default=self._batch + 1) - 1
         self._gate.hold({"sealed": sealed, "state": state}, self._open | self.lane.batches)
 
+    def tell_mapping(self, stream: str, report: str) -> None:
+        """Tell which column of a stream fills which field; a dry run keeps it, too."""
+        logger.info("%s", report)
+        if isinstance(self.lane, DryLane):
+            self.lane.keep(stream, report)
+
+    def join(self, entity: str, sink: DemandbaseSink) -> None:
+        """Note that a sink sends rows to an entity."""
+        self._sinks.setdefault(entity, []).append(sink)
+
+    def leave(self, entity: str, sink: DemandbaseSink) -> None:
+        """Note that a sink has sent all of its rows."""
+        self._sinks[entity].remove(sink)
+
+    def other_sinks(self, entity: str, sink: DemandbaseSink) -> list[DemandbaseSink]:
+        """Return the other sinks whose rows go to an entity."""
+        sinks = self._sinks[entity]
+        return [] if len(sinks) == 1 else [each for each in sinks if each is not sink]
+
     def cannot_delete(self) -> None:
         """Tell once that deletions are not carried out."""
         if not self._told_of_deletions:
@@ -93,14 +121,18 @@ class ImportRun:
     def finish(self) -> None:
         """Settle everything and tell what became of it."""
         self.lane.finish()
-        if not self._is_dry:
+        if not isinstance(self.lane, DryLane):
             self.lane.told(self._batch)
             self._sender.sweep()
             self._sender.close()
 
+    def interrupted(self) -> None:
+        """Keep from now on what will not be sent: a signal ends the run."""
+        self.undelivered = Undelivered(settings.spool_folder(self._target.config), self._run)
+
     def close(self) -> None:
         """Leave nothing behind but what the next run needs; write the report."""
-        self.lane.close()
+        self.lane.close(self.undelivered)
         line = self.report.write(self._rejects)
         sys.stderr.write(f"{line}\n")
 
@@ -108,7 +140,7 @@ class ImportRun:
         self._gate.settled(batch)
 
     def _let_out(self, held: dict[str, Any]) -> None:
-        if self._is_dry:
+        if isinstance(self.lane, DryLane):
             return  # nothing has been delivered
         self._emit(held["state"])
         self.lane.told(held["sealed"])

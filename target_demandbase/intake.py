@@ -60,6 +60,7 @@ class Intake:
     def __init__(self, plan: StreamPlan, *, omit_null: bool, max_bytes: int) -> None:
         self._columns = tuple(plan.fields)
         self._key = plan.key_column
+        self._required = plan.required
         self._omit_null = omit_null
         self._max_bytes = max_bytes
         properties: Mapping[str, Any] = plan.schema["properties"]
@@ -92,6 +93,12 @@ class Intake:
         if self._key is not None and not key:
             raise RowError(
                 self._key, "missing_match_key", f"the match key {self._key} is null or missing"
+            )
+        if lacking := self._required.difference(columns):
+            # One such row would make Demandbase refuse the whole job.
+            name = min(lacking)
+            raise RowError(
+                name, "missing_required", f"{name}, which fills a required field, is missing"
             )
         line = encode_row(cells)
         if len(line) + len(encode_row(columns)) > self._max_bytes:

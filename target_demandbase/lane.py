@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from demandbase_api.job_watch import JobWatch
     from demandbase_api.models import ImportJob
     from target_demandbase.shipment import Shipment
+    from target_demandbase.undelivered import Undelivered
 
 logger = logging.getLogger("target-demandbase")
 
@@ -77,6 +78,7 @@ class Lane:
         self._settlement = settlement
         self._max_jobs = max_jobs
         self._origin = origin
+        self._waiting: deque[Shipment] = deque()
         self._underway: deque[_Underway] = deque()
         self._ends: deque[int] = deque()
         self._files: list[tuple[int, ImportFile]] = []
@@ -98,7 +100,12 @@ class Lane:
             StillRunningError: A job did not end in time.
             DemandbaseError: It cannot be sent, or what was sent before came to no good end.
         """
-        self._make_room(shipment)
+        self._waiting.append(shipment)
+        while self._waiting:
+            self._make_room(self._waiting[0])
+            self._send(self._waiting[0])
+
+    def _send(self, shipment: Shipment) -> None:
         file = shipment.file(self._origin)
         logger.info(
             "Sending %d rows (%d bytes) of stream %s to %s as %s",
@@ -115,6 +122,7 @@ class Lane:
             return
         except JobTimeoutError as error:
             raise StillRunningError(str(error), stream=shipment.plan.stream) from error
+        self._waiting.popleft()
         self._underway.append(_Underway(shipment, file, job_id))
         self._files.append((shipment.batch, file))
 
@@ -161,15 +169,15 @@ class Lane:
     def _split(self, shipment: Shipment) -> None:
         if shipment.staged.rows == 1:
             self._settlement.too_large(shipment)
-            shipment.staged.close()
+            self._waiting.popleft().staged.close()
             return
         logger.warning(
             "Demandbase found a file of %d rows (%d bytes) too large: it is sent in two halves",
             shipment.staged.rows,
             shipment.staged.size,
         )
-        for half in shipment.halves():
-            self.ship(half)
+        self._waiting.popleft()
+        self._waiting.extendleft(reversed(shipment.halves()))
 
     def _settle_first(self) -> None:
         first = self._underway[0]
@@ -217,10 +225,19 @@ class Lane:
             self._ends.popleft()
             self._settlement.batch_done(batch)
 
-    def close(self) -> None:
-        """Cancel what can be cancelled, and remove the files."""
+    def close(self, undelivered: Undelivered | None = None) -> None:
+        """Cancel what can be cancelled, and remove the files.
+
+        Args:
+            undelivered: Where to keep the rows of jobs that are cancelled, if anywhere.
+        """
         self._sender.close()
-        self._watch.close()
-        for each in self._underway:
-            each.shipment.staged.close()
+        cancelled = self._watch.close()
+        lost = [each.shipment for each in self._underway if each.job_id in cancelled]
+        for shipment in [*lost, *self._waiting]:
+            if undelivered is not None:
+                undelivered.keep(shipment.plan, [shipment.staged])
+        for shipment in [*(each.shipment for each in self._underway), *self._waiting]:
+            shipment.staged.close()
         self._underway.clear()
+        self._waiting.clear()

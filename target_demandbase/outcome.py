@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,19 +64,27 @@ class Outcome:
 def read_errors(
     read: Callable[[], Sequence[RowError]], expected: int | None
 ) -> tuple[RowError, ...]:
-    """Return the row errors of a job, each once; pages that shift while they are read lose nothing.
+    """Return the row errors of a job; pages that shift while they are read lose nothing.
+
+    An error that names its row counts once however often it is listed.
 
     Args:
         read: Reads all pages.
         expected: How many rows they are about, where the job says it.
     """
-    found: dict[RowError, None] = {}
+    found: Counter[RowError] = Counter()
     for _ in range(_READS):
-        before = len(found)
-        found.update(dict.fromkeys(read()))
-        if expected is None or _rows(found) >= expected or len(found) == before:
+        before = found.total()
+        # Errors without a row number may be equal and yet be about several rows.
+        found |= Counter(
+            {
+                error: count if error.row_number is None else 1
+                for error, count in Counter(read()).items()
+            }
+        )
+        if expected is None or _rows(found.elements()) >= expected or found.total() == before:
             break
-    return tuple(found)
+    return tuple(found.elements())
 
 
 def judge(

@@ -13,21 +13,30 @@ from target_demandbase.routing import entity_for
 from target_demandbase.stream_plan import StreamPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from demandbase_api.ports import ImportApi
 
 logger = logging.getLogger("target-demandbase")
 
 
-def plan_stream(
+def plan_stream(  # noqa: PLR0913, PLR0917 - all of it is needed
     api: ImportApi,
     config: Mapping[str, Any],
     stream: str,
     schema: Mapping[str, Any],
     key_properties: Sequence[str],
+    tell: Callable[[str, str], None],
 ) -> StreamPlan:
     """Return a stream's plan, having told of it.
+
+    Args:
+        api: Where it goes.
+        config: The settings.
+        stream: Its name.
+        schema: Its JSON schema.
+        key_properties: Its key columns.
+        tell: Takes the stream and the report of what fills what.
 
     Raises:
         RoutingError: The stream goes to no entity.
@@ -50,8 +59,8 @@ def plan_stream(
         key_properties=key_properties,
         problems_of=lambda fields: type_problems(stream, properties, fields, known),
     )
-    logger.info(
-        "%s",
+    tell(
+        stream,
         mapping_report(
             stream=stream,
             entity=entity,
@@ -74,6 +83,7 @@ def plan_stream(
         logger.warning(
             "Columns that Demandbase does not know are not sent: %s", ", ".join(plan.dropped)
         )
+    required = {field.name for field in known if field.required}
     return StreamPlan(
         stream=stream,
         entity=entity,
@@ -82,4 +92,9 @@ def plan_stream(
         fields=plan.fields,
         schema=schema,
         key_properties=key_properties,
+        required=frozenset(
+            column
+            for column, field in plan.fields.items()
+            if field in required and operation is not ImportOperation.UPDATE
+        ),
     )

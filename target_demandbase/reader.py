@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import sys
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from singer_sdk.io_base import SingerReader
@@ -10,11 +12,12 @@ from singer_sdk.singerlib.json import deserialize_json
 from typing_extensions import override
 
 from target_demandbase.errors import InputError
+from target_demandbase.input_blocks import BLOCK_BYTES, input_blocks
 from target_demandbase.schema_check import schema_problem
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 # Without this check the SDK would skip a record that is null, and show others in a traceback.
 _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
@@ -23,8 +26,14 @@ _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
 class SilentReader(SingerReader):
     """The SDK's reader; the SDK's own logs a line that it cannot parse, record values and all."""
 
+    block_bytes = BLOCK_BYTES
+    """About how much of the input is read at a time."""
+    idle: Callable[[], None]
+    """Called about once a second while the input is silent."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.idle = lambda: None
         self._line = 0
 
     @override
@@ -34,14 +43,24 @@ class SilentReader(SingerReader):
         callbacks: dict[str, Callable[[dict[str, Any]], None]],
     ) -> Counter[str]:
         """Hand each message to its callback; lines without text are passed over."""
-        lines = self._lines(file_input or self.default_input)
+        lines = self._lines(file_input or sys.stdin)
         return super().process_lines(cast("IO[str]", lines), callbacks)
 
-    def _lines(self, file_input: Iterable[str]) -> Iterator[str]:
-        for number, line in enumerate(file_input, 1):
-            self._line = number
-            if line.strip():
-                yield line
+    def _lines(self, file_input: IO[str]) -> Iterator[str]:
+        for block in input_blocks(file_input, self.idle, self.block_bytes):
+            for line in block.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").split(b"\n"):
+                self._line += 1
+                if text := self._decoded(line).strip():
+                    yield text
+
+    def _decoded(self, line: bytes) -> str:
+        try:
+            return line.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise InputError(
+                f"Line {self._line} of the input is no text in UTF-8. Check the tap: nothing but "
+                "Singer messages may go to its standard output."
+            ) from None
 
     @override
     def deserialize_json(self, line: str) -> dict[str, Any]:

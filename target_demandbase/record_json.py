@@ -18,11 +18,11 @@ def record_bytes(record: Mapping[str, Any]) -> bytes:
         use_decimal=True,
         # Not JSON, but Python's readers take it: a dead letter then tells of it as a text.
         allow_nan=True,
-        ensure_ascii=False,
         separators=(",", ":"),
         default=_other,
     )
-    return text.encode("utf-8", "surrogatepass")
+    # Only ASCII: halves of characters, which UTF-8 cannot hold, stay as they came.
+    return text.encode("ascii")
 
 
 def _other(value: object) -> str:

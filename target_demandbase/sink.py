@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
     from target_demandbase.intake import Row
+    from target_demandbase.staging import StagedFile
     from target_demandbase.target import TargetDemandbase
+    from target_demandbase.undelivered import Undelivered
 
 # Names in records can be data in disguise, and endless.
 _MAX_NAMES_WARNED = 100
@@ -53,6 +55,7 @@ class DemandbaseSink(BatchSink):
             settings.spool_folder(self.config), self.config["max_file_bytes"]
         )
         self._max_rows: int = self.config["batch_size_rows"]
+        self._files: list[StagedFile] = []
         self._batch: int | None = None
         self._began = 0.0
         self._shipped = 0
@@ -71,7 +74,9 @@ class DemandbaseSink(BatchSink):
             self.stream_name,
             self.schema,
             self.key_properties,
+            self._run.tell_mapping,
         )
+        self._run.join(self._plan.entity, self)
         self._guards_blanks = self.config["on_null"] == "blank"
         self._intake = Intake(
             self._plan,
@@ -159,6 +164,10 @@ class DemandbaseSink(BatchSink):
             self._warn_of_names(record)
 
     def _stage(self, row: Row, record: dict[str, Any]) -> None:
+        for other in self._run.other_sinks(self._plan.entity, self):
+            if row.key and other.holds(row.key):
+                # Two streams of one entity: the row that came first must land first.
+                self._target_demandbase.drain_one(other)
         if not self._groups.takes(row.columns, row.line, row.key):
             self._ship()
         self._run.report.add_staged(self.stream_name)
@@ -185,28 +194,41 @@ class DemandbaseSink(BatchSink):
         batch, self._batch, self._shipped = self._batch, None, 0
         self._run.close_batch(batch)
 
+    def holds(self, key: str) -> bool:
+        """Return whether a row of a match key waits to be shipped."""
+        return self._groups.holds(key)
+
+    @override
+    def clean_up(self) -> None:
+        super().clean_up()
+        self._run.leave(self._plan.entity, self)
+
     def _ship(self) -> None:
         """Ship all that is staged, in the order of the files' first rows."""
         assert self._batch is not None  # noqa: S101 - rows belong to a batch
         self._warn_of_blanks()
         keys = self._groups.keys
-        files = self._groups.take()
-        try:
-            while files:
-                shipment = Shipment(self._plan, files[0], self._batch, keys)
-                self._run.lane.ship(shipment)
-                self._shipped += 1
-                files.pop(0)
-        finally:
-            for file in files:
-                file.close()
+        self._files += self._groups.take()
+        while self._files:
+            # From here on the file is the lane's.
+            shipment = Shipment(self._plan, self._files.pop(0), self._batch, keys)
+            self._run.lane.ship(shipment)
+            self._shipped += 1
 
     @override
     def activate_version(self, new_version: int) -> None:
         """Do nothing: rows of older versions cannot be deleted; the target says so once."""
 
-    def discard(self) -> None:
-        """Remove what is staged and will not be shipped."""
+    def discard(self, undelivered: Undelivered | None) -> None:
+        """Remove what is staged and will not be shipped.
+
+        Args:
+            undelivered: Where to keep it before, if anywhere.
+        """
+        if undelivered is not None:
+            undelivered.keep(self._plan, [*self._files, *self._groups.files])
+        for file in self._files:
+            file.close()
         self._groups.close()
 
     def _warn_of_blanks(self) -> None:

@@ -26,6 +26,7 @@ class StreamPlan:
         fields: Demandbase field by column, in the schema's order.
         schema: Its JSON schema.
         key_properties: Its key columns.
+        required: Columns without which Demandbase takes no row.
     """
 
     stream: str
@@ -35,6 +36,7 @@ class StreamPlan:
     fields: Mapping[str, str]
     schema: Mapping[str, Any]
     key_properties: Sequence[str]
+    required: frozenset[str] = frozenset()
 
     @property
     def key_column(self) -> str | None:

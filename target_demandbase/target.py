@@ -140,15 +140,24 @@ class TargetDemandbase(Target):
     @override  # type: ignore[misc]
     def listen(self, file_input: IO[str] | None = None) -> None:
         # Final in the SDK, which offers no hook around a run: jobs and files must not outlive it.
+        if isinstance(self.message_reader, SilentReader):
+            self.message_reader.idle = self._handle_max_record_age
         try:
             super().listen(file_input)
+        except SystemExit:
+            if "imports" in self.__dict__:
+                self.imports.interrupted()
+            raise
         finally:
-            for sink in [*self._sinks_to_clear, *self._sinks_active.values()]:
-                if isinstance(sink, DemandbaseSink):
-                    sink.discard()
             if "imports" in self.__dict__:
                 with undisturbed():
-                    self.imports.close()
+                    self._leave_nothing_behind()
+
+    def _leave_nothing_behind(self) -> None:
+        for sink in [*self._sinks_to_clear, *self._sinks_active.values()]:
+            if isinstance(sink, DemandbaseSink):
+                sink.discard(self.imports.undelivered)
+        self.imports.close()
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

@@ -170,12 +170,19 @@ def test_batch_messages_are_like_records(
     assert len(done.rejects) == 1
 
 
+CUT_GZIP = gzip.compress(b"{}\n" * 99, mtime=0)[:-9]
+
+
 @pytest.mark.parametrize(
     ("encoding", "content", "says"),
     [
         ({"format": "parquet"}, b"", "neither jsonl"),
         ({"format": "jsonl"}, b'{"domain": "a.example"}\nSecret', "line 2, is no JSON object"),
-        ({"format": "jsonl", "compression": "gzip"}, gzip.compress(b"{}\n" * 99)[:-9], "cannot be"),
+        (
+            {"format": "jsonl", "compression": "gzip"},
+            gzip.compress(b"{}\n" * 99, mtime=0)[:-9],
+            "cannot be",
+        ),
     ],
 )
 def test_a_batch_message_that_cannot_be_read_is_named(
@@ -190,14 +197,16 @@ def test_a_batch_message_that_cannot_be_read_is_named(
     assert "Secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("settings", [{}, {"add_record_metadata": True}])
 def test_deletions_are_counted_and_never_sent(
-    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, settings: dict[str, Any]
 ) -> None:
     gone = "2026-01-01T00:00:00Z"
     done = load(
         schema(), record(domain="a.example"), record(domain="b.example", _sdc_deleted_at=gone),
         {"type": "ACTIVATE_VERSION", "stream": "accounts", "version": 1},
         record(domain="c.example", _sdc_deleted_at=gone),
+        **settings,
     )  # fmt: skip
     assert [[row["domain"] for row in file] for file in files(sandbox)] == [["a.example"]]
     assert done.report["streams"]["accounts"]["deletions_skipped"] == 2

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from singer_sdk import Target
 
 from demandbase_api.connect import connect_import
 from demandbase_api.errors import UnsettledInsertError
 from demandbase_api.http import Connection
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
-from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.target.conftest import Load, record, schema, state
 
 TARGET = Path(sys.executable).parent / "target-demandbase"
@@ -184,19 +185,24 @@ def test_a_lost_reply_repeats_nothing_that_was_done(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_while_staging_sends_nothing(
+def test_a_signal_while_staging_sends_nothing_and_keeps_the_rows(
     sandbox: Sandbox, tmp_path: Path, number: int, code: int
 ) -> None:
     with running(sandbox, tmp_path) as run:
         run.feed(*MESSAGES, end=False)
         until(lambda: sandbox.requests("listFieldMappings"))
-        time.sleep(0.1)  # the records are read, and nothing shows it from without
+        time.sleep(0.5)  # the records are read, and nothing shows it from without
         run.process.send_signal(number)
         assert run.process.wait(10) == code
         assert run.states == []
         assert "Traceback" not in run.errors
+        [kept] = (tmp_path / "spool").glob("undelivered-*/accounts.jsonl")
+        assert f"4 records of stream accounts were not sent; they are in {kept}" in run.errors
     assert not sandbox.import_jobs()
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert kept.stat().st_mode & 0o077 == 0
+    assert "n3.example" not in run.errors
+    messages = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    assert messages == list(MESSAGES[:-1])
 
 
 def test_a_signal_while_polling_lets_no_state_out(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -222,6 +228,39 @@ def test_a_job_that_still_waits_for_its_file_is_cancelled(sandbox: Sandbox, tmp_
         run.process.send_signal(signal.SIGTERM)
         assert run.process.wait(10) == 143
     assert [job["status"] for job in sandbox.import_jobs()] == ["cancelled"]
+    [kept] = (tmp_path / "spool").glob("undelivered-*/accounts.jsonl")
+    assert len(kept.read_text(encoding="utf-8").splitlines()) == 5
+
+
+def test_the_sdks_own_handler_would_send_what_is_staged_and_end_as_if_all_were_well() -> None:
+    # What TargetDemandbase._handle_termination is there for; where this fails, look at it anew.
+    drained: list[bool] = []
+
+    class Drained(Target):
+        name = "target-drained"
+
+        def drain_all(self, *, is_endofpipe: bool = False) -> None:  # type: ignore[misc]
+            drained.append(is_endofpipe)
+
+    with pytest.raises(SystemExit) as ended:
+        Drained()._handle_termination(signal.SIGTERM, None)  # noqa: SLF001
+    assert (drained, ended.value.code) == ([True], 0)
+
+
+def test_a_silent_input_keeps_no_state_back(sandbox: Sandbox, tmp_path: Path) -> None:
+    with running(sandbox, tmp_path, batch_size_rows=4) as run:
+        run.feed(*MESSAGES, end=False)
+        until(lambda: run.states == [1])
+        assert run.process.poll() is None
+
+
+def test_a_silent_input_does_not_silence_the_progress(tmp_path: Path) -> None:
+    with (
+        Sandbox(SandboxOptions(pending_seconds=0, processing_seconds=3600)) as slow,
+        running(slow, tmp_path, batch_size_rows=4) as run,
+    ):
+        run.feed(*MESSAGES, end=False)
+        until(lambda: "processing for 10 s, 0 of 4 rows" in run.errors)
 
 
 def test_a_dry_run_reads_all_and_changes_nothing(sandbox: Sandbox, load: Load) -> None:
@@ -230,4 +269,7 @@ def test_a_dry_run_reads_all_and_changes_nothing(sandbox: Sandbox, load: Load) -
     assert {request.method for request in sandbox.requests()} == {"GET"}
     [path] = done.folder.glob("dry-run-*/*.csv")
     assert path.read_text(encoding="utf-8").splitlines()[:2] == ["domain,name", "n0.example,N0"]
+    assert path.stat().st_mode & 0o077 == 0
+    [report] = done.folder.glob("dry-run-*/accounts-mapping.txt")
+    assert "entity_map:" in report.read_text(encoding="utf-8")
     assert len(done.rejects) == 1

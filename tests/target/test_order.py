@@ -114,3 +114,29 @@ def test_too_many_open_files_are_not_a_full_disk(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert "room" not in str(caught.value)
+
+
+def test_rows_of_one_key_keep_their_order_across_streams_of_one_entity(sandbox: Sandbox) -> None:
+    other = {**schema("segment"), "stream": "scores"}
+    load(
+        sandbox,
+        schema("segment"),
+        other,
+        record(KEY, segment="one"),
+        {**record(KEY, segment="two"), "stream": "scores"},
+        record(KEY, segment="three"),
+        record("x.example", segment="x"),
+        entity_map={"scores": "accounts"},
+    )
+    assert landed(sandbox)["segment"] == "three"
+    assert rows_sent(sandbox) == [1, 1, 2]
+
+
+def test_other_keys_of_two_streams_of_one_entity_share_a_job_each(sandbox: Sandbox) -> None:
+    rows = [
+        {**record(f"n{n}.example", segment="s"), "stream": "scores" if n % 2 else "accounts"}
+        for n in range(8)
+    ]
+    scores = {**schema("segment"), "stream": "scores"}
+    load(sandbox, schema("segment"), scores, *rows, entity_map={"scores": "accounts"})
+    assert rows_sent(sandbox) == [4, 4]

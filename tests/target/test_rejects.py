@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,13 @@ def test_a_run_bears_only_so_many(load: Load, limits: dict[str, Any], *, ends: b
     done = load(*messages, failure=failure, on_reject="continue", **limits)
     assert done.states == ([] if ends else [1])
     assert len(done.rejects) == 2
+
+
+def test_a_value_that_is_no_number_is_kept_as_text_though_it_is_not_sent(load: Load) -> None:
+    properties = {"domain": {"type": ["string", "null"]}, "extra": {"type": "number"}}
+    rows = (record(domain="a.example", extra=float("nan")), record(domain=None, extra=math.inf))
+    done = load(schema(properties), *rows, on_reject="continue", unknown_fields="drop")
+    assert [(row["domain"], row["extra"]) for row in done.rejects] == [(None, "inf")]
 
 
 def test_a_rejects_file_can_be_replayed(sandbox: Sandbox, load: Load, tmp_path: Path) -> None:
@@ -166,6 +174,35 @@ def test_a_failed_job_with_partial_success_is_told_row_by_row(sandbox: Sandbox, 
     # Which rows it came to is not said: none of them is lost.
     assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
     assert len(done.rejects) == 5
+    assert done.states == [1]
+
+
+def test_a_failed_job_keeps_each_row_that_it_may_not_have_taken(
+    sandbox: Sandbox, load: Load
+) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1, message="no luck"))
+    rows = [record(domain=f"d{n}.example") for n in range(2)]
+    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
+    assert [row["_reject_type"] for row in done.rejects] == ["job_failed", "job_failed"]
+    assert done.states == [1]
+
+
+def test_errors_without_a_row_number_count_each_time_they_are_listed(
+    sandbox: Sandbox, load: Load
+) -> None:
+    odd = {"error_type": "odd", "message": "no such thing"}
+    sandbox.add_fault(
+        Fault("getImportErrors", Effect.ALTER, members={"errors": [odd, odd], "total": 2},
+              times=None)
+    )  # fmt: skip
+    sandbox.add_fault(
+        Fault("listImportJobs", Effect.SHIFT, members={"error_count": 2, "success_count": -2},
+              times=None)
+    )  # fmt: skip
+    rows = [record(domain=f"d{n}.example") for n in range(4)]
+    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
+    # Two of four, and nobody says which.
+    assert [row["_reject_type"] for row in done.rejects] == ["uncorrelated"] * 4
     assert done.states == [1]
 
 

@@ -1,0 +1,64 @@
+"""Keeps the rows that a signal kept from being sent, as Singer messages that can be replayed."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from target_demandbase.rejects_folder import file_name_part
+from target_demandbase.singer_file import SingerFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_demandbase.staging import StagedFile
+    from target_demandbase.stream_plan import StreamPlan
+
+logger = logging.getLogger("target-demandbase")
+
+
+class Undelivered:
+    """The rows that a run did not send.
+
+    Args:
+        folder: The spool folder; the system's temporary folder where absent.
+        run: What tells this run from others.
+    """
+
+    def __init__(self, folder: Path | None, run: str) -> None:
+        self._folder = (folder or Path(tempfile.gettempdir())) / f"undelivered-{run}"
+        self._files: dict[str, SingerFile] = {}
+
+    def keep(self, plan: StreamPlan, files: Sequence[StagedFile]) -> None:
+        """Keep the records of staged files, and say where they are."""
+        records = sum(file.rows for file in files)
+        if not records:
+            return
+        kept = self._files.setdefault(
+            plan.stream,
+            SingerFile(self._folder / f"{file_name_part(plan.stream)}.jsonl", plan.stream),
+        )
+        try:
+            for file in files:
+                for row in range(file.rows):
+                    kept.add_encoded(plan.schema, plan.key_properties, file.record(row))
+            kept.flush()
+        except OSError as error:
+            logger.warning(
+                "%d records of stream %s were not sent and could not be kept in spool_dir (%s); "
+                "no state covers them, so the next run gets them from the tap.",
+                records,
+                plan.stream,
+                error.strerror or "it failed",
+            )
+            return
+        logger.warning(
+            "%d records of stream %s were not sent; they are in %s. No state covers them, so the "
+            "next run gets them from the tap; without one, send them with “cat FILE | "
+            "target-demandbase”. The file holds your data: remove it once you do not need it.",
+            records,
+            plan.stream,
+            kept.path,
+        )

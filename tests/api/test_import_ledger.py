@@ -1,0 +1,103 @@
+"""What the ledger remembers, for whom, and what it forgets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from demandbase_api.import_ledger import ImportLedger, LedgerEntry, Phase
+
+ENTRY = LedgerEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+00:00")
+_OTHER_RUN = """
+import sys
+from pathlib import Path
+from demandbase_api.import_ledger import ImportLedger, LedgerEntry
+ledger = ImportLedger(Path(sys.argv[1]), "other")
+ledger.put(LedgerEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def other_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another run that is alive and has sent the same file."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _OTHER_RUN, str(folder)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_an_entry_is_there_for_the_next_run(tmp_path: Path) -> None:
+    first = ImportLedger(tmp_path, "r1")
+    first.put(ENTRY.now(Phase.CREATED, "job-1"))
+    first.close()
+    found = ImportLedger(tmp_path, "r2").find("f00d")
+    assert found is not None
+    assert (found.phase, found.job_id, found.owner) == (Phase.CREATED, "job-1", "r1")
+
+
+def test_taking_an_entry_over_leaves_one(tmp_path: Path) -> None:
+    first = ImportLedger(tmp_path, "r1")
+    entry = first.put(ENTRY)
+    first.close()
+    second = ImportLedger(tmp_path, "r2")
+    second.put(entry.now(Phase.CREATED, "job-1"))
+    assert [path.name for path in tmp_path.glob("*.json")] == ["f00d.r2.json"]
+    assert second.left_behind() == []
+
+
+def test_what_a_living_run_wrote_of_the_same_file_stays(tmp_path: Path) -> None:
+    with other_run(tmp_path) as other:
+        ledger = ImportLedger(tmp_path, "r1")
+        assert ledger.find("f00d") is None
+        ledger.put(ENTRY)
+        ledger.settle("f00d")
+        assert [path.name for path in tmp_path.glob("*.json")] == ["f00d.other.json"]
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        assert [entry.owner for entry in ledger.left_behind()] == ["other"]
+
+
+def test_the_lock_of_a_killed_run_does_not_stay(tmp_path: Path) -> None:
+    with other_run(tmp_path) as other:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    (tmp_path / "f00d.other.json").unlink()
+    lock = tmp_path / "other.alive"
+    an_hour_ago = time.time() - 3600
+    os.utime(lock, (an_hour_ago, an_hour_ago))
+    ledger = ImportLedger(tmp_path, "r1")
+    ledger.put(ENTRY)
+    assert not lock.exists()
+    ledger.settle("f00d")
+    ledger.close()
+    assert not tmp_path.exists()
+
+
+def test_the_lock_of_a_living_run_stays(tmp_path: Path) -> None:
+    with other_run(tmp_path):
+        lock = tmp_path / "other.alive"
+        os.utime(lock, (0, 0))
+        ImportLedger(tmp_path, "r1").put(ENTRY)
+        assert lock.exists()
+
+
+def test_an_entry_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
+    ImportLedger(tmp_path, "r1").put(ENTRY)
+    [path] = tmp_path.glob("*.json")
+    path.write_text(json.dumps({"fingerprint": "f00d"}))
+    assert ImportLedger(tmp_path, "r2").find("f00d") is None

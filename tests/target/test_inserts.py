@@ -1,0 +1,114 @@
+"""Inserts, which no second run may repeat: what is open, what is known, what may come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.errors import UnsettledInsertError
+from demandbase_sandbox import Effect, Fault, Sandbox
+from target_demandbase.errors import RejectedRowsError
+from tests.target.conftest import ACCOUNT, Load, Result, record, schema, state
+from tests.target.replay import replayed
+
+LOOSE = {**ACCOUNT, "engagement_score": {"type": ["string", "null"]}}
+GOOD = record(domain="good.example", engagement_score="1")
+BAD = record(domain="bad.example", engagement_score="viel")
+
+
+def insert(load: Load, *messages: dict[str, Any], **options: Any) -> Result:  # noqa: ANN401
+    return load(*messages, operation="insert", **options)
+
+
+def rows_of(sandbox: Sandbox, *domains: str) -> list[str]:
+    return sorted(
+        str(row["domain"]) for row in sandbox.rows("accounts") if row["domain"] in domains
+    )
+
+
+def test_rejected_rows_can_be_inserted_again_once_they_are_corrected(
+    sandbox: Sandbox, load: Load
+) -> None:
+    done = insert(load, schema(LOOSE), GOOD, BAD, state(1), failure=RejectedRowsError)
+    insert(load, *replayed(done.folder, "viel", "7.5"))
+    assert rows_of(sandbox, "good.example", "bad.example") == ["bad.example", "good.example"]
+
+
+def test_a_rejected_row_that_comes_back_as_it_was_is_sent_anew(
+    sandbox: Sandbox, load: Load
+) -> None:
+    done = insert(load, schema(LOOSE), BAD, state(1), failure=RejectedRowsError)
+    insert(load, *replayed(done.folder), failure=RejectedRowsError)
+    assert len(sandbox.import_jobs()) == 2
+
+
+def test_the_same_rows_from_the_source_are_not_inserted_a_second_time(
+    sandbox: Sandbox, load: Load
+) -> None:
+    messages = (schema(LOOSE), GOOD, BAD, state(1))
+    insert(load, *messages, failure=RejectedRowsError)
+    done = insert(load, *messages, failure=RejectedRowsError)
+    assert len(sandbox.import_jobs()) == 1
+    assert [row["domain"] for row in done.rejects] == ["bad.example"]
+
+
+def test_other_rows_from_the_source_stop_even_after_a_replay(sandbox: Sandbox, load: Load) -> None:
+    done = insert(load, schema(LOOSE), GOOD, BAD, state(1), failure=RejectedRowsError)
+    insert(load, *replayed(done.folder, "viel", "7.5"))
+    more = record(domain="more.example", engagement_score="1")
+    insert(load, schema(LOOSE), GOOD, BAD, more, state(2), failure=UnsettledInsertError)
+    assert rows_of(sandbox, "more.example") == []
+
+
+def test_rows_whose_fate_is_a_guess_do_not_come_back_by_themselves(
+    sandbox: Sandbox, load: Load
+) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1, message="no luck"))
+    other = record(domain="b.example", engagement_score="1")
+    done = insert(load, schema(LOOSE), GOOD, other, state(1), failure=RejectedRowsError)
+    assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
+    # The whole file meets its old job again, and part of it whoever looks after open inserts.
+    insert(load, *replayed(done.folder), failure=RejectedRowsError)
+    insert(load, *replayed(done.folder)[:-1], failure=UnsettledInsertError)
+    assert len(sandbox.import_jobs()) == 1
+    assert rows_of(sandbox, "good.example") == ["good.example"]
+
+
+def test_rows_that_come_twice_in_one_run_are_sent_twice(sandbox: Sandbox, load: Load) -> None:
+    done = insert(load, schema(LOOSE), GOOD, GOOD, batch_size_rows=1, on_reject="continue")
+    assert len(sandbox.import_jobs()) == 2
+    assert [row["_reject_type"] for row in done.rejects] == ["duplicate"]
+
+
+@pytest.mark.parametrize("operation", ["insert", "upsert", "update"])
+@pytest.mark.parametrize("on_null", ["blank", "omit"])
+def test_a_record_without_a_required_field_spoils_no_job(
+    load: Load, operation: str, on_null: str
+) -> None:
+    properties = {
+        name: {"type": ["null", "string"]} for name in ("opportunity_id", "name", "stage")
+    }
+    done = load(
+        schema(properties, "opportunities", "opportunity_id"),
+        record("opportunities", opportunity_id="o1", name="Deal"),
+        record("opportunities", opportunity_id="o2", stage="won"),
+        state(1),
+        operation=operation, on_null=on_null, on_reject="continue",
+    )  # fmt: skip
+    assert done.states == [1]
+    kept = {row["opportunity_id"]: row["_reject_type"] for row in done.rejects}
+    if operation == "update":  # which needs no required field, and finds no record
+        assert kept == {"o1": "not_found", "o2": "not_found"}
+    else:
+        assert kept == {"o2": "missing_required"}
+
+
+def test_a_ledger_that_is_removed_lets_the_run_go_on(load: Load, tmp_path: Path) -> None:
+    insert(load, schema(LOOSE), GOOD, BAD, state(1), failure=RejectedRowsError)
+    [entry] = (tmp_path / "spool").rglob("*.json")
+    with pytest.raises(UnsettledInsertError, match=entry.name):
+        insert(load, schema(LOOSE), record(domain="x.example"), state(2))
+    entry.unlink()
+    assert insert(load, schema(LOOSE), record(domain="x.example"), state(2)).states == [2]
