@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import JSONResponse, Response
 
+from demandbase_sandbox.api_style import ApiStyle, V1Style
 from demandbase_sandbox.broken_responses import DroppedResponse, StalledResponse
 from demandbase_sandbox.faults import Effect, Fault
-from demandbase_sandbox.operations import operation_of
 from demandbase_sandbox.recorder import NOTED_HEADERS, SeenRequest
 from demandbase_sandbox.refusal import RefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from fastapi import Request
 
@@ -26,79 +27,106 @@ _EFFECTS = (
 )  # fmt: skip
 
 
-class Answering:
-    """Runs operations for a tenant."""
+Answer = dict[str, Any] | list[Any] | Response
+Work = Callable[[], Answer]
 
-    def __init__(self, tenant: Tenant, connections: Connections) -> None:
+
+class Answering:
+    """Runs operations for a tenant.
+
+    Args:
+        tenant: Whose operations.
+        connections: Where connections can be closed without an answer.
+        style: The API that they belong to; v1 where absent.
+    """
+
+    def __init__(
+        self, tenant: Tenant, connections: Connections, style: ApiStyle | None = None
+    ) -> None:
         self._tenant = tenant
         self._connections = connections
+        self._style: ApiStyle = style or V1Style()
 
     def answer(
         self,
         request: Request,
-        work: Callable[[], dict[str, Any] | Response],
+        work: Work,
         *,
         status: int = 200,
         facts: Mapping[str, Any] | None = None,
         body: Any = None,  # noqa: ANN401
     ) -> Response:
         """Do an operation's work, with the faults that strike it, and note it."""
-        operation = operation_of(request.method, request.url.path)
-        hits = self._tenant.faults.hits(operation, facts or {}, *_EFFECTS)
-        if Effect.DELAY in hits:
-            self._tenant.stopping.wait(hits[Effect.DELAY].seconds)
-        if Effect.DROP_BEFORE in hits:
-            response: Response = DroppedResponse(self._connections)
-        elif Effect.STATUS in hits:
-            response = _refusal(hits[Effect.STATUS])
-        else:
-            response = self._work(work, status, hits)
-        if Effect.DROP_AFTER in hits:
-            response = DroppedResponse(self._connections)
-        stall = hits.get(Effect.STALL)
-        if stall is not None and not isinstance(response, DroppedResponse):
-            response = StalledResponse(response, self._connections, stall.bytes, stall.seconds)
+        operation = self._style.operation_of(request.method, request.url.path)
+        try:
+            with self._style.admission(operation):
+                response = self._struck(request, work, status, facts or {})
+        except RefusalError as refusal:
+            response = self._style.refusal(request.url.path, refusal)
         self.note(
             request, 0 if isinstance(response, DroppedResponse) else response.status_code, body
         )
         return response
 
-    def _work(
-        self,
-        work: Callable[[], dict[str, Any] | Response],
-        status: int,
-        hits: Mapping[Effect, Fault],
+    def _struck(
+        self, request: Request, work: Work, status: int, facts: Mapping[str, Any]
     ) -> Response:
+        operation = self._style.operation_of(request.method, request.url.path)
+        known = {**facts, "api": self._style.name}
+        hits = self._tenant.faults.hits(operation, known, *_EFFECTS)
+        if Effect.DELAY in hits:
+            self._tenant.stopping.wait(hits[Effect.DELAY].seconds)
+        if Effect.DROP_BEFORE in hits:
+            return DroppedResponse(self._connections)
+        if Effect.STATUS in hits:
+            response = _scripted(hits[Effect.STATUS])
+        else:
+            response = self._work(request.url.path, work, status, hits)
+        if Effect.DROP_AFTER in hits:
+            return DroppedResponse(self._connections)
+        stall = hits.get(Effect.STALL)
+        if stall is not None:
+            return StalledResponse(response, self._connections, stall.bytes, stall.seconds)
+        return response
+
+    def _work(self, path: str, work: Work, status: int, hits: Mapping[Effect, Fault]) -> Response:
         try:
             with self._tenant.store.lock:
                 self._tenant.settle()
                 result = work()
         except RefusalError as refusal:
-            return JSONResponse({"error": refusal.sentence}, refusal.status)
+            return self._style.refusal(path, refusal)
         if isinstance(result, Response):
             return result
         if Effect.SHIFT in hits:
             _shift(result, hits[Effect.SHIFT].members)
-        if Effect.ALTER in hits:
-            result = {**result, **hits[Effect.ALTER].members}
-        response = JSONResponse(
-            {name: value for name, value in result.items() if value is not None}, status
-        )
+        if isinstance(result, dict):
+            if Effect.ALTER in hits:
+                result = _altered(result, hits[Effect.ALTER].members)
+            if not self._style.sends_null:
+                result = {name: value for name, value in result.items() if value is not None}
+        response = JSONResponse(result, status)
         if Effect.INVALID_JSON in hits:
             half = bytes(response.body)[: len(response.body) // 2]
             return Response(half, status, media_type="application/json")
         return response
 
-    def refuse(self, request: Request, status: int, sentence: str) -> Response:
-        """Note and refuse what never came to its operation's work."""
-        self.note(request, status)
-        return JSONResponse({"error": sentence}, status)
+    def refuse(self, request: Request, refusal: RefusalError) -> Response:
+        """Note, count and refuse what never came to its operation's work."""
+        operation = self._style.operation_of(request.method, request.url.path)
+        try:
+            with self._style.admission(operation):
+                pass
+        except RefusalError as other:
+            refusal = other
+        self.note(request, refusal.status)
+        return self._style.refusal(request.url.path, refusal)
 
     def note(self, request: Request, status: int, body: Any = None) -> None:  # noqa: ANN401
         """Put a request on the record."""
         self._tenant.recorder.add(
             SeenRequest(
-                operation=operation_of(request.method, request.url.path),
+                operation=self._style.operation_of(request.method, request.url.path),
                 method=request.method,
                 path=request.url.path,
                 status=status,
@@ -108,19 +136,29 @@ class Answering:
                     name: request.headers[name] for name in NOTED_HEADERS if name in request.headers
                 },
                 body=body,
+                api=self._style.name,
             )
         )
 
 
-def _shift(result: dict[str, Any], members: Mapping[str, Any]) -> None:
-    listed = [item for value in result.values() if isinstance(value, list) for item in value]
-    for holder in [result, *(item for item in listed if isinstance(item, dict))]:
+def _shift(result: dict[str, Any] | list[Any], members: Mapping[str, Any]) -> None:
+    lists = [result] if isinstance(result, list) else [*result.values()]
+    listed = [item for value in lists if isinstance(value, list) for item in value]
+    for holder in [result, *listed]:
+        if not isinstance(holder, dict):
+            continue
         for name, by in members.items():
             if name in holder:
                 holder[name] += by
 
 
-def _refusal(fault: Fault) -> Response:
+def _altered(result: dict[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {**result, **members}
+    taken_out = {name for name, value in members.items() if value is None}
+    return {name: value for name, value in changed.items() if name not in taken_out}
+
+
+def _scripted(fault: Fault) -> Response:
     kind = "application/json" if fault.body.startswith("{") else "text/plain"
     return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 

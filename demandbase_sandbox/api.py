@@ -14,7 +14,7 @@ from demandbase_sandbox.answering import Answering
 from demandbase_sandbox.authorization import Authorization
 from demandbase_sandbox.export_routes import export_routes
 from demandbase_sandbox.import_routes import import_routes
-from demandbase_sandbox.refusal import RefusalError, sentence_of
+from demandbase_sandbox.refusal import RefusalError, bad_request, sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,15 +38,15 @@ def create_api(tenant: Tenant, files_url: Callable[[], str], connections: Connec
 
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return answering.refuse(request, 400, sentence_of(error.errors()))
+        return answering.refuse(request, bad_request(sentence_of(error.errors())))
 
     @api.exception_handler(HTTPException)
     async def impossible(request: Request, error: HTTPException) -> Response:
-        return answering.refuse(request, error.status_code, str(error.detail))
+        return answering.refuse(request, RefusalError(error.status_code, str(error.detail)))
 
     @api.exception_handler(RefusalError)
     async def refused(request: Request, error: RefusalError) -> Response:
-        return answering.refuse(request, error.status, error.sentence)
+        return answering.refuse(request, error)
 
     api.add_middleware(
         Authorization,

@@ -51,12 +51,24 @@ def _faults(_context: click.Context, _option: click.Parameter, path: Path | None
         raise click.BadParameter(f"{path.name}: {error}") from None
 
 
+_UAPI = "uapi"
+_API = click.option(
+    "--api",
+    type=click.Choice(["v1", _UAPI]),
+    default="v1",
+    show_default=True,
+    help="Which API to tell of; both are served.",
+)
 _PORT = click.IntRange(0, MAX_PORT)
 _COUNT = click.IntRange(1)
 _SECONDS = click.FloatRange(0)
 _BYTES = click.IntRange(0)
 OPTIONS = (
     click.option("--port", type=_PORT, help="Port of the API; a free one by default."),
+    click.option("--uapi-port", type=_PORT, help="Port of the published API."),
+    click.option("--client-id", help="Client id to mint tokens for; made up by default."),
+    click.option("--client-secret", help="The secret that goes with it; made up by default."),
+    click.option("--token-seconds", type=_SECONDS, help="Life of a minted token."),
     click.option("--files-port", type=_PORT, help="Port of the host behind signed links."),
     click.option("--token", help="Bearer token to accept; made up by default."),
     click.option("--seed", type=int, help="Same seed, same tenant."),
@@ -99,27 +111,29 @@ def main() -> None:
 
 @main.command()
 @_with_options
-def serve(**options: Any) -> None:  # noqa: ANN401
-    """Serve until interrupted; print the address and the token as one line of JSON."""
+@_API
+def serve(api: str, **options: Any) -> None:  # noqa: ANN401
+    """Serve until interrupted; print address and credentials as one line of JSON."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
     _on_signals(lambda _: _leave(0))
     with _sandbox(options) as sandbox:
         address = {"url": sandbox.url, "token": sandbox.token, "files_url": sandbox.files_url}
+        if api == _UAPI:
+            address["url"] = sandbox.uapi_url
+            address |= {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
         click.echo(json.dumps(address))
         threading.Event().wait()
 
 
 @main.command(context_settings={"allow_interspersed_args": False})
 @_with_options
+@_API
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(command: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
+def run(command: tuple[str, ...], api: str, **options: Any) -> None:  # noqa: ANN401
     """Serve while COMMAND runs, with both plugins' settings in its environment."""
     _on_signals(lambda number: _leave(SIGNAL_EXIT + number))
     with _sandbox(options) as sandbox:
-        environment = {**past_proxies(os.environ), "DEMANDBASE_SANDBOX_URL": sandbox.url}
-        for plugin in ("TAP_DEMANDBASE", "TARGET_DEMANDBASE"):
-            environment[f"{plugin}_API_URL"] = sandbox.url
-            environment[f"{plugin}_ACCESS_TOKEN"] = sandbox.token
+        environment = _environment(sandbox, api)
         early: list[int] = []
         # A signal must not come between the child's start and the knowledge of it.
         _on_signals(early.append)
@@ -133,6 +147,21 @@ def run(command: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
             child.send_signal(number)
         code = child.wait()
     sys.exit(code if code >= 0 else SIGNAL_EXIT - code)
+
+
+def _environment(sandbox: Sandbox, api: str) -> dict[str, str]:
+    environment = past_proxies(os.environ)
+    url = sandbox.uapi_url if api == _UAPI else sandbox.url
+    settings = {"API_URL": url, "ACCESS_TOKEN": sandbox.token}
+    if api == _UAPI:
+        credentials = {"CLIENT_ID": sandbox.client_id, "CLIENT_SECRET": sandbox.client_secret}
+        settings = {"API": api, "API_URL": url, **credentials}
+    for plugin in ("TAP_DEMANDBASE", "TARGET_DEMANDBASE"):
+        if api == _UAPI:
+            # A token from outside would take the place of the credentials.
+            environment.pop(f"{plugin}_ACCESS_TOKEN", None)
+        environment |= {f"{plugin}_{name}": value for name, value in settings.items()}
+    return {**environment, "DEMANDBASE_SANDBOX_URL": url}
 
 
 def _on_signals(act: Callable[[int], object]) -> None:

@@ -13,28 +13,32 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope
 
+Address = tuple[str, int]
+Ends = tuple[Address, Address]
+
 
 class Connections:
-    """Open connections by the client's address, which is unique while one is open."""
+    """Open connections by the addresses of both ends, which are unique while one is open."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[tuple[str, int], tuple[asyncio.AbstractEventLoop, Any]] = {}
+        self._open: dict[Ends, tuple[asyncio.AbstractEventLoop, Any]] = {}
 
     def opened(self, loop: asyncio.AbstractEventLoop, transport: asyncio.BaseTransport) -> None:
         """Note a connection."""
         with self._lock:
-            self._open[_client(transport)] = (loop, transport)
+            self._open[_ends(transport)] = (loop, transport)
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
         """Forget a connection."""
         with self._lock:
-            self._open.pop(_client(transport), None)
+            self._open.pop(_ends(transport), None)
 
     async def drop(self, scope: Scope, receive: Receive) -> None:
         """Close the connection of a request and return when it is closed."""
         with self._lock:
-            _, transport = self._open.get(tuple(scope["client"]), (None, None))
+            ends = (tuple(scope["client"]), tuple(scope["server"]))
+            _, transport = self._open.get(ends, (None, None))
         if transport is not None:
             transport.abort()
         await gone(receive)
@@ -70,6 +74,10 @@ async def gone(receive: Receive) -> None:
         pass
 
 
-def _client(transport: asyncio.BaseTransport) -> tuple[str, int]:
-    host, port = transport.get_extra_info("peername")[:2]
+def _ends(transport: asyncio.BaseTransport) -> Ends:
+    return _address(transport, "peername"), _address(transport, "sockname")
+
+
+def _address(transport: asyncio.BaseTransport, end: str) -> Address:
+    host, port = transport.get_extra_info(end)[:2]
     return str(host), int(port)

@@ -43,7 +43,7 @@ class ExportJobs:
 
     def create(self, body: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:
         """Create a job; ``secret`` says what shall go wrong with it."""
-        entity = asked_entity(self._store.entities, body.get("entity_type"))
+        entity = asked_entity(self._store.v1_entities, body.get("entity_type"))
         fields = asked_fields(entity, body.get("fields"))
         filters = asked_filters(entity, body.get("filters"))
         if self._bytes_today() >= self._options.daily_export_bytes:

@@ -144,5 +144,5 @@ def _entities(tenant: Tenant) -> list[dict[str, Any]]:
                 for field in entity.fields
             ],
         }
-        for entity in tenant.store.entities.values()
+        for entity in tenant.store.v1_entities.values()
     ]

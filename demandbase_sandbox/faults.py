@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
 from demandbase_sandbox.csv_mangling import WAYS
-from demandbase_sandbox.operations import API_OPERATIONS, CREATING, OPERATIONS, PAGED, SIGNED_FILE
+from demandbase_sandbox.operations import CREATING, OPERATIONS, PAGED, SIGNED_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Effect(StrEnum):
     SHIFT_PAGE = "shift_page"
     """On lists and row errors: the page starts ``rows`` later (below 0: earlier)."""
     TOO_LARGE = "too_large"
-    """On uploadImportFile: 413 to a file of more than ``bytes``."""
+    """On uploadImportFile: 413 (over uapi: 400) to a file of more than ``bytes``."""
     JOB_FAILS = "job_fails"
     """On a create: the job ends as failed, with ``message``; an import takes ``rows`` rows."""
     JOB_GONE = "job_gone"
@@ -43,9 +43,9 @@ class Effect(StrEnum):
     NEVER_ENDS = "never_ends"
     """On a create: the job stays in processing."""
     MANGLE_CSV = "mangle_csv"
-    """On createExportJob: the file is spoiled, in the way that ``how`` says."""
+    """On a create of an export: the file is spoiled, in the way that ``how`` says."""
     EXPIRED_LINK = "expired_link"
-    """On downloadExportFile: the link has expired already."""
+    """On downloadExportFile and checkExportJobStatus: the link has expired already."""
     CUT = "cut"
     """On signedFile: the body ends after ``bytes``; ``how`` it was framed: see ``CutMode``."""
     NO_RANGE = "no_range"
@@ -72,7 +72,8 @@ class Fault:
     """One rule. Of several rules with the same effect, the first that applies strikes.
 
     Args:
-        operation: Operation id of the contract, or ``signedFile``.
+        operation: Operation id of either API, or ``signedFile``. An id that both have is
+            struck in both; ``{"api": "uapi"}`` in ``match`` tells them apart.
         effect: What goes wrong.
         match: Only where these hold, as in ``{"entity_type": "accounts", "part": 2}``.
         after: How many matching requests pass first.
@@ -134,7 +135,7 @@ def strikes(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each k
         case Effect.STATUS | Effect.DROP_BEFORE | Effect.DELAY | Effect.STALL:
             return OPERATIONS
         case Effect.DROP_AFTER | Effect.ALTER | Effect.SHIFT | Effect.INVALID_JSON:
-            return frozenset(API_OPERATIONS)
+            return OPERATIONS - {SIGNED_FILE}
         case Effect.SHIFT_PAGE:
             return PAGED
         case Effect.TOO_LARGE:
@@ -142,9 +143,9 @@ def strikes(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each k
         case Effect.JOB_FAILS | Effect.JOB_GONE | Effect.NEVER_ENDS:
             return CREATING
         case Effect.MANGLE_CSV:
-            return frozenset({"createExportJob"})
+            return CREATING - {"createImportJob"}
         case Effect.EXPIRED_LINK:
-            return frozenset({"downloadExportFile"})
+            return frozenset({"downloadExportFile", "checkExportJobStatus"})
         case Effect.CUT | Effect.NO_RANGE | Effect.CHANGED:
             return frozenset({SIGNED_FILE})
         case _:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from demandbase_sandbox.store import Store
 
-TERMINAL = frozenset({"completed", "failed", "cancelled"})
+TERMINAL = frozenset({"completed", "finished", "failed", "cancelled"})
 
 
 class JobBook:
@@ -62,6 +62,11 @@ class JobBook:
     def get(self, kind: str, job_id: str) -> dict[str, Any] | None:
         """Return a job."""
         found = self._jobs("WHERE kind = ? AND id = ?", kind, job_id)
+        return found[0] if found else None
+
+    def find(self, job_id: str) -> dict[str, Any] | None:
+        """Return a job of any kind."""
+        found = self._jobs("WHERE id = ?", job_id)
         return found[0] if found else None
 
     def unsettled(self) -> list[tuple[str, dict[str, Any]]]:

@@ -1,8 +1,10 @@
-"""The contract's operations: their ids and where they stand."""
+"""The operations of both APIs by their ids, and where those of v1 stand."""
 
 from __future__ import annotations
 
 import re
+
+from demandbase_sandbox.uapi.operations import UAPI_CREATING, UAPI_OPERATIONS, UAPI_PAGED
 
 SIGNED_FILE = "signedFile"
 """What the host behind signed links does; it is no operation of the API."""
@@ -22,9 +24,9 @@ API_OPERATIONS = {
     "getImportErrors": ("GET", "/import/v1/jobs/{jobId}/errors"),
     "listFieldMappings": ("GET", "/import/v1/mappings"),
 }
-OPERATIONS = frozenset({*API_OPERATIONS, SIGNED_FILE})
-CREATING = frozenset({"createExportJob", "createImportJob"})
-PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors"})
+OPERATIONS = frozenset({*API_OPERATIONS, *UAPI_OPERATIONS, SIGNED_FILE})
+CREATING = frozenset({"createExportJob", "createImportJob"}) | UAPI_CREATING
+PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors"}) | UAPI_PAGED
 
 _PATTERNS = {
     operation: (method, re.compile(path.replace("{jobId}", "[^/]+")))

@@ -8,6 +8,7 @@ from pathlib import Path  # noqa: TC003 - whoever resolves the annotations needs
 from typing import TYPE_CHECKING
 
 from demandbase_sandbox.sample import DEFAULT_ROWS
+from demandbase_sandbox.uapi.daily_calls import DAILY_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +36,26 @@ _BOUNDS = {
     "link_expires_seconds": (0, _MOST_SECONDS),
     "daily_export_bytes": (0, _MOST_BYTES),
     "max_upload_bytes": (0, _MOST_BYTES),
+    "uapi_port": (0, MAX_PORT),
+    "token_seconds": (0, _MOST_SECONDS),
+    "results_url_seconds": (0, _MOST_SECONDS),
+    "trial_export_bytes": (0, _MOST_BYTES),
+    "uapi_max_upload_bytes": (0, _MOST_BYTES),
+    "max_concurrent_export_jobs": (1, 10**9),
 }
 
 
 def new_token() -> str:
     """Return a token in the shape of a JWT."""
     return ".".join(("eyJhbGciOiJub25lIn0", secrets.token_urlsafe(24), secrets.token_urlsafe(16)))
+
+
+def _new_client_id() -> str:
+    return f"client-{secrets.token_hex(8)}"
+
+
+def _new_secret() -> str:
+    return secrets.token_urlsafe(24)
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,29 @@ class SandboxOptions:
         direct_download: Whether files come from the API itself instead of a signed link.
         byte_order_mark: Whether parts start with a BOM.
         gzip: Whether parts are gzip files.
+        uapi_port: Port of the published API; 0 takes a free one.
+        client_id: Client id that the published API mints tokens for; made up where empty.
+        client_secret: The secret that goes with it; made up where empty.
+        token_seconds: How long a minted token lives.
+        wrong_credentials_status: What wrong credentials are answered: 400 is published, which
+            leaves 401 and 403 possible.
+        call_budgets: Calls a UTC day by operation, in place of the published limits.
+        budget_error_code: ``errorCode`` of a call over its budget; none is published.
+        max_concurrent_export_jobs: Over uapi: open export jobs at which another is 429-102.
+        max_concurrent_queries: Over uapi: calls being worked on at which another is 429-100.
+        trial_export_bytes: Over uapi: bytes of 24 hours that a trial may export; ``None`` for
+            a tenant that is no trial.
+        results_url_seconds: Over uapi: how long a result's link works.
+        results_urls: Over uapi: whether results come in parts, as the list ``resultsUrls``
+            (``resultsUrl`` is the first of them), instead of in one file.
+        label_headers: Over uapi: whether exports are headed by labels instead of names.
+        to_date_inclusive: Over uapi: whether ``toDate`` belongs to the range.
+        withheld_entities: Over uapi: entity types that are 403-101.
+        withheld_fields: Over uapi: published names of fields outside the Export collection.
+        export_collection: Over uapi: whether one is enabled; everything is 403-103 without.
+        import_permission: Over uapi: whether the credentials may import.
+        person_lists_need_ids: Over uapi: whether personListIds is required.
+        uapi_max_upload_bytes: Over uapi: size over which an upload is 400.
 
     Raises:
         ValueError: It cannot be meant like this; the sentence says why.
@@ -93,6 +131,26 @@ class SandboxOptions:
     direct_download: bool = False
     byte_order_mark: bool = False
     gzip: bool = False
+    uapi_port: int = 0
+    client_id: str = field(default_factory=_new_client_id)
+    client_secret: str = field(default_factory=_new_secret, repr=False)
+    token_seconds: float = 8 * 3600.0
+    wrong_credentials_status: int = 400
+    call_budgets: Mapping[str, int] = field(default_factory=dict)
+    budget_error_code: str = "429"
+    max_concurrent_export_jobs: int = 1
+    max_concurrent_queries: int | None = None
+    trial_export_bytes: int | None = None
+    results_url_seconds: float = 24 * 3600.0
+    results_urls: bool = False
+    label_headers: bool = False
+    to_date_inclusive: bool = True
+    withheld_entities: frozenset[str] = frozenset()
+    withheld_fields: frozenset[str] = frozenset()
+    export_collection: bool = True
+    import_permission: bool = True
+    person_lists_need_ids: bool = True
+    uapi_max_upload_bytes: int = 5 * 10**9
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -100,10 +158,16 @@ class SandboxOptions:
             raise ValueError(f"rows of unknown entities: {', '.join(unknown)}")
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
             raise ValueError("the token is of printable ASCII characters without blanks")
+        if not (self.client_id and self.client_secret):
+            raise ValueError("client_id and client_secret are not empty")
+        if unknown := sorted(self.call_budgets.keys() - DAILY_CALLS.keys()):
+            known = ", ".join(DAILY_CALLS)
+            raise ValueError(f"call_budgets of {', '.join(unknown)}; known are {known}")
         if self.row_number_base not in ROW_NUMBER_BASES:
             raise ValueError("row_number_base is 0, 1 or 2")
         if any(count < 0 for count in self.rows.values()):
             raise ValueError("rows are not below 0")
         for name, (least, most) in _BOUNDS.items():
-            if not least <= getattr(self, name) <= most:
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
                 raise ValueError(f"{name} is a number from {least} to {most}")

@@ -16,7 +16,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SeenRequest:
-    """A request and how it was answered. ``status`` 0 means that the connection was dropped."""
+    """A request and how it was answered. ``status`` 0 means that the connection was dropped.
+
+    ``api`` is ``v1``, ``uapi``, or ``files`` for the host behind signed links.
+    """
 
     operation: str
     method: str
@@ -26,6 +29,7 @@ class SeenRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    api: str = "v1"
 
 
 class Recorder:

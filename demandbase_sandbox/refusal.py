@@ -14,12 +14,14 @@ class RefusalError(Exception):
     Args:
         status: HTTP status.
         sentence: What is wrong, naming the field or entity.
+        code: The published error code, where the API has one.
     """
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, code: str = "") -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
+        self.code = code
 
 
 def bad_request(sentence: str) -> RefusalError:

@@ -21,7 +21,12 @@ DEFAULT_ROWS = {
     "activities": 2000,
     "campaigns": 20,
     "buying_groups": 40,
+    "creatives": 60,
+    "buying_group_members": 120,
 }
+LIST_NUMBERS = (1, 2)
+"""Lists of the sample tenant: list N holds the records whose id ends in the digit N."""
+_LISTED = {"account": "accounts", "person": "people"}
 ID_PREFIX = {
     "accounts": "acc",
     "people": "per",
@@ -29,9 +34,16 @@ ID_PREFIX = {
     "activities": "act",
     "campaigns": "cam",
     "buying_groups": "bgr",
+    "creatives": "cre",
+    "buying_group_members": "mem",
 }
 EMPTY_SHARE = 0.1
-_REFERENCES = {"account_id": "accounts", "person_id": "people"}
+_REFERENCES = {
+    "account_id": "accounts",
+    "person_id": "people",
+    "campaign_id": "campaigns",
+    "buying_group_id": "buying_groups",
+}
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 _DAYS = 700
 _WORDS = (
@@ -43,6 +55,7 @@ _CHOICES = {
     "stage": ("Qualification", "Proposal", "Negotiation", "Closed won", "Closed lost"),
     "activity_type": ("web_visit", "email_open", "form_fill", "event", "ad_click"),
     "status": ("draft", "live", "paused", "ended"),
+    "role": ("Champion", "Decision maker", "Influencer"),
     "first_name": ("Ada", "Grace", "Zoë", "Jörg", "李雷", "Aylin", "Noor", "Łukasz", "Siobhán"),
     "last_name": ("Lovelace", "Hopper", "O'Neill", "García", "王", "Yılmaz", "Nowak", "de Vries"),  # noqa: RUF001
 }
@@ -65,11 +78,27 @@ def sample_rows(
     entity: TenantEntity, count: int, counts: Mapping[str, int], seed: int
 ) -> Iterator[list[str | None]]:
     """Yield the rows of an entity as the texts that an export shows; ``None`` is empty."""
+    if (listed := _lists(entity.name, counts)) is not None:
+        yield from listed
+        return
     draw = random.Random(f"{seed}/{entity.name}").random  # noqa: S311 - a sample, no secret
     # What a field holds is decided once for all rows: there may be millions.
     cells = [_cell(entity, field, counts, draw) for field in entity.fields]
     for number in range(1, count + 1):
         yield [cell(number) for cell in cells]
+
+
+def _lists(entity: str, counts: Mapping[str, int]) -> Iterator[list[str | None]] | None:
+    for member, referred in _LISTED.items():
+        if entity == f"{member}_lists":
+            return ([str(number), f"Sample {member} list {number}"] for number in LIST_NUMBERS)
+        if entity == f"{member}_list_members":
+            return (
+                [str(number), identifier(referred, row)]
+                for number in LIST_NUMBERS
+                for row in range(number, counts[referred] + 1, 10)
+            )
+    return None
 
 
 def _cell(  # noqa: PLR0911 - one for each kind of field

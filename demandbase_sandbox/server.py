@@ -13,10 +13,14 @@ import uvicorn
 from demandbase_sandbox.answering import public
 from demandbase_sandbox.api import create_api
 from demandbase_sandbox.connections import Connections
+from demandbase_sandbox.hosts import Hosts
 from demandbase_sandbox.options import SandboxOptions
 from demandbase_sandbox.storage_host import StorageHost
 from demandbase_sandbox.tenant import Tenant, cell_text
 from demandbase_sandbox.tenant_schema import TenantEntity, TenantField
+from demandbase_sandbox.uapi import export_jobs as uapi_export_jobs
+from demandbase_sandbox.uapi import import_jobs as uapi_import_jobs
+from demandbase_sandbox.uapi.api import create_uapi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,12 +48,8 @@ class Sandbox:
         self._connections = Connections()
         with ExitStack() as undo:
             # Ports first: one that is taken is found out before millions of rows are made.
-            # asyncio sends small answers at once only where the protocol is named.
-            self._socket = undo.enter_context(
-                socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            )
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(("127.0.0.1", self.options.port))
+            self._socket = undo.enter_context(_listening(self.options.port))
+            self._uapi_socket = undo.enter_context(_listening(self.options.uapi_port))
             self.tenant = Tenant(self.options)
             undo.callback(self.tenant.close)
             self._files = StorageHost(self.tenant, self.options.files_port)
@@ -57,7 +57,11 @@ class Sandbox:
             self._undo = undo.pop_all()
         self._server = uvicorn.Server(
             uvicorn.Config(
-                create_api(self.tenant, lambda: self.files_url, self._connections),
+                Hosts(
+                    create_api(self.tenant, lambda: self.files_url, self._connections),
+                    self._uapi_socket.getsockname()[1],
+                    lambda: create_uapi(self.tenant, lambda: self.files_url, self._connections),
+                ),
                 http=self._connections.protocol(),
                 log_config=None,
                 log_level="critical",
@@ -67,14 +71,21 @@ class Sandbox:
             )
         )
         self._threads = [
-            threading.Thread(target=self._server.run, args=([self._socket],), daemon=True),
+            threading.Thread(
+                target=self._server.run, args=([self._socket, self._uapi_socket],), daemon=True
+            ),
             threading.Thread(target=self._files.serve_forever, args=(0.02,), daemon=True),
         ]
 
     @property
     def url(self) -> str:
-        """Address of the API."""
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        """Address of the v1 API."""
+        return _address(self._socket)
+
+    @property
+    def uapi_url(self) -> str:
+        """Address of the published API."""
+        return _address(self._uapi_socket)
 
     @property
     def files_url(self) -> str:
@@ -83,8 +94,18 @@ class Sandbox:
 
     @property
     def token(self) -> str:
-        """The bearer token that is accepted."""
+        """The bearer token that is accepted; over the published API a legacy one."""
         return self.options.token
+
+    @property
+    def client_id(self) -> str:
+        """The client id that the published API mints tokens for."""
+        return self.options.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The secret that goes with the client id."""
+        return self.options.client_secret
 
     @property
     def clock(self) -> SandboxClock:
@@ -147,26 +168,54 @@ class Sandbox:
         """Make no more trouble."""
         self.tenant.faults.clear()
 
+    def revoke_token(self, *, legacy: bool = False) -> None:
+        """Revoke all minted tokens, with ``legacy`` the static one of the published API."""
+        self.tenant.tokens.revoke(legacy=legacy)
+
+    def calls_today(self) -> dict[str, int]:
+        """Return today's calls of the published API's operations, refused ones included."""
+        return self.tenant.calls.today()
+
+    def calls_by_day(self) -> dict[str, dict[str, int]]:
+        """Return the calls of the published API's operations by UTC day (``YYYY-MM-DD``)."""
+        return self.tenant.calls.by_day()
+
     def export_jobs(self) -> list[dict[str, Any]]:
-        """Return all export jobs as they are by now, newest first."""
-        return self._jobs("export")
+        """Return the export jobs of both APIs as they are by now, newest first.
+
+        Those of the published API are kept in words of both: ``id``, ``entity_type``,
+        ``status`` (as published), ``entityType``, ``jobName``, and the whole ``request``.
+        """
+        return self._jobs("export", uapi_export_jobs.KIND)
 
     def import_jobs(self) -> list[dict[str, Any]]:
-        """Return all import jobs as they are by now, newest first."""
-        return self._jobs("import")
+        """Return the import jobs of both APIs as they are by now, newest first.
 
-    def _jobs(self, kind: str) -> list[dict[str, Any]]:
+        Those of the published API have ``list_action``, as sent or by default, once there is a
+        file, and in the end ``outcome``: see ``ImportOutcome``.
+        """
+        return self._jobs("import", uapi_import_jobs.KIND)
+
+    def _jobs(self, *kinds: str) -> list[dict[str, Any]]:
         with self.tenant.store.lock:
             self.tenant.settle()
-            return [public(job) for job in self.tenant.book.all(kind)]
+            return [public(job) for kind in kinds for job in self.tenant.book.all(kind)]
 
-    def uploaded(self, job_id: str) -> bytes:
+    def created_fields(self) -> dict[str, list[str]]:
+        """Return the labels of fields that imports have created, by entity."""
+        found: dict[str, list[str]] = {}
+        for job in reversed(self.import_jobs()):
+            if labels := job.get("outcome", {}).get("created_fields"):
+                found.setdefault(job["entity_type"], []).extend(labels)
+        return found
+
+    def uploaded(self, job_id: str | int) -> bytes:
         """Return the file that an import job was given."""
-        return self.tenant.imports.file(job_id).read_bytes()
+        return self.tenant.imports.file(str(job_id)).read_bytes()
 
-    def uploaded_files(self, job_id: str) -> list[bytes]:
+    def uploaded_files(self, job_id: str | int) -> list[bytes]:
         """Return the files that an import job was given: one, or none."""
-        path = self.tenant.imports.file(job_id)
+        path = self.tenant.imports.file(str(job_id))
         return [path.read_bytes()] if path.is_file() else []
 
     def rows(self, entity: str) -> list[dict[str, str | None]]:
@@ -210,3 +259,19 @@ class Sandbox:
 
 def _field(name: str, kind: str, description: str = "") -> TenantField:
     return TenantField(name, kind, description)
+
+
+def _listening(port: int) -> socket.socket:
+    # asyncio sends small answers at once only where the protocol is named.
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(("127.0.0.1", port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def _address(bound: socket.socket) -> str:
+    return f"http://127.0.0.1:{bound.getsockname()[1]}"

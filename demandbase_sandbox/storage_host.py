@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from demandbase_sandbox.tenant import Tenant
 
-_PART = re.compile(r"(?P<job>[^/]+)-part-(?P<part>[0-9]{1,9})\.csv(\.gz)?")
+_PART = re.compile(r"(?P<job>[^/]+)-part-(?P<part>[0-9]{1,9})\.(csv|json)(\.gz)?")
 _EFFECTS = (
     Effect.STATUS, Effect.DROP_BEFORE, Effect.DELAY, Effect.STALL,
     Effect.CUT, Effect.NO_RANGE, Effect.CHANGED,
@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._name = unquote(urlsplit(self.path).path).removeprefix("/files/")
         self._query = dict(parse_qsl(urlsplit(self.path).query))
         found = _PART.fullmatch(self._name)
-        job = tenant.book.get("export", found["job"]) if found else None
+        job = tenant.book.find(found["job"]) if found else None
         facts = {
             "job_id": found["job"] if found else None,
             "part": int(found["part"]) if found else None,
@@ -157,6 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
                 headers={
                     name: self.headers[name] for name in NOTED_HEADERS if name in self.headers
                 },
+                api="files",
             )
         )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from demandbase_sandbox.sample import DEFAULT_ROWS, sample_rows
-from demandbase_sandbox.tenant_schema import SAMPLE_ENTITIES, TenantEntity
+from demandbase_sandbox.tenant_schema import SAMPLE_ENTITIES, TenantEntity, TenantField
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,8 +46,15 @@ class Store:
         with self.lock:
             for entity in SAMPLE_ENTITIES:
                 if not self._has_table(entity.name):
-                    self.add_entity(entity, sample_rows(entity, counts[entity.name], counts, seed))
+                    self.add_entity(
+                        entity, sample_rows(entity, counts.get(entity.name, 0), counts, seed)
+                    )
                 self.entities[entity.name] = entity
+
+    @property
+    def v1_entities(self) -> dict[str, TenantEntity]:
+        """The entities that the v1 API knows of."""
+        return {name: entity for name, entity in self.entities.items() if entity.in_v1}
 
     def clear(self) -> None:
         """Remove all entities."""
@@ -71,7 +79,7 @@ class Store:
             self.database.execute(f"CREATE TABLE {table} ({columns})")
             self.database.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
             for field in entity.fields:
-                if field.key:
+                if field.key or field.name == entity.id_field:
                     index = quoted(f"{entity.name}/{field.name}")
                     self.database.execute(f"CREATE INDEX {index} ON {table} ({quoted(field.name)})")
         self.entities[entity.name] = entity
@@ -86,6 +94,36 @@ class Store:
         found = self.database.execute(query, tuple(values))
         while rows := found.fetchmany(FETCH_ROWS):
             yield from rows
+
+    def select_sql(
+        self, entity: str, expressions: Iterable[str], where: str, values: Iterable[str]
+    ) -> Iterator[tuple[str | None, ...]]:
+        """Yield expressions over the rows ``t`` in their order; hold ``lock`` until the last."""
+        cells = ", ".join(f"CAST({item} AS TEXT)" for item in expressions)
+        # Expressions are made of names from the tenant's own schema, values are bound.
+        query = f"SELECT {cells} FROM {quoted(entity)} t WHERE {where} ORDER BY t.rowid"  # noqa: S608
+        found = self.database.execute(query, tuple(values))
+        while rows := found.fetchmany(FETCH_ROWS):
+            yield from rows
+
+    def add_field(self, entity: str, field: TenantField) -> None:
+        """Give an entity another field, empty in all rows."""
+        shape = self.entities[entity]
+        with self.lock:
+            columns = self.database.execute(f"PRAGMA table_info({quoted(entity)})")
+            if field.name not in {column[1] for column in columns}:
+                self.database.execute(
+                    f"ALTER TABLE {quoted(entity)} ADD COLUMN {quoted(field.name)} TEXT"
+                )
+            self.entities[entity] = replace(shape, fields=(*shape.fields, field))
+
+    def delete(self, entity: str, where: str, values: Iterable[str]) -> None:
+        """Delete rows."""
+        with self.lock:
+            self.database.execute(
+                f"DELETE FROM {quoted(entity)} WHERE {where}",  # noqa: S608 - own names
+                tuple(values),
+            )
 
     def find(self, entity: str, field: str, value: str) -> list[int]:
         """Return the row numbers in SQLite whose field has the value."""

@@ -17,11 +17,21 @@ from demandbase_sandbox.job_book import JobBook
 from demandbase_sandbox.recorder import Recorder
 from demandbase_sandbox.signing import LinkSigner
 from demandbase_sandbox.store import Store
+from demandbase_sandbox.uapi import export_jobs as uapi_export_jobs
+from demandbase_sandbox.uapi import import_jobs as uapi_import_jobs
+from demandbase_sandbox.uapi.activity_types import ActivityTypes
+from demandbase_sandbox.uapi.call_budget import CallBudget
+from demandbase_sandbox.uapi.export_jobs import UapiExportJobs
+from demandbase_sandbox.uapi.import_jobs import UapiImportJobs
+from demandbase_sandbox.uapi.tokens import TokenBook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from demandbase_sandbox.options import SandboxOptions
+
+
+Jobs = ExportJobs | ImportJobs | UapiExportJobs | UapiImportJobs
 
 
 class Tenant:
@@ -49,10 +59,22 @@ class Tenant:
             self._close = undo.pop_all().close
         self.exports = ExportJobs(self.store, self.book, self.folder, self.clock, options)
         self.imports = ImportJobs(self.store, self.book, self.folder, self.clock, options)
+        self.tokens = TokenBook(self.clock, options)
+        self.calls = CallBudget(self.clock, options.call_budgets, options.budget_error_code)
+        self.activity_types = ActivityTypes()
+        self.uapi_exports = UapiExportJobs(self.store, self.book, self.folder, self.clock, options)
+        self.uapi_imports = UapiImportJobs(
+            self.store, self.book, self.folder, self.clock, options, self.activity_types
+        )
 
     def settle(self) -> None:
         """Bring all jobs to where the clock says they are, in the order in which they end."""
-        kinds: dict[str, ExportJobs | ImportJobs] = {"export": self.exports, "import": self.imports}
+        kinds: dict[str, Jobs] = {
+            "export": self.exports,
+            "import": self.imports,
+            uapi_export_jobs.KIND: self.uapi_exports,
+            uapi_import_jobs.KIND: self.uapi_imports,
+        }
         with self.store.lock:
             open_jobs = [(kinds[kind], job) for kind, job in self.book.unsettled()]
             for jobs, job in sorted(open_jobs, key=lambda item: item[0].due(item[1])):
@@ -93,6 +115,9 @@ class Tenant:
             for fault in self.options.faults:
                 self.faults.add(fault)
             self.recorder.clear()
+            self.tokens.clear()
+            self.calls.clear()
+            self.activity_types.clear()
             self.clock.reset()
 
     def close(self) -> None:

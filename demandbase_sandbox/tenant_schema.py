@@ -10,7 +10,10 @@ IMPORTABLE = ("accounts", "people", "opportunities", "activities")
 
 @dataclass(frozen=True, slots=True)
 class TenantField:
-    """A field; ``importable`` ones stand in the mappings, ``key`` ones can be matched on."""
+    """A field; ``importable`` ones stand in the mappings, ``key`` ones can be matched on.
+
+    ``label`` is what people read where it does not follow from the name.
+    """
 
     name: str
     type: str
@@ -18,19 +21,29 @@ class TenantField:
     importable: bool = False
     required: bool = False
     key: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantEntity:
-    """An entity; the first field is its id, which new rows get made up."""
+    """An entity; the first field is its id, which new rows get made up.
+
+    The v1 API knows of those with ``in_v1``.
+    """
 
     name: str
     description: str
     fields: tuple[TenantField, ...]
+    in_v1: bool = True
 
     def field(self, name: str) -> TenantField | None:
         """Return a field by its name."""
         return next((item for item in self.fields if item.name == name), None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields."""
+        return tuple(item.name for item in self.fields)
 
     @property
     def id_field(self) -> str:
@@ -158,5 +171,53 @@ SAMPLE_ENTITIES = (
             _out("completeness", "percent"),
             *_STAMPS,
         ),
+    ),
+    TenantEntity(
+        "creatives",
+        "Advertisements of campaigns",
+        (
+            TenantField("creative_id", "string", "Unique identifier"),
+            _out("name", "string"),
+            _out("campaign_id", "string", "Campaign it belongs to"),
+            _out("status", "picklist"),
+            _out("impressions", "long"),
+            _out("clicks", "integer"),
+            _out("spend", "currency"),
+        ),
+        in_v1=False,
+    ),
+    TenantEntity(
+        "buying_group_members",
+        "People in buying groups",
+        (
+            TenantField("buying_group_member_id", "string", "Unique identifier"),
+            _out("buying_group_id", "string"),
+            _out("account_id", "string"),
+            _out("person_id", "string"),
+            _out("role", "picklist"),
+            _out("engagement_score", "number"),
+        ),
+        in_v1=False,
+    ),
+    *(
+        entity
+        for member in ("account", "person")
+        for entity in (
+            TenantEntity(
+                f"{member}_lists",
+                f"Lists of {member} records",
+                (
+                    _out(f"{member}_list_id", "integer"),
+                    _out(f"{member}_list_name", "string"),
+                ),
+                in_v1=False,
+            ),
+            TenantEntity(
+                f"{member}_list_members",
+                "Who is on which list",
+                (_out(f"{member}_list_id", "integer"), _out(f"{member}_id", "string")),
+                in_v1=False,
+            ),
+        )
     ),
 )
