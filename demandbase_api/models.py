@@ -72,6 +72,8 @@ class Entity:
         id_pages: Whose ids its jobs must name.
         key: The fields that identify a record, where the API leaves no doubt; an empty tuple
             where it is known that none do, ``None`` where it says nothing.
+        takes_account_lists: Whether its jobs can be narrowed by account lists.
+        is_list: Whether its records are the members of lists that a job names.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Entity:
     date_field: str | None = None
     id_pages: IdPages | None = None
     key: tuple[str, ...] | None = None
+    takes_account_lists: bool = True
+    is_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)

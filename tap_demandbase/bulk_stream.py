@@ -12,16 +12,16 @@ from typing_extensions import override
 from demandbase_api.adoption import TakenJob
 from demandbase_api.errors import JobGoneError
 from demandbase_api.export_order import ExportOrder
-from demandbase_api.models import DateRange, ExportRequest
 from tap_demandbase import bookmark, cast
 from tap_demandbase.block_stream import BlockStream
 from tap_demandbase.catalog_fields import add_fields, current_fields
 from tap_demandbase.day_ranges import replication_of
 from tap_demandbase.errors import FileFormatError, RecordCountError, SelectionError
 from tap_demandbase.export_reader import ExportReader
+from tap_demandbase.export_requests import days_of, request_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog, MetadataMapping
@@ -133,24 +133,11 @@ class BulkStream(BlockStream):
         windows = (None,) if replication is None else replication.windows
         return tuple((window, self._order(window)) for window in windows)
 
-    def _order(self, window: Window | None, ids: tuple[str, ...] = ()) -> ExportOrder:
-        names = list(self.selected_properties())
-        date_range = None
-        # The first export of all has no bounds: records without a date come with it.
-        if window is not None and not (window.start is None and self._options.end_date is None):
-            key = self.fields[self.replication.key].job_name if self.replication else ""
-            date_range = DateRange(key, window.start, window.end)
-        options = self._options
-        request = ExportRequest(
-            self.name,
-            tuple(self.fields[name].job_name for name in names),
-            date_range,
-            options.account_lists,
-            options.person_list_ids,
-            ids,
-            options.ad_report_type,
-            options.sources,
-        )
+    def _order(self, window: Window | None, ids: Sequence[str] = ()) -> ExportOrder:
+        fields = [self.fields[name].job_name for name in self.selected_properties()]
+        key = self.fields[self.replication.key].job_name if self.replication else ""
+        days = days_of(window, self._options, key)
+        request = request_for(self._entity, self._options, fields, days, ids)
         return ExportOrder(request, self.last_taken)
 
     @property

@@ -49,6 +49,10 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
         unknown_types += [f"{entity.name}.{name} ({kind})" for name, kind in unknown.items()]
         kind = BulkStream if entity.id_pages is None else PagedStream
         stream = kind(tap, entity, schema, options)
+        if entity.is_list:
+            # Which lists are meant cannot be known, and each job is dear.
+            chosen = options.account_list_ids or options.person_list_ids
+            stream.selected_by_default = bool(chosen)
         stream.primary_keys = _key(tap, entity, options)
         stream.replication_key = _replication_key(entity, options)
         streams.append(stream)

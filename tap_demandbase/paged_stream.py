@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
 from tap_demandbase.bulk_stream import BulkStream
+from tap_demandbase.export_requests import account_lists_of
 
 if TYPE_CHECKING:
     from demandbase_api.export_order import ExportOrder
@@ -33,10 +34,12 @@ class PagedStream(BulkStream):
             )
         pages = self._entity.id_pages
         assert pages is not None  # noqa: S101 - else it would be another kind of stream
-        lists = self._options.account_lists
-        ids = self._tap_demandbase.exports.ids(self.name, pages, lists, self.last_taken)
+        run = self._tap_demandbase.exports
+        ids = run.ids(
+            self.name, pages, account_lists_of(self._entity, self._options), self.last_taken
+        )
         starts = range(0, len(ids), pages.size)
-        self._tap_demandbase.exports.need(self.name, len(starts))
+        run.need(self.name, len(starts))
         return tuple((None, self._order(None, ids[start : start + pages.size])) for start in starts)
 
     @property

@@ -67,7 +67,9 @@ class FieldDiscovery:
                 continue
             if not entity.type:
                 columns = scope.columns.get(entity.name, entity.columns)
-                found.append(_entity(entity, tuple(EntityField(name, "") for name in columns)))
+                found.append(
+                    _entity(entity, tuple(EntityField(name, "string") for name in columns))
+                )
                 continue
             described = self._described(entity, scope.report_types.get(entity.name), refused)
             if described is not None:
@@ -124,6 +126,8 @@ def _entity(entity: UapiEntity, fields: tuple[EntityField, ...]) -> Entity:
         date_field=None if entity.max_days is None else _date_field(fields, entity.type),
         id_pages=_ACCOUNT_IDS if entity.by_account else None,
         key=key if key is None or names.issuperset(key) else None,
+        takes_account_lists=entity.takes_account_lists,
+        is_list=not entity.type,
     )
 
 

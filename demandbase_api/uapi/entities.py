@@ -18,6 +18,7 @@ class UapiEntity:
         path: Where its jobs are created.
         max_days: How many days from the first to the last a job takes.
         by_account: Whether jobs must name accounts.
+        takes_account_lists: Whether jobs can be narrowed by account lists.
         is_report: Whether fields and rows depend on an advertising report type.
         columns: What its files are taken to hold, where the API lists no fields.
         key: The fields that identify a record; the own id where absent.
@@ -29,6 +30,7 @@ class UapiEntity:
     path: str = JOB
     max_days: int | None = None
     by_account: bool = False
+    takes_account_lists: bool = True
     is_report: bool = False
     columns: tuple[str, ...] = ()
     key: tuple[str, ...] | None = None
@@ -42,11 +44,35 @@ ENTITIES = (
     UapiEntity("people", "person", "People at them"),
     UapiEntity("opportunities", "opportunity", "Deals"),
     UapiEntity("activities", "activity", "What people did", max_days=_ACTIVITY_DAYS),
-    UapiEntity("campaigns", "campaign", "Advertising by campaign", is_report=True, key=()),
-    UapiEntity("creatives", "creative", "Advertising by creative", is_report=True, key=()),
-    UapiEntity("buying_groups", "accountBuyingGroup", "Buying groups", by_account=True),
     UapiEntity(
-        "buying_group_members", "personBuyingGroupMember", "Who is in them", by_account=True
+        "campaigns",
+        "campaign",
+        "Advertising by campaign",
+        is_report=True,
+        takes_account_lists=False,
+        key=(),
+    ),
+    UapiEntity(
+        "creatives",
+        "creative",
+        "Advertising by creative",
+        is_report=True,
+        takes_account_lists=False,
+        key=(),
+    ),
+    UapiEntity(
+        "buying_groups",
+        "accountBuyingGroup",
+        "Buying groups",
+        by_account=True,
+        takes_account_lists=False,
+    ),
+    UapiEntity(
+        "buying_group_members",
+        "personBuyingGroupMember",
+        "Who is in them",
+        by_account=True,
+        takes_account_lists=False,
     ),
     UapiEntity(
         "account_list_members",
@@ -63,6 +89,7 @@ ENTITIES = (
         path="/data/export/v1/personList/job",
         columns=("personListId", "personListName", "personId", "personEmail"),
         key=("personListId", "personId"),
+        takes_account_lists=False,
     ),
 )
 

@@ -96,6 +96,9 @@ class UapiExportApi(ExportApi):
 
     @override
     def ended(self, job: ExportJob) -> ExportJob:
+        links = self._links.get(job.id)
+        if links is not None:
+            return decode.with_parts(job, len(links))
         # The list says neither where the files are nor why a job failed.
         return self.get(job.id)
 
