@@ -15,7 +15,7 @@ from demandbase_api.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from demandbase_api.job_watch import Job
+from demandbase_api.job_source import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from demandbase_api.errors import JobCancelledError, JobFailedError, JobGoneErro
 from demandbase_api.scrub import mask_values, scrub
 
 if TYPE_CHECKING:
-    from demandbase_api.job_watch import Job
+    from demandbase_api.job_source import Job
 
 
 def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:

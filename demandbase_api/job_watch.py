@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import random
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.deadline import within
@@ -20,11 +20,12 @@ from demandbase_api.errors import (
 )
 from demandbase_api.job_end import job_gone
 from demandbase_api.job_list import recent
+from demandbase_api.job_source import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from demandbase_api.status import JobStatus
+    from demandbase_api.job_source import JobSource
 
 logger = logging.getLogger(__name__)
 
@@ -34,44 +35,7 @@ _GROWTH = 1.5
 _LIST_MARGIN = timedelta(hours=1)
 
 
-class Job(Protocol):
-    """What the watch needs of a job."""
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-
-    @property
-    def status(self) -> JobStatus:
-        """The job's state."""
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When the job was created."""
-
-    @property
-    def error_message(self) -> str | None:
-        """Why the job failed."""
-
-
 J = TypeVar("J", bound=Job)
-J_co = TypeVar("J_co", bound=Job, covariant=True)
-
-
-class JobSource(Protocol[J_co]):
-    """What the watch needs of an API; both ports have it."""
-
-    def get(self, job_id: str) -> J_co:
-        """Return the job as it is now."""
-
-    def jobs(self) -> Iterator[J_co]:
-        """Yield the jobs, newest first."""
-
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job."""
-
-    def poll_pause(self) -> float:
-        """Return the seconds that must pass before the jobs are read again, at least."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,10 @@ CONFIG = th.PropertiesList(
         "the system's temporary folder where absent.",
     ),
 ).to_dict()
+CONFIG["anyOf"] = [
+    {"required": ["access_token"]},
+    {"required": ["client_id", "client_secret"]},
+]
 
 
 def api(config: Mapping[str, Any]) -> Api:

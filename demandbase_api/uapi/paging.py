@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from demandbase_api.job_watch import Job
+from demandbase_api.job_source import Job
 from demandbase_api.json_reader import Reader
 
 if TYPE_CHECKING:
