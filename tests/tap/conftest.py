@@ -86,7 +86,6 @@ def config(sandbox: Sandbox, api: str, tmp_path: Path) -> dict[str, Any]:
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
         "spool_dir": str(tmp_path / "spool"),
-        "start_date": "2020-01-01",
         "stream_options": UAPI_OPTIONS,
     }
 
@@ -100,6 +99,10 @@ class Wire:
     get: str
     discover: str
     download: str
+
+    @property
+    def is_v1(self) -> bool:
+        return self.get == "getExportJob"
 
 
 @pytest.fixture
