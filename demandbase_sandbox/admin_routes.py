@@ -47,6 +47,10 @@ def admin_routes(tenant: Tenant) -> APIRouter:  # noqa: C901 - one inner functio
         tenant.recorder.clear()
         return {"cleared": True}
 
+    @router.get("/calls")
+    def calls() -> dict[str, dict[str, int]]:
+        return tenant.calls.by_day()
+
     @router.post("/clock/advance")
     def advance(seconds: Seconds) -> dict[str, str]:
         tenant.clock.advance(seconds)

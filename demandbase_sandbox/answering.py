@@ -12,6 +12,7 @@ from demandbase_sandbox.broken_responses import DroppedResponse, StalledResponse
 from demandbase_sandbox.faults import Effect, Fault
 from demandbase_sandbox.recorder import NOTED_HEADERS, SeenRequest
 from demandbase_sandbox.refusal import RefusalError
+from demandbase_sandbox.uapi.error_codes import coded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class Answering:
         if Effect.DROP_BEFORE in hits:
             return DroppedResponse(self._connections)
         if Effect.STATUS in hits:
-            response = _scripted(hits[Effect.STATUS])
+            response = self._scripted(request.url.path, hits[Effect.STATUS])
         else:
             response = self._work(request.url.path, work, status, hits)
         if Effect.DROP_AFTER in hits:
@@ -110,6 +111,12 @@ class Answering:
             half = bytes(response.body)[: len(response.body) // 2]
             return Response(half, status, media_type="application/json")
         return response
+
+    def _scripted(self, path: str, fault: Fault) -> Response:
+        if fault.code:
+            return self._style.refusal(path, coded(fault.code))
+        kind = "application/json" if fault.body.startswith("{") else "text/plain"
+        return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 
     def refuse(self, request: Request, refusal: RefusalError) -> Response:
         """Note, count and refuse what never came to its operation's work."""
@@ -156,11 +163,6 @@ def _altered(result: dict[str, Any], members: Mapping[str, Any]) -> dict[str, An
     changed = {**result, **members}
     taken_out = {name for name, value in members.items() if value is None}
     return {name: value for name, value in changed.items() if name not in taken_out}
-
-
-def _scripted(fault: Fault) -> Response:
-    kind = "application/json" if fault.body.startswith("{") else "text/plain"
-    return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 
 
 def public(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,11 @@ OPTIONS = (
     ),
     click.option("--direct-download", is_flag=True, help="Send files without a signed link."),
     click.option("--byte-order-mark", is_flag=True, help="Begin each part with a BOM."),
+    click.option("--max-concurrent-export-jobs", type=_COUNT, help="Over uapi: open jobs at once."),
+    click.option("--trial-export-bytes", type=_BYTES, help="Over uapi: allowance of a trial."),
+    click.option("--results-url-seconds", type=_SECONDS, help="Over uapi: life of a link."),
+    click.option("--results-urls", is_flag=True, help="Over uapi: results in parts."),
+    click.option("--label-headers", is_flag=True, help="Over uapi: labels head the columns."),
     click.option("--gzip", is_flag=True, help="Send parts as gzip files."),
 )
 

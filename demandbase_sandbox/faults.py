@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from demandbase_sandbox.csv_mangling import WAYS
 from demandbase_sandbox.operations import CREATING, OPERATIONS, PAGED, SIGNED_FILE
+from demandbase_sandbox.uapi.error_codes import ERROR_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ class Effect(StrEnum):
     """What goes wrong."""
 
     STATUS = "status"
-    """Answer with ``status``, ``headers`` and ``body`` before anything is done."""
+    """Answer ``status``, ``headers`` and ``body``, or ``code``, before anything is done."""
     DROP_BEFORE = "drop_before"
     """Close the connection without an answer, before anything is done."""
     DROP_AFTER = "drop_after"
@@ -82,6 +83,7 @@ class Fault:
         status: See ``Effect`` for this and the following.
         headers: Headers of a status.
         body: Body of a status.
+        code: A published error code, in place of the status and its body: see ``ERROR_CODES``.
         seconds: For how long.
         bytes: After how many bytes.
         rows: How many rows.
@@ -102,6 +104,7 @@ class Fault:
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    code: str = ""
     seconds: float = 0
     bytes: int = 0
     rows: int = 0
@@ -123,6 +126,8 @@ class Fault:
             raise ValueError("after, times, seconds and bytes are not below 0")
         if not 200 <= self.status <= 599:  # noqa: PLR2004 - what HTTP has for final answers
             raise ValueError("status is a number from 200 to 599")
+        if self.code and not (self.effect is Effect.STATUS and self.code in ERROR_CODES):
+            raise ValueError(f"code is of a status, one of {', '.join(ERROR_CODES)}")
         ways = _ways(self.effect)
         if ways is not None and self.how not in ways:
             known = ", ".join(sorted(ways - {""}))

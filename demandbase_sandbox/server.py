@@ -172,6 +172,10 @@ class Sandbox:
         """Revoke all minted tokens, with ``legacy`` the static one of the published API."""
         self.tenant.tokens.revoke(legacy=legacy)
 
+    def minted_tokens(self) -> list[str]:
+        """Return the tokens that were minted and not revoked, oldest first."""
+        return self.tenant.tokens.minted()
+
     def calls_today(self) -> dict[str, int]:
         """Return today's calls of the published API's operations, refused ones included."""
         return self.tenant.calls.today()
@@ -181,7 +185,7 @@ class Sandbox:
         return self.tenant.calls.by_day()
 
     def export_jobs(self) -> list[dict[str, Any]]:
-        """Return the export jobs of both APIs as they are by now, newest first.
+        """Return the export jobs as they are by now, newest first: v1's, then the other API's.
 
         Those of the published API are kept in words of both: ``id``, ``entity_type``,
         ``status`` (as published), ``entityType``, ``jobName``, and the whole ``request``.
@@ -189,7 +193,7 @@ class Sandbox:
         return self._jobs("export", uapi_export_jobs.KIND)
 
     def import_jobs(self) -> list[dict[str, Any]]:
-        """Return the import jobs of both APIs as they are by now, newest first.
+        """Return the import jobs as they are by now, newest first: v1's, then the other API's.
 
         Those of the published API have ``list_action``, as sent or by default, once there is a
         file, and in the end ``outcome``: see ``ImportOutcome``.

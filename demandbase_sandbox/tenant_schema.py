@@ -206,16 +206,16 @@ SAMPLE_ENTITIES = (
             TenantEntity(
                 f"{member}_lists",
                 f"Lists of {member} records",
-                (
-                    _out(f"{member}_list_id", "integer"),
-                    _out(f"{member}_list_name", "string"),
-                ),
+                (_out(f"{member}_list_id", "integer"), _out(f"{member}_list_name", "string")),
                 in_v1=False,
             ),
             TenantEntity(
                 f"{member}_list_members",
                 "Who is on which list",
-                (_out(f"{member}_list_id", "integer"), _out(f"{member}_id", "string")),
+                (
+                    _out(f"{member}_list_id", "integer"),
+                    TenantField(f"{member}_id", "string", key=True),
+                ),
                 in_v1=False,
             ),
         )

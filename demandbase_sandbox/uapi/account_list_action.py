@@ -34,9 +34,18 @@ def apply_list_action(
             taken = [int(found or 0) for (found,) in store.select(_LIST, ["account_list_id"])]
             number = str(max(taken, default=0) + 1)
             store.write(_LIST, None, {"account_list_id": number, "account_list_name": list_name})
-        if action == "replace":
-            store.delete(_MEMBERS, "account_list_id = ?", [number])
-        for account_id in account_ids:
-            store.delete(_MEMBERS, "account_list_id = ? AND account_id = ?", [number, account_id])
-            if action != "delete":
-                store.write(_MEMBERS, None, {"account_list_id": number, "account_id": account_id})
+        on_list = {
+            found
+            for (found,) in store.select(_MEMBERS, ["account_id"], "account_list_id = ?", [number])
+        }
+        named = dict.fromkeys(account_ids)
+        gone = on_list.difference(named) if action == "replace" else on_list.intersection(named)
+        with store.transaction():
+            for account_id in gone if action != "insert" else ():
+                store.delete(
+                    _MEMBERS, "account_id = ? AND account_list_id = ?", [account_id or "", number]
+                )
+            for account_id in named if action != "delete" else ():
+                if account_id not in on_list:
+                    member = {"account_list_id": number, "account_id": account_id}
+                    store.write(_MEMBERS, None, member)

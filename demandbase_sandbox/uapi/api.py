@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from demandbase_sandbox.admin_routes import admin_routes
 from demandbase_sandbox.answering import Answering
-from demandbase_sandbox.refusal import RefusalError, not_found
+from demandbase_sandbox.refusal import RefusalError, bad_request, not_found
 from demandbase_sandbox.uapi.activity_routes import activity_routes
 from demandbase_sandbox.uapi.auth_routes import auth_routes
 from demandbase_sandbox.uapi.body_problems import refusal_of
@@ -54,11 +54,8 @@ def create_uapi(tenant: Tenant, files_url: Callable[[], str], connections: Conne
         return answering.refuse(request, refusal_of(request.url.path, error.errors()))
 
     @api.exception_handler(HTTPException)
-    async def impossible(request: Request, _: HTTPException) -> Response:
-        is_export = request.url.path.startswith(f"{EXPORT_PREFIX}/")
-        return answering.refuse(
-            request, coded("404-301") if is_export else not_found("there is no such resource")
-        )
+    async def impossible(request: Request, error: HTTPException) -> Response:
+        return answering.refuse(request, _impossible(request.url.path, error.status_code))
 
     @api.exception_handler(RefusalError)
     async def refused(request: Request, error: RefusalError) -> Response:
@@ -72,3 +69,10 @@ def create_uapi(tenant: Tenant, files_url: Callable[[], str], connections: Conne
     api.include_router(activity_routes(tenant, answering))
     api.include_router(admin_routes(tenant))
     return api
+
+
+def _impossible(path: str, status: int) -> RefusalError:
+    is_export = path.startswith(f"{EXPORT_PREFIX}/")
+    if status == 400:  # noqa: PLR2004 - of bodies in no encoding of JSON
+        return coded("400-102") if is_export else bad_request("the body is no JSON")
+    return coded("404-301") if is_export else not_found("there is no such resource")

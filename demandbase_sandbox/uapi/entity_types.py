@@ -50,3 +50,11 @@ ACCOUNT_LIST = "accountList"
 PERSON_LIST = "personList"
 LIST_ENTITIES = {ACCOUNT_LIST: "account_list_members", PERSON_LIST: "person_list_members"}
 """What jobs for list membership are called in the list of jobs, and whose rows they show."""
+
+IMPORT_ENTITIES = {
+    "Account": "accounts",
+    "Person": "people",
+    "Opportunity": "opportunities",
+    "Activity": "activities",
+}
+"""What can be imported, and the tenant's entities behind it."""

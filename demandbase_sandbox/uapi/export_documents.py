@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from demandbase_sandbox.documents import Strict, Text
+from demandbase_sandbox.uapi.entity_types import ENTITY_TYPES
 
 _ABSENT: Any = None
 JobName = Annotated[Text, Field(min_length=1, max_length=50)]
@@ -27,7 +28,7 @@ class JobRequestBody(Strict):
     ``accountIds`` stands in the published error codes, but not in the published body.
     """
 
-    entityType: Text  # noqa: N815 - the published name, here and below
+    entityType: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]  # noqa: N815 - the published name, here and below
     jobName: JobName  # noqa: N815
     fromDate: Text = Field(default=_ABSENT)  # noqa: N815
     toDate: Text = Field(default=_ABSENT)  # noqa: N815

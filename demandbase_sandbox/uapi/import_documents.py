@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from demandbase_sandbox.documents import Strict, Text
+from demandbase_sandbox.uapi.entity_types import IMPORT_ENTITIES
 
 _ABSENT: Any = None
 
@@ -15,7 +16,7 @@ class CreateDataImportJob(Strict):
     """What an import job asks for."""
 
     dataImportName: Annotated[Text, Field(min_length=1)]  # noqa: N815 - published names
-    entityType: Text  # noqa: N815
+    entityType: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]  # noqa: N815
     source: Text = "CSV"
     activityTypeId: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=_ABSENT)  # noqa: N815
 

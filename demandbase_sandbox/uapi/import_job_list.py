@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from demandbase_sandbox.refusal import bad_request
-from demandbase_sandbox.uapi.import_jobs import IMPORT_ENTITIES
+from demandbase_sandbox.uapi.entity_types import IMPORT_ENTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

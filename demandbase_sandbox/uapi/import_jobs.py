@@ -13,6 +13,7 @@ from demandbase_sandbox.job_book import TERMINAL, JobBook
 from demandbase_sandbox.refusal import RefusalError, bad_request, not_found
 from demandbase_sandbox.uapi.account_list_action import apply_list_action
 from demandbase_sandbox.uapi.activity_types import ActivityTypes, missing_type
+from demandbase_sandbox.uapi.entity_types import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_columns import REQUIRED
 from demandbase_sandbox.uapi.import_rows import UapiRowImporter
 
@@ -26,13 +27,6 @@ if TYPE_CHECKING:
 KIND = "uapi import"
 FIRST_ID = 10_001
 SOURCE = "CSV"
-IMPORT_ENTITIES = {
-    "Account": "accounts",
-    "Person": "people",
-    "Opportunity": "opportunities",
-    "Activity": "activities",
-}
-"""What can be imported, and the tenant's entities behind it."""
 
 
 class UapiImportJobs:

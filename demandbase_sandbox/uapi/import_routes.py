@@ -13,6 +13,7 @@ from demandbase_sandbox.faults import Effect
 from demandbase_sandbox.job_faults import job_secret
 from demandbase_sandbox.refusal import bad_request
 from demandbase_sandbox.uapi.account_list_action import DEFAULT_ACTION, ListAction
+from demandbase_sandbox.uapi.entity_types import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_documents import (
     CreateDataImportJob,
     DataImportJob,
@@ -22,11 +23,13 @@ from demandbase_sandbox.uapi.import_documents import (
     StatusMessage,
 )
 from demandbase_sandbox.uapi.import_job_list import import_job_page, shown
-from demandbase_sandbox.uapi.import_jobs import IMPORT_ENTITIES, KIND, SOURCE
+from demandbase_sandbox.uapi.import_jobs import KIND, SOURCE
 from demandbase_sandbox.uapi.operations import IMPORT_PREFIX
 from demandbase_sandbox.uapi.permission import may_import
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from demandbase_sandbox.answering import Answering
     from demandbase_sandbox.tenant import Tenant
 
@@ -51,10 +54,25 @@ def import_routes(tenant: Tenant, answering: Answering) -> APIRouter:  # noqa: C
     router = APIRouter(prefix=IMPORT_PREFIX)
     jobs = tenant.uapi_imports
 
-    def facts(job_id: int) -> dict[str, Any]:
-        job = tenant.book.get(KIND, str(job_id)) or {}
+    def facts(job_id: str) -> dict[str, Any]:
+        job = tenant.book.get(KIND, job_id) or {}
         names = ("entity_type", "entityType")
         return {"job_id": job_id, **{name: job.get(name) for name in names}}
+
+    def take(request: Request, job_id: str, file: Path, action: ListAction) -> Response:
+        known = facts(job_id)
+
+        def work() -> dict[str, Any]:
+            may_import(tenant)
+            kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
+            if kind.lower() != "application/octet-stream":
+                raise bad_request("the Content-Type of data is application/octet-stream")
+            match = {**known, "api": "uapi"}
+            hit = tenant.faults.hits("uploadImportFile", match, Effect.TOO_LARGE)
+            limit = hit[Effect.TOO_LARGE].bytes if hit else None
+            return shown(jobs.upload(job_id, file, action, limit))
+
+        return answering.answer(request, work, facts=known)
 
     @router.post(
         "/job", operation_id="createImportJob", response_model=DataImportJob, responses=REFUSED
@@ -82,24 +100,13 @@ def import_routes(tenant: Tenant, answering: Answering) -> APIRouter:  # noqa: C
         id: int,  # noqa: A002 - the published name, here and below
         listAction: ListAction = DEFAULT_ACTION,  # noqa: N803
     ) -> Response:
-        known = facts(id)
         file = tenant.folder / f"upload-{uuid.uuid4().hex}"
-        with file.open("wb") as copy:
-            async for piece in request.stream():
-                copy.write(piece)
-
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
-            if kind.lower() != "application/octet-stream":
-                raise bad_request("the Content-Type of data is application/octet-stream")
-            match = {**known, "api": "uapi"}
-            hit = tenant.faults.hits("uploadImportFile", match, Effect.TOO_LARGE)
-            limit = hit[Effect.TOO_LARGE].bytes if hit else None
-            return shown(jobs.upload(str(id), file, listAction, limit))
-
         try:
-            return await run_in_threadpool(answering.answer, request, work, facts=known)
+            with file.open("wb") as copy:
+                async for piece in request.stream():
+                    copy.write(piece)
+            # Not here: who waits for the store must not keep all other requests waiting.
+            return await run_in_threadpool(take, request, str(id), file, listAction)
         finally:
             file.unlink(missing_ok=True)
 
@@ -111,7 +118,7 @@ def import_routes(tenant: Tenant, answering: Answering) -> APIRouter:  # noqa: C
             may_import(tenant)
             return shown(jobs.get(str(id)))
 
-        return answering.answer(request, work, facts=facts(id))
+        return answering.answer(request, work, facts=facts(str(id)))
 
     @router.get(
         "/jobs", operation_id="listImportJobs", response_model=DataImportJobs, responses=REFUSED

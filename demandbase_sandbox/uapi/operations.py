@@ -32,6 +32,9 @@ UAPI_OPERATIONS = {
     "getActivityType": ("GET", f"{IMPORT_PREFIX}/activity_type/{{identifier}}"),
     "updateActivityType": ("PUT", f"{IMPORT_PREFIX}/activity_type/{{activityTypeId}}"),
 }
+EXPORT_OPERATIONS = frozenset(
+    operation for operation, (_, path) in UAPI_OPERATIONS.items() if path.startswith(EXPORT_PREFIX)
+)
 UAPI_CREATING = frozenset(
     {"createExportJob", "fetchAccountListJob", "fetchPersonListJob", "createImportJob"}
 )

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import JSONResponse, Response
 
 from demandbase_sandbox.uapi.error_codes import coded
-from demandbase_sandbox.uapi.operations import EXPORT_PREFIX, IMPORT_PREFIX, uapi_operation_of
+from demandbase_sandbox.uapi.operations import (
+    EXPORT_OPERATIONS,
+    EXPORT_PREFIX,
+    IMPORT_PREFIX,
+    uapi_operation_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,16 +55,18 @@ class UapiStyle:
 
     @contextmanager
     def _admission(self, operation: str) -> Iterator[None]:
-        self._budget.spend(operation)
+        counts = int(operation in EXPORT_OPERATIONS)
         with self._budget.lock:
-            if self._max_queries is not None and self._queries >= self._max_queries:
-                raise coded("429-100")
-            self._queries += 1
+            self._queries += counts
+            is_one_too_many = self._max_queries is not None and self._queries > self._max_queries
         try:
+            self._budget.spend(operation)
+            if counts and is_one_too_many:
+                raise coded("429-100")
             yield
         finally:
             with self._budget.lock:
-                self._queries -= 1
+                self._queries -= counts
 
     def refusal(self, path: str, refusal: RefusalError) -> Response:
         """Return the answer that says no, in the shape that the path's API publishes.

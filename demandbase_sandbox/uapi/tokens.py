@@ -51,6 +51,11 @@ class TokenBook:
             expiry = self._expiry.get(token, 0.0)
         return self._clock.now().timestamp() < expiry
 
+    def minted(self) -> list[str]:
+        """Return the minted tokens that were not revoked, expired ones included."""
+        with self._lock:
+            return list(self._expiry)
+
     def revoke(self, *, legacy: bool = False) -> None:
         """Revoke all minted tokens, with ``legacy`` the static one instead."""
         with self._lock:

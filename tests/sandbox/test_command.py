@@ -36,6 +36,38 @@ def test_run_hands_on_settings_and_exit_code() -> None:
     assert done.returncode == 7
 
 
+def test_run_tells_of_the_published_api_where_it_is_asked_to() -> None:
+    script = (
+        "import os, requests; "
+        "found = {name: os.environ.get('TAP_DEMANDBASE_' + name) for name in "
+        "('API', 'API_URL', 'CLIENT_ID', 'CLIENT_SECRET', 'ACCESS_TOKEN')}; "
+        "assert found['API'] == os.environ['TARGET_DEMANDBASE_API'] == 'uapi'; "
+        "assert found['ACCESS_TOKEN'] is None; "
+        "body = {'grantType': 'client_credentials', 'clientId': found['CLIENT_ID'], "
+        "'clientSecret': found['CLIENT_SECRET']}; "
+        "answer = requests.post(found['API_URL'] + '/auth/v1/token', json=body, timeout=10); "
+        "assert answer.json()['expiresIn'] == 28800"
+    )
+    done = subprocess.run(
+        [COMMAND, "run", "--api", "uapi", "--", sys.executable, "-c", script],
+        env={**os.environ, "TAP_DEMANDBASE_ACCESS_TOKEN": "from outside"},
+        check=False,
+    )
+    assert done.returncode == 0
+
+
+def test_serve_prints_the_credentials_of_the_published_api() -> None:
+    command = [COMMAND, "serve", "--api", "uapi", "--client-id", "me", "--client-secret", "key"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = json.loads(server.stdout.readline())
+        assert (address["client_id"], address["client_secret"]) == ("me", "key")
+        answer = requests.get(f"{address['url']}/data/export/v1/jobs", timeout=10)
+        assert answer.json()["errorCode"] == "401-100"
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+
+
 @pytest.mark.parametrize("exempt", ["", "internal.example"])
 def test_run_goes_past_a_proxy(exempt: str) -> None:
     script = (
