@@ -19,6 +19,7 @@ from tap_demandbase.day_ranges import replication_of
 from tap_demandbase.errors import FileFormatError, RecordCountError, SelectionError
 from tap_demandbase.export_reader import ExportReader
 from tap_demandbase.export_requests import days_of, request_for
+from tap_demandbase.row_tally import RowTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -248,7 +249,9 @@ class BulkStream(BlockStream):
             try:
                 if replication is not None and window is not None:
                     replication.begin(window)
-                yield from narrow(read(order, job))
+                tally = RowTally(self.name, job)
+                yield from tally.sent(narrow(tally.read(read(order, job))))
+                tally.check(self.logger, may_leave_out=replication is not None)
             except JobGoneError as error:
                 run.replace(order, error)
             except (FileFormatError, RecordCountError):
