@@ -174,3 +174,10 @@ def test_a_job_that_the_server_no_longer_knows_is_gone() -> None:
 @pytest.mark.parametrize("status", JobStatus)
 def test_every_status_knows_whether_it_is_terminal(status: JobStatus) -> None:
     assert status.is_terminal == (status in {"completed", "failed", "cancelled"})
+
+
+def test_looks_are_as_rare_as_the_api_asks_for() -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PROCESSING] * 3 + [JobStatus.COMPLETED], clock, pause=300)
+    life(clock).run(task)
+    assert task.looks == [0, 300, 600, 900]
