@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What only the benchmark needs stays out of the plugins' environment: it would slow their start.
+BENCH := .bench/tools
+BENCH_READY := $(BENCH)/.ready
+ROWS ?= 200000
 
-.PHONY: test lint types unit demo lock clean
+.PHONY: test lint types unit demo bench lock clean
 
 test: lint types unit
 
@@ -31,9 +35,18 @@ unit: $(READY)
 demo: $(READY)
 	@$(BIN)/python demo/run.py
 
+$(BENCH_READY): $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
+	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --constraint constraints.txt --editable . --group bench
+	@touch $@
+
+bench: $(BENCH_READY)
+	$(BENCH)/bin/python -m benchmarks.run --rows $(ROWS) --bin $(BIN) \
+	  --results benchmarks/results.json --picture docs/benchmark.svg
+
 lock:
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
-	  --no-annotate --all-extras --group dev pyproject.toml -o constraints.txt
+	  --no-annotate --all-extras --group dev --group bench pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) .meltano output
+	rm -rf $(VENV) .bench .meltano output

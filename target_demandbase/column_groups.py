@@ -6,15 +6,35 @@ with other columns need a file and a job of their own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from target_demandbase.csv_row import header_row
 from target_demandbase.staging import StagedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # Each group is two open files, and a process may open no more than a few hundred on some systems.
 MAX_OPEN_GROUPS = 32
+
+Columns = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Rows of one set of columns.
+
+    Args:
+        file: They.
+        last_rows: The last row of each match key.
+        superseded: The rows that a later one of their key replaces.
+    """
+
+    file: StagedFile
+    last_rows: dict[str, int] = field(default_factory=dict)
+    superseded: set[int] = field(default_factory=set)
 
 
 class ColumnGroups:
@@ -32,86 +52,108 @@ class ColumnGroups:
     def __init__(self, folder: Path | None, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        self._files: dict[tuple[str, ...], StagedFile] = {}
+        self._groups: dict[Columns, _Group] = {}
         # Whether Demandbase tells capitals apart in keys is not documented: rows whose keys differ
-        # in no more than that are kept apart, but in order.
-        self._columns_by_key: dict[int, tuple[str, ...]] = {}
-        self._last_rows: dict[tuple[str, ...], dict[str, int]] = {}
-        self._superseded: dict[tuple[str, ...], set[int]] = {}
+        # in no more than that are kept apart, but in order. Made when somebody asks.
+        self._columns_by_key: dict[int, Columns] | None = None
 
     @property
     def rows(self) -> int:
         """How many rows wait, those that a later one supersedes included."""
-        return sum(file.rows for file in self._files.values())
+        return sum(group.file.rows for group in self._groups.values())
 
-    def takes(self, columns: tuple[str, ...], row: bytes, key: str) -> bool:
-        """Whether a row can be added before all that waits is sent.
+    def takes(self, columns: Columns, size: int, keys: Sequence[str]) -> bool:
+        """Whether rows can be added before all that waits is sent.
 
         Args:
-            columns: The columns that it has.
-            row: The encoded row.
-            key: Its cell of the match key; empty where it has none.
+            columns: The columns that they have.
+            size: The encoded rows, in bytes.
+            keys: Their cells of the match key; empty where they have none.
         """
-        if self._columns_by_key.get(key_digest(key), columns) != columns:
-            return False
-        file = self._files.get(columns)
-        if file is None:
-            return len(self._files) < MAX_OPEN_GROUPS
-        return file.size + len(row) <= self._max_bytes
+        group = self._groups.get(columns)
+        if len(self._groups) > (group is not None):
+            known = self._index()
+            if any(known.get(key_digest(key), columns) != columns for key in keys):
+                return False
+        if group is None:
+            fits = len(header_row(columns)) + size <= self._max_bytes
+            return fits and len(self._groups) < MAX_OPEN_GROUPS
+        return group.file.size + size <= self._max_bytes
 
-    def add(self, columns: tuple[str, ...], row: bytes, record: bytes, key: str) -> bool:
-        """Add a row.
+    def add(
+        self, columns: Columns, rows: bytes | memoryview, messages: bytes, keys: Sequence[str]
+    ) -> int:
+        """Add rows.
+
+        Args:
+            columns: The columns that they have.
+            rows: The encoded rows.
+            messages: The messages that they come from, one a line.
+            keys: Their cells of the match key, one a row; empty texts where they have none.
 
         Returns:
-            Whether it supersedes one that waits.
+            How many rows that waited, or are among these, they supersede.
         """
-        file = self._files.get(columns)
-        if file is None:
-            file = self._files[columns] = StagedFile(self._folder, columns)
-            self._last_rows[columns] = {}
-            self._superseded[columns] = set()
-        supersedes = False
-        if key:
-            last_rows = self._last_rows[columns]
-            if (before := last_rows.get(key)) is not None:
-                self._superseded[columns].add(before)
-                supersedes = True
-            last_rows[key] = file.rows
-            self._columns_by_key[key_digest(key)] = columns
-        file.append(row, record)
-        return supersedes
+        group = self._groups.get(columns)
+        if group is None:
+            group = self._groups[columns] = _Group(StagedFile(self._folder, columns))
+        superseded = len(group.superseded)
+        if keys[0]:
+            _supersede(group, keys)
+            if self._columns_by_key is not None:
+                self._columns_by_key.update(dict.fromkeys(map(key_digest, keys), columns))
+        group.file.append(rows, messages, len(keys))
+        return len(group.superseded) - superseded
 
     @property
     def keys(self) -> frozenset[int]:
         """Digests of the match keys that wait."""
-        return frozenset(self._columns_by_key)
-
-    def take(self) -> list[StagedFile]:
-        """Return the files in the order of their first rows, and begin anew."""
-        files = [
-            file.without(self._superseded[columns]) if self._superseded[columns] else file
-            for columns, file in self._files.items()
-        ]
-        self._files = {}
-        self._columns_by_key = {}
-        self._last_rows = {}
-        self._superseded = {}
-        return files
+        return frozenset(self._index())
 
     @property
     def files(self) -> list[StagedFile]:
         """The files that wait."""
-        return list(self._files.values())
+        return [group.file for group in self._groups.values()]
 
     def holds(self, key: str) -> bool:
         """Whether a row of a match key waits."""
-        return key_digest(key) in self._columns_by_key
+        return key_digest(key) in self._index()
+
+    def take(self) -> list[StagedFile]:
+        """Return the files in the order of their first rows, and begin anew."""
+        files = [
+            group.file.without(group.superseded) if group.superseded else group.file
+            for group in self._groups.values()
+        ]
+        self._groups = {}
+        self._columns_by_key = None
+        return files
 
     def close(self) -> None:
         """Remove the files."""
-        for file in self._files.values():
-            file.close()
-        self._files = {}
+        for group in self._groups.values():
+            group.file.close()
+        self._groups = {}
+
+    def _index(self) -> dict[int, Columns]:
+        if self._columns_by_key is None:
+            self._columns_by_key = {
+                key_digest(key): columns
+                for columns, group in self._groups.items()
+                for key in group.last_rows
+            }
+        return self._columns_by_key
+
+
+def _supersede(group: _Group, keys: Sequence[str]) -> None:
+    """Note which rows are superseded by new ones of these keys."""
+    start = group.file.rows
+    last_rows = group.last_rows
+    new = dict(zip(keys, range(start, start + len(keys)), strict=True))
+    group.superseded.update(last_rows[key] for key in new.keys() & last_rows.keys())
+    last_rows.update(new)
+    if len(new) < len(keys):  # some are among themselves
+        group.superseded.update(row for row, key in enumerate(keys, start) if last_rows[key] != row)
 
 
 def key_digest(key: str) -> int:

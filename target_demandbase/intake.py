@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from target_demandbase.column_types import json_types
+from target_demandbase.csv_row import csv_cell, csv_row, header_row
 from target_demandbase.encode import encode_cell
 from target_demandbase.schema_check import is_date_time
-from target_demandbase.staging import encode_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from target_demandbase.stream_plan import StreamPlan
+
+
+_BARE_TYPES = ({"integer"}, {"boolean"})
 
 
 class RowError(Exception):
@@ -38,7 +42,7 @@ class Row:
     Args:
         columns: Its columns.
         cells: Their texts.
-        line: It, encoded.
+        line: It, encoded, with its line end.
         key: Its cell of the match key; empty where there is no match key.
     """
 
@@ -65,6 +69,9 @@ class Intake:
         self._max_bytes = max_bytes
         properties: Mapping[str, Any] = plan.schema["properties"]
         self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
+        self._bare = {
+            name for name, rule in properties.items() if {*json_types(rule)} in _BARE_TYPES
+        }
 
     def row(self, record: Mapping[str, Any]) -> Row:
         """Return the row of a record.
@@ -72,24 +79,29 @@ class Intake:
         Raises:
             RowError: It has none.
         """
-        columns, cells = [], []
+        columns: list[str] = []
+        texts: list[str] = []
+        cells: list[str] = []
         key = ""
         for column in self._columns:
             if column not in record:
                 continue
+            value = record[column]
             try:
-                cell = encode_cell(record[column], is_date_time=column in self._date_times)
-                cell.encode()
+                text = encode_cell(value, is_date_time=column in self._date_times)
+                text.encode()
             except ValueError:
                 raise RowError(
                     column, "invalid_value", f"the value of {column} cannot be written to CSV"
                 ) from None
             if column == self._key:
-                key = cell
-            if not cell and self._omit_null:
+                key = text
+            if not text and self._omit_null:
                 continue
             columns.append(column)
-            cells.append(cell)
+            texts.append(text)
+            is_bare = column in self._bare and isinstance(value, (int, bool))
+            cells.append(csv_cell(None if value is None else text, bare=is_bare))
         if self._key is not None and not key:
             raise RowError(
                 self._key, "missing_match_key", f"the match key {self._key} is null or missing"
@@ -100,7 +112,9 @@ class Intake:
             raise RowError(
                 name, "missing_required", f"{name}, which fills a required field, is missing"
             )
-        line = encode_row(cells)
-        if len(line) + len(encode_row(columns)) > self._max_bytes:
+        if not columns:
+            raise RowError(None, "empty", "it has no value to send")
+        line = csv_row(cells)
+        if len(line) + len(header_row(columns)) > self._max_bytes:
             raise RowError(None, "too_large", "the row is larger than max_file_bytes")
-        return Row(tuple(columns), tuple(cells), line, key)
+        return Row(tuple(columns), tuple(texts), line, key)

@@ -1,11 +1,12 @@
-"""Reads Singer messages without ever showing a line that is none."""
+"""Reads Singer messages, many records at a time, without ever showing a line that is none."""
 
 from __future__ import annotations
 
 import codecs
 import json
 import sys
-from typing import IO, TYPE_CHECKING, Any, cast
+from collections import Counter
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from singer_sdk.io_base import SingerReader
 from singer_sdk.singerlib.json import deserialize_json
@@ -13,14 +14,24 @@ from typing_extensions import override
 
 from target_demandbase.errors import InputError
 from target_demandbase.input_blocks import BLOCK_BYTES, input_blocks
+from target_demandbase.record_runs import record_runs
 from target_demandbase.schema_check import schema_problem
+from target_demandbase.staging import split_lines
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
 # Without this check the SDK would skip a record that is null, and show others in a traceback.
 _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
+_FEW = 16
+"""So few lines are not worth another try at once."""
+
+
+class LineSink(Protocol):
+    """Takes the records of a stream as lines."""
+
+    def take_lines(self, lines: bytes, count: int) -> int:
+        """Take lines; return how many were taken, from the first on."""
 
 
 class SilentReader(SingerReader):
@@ -28,13 +39,17 @@ class SilentReader(SingerReader):
 
     block_bytes = BLOCK_BYTES
     """About how much of the input is read at a time."""
-    idle: Callable[[], None]
-    """Called about once a second while the input is silent."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.idle = lambda: None
+        self.idle: Callable[[], None] = lambda: None
+        """Called after each block, and about once a second while the input is silent."""
+        self.sink_of: Callable[[str], LineSink | None] = lambda _stream: None
+        """Returns what takes a stream's records as lines."""
+        self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._counts: Counter[str] = Counter()
         self._line = 0
+        self._stream = ""
 
     @override
     def process_lines(
@@ -42,16 +57,69 @@ class SilentReader(SingerReader):
         file_input: IO[str] | None,
         callbacks: dict[str, Callable[[dict[str, Any]], None]],
     ) -> Counter[str]:
-        """Hand each message to its callback; lines without text are passed over."""
-        lines = self._lines(file_input or sys.stdin)
-        return super().process_lines(cast("IO[str]", lines), callbacks)
+        """Hand each message on; lines without text are passed over.
 
-    def _lines(self, file_input: IO[str]) -> Iterator[str]:
-        for block in input_blocks(file_input, self.idle, self.block_bytes):
-            for line in block.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").split(b"\n"):
-                self._line += 1
-                if text := self._decoded(line).strip():
-                    yield text
+        The SDK's own takes line after line. Here the records of a stream go to their sink many at
+        a time where it takes them so, and to the callbacks where not.
+        """
+        self._callbacks = callbacks
+        for block in input_blocks(file_input or sys.stdin, self.idle, self.block_bytes):
+            self._block(block.removeprefix(codecs.BOM_UTF8))
+            self.idle()
+        return self._counts
+
+    def _block(self, block: bytes) -> None:
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        count = block.count(b"\n")
+        # Most blocks hold nothing but records of the stream that the last one held.
+        taken = self._offer(self._stream, block, count)
+        if taken == count:
+            return
+        for stream, lines in record_runs(split_lines(block)[taken:]):
+            if stream is None:
+                self._each(lines)
+            else:
+                self._stream = stream
+                self._records(stream, lines)
+
+    def _records(self, stream: str, lines: list[bytes]) -> None:
+        """Hand on records of a stream; around those that are not taken, smaller pieces may be."""
+        while lines:
+            if self.sink_of(stream) is None or len(lines) <= _FEW:
+                self._each(lines)
+                return
+            taken = self._offer(stream, b"".join(lines), len(lines))
+            lines = lines[taken:]
+            if not taken:
+                middle = len(lines) // 2
+                self._records(stream, lines[:middle])
+                lines = lines[middle:]
+
+    def _offer(self, stream: str, lines: bytes, count: int) -> int:
+        sink = self.sink_of(stream)
+        taken = 0 if sink is None else sink.take_lines(lines, count)
+        if taken:
+            self._line += taken
+            self._counts["RECORD"] += taken
+        return taken
+
+    def _each(self, lines: Sequence[bytes]) -> None:
+        """Hand on one message after the other."""
+        for line in lines:
+            self._line += 1
+            text = self._decoded(line).strip()
+            if not text:
+                continue
+            message = self.deserialize_json(text)
+            self.assert_line_requires(message, {"type"})
+            kind = message["type"]
+            callback = self._callbacks.get(kind)
+            if callback is None:
+                self._process_unknown_message(message)
+                continue
+            callback(message)
+            self._counts[kind] += 1
 
     def _decoded(self, line: bytes) -> str:
         try:

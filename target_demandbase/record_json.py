@@ -1,4 +1,4 @@
-"""Records as JSON, as they are kept beside their rows."""
+"""Records as messages, as they are kept beside their rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def record_bytes(record: Mapping[str, Any]) -> bytes:
-    """Return a record as one line of JSON; decimals keep their digits."""
+def record_message(stream: str, record: Mapping[str, Any]) -> bytes:
+    """Return a RECORD message as one line of JSON; decimals keep their digits."""
     text: str = simplejson.dumps(
-        record,
+        {"type": "RECORD", "stream": stream, "record": record},
         use_decimal=True,
         # Not JSON, but Python's readers take it: a dead letter then tells of it as a text.
         allow_nan=True,
@@ -22,7 +22,7 @@ def record_bytes(record: Mapping[str, Any]) -> bytes:
         default=_other,
     )
     # Only ASCII: halves of characters, which UTF-8 cannot hold, stay as they came.
-    return text.encode("ascii")
+    return text.encode("ascii") + b"\n"
 
 
 def _other(value: object) -> str:

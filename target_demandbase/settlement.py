@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
-from singer_sdk.singerlib.json import deserialize_json
 from typing_extensions import override
 
 from target_demandbase.dead_letters import DeadLetters, Reject
@@ -84,11 +83,11 @@ class BatchSettlement(Settlement):
         self._read = 0
         self._rejected = 0
 
-    def read(self, stream: str, batch: int) -> None:
-        """Count a record of a batch."""
-        self._batches.setdefault(batch, _BatchCount(stream)).rows += 1
-        self._read += 1
-        self._report.add_read(stream)
+    def read(self, stream: str, batch: int, records: int = 1) -> None:
+        """Count records of a batch."""
+        self._batches.setdefault(batch, _BatchCount(stream)).rows += records
+        self._read += records
+        self._report.add_read(stream, records)
 
     def unsendable(
         self, plan: StreamPlan, batch: int, record: Mapping[str, Any], reject: Reject
@@ -100,7 +99,7 @@ class BatchSettlement(Settlement):
     @override
     def too_large(self, shipment: Shipment) -> None:
         reject = Reject("the row alone is larger than Demandbase takes", None, TOO_LARGE, None)
-        record = deserialize_json(shipment.staged.record(0))
+        record = shipment.staged.record(0)
         self._keep(shipment.plan, shipment.batch, record, reject, 1)
 
     @override
@@ -117,7 +116,7 @@ class BatchSettlement(Settlement):
         outcome = judge(job, errors, staged.rows, cell, plan.stream)
         for row, why in sorted(outcome.kept.items()):
             reject = Reject(why.reason, why.field, why.type, job.id)
-            record = deserialize_json(staged.record(row))
+            record = staged.record(row)
             self._keep(plan, shipment.batch, record, reject, row + 1)
         self._report.add_sent(plan.stream, staged.rows)
         self._report.add_succeeded(plan.stream, outcome.succeeded)

@@ -50,12 +50,15 @@ class SingerFile:
         """Add a record under a schema; it is safe on disk only after ``flush``."""
         self._add(schema, keys, _line({"type": "RECORD", "stream": self._stream, "record": record}))
 
-    def add_encoded(self, schema: Mapping[str, Any], keys: Sequence[str], record: bytes) -> None:
-        """Add a record that is JSON already."""
-        head = _line({"type": "RECORD", "stream": self._stream})
-        self._add(schema, keys, b'%s,"record":%s}\n' % (head[:-2], record))
+    def add_messages(
+        self, schema: Mapping[str, Any], keys: Sequence[str], lines: bytes, count: int
+    ) -> None:
+        """Add lines that are RECORD messages of the stream already."""
+        self._add(schema, keys, lines, count)
 
-    def _add(self, schema: Mapping[str, Any], keys: Sequence[str], line: bytes) -> None:
+    def _add(
+        self, schema: Mapping[str, Any], keys: Sequence[str], lines: bytes, count: int = 1
+    ) -> None:
         same = self._schema is schema or self._schema == schema
         if not same or list(keys) != self._keys:
             self._pending += _line(
@@ -67,8 +70,8 @@ class SingerFile:
                 }
             )
             self._schema, self._keys = schema, list(keys)
-        self._pending += line
-        self.records += 1
+        self._pending += lines
+        self.records += count
         # The first at once: a folder that cannot be written should show before the run is over.
         if not self._exists or len(self._pending) >= _MAX_PENDING_BYTES:
             self._write(durably=False)

@@ -1,25 +1,20 @@
-"""A stream on its way to an entity: records become rows, rows become files, files are shipped."""
+"""A stream on its way to an entity, as the SDK sees it."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
-from target_demandbase import settings
-from target_demandbase.blank_guard import BlankGuard
-from target_demandbase.column_groups import ColumnGroups
-from target_demandbase.columns import METADATA_PREFIXES
-from target_demandbase.dead_letters import Reject
+from target_demandbase.blocks.block_intake import BlockIntake
 from target_demandbase.errors import MappingError
 from target_demandbase.intake import Intake, RowError
 from target_demandbase.preflight import plan_stream
-from target_demandbase.record_json import record_bytes
 from target_demandbase.settlement import INVALID, MISSING_KEY
-from target_demandbase.shipment import Shipment
+from target_demandbase.stream_batches import StreamBatches
+from target_demandbase.unknown_names import UnknownNames
 from target_demandbase.validation import SilentValidator
 
 if TYPE_CHECKING:
@@ -27,19 +22,12 @@ if TYPE_CHECKING:
 
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
-    from target_demandbase.intake import Row
-    from target_demandbase.staging import StagedFile
     from target_demandbase.target import TargetDemandbase
     from target_demandbase.undelivered import Undelivered
 
-# Names in records can be data in disguise, and endless.
-_MAX_NAMES_WARNED = 100
-_MANY_JOBS = 10
-_MAX_AGE_SECONDS = 300.0
-
 
 class DemandbaseSink(BatchSink):
-    """Stages a stream's rows and ships them in batches."""
+    """Takes a stream's records, one by one or as lines."""
 
     def __init__(
         self,
@@ -51,19 +39,8 @@ class DemandbaseSink(BatchSink):
         super().__init__(target, stream_name, schema, key_properties)
         self._target_demandbase = target
         self._run = target.imports
-        self._groups = ColumnGroups(
-            settings.spool_folder(self.config), self.config["max_file_bytes"]
-        )
-        self._max_rows: int = self.config["batch_size_rows"]
-        self._files: list[StagedFile] = []
-        self._batch: int | None = None
-        self._began = 0.0
-        self._shipped = 0
         self._problem: RowError | None = None
         self._is_deleted = False
-        self._blanks: dict[tuple[str, ...], BlankGuard] = {}
-        self._known_names = set(schema["properties"])
-        self._names_warned = 0
 
     @override
     def setup(self) -> None:
@@ -77,12 +54,17 @@ class DemandbaseSink(BatchSink):
             self._run.tell_mapping,
         )
         self._run.join(self._plan.entity, self)
-        self._guards_blanks = self.config["on_null"] == "blank"
+        self._batches = StreamBatches(self._run, self._plan, self.config)
+        self._names = UnknownNames(self.stream_name, self.schema["properties"])
+        omit_null = self.config["on_null"] == "omit"
         self._intake = Intake(
-            self._plan,
-            omit_null=not self._guards_blanks,
-            max_bytes=self.config["max_file_bytes"],
+            self._plan, omit_null=omit_null, max_bytes=self.config["max_file_bytes"]
         )
+        self._blocks: BlockIntake | None = None
+        if BlockIntake.suits(self._plan):
+            self._blocks = BlockIntake(self._plan, omit_null=omit_null)
+        else:
+            self.logger.debug("Records of stream %s are read one by one", self.stream_name)
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -131,15 +113,12 @@ class DemandbaseSink(BatchSink):
     @property
     @override
     def is_full(self) -> bool:
-        return self._groups.rows >= self._max_rows
+        return self._batches.room <= 0
 
     @property
     def is_old(self) -> bool:
-        """Whether rows have waited for five minutes and nothing is on its way."""
-        if self._batch is None or self._run.lane.is_busy:
-            # While a job runs, rows gather: else a slow job would make the next batches tiny.
-            return False
-        return time.monotonic() - self._began > _MAX_AGE_SECONDS
+        """Whether rows have waited for long and nothing is on its way."""
+        return self._batches.is_old
 
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
@@ -147,77 +126,67 @@ class DemandbaseSink(BatchSink):
             self._run.report.add_deletions_skipped(self.stream_name)
             self._run.cannot_delete()
             return
-        if self._batch is None:
-            self._batch = self._run.open_batch()
-            self._began = time.monotonic()
-        self._run.settlement.read(self.stream_name, self._batch)
         try:
             if self._problem is not None:
                 raise self._problem
             row = self._intake.row(record)
         except RowError as error:
-            reject = Reject(error.reason, error.field, error.type, None)
-            self._run.settlement.unsendable(self._plan, self._batch, record, reject)
+            self._batches.reject(record, error)
             return
-        self._stage(row, record)
-        if not record.keys() <= self._known_names:
-            self._warn_of_names(record)
-
-    def _stage(self, row: Row, record: dict[str, Any]) -> None:
         for other in self._run.other_sinks(self._plan.entity, self):
             if row.key and other.holds(row.key):
                 # Two streams of one entity: the row that came first must land first.
                 self._target_demandbase.drain_one(other)
-        if not self._groups.takes(row.columns, row.line, row.key):
-            self._ship()
-        self._run.report.add_staged(self.stream_name)
-        if self._groups.add(row.columns, row.line, record_bytes(record), row.key):
-            self._run.report.add_deduplicated(self.stream_name)
-        if self._guards_blanks:
-            guard = self._blanks.get(row.columns)
-            if guard is None:
-                guard = self._blanks[row.columns] = BlankGuard(row.columns)
-            guard.row(row.cells)
+        self._batches.stage(row, record)
+        self._names.warn_of(record)
+
+    @property
+    def takes_lines(self) -> bool:
+        """Whether records can be taken without a look at each of them."""
+        return self._blocks is not None and not self._run.other_sinks(self._plan.entity, self)
+
+    def take_lines(self, lines: bytes, count: int) -> int:
+        """Take RECORD messages of this stream without a look at each of them.
+
+        Args:
+            lines: The messages, one a line, each with its line end.
+            count: How many they are.
+
+        Returns:
+            How many of them were taken, from the first on; the others need a closer look.
+        """
+        if self._blocks is None:
+            return 0
+        room = self._batches.room
+        if count > room:
+            lines = b"".join(lines.splitlines(keepends=True)[:room])
+            count = room
+        self._blocks.knows(self._names.seen)
+        block = self._blocks.rows(lines, count)
+        if block is None or not self._batches.stage_block(block, lines, self._blocks.empty):
+            return 0
+        self.tally_record_read(count)
+        self.record_counter_metric.increment(count)
+        if self.is_full:
+            self._target_demandbase.drain_one(self)
+        return count
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
-        if self._batch is None:
-            return
-        self._ship()
-        if self._shipped > _MANY_JOBS:
-            self.logger.warning(
-                "One batch of stream %s took %d jobs, since its records have so many different "
-                "sets of columns. Let the tap send all properties, or lower batch_size_rows.",
-                self.stream_name,
-                self._shipped,
-            )
-        batch, self._batch, self._shipped = self._batch, None, 0
-        self._run.close_batch(batch)
+        self._batches.close_batch()
 
     def holds(self, key: str) -> bool:
         """Return whether a row of a match key waits to be shipped."""
-        return self._groups.holds(key)
+        return self._batches.holds(key)
+
+    @override
+    def activate_version(self, new_version: int) -> None:
+        """Do nothing: rows of older versions cannot be deleted; the target says so once."""
 
     @override
     def clean_up(self) -> None:
         super().clean_up()
         self._run.leave(self._plan.entity, self)
-
-    def _ship(self) -> None:
-        """Ship all that is staged, in the order of the files' first rows."""
-        assert self._batch is not None  # noqa: S101 - rows belong to a batch
-        self._warn_of_blanks()
-        keys = self._groups.keys
-        self._files += self._groups.take()
-        while self._files:
-            # From here on the file is the lane's.
-            shipment = Shipment(self._plan, self._files.pop(0), self._batch, keys)
-            self._run.lane.ship(shipment)
-            self._shipped += 1
-
-    @override
-    def activate_version(self, new_version: int) -> None:
-        """Do nothing: rows of older versions cannot be deleted; the target says so once."""
 
     def discard(self, undelivered: Undelivered | None) -> None:
         """Remove what is staged and will not be shipped.
@@ -225,34 +194,4 @@ class DemandbaseSink(BatchSink):
         Args:
             undelivered: Where to keep it before, if anywhere.
         """
-        if undelivered is not None:
-            undelivered.keep(self._plan, [*self._files, *self._groups.files])
-        for file in self._files:
-            file.close()
-        self._groups.close()
-
-    def _warn_of_blanks(self) -> None:
-        for guard in self._blanks.values():
-            if blank := guard.mostly_blank():
-                self.logger.warning(
-                    "More than 95 %% of the rows of stream %s are empty in %s: that blanks these "
-                    "fields in Demandbase. Set on_null: omit, or deselect them, if it should not.",
-                    self.stream_name,
-                    ", ".join(blank),
-                )
-        self._blanks = {}
-
-    def _warn_of_names(self, record: dict[str, Any]) -> None:
-        """Warn once of each property that the schema does not have."""
-        for name in record.keys() - self._known_names:
-            self._known_names.add(name)
-            if name.startswith(METADATA_PREFIXES):
-                continue
-            self._names_warned += 1
-            if self._names_warned <= _MAX_NAMES_WARNED:
-                self.logger.warning(
-                    "Records of stream %s have a property %s that their schema lacks; "
-                    "it is not sent.",
-                    self.stream_name,
-                    name,
-                )
+        self._batches.discard(undelivered)

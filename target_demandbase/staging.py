@@ -1,29 +1,28 @@
-"""Rows on their way: one CSV file for each set of columns, and the records that they came from."""
+"""Rows on their way: a CSV file, and the records that they came from."""
 
 from __future__ import annotations
 
-import csv
-import errno
 import hashlib
-import io
-import tempfile
-from array import array
-from typing import TYPE_CHECKING, BinaryIO
+from bisect import bisect_left
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from demandbase_api.download import spool_error
-from demandbase_api.errors import SpoolError
+from singer_sdk.singerlib.json import deserialize_json
+
+from target_demandbase.chunk_file import ChunkFile
+from target_demandbase.csv_row import header_row, read_row, split_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 _HASH_BYTES = 1024 * 1024
 
 
 class StagedFile:
-    """A CSV file that grows row by row; gone once it is closed or the process ends.
+    """A CSV file that grows by rows; gone once it is closed or the process ends.
 
-    Beside it lies a file of the records as they came in, for those that Demandbase does not take.
+    Beside it lies a file of the RECORD messages, for those that Demandbase does not take.
 
     Args:
         folder: Where it lies; the system's temporary folder where absent.
@@ -36,40 +35,47 @@ class StagedFile:
     def __init__(self, folder: Path | None, columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
         self._folder = folder
-        self._rows = _Lines(folder)
-        self._records = _Lines(folder)
-        self._rows.append(encode_row(self.columns))
+        # The header is a row of the file, but none of a record.
+        self._rows = ChunkFile(folder, split_rows)
+        self._records = ChunkFile(folder, split_lines)
+        self._rows.append(header_row(self.columns), 1)
 
     @property
     def rows(self) -> int:
         """How many rows it has, without the header."""
-        return len(self._records)
+        return self._records.rows
 
     @property
     def size(self) -> int:
         """Its bytes, the header included."""
         return self._rows.size
 
-    def append(self, row: bytes, record: bytes) -> None:
-        """Add an encoded row and the record that it comes from."""
-        self._rows.append(row)
-        self._records.append(record)
+    def append(self, rows: bytes | memoryview, messages: bytes, count: int = 1) -> None:
+        """Add rows and the messages that they come from, one a line."""
+        self._rows.append(rows, count)
+        self._records.append(messages, count)
 
     def open(self) -> BinaryIO:
         """Return the file, standing at its start."""
         return self._rows.open()
 
-    def record(self, row: int) -> bytes:
+    def record(self, row: int) -> dict[str, Any]:
         """Return the record of a row, counted from 0."""
-        return self._records.line(row)
+        message: dict[str, Any] = deserialize_json(
+            self._records.row(row).decode("utf-8", "surrogatepass")
+        )
+        record: dict[str, Any] = message["record"]
+        return record
+
+    def messages(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the messages in pieces of whole lines, and how many they are."""
+        return self._records.chunks()
 
     def cell(self, row: int, column: str) -> str | None:
         """Return a cell of a row, counted from 0; ``None`` for a column that is not there."""
         if column not in self.columns:
             return None
-        text = self._rows.line(row + 1).decode()
-        [cells] = csv.reader(io.StringIO(text, newline=""), strict=True)
-        return cells[self.columns.index(column)] if cells else ""
+        return read_row(self._rows.row(row + 1))[self.columns.index(column)]
 
     def sha256(self) -> str:
         """Return a digest of the content."""
@@ -81,20 +87,36 @@ class StagedFile:
 
     def without(self, rows: Collection[int]) -> StagedFile:
         """Return a copy without some rows; this one is closed."""
-        return self._copy(row for row in range(self.rows) if row not in rows)
+        copy = self._copy(range(self.rows), sorted(rows))
+        self.close()
+        return copy
 
     def halves(self) -> tuple[StagedFile, StagedFile]:
         """Return two files of half of the rows each, in order; this one is closed."""
         middle = self.rows // 2
-        first = self._copy(range(middle), close=False)
-        return first, self._copy(range(middle, self.rows))
+        halves = self._copy(range(middle), ()), self._copy(range(middle, self.rows), ())
+        self.close()
+        return halves
 
-    def _copy(self, rows: Iterable[int], *, close: bool = True) -> StagedFile:
+    def _copy(self, rows: range, left_out: Sequence[int]) -> StagedFile:
+        """Return a copy of some rows, chunk by chunk where a chunk is whole."""
         copy = StagedFile(self._folder, self.columns)
-        for row in rows:
-            copy.append(self._rows.line(row + 1), self._records.line(row))
-        if close:
-            self.close()
+        chunks = zip(islice(self._rows.chunks(), 1, None), self._records.chunks(), strict=True)
+        start = 0
+        for (lines, count), (messages, _) in chunks:
+            chunk = range(start, start + count)
+            start = chunk.stop
+            out = set(left_out[bisect_left(left_out, chunk.start) : bisect_left(left_out, start)])
+            kept = [row - chunk.start for row in chunk if row in rows and row not in out]
+            if len(kept) == count:
+                copy.append(lines, messages, count)
+            elif kept:
+                each_line, each_message = split_rows(lines), split_lines(messages)
+                copy.append(
+                    b"".join([each_line[row] for row in kept]),
+                    b"".join([each_message[row] for row in kept]),
+                    len(kept),
+                )
         return copy
 
     def close(self) -> None:
@@ -103,65 +125,6 @@ class StagedFile:
         self._records.close()
 
 
-class _Lines:
-    """A file of byte strings, each of which can be read again."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.size = 0
-        # Eight bytes a line: what is in memory stays small whatever the lines are.
-        self._starts = array("Q")
-        try:
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
-                dir=folder, prefix="target-demandbase-"
-            )
-        except OSError as error:
-            if error.errno in {errno.EMFILE, errno.ENFILE}:
-                raise SpoolError(
-                    "The target has as many files open as the system allows and cannot stage "
-                    "more rows. Raise that limit (ulimit -n) and run again."
-                ) from error
-            raise spool_error(error) from error
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def append(self, line: bytes) -> None:
-        try:
-            self._file.write(line)
-        except OSError as error:
-            raise spool_error(error) from error
-        self._starts.append(self.size)
-        self.size += len(line)
-
-    def line(self, index: int) -> bytes:
-        start = self._starts[index]
-        stop = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
-        position = self._file.tell()
-        self.open().seek(start)
-        line = self._file.read(stop - start)
-        self._file.seek(position)
-        return line
-
-    def open(self) -> BinaryIO:
-        try:
-            self._file.flush()
-        except OSError as error:
-            raise spool_error(error) from error
-        self._file.seek(0)
-        return self._file
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def encode_row(cells: Sequence[str]) -> bytes:
-    """Return a row of CSV as UTF-8, quoted where needed.
-
-    Raises:
-        UnicodeEncodeError: A text holds half of a character (a lone surrogate).
-    """
-    line = io.StringIO(newline="")
-    csv.writer(line).writerow(cells)
-    return line.getvalue().encode()
+def split_lines(lines: bytes) -> list[bytes]:
+    """Return lines, each with its end."""
+    return [line + b"\n" for line in lines.removesuffix(b"\n").split(b"\n")]

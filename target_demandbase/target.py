@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
@@ -119,6 +120,14 @@ class TargetDemandbase(Target):
             if isinstance(sink, DemandbaseSink) and sink.is_old:
                 self.drain_one(sink)
 
+    def _sink_of_lines(self, stream: str) -> DemandbaseSink | None:
+        """Return the sink that takes a stream's records as they come; ``None`` where none does."""
+        maps = self.mapper.stream_maps.get(stream, [])
+        if len(maps) != 1 or type(maps[0]) is not SameRecordTransform or maps[0].flattening_enabled:
+            return None  # stream maps and flattening are the SDK's
+        sink = self._sinks_active.get(maps[0].stream_alias)
+        return sink if isinstance(sink, DemandbaseSink) and sink.takes_lines else None
+
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         # The SDK's own reads whole files into memory and passes by every check of a record.
@@ -142,6 +151,7 @@ class TargetDemandbase(Target):
         # Final in the SDK, which offers no hook around a run: jobs and files must not outlive it.
         if isinstance(self.message_reader, SilentReader):
             self.message_reader.idle = self._handle_max_record_age
+            self.message_reader.sink_of = self._sink_of_lines
         try:
             super().listen(file_input)
         except SystemExit:

@@ -42,8 +42,8 @@ class Undelivered:
         )
         try:
             for file in files:
-                for row in range(file.rows):
-                    kept.add_encoded(plan.schema, plan.key_properties, file.record(row))
+                for lines, count in file.messages():
+                    kept.add_messages(plan.schema, plan.key_properties, lines, count)
             kept.flush()
         except OSError as error:
             logger.warning(

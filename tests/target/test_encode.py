@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_demandbase.csv_row import csv_cell, csv_row, read_row, split_rows
 from target_demandbase.encode import encode_cell
-from target_demandbase.staging import encode_row
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -28,10 +28,31 @@ def test_numbers_have_no_exponent_and_keep_their_value(number: Decimal | float) 
     assert Decimal(text) == expected
 
 
-@given(st.lists(TEXT, min_size=1))
-def test_a_row_reads_back_as_it_was(cells: list[str]) -> None:
-    text = encode_row(cells).decode()
-    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [cells]
+CELLS = st.lists(st.none() | TEXT | st.text(st.sampled_from('"\n\r,;\0')), min_size=1)
+
+
+def row_of(cells: list[str | None]) -> bytes:
+    return csv_row([csv_cell(cell, bare=False) for cell in cells])
+
+
+@given(CELLS)
+def test_a_row_reads_back_as_it_was(cells: list[str | None]) -> None:
+    text = row_of(cells).decode()
+    expected = [cell or "" for cell in cells]
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [expected]
+    assert read_row(row_of(cells)) == expected
+
+
+@given(st.lists(CELLS))
+def test_rows_are_found_again_whatever_is_in_them(rows: list[list[str | None]]) -> None:
+    lines = [row_of(cells) for cells in rows]
+    assert split_rows(b"".join(lines)) == lines
+
+
+def test_null_and_an_empty_text_are_told_apart_by_quotes() -> None:
+    assert row_of([None, "", "x"]) == b',"","x"\n'
+    assert row_of([None]) == b'""\n'
+    assert csv_row([csv_cell("1", bare=True), csv_cell("true", bare=True)]) == b"1,true\n"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_run_that_works_ends_with_zero_and_the_state(sandbox: Sandbox, tmp_pat
     assert (done.returncode, done.stdout) == (0, '{"bookmarks": {"accounts": 1}}\n')
     [job] = sandbox.import_jobs()
     assert sandbox.uploaded(job["id"]) == (
-        b"domain,scored_at,renewal_date\r\na.example,2026-01-02T03:04:05Z,2026-01-02\r\n"
+        b'"domain","scored_at","renewal_date"\n"a.example","2026-01-02T03:04:05Z","2026-01-02"\n'
     )
     assert list((tmp_path / "spool").iterdir()) == []
 

@@ -1,0 +1,147 @@
+"""Sees that what was measured did its work: all rows, and their cells."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from benchmarks.columns import KEY, KEY_MARK, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from benchmarks.data import Source
+
+SAMPLE_EVERY = 37
+"""All rows are counted, and every so many compared cell by cell."""
+CHUNK_BYTES = 1024 * 1024
+
+
+class CheckError(Exception):
+    """A run that gave something else than it should; ``str()`` says what."""
+
+
+def check_count(found: int, rows: int, what: str) -> None:
+    """Compare how many rows there are with how many there should be.
+
+    Raises:
+        CheckError: They differ.
+    """
+    if found != rows:
+        raise CheckError(f"{found:,} rows instead of {rows:,} {what}")
+
+
+def check_record_lines(path: Path, source: Source, rows: int) -> None:
+    """Check the RECORD messages of a tap.
+
+    Raises:
+        CheckError: Some are missing or other than they should be.
+    """
+    number = 0
+    with path.open("rb") as file:
+        for line in file:
+            if b'"RECORD"' in line[:80]:
+                if number < rows and not number % SAMPLE_EVERY:
+                    _compare(source, number, json.loads(line)["record"])
+                number += 1
+    check_count(number, rows, "came out")
+
+
+def check_json_lines(path: Path, source: Source, rows: int) -> None:
+    """Check plain JSON lines.
+
+    Raises:
+        CheckError: Some are missing or other than they should be.
+    """
+    number = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if number <= rows and number % SAMPLE_EVERY == 1:
+                _compare(source, number - 1, json.loads(line))
+    check_count(number, rows, "came out")
+
+
+def check_csv_files(paths: Iterable[Path], source: Source, rows: int) -> None:
+    """Check CSV files that each begin with a header.
+
+    Raises:
+        CheckError: Rows are missing or other than they should be.
+    """
+    number = 0
+    for path in paths:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            names = next(reader)
+            for row in reader:
+                if number < rows and not number % SAMPLE_EVERY:
+                    _compare(source, number, dict(zip(names, row, strict=True)))
+                number += 1
+    check_count(number, rows, "arrived")
+
+
+def check_parquet_files(paths: Iterable[Path], source: Source, rows: int) -> None:
+    """Check Parquet files.
+
+    Raises:
+        CheckError: Rows are missing or other than they should be.
+    """
+    import pyarrow.parquet as pq
+
+    number = 0
+    for path in paths:
+        file = pq.ParquetFile(path)
+        for batch in file.iter_batches(1000):
+            if number < rows:
+                _compare(source, number, batch.slice(0, 1).to_pylist()[0])
+            number += batch.num_rows
+    check_count(number, rows, "came out")
+
+
+def marks_in(path: Path) -> int:
+    """Return how many keys a file holds."""
+    count = 0
+    tail = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            piece = tail + chunk
+            count += piece.count(KEY_MARK)
+            tail = piece[-len(KEY_MARK) + 1 :]
+    return count
+
+
+def _compare(source: Source, number: int, found: Mapping[str, object]) -> None:
+    expected = source.record(number)
+    if found.keys() < expected.keys():
+        missing = ", ".join(expected.keys() - found.keys())
+        raise CheckError(f"row {number:,} lacks {missing}")
+    for column in source.columns:
+        want, have = expected[column.name], found[column.name]
+        if not _is_same(column.kind, want, have):
+            raise CheckError(f"row {number:,} ({expected[KEY]}) has another {column.name}")
+
+
+def _is_same(kind: Kind, want: object, have: object) -> bool:  # noqa: PLR0911 - one a kind
+    if want is None or have in {None, ""}:
+        return want is None and have in {None, ""}
+    text = str(have)
+    match kind:
+        case Kind.STRING:
+            return have == want
+        case Kind.INTEGER:
+            return text == str(want)
+        case Kind.NUMBER:
+            return float(text) == want
+        case Kind.BOOLEAN:
+            return text.lower() == str(want).lower()
+        case Kind.DATE:
+            return (have.isoformat() if isinstance(have, date) else text)[:10] == want
+        case Kind.DATE_TIME:
+            return _utc(have) == _utc(want)
+
+
+def _utc(value: object) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,307 @@
+"""How each program is called, and how its work is checked."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import checks
+from benchmarks.checks import CheckError
+from benchmarks.columns import KEY, schema_of
+from benchmarks.measure import Command
+from benchmarks.race import Contender, UnavailableError
+from benchmarks.server import IMPORT_ENTITY, TOKEN, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from benchmarks.data import ExportFiles, Source
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PAST_PROXIES = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The programs under test and the server that they talk to.
+
+    Args:
+        bin: Folder of the environment that the project is installed in.
+        server: The server.
+    """
+
+    bin: Path
+    server: Server
+
+    @property
+    def python(self) -> str:
+        """The interpreter of that environment."""
+        return str(self.bin / "python")
+
+    @cached_property
+    def about_tap(self) -> dict[str, Any]:
+        """What the tap says of itself."""
+        return self._json("tap-demandbase", "--about", "--format=json")
+
+    def _json(self, program: str, *arguments: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [str(self.bin / program), *arguments], capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    @cached_property
+    def catalog(self) -> dict[str, Any]:
+        """What the tap discovers."""
+        config = self.server.folder / "discover.json"
+        _write(config, self.tap_config(self.server.folder))
+        return self._json("tap-demandbase", "--config", str(config), "--discover")
+
+    def tap_config(self, folder: Path) -> dict[str, Any]:
+        """Return the tap's settings."""
+        return {
+            "api_url": self.server.url,
+            "access_token": TOKEN,
+            "job_reuse_hours": 0,
+            "poll_interval_seconds": 1,
+            "poll_interval_max_seconds": 1,
+            "spool_dir": str(folder),
+            "stream_options": {name: {"key_properties": [KEY]} for name in self.server.entities},
+        }
+
+    def target_config(self, folder: Path) -> dict[str, Any]:
+        """Return the target's settings."""
+        return {
+            "api_url": self.server.url,
+            "access_token": TOKEN,
+            "entity_map": dict.fromkeys(self.server.entities, IMPORT_ENTITY),
+            "poll_interval_seconds": 1,
+            "poll_interval_max_seconds": 1,
+            "rejects_path": str(folder / "rejects"),
+            "spool_dir": str(folder),
+        }
+
+    def tap_argv(
+        self,
+        folder: Path,
+        wanted: Mapping[str, Sequence[str]],
+        **settings: Any,  # noqa: ANN401
+    ) -> list[str]:
+        """Return the tap's command for some streams and the fields of each."""
+        catalog = json.loads(json.dumps(self.catalog))
+        for entry in catalog["streams"]:
+            fields = wanted.get(entry["tap_stream_id"])
+            for item in entry["metadata"]:
+                name = item["breadcrumb"][-1] if item["breadcrumb"] else None
+                item["metadata"]["selected"] = fields is not None and (
+                    name is None or name in fields
+                )
+        _write(folder / "catalog.json", catalog)
+        _write(folder / "config.json", {**self.tap_config(folder), **settings})
+        return [
+            str(self.bin / "tap-demandbase"),
+            f"--config={folder / 'config.json'}",
+            f"--catalog={folder / 'catalog.json'}",
+        ]
+
+    def tap(self, name: str, streams: Mapping[str, ExportFiles]) -> Contender:
+        """Return the tap over some streams; the rows of one are checked cell by cell."""
+        rows = sum(files.rows for files in streams.values())
+        size = sum(files.size for files in streams.values())
+
+        def command(folder: Path) -> Command:
+            wanted = {stream: files.source.names for stream, files in streams.items()}
+            return Command(self.tap_argv(folder, wanted), PAST_PROXIES)
+
+        def check(_folder: Path, out: Path | None) -> None:
+            if self.server.sent_bytes != size:
+                raise CheckError(f"{self.server.sent_bytes:,} of {size:,} bytes were fetched")
+            if out is not None and len(streams) == 1:
+                (files,) = streams.values()
+                checks.check_record_lines(out, files.source, rows)
+            elif out is not None:
+                checks.check_count(checks.marks_in(out), rows, "came out")
+
+        return Contender(name, rows, command, check, self.server.forget)
+
+    def batch_tap(self, name: str, stream: str, files: ExportFiles) -> Contender:
+        """Return the tap with BATCH messages that name Parquet files."""
+
+        def command(folder: Path) -> Command:
+            if "batch" not in self.about_tap["capabilities"]:
+                raise UnavailableError("the tap has no batch_config")
+            batch_config = {
+                "encoding": {"format": "parquet"},
+                "storage": {"root": (folder / "batch").as_uri(), "prefix": ""},
+            }
+            (folder / "batch").mkdir()
+            wanted = {stream: files.source.names}
+            argv = self.tap_argv(folder, wanted, batch_config=batch_config)
+            return Command(argv, PAST_PROXIES)
+
+        def check(folder: Path, out: Path | None) -> None:
+            if out is not None and b'"BATCH"' not in out.read_bytes():
+                raise CheckError("no BATCH message came out")
+            paths = [path for path in (folder / "batch").rglob("*") if path.is_file()]
+            checks.check_parquet_files(_by_age(paths), files.source, files.rows)
+
+        return Contender(name, files.rows, command, check, self.server.forget)
+
+    def target(
+        self, name: str, source: Source, rows: int, *, lines: Path | None = None
+    ) -> Contender:
+        """Return the target over a file of Singer lines, or over a pipe where there is none."""
+
+        def command(folder: Path) -> Command:
+            _write(folder / "config.json", self.target_config(folder))
+            feed = [] if lines else _feed(source.name, rows)
+            argv = [str(self.bin / "target-demandbase"), f"--config={folder / 'config.json'}"]
+            return Command(argv, PAST_PROXIES, lines, feed)
+
+        def check(_folder: Path, out: Path | None) -> None:
+            checks.check_count(self.server.uploaded_rows, rows, "arrived")
+            if out is not None:
+                checks.check_csv_files(self.server.uploads, source, rows)
+                if b'"bookmarks"' not in out.read_bytes():
+                    raise CheckError("no state came out")
+
+        return Contender(name, rows, command, check, self.server.forget)
+
+    def textbook_tap(self, name: str, files: ExportFiles) -> Contender:
+        """Return the textbook tap."""
+        return self.file_tap(name, files, lambda config: self._textbook("tap", config))
+
+    def _textbook(self, kind: str, config: Path) -> list[str]:
+        return [self.python, str(HERE / f"textbook_{kind}.py"), f"--config={config}"]
+
+    def file_tap(
+        self,
+        name: str,
+        files: ExportFiles,
+        argv: Callable[[Path], Sequence[str]],
+        *,
+        is_typed: bool = True,
+    ) -> Contender:
+        """Return a tap that reads files from the disk, as a configuration file tells it.
+
+        Args:
+            name: What it is called.
+            files: The files.
+            argv: Returns the command, given the configuration.
+            is_typed: Whether its cells are cast: those of others are only counted.
+        """
+
+        def command(folder: Path) -> Command:
+            config = {
+                "stream": files.source.name,
+                "schema": schema_of(files.source.columns),
+                "key_properties": [KEY],
+                "paths": [str(path) for path in files.parts],
+            }
+            _write(folder / "config.json", config)
+            return Command(argv(folder / "config.json"), {})
+
+        def check(_folder: Path, out: Path | None) -> None:
+            if out is not None and is_typed:
+                checks.check_record_lines(out, files.source, files.rows)
+            elif out is not None:
+                checks.check_count(checks.marks_in(out), files.rows, "came out")
+
+        return Contender(name, files.rows, command, check)
+
+    def textbook_target(self, name: str, source: Source, rows: int, lines: Path) -> Contender:
+        """Return the textbook target."""
+
+        def argv(folder: Path) -> list[str]:
+            _write(folder / "config.json", {"path": str(folder / "rows.csv")})
+            return self._textbook("target", folder / "config.json")
+
+        return file_target(name, source, rows, lines, argv)
+
+
+def file_target(  # noqa: PLR0913 - what there is to say of one
+    name: str,
+    source: Source,
+    rows: int,
+    lines: Path,
+    argv: Callable[[Path], Sequence[str]],
+    *,
+    written: str = "rows.csv",
+) -> Contender:
+    """Return a target that writes a file.
+
+    Args:
+        name: What it is called.
+        source: The rows.
+        rows: How many.
+        lines: The Singer lines.
+        argv: Returns the command, given the folder that it works in.
+        written: The file that it writes there, CSV or JSON lines by its name.
+    """
+
+    def check(folder: Path, out: Path | None) -> None:
+        path = folder / written
+        if not path.is_file():
+            raise CheckError("no file was written")
+        checks.check_count(checks.marks_in(path), rows, "arrived")
+        if out is not None and path.suffix == ".csv":
+            checks.check_csv_files([path], source, rows)
+        elif out is not None:
+            checks.check_json_lines(path, source, rows)
+
+    return Contender(name, rows, lambda folder: Command(argv(folder), {}, lines), check)
+
+
+def floor_loop(name: str, source: Source, rows: int, lines: Path) -> Contender:
+    """Return the bare loop from lines to CSV."""
+
+    def argv(folder: Path) -> list[str]:
+        need("msgspec")
+        return [sys.executable, str(HERE / "floor_loop.py"), str(folder / "rows.csv")]
+
+    return file_target(name, source, rows, lines, argv)
+
+
+def duckdb_copy(name: str, files: ExportFiles) -> Contender:
+    """Return DuckDB's way from CSV to JSON lines."""
+
+    def command(_folder: Path) -> Command:
+        need("duckdb")
+        columns = ",".join(f"{it.name}:{it.kind.value}" for it in files.source.columns)
+        script = str(HERE / "duckdb_copy.py")
+        return Command([sys.executable, script, columns, *map(str, files.parts)], {})
+
+    def check(_folder: Path, out: Path | None) -> None:
+        if out is not None:
+            checks.check_json_lines(out, files.source, files.rows)
+
+    return Contender(name, files.rows, command, check)
+
+
+def need(package: str) -> None:
+    """Make sure that a package is there.
+
+    Raises:
+        UnavailableError: It is not.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise UnavailableError(f"{package} is not installed: `make bench` does that")
+
+
+def _feed(stream: str, rows: int) -> list[str]:
+    python = [sys.executable, "-m", "benchmarks.feed", stream, str(rows)]
+    return ["/usr/bin/env", f"PYTHONPATH={ROOT}", *python]
+
+
+def _by_age(paths: Sequence[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(document), encoding="utf-8")

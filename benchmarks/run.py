@@ -1,0 +1,86 @@
+"""Runs the benchmarks, prints the table, writes it as JSON and as a picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.cases import CASES, run_all
+from benchmarks.circumstances import caption, circumstances
+from benchmarks.lines import Verdict
+from benchmarks.programs import ROOT
+from benchmarks.setting import Setting
+from benchmarks.sizes import Sizes
+from benchmarks.table import table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.lines import Line
+
+DEFAULT_ROWS = 200_000
+DEFAULT_RUNS = 5
+
+
+def main() -> int:
+    """Run; return 1 where a case failed. A goal that is missed is no failure."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and clean up
+    began = time.monotonic()
+    sizes = Sizes.of(options.rows, options.runs)
+    setting = Setting(sizes, options.bin, options.work, with_peers=options.peers)
+    with setting:
+        lines = run_all(setting, options.only or list(CASES))
+    found = circumstances([str(options.bin / "python"), sys.executable])
+    print(f"\n{table(lines)}\n\n{caption(found)}; {time.monotonic() - began:.0f} s in all")
+    for path in (options.results, options.picture):
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if options.results:
+        _write(options.results, found, sizes, lines)
+    if options.picture:
+        from benchmarks.picture import draw
+
+        draw(lines, caption(found), options.picture)
+    failed = [line for line in lines if line.verdict is Verdict.FAILED]
+    for line in failed:
+        print(f"Failed: {line.what} against {line.against}: {line.problem}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    add = parser.add_argument
+    add("--rows", type=int, default=DEFAULT_ROWS, help="rows; 5000000 takes the goals' sizes")
+    add("--runs", type=int, default=DEFAULT_RUNS, help="runs of each; 1 checks those themselves")
+    add("--no-peers", dest="peers", action="store_false", help="without other people's programs")
+    add("--only", action="append", choices=list(CASES), help="only this case; may be repeated")
+    add("--bin", type=Path, default=ROOT / ".venv" / "bin", help="where the plugins are")
+    add("--work", type=Path, default=ROOT / ".bench", help="folder for data and peers")
+    add("--results", type=Path, help="JSON file to write")
+    add("--picture", type=Path, help="SVG file to write")
+    options = parser.parse_args()
+    if options.rows < 1 or options.runs < 1:
+        parser.error("--rows and --runs are at least 1")
+    options.work, options.bin = options.work.absolute(), options.bin.absolute()
+    return options
+
+
+def _write(path: Path, found: dict[str, object], sizes: Sizes, lines: Sequence[Line]) -> None:
+    document = {
+        **found,
+        "sizes": asdict(sizes),
+        "lines": [{**asdict(line), "verdict": line.verdict.value} for line in lines],
+    }
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""What the cases share: the data, the server, the programs, the track."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.columns import HALF, NARROW, WIDE
+from benchmarks.data import ExportFiles, Source
+from benchmarks.peers import Peers
+from benchmarks.programs import Programs
+from benchmarks.race import Track
+from benchmarks.server import Entity, Server
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from benchmarks.sizes import Sizes
+
+PARTS = 2
+START_ROWS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The CSV files, by who reads them; those of ``large`` are made when they are needed."""
+
+    wide: ExportFiles
+    half: ExportFiles
+    narrow: ExportFiles
+    slow: ExportFiles
+    slow_narrow: ExportFiles
+    start: ExportFiles
+    start_narrow: ExportFiles
+    piped: ExportFiles
+    first_job: ExportFiles
+    second_job: ExportFiles
+
+
+class Setting:
+    """Everything that the cases need; use it as a context manager.
+
+    Args:
+        sizes: How large it all is.
+        bin_folder: Folder of the environment that the project is installed in.
+        work: Folder for data, runs and peers.
+        with_peers: Whether to run what others wrote, Meltano among it.
+    """
+
+    def __init__(self, sizes: Sizes, bin_folder: Path, work: Path, *, with_peers: bool) -> None:
+        self.sizes = sizes
+        self.with_peers = with_peers
+        work.mkdir(parents=True, exist_ok=True)
+        own = Path(tempfile.mkdtemp(prefix="run-", dir=work))
+        self._undo = ExitStack()
+        self._undo.callback(shutil.rmtree, own, ignore_errors=True)
+        self._data = own / "data"
+        self.wide = Source("wide", WIDE, sizes.large)
+        self.narrow = Source("narrow", NARROW, sizes.narrow)
+        self.files = self._make()
+        self.lines = self.wide.singer_file(self._folder("lines"), sizes.wide)
+        self.slow_lines = self.wide.singer_file(self._folder("slow-lines"), sizes.slow)
+        self.start_lines = self.wide.singer_file(self._folder("start-lines"), START_ROWS)
+        self.server = Server(self._entities(), WIDE, self._folder("uploads"))
+        self.programs = Programs(bin_folder, self.server)
+        self.peers = Peers(self.programs, work / "peers")
+        self.track = Track(own / "track", quick=sizes.runs == 1)
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        self._undo.enter_context(self.server)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the server and remove the data."""
+        self._undo.close()
+
+    def make_large(self) -> ExportFiles:
+        """Make the files that peak memory is measured with, and offer them for export."""
+        files = self.wide.csv_files(self._folder("large"), self.sizes.large, PARTS)
+        self.server.entities["wide"] = Entity(WIDE, [files])
+        return files
+
+    def remove_large(self) -> None:
+        """Remove those files."""
+        self.server.entities["wide"] = self._entities()["wide"]
+        shutil.rmtree(self._data / "large")
+
+    def _folder(self, name: str) -> Path:
+        folder = self._data / name
+        folder.mkdir(parents=True)
+        return folder
+
+    def _make(self) -> Files:
+        sizes = self.sizes
+        half = Source("wide", HALF, sizes.wide)
+        first = Source("first", WIDE, sizes.job_rows)
+        second = Source("second", WIDE, sizes.job_rows)
+
+        def files(name: str, source: Source, rows: int) -> ExportFiles:
+            return source.csv_files(self._folder(name), rows, min(PARTS, rows))
+
+        return Files(
+            wide=files("wide", self.wide, sizes.wide),
+            half=files("half", half, sizes.wide),
+            narrow=files("narrow", self.narrow, sizes.narrow),
+            slow=files("slow", self.wide, sizes.slow),
+            slow_narrow=files("slow-narrow", self.narrow, sizes.slow_narrow),
+            start=files("start", self.wide, START_ROWS),
+            start_narrow=files("start-narrow", self.narrow, START_ROWS),
+            piped=files("piped", Source("piped", WIDE, sizes.piped), sizes.piped),
+            first_job=files("first", first, sizes.job_rows),
+            second_job=files("second", second, sizes.job_rows),
+        )
+
+    def _entities(self) -> dict[str, Entity]:
+        files, seconds = self.files, self.sizes.job_seconds
+        return {
+            "wide": Entity(WIDE, [files.wide, files.half]),
+            "narrow": Entity(NARROW, [files.narrow]),
+            "piped": Entity(WIDE, [files.piped]),
+            "first": Entity(WIDE, [files.first_job], seconds),
+            "second": Entity(WIDE, [files.second_job], seconds),
+        }

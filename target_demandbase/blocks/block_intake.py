@@ -1,0 +1,127 @@
+"""From lines of records to rows that are staged, many at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from target_demandbase.blocks.column_kind import ColumnKind, plain_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from target_demandbase.blocks.record_block import RecordBlock, RecordDecoder
+    from target_demandbase.stream_plan import StreamPlan
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Rows of CSV.
+
+    Args:
+        columns: Their columns.
+        cells: The cells, by column.
+        lines: They, encoded.
+        keys: Their cells of the match key; empty texts where there is no match key.
+    """
+
+    columns: tuple[str, ...]
+    cells: tuple[pa.Array, ...]
+    lines: memoryview
+    keys: Sequence[str]
+
+
+class BlockIntake:
+    """Encodes the records of one stream, many at a time.
+
+    Args:
+        plan: The stream's plan.
+        omit_null: Whether null and empty texts are left out instead of blanking a field.
+    """
+
+    def __init__(self, plan: StreamPlan, *, omit_null: bool) -> None:
+        # Whoever reads no record needs neither.
+        from target_demandbase.blocks import cells, record_block  # noqa: PLC0415
+
+        self._cells = cells
+        self._decoding = record_block
+        self._plan = plan
+        self._omit_null = omit_null
+        self._key = plan.key_column
+        self._plain = {
+            column.name: replace(column, required=True)
+            if column.name in plan.key_properties
+            else column
+            for column in plain_columns(plan.schema) or ()
+        }
+        self._known: frozenset[str] = frozenset()
+        self._decoder = self._fresh_decoder()
+
+    @staticmethod
+    def suits(plan: StreamPlan) -> bool:
+        """Return whether a stream's records can be read many at a time."""
+        plain = plain_columns(plan.schema)
+        if plain is None or len(plan.fields) < 2:  # noqa: PLR2004 - a null alone in its row
+            return False
+        kinds = {column.name: column.kind for column in plain}
+        if not kinds.keys() >= set(plan.key_properties):
+            return False
+        return plan.key_column is None or kinds[plan.key_column] in {
+            ColumnKind.TEXT, ColumnKind.INTEGER,
+        }  # fmt: skip
+
+    def knows(self, names: frozenset[str]) -> None:
+        """Note which properties the records have beside the schema's; nobody is told of them."""
+        if names != self._known:
+            self._known = names
+            self._decoder = self._fresh_decoder()
+
+    def rows(self, lines: bytes, count: int) -> RowBlock | None:
+        """Return the rows of some RECORD messages.
+
+        Args:
+            lines: The messages, one a line.
+            count: How many they are.
+
+        Returns:
+            ``None`` where any of them needs a closer look.
+        """
+        block = self._decoder.decode(lines, count)
+        if block is None or not self._plan.required <= block.columns.keys():
+            return None
+        try:
+            keys = self._keys(block)
+            cells = {
+                name: self._cells.cells(
+                    self._plain[name].kind, values, nullable=self._plain[name].nullable
+                )
+                for name, values in block.columns.items()
+            }
+        except self._cells.NotPlainError:
+            return None
+        if self._omit_null and any(map(self._cells.empty_cells, cells.values())):
+            return None
+        ordered = {name: cells[name] for name in self._plan.fields if name in cells}
+        if len(ordered) < 2:  # noqa: PLR2004 - a null alone in its row
+            return None
+        lines_of_csv = self._cells.csv_lines(tuple(ordered.values()))
+        return RowBlock(tuple(ordered), tuple(ordered.values()), memoryview(lines_of_csv), keys)
+
+    def empty(self, block: RowBlock, columns: Sequence[int]) -> Mapping[int, int]:
+        """Return how many cells of some columns are empty, by the columns' places."""
+        return {number: self._cells.empty_cells(block.cells[number]) for number in columns}
+
+    def _fresh_decoder(self) -> RecordDecoder:
+        return self._decoding.RecordDecoder(
+            self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._known
+        )
+
+    def _keys(self, block: RecordBlock) -> Sequence[str]:
+        if self._key is None:
+            return [""] * block.rows
+        values: Sequence[Any] = block.columns.get(self._key, ())
+        if not values or None in values or "" in values:
+            raise self._cells.NotPlainError
+        return values if isinstance(values[0], str) else list(map(str, values))

@@ -1,0 +1,122 @@
+"""Decodes lines of RECORD messages into columns, and proves that each record fits its schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from target_demandbase.blocks.column_kind import ColumnKind, PlainColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+DELETED = "_sdc_deleted_at"
+_astuple = msgspec.structs.astuple
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBlock:
+    """Records of a stream, by column.
+
+    Args:
+        rows: How many records they are.
+        columns: The values of each column that all of them have; numbers as their JSON text.
+    """
+
+    rows: int
+    columns: Mapping[str, Sequence[Any]]
+
+
+class RecordDecoder:
+    """Decodes the records of one stream.
+
+    Args:
+        stream: Name of the stream.
+        columns: All properties of its schema.
+        sent: Names of those that are sent; of the others it is only checked that they fit.
+        known: Names of properties that records have beside the schema's, and nobody asks for.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        columns: Sequence[PlainColumn],
+        sent: Collection[str],
+        known: Collection[str] = (),
+    ) -> None:
+        ordered = sorted(columns, key=lambda column: column.name not in sent)
+        self._sent = [column.name for column in ordered if column.name in sent]
+        members: list[Any] = [
+            _member(f"c{number}", column, _type(column, is_sent=column.name in sent))
+            for number, column in enumerate(ordered)
+        ]
+        names = {column.name for column in columns}
+        members += [
+            (f"k{number}", msgspec.Raw | UnsetType, msgspec.field(name=name, default=UNSET))
+            for number, name in enumerate(sorted(set(known) - names - {DELETED}))
+        ]
+        if DELETED not in names:
+            # Whoever has a value in it is no row: such a record is looked at by itself.
+            members.append(
+                ("deleted", UnsetType | None, msgspec.field(name=DELETED, default=UNSET))
+            )
+        record = msgspec.defstruct("Record", members, forbid_unknown_fields=True, gc=False)
+        message = msgspec.defstruct(
+            "Message",
+            [("type", Literal["RECORD"]), ("stream", Literal[stream]), ("record", record)],
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(message).decode_lines
+
+    def decode(self, lines: bytes, count: int) -> RecordBlock | None:
+        """Return the records of some lines.
+
+        Args:
+            lines: The lines, each a message.
+            count: How many they are.
+
+        Returns:
+            ``None`` where any of them is no record of the stream, breaks the schema, or has
+            properties that others do not have.
+        """
+        try:
+            messages = self._decode(lines)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(messages) != count:
+            return None  # lines without text
+        records: list[Any] = messages
+        values = zip(*[_astuple(message.record) for message in records], strict=True)
+        columns: dict[str, Sequence[Any]] = {}
+        for name, column in zip(self._sent, values, strict=False):
+            if column[0] is UNSET:
+                if any(value is not UNSET for value in column):
+                    return None
+                continue
+            columns[name] = column
+        return RecordBlock(count, columns)
+
+
+def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    if column.required:
+        return (attribute, kind, msgspec.field(name=column.name))
+    return (attribute, kind | UnsetType, msgspec.field(name=column.name, default=UNSET))
+
+
+def _type(column: PlainColumn, *, is_sent: bool) -> Any:  # noqa: ANN401
+    match column.kind:
+        case ColumnKind.TEXT | ColumnKind.DATE_TIME:
+            limit = column.max_length
+            kind: Any = str if limit is None else Annotated[str, msgspec.Meta(max_length=limit)]
+        case ColumnKind.INTEGER:
+            kind = int
+        case ColumnKind.BOOLEAN:
+            kind = bool
+        case ColumnKind.NUMBER if is_sent:
+            return msgspec.Raw  # its digits as they came; what it is shows in its text
+        case ColumnKind.NUMBER:
+            kind = float
+    return kind | None if column.nullable else kind

@@ -1,0 +1,176 @@
+"""The batches of one stream: rows are staged in files by their columns, files are shipped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from target_demandbase import settings
+from target_demandbase.blank_guard import BlankGuard
+from target_demandbase.column_groups import ColumnGroups
+from target_demandbase.dead_letters import Reject
+from target_demandbase.record_json import record_message
+from target_demandbase.shipment import Shipment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from target_demandbase.blocks.block_intake import RowBlock
+    from target_demandbase.import_run import ImportRun
+    from target_demandbase.intake import Row, RowError
+    from target_demandbase.staging import StagedFile
+    from target_demandbase.stream_plan import StreamPlan
+    from target_demandbase.undelivered import Undelivered
+
+logger = logging.getLogger("target-demandbase")
+
+_MANY_JOBS = 10
+_MAX_AGE_SECONDS = 300.0
+
+
+class StreamBatches:
+    """Gathers a stream's rows in batches and ships them.
+
+    Args:
+        run: What the streams of one run share.
+        plan: The stream's plan.
+        config: The settings.
+    """
+
+    def __init__(self, run: ImportRun, plan: StreamPlan, config: Mapping[str, Any]) -> None:
+        self._run = run
+        self._plan = plan
+        self._groups = ColumnGroups(settings.spool_folder(config), config["max_file_bytes"])
+        self._max_rows: int = config["batch_size_rows"]
+        self._is_overlapping = config["max_concurrent_jobs"] > 1
+        self._guards_blanks = config["on_null"] == "blank"
+        self._blanks: dict[tuple[str, ...], BlankGuard] = {}
+        self._files: list[StagedFile] = []
+        self._batch: int | None = None
+        self._began = 0.0
+        self._shipped = 0
+
+    @property
+    def room(self) -> int:
+        """How many rows the open batch still takes."""
+        return self._max_rows - self._groups.rows
+
+    @property
+    def is_old(self) -> bool:
+        """Whether rows have waited for five minutes and nothing is on its way."""
+        if self._batch is None or self._run.lane.is_busy:
+            # While a job runs, rows gather: else a slow job would make the next batches tiny.
+            return False
+        return time.monotonic() - self._began > _MAX_AGE_SECONDS
+
+    def holds(self, key: str) -> bool:
+        """Return whether a row of a match key waits to be shipped."""
+        return self._groups.holds(key)
+
+    def reject(self, record: Mapping[str, Any], error: RowError) -> None:
+        """Keep a record that cannot be sent."""
+        batch = self._read(1)
+        reject = Reject(error.reason, error.field, error.type, None)
+        self._run.settlement.unsendable(self._plan, batch, record, reject)
+
+    def stage(self, row: Row, record: Mapping[str, Any]) -> None:
+        """Stage a row and the record that it comes from."""
+        batch = self._read(1)
+        keys = (row.key,)
+        if not self._groups.takes(row.columns, len(row.line), keys):
+            self._ship(batch)
+        message = record_message(self._plan.stream, record)
+        self._count(1, self._groups.add(row.columns, row.line, message, keys))
+        if self._guards_blanks:
+            self._guard(row.columns).row(row.cells)
+
+    def stage_block(
+        self, block: RowBlock, messages: bytes, empty: Callable[..., Mapping[int, int]]
+    ) -> bool:
+        """Stage many rows and the messages that they come from, one a line.
+
+        Args:
+            block: The rows, no more than there is room for.
+            messages: The messages.
+            empty: Counts the empty cells of some of the block's columns.
+
+        Returns:
+            Whether they fit beside what waits; where not, nothing is staged.
+        """
+        if not self._groups.takes(block.columns, len(block.lines), block.keys):
+            return False
+        rows = len(block.keys)
+        self._read(rows)
+        self._count(rows, self._groups.add(block.columns, block.lines, messages, block.keys))
+        if self._guards_blanks:
+            guard = self._guard(block.columns)
+            guard.count(rows, empty(block, guard.watched))
+        return True
+
+    def close_batch(self) -> None:
+        """Ship what is left of the open batch."""
+        if self._batch is None:
+            return
+        self._ship(self._batch)
+        if self._shipped > _MANY_JOBS:
+            logger.warning(
+                "One batch of stream %s took %d jobs, since its records have so many different "
+                "sets of columns. Let the tap send all properties, or lower batch_size_rows.",
+                self._plan.stream,
+                self._shipped,
+            )
+        batch, self._batch, self._shipped = self._batch, None, 0
+        self._run.close_batch(batch)
+
+    def discard(self, undelivered: Undelivered | None) -> None:
+        """Remove what is staged and will not be shipped.
+
+        Args:
+            undelivered: Where to keep it before, if anywhere.
+        """
+        if undelivered is not None:
+            undelivered.keep(self._plan, [*self._files, *self._groups.files])
+        for file in self._files:
+            file.close()
+        self._groups.close()
+
+    def _read(self, records: int) -> int:
+        """Count records of the open batch, opening one where none is; return its number."""
+        if self._batch is None:
+            self._batch = self._run.open_batch()
+            self._began = time.monotonic()
+        self._run.settlement.read(self._plan.stream, self._batch, records)
+        return self._batch
+
+    def _count(self, staged: int, superseded: int) -> None:
+        self._run.report.add_staged(self._plan.stream, staged)
+        if superseded:
+            self._run.report.add_deduplicated(self._plan.stream, superseded)
+
+    def _guard(self, columns: tuple[str, ...]) -> BlankGuard:
+        guard = self._blanks.get(columns)
+        if guard is None:
+            guard = self._blanks[columns] = BlankGuard(columns, self._max_rows)
+        return guard
+
+    def _ship(self, batch: int) -> None:
+        """Ship all that is staged, in the order of the files' first rows."""
+        self._warn_of_blanks()
+        keys = self._groups.keys if self._is_overlapping else frozenset[int]()
+        self._files += self._groups.take()
+        while self._files:
+            # From here on the file is the lane's.
+            self._run.lane.ship(Shipment(self._plan, self._files.pop(0), batch, keys))
+            self._shipped += 1
+
+    def _warn_of_blanks(self) -> None:
+        for guard in self._blanks.values():
+            if blank := guard.mostly_blank():
+                logger.warning(
+                    "More than 95 %% of the rows of stream %s are empty in %s: that blanks these "
+                    "fields in Demandbase. Set on_null: omit, or deselect them, if it should not.",
+                    self._plan.stream,
+                    ", ".join(blank),
+                )
+        self._blanks = {}

@@ -1,0 +1,221 @@
+"""The fast path proves and the slow path explains: both make the same bytes, or one is silent."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from singer_sdk.exceptions import InvalidRecord
+from singer_sdk.singerlib.json import deserialize_json
+
+from demandbase_api.models import ImportOperation
+from target_demandbase.blocks.block_intake import BlockIntake
+from target_demandbase.blocks.column_kind import plain_columns
+from target_demandbase.intake import Intake, RowError
+from target_demandbase.stream_plan import StreamPlan
+from target_demandbase.validation import SilentValidator
+
+NULLABLE: dict[str, dict[str, Any]] = {
+    "key": {"type": ["null", "string"]},
+    "text": {"type": ["null", "string"]},
+    "short": {"type": ["string", "null"], "maxLength": 3},
+    "whole": {"type": ["null", "integer"]},
+    "number": {"type": ["null", "number"]},
+    "flag": {"type": ["null", "boolean"]},
+    "day": {"type": ["null", "string"], "format": "date"},
+    "moment": {"type": ["null", "string"], "format": "date-time"},
+    "unsent": {"type": ["null", "number"]},
+}
+STRICT = {
+    name: {**rule, "type": next(each for each in rule["type"] if each != "null")}
+    for name, rule in NULLABLE.items()
+}
+RAW = {
+    "key": ["null", '""', '"a"', '"A "', '"b\\"\\n,"'],
+    "text": [
+        "null", '""', '"x"', '"a,b"', '"\\"q\\""', '"l\\nl\\r\\n"', '"\\u0000"', '"\\ufeff"',
+        '"\\ud83d\\ude00"', '"\\ud800"', '"é😀"', '"=1+1"', '" "', "5", "true", '"null"', "[]",
+    ],
+    "short": ["null", '"abc"', '"abcd"', '"😀😀😀"', '"😀😀😀😀"'],
+    "whole": [
+        "0", "-0", "5", "-7", "9007199254740993", "9223372036854775808", "1.0", "1e3", "null",
+        "true", '"5"', "123456789012345678901234567890",
+    ],
+    "number": [
+        "0", "-0", "-0.0", "1", "1.10", "1.5", "1e3", "1E-7", "0.12345678901234567890123",
+        "123456789012345678901234567890", "null", '"1.5"', "true", "[1]", '{"a":1}', "NaN",
+        "-Infinity",
+    ],
+    "flag": ["true", "false", "null", "1", '"true"'],
+    "day": ["null", '"2026-01-02"', '"no day"', '""'],
+    "moment": [
+        "null", '""', '"2026-01-02T03:04:05Z"', '"2026-01-02T03:04:05.000000Z"',
+        '"2026-01-02T03:04:05.120000Z"', '"2026-01-02T03:04:05+02:00"', '"2026-02-30T03:04:05Z"',
+        '"2026-01-02T24:00:00Z"', '"2026-01-02T23:59:60Z"', '"0000-01-02T03:04:05Z"',
+        '"0001-01-01T00:00:00+12:00"', '"2026-01-02T03:04:05"', '"2026-01-02"', '"x"',
+        '"9999-12-31T23:59:59Z"',
+    ],
+    "unsent": ["1", "1.5", "null", '"x"', "1e3"],
+}  # fmt: skip
+PLAIN = {
+    "key": ['"a"', '"b"', '"é\\n"'], "text": ['"x"', '"\\"\\n,"', '""'], "short": ['"abc"'],
+    "whole": ["1", "-5"], "number": ["1.10", "7", "-0.5"], "flag": ["true", "false"],
+    "day": ['"2026-01-02"'], "moment": ['"2026-01-02T03:04:05Z"'], "unsent": ["1.5"],
+}  # fmt: skip
+
+
+def plan(properties: dict[str, Any], keys: tuple[str, ...] = ("key",)) -> StreamPlan:
+    return StreamPlan(
+        stream="s",
+        entity="accounts",
+        operation=ImportOperation.UPSERT,
+        match_key="key_field" if keys else None,
+        fields={name: f"{name}_field" for name in properties if name != "unsent"},
+        schema={"type": "object", "properties": properties},
+        key_properties=keys,
+        required=frozenset({"text"}) & properties.keys(),
+    )
+
+
+def line(cells: dict[str, str], extra: str = "") -> bytes:
+    members = ",".join(f'"{name}":{raw}' for name, raw in cells.items())
+    return f'{{"type":"RECORD","stream":"s","record":{{{members}}}{extra}}}\n'.encode()
+
+
+def one_by_one(of: StreamPlan, lines: list[bytes], *, omit_null: bool) -> list[Any]:
+    """Return each record's row, or ``None`` where it has none."""
+    intake = Intake(of, omit_null=omit_null, max_bytes=10**9)
+    validator = SilentValidator(dict(of.schema))
+    rows: list[Any] = []
+    for each in lines:
+        record = deserialize_json(each.decode())["record"]
+        is_row = record.get("_sdc_deleted_at") is None and set(of.key_properties) <= record.keys()
+        try:
+            validator.validate(record)
+            rows.append(intake.row(record) if is_row else None)
+        except (InvalidRecord, RowError):
+            rows.append(None)
+    return rows
+
+
+def row_strategy(raw: dict[str, list[str]], *, whole: bool) -> st.SearchStrategy[dict[str, str]]:
+    cells = {name: st.sampled_from(values) for name, values in raw.items()}
+    return st.fixed_dictionaries(cells) if whole else st.fixed_dictionaries({}, optional=cells)
+
+
+HOSTILE = st.lists(
+    st.lists(row_strategy(PLAIN, whole=True), max_size=4).flatmap(
+        lambda rows: st.lists(row_strategy(RAW, whole=True), max_size=2).map(lambda odd: rows + odd)
+    )
+    | st.lists(row_strategy(RAW, whole=False), max_size=2),
+    min_size=1, max_size=3,
+).map(lambda lists: [row for rows in lists for row in rows]).filter(bool)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400)
+@given(rows=HOSTILE, nullable=st.booleans(), omit_null=st.booleans(), keyed=st.booleans())
+def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
+    rows: list[dict[str, str]], *, nullable: bool, omit_null: bool, keyed: bool
+) -> None:
+    of = plan(NULLABLE if nullable else STRICT, ("key",) if keyed else ())
+    lines = [line(cells) for cells in rows]
+    block = BlockIntake(of, omit_null=omit_null).rows(b"".join(lines), len(lines))
+    if block is None:
+        return
+    expected = one_by_one(of, lines, omit_null=omit_null)
+    assert None not in expected
+    assert {row.columns for row in expected} == {block.columns}
+    assert bytes(block.lines) == b"".join(row.line for row in expected)
+    assert list(block.keys) == [row.key for row in expected]
+
+
+@settings(deadline=None)
+@given(rows=st.lists(row_strategy(PLAIN, whole=True), min_size=1), nullable=st.booleans())
+def test_plain_records_take_the_fast_path(rows: list[dict[str, str]], *, nullable: bool) -> None:
+    of = plan(NULLABLE if nullable else STRICT)
+    lines = [line(cells) for cells in rows]
+    block = BlockIntake(of, omit_null=False).rows(b"".join(lines), len(lines))
+    assert block is not None
+    counted = BlockIntake(of, omit_null=False).empty(block, range(len(block.columns)))
+    assert counted[block.columns.index("text")] == sum(cells["text"] == '""' for cells in rows)
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_each_value_alone_is_as_the_slow_path_has_it(name: str) -> None:
+    of = plan(NULLABLE)
+    whole = {each: values[0] for each, values in PLAIN.items()}
+    for raw in RAW[name]:
+        lines = [line({**whole, name: raw})] * 2
+        block = BlockIntake(of, omit_null=False).rows(b"".join(lines), 2)
+        if block is not None:
+            expected = one_by_one(of, lines, omit_null=False)
+            assert bytes(block.lines) == b"".join(row.line for row in expected), raw
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [("text", "null"), ("whole", "9007199254740993"), ("number", "null"), ("number", "1.10"),
+     ("number", "0.12345678901234567890123"), ("flag", "null"), ("short", '"😀😀😀"'),
+     ("moment", "null"), ("moment", '"2026-01-02T03:04:05+02:00"'), ("text", '"\\u0000"')],
+)  # fmt: skip
+def test_values_that_are_usual_stay_on_the_fast_path(name: str, raw: str) -> None:
+    whole = {each: values[0] for each, values in PLAIN.items()}
+    lines = [line(whole), line({**whole, name: raw})]
+    assert BlockIntake(plan(NULLABLE), omit_null=False).rows(b"".join(lines), 2) is not None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"type":"STATE","value":1}\n', b"\n", b"no JSON\n", b'{"type":"RECORD","stream":"s"}\n',
+        line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "1"}),
+        line({**{n: v[0] for n, v in PLAIN.items()}, "_sdc_deleted_at": '"2026-01-02"'}),
+        line({n: v[0] for n, v in PLAIN.items()}).replace(b'"stream":"s"', b'"stream":"t"'),
+        line({n: v[0] for n, v in PLAIN.items()}).replace(b'"type":"RECORD",', b""),
+        line({n: v[0] for n, v in PLAIN.items() if n != "text"}),
+        b"\xff\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_record_is_left_to_the_slow_path(odd: bytes) -> None:
+    good = line({name: values[0] for name, values in PLAIN.items()})
+    intake = BlockIntake(plan(NULLABLE), omit_null=False)
+    assert intake.rows(good + odd, 2) is None
+    assert intake.rows(good + good, 2) is not None
+
+
+def test_properties_that_were_told_of_do_not_slow_the_next_records_down() -> None:
+    odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "[1]"})
+    intake = BlockIntake(plan(NULLABLE), omit_null=False)
+    intake.knows(frozenset({"surplus"}))
+    assert intake.rows(odd, 1) is not None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": ["string", "integer"]}, {"type": "object"}, {}, {"anyOf": [{"type": "string"}]},
+        {"type": "string", "pattern": "x"}, {"type": "integer", "minimum": 1}, {"type": "null"},
+        {"type": "string", "enum": ["a"]}, {"type": "integer", "maxLength": 3},
+    ],
+)  # fmt: skip
+def test_schemas_that_ask_for_more_than_a_type_are_read_one_by_one(rule: dict[str, Any]) -> None:
+    assert plain_columns({"type": "object", "properties": {"a": rule}}) is None
+
+
+@pytest.mark.parametrize("word", ["patternProperties", "allOf", "minProperties", "not"])
+def test_schemas_with_further_rules_are_read_one_by_one(word: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, word: {}}
+    assert plain_columns(schema) is None
+
+
+def test_decimals_keep_their_digits() -> None:
+    number = str(Decimal("0.1") ** 25)
+    whole = {each: values[0] for each, values in PLAIN.items()}
+    text = format(Decimal(number), "f")
+    block = BlockIntake(plan(NULLABLE), omit_null=False).rows(line({**whole, "number": text}), 1)
+    assert block is not None
+    assert json.dumps(text).encode() in bytes(block.lines)
