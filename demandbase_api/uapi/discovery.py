@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import (
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from demandbase_api.uapi.field_cache import FieldCache
 
 logger = logging.getLogger(__name__)
+
+_CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
 
 FIELDS = "/data/export/v1/fields"
 
@@ -160,7 +163,8 @@ def _tell_missing_report(entity: UapiEntity, *, is_named: bool) -> None:
 def _tell_refused(refused: Mapping[str, str], scope: DiscoveryScope, *, has_any: bool) -> None:
     if not refused:
         return
-    reasons = " ".join(dict.fromkeys(refused.values()))
+    # One reason may have come several times, each with words and a diagnostic code of its own.
+    reasons = " ".join({_code_in(text): text for text in refused.values()}.values())
     if scope.entities is not None or not has_any:
         raise PermissionDeniedError(
             ApiOperation.LIST_FIELDS,
@@ -173,3 +177,8 @@ def _tell_refused(refused: Mapping[str, str], scope: DiscoveryScope, *, has_any:
         ", ".join(refused),
         reasons,
     )
+
+
+def _code_in(text: str) -> str:
+    found = _CODE.search(text)
+    return text if found is None else found[0]

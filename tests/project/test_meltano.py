@@ -112,6 +112,25 @@ def test_meltano_run_keeps_state_between_two_runs(sandbox: Sandbox, project: Pat
     assert len(sandbox.requests("createExportJob")) == 2
 
 
+def test_another_api_takes_other_settings_and_nothing_else(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+) -> None:
+    environment = {
+        "TAP_DEMANDBASE_API": "uapi",
+        "TAP_DEMANDBASE_API_URL": sandbox.uapi_url,
+        "TAP_DEMANDBASE_CLIENT_ID": sandbox.client_id,
+        "TAP_DEMANDBASE_CLIENT_SECRET": sandbox.client_secret,
+        "TAP_DEMANDBASE_SPOOL_DIR": str(tmp_path / "spool"),
+        "TAP_DEMANDBASE__SELECT": '["accounts.*", "export_jobs.*"]',
+    }
+    meltano(project, environment, "run", "tap-demandbase", "target-jsonl")
+    [request] = sandbox.requests("createExportJob")
+    assert request.body["entityType"] == "account"
+    lines = (project / "output" / "accounts.jsonl").read_text(encoding="utf-8").splitlines()
+    names = {json.loads(line)["name"] for line in lines}
+    assert names == {row["name"] for row in sandbox.rows("accounts")}
+
+
 def test_a_failed_tap_fails_meltano_el_with_the_reason(sandbox: Sandbox, project: Path) -> None:
     environment = settings_for(sandbox)
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from demandbase_api.errors import (
 from demandbase_api.http import Connection
 from demandbase_api.models import ExportRequest
 from demandbase_api.ports import DiscoveryScope, ExportApi
-from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.tap.conftest import SandboxTime
 
 ALL = DiscoveryScope(report_types={"campaigns": "summary", "creatives": "performance"})
@@ -98,6 +99,20 @@ def test_an_entity_that_may_not_be_read_is_left_out_with_one_warning(
     exports.entities()
     assert asked(sandbox) == 0
     assert len(caplog.records) == 1
+
+
+def test_one_reason_for_several_entities_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = SandboxOptions(withheld_entities=frozenset({"account", "person"}))
+    with Sandbox(options) as sandbox:
+        connection = Connection(sandbox.uapi_url, access_token=sandbox.token)
+        api = connect_export(connection, Api.UAPI, files=ApiFiles(tmp_path))
+        with caplog.at_level(logging.WARNING):
+            api.entities()
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "may not export accounts, people" in warning
+    assert warning.count("code 403-101, diagnostic code") == 1
 
 
 def test_an_entity_that_was_asked_for_and_may_not_be_read_is_an_error(

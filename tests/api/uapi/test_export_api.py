@@ -63,6 +63,16 @@ def test_a_cut_download_goes_on_with_the_same_link(sandbox: Sandbox, exports: Ex
     assert len(sandbox.requests("checkExportJobStatus")) == 1
 
 
+def test_an_empty_body_of_which_nothing_says_that_it_is_whole_is_no_file(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    # No count of the server would tell that its rows are missing.
+    job = exports.submit(REQUEST)
+    job = exports.ended(looked_up(exports, job.id))
+    sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=0, how="close", times=3))
+    assert download(exports, job).count(b"\n") == 201
+
+
 def test_a_job_that_is_gone_is_told_from_a_link_that_is(exports: ExportApi) -> None:
     with pytest.raises(JobGoneError, match="no longer knows it"):
         download(exports, ExportJob("no-such-job", JobStatus.COMPLETED))
