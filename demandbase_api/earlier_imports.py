@@ -211,11 +211,13 @@ class EarlierImports:
 
     def _is_past(self, entry: LedgerEntry) -> bool:
         """Return whether an entry can be forgotten; a job that waits for its file is cancelled."""
-        if entry.job_id is None or self._clock.utc() - entry.began > MAX_AGE:
+        if entry.job_id is None:
             return True
-        if entry.operation == ImportOperation.INSERT.value and entry.phase is Phase.ACCOUNTED:
-            # Only a replay has passed it by: the source may still come with all of its rows.
-            return False
+        if entry.operation == ImportOperation.INSERT.value:
+            # The source may still come with its rows, however late.
+            return self._took_nothing(entry, entry.job_id)
+        if self._clock.utc() - entry.began > MAX_AGE:
+            return True
         try:
             job = self._api.get(entry.job_id)
         except NotFoundError:

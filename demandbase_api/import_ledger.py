@@ -53,6 +53,7 @@ class LedgerEntry:
         phase: How far it has come.
         job_id: The job, once it is known.
         owner: The run that wrote the entry.
+        origin: The API that the job is at.
     """
 
     fingerprint: str
@@ -64,6 +65,7 @@ class LedgerEntry:
     phase: Phase = Phase.CREATING
     job_id: str | None = None
     owner: str = ""
+    origin: str = ""
 
     @property
     def began(self) -> datetime:
@@ -83,11 +85,13 @@ class ImportLedger:
     Args:
         folder: Where they lie; created with the first one.
         run: What tells this run from others.
+        origin: The API that the jobs are at; those at others are nobody's business here.
     """
 
-    def __init__(self, folder: Path, run: str) -> None:
+    def __init__(self, folder: Path, run: str, origin: str = "") -> None:
         self._folder = folder
         self._run = run
+        self._origin = origin
         self._lock: BaseFileLock | None = None
 
     def path(self, entry: LedgerEntry) -> Path:
@@ -107,7 +111,7 @@ class ImportLedger:
         Raises:
             SpoolError: The disk does not take it.
         """
-        entry = replace(entry, owner=self._run)
+        entry = replace(entry, owner=self._run, origin=self._origin)
         path = self.path(entry)
         fresh = path.with_suffix(".new")
         try:
@@ -148,7 +152,11 @@ class ImportLedger:
             fingerprint: Of which file; ``*`` for all.
         """
         read = [_entry(path) for path in sorted(self._folder.glob(f"{fingerprint}.*.json"))]
-        return [entry for entry in read if entry is not None and not self._is_anothers(entry)]
+        return [
+            entry
+            for entry in read
+            if entry is not None and entry.origin == self._origin and not self._is_anothers(entry)
+        ]
 
     def _forget(self, fingerprint: str, but: LedgerEntry | None) -> None:
         for entry in self._entries(fingerprint):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from demandbase_api.deadline import within
 from demandbase_api.earlier_imports import EarlierImports
 from demandbase_api.errors import ConflictError, DemandbaseError, TransientError
+from demandbase_api.heartbeat import heartbeat
 from demandbase_api.import_ledger import LedgerEntry, Phase
 from demandbase_api.job_creation import JobCreation, may_have_happened
+from demandbase_api.job_watch import PROGRESS_SECONDS
 from demandbase_api.models import ImportOperation
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ class ImportSender:
             self._submit, self._created if api.capabilities.named_jobs else None, retry
         )
         self._was_lost = False
+        self.sending: str | None = None
+        """The job that a file is on its way to at this moment."""
 
     def send(self, request: ImportRequest, file: ImportFile) -> str:
         """Bring a file to a job, an earlier one of the same file where there is one.
@@ -144,8 +148,9 @@ class ImportSender:
             if not may_have_happened(error):
                 self._ledger.settle(file.fingerprint)
             raise
-        entry = self._ledger.put(entry.now(Phase.CREATED, job.id))
         self._creation.settled()
+        self._watch.add(job, request.entity)  # whatever comes now, it is cancelled
+        entry = self._ledger.put(entry.now(Phase.CREATED, job.id))
         if self._was_lost and not self._api.capabilities.named_jobs:
             self._earlier.tell_of_strays(request, began, but=job.id)
         return entry, job
@@ -159,6 +164,7 @@ class ImportSender:
 
     def _upload(self, entry: LedgerEntry, job: ImportJob, file: ImportFile) -> ImportJob:
         self._ledger.put(entry.now(Phase.UPLOADING))
+        self.sending = job.id
 
         def attempt() -> ImportJob:
             try:
@@ -172,14 +178,17 @@ class ImportSender:
                 return now
 
         try:
-            uploaded = self._retry.retrying(attempt)()
+            with heartbeat(PROGRESS_SECONDS, self._watch.tell):
+                uploaded = self._retry.retrying(attempt)()
         except DemandbaseError as error:
             if not may_have_happened(error):
                 self._watch.forget(job.id)
+                self.sending = None
                 if self._earlier.cancel_waiting(job.id):
                     self.settle(file)
             raise
         self._ledger.put(entry.now(Phase.UPLOADED))
+        self.sending = None
         return uploaded
 
     def _created(self, wanted: _Wanted) -> ImportJob | None:

@@ -184,7 +184,7 @@ class JobWatch(Generic[J]):
         if not self.open_jobs:
             return False
         if now - self._told >= PROGRESS_SECONDS:
-            self._tell()
+            self.tell()
         if now < self._due:
             return False
         self.look()
@@ -241,13 +241,13 @@ class JobWatch(Generic[J]):
         """Sleep, with a sign of life at least every 10 seconds."""
         until = self._clock.now() + seconds
         while (left := until - self._clock.now()) > 0:
-            self._tell()
+            self.tell()
             self._clock.sleep(min(left, PROGRESS_SECONDS))
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Say how the jobs are getting on."""
         self._told = self._clock.now()
-        for watched in self._watched.values():
+        for watched in tuple(self._watched.values()):
             if watched.is_open:
                 detail = self._progress(watched.job)
                 logger.info(

@@ -15,18 +15,35 @@ from singer_sdk import Stream
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
+from tap_demandbase.batch_settings import batch_config
 from tap_demandbase.line_writer import LineWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
 
+    from tap_demandbase.batches.files import Batch
     from tap_demandbase.blocks.part_blocks import Item
 
 
 class BlockStream(Stream):
     """A stream that has its rows in blocks, too."""
+
+    @abstractmethod
+    def get_batch_files(
+        self, batch_config: BatchConfig
+    ) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
+        """Return how batch files are written, and what yields them.
+
+        Args:
+            batch_config: Where to and how many rows a file.
+
+        Returns:
+            The encoding for BATCH messages; how many rows went out each time, and the address of
+            the file that they are in or, where no file can hold it, a record.
+        """
 
     @abstractmethod
     def get_blocks(self) -> Iterator[Item]:
@@ -51,6 +68,31 @@ class BlockStream(Stream):
             ),
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        # With the SDK's own files, neither selection nor stream maps would count.
+        return batch_config(config) if self.why_by_record(None) is None else None
+
+    @override
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+        with self.get_record_counter() as counter, self.get_sync_timer() as timer:
+            counter.with_context({})
+            timer.with_context({})
+            self._write_starting_replication_value(None)
+            encoding, batches = self.get_batch_files(batch_config)
+            for rows, written in batches:
+                if isinstance(written, str):
+                    yield encoding, [written]
+                else:
+                    self._write_record_message(written)
+                    self.state_manager.is_flushed = False
+                counter.increment(rows)
+            self._finalize_state(self.get_context_state(None))
+        self._finalize_state(self.stream_state)
+        self._write_state_message()
 
     @override
     def _sync_records(

@@ -16,18 +16,23 @@ from tap_demandbase import bookmark, cast
 from tap_demandbase.block_stream import BlockStream
 from tap_demandbase.catalog_fields import add_fields, current_fields
 from tap_demandbase.day_ranges import replication_of
-from tap_demandbase.errors import FileFormatError, RecordCountError, SelectionError
+from tap_demandbase.errors import FileFormatError, RecordCountError
 from tap_demandbase.export_reader import ExportReader
 from tap_demandbase.export_requests import days_of, request_for
 from tap_demandbase.row_tally import RowTally
+from tap_demandbase.selection import selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog, MetadataMapping
 
     from demandbase_api.models import Entity, ExportJob
+    from tap_demandbase.batches.files import Batch
+    from tap_demandbase.blocks.cells import Column
+    from tap_demandbase.blocks.conversion import Encoder
     from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.replication import Replication
     from tap_demandbase.stream_options import StreamOptions
@@ -35,9 +40,10 @@ if TYPE_CHECKING:
     from tap_demandbase.windows import Window
 
     Read = Callable[[ExportOrder, ExportJob], "Iterator[T]"]
-    Narrow = Callable[["Iterator[T]"], "Iterator[T]"]
+    Narrow = Callable[["Iterator[T]"], "Iterator[U]"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class BulkStream(BlockStream):
@@ -157,19 +163,42 @@ class BulkStream(BlockStream):
 
     @override
     def get_blocks(self) -> Iterator[Item]:
-        from tap_demandbase.blocks import messages, window  # noqa: PLC0415 - they need pyarrow
+        from tap_demandbase.blocks import messages  # noqa: PLC0415 - it needs pyarrow
+
+        encoder = messages.record_messages(self.name, self._columns(), self._stream_version)
+        return self._deliver_blocks(encoder.lines, lambda items: items)
+
+    @override
+    def get_batch_files(
+        self, batch_config: BatchConfig
+    ) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
+        from tap_demandbase.batches import stream_files  # noqa: PLC0415 - it needs pyarrow
+
+        encoding, files = stream_files.of(self, batch_config, self._columns())
+        return encoding, self._deliver_blocks(files.encode, files.write)
+
+    def _columns(self) -> list[Column]:
+        """Return the properties that go out; one that only the bookmark needs does not."""
+        from tap_demandbase.blocks.cells import Column  # noqa: PLC0415 - it needs pyarrow
+
+        properties = self.selected_properties().items()
+        return [Column.of(*item) for item in properties if self.mask["properties", item[0]]]
+
+    def _deliver_blocks(self, encode: Encoder, write: Narrow[Item, U]) -> Iterator[U]:
+        from tap_demandbase.blocks import memory, window  # noqa: PLC0415 - they need pyarrow
         from tap_demandbase.blocks.cells import Column  # noqa: PLC0415
 
+        memory.use_lean_pool()
         columns = [Column.of(*item) for item in self.selected_properties().items()]
-        selected = [column for column in columns if self.mask["properties", column.name]]
-        encoder = messages.record_messages(self.name, selected, self._stream_version)
         reader = self._reader()
 
-        def narrow(items: Iterator[Item]) -> Iterator[Item]:
+        def narrow(items: Iterator[Item]) -> Iterator[U]:
             replication = self.replication
-            return items if replication is None else window.wanted(replication, items, columns)
+            if replication is not None:
+                items = window.wanted(replication, items, columns)
+            return write(items)
 
-        return self._deliver(lambda order, job: reader.blocks(order, job, encoder.lines), narrow)
+        return self._deliver(lambda order, job: reader.blocks(order, job, encode), narrow)
 
     @override
     def why_by_record(self, context: Context | None) -> str | None:
@@ -178,6 +207,8 @@ class BulkStream(BlockStream):
             to_value = cast.caster(self.selected_properties()[key])
             if to_value not in {cast.to_date, cast.to_date_time}:
                 return "the catalog makes the replication key no date"
+        if not any(self.mask["properties", name] for name in self.selected_properties()):
+            return "no field goes out"
         return super().why_by_record(context)
 
     def _reader(self) -> ExportReader:
@@ -186,12 +217,12 @@ class BulkStream(BlockStream):
         fields = {name: self.fields[name] for name in properties}
         return ExportReader(run, self.name, properties, self.logger, fields)
 
-    def _deliver(self, read: Read[T], narrow: Narrow[T]) -> Iterator[T]:
+    def _deliver(self, read: Read[T], narrow: Narrow[T, U]) -> Iterator[U]:
         """Yield the rows of all windows, and keep the state as they go out.
 
         Args:
             read: Returns the rows of a job.
-            narrow: Returns those of a window's rows that go out.
+            narrow: Returns what goes out of a window's rows.
         """
         if self.is_removed:
             self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
@@ -220,13 +251,8 @@ class BulkStream(BlockStream):
                 # The stream's own method writes nothing where no record went out since.
                 self._tap_demandbase.state_writer.write_state(self.tap_state)
         run.stream_done(self.name)
-        if replication is not None and replication.without_value:
-            self.logger.warning(
-                "%d records of stream %s have no %s: they went out and do not move the bookmark",
-                replication.without_value,
-                self.name,
-                replication.key,
-            )
+        if replication is not None:
+            replication.tell_missing(self.name, self.logger)
 
     @property
     def why_empty(self) -> str:
@@ -239,8 +265,8 @@ class BulkStream(BlockStream):
             bookmark.write_taken(self.get_context_state(None), self._taken)
 
     def _window(
-        self, window: Window | None, order: ExportOrder, read: Read[T], narrow: Narrow[T]
-    ) -> Generator[T, None, TakenJob]:
+        self, window: Window | None, order: ExportOrder, read: Read[T], narrow: Narrow[T, U]
+    ) -> Generator[U, None, TakenJob]:
         """Yield the rows of one order; return the job that they came from."""
         run = self._tap_demandbase.exports
         replication = self.replication
@@ -274,24 +300,12 @@ class BulkStream(BlockStream):
         Raises:
             SelectionError: Nothing is selected, or something that is no field (any more).
         """
-        properties = {
-            name: schema
-            for name, schema in self.effective_schema["properties"].items()
-            if self.mask[("properties", name)] or name in self._keys_needed
-        }
-        gone = [name for name in properties if name not in self.schema["properties"]]
-        if gone:
-            raise SelectionError(
-                f"Stream {self.name}: the catalog selects fields that Demandbase does not export "
-                f"(any more): {', '.join(gone)}. Run discovery again or deselect them.",
-                stream=self.name,
-            )
-        if not properties:
-            raise SelectionError(
-                f"Stream {self.name}: no field is selected. Select one, or deselect the stream.",
-                stream=self.name,
-            )
-        return properties
+        return selected(
+            self.name,
+            self.effective_schema["properties"],
+            known=self.schema["properties"],
+            wants=lambda name: self.mask["properties", name] or name in self._keys_needed,
+        )
 
     @override
     def get_replication_key_signpost(self, context: Context | None) -> None:  # type: ignore[override]

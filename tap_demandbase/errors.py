@@ -60,3 +60,7 @@ class QuotaStopError(StreamError):
     """The day's quota is used up before all streams are done."""
 
     exit_code = EXIT_TRY_LATER
+
+
+class BatchStorageError(DemandbaseError):
+    """A batch file cannot be put where it should be."""

@@ -17,7 +17,7 @@ from tap_demandbase.moment import form
 from tap_demandbase.stream_options import options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from singer_sdk.helpers.types import Context, Record
@@ -46,6 +46,10 @@ class HistoryStream(Stream):
     def __init__(self, tap: TapDemandbase) -> None:
         super().__init__(tap)
         self._tap_demandbase = tap
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        """Return nothing: a few rows need no file, and the SDK's would hold deselected fields."""
 
     @override
     def get_replication_key_signpost(self, context: Context | None) -> None:  # type: ignore[override]

@@ -26,5 +26,8 @@ class LineWriter(SingerWriter):
             output.write(bytes(lines).decode())
         else:
             output.flush()
-            binary.write(lines)
+            left = memoryview(lines)
+            while left:
+                # Unbuffered (PYTHONUNBUFFERED) it may take only a part: a signal came in between.
+                left = left[binary.write(left) or 0 :]
         output.flush()

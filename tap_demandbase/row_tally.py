@@ -74,5 +74,11 @@ class RowTally:
 
 
 def _rows(item: object) -> int:
-    """Return how many rows go out with an item."""
-    return len(item) if isinstance(item, RowBlock) else 1
+    """Return how many rows go out with an item: a record, a block of them, or a batch file."""
+    match item:
+        case RowBlock():
+            return len(item)
+        case (int() as rows, _):
+            return rows
+        case _:
+            return 1

@@ -12,6 +12,7 @@ from demandbase_api.export_order import ExportPolicy
 from demandbase_api.http import Connection
 from demandbase_api.job_watch import PollPolicy
 from demandbase_api.quota import QuotaPatience
+from tap_demandbase.batch_settings import BATCH_CONFIG
 from tap_demandbase.spool import Spool
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ CONFIG = th.PropertiesList(
         "the count of the day's calls and what was discovered, which should outlive the run; "
         "the system's temporary folder where absent.",
     ),
+    BATCH_CONFIG,
 ).to_dict()
 CONFIG["anyOf"] = [
     {"required": ["access_token"]},

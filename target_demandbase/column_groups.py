@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# Each group is two open files, and a process may open no more than a few hundred on some systems.
-MAX_OPEN_GROUPS = 32
+
+def _open_groups() -> int:
+    """Return how many groups may wait at a time: each is two of the files that may be open."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return 32
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 256 if limit == resource.RLIM_INFINITY else min(256, max(16, limit // 8))
+
+
+MAX_OPEN_GROUPS = _open_groups()
 
 Columns = tuple[str, ...]
 
@@ -47,11 +57,15 @@ class ColumnGroups:
     Args:
         folder: Where the files lie; the system's temporary folder where absent.
         max_bytes: Bytes in one file at most.
+        max_groups: How many files may wait.
     """
 
-    def __init__(self, folder: Path | None, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Path | None, max_bytes: int, max_groups: int = MAX_OPEN_GROUPS
+    ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._max_groups = max_groups
         self._groups: dict[Columns, _Group] = {}
         # Whether Demandbase tells capitals apart in keys is not documented: rows whose keys differ
         # in no more than that are kept apart, but in order. Made when somebody asks.
@@ -77,7 +91,7 @@ class ColumnGroups:
                 return False
         if group is None:
             fits = len(header_row(columns)) + size <= self._max_bytes
-            return fits and len(self._groups) < MAX_OPEN_GROUPS
+            return fits and len(self._groups) < self._max_groups
         return group.file.size + size <= self._max_bytes
 
     def add(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 LINE_END = b"\n"
 
+# Python's own limit for a cell is 128 KiB.
+csv.field_size_limit(2**31 - 1)
+
 
 def csv_cell(text: str | None, *, bare: bool) -> str:
     """Return a cell.

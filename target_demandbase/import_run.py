@@ -15,6 +15,7 @@ from target_demandbase import settings
 from target_demandbase.dead_letters import DeadLetters
 from target_demandbase.dry_run import DryLane
 from target_demandbase.lane import Lane
+from target_demandbase.rejects_folder import RejectsError, check_folder
 from target_demandbase.run_report import RunReport
 from target_demandbase.settlement import BatchSettlement
 from target_demandbase.state_gate import StateGate
@@ -46,11 +47,13 @@ class ImportRun:
         self.undelivered: Undelivered | None = None
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
         self._rejects = settings.rejects_folder(config)
+        check_folder(self._rejects)
         self.report = RunReport(self._run, clock)
         self.dead_letters = DeadLetters(self._rejects, self._run)
         self.settlement = BatchSettlement(
-            api, self.dead_letters, self.report, settings.reject_policy(config), self._settled
-        )
+            api, self.dead_letters, self.report, settings.reject_policy(config), self._settled,
+            is_dry=config["dry_run"],
+        )  # fmt: skip
         if config["dry_run"]:
             self.lane: Lane | DryLane = DryLane(
                 self._rejects / f"dry-run-{self._run}", self.settlement
@@ -60,7 +63,7 @@ class ImportRun:
             self._sender = ImportSender(
                 api,
                 watch,
-                ImportLedger(settings.ledger_folder(config), self._run),
+                ImportLedger(settings.ledger_folder(config), self._run, config["api_url"]),
                 target.retry,
                 clock,
             )
@@ -109,6 +112,11 @@ class ImportRun:
         sinks = self._sinks[entity]
         return [] if len(sinks) == 1 else [each for each in sinks if each is not sink]
 
+    def skip_deletion(self, stream: str) -> None:
+        """Count a record that is marked as deleted."""
+        self.report.add_deletions_skipped(stream)
+        self.cannot_delete()
+
     def cannot_delete(self) -> None:
         """Tell once that deletions are not carried out."""
         if not self._told_of_deletions:
@@ -120,21 +128,31 @@ class ImportRun:
 
     def finish(self) -> None:
         """Settle everything and tell what became of it."""
+        self.settlement.all_is_read()
         self.lane.finish()
         if not isinstance(self.lane, DryLane):
             self.lane.told(self._batch)
             self._sender.sweep()
             self._sender.close()
+        self.settlement.check_whole()
 
     def interrupted(self) -> None:
         """Keep from now on what will not be sent: a signal ends the run."""
         self.undelivered = Undelivered(settings.spool_folder(self._target.config), self._run)
 
-    def close(self) -> None:
-        """Leave nothing behind but what the next run needs; write the report."""
+    def stop(self) -> None:
+        """Cancel what can be cancelled."""
         self.lane.close(self.undelivered)
-        line = self.report.write(self._rejects)
-        sys.stderr.write(f"{line}\n")
+
+    def close(self) -> None:
+        """Keep what was rejected, and report."""
+        sys.stderr.write(f"{self.report.as_json()}\n")
+        try:
+            self.dead_letters.flush()
+            self.report.write(self._rejects)
+        except RejectsError as error:
+            # How the run ends is told by its own error.
+            logger.warning("%s", error)
 
     def _settled(self, batch: int) -> None:
         self._gate.settled(batch)

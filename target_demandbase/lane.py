@@ -204,10 +204,10 @@ class Lane:
     def _note(self, underway: _Underway, verdict: Verdict) -> None:
         is_insert = underway.shipment.plan.operation is ImportOperation.INSERT
         match verdict:
+            case Verdict.ALL_TAKEN | Verdict.ALL_KNOWN if is_insert:
+                self._sender.account(underway.file)
             case Verdict.ALL_TAKEN:
                 pass  # until a state that covers it is out, the next run must not send it again
-            case Verdict.ALL_KNOWN if is_insert:
-                self._sender.account(underway.file)
             case Verdict.UNKNOWN if is_insert:
                 pass  # nobody but a person can tell what to insert again
             case Verdict.ALL_KNOWN | Verdict.UNKNOWN:
@@ -231,10 +231,15 @@ class Lane:
         Args:
             undelivered: Where to keep the rows of jobs that are cancelled, if anywhere.
         """
+        job_with_file = self._sender.sending
         self._sender.close()
         cancelled = self._watch.close()
         lost = [each.shipment for each in self._underway if each.job_id in cancelled]
-        for shipment in [*lost, *self._waiting]:
+        waiting = list(self._waiting)
+        if job_with_file is not None and job_with_file not in cancelled:
+            # Its rows may have arrived: the ledger knows it, and the next run takes it up.
+            waiting = waiting[1:]
+        for shipment in [*lost, *waiting]:
             if undelivered is not None:
                 undelivered.keep(shipment.plan, [shipment.staged])
         for shipment in [*(each.shipment for each in self._underway), *self._waiting]:

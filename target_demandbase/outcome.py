@@ -45,12 +45,14 @@ class Outcome:
         succeeded: Rows that Demandbase took.
         rejected: Rows that it did not take.
         kept: Why each row is kept that was not taken, or may not have been; by number from 0.
+        problem: Why the run has to end all the same.
     """
 
     sent: int
     succeeded: int
     rejected: int
     kept: Mapping[int, RowReject] = field(default_factory=dict)
+    problem: ReconciliationError | None = None
 
     @property
     def is_certain(self) -> bool:
@@ -104,7 +106,6 @@ def judge(
         stream: The stream, for messages.
 
     Raises:
-        ReconciliationError: The job's figures do not add up.
         JobFailedError: It failed and says nothing of its rows.
         JobCancelledError: Somebody cancelled it.
     """
@@ -113,18 +114,10 @@ def judge(
     has_failed = job.status is JobStatus.FAILED
     if has_failed and not job.success_count and not errors:
         raise job_failed("import", stream, job, may_quote_rows=True)
-    taken, rejected = job.success_count, job.error_count or 0
-    if not has_failed:
-        _check(job, stream, "total_rows", job.total_rows, rows)
-        if taken is None:
-            raise ReconciliationError(
-                f"The import job {job.id} of stream {stream} does not say how many of {rows} "
-                "rows it took (success_count). Look at the job in Demandbase before you run "
-                "again.",
-                stream=stream,
-            )
-        _check(job, stream, "success_count + error_count", taken + rejected, rows)
-        _check(job, stream, "the number of rows in the list of row errors", _rows(errors), rejected)
+    taken = job.success_count or 0
+    # One that is not said follows from the others, and must be what the list of errors holds.
+    rejected = rows - taken if has_failed or job.error_count is None else job.error_count
+    problem = None if has_failed else _problem(job, stream, errors, rows, rejected)
     numbers = row_of(errors, rows, cell)
     kept: dict[int, RowReject] = {}
     for error in errors:
@@ -139,21 +132,41 @@ def judge(
         # Which of the other rows it came to is not said: all of them are kept.
         for row in range(rows):
             kept.setdefault(row, RowReject(JOB_FAILED, job.error_message or "the job failed"))
-    return Outcome(rows, taken or 0, rejected if not has_failed else rows - (taken or 0), kept)
+    return Outcome(rows, taken, rejected, kept, problem)
+
+
+def _problem(
+    job: ImportJob, stream: str, errors: Sequence[RowError], rows: int, rejected: int
+) -> ReconciliationError | None:
+    """Return what does not add up, where anything does not."""
+    counted = job.success_count
+    figures = [
+        ("total_rows", job.total_rows, rows),
+        ("success_count", counted, rows - rejected)
+        if counted is None or job.error_count is None
+        else ("success_count + error_count", counted + rejected, rows),
+        ("the number of rows in the list of row errors", _rows(errors), rejected),
+    ]
+    for figure, says, expected in figures:
+        if says is None:
+            told = f"does not say {figure}, which should be {expected}"
+        elif says != expected:
+            told = (
+                f"says {figure} is {says}, but should be {expected} "
+                f"(it differs by {says - expected:+d})"
+            )
+        else:
+            continue
+        return ReconciliationError(
+            f"The import job {job.id} of stream {stream} {told}. Look at the job in Demandbase "
+            "before you run again.",
+            stream=stream,
+        )
+    return None
 
 
 def _words(error: RowError) -> str:
     return error.message or error.error_type or "Demandbase gave no reason"
-
-
-def _check(job: ImportJob, stream: str, figure: str, says: int | None, expected: int) -> None:
-    if says is not None and says != expected:
-        raise ReconciliationError(
-            f"The import job {job.id} of stream {stream}: {figure} is {says}, but should be "
-            f"{expected} (it differs by {says - expected:+d}). Look at the job in Demandbase "
-            "before you run again.",
-            stream=stream,
-        )
 
 
 def _rows(errors: Iterable[RowError]) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from demandbase_api.ports import ImportApi
+    from target_demandbase.stream_plan import SourceStream
 
 logger = logging.getLogger("target-demandbase")
 
@@ -26,6 +27,7 @@ def plan_stream(  # noqa: PLR0913, PLR0917 - all of it is needed
     stream: str,
     schema: Mapping[str, Any],
     key_properties: Sequence[str],
+    source: SourceStream,
     tell: Callable[[str, str], None],
 ) -> StreamPlan:
     """Return a stream's plan, having told of it.
@@ -36,6 +38,7 @@ def plan_stream(  # noqa: PLR0913, PLR0917 - all of it is needed
         stream: Its name.
         schema: Its JSON schema.
         key_properties: Its key columns.
+        source: What its records are made of.
         tell: Takes the stream and the report of what fills what.
 
     Raises:
@@ -92,6 +95,7 @@ def plan_stream(  # noqa: PLR0913, PLR0917 - all of it is needed
         fields=plan.fields,
         schema=schema,
         key_properties=key_properties,
+        source=source,
         required=frozenset(
             column
             for column, field in plan.fields.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -50,6 +51,20 @@ def make_folder(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Create a folder and see whether it takes files, before it is needed.
+
+    Raises:
+        RejectsError: It does not.
+    """
+    try:
+        make_folder(folder)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise rejects_error(error) from error
 
 
 def open_private(path: Path, flags: int) -> int:

@@ -64,24 +64,33 @@ class BatchSettlement(Settlement):
         report: The run's report.
         policy: When rejected rows end the run.
         settled: Called with each batch whose rows are taken or kept.
+        is_dry: Whether nothing is sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all of it bears on a batch
         self,
         api: ImportApi,
         dead_letters: DeadLetters,
         report: RunReport,
         policy: RejectPolicy,
         settled: Callable[[int], None],
+        *,
+        is_dry: bool,
     ) -> None:
         self._api = api
         self._dead_letters = dead_letters
         self._report = report
         self._policy = policy
         self._settled = settled
+        self._is_dry = is_dry
         self._batches: dict[int, _BatchCount] = {}
         self._read = 0
+        self._is_all_read = False
         self._rejected = 0
+
+    def all_is_read(self) -> None:
+        """Note that no more records come."""
+        self._is_all_read = True
 
     def read(self, stream: str, batch: int, records: int = 1) -> None:
         """Count records of a batch."""
@@ -118,6 +127,8 @@ class BatchSettlement(Settlement):
             reject = Reject(why.reason, why.field, why.type, job.id)
             record = staged.record(row)
             self._keep(plan, shipment.batch, record, reject, row + 1)
+        if outcome.problem is not None:
+            raise outcome.problem
         self._report.add_sent(plan.stream, staged.rows)
         self._report.add_succeeded(plan.stream, outcome.succeeded)
         self._report.add_job(
@@ -148,7 +159,7 @@ class BatchSettlement(Settlement):
         self._dead_letters.flush()
         count = self._batches.pop(batch, None)
         if count is not None and count.digest.rows:
-            breach = self._policy.breach(self._rejected, self._read)
+            breach = self._policy.breach(self._rejected, self._read, is_all=self._is_all_read)
             if breach is not None:
                 raise self._ended(count, breach)
             logger.warning(
@@ -161,6 +172,20 @@ class BatchSettlement(Settlement):
             )
         self._settled(batch)
 
+    def check_whole(self) -> None:
+        """Look at the whole run once all is settled.
+
+        Raises:
+            RejectedRowsError: More rows were rejected than it bears.
+        """
+        breach = self._policy.breach(self._rejected, self._read)
+        if breach is not None:
+            raise RejectedRowsError(
+                f"{self._rejected} of {self._read} rows of the run were rejected and are kept in "
+                f"{', '.join(map(str, self._dead_letters.paths.values()))}. The run ends as failed "
+                f"since {breach}."
+            )
+
     def _keep(
         self,
         plan: StreamPlan,
@@ -169,7 +194,10 @@ class BatchSettlement(Settlement):
         reject: Reject,
         row: int,
     ) -> None:
-        self._dead_letters.reject(plan.stream, plan.schema, plan.key_properties, record, reject)
+        source = plan.source
+        self._dead_letters.reject(
+            source.stream, source.schema, source.key_properties, record, reject
+        )
         kind = reject.type or "unknown"
         count = self._batches[batch]
         # What the target says of a record holds no value; what Demandbase says may.
@@ -187,6 +215,7 @@ class BatchSettlement(Settlement):
             digest=count.digest.lines(),
             breach=breach,
             kept=[str(path) for path in self._dead_letters.paths.values()],
+            is_dry=self._is_dry,
         )
         match sorted(count.kinds):
             case [kind] if kind == INVALID:

@@ -40,7 +40,6 @@ class DemandbaseSink(BatchSink):
         self._target_demandbase = target
         self._run = target.imports
         self._problem: RowError | None = None
-        self._is_deleted = False
 
     @override
     def setup(self) -> None:
@@ -51,6 +50,7 @@ class DemandbaseSink(BatchSink):
             self.stream_name,
             self.schema,
             self.key_properties,
+            self._target_demandbase.source_of(self.stream_name),
             self._run.tell_mapping,
         )
         self._run.join(self._plan.entity, self)
@@ -84,18 +84,13 @@ class DemandbaseSink(BatchSink):
         """False: they are never sent, whatever add_record_metadata says."""
         return False
 
-    # The SDK calls the next three for each record and lets any of them end the run. A record that
+    # The SDK calls the next two for each record and lets any of them end the run. A record that
     # cannot be sent is kept instead, so they only note what is wrong with it.
-
-    @override
-    def _remove_sdc_metadata_from_record(self, record: dict[str, Any]) -> None:
-        self._is_deleted = record.get("_sdc_deleted_at") is not None
-        super()._remove_sdc_metadata_from_record(record)
 
     @override
     def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
         self._problem = None
-        if self._validator is not None and not self._is_deleted:
+        if self._validator is not None:
             try:
                 self._validator.validate(record)
             except InvalidRecord as error:
@@ -105,7 +100,7 @@ class DemandbaseSink(BatchSink):
     @override
     def _singer_validate_message(self, record: dict[str, Any]) -> None:
         missing = [name for name in self.key_properties if name not in record]
-        if missing and not self._is_deleted:
+        if missing:
             self._problem = RowError(
                 missing[0], MISSING_KEY, f"the key property {missing[0]} is missing"
             )
@@ -122,22 +117,19 @@ class DemandbaseSink(BatchSink):
 
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        if self._is_deleted:
-            self._run.report.add_deletions_skipped(self.stream_name)
-            self._run.cannot_delete()
-            return
+        original = self._target_demandbase.original_record
         try:
             if self._problem is not None:
                 raise self._problem
             row = self._intake.row(record)
         except RowError as error:
-            self._batches.reject(record, error)
+            self._batches.reject(original, error)
             return
         for other in self._run.other_sinks(self._plan.entity, self):
             if row.key and other.holds(row.key):
                 # Two streams of one entity: the row that came first must land first.
                 self._target_demandbase.drain_one(other)
-        self._batches.stage(row, record)
+        self._batches.stage(row, original)
         self._names.warn_of(record)
 
     @property

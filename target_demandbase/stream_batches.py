@@ -14,7 +14,7 @@ from target_demandbase.record_json import record_message
 from target_demandbase.shipment import Shipment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from target_demandbase.blocks.block_intake import RowBlock
     from target_demandbase.import_run import ImportRun
@@ -45,7 +45,8 @@ class StreamBatches:
         self._max_rows: int = config["batch_size_rows"]
         self._is_overlapping = config["max_concurrent_jobs"] > 1
         self._guards_blanks = config["on_null"] == "blank"
-        self._blanks: dict[tuple[str, ...], BlankGuard] = {}
+        self._blanks = BlankGuard(self._max_rows)
+        self._told_of_blanks: set[str] = set()
         self._files: list[StagedFile] = []
         self._batch: int | None = None
         self._began = 0.0
@@ -68,25 +69,30 @@ class StreamBatches:
         """Return whether a row of a match key waits to be shipped."""
         return self._groups.holds(key)
 
-    def reject(self, record: Mapping[str, Any], error: RowError) -> None:
-        """Keep a record that cannot be sent."""
+    def reject(self, original: Mapping[str, Any], error: RowError) -> None:
+        """Keep a record that cannot be sent, as the tap sent it."""
         batch = self._read(1)
         reject = Reject(error.reason, error.field, error.type, None)
-        self._run.settlement.unsendable(self._plan, batch, record, reject)
+        self._run.settlement.unsendable(self._plan, batch, original, reject)
 
-    def stage(self, row: Row, record: Mapping[str, Any]) -> None:
-        """Stage a row and the record that it comes from."""
+    def stage(self, row: Row, original: Mapping[str, Any]) -> None:
+        """Stage a row and the record that it comes from, as the tap sent it."""
         batch = self._read(1)
         keys = (row.key,)
         if not self._groups.takes(row.columns, len(row.line), keys):
             self._ship(batch)
-        message = record_message(self._plan.stream, record)
+        message = record_message(self._plan.source.stream, original)
         self._count(1, self._groups.add(row.columns, row.line, message, keys))
         if self._guards_blanks:
-            self._guard(row.columns).row(row.cells)
+            cells = dict(zip(row.columns, row.cells, strict=True))
+            watched = self._blanks.watched(row.columns)
+            self._blanks.count(1, {column: not cells[column] for column in watched})
 
     def stage_block(
-        self, block: RowBlock, messages: bytes, empty: Callable[..., Mapping[int, int]]
+        self,
+        block: RowBlock,
+        messages: bytes,
+        empty: Callable[[RowBlock, Sequence[str]], Mapping[str, int]],
     ) -> bool:
         """Stage many rows and the messages that they come from, one a line.
 
@@ -104,8 +110,7 @@ class StreamBatches:
         self._read(rows)
         self._count(rows, self._groups.add(block.columns, block.lines, messages, block.keys))
         if self._guards_blanks:
-            guard = self._guard(block.columns)
-            guard.count(rows, empty(block, guard.watched))
+            self._blanks.count(rows, empty(block, self._blanks.watched(block.columns)))
         return True
 
     def close_batch(self) -> None:
@@ -113,14 +118,9 @@ class StreamBatches:
         if self._batch is None:
             return
         self._ship(self._batch)
-        if self._shipped > _MANY_JOBS:
-            logger.warning(
-                "One batch of stream %s took %d jobs, since its records have so many different "
-                "sets of columns. Let the tap send all properties, or lower batch_size_rows.",
-                self._plan.stream,
-                self._shipped,
-            )
         batch, self._batch, self._shipped = self._batch, None, 0
+        self._blanks = BlankGuard(self._max_rows)
+        self._told_of_blanks = set()
         self._run.close_batch(batch)
 
     def discard(self, undelivered: Undelivered | None) -> None:
@@ -148,29 +148,33 @@ class StreamBatches:
         if superseded:
             self._run.report.add_deduplicated(self._plan.stream, superseded)
 
-    def _guard(self, columns: tuple[str, ...]) -> BlankGuard:
-        guard = self._blanks.get(columns)
-        if guard is None:
-            guard = self._blanks[columns] = BlankGuard(columns, self._max_rows)
-        return guard
-
     def _ship(self, batch: int) -> None:
         """Ship all that is staged, in the order of the files' first rows."""
         self._warn_of_blanks()
         keys = self._groups.keys if self._is_overlapping else frozenset[int]()
         self._files += self._groups.take()
+        jobs = self._shipped + len(self._files)
+        if self._shipped <= _MANY_JOBS < jobs:
+            logger.warning(
+                "One batch of stream %s takes %d jobs and may take more, since its records have "
+                "so many different sets of columns. Let the tap send all properties, or lower "
+                "batch_size_rows.",
+                self._plan.stream,
+                jobs,
+            )
         while self._files:
             # From here on the file is the lane's.
             self._run.lane.ship(Shipment(self._plan, self._files.pop(0), batch, keys))
             self._shipped += 1
 
     def _warn_of_blanks(self) -> None:
-        for guard in self._blanks.values():
-            if blank := guard.mostly_blank():
-                logger.warning(
-                    "More than 95 %% of the rows of stream %s are empty in %s: that blanks these "
-                    "fields in Demandbase. Set on_null: omit, or deselect them, if it should not.",
-                    self._plan.stream,
-                    ", ".join(blank),
-                )
-        self._blanks = {}
+        blank = [name for name in self._blanks.mostly_blank() if name not in self._told_of_blanks]
+        if not blank:
+            return
+        self._told_of_blanks.update(blank)
+        logger.warning(
+            "More than 95 %% of the rows of a batch of stream %s are empty in %s: that blanks "
+            "these fields in Demandbase. Set on_null: omit, or deselect them, if it should not.",
+            self._plan.stream,
+            ", ".join(blank),
+        )

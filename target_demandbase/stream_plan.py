@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class SourceStream:
+    """A stream as the tap sends it, before any stream map.
+
+    Args:
+        stream: Its name.
+        schema: Its JSON schema.
+        key_properties: Its key columns.
+    """
+
+    stream: str
+    schema: Mapping[str, Any]
+    key_properties: Sequence[str]
+
+
+@dataclass(frozen=True)
 class StreamPlan:
     """Where a stream's rows go, and how.
 
@@ -26,6 +41,7 @@ class StreamPlan:
         fields: Demandbase field by column, in the schema's order.
         schema: Its JSON schema.
         key_properties: Its key columns.
+        source: What its records are made of.
         required: Columns without which Demandbase takes no row.
     """
 
@@ -36,6 +52,7 @@ class StreamPlan:
     fields: Mapping[str, str]
     schema: Mapping[str, Any]
     key_properties: Sequence[str]
+    source: SourceStream
     required: frozenset[str] = frozenset()
 
     @property
@@ -55,7 +72,7 @@ class StreamPlan:
     @property
     def is_replay(self) -> bool:
         """Whether the stream is a file of rejected rows that comes back."""
-        return REJECT_TYPE in self.schema["properties"]
+        return REJECT_TYPE in self.source.schema.get("properties", {})
 
     def column_of(self, field: str) -> str | None:
         """Return the column that fills a field."""

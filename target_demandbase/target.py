@@ -22,9 +22,10 @@ from target_demandbase.import_run import ImportRun
 from target_demandbase.reader import SilentReader
 from target_demandbase.routing import check_entities
 from target_demandbase.sink import DemandbaseSink
+from target_demandbase.stream_plan import SourceStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType
 
     from singer_sdk import Sink
@@ -44,6 +45,8 @@ class TargetDemandbase(Target):
     """How reads are repeated."""
     clock: Clock = SystemClock()
     """Time, as jobs are waited for."""
+    original_record: Mapping[str, Any]
+    """The record that is being processed, as it came."""
     capabilities: ClassVar = [
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
@@ -89,9 +92,10 @@ class TargetDemandbase(Target):
         # Where a stream's schema changes, the SDK parks the old sink until the end or the next full
         # drain; by then the new sink may have sent newer rows of the same keys.
         while self._sinks_to_clear:
-            old = self._sinks_to_clear.pop(0)
+            old = self._sinks_to_clear[0]  # it stays there until nothing of it can be lost
             self.drain_one(old)
             old.clean_up()
+            self._sinks_to_clear.pop(0)
         return sink
 
     @override
@@ -105,6 +109,25 @@ class TargetDemandbase(Target):
                 raise error
             return [str(error)]
         return []
+
+    @override
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        self._assert_line_requires(message_dict, requires={"stream", "record"})
+        stream, record = message_dict["stream"], message_dict["record"]
+        # Looked at before stream maps, which may leave the mark out.
+        if record.get("_sdc_deleted_at") is not None and stream in self.mapper.stream_maps:
+            self.imports.skip_deletion(stream)
+            return
+        self.original_record = record
+        super()._process_record_message(message_dict)
+
+    def source_of(self, alias: str) -> SourceStream:
+        """Return the stream, as the tap sends it, that a sink's records are made of."""
+        for name, maps in self.mapper.stream_maps.items():
+            for each in maps:
+                if each.stream_alias == alias:
+                    return SourceStream(name, each.raw_schema, tuple(each.raw_key_properties or ()))
+        raise KeyError(alias)
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
@@ -164,6 +187,8 @@ class TargetDemandbase(Target):
                     self._leave_nothing_behind()
 
     def _leave_nothing_behind(self) -> None:
+        # What is on its way came before what is staged, and is kept before it.
+        self.imports.stop()
         for sink in [*self._sinks_to_clear, *self._sinks_active.values()]:
             if isinstance(sink, DemandbaseSink):
                 sink.discard(self.imports.undelivered)

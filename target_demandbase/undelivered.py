@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demandbase_api.errors import SpoolError
 from target_demandbase.rejects_folder import file_name_part
 from target_demandbase.singer_file import SingerFile
 
@@ -36,22 +37,24 @@ class Undelivered:
         records = sum(file.rows for file in files)
         if not records:
             return
+        source = plan.source
         kept = self._files.setdefault(
-            plan.stream,
-            SingerFile(self._folder / f"{file_name_part(plan.stream)}.jsonl", plan.stream),
+            source.stream,
+            SingerFile(self._folder / f"{file_name_part(source.stream)}.jsonl", source.stream),
         )
         try:
             for file in files:
                 for lines, count in file.messages():
-                    kept.add_messages(plan.schema, plan.key_properties, lines, count)
+                    kept.add_messages(source.schema, source.key_properties, lines, count)
             kept.flush()
-        except OSError as error:
+        except (OSError, SpoolError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
             logger.warning(
                 "%d records of stream %s were not sent and could not be kept in spool_dir (%s); "
                 "no state covers them, so the next run gets them from the tap.",
                 records,
                 plan.stream,
-                error.strerror or "it failed",
+                getattr(cause, "strerror", None) or "it failed",
             )
             return
         logger.warning(

@@ -104,6 +104,8 @@ class UapiExportApi(ExportApi):
 
     @override
     def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
+        if status is not None and status not in _WORDS:
+            return iter(())  # no job of this API is ever in it
         params = {} if status is None else {"jobStatus": _WORDS[status]}
         return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, params, decode.export_job)
 

@@ -105,6 +105,8 @@ class UapiImportApi(ImportApi):
 
     @override
     def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
+        if status is not None and status not in _WORDS:
+            return iter(())  # no job of this API is ever in it
         params = {} if status is None else {"state": _WORDS[status]}
         return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, decode.import_job)
 

@@ -9,29 +9,12 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
+from tap_demandbase.blocks import forms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from tap_demandbase.cast import Value
-
-_YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-# The 29th of February is for the calendar.
-_DAY = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-)
-_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-
-# Cells that are in the one form already: that of Python's str() and isoformat(), and of JSON.
-_IN_FORM: dict[Callable[[str], Value], str] = {
-    cast.to_integer: r"\A(?:0|-?[1-9][0-9]{0,99})\z",
-    cast.to_number: r"\A-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\z",
-    cast.to_boolean: r"\A(?:true|false)\z",
-    cast.to_date: rf"\A{_YEAR}-{_DAY}\z",
-    cast.to_date_time: rf"\A{_YEAR}-{_DAY}T{_TIME}Z\z",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +55,7 @@ class Column:
         """
         if self.is_free_text:
             return cells
-        fits = pc.match_substring_regex(cells, _IN_FORM[self.to_value])
+        fits = pc.match_substring_regex(cells, forms.PATTERNS[self.to_value])
         if pc.all(fits).as_py():  # of no cell: true
             return cells
         odd = pc.fill_null(pc.invert(fits), False)  # noqa: FBT003 - Arrow's own argument
@@ -84,6 +67,26 @@ class Column:
         coded = texts.dictionary_encode()
         words = [self.to_value(text.decode()) for text in coded.dictionary.to_pylist()]
         return pa.array([_form(word).encode() for word in words], pa.binary()).take(coded.indices)
+
+
+def values_of(columns: Sequence[Column], cells: pa.Table) -> dict[str, pa.Array]:
+    """Return the values of all columns by name.
+
+    Args:
+        columns: The columns.
+        cells: UTF-8 as binary, by column.
+
+    Raises:
+        ValueError: A cell does not fit; the error does not hold it.
+    """
+    found = {column.name: cells.column(column.name).combine_chunks() for column in columns}
+    for to_value in {column.to_value for column in columns}:
+        alike = [column for column in columns if column.to_value is to_value]
+        # All columns of a type at once: a call costs as much as some hundred cells.
+        together = pa.chunked_array([found[column.name] for column in alike], pa.binary())
+        if not forms.are_in_form(together, to_value):
+            found |= {column.name: column.values(found[column.name]) for column in alike}
+    return found
 
 
 def _form(value: Value) -> str:

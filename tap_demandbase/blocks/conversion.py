@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_demandbase.blocks.cells import values_of
 from tap_demandbase.blocks.row_block import RowBlock
 from tap_demandbase.blocks.table import TableReader
 
@@ -24,7 +25,8 @@ class Conversion:
     Args:
         header: The part's columns.
         columns: All properties to read.
-        encode: Returns what goes out for some rows, from their values by property.
+        encode: Returns what goes out for some rows, from their values by property; a
+            ``ValueError`` sends them through the slow path.
     """
 
     def __init__(self, header: Sequence[str], columns: Sequence[Column], encode: Encoder) -> None:
@@ -46,10 +48,9 @@ class Conversion:
         cells = self._reader.read(data, block.quotes)
         if cells is None:
             return None
-        values: dict[str, pa.Array] = {}
         try:
-            for column in self._columns:
-                values[column.name] = column.values(cells.column(column.name).combine_chunks())
+            values = values_of(self._columns, cells)
+            encoded = self._encode(values)
         except ValueError:
             return None
-        return RowBlock(cells.num_rows, self._encode(values), values, cells, nul_bytes)
+        return RowBlock(cells.num_rows, encoded, values, cells, nul_bytes)

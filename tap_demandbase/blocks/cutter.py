@@ -67,7 +67,7 @@ class Cutter:
 
     def blocks(self) -> Iterator[Block]:
         """Yield the rows behind the header, every byte of them."""
-        wanted = self._block_bytes
+        wanted = max(self._block_bytes - len(self._rest), 1)
         while True:
             chunk = self._read(wanted)
             data = self._rest + chunk if self._rest else chunk

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import compute as pc
+
+from tap_demandbase.blocks.json_text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tap_demandbase.blocks.cells import Column
 
-# What JSON does not have in a text as it is. And line ends of Unicode, which some readers of
-# lines take for such.
-_LINE_ENDS = {end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
-_SPECIAL = r'["\\\x00-\x1f]|\xc2\x85|\xe2\x80[\xa8\xa9]'
-_FIRST_PLAIN = 0x20
-_RARE = (b'"', b"\\", *(end.encode() for end in _LINE_ENDS))
-_ESCAPES = str.maketrans(_LINE_ENDS)
-_QUOTE = pa.scalar(b'"')
 _NOTHING = pa.scalar(b"")
 
 
@@ -46,46 +40,58 @@ class RecordLines:
             values: UTF-8 as binary, by property.
         """
         pieces: list[pa.Array | pa.Scalar] = []
-        before = self._opening + "{"
+        behind, between = _NO_QUOTES, self._opening + "{"
         for column in self._columns:
-            before += json.dumps(column.name) + ":"
             array = values[column.name]
+            is_null = pc.is_null(array).cast(pa.uint8()) if array.null_count else None
+            between += json.dumps(column.name) + ":"
+            if column.is_text:
+                pieces.append(_seam(behind, between, _Side('"', "null", is_null)))
+                behind, at_null = _Side('"', "", is_null), b""
+            else:
+                pieces.append(_seam(behind, between, _NO_QUOTES))
+                behind, at_null = _NO_QUOTES, b"null"
             if column.is_free_text:
-                array = _escaped(array)
-            after = ""
-            if column.is_text and array.null_count:
-                array = pc.binary_join_element_wise(_QUOTE, array, _QUOTE, _NOTHING)
-            elif column.is_text:
-                before += '"'
-                after = '"'
-            pieces += [pa.scalar(before.encode()), array]
-            before = after + ","
-        end = before.removesuffix(",") + "}" + self._closing() + "\n"
-        pieces.append(pa.scalar(end.encode()))
-        return pc.binary_join_element_wise(
-            *pieces, _NOTHING, null_handling="replace", null_replacement=b"null"
-        )
+                array = escaped(array)
+            pieces.append(array if is_null is None else pc.fill_null(array, at_null))
+            between = ","
+        pieces.append(_seam(behind, "}" + self._closing() + "\n", _NO_QUOTES))
+        return pc.binary_join_element_wise(*pieces, _NOTHING)
 
 
-def _escaped(texts: pa.Array) -> pa.Array:
-    if not _has_special(texts):
-        return texts
-    special = pc.fill_null(pc.match_substring_regex(texts, _SPECIAL), False)  # noqa: FBT003
-    escaped = [_escape(text) for text in texts.filter(special).to_pylist()]
-    return pc.replace_with_mask(texts, special, pa.array(escaped, pa.binary()))
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What stands on one side of a column's values: quotes around texts, none around null."""
+
+    at_value: str = ""
+    at_null: str = ""
+    is_null: pa.Array | None = None
+    """1 where a value is null, else 0; ``None`` where none is."""
 
 
-def _has_special(texts: pa.Array) -> bool:
-    """Return whether any text has to be escaped, from their bytes as a whole."""
-    buffer = texts.buffers()[2]
-    if buffer is None:
-        return False
-    data = buffer.to_pybytes()
-    if any(rare in data for rare in _RARE):
-        return True
-    lowest = pc.min(pa.Array.from_buffers(pa.uint8(), len(data), [None, buffer])).as_py()
-    return lowest is not None and lowest < _FIRST_PLAIN
+_NO_QUOTES = _Side()
 
 
-def _escape(text: bytes) -> bytes:
-    return encode_basestring(text.decode())[1:-1].translate(_ESCAPES).encode()
+def _seam(behind: _Side, between: str, before: _Side) -> pa.Array | pa.Scalar:
+    """Return what stands between the values of two columns, one text where it is always the same.
+
+    Args:
+        behind: The side of the first column.
+        between: What stands there always.
+        before: The side of the second column.
+    """
+    texts = [
+        (first + between + second).encode()
+        for second in (before.at_value, before.at_null)
+        for first in (behind.at_value, behind.at_null)
+    ]
+    match behind.is_null, before.is_null:
+        case None, None:
+            return pa.scalar(texts[0])
+        case first, None:
+            which = first
+        case None, second:
+            which, texts = second, texts[::2]
+        case first, second:
+            which = pc.add(first, pc.add(second, second))
+    return pa.array(texts, pa.binary()).take(which)

@@ -28,7 +28,7 @@ class RowBlock:
     """
 
     columns: tuple[str, ...]
-    cells: tuple[pa.Array, ...]
+    cells: Mapping[str, pa.Array]
     lines: memoryview
     keys: Sequence[str]
 
@@ -107,11 +107,11 @@ class BlockIntake:
         if len(ordered) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
         lines_of_csv = self._cells.csv_lines(tuple(ordered.values()))
-        return RowBlock(tuple(ordered), tuple(ordered.values()), memoryview(lines_of_csv), keys)
+        return RowBlock(tuple(ordered), ordered, memoryview(lines_of_csv), keys)
 
-    def empty(self, block: RowBlock, columns: Sequence[int]) -> Mapping[int, int]:
-        """Return how many cells of some columns are empty, by the columns' places."""
-        return {number: self._cells.empty_cells(block.cells[number]) for number in columns}
+    def empty(self, block: RowBlock, columns: Sequence[str]) -> Mapping[str, int]:
+        """Return how many cells of some columns are empty."""
+        return {name: self._cells.empty_cells(block.cells[name]) for name in columns}
 
     def _fresh_decoder(self) -> RecordDecoder:
         return self._decoding.RecordDecoder(

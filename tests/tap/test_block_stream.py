@@ -139,6 +139,19 @@ def test_a_field_that_only_the_bookmark_needs_does_not_go_out(
     assert without_jobs(other) == without_jobs(one)
 
 
+def test_a_stream_of_nothing_but_its_bookmark_sends_empty_records(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"accounts": {"replication_key": "updated_at"}}
+    given = run_settings(config, entities=["accounts"], stream_options=own)
+    catalog = TapDemandbase(config=given).catalog_dict
+    for item in catalog["streams"][0]["metadata"]:
+        if item["breadcrumb"]:
+            item["metadata"] = {"inclusion": "available", "selected": False}
+    lines = messages(TapDemandbase(config=given, catalog=catalog), capsys)
+    assert [line["record"] for line in lines if line["type"] == "RECORD"] == [{}] * 200
+
+
 def test_what_is_passed_by_in_the_sdk_is_as_it_was() -> None:
     """If this fails: does ``block_stream`` still do all that the SDK's method does now?"""
     source = inspect.getsource(Stream._sync_records)  # noqa: SLF001

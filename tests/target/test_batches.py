@@ -75,7 +75,7 @@ def test_many_sets_of_columns_are_warned_of(load: Load, caplog: pytest.LogCaptur
         for n in range(12)
     ]
     load(schema(properties), *messages)
-    assert "took 12 jobs" in caplog.text
+    assert "takes 12 jobs" in caplog.text
 
 
 def test_a_schema_change_sends_the_old_rows_first(sandbox: Sandbox, load: Load) -> None:

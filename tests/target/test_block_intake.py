@@ -16,7 +16,7 @@ from demandbase_api.models import ImportOperation
 from target_demandbase.blocks.block_intake import BlockIntake
 from target_demandbase.blocks.column_kind import plain_columns
 from target_demandbase.intake import Intake, RowError
-from target_demandbase.stream_plan import StreamPlan
+from target_demandbase.stream_plan import SourceStream, StreamPlan
 from target_demandbase.validation import SilentValidator
 
 NULLABLE: dict[str, dict[str, Any]] = {
@@ -69,14 +69,16 @@ PLAIN = {
 
 
 def plan(properties: dict[str, Any], keys: tuple[str, ...] = ("key",)) -> StreamPlan:
+    schema = {"type": "object", "properties": properties}
     return StreamPlan(
         stream="s",
         entity="accounts",
         operation=ImportOperation.UPSERT,
         match_key="key_field" if keys else None,
         fields={name: f"{name}_field" for name in properties if name != "unsent"},
-        schema={"type": "object", "properties": properties},
+        schema=schema,
         key_properties=keys,
+        source=SourceStream("s", schema, keys),
         required=frozenset({"text"}) & properties.keys(),
     )
 
@@ -140,8 +142,8 @@ def test_plain_records_take_the_fast_path(rows: list[dict[str, str]], *, nullabl
     lines = [line(cells) for cells in rows]
     block = BlockIntake(of, omit_null=False).rows(b"".join(lines), len(lines))
     assert block is not None
-    counted = BlockIntake(of, omit_null=False).empty(block, range(len(block.columns)))
-    assert counted[block.columns.index("text")] == sum(cells["text"] == '""' for cells in rows)
+    counted = BlockIntake(of, omit_null=False).empty(block, block.columns)
+    assert counted["text"] == sum(cells["text"] == '""' for cells in rows)
 
 
 @pytest.mark.parametrize("name", RAW)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import UnsettledInsertError
-from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from target_demandbase.errors import RejectedRowsError
+from tests.target.command import killed_at
 from tests.target.conftest import ACCOUNT, Load, Result, record, schema, state
 from tests.target.replay import replayed
 
@@ -112,3 +113,48 @@ def test_a_ledger_that_is_removed_lets_the_run_go_on(load: Load, tmp_path: Path)
         insert(load, schema(LOOSE), record(domain="x.example"), state(2))
     entry.unlink()
     assert insert(load, schema(LOOSE), record(domain="x.example"), state(2)).states == [2]
+
+
+@pytest.mark.parametrize("other", ["accounts", "people"])
+def test_another_run_that_works_forgets_no_insert_that_is_open(
+    sandbox: Sandbox, load: Load, tmp_path: Path, other: str
+) -> None:
+    messages = (schema(LOOSE), GOOD, state(1))
+    with killed_at(sandbox, "listImportJobs", tmp_path, messages, operation="insert"):
+        pass
+    spool = str(tmp_path / "spool")
+    if other == "accounts":
+        load(schema(LOOSE), record(domain="x.example"), spool_dir=spool)
+    else:
+        people = {"email": {"type": "string"}}
+        load(schema(people, other, "email"), record(other, email="a@a.example"), spool_dir=spool)
+    assert insert(load, *messages, spool_dir=spool).states == [1]
+    assert rows_of(sandbox, "good.example") == ["good.example"]
+    assert len([job for job in sandbox.import_jobs() if job["operation"] == "insert"]) == 1
+
+
+@pytest.mark.parametrize("spread", [{"batch_size_rows": 1}, {}])
+def test_jobs_that_took_every_row_do_not_keep_the_rejected_ones_from_coming_back(
+    sandbox: Sandbox, load: Load, spread: dict[str, int]
+) -> None:
+    lone = record(domain="lone.example")  # other columns, so another job
+    done = insert(
+        load, schema(LOOSE), GOOD, lone, BAD, state(1), failure=RejectedRowsError, **spread
+    )
+    insert(load, *replayed(done.folder, "viel", "7.5"))
+    found = rows_of(sandbox, "good.example", "lone.example", "bad.example")
+    assert found == ["bad.example", "good.example", "lone.example"]
+
+
+def test_an_insert_that_is_open_at_another_address_is_none_of_this_ones(
+    sandbox: Sandbox, tmp_path: Path, load: Load
+) -> None:
+    messages = (schema(LOOSE), GOOD, state(1))
+    with killed_at(sandbox, "listImportJobs", tmp_path, messages, operation="insert"):
+        pass
+    with Sandbox(SandboxOptions(pending_seconds=0, processing_seconds=0)) as other:
+        done = insert(
+            load, schema(LOOSE), record(domain="x.example"), state(2),
+            api_url=other.url, access_token=other.token, spool_dir=str(tmp_path / "spool"),
+        )  # fmt: skip
+    assert done.states == [2]

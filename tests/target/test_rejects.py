@@ -233,6 +233,35 @@ def test_figures_that_do_not_add_up_end_the_run(
         load(schema(LOOSE), *mixed(), state(1), on_reject="continue")
 
 
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [("total_rows", "does not say total_rows, which should be 3"),
+     ("success_count", "does not say success_count, which should be")],
+)  # fmt: skip
+def test_a_figure_that_is_not_there_ends_the_run(
+    sandbox: Sandbox, load: Load, member: str, says: str
+) -> None:
+    # A list that shows no job, so that the job itself is asked for.
+    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT_PAGE, rows=1000, times=None))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members={member: None}, times=None))
+    rows = [record(domain=f"d{n}.example") for n in range(3)]
+    with pytest.raises(ReconciliationError, match=says):
+        load(schema(LOOSE), *rows, state(1), on_reject="continue")
+
+
+def test_the_share_of_rejected_rows_is_that_of_the_whole_run(load: Load) -> None:
+    rows = [record(domain=f"d{n}.example") for n in range(50)]
+    messages = (schema(LOOSE), record(domain=None), *rows, state(1))
+    settings = {"on_reject": "continue", "batch_size_rows": 5}
+    assert load(*messages, max_rejected_percent=2, **settings).states == [1]
+    load(*messages, max_rejected_percent=1, failure=RejectedRowsError, **settings)
+
+
+def test_a_dry_run_says_that_nothing_was_sent(load: Load) -> None:
+    with pytest.raises(RejectedRowsError, match="Nothing was sent"):
+        load(schema(LOOSE), record(domain=None), dry_run=True)
+
+
 def test_nothing_of_a_record_is_in_the_log(load: Load, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG"):
         load(schema(LOOSE), *mixed(), record(domain=None, name="Ada Secret"),

@@ -1,0 +1,40 @@
+"""The batch files of one run of a stream."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from singer_sdk.helpers._batch import BaseBatchFileEncoding
+
+from tap_demandbase import settings
+from tap_demandbase.batches.files import BatchFiles
+from tap_demandbase.batches.jsonl import JsonLines
+from tap_demandbase.batches.parquet import Parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from singer_sdk import Stream
+    from singer_sdk.helpers._batch import BatchConfig
+
+    from tap_demandbase.blocks.cells import Column
+
+_FORMATS = {"jsonl": JsonLines, "parquet": Parquet}
+
+
+def of(
+    stream: Stream, config: BatchConfig, columns: Sequence[Column]
+) -> tuple[BaseBatchFileEncoding, BatchFiles]:
+    """Return what BATCH messages say of the files, and what writes them.
+
+    Args:
+        stream: The stream.
+        config: Which format, where to, how many rows a file.
+        columns: The properties that go out, in the order of the records.
+    """
+    wanted = config.encoding
+    file_format = _FORMATS[wanted.format](columns, wanted.compression)
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{stream.tap_name}--{stream.name}")
+    files = BatchFiles(name, config, file_format, settings.spool(stream.config))
+    return BaseBatchFileEncoding(wanted.format, file_format.compression), files

@@ -1,0 +1,249 @@
+"""Rows as files of BATCH messages, against what goes out as RECORD messages."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from demandbase_api.errors import ConfigurationError
+from demandbase_sandbox import Effect, Fault, Sandbox
+from tap_demandbase.batches.parquet import Parquet
+from tap_demandbase.blocks.cells import Column
+from tap_demandbase.errors import BatchStorageError, RecordCountError
+from tap_demandbase.tap import TapDemandbase
+from target_demandbase.batch_input import batch_records
+
+Config = dict[str, Any]
+Sync = Callable[..., Any]
+
+FIELDS = [("id", "string"), ("count", "integer"), ("amount", "number"), ("flag", "boolean"),
+          ("day", "date"), ("at", "datetime"), ("text", "string")]  # fmt: skip
+ROWS: list[list[str | None]] = [
+    ["1", "9007199254740993", "1.50", "true", "2026-01-31", "2026-01-01T10:20:30.000001Z", "é\n,"],
+    ["2", None, None, None, None, None, None],
+    ["3", "-0", "-2", "FALSE", "2024-02-29", "2026-01-01 10:20", 'a "b"'],
+]
+MICROSECOND = datetime(2026, 1, 1, 10, 20, 30, 1, UTC)
+EXPECTED = [
+    ("1", 2**53 + 1, 1.5, True, date(2026, 1, 31), MICROSECOND, "é\n,"),
+    ("2", None, None, None, None, None, None),
+    ("3", 0, -2.0, False, date(2024, 2, 29), datetime(2026, 1, 1, 10, 20, tzinfo=UTC), 'a "b"'),
+]  # fmt: skip
+
+
+def batches_to(root: object, file_format: str = "jsonl", **more: Any) -> Config:  # noqa: ANN401
+    storage = {"root": str(root), "prefix": "new-"}
+    encoding = {"format": file_format}
+    if "compression" in more:
+        encoding["compression"] = more.pop("compression")
+    return {"batch_config": {"encoding": encoding, "storage": storage, **more}}
+
+
+def batches(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [message for message in messages if message["type"] == "BATCH"]
+
+
+def plain(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with its numbers as Python's JSON reads them."""
+    return {n: float(v) if isinstance(v, Decimal) else v for n, v in record.items()}
+
+
+def path_of(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
+
+
+def rows_in(messages: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    paths = [path_of(url) for message in batches(messages) for url in message["manifest"]]
+    tables = [parquet.read_table(path) for path in paths]
+    return [tuple(row.values()) for table in tables for row in table.to_pylist()]
+
+
+def without_jobs(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: {**its, "last_job": None} for name, its in state.items()}
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "none"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_lines_hold_the_records_and_the_target_reads_them(
+    sync: Sync, tmp_path: Path, compression: str | None, size: int
+) -> None:
+    records = sync("accounts").records("accounts")
+    more = {} if compression is None else {"compression": compression}
+    output = sync("accounts", **batches_to(tmp_path, batch_size=size, **more))
+    assert not output.records("accounts")
+    messages = batches(output.messages)
+    assert {message["stream"] for message in messages} == {"accounts"}
+    read = [[*batch_records(message)] for message in messages]
+    assert {len(each) for each in read[:-1]} <= {size}
+    assert [plain(record) for each in read for record in each] == records
+    packed = compression != "none"
+    assert {message["encoding"].get("compression") for message in messages} == {
+        "gzip" if packed else None
+    }
+    for path in (path_of(url) for message in messages for url in message["manifest"]):
+        assert path.name.startswith("new-tap-demandbase--accounts-")
+        text = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+        assert all(json.loads(line) for line in text.splitlines())
+
+
+def test_parquet_has_the_types_of_the_schema(sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
+    sandbox.add_entity("typed", FIELDS, ROWS)
+    messages = sync("typed", **batches_to(tmp_path, "parquet")).messages
+    assert rows_in(messages) == EXPECTED
+    [message] = batches(messages)
+    assert message["encoding"] == {"format": "parquet"}
+
+
+@pytest.mark.parametrize(("compression", "codec"), [("gzip", "GZIP"), ("none", "UNCOMPRESSED")])
+def test_parquet_takes_the_codec_that_is_set(
+    sync: Sync, tmp_path: Path, compression: str, codec: str
+) -> None:
+    sync("accounts", **batches_to(tmp_path, "parquet", compression=compression))
+    [path] = tmp_path.iterdir()
+    assert parquet.ParquetFile(path).metadata.row_group(0).column(0).compression == codec
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
+def test_only_selected_fields_are_in_the_files(
+    sandbox: Sandbox, sync: Sync, tmp_path: Path, file_format: str
+) -> None:
+    sandbox.add_entity("typed", FIELDS, ROWS)
+    messages = sync("typed", fields=["id", "text"], **batches_to(tmp_path, file_format)).messages
+    if file_format == "parquet":
+        assert rows_in(messages) == [(row[0], row[-1]) for row in EXPECTED]
+    else:
+        [message] = batches(messages)
+        assert [tuple(record) for record in batch_records(message)] == [("id", "text")] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("count", "9223372036854775808"), ("amount", "0.1000000000000000055"), ("amount", "1e400")],
+)
+def test_what_parquet_cannot_hold_goes_out_as_records(
+    sandbox: Sandbox, sync: Sync, tmp_path: Path, name: str, text: str
+) -> None:
+    at = [field for field, _ in FIELDS].index(name)
+    odd = ["4", *([None] * 6)]
+    odd[at] = text
+    sandbox.add_entity("typed", FIELDS, [*ROWS, odd])
+    output = sync("typed", **batches_to(tmp_path, "parquet"))
+    [record] = [each for each in output.records("typed") if each["id"] == "4"]
+    assert record[name] == json.loads(text if name == "count" else str(Decimal(text)))
+    in_files = [row[0] for row in rows_in(output.messages)]
+    assert sorted([*in_files, *(each["id"] for each in output.records("typed"))]) == list("1234")
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
+def test_incremental_runs_send_the_same_rows_and_the_same_state(
+    sync: Sync, tmp_path: Path, file_format: str
+) -> None:
+    own = {"activities": {"replication_key": "activity_at"}}
+    given = {"start_date": "2025-12-05", "end_date": "2025-12-29", "window_days": 7,
+             "stream_options": own}  # fmt: skip
+    one = sync("activities", **given)
+    other = sync("activities", **given, **batches_to(tmp_path, file_format))
+    ids = [record["activity_id"] for record in one.records("activities")]
+    assert ids
+    if file_format == "parquet":
+        assert [row[0] for row in rows_in(other.messages)] == ids
+    else:
+        read = [record for message in batches(other.messages) for record in batch_records(message)]
+        assert [record["activity_id"] for record in read] == ids
+    assert without_jobs(other.state) == without_jobs(one.state)
+    # No state says more than what has been announced.
+    kinds = [message["type"] for message in other.messages]
+    windows = len({str(each.get("activities", {}).get("next_window")) for each in other.states})
+    assert windows > 2
+    assert kinds.index("BATCH") < kinds.index("STATE")
+
+
+def test_a_wrong_count_ends_the_run_before_its_last_file(
+    sandbox: Sandbox, sync: Sync, tmp_path: Path
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.MANGLE_CSV, how="drop_last_row"))
+    output = sync("accounts", failure=RecordCountError, **batches_to(tmp_path))
+    assert not batches(output.messages)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stream_maps": {"accounts": {"name": "md5(account_id)"}}},
+        {"flattening_enabled": True, "flattening_max_depth": 1},
+    ],
+)
+def test_what_needs_each_record_gets_it_as_a_message(
+    sync: Sync, tmp_path: Path, more: Config
+) -> None:
+    output = sync("accounts", **more, **batches_to(tmp_path))
+    assert output.records("accounts") == sync("accounts", **more).records("accounts")
+    assert not batches(output.messages)
+
+
+def test_streams_about_jobs_send_records(sync: Sync, tmp_path: Path) -> None:
+    output = sync("accounts", "export_jobs", **batches_to(tmp_path))
+    assert output.records("export_jobs")
+    assert {message["stream"] for message in batches(output.messages)} == {"accounts"}
+
+
+def test_a_root_may_be_an_address(sync: Sync, tmp_path: Path) -> None:
+    messages = sync("accounts", **batches_to((tmp_path / "b c").as_uri())).messages
+    [message] = batches(messages)
+    assert len([*batch_records(message)]) == 200
+
+
+def test_a_folder_that_cannot_be_written_is_named(sync: Sync, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BatchStorageError, match=r"batch_config\.storage\.root: .*[Nn]ot a direct"):
+        sync("accounts", **batches_to(tmp_path / "file" / "below"))
+
+
+def test_an_address_that_nothing_knows_is_named(config: Config) -> None:
+    tap = TapDemandbase(config={**config, **batches_to("nowhere://secret/folder")})
+    with pytest.raises(ConfigurationError, match=r"at batch_config\.storage\.root") as error:
+        tap.sync_all()
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"storage": {}}, {"storage": {"root": "/x"}, "encoding": {"format": "csv"}}]
+)
+def test_a_setting_that_is_not_whole_is_named(config: Config, wrong: Config) -> None:
+    with pytest.raises(ConfigurationError, match="the setting batch_config"):
+        TapDemandbase(config={**config, "batch_config": wrong})
+
+
+NUMBER = Column.of("amount", {"type": ["null", "number"]})
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False) | st.floats(
+    allow_nan=False, allow_infinity=False
+).map(lambda number: Decimal(repr(number)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.none() | DECIMALS, max_size=4))
+def test_parquet_takes_a_number_only_with_all_of_its_digits(numbers: list[Decimal | None]) -> None:
+    texts = [None if number is None else str(number).encode() for number in numbers]
+    exact = [number is None or Decimal(repr(float(number))) == number for number in numbers]
+    try:
+        rows = Parquet([NUMBER], None).encode({"amount": pa.array(texts, pa.binary())})
+    except ValueError:
+        assert not all(exact)
+    else:
+        assert all(exact)
+        assert [row["amount"] for row in rows.to_pylist()] == [
+            None if number is None else float(number) for number in numbers
+        ]

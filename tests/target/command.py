@@ -1,0 +1,115 @@
+"""The real command, fed with messages, killed and told to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from demandbase_sandbox import Effect, Fault, Sandbox
+
+TARGET = Path(sys.executable).parent / "target-demandbase"
+
+
+class Run:
+    """The command, fed with messages; its input stays open until it is told otherwise."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        folder: Path,
+        file_bytes: int | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
+        self._out, self._err = folder / "out", folder / "err"
+        config = {
+            "api_url": sandbox.url,
+            "access_token": sandbox.token,
+            "poll_interval_seconds": 1,
+            "spool_dir": str(folder / "spool"),
+            "rejects_path": str(folder / "rejects"),
+            **settings,
+        }
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        command = [str(TARGET), "--config", str(folder / "config.json")]
+        if file_bytes is not None:  # no file grows beyond them, as on a full disk
+            command = ["prlimit", f"--fsize={file_bytes}", *command]
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                text=True,
+            )
+
+    def feed(self, *messages: dict[str, Any], end: bool = True) -> None:
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended already
+            self.process.stdin.write("".join(json.dumps(message) + "\n" for message in messages))
+            self.process.stdin.flush()
+            if end:
+                self.process.stdin.close()
+
+    @property
+    def states(self) -> list[Any]:
+        return [json.loads(line) for line in self._out.read_text(encoding="utf-8").splitlines()]
+
+    @property
+    def has_staged(self) -> bool:
+        """Whether it has read records, which nothing else shows from without."""
+        opened = Path(f"/proc/{self.process.pid}/fd")
+        with suppress(FileNotFoundError):  # one was closed meanwhile
+            return any("/spool/" in str(file.readlink()) for file in opened.iterdir())
+        return False
+
+    @property
+    def errors(self) -> str:
+        return self._err.read_text(encoding="utf-8")
+
+
+@contextmanager
+def running(
+    sandbox: Sandbox,
+    folder: Path,
+    file_bytes: int | None = None,
+    **settings: Any,  # noqa: ANN401
+) -> Iterator[Run]:
+    run = Run(sandbox, folder, file_bytes, **settings)
+    try:
+        yield run
+    finally:
+        run.process.kill()
+        run.process.wait()
+        if run.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                run.process.stdin.close()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextmanager
+def killed_at(
+    sandbox: Sandbox,
+    call: str,
+    folder: Path,
+    messages: Sequence[dict[str, Any]],
+    **settings: Any,  # noqa: ANN401
+) -> Iterator[Run]:
+    """A run that was killed while it waited for an answer to some call."""
+    sandbox.add_fault(Fault(call, Effect.STALL, seconds=60))
+    with running(sandbox, folder, **settings) as run:
+        run.feed(*messages)
+        until(lambda: sandbox.requests(call))
+    sandbox.clear_faults()
+    yield run
