@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import email.utils
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demandbase_api import errors
 from demandbase_api.operations import ApiOperation
 from demandbase_api.scrub import mask_values, scrub
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     import requests
 
 _SERVER_WORDS = ("error", "message", "errorMessage", "detail", "status")
+_CODE = re.compile(r"[0-9]{3}-[0-9]{3}")
+_DIAGNOSTIC = re.compile(r"[0-9A-Fa-f-]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is no success.
+
+    Args:
+        operation: The call that was answered.
+        status: HTTP status.
+        origin: Scheme and host of the API, for messages.
+        code: The API's own number for the failure, where it gives one.
+    """
+
+    operation: ApiOperation
+    status: int
+    origin: str
+    code: str | None = None
+
+
+Meaning = tuple[type[errors.ApiError], str, str]
+"""The error, what happened (a clause that follows "Demandbase"), and what to do (a sentence)."""
 
 
 def error_for(
@@ -22,7 +49,8 @@ def error_for(
     response: requests.Response,
     *,
     origin: str,
-    secret: str,
+    secrets: Iterable[str],
+    meaning: Callable[[Refusal], Meaning],
 ) -> errors.ApiError:
     """Return the error for an answer that is no success.
 
@@ -30,13 +58,16 @@ def error_for(
         operation: The call that was answered.
         response: The answer.
         origin: Scheme and host of the API, for messages.
-        secret: The access token, which must not appear.
+        secrets: Tokens and the like, which must not appear.
+        meaning: Says what the API means by it.
     """
     status = response.status_code
-    words = scrub(_server_words(response), secret)
+    body = _body(response)
+    words = scrub(_server_words(body), *secrets)
     if operation.carries_record_values:
         words = mask_values(words)
-    kind, problem, advice = _meaning(operation, status, origin)
+    code = _mark(body, "errorCode", _CODE)
+    kind, problem, advice = meaning(Refusal(operation, status, origin, code))
     return kind(
         operation,
         problem,
@@ -44,25 +75,31 @@ def error_for(
         status=status,
         server_message=words,
         retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+        code=code,
+        diagnostic=_mark(body, "diagnosticCode", _DIAGNOSTIC),
     )
 
 
-_AT_FIXED_PATHS = frozenset(
+AT_FIXED_PATHS = frozenset(
     {
         ApiOperation.LIST_ENTITIES,
+        ApiOperation.LIST_FIELDS,
         ApiOperation.LIST_MAPPINGS,
+        ApiOperation.LIST_ACTIVITY_TYPES,
         ApiOperation.LIST_EXPORTS,
         ApiOperation.LIST_IMPORTS,
         ApiOperation.CREATE_EXPORT,
         ApiOperation.CREATE_IMPORT,
+        ApiOperation.ISSUE_TOKEN,
     }
 )
+"""Calls that can only find nothing where the API is not."""
 
 
-def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
-    operation: ApiOperation, status: int, origin: str
-) -> tuple[type[errors.ApiError], str, str]:
-    match status:
+def meaning_of(refusal: Refusal) -> Meaning:  # noqa: C901, PLR0911 - a table, a line a status
+    """Return what a refusal means where the API has no codes of its own."""
+    operation = refusal.operation
+    match refusal.status:
         case HTTPStatus.UNAUTHORIZED:
             return (
                 errors.AuthenticationError,
@@ -77,10 +114,10 @@ def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
                 "refused permission",
                 "Ask your Demandbase administrator to grant it to the owner of access_token.",
             )
-        case HTTPStatus.NOT_FOUND if operation in _AT_FIXED_PATHS:
+        case HTTPStatus.NOT_FOUND if operation in AT_FIXED_PATHS:
             return (
                 errors.NotFoundError,
-                f"found nothing at {origin}",
+                f"found nothing at {refusal.origin}",
                 (
                     "That host does not serve the v1 API: check the setting api_url, or set "
                     "api: uapi for a tenant on uapi.demandbase.com."
@@ -106,7 +143,7 @@ def _meaning(  # noqa: C901, PLR0911 - a table, one line of it a status
             return errors.RateLimitedError, "asked for fewer calls", "Try again later."
         case HTTPStatus.BAD_REQUEST:
             return errors.InvalidRequestError, "did not accept the request", _advice_400(operation)
-        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return (
                 errors.ServerError,
                 "had trouble of its own",
@@ -147,18 +184,26 @@ def retry_after_seconds(value: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _server_words(response: requests.Response) -> str:
-    """Return what the server says about its refusal, whichever member it uses."""
+def _body(response: requests.Response) -> Mapping[str, Any]:
     if "json" not in response.headers.get("Content-Type", ""):
         # A proxy's HTML page says nothing to a user that the status does not.
-        return ""
+        return {}
     try:
         body = response.json()
     except ValueError:
-        return ""
-    if not isinstance(body, dict):
-        return ""
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _server_words(body: Mapping[str, Any]) -> str:
+    """Return what the server says about its refusal, whichever member it uses."""
     for member in _SERVER_WORDS:
         if isinstance(body.get(member), str):
             return str(body[member])
     return ""
+
+
+def _mark(body: Mapping[str, Any], member: str, form: re.Pattern[str]) -> str | None:
+    """Return a member that is what it should be: anything else might be a secret."""
+    value = body.get(member)
+    return value if isinstance(value, str) and form.fullmatch(value) else None

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from demandbase_api.errors import ConfigurationError
 
 _EXAMPLE = "https://api.demandbase.com"
+_WORD = {"client_id": "client id", "client_secret": "client secret"}
 
 
 def checked_url(url: str) -> str:
@@ -29,21 +30,28 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def checked_token(token: str) -> str:
-    """Return the access token without surrounding white space.
+def checked_credential(value: str, setting: str) -> str:
+    """Return a token, or what tokens are asked for with, without surrounding white space.
+
+    Args:
+        value: The credential.
+        setting: The setting that holds it.
 
     Raises:
         ConfigurationError: It cannot stand in a header.
     """
-    token = token.strip()
-    if not token:
-        raise ConfigurationError("The setting access_token is empty. Put a token into it.")
-    if not (token.isascii() and token.isprintable() and " " not in token):
+    value = value.strip()
+    if not value:
         raise ConfigurationError(
-            "The setting access_token holds a blank, a line break or a character that is not "
-            "ASCII, which no token has. Copy the token anew, without quotes or line breaks."
+            f"The setting {setting} is empty. Put a {_WORD.get(setting, 'token')} into it."
         )
-    return token
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        word = _WORD.get(setting, "token")
+        raise ConfigurationError(
+            f"The setting {setting} holds a blank, a line break or a character that is not "
+            f"ASCII, which no {word} has. Copy the {word} anew, without quotes or line breaks."
+        )
+    return value
 
 
 def _problem_of(url: str) -> str:

@@ -174,7 +174,7 @@ class _Transfer:
             if self._receive():
                 return
         raise InterruptedDownloadError(
-            ApiOperation.FETCH_LINK, "gave a file whose length changed each time"
+            ApiOperation.FETCH_LINK, "gave a file whose length changed each time or is not said"
         )
 
     def _receive(self) -> bool:
@@ -192,7 +192,9 @@ class _Transfer:
                     raise InterruptedDownloadError(
                         ApiOperation.FETCH_LINK, f"sent {self.received} of {body.size} bytes"
                     )
-                if body.is_framed or self.received == self._unproven_end:
+                # Of nothing there is no more proof than of nothing again.
+                is_same = self.received > 0 and self.received == self._unproven_end
+                if body.is_framed or is_same:
                     return True
         except ChangedFileError:
             self._start_over()

@@ -37,6 +37,8 @@ class ApiError(DemandbaseError):
         status: HTTP status, where there was an answer.
         server_message: The server's own words, already scrubbed.
         retry_after: Seconds that the server asked to wait.
+        code: The API's own number for the failure, where it gives one.
+        diagnostic: What Demandbase's support finds the call by, where the API gives it.
     """
 
     def __init__(  # noqa: PLR0913
@@ -48,6 +50,8 @@ class ApiError(DemandbaseError):
         status: int | None = None,
         server_message: str = "",
         retry_after: float | None = None,
+        code: str | None = None,
+        diagnostic: str | None = None,
     ) -> None:
         self.operation = operation
         self.problem = problem
@@ -55,11 +59,18 @@ class ApiError(DemandbaseError):
         self.status = status
         self.server_message = server_message
         self.retry_after = retry_after
+        self.code = code
+        self.diagnostic = diagnostic
         super().__init__(operation, problem)
 
     def __str__(self) -> str:
         """Return the sentence for the user."""
-        code = f" (HTTP {self.status})" if self.status is not None else ""
+        marks = [
+            f"HTTP {self.status}" if self.status is not None else "",
+            f"code {self.code}" if self.code else "",
+            f"diagnostic code {self.diagnostic}" if self.diagnostic else "",
+        ]
+        code = f" ({', '.join(filter(None, marks))})" if any(marks) else ""
         words = f": {self.server_message}" if self.server_message else ""
         advice = f" {self.advice}" if self.advice else ""
         if self.retry_after:
@@ -98,6 +109,16 @@ class QuotaExceededError(ApiError):
     exit_code = EXIT_TRY_LATER
 
 
+class CallBudgetError(QuotaExceededError):
+    """The day's calls of one kind are used up, or too few are left for what is to be done."""
+
+
+class BusyError(ApiError):
+    """429 on a call that creates a job: as many jobs run already as may run at a time."""
+
+    exit_code = EXIT_TRY_LATER
+
+
 class UnexpectedAnswerError(ApiError):
     """An answer that the contract does not know: another status, shape or word."""
 
@@ -107,7 +128,7 @@ class TransientError(ApiError):
 
 
 class RateLimitedError(TransientError):
-    """429 on a read: too many calls for now."""
+    """429: too many calls for now; nothing was done."""
 
 
 class ServerError(TransientError):

@@ -3,65 +3,42 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from demandbase_api.adoption import adoptable
 from demandbase_api.deadline import within
 from demandbase_api.download import has_expired
-from demandbase_api.errors import DemandbaseError, JobGoneError, QuotaExceededError, TransientError
+from demandbase_api.earlier_exports import EarlierExports
+from demandbase_api.errors import (
+    BusyError,
+    DemandbaseError,
+    JobGoneError,
+    NotFoundError,
+    QuotaExceededError,
+    TransientError,
+)
 from demandbase_api.job_creation import JobCreation
-from demandbase_api.job_end import job_cancelled, job_failed
-from demandbase_api.job_list import recent
+from demandbase_api.job_end import job_cancelled, job_failed, job_gone
+from demandbase_api.job_slot import JobSlot
 from demandbase_api.status import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
 
-    from demandbase_api.adoption import TakenJob
     from demandbase_api.clock import Clock
+    from demandbase_api.export_order import ExportOrder, ExportPolicy
     from demandbase_api.job_watch import JobWatch
-    from demandbase_api.models import ExportJob, ExportRequest
+    from demandbase_api.models import ExportJob
     from demandbase_api.ports import ExportApi
-    from demandbase_api.quota import QuotaPatience
-    from demandbase_api.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
-_MIN_LOOKBACK = timedelta(hours=1)
 _LOST_JOB_SECONDS = 2.5
 _LOOK_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOrder:
-    """One export that the run needs.
-
-    Args:
-        request: What to ask for.
-        taken: The last job of this kind that has been delivered; it is not adopted again.
-    """
-
-    request: ExportRequest
-    taken: TakenJob | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPolicy:
-    """How export jobs are run.
-
-    Args:
-        max_concurrent_jobs: How many may run at a time.
-        job_reuse_hours: How old a job may be that is adopted; 0 for none.
-        retry: How a creation is repeated that cannot have happened.
-        quota: How long to wait for a new quota.
-    """
-
-    max_concurrent_jobs: int
-    job_reuse_hours: float
-    retry: RetryPolicy
-    quota: QuotaPatience
+_BUSY_SECONDS = 300.0
+"""How long nothing is created ahead of its turn where somebody else's job was in the way."""
 
 
 @dataclass(slots=True)
@@ -92,14 +69,38 @@ class ExportQueue:
         self._policy = policy
         self._clock = clock
         self._entries: list[_Entry] = []
-        self._listed: list[ExportJob] | None = None
         self._used: set[str] = set()
-        self._known: set[str] = set()
-        self._creation = JobCreation(api.submit, self._created, policy.retry)
+        self._busy_until = 0.0
+        self._earlier = EarlierExports(api, policy.job_reuse_hours, clock)
+        self._creation = JobCreation(
+            api.submit, lambda request: self._earlier.created(request, self._used), policy.retry
+        )
+        self._slot = JobSlot(api, policy.poll, clock)
 
     def plan(self, orders: Iterable[ExportOrder]) -> None:
         """Add what will be needed, in the order in which it will be taken."""
         self._entries += [_Entry(order) for order in orders]
+
+    def check_budget(self, more: int = 0) -> None:
+        """Make sure that the day's calls are enough for what is planned.
+
+        Args:
+            more: Jobs that will be needed beside those that are planned.
+
+        Raises:
+            CallBudgetError: They are not; nothing has been created.
+            ApiError: A call failed.
+        """
+        if not self._api.capabilities.daily_calls:
+            return
+        missing = [entry for entry in self._entries if entry.job_id is None]
+        found: set[str] = set()
+        for entry in missing:
+            job = self._adoptable(entry, self._used | found)
+            if job is not None:
+                found.add(job.id)
+        needed = len(missing) - len(found) + more
+        self._policy.quota.waiting(lambda: self._api.check_budget(needed), self._clock)()
 
     def take(self, order: ExportOrder) -> tuple[ExportJob, datetime]:
         """Return the completed job for an order, and when it was created.
@@ -201,6 +202,8 @@ class ExportQueue:
                 most = self._policy.max_concurrent_jobs
                 if self._watch.open_jobs >= most or ahead > most:
                     return
+                if self._clock.now() < self._busy_until:
+                    return
                 self._provide(entry, is_head=False)
 
     def _may_try(self, entry: _Entry) -> bool:
@@ -217,6 +220,10 @@ class ExportQueue:
             submitted = self._clock.utc()
             if job is None:
                 job = self._create(entry, patient=is_head)
+        except BusyError as error:
+            entry.error = error if is_head else None
+            self._busy_until = self._clock.now() + _BUSY_SECONDS
+            return
         except DemandbaseError as error:
             entry.error = error
             return
@@ -228,27 +235,19 @@ class ExportQueue:
         self._creation.settled()
 
     def _adopt(self, entry: _Entry) -> ExportJob | None:
-        listed = self._snapshot()
-        if self._policy.job_reuse_hours <= 0:
-            return None
-        request = entry.order.request
-        job = adoptable(
-            listed,
-            fits=lambda job: self._api.is_for(job, request),
-            now=self._clock.utc(),
-            max_age=timedelta(hours=self._policy.job_reuse_hours),
-            taken=entry.order.taken,
-            used=self._used,
-        )
+        job = self._adoptable(entry, self._used)
         if job is not None:
             logger.info(
                 "Adopting the export job %s for %s, created at %s and now %s, instead of a new one",
                 job.id,
-                request.entity,
+                entry.order.request.entity,
                 job.created_at,
                 job.status.value,
             )
         return job
+
+    def _adoptable(self, entry: _Entry, used: Collection[str]) -> ExportJob | None:
+        return self._earlier.adoptable(entry.order.request, entry.order.taken, used)
 
     def _create(self, entry: _Entry, *, patient: bool) -> ExportJob:
         request = entry.order.request
@@ -256,9 +255,21 @@ class ExportQueue:
         def create() -> ExportJob:
             return self._creation.create(request)
 
-        job = self._policy.quota.waiting(create, self._clock)() if patient else create()
+        if patient:
+            self._make_room()
+            create = self._policy.quota.waiting(self._slot.waiting(create), self._clock)
+        job = create()
         logger.info("Created the export job %s for %s", job.id, request.entity)
         return job
+
+    def _make_room(self) -> None:
+        """Let jobs end that were created ahead of one that nobody knew of."""
+        for entry in self._entries:
+            if self._watch.open_jobs < self._policy.max_concurrent_jobs:
+                return
+            if entry.job_id is not None:
+                with suppress(JobGoneError):  # its turn will come
+                    self._watch.wait(entry.job_id)
 
     def _wait(self, entry: _Entry) -> ExportJob | None:
         """Return the job once it has completed, or ``None`` where another must be created."""
@@ -266,6 +277,8 @@ class ExportQueue:
         entity = entry.order.request.entity
         try:
             job = self._watch.wait(entry.job_id, self._fill)
+            if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
+                job = self._ended(job, entity)
         except JobGoneError as error:
             self.replace(entry.order, error)
             return None
@@ -293,25 +306,10 @@ class ExportQueue:
             case _:
                 return job
 
-    def _snapshot(self) -> list[ExportJob]:
-        """Return the jobs that were there before this run created any."""
-        if self._listed is None:
-            age = max(timedelta(hours=self._policy.job_reuse_hours), _MIN_LOOKBACK)
-            self._listed = list(recent(self._api.jobs(), self._clock.utc() - age))
-            self._known.update(job.id for job in self._listed)
-        return self._listed
-
-    def _created(self, request: ExportRequest) -> ExportJob | None:
-        """Return a job for a request that was not there before and has no use yet.
-
-        All of the list is read: neither its order nor the two clocks are to be relied on.
-        """
-        for job in self._api.jobs():
-            if (
-                job.id not in self._known
-                and job.id not in self._used
-                and job.status not in {JobStatus.CANCELLED, JobStatus.FAILED}
-                and self._api.is_for(job, request)
-            ):
-                return job
-        return None
+    def _ended(self, job: ExportJob, entity: str) -> ExportJob:
+        try:
+            job = self._api.ended(job)
+        except NotFoundError as error:
+            raise job_gone("export", entity, job.id) from error
+        self._watch.update(job)
+        return job

@@ -5,20 +5,26 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
-from demandbase_api.answers import error_for
-from demandbase_api.connection_settings import checked_token, checked_url
-from demandbase_api.errors import UnexpectedAnswerError, UnreachableError
+from demandbase_api.answers import error_for, meaning_of
+from demandbase_api.auth import NoAuth, StaticToken
+from demandbase_api.connection_settings import checked_credential, checked_url
+from demandbase_api.errors import ConfigurationError, UnexpectedAnswerError, UnreachableError
 from demandbase_api.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from typing import BinaryIO
 
+    from demandbase_api.answers import Meaning, Refusal
+    from demandbase_api.auth import ApiAuth
     from demandbase_api.operations import ApiOperation
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 
@@ -32,53 +38,66 @@ class Connection:
 
     Args:
         api_url: Scheme and host, as in ``https://api.demandbase.com``.
-        access_token: Bearer token.
+        access_token: Bearer token, where there is one.
         request_timeout_seconds: How long an answer may stay silent.
         retry: How reads are repeated.
         user_agent: Name that goes before the version in ``User-Agent``.
+        client_id: Who asks for tokens, where they can be had.
+        client_secret: What proves it.
 
     Raises:
-        ConfigurationError: The address or the token cannot be used.
+        ConfigurationError: The address or a credential cannot be used.
     """
 
     api_url: str
-    access_token: str = field(repr=False)
+    access_token: str | None = field(default=None, repr=False)
     request_timeout_seconds: float = 300
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     user_agent: str = "singer-demandbase"
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Check address and token, and take white space off their ends."""
+        """Check address and credentials, and take white space off their ends."""
         object.__setattr__(self, "api_url", checked_url(self.api_url))
-        object.__setattr__(self, "access_token", checked_token(self.access_token))
+        for name in ("access_token", "client_id", "client_secret"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, checked_credential(value, name))
 
-
-class _BearerAuth(requests.auth.AuthBase):
-    """Sets the token; being an ``auth``, it also keeps ``requests`` from reading .netrc."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-class _NoAuth(requests.auth.AuthBase):
-    """Sets nothing and keeps ``requests`` from reading .netrc for a foreign host."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
+    @property
+    def is_static(self) -> bool:
+        """Whether there is nothing but a token, which cannot be renewed."""
+        return self.client_id is None and self.client_secret is None
 
 
 class HttpClient:
-    """Sends calls and turns every answer that is no success into a typed error."""
+    """Sends calls and turns every answer that is no success into a typed error.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: Where to.
+        auth: How calls show who makes them; with the connection's own token where absent.
+        meaning: Says what the API means by a refusal.
+        gate: Called before each call to the API itself; raises where it must not be made.
+
+    Raises:
+        ConfigurationError: There is no token.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        auth: ApiAuth | None = None,
+        meaning: Callable[[Refusal], Meaning] = meaning_of,
+        gate: Callable[[ApiOperation], None] = lambda _: None,
+    ) -> None:
         self._connection = connection
         self._base = connection.api_url
-        self._auth = _BearerAuth(connection.access_token)
-        self._no_auth = _NoAuth()
+        self._auth = auth or _own_token(connection)
+        self._no_auth = NoAuth()
+        self._meaning = meaning
+        self._gate = gate
         self._session = requests.Session()
         version = metadata.version("singer-demandbase")
         self._session.headers["User-Agent"] = f"{connection.user_agent}/{version}"
@@ -94,7 +113,15 @@ class HttpClient:
         self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return the JSON object at a path; repeated while the failure may pass."""
-        return self._connection.retry.retrying(self._json)(operation, "GET", path, params=params)
+        return self._connection.retry.retrying(self._object)(operation, "GET", path, params=params)
+
+    def read_list(
+        self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """Return the JSON list at a path; repeated while the failure may pass."""
+        return self._connection.retry.retrying(self._json)(
+            operation, "GET", path, list, params=params
+        )
 
     def delete(self, operation: ApiOperation, path: str) -> None:
         """Delete; repeated while the failure may pass, since a second one changes nothing."""
@@ -102,13 +129,31 @@ class HttpClient:
 
     def create(self, operation: ApiOperation, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST once and return the JSON object of the answer."""
-        return self._json(operation, "POST", path, json=body)
+        return self._object(operation, "POST", path, json=body)
+
+    def put_stream(
+        self,
+        operation: ApiOperation,
+        path: str,
+        file: BinaryIO,
+        content_type: str,
+        params: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """PUT the rest of a file once, streamed, and return the JSON object of the answer."""
+        return self._object(
+            operation,
+            "PUT",
+            path,
+            params=params,
+            data=file,
+            headers={"Content-Type": content_type},
+        )
 
     def post_stream(
         self, operation: ApiOperation, path: str, body: object, content_type: str
     ) -> dict[str, Any]:
         """POST a streamed body once and return the JSON object of the answer."""
-        return self._json(
+        return self._object(
             operation, "POST", path, data=body, headers={"Content-Type": content_type}
         )
 
@@ -146,11 +191,43 @@ class HttpClient:
         Raises:
             ApiError: There was no answer, or it was no success.
         """
+        auth = self._auth if self.is_own(url) else self._no_auth
+        file: BinaryIO | None = options.get("data") if method == "PUT" else None
+        start = 0 if file is None else file.tell()
+        response = self._send(operation, method, url, auth, options)
+        if response.status_code == requests.codes.unauthorized and auth.renew(
+            response.request.headers.get("Authorization")
+        ):
+            response.close()
+            if file is not None:
+                file.seek(start)
+            response = self._send(operation, method, url, auth, options)
+        if response.status_code >= requests.codes.bad_request and response.status_code not in also:
+            with response:
+                raise error_for(
+                    operation,
+                    response,
+                    origin=self.origin,
+                    secrets=self._auth.secrets,
+                    meaning=self._meaning,
+                )
+        return response
+
+    def _send(
+        self,
+        operation: ApiOperation,
+        method: str,
+        url: str,
+        auth: ApiAuth,
+        options: Mapping[str, Any],
+    ) -> requests.Response:
+        if auth is self._auth:
+            self._gate(operation)
         try:
-            response = self._session.request(
+            return self._session.request(
                 method,
                 url,
-                auth=self._auth if self.is_own(url) else self._no_auth,
+                auth=auth,
                 timeout=(CONNECT_TIMEOUT_SECONDS, self._connection.request_timeout_seconds),
                 allow_redirects=False,
                 **options,
@@ -161,32 +238,34 @@ class HttpClient:
         except ValueError:
             # A redirect's address that cannot be parsed; the text would show it.
             raise UnexpectedAnswerError(operation, "gave a link that is no web address") from None
-        if response.status_code >= requests.codes.bad_request and response.status_code not in also:
-            with response:
-                raise error_for(
-                    operation,
-                    response,
-                    origin=self.origin,
-                    secret=self._connection.access_token,
-                )
-        return response
 
-    def _json(
+    def _object(
         self,
         operation: ApiOperation,
         method: str,
         path: str,
         **options: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
+        return self._json(operation, method, path, dict, **options)
+
+    def _json(
+        self,
+        operation: ApiOperation,
+        method: str,
+        path: str,
+        kind: type[T],
+        **options: Any,  # noqa: ANN401
+    ) -> T:
         response = self.send(operation, method, self._base + path, **options)
         try:
             body = response.json()
         except ValueError:
             body = None
-        if not isinstance(body, dict):
+        if not isinstance(body, kind):
             raise UnexpectedAnswerError(
                 operation,
-                f"at {self.origin} did not answer with a JSON object",
+                f"at {self.origin} did not answer with a JSON "
+                f"{'object' if kind is dict else kind.__name__}",
                 status=response.status_code,
                 advice="Check the setting api_url: a proxy or another service may be answering.",
             )
@@ -223,6 +302,12 @@ class HttpClient:
         else:
             advice = "Check the setting api_url and the network." if own else "Check the network."
         return UnreachableError(operation, problem, nothing_sent=nothing_sent, advice=advice)
+
+
+def _own_token(connection: Connection) -> ApiAuth:
+    if connection.access_token is None:
+        raise ConfigurationError("The setting access_token is missing. Put a token into it.")
+    return StaticToken(connection.access_token)
 
 
 def _origin_of(url: str) -> tuple[str, str | None, int | None]:

@@ -10,11 +10,12 @@ import backoff
 
 from demandbase_api.errors import (
     DemandbaseError,
+    RateLimitedError,
     TransientError,
     UnexpectedAnswerError,
     UnreachableError,
 )
-from demandbase_api.job_watch import Job
+from demandbase_api.job_source import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,8 @@ def may_have_happened(error: DemandbaseError) -> bool:
     match error:
         case UnreachableError():
             return not error.nothing_sent
+        case RateLimitedError() if error.operation.creates_a_job:
+            return False
         case UnexpectedAnswerError():
             # It was done, and the answer cannot be read.
             return error.status is None or error.status < HTTPStatus.BAD_REQUEST

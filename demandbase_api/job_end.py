@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from demandbase_api.errors import JobCancelledError, JobFailedError
+from demandbase_api.errors import JobCancelledError, JobFailedError, JobGoneError
 from demandbase_api.scrub import mask_values, scrub
 
 if TYPE_CHECKING:
-    from demandbase_api.job_watch import Job
+    from demandbase_api.job_source import Job
 
 
 def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
@@ -20,6 +20,16 @@ def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
         job_id=job.id,
         entity=entity,
         status=job.status,
+    )
+
+
+def job_gone(kind: str, entity: str, job_id: str) -> JobGoneError:
+    """Return the error for a job that the server no longer knows."""
+    return JobGoneError(
+        f"Demandbase no longer knows the {kind} job {job_id} for {entity}.",
+        kind=kind,
+        job_id=job_id,
+        entity=entity,
     )
 
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 import logging
 import random
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.deadline import within
 from demandbase_api.errors import (
     ConflictError,
     DemandbaseError,
-    JobGoneError,
     JobTimeoutError,
     NotFoundError,
     TransientError,
 )
+from demandbase_api.job_end import job_gone
 from demandbase_api.job_list import recent
+from demandbase_api.job_source import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from demandbase_api.status import JobStatus
+    from demandbase_api.job_source import JobSource
 
 logger = logging.getLogger(__name__)
 
@@ -34,41 +35,7 @@ _GROWTH = 1.5
 _LIST_MARGIN = timedelta(hours=1)
 
 
-class Job(Protocol):
-    """What the watch needs of a job."""
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-
-    @property
-    def status(self) -> JobStatus:
-        """The job's state."""
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When the job was created."""
-
-    @property
-    def error_message(self) -> str | None:
-        """Why the job failed."""
-
-
 J = TypeVar("J", bound=Job)
-J_co = TypeVar("J_co", bound=Job, covariant=True)
-
-
-class JobSource(Protocol[J_co]):
-    """What the watch needs of an API; both ports have it."""
-
-    def get(self, job_id: str) -> J_co:
-        """Return the job as it is now."""
-
-    def jobs(self) -> Iterator[J_co]:
-        """Yield the jobs, newest first."""
-
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +154,8 @@ class JobWatch(Generic[J]):
             except TransientError as error:
                 logger.warning("The state of the %s jobs is not known: %s", self._kind, error)
         self._looks += 1
-        self._due = self._clock.now() + self._policy.wait_before(self._looks) * self._jitter()
+        wait = self._policy.wait_before(self._looks) * self._jitter()
+        self._due = self._clock.now() + max(wait, self._source.poll_pause())
 
     def _look_for(self, waiting: set[str]) -> None:
         for job in self._listed(waiting):
@@ -247,12 +215,7 @@ class JobWatch(Generic[J]):
             self.look()
             looked()
         if watched.gone:
-            raise JobGoneError(
-                f"Demandbase no longer knows the {self._kind} job {job_id} for {watched.entity}.",
-                kind=self._kind,
-                job_id=job_id,
-                entity=watched.entity,
-            )
+            raise job_gone(self._kind, watched.entity, job_id)
         logger.info(
             "%s job %s for %s is %s after %.0f s",
             self._kind.capitalize(),

@@ -20,20 +20,71 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EntityField:
-    """A field of an exportable entity; ``type`` is the API's own word."""
+    """A field of an exportable entity.
+
+    Args:
+        name: What it is called as a property: unique within the entity, whatever the case.
+        type: The API's own word.
+        description: What it means.
+        api_name: What jobs call it, where that differs from ``name``.
+        label: What people call it; files may have it in their headers.
+    """
 
     name: str
     type: str
     description: str = ""
+    api_name: str | None = None
+    label: str | None = None
+
+    @property
+    def job_name(self) -> str:
+        """What jobs call it."""
+        return self.api_name or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class IdPages:
+    """An entity whose jobs must name ids of another one.
+
+    Args:
+        entity: The other entity.
+        field: The field that holds its id, as jobs call it.
+        size: How many ids one job takes.
+        label: What people call the field, where it is known.
+    """
+
+    entity: str
+    field: str
+    size: int
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """An entity that can be exported."""
+    """An entity that can be exported.
+
+    Args:
+        name: What it is called.
+        description: What it means.
+        fields: What it has.
+        max_days: How many days from the first to the last one job takes; ``None`` for any.
+        date_field: The field by which its jobs are scoped, where there is but one.
+        id_pages: Whose ids its jobs must name.
+        key: The fields that identify a record, where the API leaves no doubt; an empty tuple
+            where it is known that none do, ``None`` where it says nothing.
+        takes_account_lists: Whether its jobs can be narrowed by account lists.
+        is_list: Whether its records are the members of lists that a job names.
+    """
 
     name: str
     description: str
     fields: tuple[EntityField, ...]
+    max_days: int | None = None
+    date_field: str | None = None
+    id_pages: IdPages | None = None
+    key: tuple[str, ...] | None = None
+    takes_account_lists: bool = True
+    is_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +98,27 @@ class DateRange:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What an export job is asked for. No ``fields`` means all of them."""
+    """What an export job is asked for.
+
+    Args:
+        entity: What to export.
+        fields: Which fields, as jobs call them; all where there are none.
+        date_range: Only records of these days.
+        account_lists: Only accounts of these lists, by their ids.
+        person_lists: Only people of these lists, by their ids.
+        ids: Only what belongs to these ids, as :class:`IdPages` has it.
+        report_type: Which report of advertising.
+        sources: Where the advertising ran.
+    """
 
     entity: str
     fields: tuple[str, ...] = ()
     date_range: DateRange | None = None
-    account_list_id: str | None = None
+    account_lists: tuple[str, ...] = ()
+    person_lists: tuple[str, ...] = ()
+    ids: tuple[str, ...] = member(default=(), repr=False)
+    report_type: str | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +127,7 @@ class ExportJob:
 
     id: str
     status: JobStatus
+    name: str | None = None
     entity: str | None = None
     fields: tuple[str, ...] | None = None
     filters: Mapping[str, Any] | None = None
@@ -82,6 +149,23 @@ class ImportOperation(StrEnum):
     UPSERT = "upsert"
 
 
+class ListAction(StrEnum):
+    """What an import does to the members of its job's account list, where it has one."""
+
+    NOOP = "noop"
+    INSERT = "insert"
+    REPLACE = "replace"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityType:
+    """A kind of activity that can be imported."""
+
+    id: int
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
     """A CSV column and the Demandbase field that it fills."""
@@ -92,12 +176,21 @@ class ColumnMapping:
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What an import job is asked to do with the file that follows."""
+    """What an import job is asked to do with the file that follows.
+
+    Args:
+        entity: Where its rows go.
+        operation: What is done with them.
+        match_key: The field that they are matched on; ``None`` where the API has its own rules.
+        mappings: Which column fills which field.
+        activity_type: Which kind of activity they are, by its id.
+    """
 
     entity: str
     operation: ImportOperation
     match_key: str | None
     mappings: tuple[ColumnMapping, ...]
+    activity_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

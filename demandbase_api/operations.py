@@ -8,7 +8,9 @@ from enum import StrEnum
 class ApiOperation(StrEnum):
     """A call; its value completes the sentence "Demandbase … when asked to …"."""
 
+    ISSUE_TOKEN = "issue an access token"  # noqa: S105 - no token
     LIST_ENTITIES = "list the exportable entities"
+    LIST_FIELDS = "list the fields of an entity"
     CREATE_EXPORT = "create an export job"
     LIST_EXPORTS = "list the export jobs"
     GET_EXPORT = "describe an export job"
@@ -22,6 +24,7 @@ class ApiOperation(StrEnum):
     UPLOAD_FILE = "take an import file"
     LIST_ROW_ERRORS = "list the row errors of an import job"
     LIST_MAPPINGS = "list the field mappings"
+    LIST_ACTIVITY_TYPES = "list the activity types"
 
     @property
     def creates_a_job(self) -> bool:

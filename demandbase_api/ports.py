@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as member
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from demandbase_api.models import (
+        ActivityType,
         Entity,
         ExportJob,
         ExportRequest,
@@ -23,6 +26,34 @@ if TYPE_CHECKING:
     from demandbase_api.status import JobStatus
 
 
+class ExportFilter(StrEnum):
+    """What an export job can be narrowed by."""
+
+    ACCOUNT_LIST = "one account list"
+    ACCOUNT_LISTS = "several account lists"
+    PERSON_LISTS = "person lists"
+    REPORT_TYPE = "an advertising report type"
+    SOURCES = "advertising sources"
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryScope:
+    """What of a tenant to discover.
+
+    Args:
+        entities: Only these; all where absent.
+        report_types: Advertising report type by entity, where fields depend on it.
+        columns: Columns by entity, where the API names none.
+    """
+
+    entities: frozenset[str] | None = None
+    report_types: Mapping[str, str] = member(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = member(default_factory=dict)
+
+
+EVERYTHING = DiscoveryScope()
+
+
 @dataclass(frozen=True, slots=True)
 class ExportCapabilities:
     """What an export API can do; asking for more is a configuration error.
@@ -30,10 +61,16 @@ class ExportCapabilities:
     Args:
         cancel: Jobs can be cancelled.
         record_counts: A completed job says how many records it holds.
+        concurrent_jobs: How many jobs run at a time where nothing else is asked for.
+        daily_calls: The calls of a day are few: they are counted, and asked about beforehand.
+        filters: What a job can be narrowed by beside its entity, fields and days.
     """
 
     cancel: bool
     record_counts: bool
+    concurrent_jobs: int
+    daily_calls: bool
+    filters: frozenset[ExportFilter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +85,8 @@ class ImportCapabilities:
         cancel: Jobs can be cancelled.
         named_jobs: A job bears its file's name from its creation on.
         row_errors: Rejected rows are listed; without it row outcomes are unknown.
+        activity_types: Imports of activities must name their type.
+        list_actions: Imports can change the members of an account list.
     """
 
     entities: frozenset[str]
@@ -57,6 +96,8 @@ class ImportCapabilities:
     cancel: bool
     named_jobs: bool
     row_errors: bool
+    activity_types: bool = False
+    list_actions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +147,37 @@ class ExportApi(Protocol):
     def capabilities(self) -> ExportCapabilities:
         """What this API can do."""
 
-    def entities(self) -> tuple[Entity, ...]:
-        """Return what can be exported."""
+    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
+        """Return what can be exported, at least what of it the scope asks for."""
 
     def submit(self, request: ExportRequest) -> ExportJob:
-        """Create a job; never repeated by itself once the request may have arrived."""
+        """Create a job; never repeated by itself once the request may have arrived.
+
+        Raises:
+            BusyError: As many jobs run already as may run at a time; none was created.
+        """
 
     def get(self, job_id: str) -> ExportJob:
         """Return the job as it is now."""
 
+    def ended(self, job: ExportJob) -> ExportJob:
+        """Return all that there is to know of a job that the list says has ended."""
+
     def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
         """Yield the jobs, newest first, each once, whatever is created meanwhile."""
+
+    def poll_pause(self) -> float:
+        """Return the seconds that must pass before the job list is read again, at least."""
+
+    def check_budget(self, jobs: int) -> None:
+        """Make sure that the day's calls are enough for some jobs from creation to end.
+
+        Args:
+            jobs: How many are to be created.
+
+        Raises:
+            CallBudgetError: They are not.
+        """
 
     def cancel(self, job_id: str) -> None:
         """Cancel the job.
@@ -146,7 +207,13 @@ class ImportApi(Protocol):
         """What this API can do."""
 
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
-        """Return the fields that can be imported, of one entity or of all."""
+        """Return the fields that can be imported, of one entity or of all.
+
+        Those that are documented, where the API does not list the tenant's own.
+        """
+
+    def activity_types(self) -> tuple[ActivityType, ...]:
+        """Return the kinds of activity that imports can name; none where they name none."""
 
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         """Create a job; never repeated by itself once the request may have arrived.
@@ -168,6 +235,9 @@ class ImportApi(Protocol):
 
     def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
         """Yield the jobs, newest first, each once, whatever is created meanwhile."""
+
+    def poll_pause(self) -> float:
+        """Return the seconds that must pass before the job list is read again, at least."""
 
     def cancel(self, job_id: str) -> None:
         """Cancel the job.

@@ -57,6 +57,9 @@ def _problem(breach: Breach) -> str:
         prefix = f"{path}." if path else ""
         missing = ", ".join(prefix + member for member in value if member not in given)
         return f"the setting {missing} is missing"
+    if rule == "anyOf" and all("required" in choice for choice in value):
+        choices = [" and ".join(choice["required"]) for choice in value]
+        return f"the setting {', or '.join(choices)} is missing"
     shown = " or ".join(map(str, value)) if isinstance(value, list) else str(value)
     says = _RULES.get(rule, f"breaks the rule “{rule}”").format(shown)
     return f"{f'the setting {path}' if path else 'it'} {says}"

@@ -10,31 +10,31 @@ from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
 
 from demandbase_api.adoption import TakenJob
-from demandbase_api.errors import ConfigurationError, JobGoneError
-from demandbase_api.export_queue import ExportOrder
-from demandbase_api.models import DateRange, ExportRequest
+from demandbase_api.errors import JobGoneError
+from demandbase_api.export_order import ExportOrder
 from tap_demandbase import bookmark, cast
 from tap_demandbase.block_stream import BlockStream
-from tap_demandbase.errors import (
-    FileFormatError,
-    RecordCountError,
-    SelectionError,
-)
+from tap_demandbase.catalog_fields import add_fields, current_fields
+from tap_demandbase.day_ranges import replication_of
+from tap_demandbase.errors import FileFormatError, RecordCountError
 from tap_demandbase.export_reader import ExportReader
-from tap_demandbase.replication import Replication
+from tap_demandbase.export_requests import days_of, request_for
+from tap_demandbase.row_tally import RowTally
+from tap_demandbase.selection import selected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.singerlib import Catalog
+    from singer_sdk.singerlib import Catalog, MetadataMapping
 
-    from demandbase_api.models import ExportJob
+    from demandbase_api.models import Entity, ExportJob
     from tap_demandbase.batches.files import Batch
     from tap_demandbase.blocks.cells import Column
     from tap_demandbase.blocks.conversion import Encoder
     from tap_demandbase.blocks.part_blocks import Item
+    from tap_demandbase.replication import Replication
     from tap_demandbase.stream_options import StreamOptions
     from tap_demandbase.tap import TapDemandbase
     from tap_demandbase.windows import Window
@@ -53,12 +53,15 @@ class BulkStream(BlockStream):
     """Cells are cast when they are read."""
 
     def __init__(
-        self, tap: TapDemandbase, name: str, schema: dict[str, Any], options: StreamOptions
+        self, tap: TapDemandbase, entity: Entity, schema: dict[str, Any], options: StreamOptions
     ) -> None:
-        super().__init__(tap, schema=schema, name=name)
+        super().__init__(tap, schema=schema, name=entity.name)
         self._tap_demandbase = tap
+        self._entity = entity
         self._options = options
         self._taken: TakenJob | None = None
+        self.fields = current_fields(entity, tap.saved_fields.get(entity.name) or {})
+        """The field of each property."""
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -85,40 +88,45 @@ class BulkStream(BlockStream):
             self.forced_replication_method = forced
 
     @property
+    @override
+    def metadata(self) -> MetadataMapping:
+        found = super().metadata
+        add_fields(found, self.fields)
+        return found
+
+    @property
     def is_removed(self) -> bool:
         """Whether stream maps let nothing of the stream out."""
         return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
     @cached_property
     def replication(self) -> Replication | None:
-        """The incremental run; ``None`` for a full one.
+        """The incremental run, or the days that a full one is cut into; ``None`` for neither.
 
         Raises:
-            ConfigurationError: The replication key is no date field.
+            ConfigurationError: The replication key is no date field, or days are needed and none
+                is given.
             StateError: The state cannot be read.
         """
-        key = self.replication_key
-        if self.replication_method != "INCREMENTAL":
-            return None
-        if not key:
-            raise ConfigurationError(
-                f"Stream {self.name} is to be incremental and has no replication key. Set "
-                f"stream_options.{self.name}.replication_key to a date field."
-            )
-        kind = self.schema["properties"].get(key, {}).get("format")
-        if kind not in {"date", "date-time"}:
-            raise ConfigurationError(
-                f"The replication key {key} of stream {self.name} is no date field. Set "
-                f"stream_options.{self.name}.replication_key, or replication-key in the catalog, "
-                "to one that is."
-            )
-        return Replication(
-            key,
-            self._bookmark(key),
+        return replication_of(
+            self._entity,
             self._options,
-            self._tap_demandbase.clock.utc().date(),
-            whole_days=kind == "date",
+            self.schema["properties"],
+            key=self.replication_key,
+            is_incremental=self.is_incremental,
+            bookmark=self._bookmark,
+            today=self._tap_demandbase.clock.utc().date(),
         )
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether the run goes on where the last one ended."""
+        return self.replication_method == "INCREMENTAL"
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the orders are known before anything is exported."""
+        return True
 
     @cached_property
     def orders(self) -> tuple[tuple[Window | None, ExportOrder], ...]:
@@ -126,22 +134,23 @@ class BulkStream(BlockStream):
 
         Raises:
             SelectionError: The selection makes no export.
+            ConfigurationError: The settings make none.
         """
-        fields = tuple(self.selected_properties())
         replication = self.replication
-        taken = self._bookmark(self.replication_key).taken
         windows = (None,) if replication is None else replication.windows
-        return tuple((window, self._order(fields, window, taken)) for window in windows)
+        return tuple((window, self._order(window)) for window in windows)
 
-    def _order(
-        self, fields: tuple[str, ...], window: Window | None, taken: TakenJob | None
-    ) -> ExportOrder:
-        date_range = None
-        # The first export of all has no bounds: records without a date come with it.
-        if window is not None and not (window.start is None and self._options.end_date is None):
-            date_range = DateRange(self.replication_key or "", window.start, window.end)
-        request = ExportRequest(self.name, fields, date_range, self._options.account_list_id)
-        return ExportOrder(request, taken)
+    def _order(self, window: Window | None, ids: Sequence[str] = ()) -> ExportOrder:
+        fields = [self.fields[name].job_name for name in self.selected_properties()]
+        key = self.fields[self.replication.key].job_name if self.replication else ""
+        days = days_of(window, self._options, key)
+        request = request_for(self._entity, self._options, fields, days, ids)
+        return ExportOrder(request, self.last_taken)
+
+    @property
+    def last_taken(self) -> TakenJob | None:
+        """The last job that a run delivered which came to its end."""
+        return self._bookmark(self.replication_key).taken
 
     def _bookmark(self, replication_key: str | None) -> bookmark.Bookmark:
         return bookmark.read(self.get_context_state(None), replication_key, self.name)
@@ -204,7 +213,9 @@ class BulkStream(BlockStream):
 
     def _reader(self) -> ExportReader:
         run = self._tap_demandbase.exports
-        return ExportReader(run, self.name, self.selected_properties(), self.logger)
+        properties = self.selected_properties()
+        fields = {name: self.fields[name] for name in properties}
+        return ExportReader(run, self.name, properties, self.logger, fields)
 
     def _deliver(self, read: Read[T], narrow: Narrow[T, U]) -> Iterator[U]:
         """Yield the rows of all windows, and keep the state as they go out.
@@ -220,11 +231,7 @@ class BulkStream(BlockStream):
         replication = self.replication
         orders = self.orders
         if not orders:
-            self.logger.warning(
-                "Nothing is exported of stream %s: its bookmark or start_date lies after end_date "
-                "or today",
-                self.name,
-            )
+            self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
         for number, (window, order) in enumerate(orders, 1):
             if window is not None and len(orders) > 1:
                 self.logger.info("Window %d of %d: %s to %s", number, len(orders), window.start,
@@ -232,7 +239,7 @@ class BulkStream(BlockStream):
             taken = yield from self._window(window, order, read, narrow)
             self._taken = taken
             following = orders[number][0] if number < len(orders) else None
-            if replication is not None and window is not None:
+            if replication is not None and window is not None and self.is_incremental:
                 bookmark.write(
                     self.get_context_state(None),
                     replication.key,
@@ -244,13 +251,13 @@ class BulkStream(BlockStream):
                 # The stream's own method writes nothing where no record went out since.
                 self._tap_demandbase.state_writer.write_state(self.tap_state)
         run.stream_done(self.name)
-        if replication is not None and replication.without_value:
-            self.logger.warning(
-                "%d records of stream %s have no %s: they went out and do not move the bookmark",
-                replication.without_value,
-                self.name,
-                replication.key,
-            )
+        if replication is not None:
+            replication.tell_missing(self.name, self.logger)
+
+    @property
+    def why_empty(self) -> str:
+        """Why there are no orders, where there are none."""
+        return "its bookmark or start_date lies after end_date or today"
 
     def run_done(self) -> None:
         """Note in the state that the whole run has come to its end."""
@@ -268,7 +275,9 @@ class BulkStream(BlockStream):
             try:
                 if replication is not None and window is not None:
                     replication.begin(window)
-                yield from narrow(read(order, job))
+                tally = RowTally(self.name, job)
+                yield from tally.sent(narrow(tally.read(read(order, job))))
+                tally.check(self.logger, may_leave_out=replication is not None)
             except JobGoneError as error:
                 run.replace(order, error)
             except (FileFormatError, RecordCountError):
@@ -280,30 +289,23 @@ class BulkStream(BlockStream):
             else:
                 return TakenJob(job.id, created_at)
 
+    @property
+    def _keys_needed(self) -> set[str | None]:
+        by_days = self._entity.max_days is not None
+        return {self.replication_key, self.replication.key if by_days and self.replication else ""}
+
     def selected_properties(self) -> dict[str, dict[str, Any]]:
         """Return the JSON Schema of each property to export, in the schema's order.
 
         Raises:
             SelectionError: Nothing is selected, or something that is no field (any more).
         """
-        properties = {
-            name: schema
-            for name, schema in self.effective_schema["properties"].items()
-            if self.mask[("properties", name)] or name == self.replication_key
-        }
-        gone = [name for name in properties if name not in self.schema["properties"]]
-        if gone:
-            raise SelectionError(
-                f"Stream {self.name}: the catalog selects fields that Demandbase does not export "
-                f"(any more): {', '.join(gone)}. Run discovery again or deselect them.",
-                stream=self.name,
-            )
-        if not properties:
-            raise SelectionError(
-                f"Stream {self.name}: no field is selected. Select one, or deselect the stream.",
-                stream=self.name,
-            )
-        return properties
+        return selected(
+            self.name,
+            self.effective_schema["properties"],
+            known=self.schema["properties"],
+            wants=lambda name: self.mask["properties", name] or name in self._keys_needed,
+        )
 
     @override
     def get_replication_key_signpost(self, context: Context | None) -> None:  # type: ignore[override]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from tap_demandbase.cast import Value, caster, type_name
 from tap_demandbase.errors import CellError, FileFormatError
+from tap_demandbase.header_names import as_properties
 from tap_demandbase.plain_file import DAMAGE, plain
 
 if TYPE_CHECKING:
     import logging
     from _csv import Reader
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from demandbase_api.models import EntityField
 
 # A cell may hold a whole document; the csv module refuses more than 131,072 characters.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
@@ -38,6 +41,8 @@ class PartReader:
     job_id: str
     properties: Mapping[str, Mapping[str, Any]]
     logger: logging.Logger
+    fields: Mapping[str, EntityField] = field(default_factory=dict)
+    """What files may call the properties; as they are called where it is not said."""
     nul_bytes: int = 0
     """NUL bytes that were removed so far."""
     has_warned: bool = False
@@ -57,7 +62,8 @@ class PartReader:
             try:
                 reader = csv.reader(self._lines(text), strict=True)
                 rows = self._rows(reader, part, lambda: reader.line_num)
-                if (header := next(rows, None)) is not None:
+                if (columns := next(rows, None)) is not None:
+                    header = as_properties(columns, self.fields)
                     self.check_columns(header, part)
                     yield from self._records(rows, header, part, lambda: reader.line_num)
                 self.plain_bytes += plain_file.tell()

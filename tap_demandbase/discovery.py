@@ -1,18 +1,20 @@
-"""From the tenant's entities to streams; one call to the API."""
+"""From the tenant's entities to streams; one call to the port."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.ports import DiscoveryScope
 from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.field_types import entity_schema
-from tap_demandbase.history_streams import HISTORY_STREAMS
+from tap_demandbase.history_streams import history_streams
 from tap_demandbase.key_properties import guess_key
-from tap_demandbase.stream_options import options_of
+from tap_demandbase.paged_stream import PagedStream
+from tap_demandbase.stream_options import check_filters, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from singer_sdk import Stream
 
@@ -27,8 +29,9 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
     Raises:
         ConfigurationError: A setting names an entity or field that does not exist.
     """
-    entities = _chosen(tap.export_api.entities(), tap.config.get("entities"))
-    history = [stream(tap) for stream in HISTORY_STREAMS]
+    check_filters(tap.config, tap.export_api.capabilities)
+    entities = _chosen(tap.export_api.entities(_scope(tap.config)), tap.config.get("entities"))
+    history = history_streams(tap)
     taken = {stream.name for stream in history}
     unknown_types: list[str] = []
     streams: list[Stream] = []
@@ -44,7 +47,12 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
         options = options_of(tap.config, entity.name)
         schema, unknown = entity_schema(entity, lenient_numbers=options.lenient_numbers)
         unknown_types += [f"{entity.name}.{name} ({kind})" for name, kind in unknown.items()]
-        stream = BulkStream(tap, entity.name, schema, options)
+        kind = BulkStream if entity.id_pages is None else PagedStream
+        stream = kind(tap, entity, schema, options)
+        if entity.is_list:
+            # Which lists are meant cannot be known, and each job is dear.
+            chosen = options.account_list_ids or options.person_list_ids
+            stream.selected_by_default = bool(chosen)
         stream.primary_keys = _key(tap, entity, options)
         stream.replication_key = _replication_key(entity, options)
         streams.append(stream)
@@ -52,6 +60,18 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
     if unknown_types:
         tap.logger.warning("Fields of unknown type are read as text: %s", ", ".join(unknown_types))
     return [*streams, *history]
+
+
+def _scope(config: Mapping[str, Any]) -> DiscoveryScope:
+    wanted = config.get("entities")
+    options = config.get("stream_options") or {}
+    return DiscoveryScope(
+        entities=None if wanted is None else frozenset(wanted),
+        report_types={
+            name: own["ad_report_type"] for name, own in options.items() if "ad_report_type" in own
+        },
+        columns={name: tuple(own["columns"]) for name, own in options.items() if "columns" in own},
+    )
 
 
 def _chosen(entities: Sequence[Entity], wanted: Sequence[str] | None) -> list[Entity]:
@@ -78,7 +98,9 @@ def _check_options(tap: TapDemandbase, streams: Sequence[str]) -> None:
 
 def _replication_key(entity: Entity, options: StreamOptions) -> str | None:
     key = options.replication_key
-    if key is not None and key not in [field.name for field in entity.fields]:
+    if key is None:
+        return entity.date_field
+    if key not in [field.name for field in entity.fields]:
         raise ConfigurationError(
             f"The setting stream_options.{entity.name}.replication_key names a field that the "
             f"entity does not have: {key}."
@@ -97,7 +119,7 @@ def _key(tap: TapDemandbase, entity: Entity, options: StreamOptions) -> tuple[st
                 f"entity does not have: {', '.join(missing)}."
             )
         return wanted
-    key = guess_key(entity.name, fields)
+    key = guess_key(entity.name, fields) if entity.key is None else entity.key
     if not key:
         tap.logger.warning(
             "No key is known for stream %s: loaders will append its records. "

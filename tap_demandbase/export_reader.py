@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-    from demandbase_api.export_queue import ExportOrder
-    from demandbase_api.models import ExportJob
+    from demandbase_api.export_order import ExportOrder
+    from demandbase_api.models import EntityField, ExportJob
     from tap_demandbase.blocks.conversion import Encoder
     from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.export_run import ExportRun
@@ -33,6 +33,7 @@ class ExportReader:
         stream: Name of the stream.
         properties: JSON Schema by selected property, in the order of the records.
         logger: Where to say what is going on.
+        fields: What files may call the properties.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class ExportReader:
         stream: str,
         properties: Mapping[str, Mapping[str, Any]],
         logger: logging.Logger,
+        fields: Mapping[str, EntityField],
     ) -> None:
         self._run = run
         self._stream = stream
         self._properties = properties
         self._logger = logger
+        self._fields = fields
 
     def records(self, order: ExportOrder, job: ExportJob) -> Iterator[dict[str, Any]]:
         """Yield the records of a job.
@@ -84,7 +87,7 @@ class ExportReader:
         )
 
     def _part_reader(self, job: ExportJob) -> PartReader:
-        return PartReader(self._stream, job.id, self._properties, self._logger)
+        return PartReader(self._stream, job.id, self._properties, self._logger, self._fields)
 
     def _read(
         self,

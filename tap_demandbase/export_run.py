@@ -5,21 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from demandbase_api.download import Downloader
-from demandbase_api.errors import InvalidRequestError, QuotaExceededError
+from demandbase_api.errors import InvalidRequestError, JobGoneError, QuotaExceededError
+from demandbase_api.export_order import ExportOrder
 from demandbase_api.export_queue import ExportQueue
 from demandbase_api.job_watch import JobWatch
+from demandbase_api.models import ExportRequest
 from demandbase_api.part_fetcher import PartFetcher
 from tap_demandbase import settings
 from tap_demandbase.errors import QuotaStopError, SelectionError
+from tap_demandbase.id_export import read_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import BinaryIO
 
+    from demandbase_api.adoption import TakenJob
     from demandbase_api.errors import DemandbaseError
-    from demandbase_api.export_queue import ExportOrder
-    from demandbase_api.models import ExportJob
+    from demandbase_api.models import ExportJob, IdPages
     from tap_demandbase.tap import TapDemandbase
 
 
@@ -33,23 +36,73 @@ class ExportRun:
     def __init__(self, tap: TapDemandbase) -> None:
         api, config, clock = tap.export_api, tap.config, tap.clock
         watch = JobWatch("export", api, settings.poll_policy(config), clock)
-        policy = settings.export_policy(config, tap.retry)
+        policy = settings.export_policy(config, tap.retry, api.capabilities)
         self._queue = ExportQueue(api, watch, policy, clock)
         spool = settings.spool(config)
         downloader = Downloader(api, tap.retry, spool.need, clock)
         self._fetcher = PartFetcher(downloader, spool.open)
+        self._logger = tap.logger
         self._waiting: list[str] = []
         self._done: list[str] = []
+        self._ids: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
-    def plan(self, orders: Sequence[tuple[str, Sequence[ExportOrder]]]) -> None:
+    def plan(self, orders: Sequence[tuple[str, Sequence[ExportOrder]]], later: int = 0) -> None:
         """Say what will be needed.
 
         Args:
             orders: The orders of each stream, in the order of the streams.
+            later: How many jobs at least will be needed that are not known yet.
+
+        Raises:
+            QuotaStopError: The day's calls are not enough for it; nothing has been created.
         """
         for stream, its_orders in orders:
             self._waiting.append(stream)
             self._queue.plan(its_orders)
+        if self._waiting:
+            self.need(self._waiting[0], later)
+
+    def need(self, stream: str, jobs: int) -> None:
+        """Make sure that the day's calls are enough for what is planned and some jobs beside it.
+
+        Args:
+            stream: The stream that is in work.
+            jobs: How many jobs beside what is planned.
+
+        Raises:
+            QuotaStopError: They are not.
+        """
+        try:
+            self._queue.check_budget(jobs)
+        except QuotaExceededError as error:
+            raise self._stopped(stream, error) from error
+
+    def ids(
+        self, stream: str, pages: IdPages, account_lists: tuple[str, ...], taken: TakenJob | None
+    ) -> tuple[str, ...]:
+        """Return the ids of all records of an entity, from an export of nothing else.
+
+        Args:
+            stream: The stream that needs them.
+            pages: Whose ids.
+            account_lists: Only accounts of these lists.
+            taken: The stream's last job that has been delivered; ids from before are too old.
+
+        Raises:
+            DemandbaseError: They cannot be had.
+        """
+        key = (pages.entity, account_lists)
+        if key not in self._ids:
+            request = ExportRequest(pages.entity, (pages.field,), account_lists=account_lists)
+            order = ExportOrder(request, taken)
+            while key not in self._ids:
+                job, _ = self.take(stream, order)
+                try:
+                    self._ids[key] = read_ids(self, pages, order, job, self._logger)
+                except JobGoneError as error:
+                    self.replace(order, error)
+            self.order_done(order)
+        return self._ids[key]
 
     def take(self, stream: str, order: ExportOrder) -> tuple[ExportJob, datetime]:
         """Return the completed job for an order, and when it was created.
@@ -68,14 +121,17 @@ class ExportRun:
                 stream=stream,
             ) from error
         except QuotaExceededError as error:
-            done = f" ({', '.join(self._done)})" if self._done else ""
-            total = len(self._done) + len(self._waiting)
-            raise QuotaStopError(
-                f"{error} {len(self._done)} of {total} streams are done{done}, to do remain "
-                f"{', '.join(self._waiting)}. The state holds all that has gone out: the next "
-                "run goes on from there. Or let the tap wait: set quota_wait_hours.",
-                stream=stream,
-            ) from error
+            raise self._stopped(stream, error) from error
+
+    def _stopped(self, stream: str, error: QuotaExceededError) -> QuotaStopError:
+        done = f" ({', '.join(self._done)})" if self._done else ""
+        total = len(self._done) + len(self._waiting)
+        return QuotaStopError(
+            f"{error} {len(self._done)} of {total} streams are done{done}, to do remain "
+            f"{', '.join(self._waiting)}. The state holds all that has gone out: the next "
+            "run goes on from there. Or let the tap wait: set quota_wait_hours.",
+            stream=stream,
+        )
 
     def replace(self, order: ExportOrder, error: DemandbaseError) -> None:
         """Let another job take the place of one that is gone, once; else raise the error."""

@@ -195,7 +195,16 @@ class FieldMappingsStream(HistoryStream):
             }
 
 
-HISTORY_STREAMS = (ExportJobsStream, FieldMappingsStream, ImportJobsStream, ImportErrorsStream)
+def history_streams(tap: TapDemandbase) -> list[HistoryStream]:
+    """Return the streams about the tenant's use of the APIs, as far as the API can tell it."""
+    imports = tap.import_api.capabilities
+    streams: list[HistoryStream] = [ExportJobsStream(tap)]
+    if imports.mappings:
+        streams.append(FieldMappingsStream(tap))
+    streams.append(ImportJobsStream(tap))
+    if imports.row_errors:
+        streams.append(ImportErrorsStream(tap))
+    return streams
 
 
 def _export_job(job: ExportJob) -> dict[str, Any]:

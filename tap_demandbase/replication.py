@@ -11,6 +11,7 @@ from tap_demandbase.overlap import SharedDay
 from tap_demandbase.windows import Window, cut
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Mapping
     from datetime import date, datetime
 
@@ -98,6 +99,16 @@ class Replication:
         if not window.is_last:
             days.add(window.end)
         return days
+
+    def tell_missing(self, stream: str, logger: logging.Logger) -> None:
+        """Tell how many rows there were without a replication value, if any."""
+        if self.without_value:
+            logger.warning(
+                "%d records of stream %s have no %s: they went out and do not move the bookmark",
+                self.without_value,
+                stream,
+                self.key,
+            )
 
     def finish(self, window: Window, created_at: datetime) -> datetime:
         """Return the bookmark after a window whose rows have all gone out."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from demandbase_api.export_queue import ExportPolicy
+from demandbase_api.connect import Api, ApiFiles
+from demandbase_api.export_order import ExportPolicy
 from demandbase_api.http import Connection
 from demandbase_api.job_watch import PollPolicy
 from demandbase_api.quota import QuotaPatience
@@ -17,9 +18,11 @@ from tap_demandbase.spool import Spool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from demandbase_api.ports import ExportCapabilities
     from demandbase_api.retry import RetryPolicy
 
 _SECONDS = th.IntegerType(minimum=1)
+_ID = th.IntegerType(minimum=0)
 _DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 CONFIG = th.PropertiesList(
@@ -27,24 +30,47 @@ CONFIG = th.PropertiesList(
         "api",
         th.StringType,
         default="v1",
-        allowed_values=["v1"],
+        allowed_values=[api.value for api in Api],
         title="API",
-        description="Which of Demandbase's bulk APIs to use.",
+        description="Which of Demandbase's bulk APIs to use: v1, or uapi for the one that "
+        "Demandbase publishes.",
     ),
     th.Property(
         "api_url",
         th.StringType(pattern="^https?://"),
-        default="https://api.demandbase.com",
         title="API URL",
-        description="Scheme and host of the API.",
+        description="Scheme and host of the API; where absent, "
+        + ", ".join(f"{api.default_url} with {api.value}" for api in Api)
+        + ".",
     ),
     th.Property(
         "access_token",
         th.StringType(min_length=1),
-        required=True,
         secret=True,
         title="Access token",
-        description="Bearer token for the API.",
+        description="Bearer token for the API; with api: uapi client_id and client_secret are "
+        "better, since a token alone cannot be renewed.",
+    ),
+    th.Property(
+        "client_id",
+        th.StringType(min_length=1),
+        title="Client id",
+        description="With api: uapi, the client id of the API Key Set.",
+    ),
+    th.Property(
+        "client_secret",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Client secret",
+        description="With api: uapi, the client secret of the API Key Set.",
+    ),
+    th.Property(
+        "discovery_cache_hours",
+        th.IntegerType(minimum=0),
+        default=24,
+        title="Discovery cache",
+        description="With api: uapi, for how many hours what was discovered is kept in "
+        "spool_dir, since a day allows 60 calls; 0 to ask each time.",
     ),
     th.Property(
         "start_date",
@@ -72,6 +98,11 @@ CONFIG = th.PropertiesList(
                 th.Property("key_properties", th.ArrayType(th.StringType)),
                 th.Property("replication_key", th.StringType),
                 th.Property("account_list_id", th.StringType),
+                th.Property("account_list_ids", th.ArrayType(_ID)),
+                th.Property("person_list_ids", th.ArrayType(_ID)),
+                th.Property("ad_report_type", th.StringType(min_length=1)),
+                th.Property("source", th.ArrayType(th.StringType)),
+                th.Property("columns", th.ArrayType(th.StringType)),
                 th.Property("lookback_days", th.IntegerType(minimum=0)),
                 th.Property("lenient_numbers", th.BooleanType),
                 additional_properties=False,
@@ -81,7 +112,9 @@ CONFIG = th.PropertiesList(
         description="By stream: key_properties, the fields that identify a record; "
         "replication_key, the date field that makes it incremental; account_list_id and "
         "lookback_days in place of the settings for all streams; lenient_numbers, true to read "
-        "whole-number fields as numbers.",
+        "whole-number fields as numbers; with api: uapi also account_list_ids, person_list_ids, "
+        "ad_report_type and source (for campaigns and creatives), and columns (for the members "
+        "of lists, whose columns are documented nowhere).",
     ),
     th.Property(
         "account_list_id",
@@ -128,9 +161,9 @@ CONFIG = th.PropertiesList(
     th.Property(
         "max_concurrent_jobs",
         th.IntegerType(minimum=1),
-        default=2,
         title="Concurrent jobs",
-        description="How many export jobs may run at a time.",
+        description="How many export jobs may run at a time; where absent, 2 with v1 and 1 with "
+        "uapi, which allows no more.",
     ),
     th.Property(
         "job_reuse_hours",
@@ -159,22 +192,40 @@ CONFIG = th.PropertiesList(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for downloaded files while they are read; "
+        description="Folder for downloaded files while they are read, and with api: uapi for "
+        "the count of the day's calls and what was discovered, which should outlive the run; "
         "the system's temporary folder where absent.",
     ),
     BATCH_CONFIG,
 ).to_dict()
+CONFIG["anyOf"] = [
+    {"required": ["access_token"]},
+    {"required": ["client_id", "client_secret"]},
+]
+
+
+def api(config: Mapping[str, Any]) -> Api:
+    """Return which API is in use, from the settings."""
+    return Api(config["api"])
 
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return where the API is, from the settings."""
     return Connection(
-        api_url=config["api_url"],
-        access_token=config["access_token"],
+        api_url=config.get("api_url") or api(config).default_url,
+        access_token=config.get("access_token"),
         request_timeout_seconds=config["request_timeout_seconds"],
         retry=retry,
         user_agent="tap-demandbase",
+        client_id=config.get("client_id"),
+        client_secret=config.get("client_secret"),
     )
+
+
+def api_files(config: Mapping[str, Any]) -> ApiFiles:
+    """Return what is remembered from run to run, from the settings."""
+    folder = config.get("spool_dir")
+    return ApiFiles(Path(folder) if folder else None, float(config["discovery_cache_hours"]))
 
 
 def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
@@ -186,13 +237,16 @@ def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
     )
 
 
-def export_policy(config: Mapping[str, Any], retry: RetryPolicy) -> ExportPolicy:
-    """Return how export jobs are run, from the settings."""
+def export_policy(
+    config: Mapping[str, Any], retry: RetryPolicy, capabilities: ExportCapabilities
+) -> ExportPolicy:
+    """Return how export jobs are run, from the settings and from what the API can do."""
     return ExportPolicy(
-        max_concurrent_jobs=config["max_concurrent_jobs"],
+        max_concurrent_jobs=config.get("max_concurrent_jobs") or capabilities.concurrent_jobs,
         job_reuse_hours=float(config["job_reuse_hours"]),
         retry=retry,
         quota=QuotaPatience(float(config["quota_wait_hours"])),
+        poll=poll_policy(config),
     )
 
 

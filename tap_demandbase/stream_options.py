@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.ports import ExportFilter
 from tap_demandbase.moment import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
+
+    from demandbase_api.ports import ExportCapabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class StreamOptions:
         window_days: How many days one job covers; ``None`` for all.
         start_date: Where the first incremental run begins.
         end_date: Where incremental runs end; ``None`` for today.
+        account_list_ids: Only accounts of these lists; in the place of ``account_list_id``.
+        person_list_ids: Only people of these lists.
+        ad_report_type: Which report of advertising.
+        sources: Where the advertising ran.
     """
 
     key_properties: tuple[str, ...] | None
@@ -36,6 +43,22 @@ class StreamOptions:
     window_days: int | None
     start_date: datetime | None
     end_date: date | None
+    account_list_ids: tuple[str, ...] = ()
+    person_list_ids: tuple[str, ...] = ()
+    ad_report_type: str | None = None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def account_lists(self) -> tuple[str, ...]:
+        """The account lists to narrow by; none for all accounts."""
+        one = () if self.account_list_id is None else (self.account_list_id,)
+        return self.account_list_ids or one
+
+    def at_most_days(self, days: int | None) -> StreamOptions:
+        """Return the options with windows of no more days than one job takes."""
+        if days is None:
+            return self
+        return replace(self, window_days=min(self.window_days or days, days))
 
 
 def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
@@ -56,6 +79,10 @@ def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
         window_days=config.get("window_days"),
         start_date=_moment(config, "start_date"),
         end_date=None if end is None else end.date(),
+        account_list_ids=tuple(map(str, own.get("account_list_ids") or ())),
+        person_list_ids=tuple(map(str, own.get("person_list_ids") or ())),
+        ad_report_type=own.get("ad_report_type"),
+        sources=tuple(own.get("source") or ()),
     )
 
 
@@ -69,3 +96,27 @@ def _moment(config: Mapping[str, Any], name: str) -> datetime | None:
         raise ConfigurationError(
             f"The setting {name} is no ISO-8601 date or date-time, such as 2026-01-31."
         ) from None
+
+
+_FILTERS = {
+    "account_list_ids": ExportFilter.ACCOUNT_LISTS,
+    "person_list_ids": ExportFilter.PERSON_LISTS,
+    "ad_report_type": ExportFilter.REPORT_TYPE,
+    "source": ExportFilter.SOURCES,
+}
+
+
+def check_filters(config: Mapping[str, Any], capabilities: ExportCapabilities) -> None:
+    """Make sure that the API can narrow jobs as the settings say.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    for stream, own in (config.get("stream_options") or {}).items():
+        for option, narrowed_by in _FILTERS.items():
+            if own.get(option) and narrowed_by not in capabilities.filters:
+                raise ConfigurationError(
+                    f"The setting stream_options.{stream}.{option} needs an API that can narrow "
+                    f"exports by {narrowed_by.value}, which api: {config['api']} cannot: take it "
+                    "away, or use api: uapi."
+                )

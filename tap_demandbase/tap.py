@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
@@ -18,6 +18,7 @@ from demandbase_api.setting_rules import settings_error
 from demandbase_api.termination import terminate, undisturbed
 from tap_demandbase import connection_test, discovery, settings
 from tap_demandbase.bulk_stream import BulkStream
+from tap_demandbase.catalog_fields import saved_fields
 from tap_demandbase.export_run import ExportRun
 from tap_demandbase.line_writer import LineWriter
 
@@ -52,15 +53,30 @@ class TapDemandbase(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+        self.saved_fields = saved_fields(options.get("catalog"))
+        """What jobs call the fields of the catalog that was passed, by stream and property."""
+        super().__init__(*args, **options)
+
     @cached_property
     def export_api(self) -> ExportApi:
         """The export port."""
-        return connect_export(settings.connection(self.config, self.retry))
+        return connect_export(
+            settings.connection(self.config, self.retry),
+            settings.api(self.config),
+            files=settings.api_files(self.config),
+            clock=self.clock,
+        )
 
     @cached_property
     def import_api(self) -> ImportApi:
         """The import port, for the streams about imports."""
-        return connect_import(settings.connection(self.config, self.retry))
+        return connect_import(
+            settings.connection(self.config, self.retry),
+            settings.api(self.config),
+            files=settings.api_files(self.config),
+            clock=self.clock,
+        )
 
     @cached_property
     def exports(self) -> ExportRun:
@@ -69,7 +85,12 @@ class TapDemandbase(Tap):
         bulk = [
             stream for stream in self._bulk_streams() if stream.selected and not stream.is_removed
         ]
-        run.plan([(it.name, [order for _, order in it.orders]) for it in bulk])
+        planned = [
+            (it.name, [order for _, order in it.orders] if it.is_planned else []) for it in bulk
+        ]
+        later = [it for it in bulk if not it.is_planned]
+        # Each needs a job at least, and all of them one that tells what they are about.
+        run.plan(planned, len(later) + bool(later))
         # For who runs streams without sync_all, as the SDK's dry run does.
         weakref.finalize(self, run.close)
         return run

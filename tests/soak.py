@@ -8,6 +8,7 @@ import json
 import logging
 import random
 import sys
+import tempfile
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -24,15 +25,22 @@ MAX_CLEAN_RUNS = 3
 ROWS = 60
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)
 FIELDS = [("id", "string"), ("seen_at", "datetime"), ("text", "string")]
-ENTITIES = ("people", "visits")
+ENTITIES = ("people", "opportunities")
 CONFIG = {
     "entities": list(ENTITIES),
-    "stream_options": {"visits": {"replication_key": "seen_at"}},
+    "stream_options": {"opportunities": {"replication_key": "seen_at"}},
     "start_date": "2026-01-01",
     "end_date": "2026-01-31",
     "window_days": 12,
     "max_concurrent_jobs": 3,
     "request_timeout_seconds": 5,
+}
+# What the other API calls the operations that trouble is made in; it cannot cancel.
+UAPI_NAMES = {
+    "listExportJobs": "fetchExportJobsInfo",
+    "getExportJob": "checkExportJobStatus",
+    "downloadExportFile": "checkExportJobStatus",
+    "cancelExportJob": "checkExportJobStatus",
 }
 
 
@@ -90,10 +98,12 @@ class Soak:
     Args:
         sandbox: A tenant with a few rows and parts of a few rows.
         seed: Seed of the faults.
+        api: Over which API.
     """
 
-    def __init__(self, sandbox: Sandbox, seed: int) -> None:
+    def __init__(self, sandbox: Sandbox, seed: int, api: str) -> None:
         self._sandbox = sandbox
+        self._api = api
         self._random = random.Random(seed)  # noqa: S311 - a script of trouble
         self.figures = Figures()
 
@@ -105,9 +115,9 @@ class Soak:
             [str(number), (START + timedelta(hours=11 * number)).isoformat(), f"Zeile {number}\n"]
             for number in range(ROWS)
         ]
-        sandbox.add_entity("visits", FIELDS, rows)
+        sandbox.add_entity("opportunities", FIELDS, rows)
         expected = {("people", str(row["person_id"])) for row in sandbox.rows("people")} | {
-            ("visits", row[0]) for row in rows
+            ("opportunities", row[0]) for row in rows
         }
         figures.rounds += 1
         for fault in self._faults():
@@ -117,27 +127,48 @@ class Soak:
         seen: set[tuple[str, str]] = set()
         state: dict[str, Any] = {}
         room = self._random.randrange(40_000) if reader_dies else None
-        ended = self._run(room, state, seen)
-        figures.ends[ended or "ok"] += 1
-        sandbox.clear_faults()
-        if ended:
-            figures.failed_runs += 1
-            for _ in range(MAX_CLEAN_RUNS):
-                figures.clean_runs += 1
-                ended = self._run(None, state, seen)
-                if not ended:
-                    break
+        with tempfile.TemporaryDirectory() as folder:
+            config = self._config(folder)
+            ended = self._run(config, room, state, seen)
+            figures.ends[ended or "ok"] += 1
+            sandbox.clear_faults()
+            if ended:
+                figures.failed_runs += 1
+                for _ in range(MAX_CLEAN_RUNS):
+                    figures.clean_runs += 1
+                    ended = self._run(config, None, state, seen)
+                    if not ended:
+                        break
         self._check(ended, state, expected - seen)
 
-    def _run(self, room: int | None, state: dict[str, Any], seen: set[tuple[str, str]]) -> str:
+    def _config(self, folder: str) -> dict[str, Any]:
+        sandbox = self._sandbox
+        if self._api == "v1":
+            return {**CONFIG, "api_url": sandbox.url, "access_token": sandbox.token}
+        return {
+            **CONFIG,
+            "api": self._api,
+            "api_url": sandbox.uapi_url,
+            "client_id": sandbox.client_id,
+            "client_secret": sandbox.client_secret,
+            "max_concurrent_jobs": 1,
+            "spool_dir": folder,
+        }
+
+    def _run(
+        self,
+        config: dict[str, Any],
+        room: int | None,
+        state: dict[str, Any],
+        seen: set[tuple[str, str]],
+    ) -> str:
         """Run the tap; return the error that ended it, or nothing."""
         pipe = _Pipe(room)
-        config = {**CONFIG, "api_url": self._sandbox.url, "access_token": self._sandbox.token}
         ended = ""
         with redirect_stdout(io.TextIOWrapper(pipe, encoding="utf-8")) as out:
             try:
-                tap = ImpatientTap(config=config, state=json.loads(json.dumps(state)))
-                tap.clock = SandboxTime(self._sandbox)
+                timed = type("Timed", (ImpatientTap,), {"clock": SandboxTime(self._sandbox)})
+                tap = timed(config=config, state=json.loads(json.dumps(state)))
                 for name, stream in tap.streams.items():
                     stream.selected = name in ENTITIES
                 tap.sync_all()
@@ -164,11 +195,11 @@ class Soak:
             figures.problems.append(f"{where}: runs without faults end with {ended}")
         if missing:
             figures.problems.append(f"{where}: {len(missing)} records never came")
-        mark = state.get("bookmarks", {}).get("visits", {}).get("replication_key_value")
+        mark = state.get("bookmarks", {}).get("opportunities", {}).get("replication_key_value")
         if mark != "2026-01-28T07:00:00.000000Z":
             figures.problems.append(f"{where}: the bookmark ends at {mark}")
         bought = Counter(
-            json.dumps([job["entity_type"], job["fields"], job["filters"]])
+            job.get("jobName") or json.dumps([job["entity_type"], job["fields"], job["filters"]])
             for job in self._sandbox.export_jobs()
             if job["status"] not in {"failed", "cancelled"}
         )
@@ -183,6 +214,11 @@ class Soak:
     def _fault(self) -> Fault:
         draw = self._random
         operation, effect, options = draw.choice(_TROUBLE)
+        if self._api != "v1":
+            if options is _GONE:
+                # Links come with the job itself, and one that is gone may be bought anew.
+                options = {"status": [500, 503]}
+            operation = UAPI_NAMES.get(operation, operation)
         chosen = {
             name: draw.choice(value) if isinstance(value, list) else value
             for name, value in options.items()
@@ -193,6 +229,7 @@ class Soak:
 
 
 _API = ("createExportJob", "listExportJobs", "getExportJob", "downloadExportFile")
+_GONE: dict[str, Any] = {"status": [404, 410]}
 _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
     *((name, Effect.DROP_BEFORE, {}) for name in (*_API, "signedFile")),
     *((name, Effect.DROP_AFTER, {}) for name in _API),
@@ -204,7 +241,7 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
     ("createExportJob", Effect.JOB_FAILS, {"message": "no luck"}),
     ("createExportJob", Effect.JOB_GONE, {"seconds": [0.5, 3, 6]}),
     ("listExportJobs", Effect.SHIFT_PAGE, {"rows": [1, 3]}),
-    ("downloadExportFile", Effect.STATUS, {"status": [404, 410]}),
+    ("downloadExportFile", Effect.STATUS, _GONE),
     ("downloadExportFile", Effect.EXPIRED_LINK, {}),
     ("signedFile", Effect.STATUS, {"status": [403, 404, 410]}),
     ("signedFile", Effect.CUT, {"bytes": [0, 1, 200, 900], "how": ["", "chunked", "close"]}),
@@ -213,7 +250,7 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
 ]
 
 
-def soak(rounds: int, seed: int) -> Figures:
+def soak(rounds: int, seed: int, api: str = "v1") -> Figures:
     """Return the figures of some rounds."""
     options = SandboxOptions(
         rows={"accounts": 5, "people": 30, "opportunities": 5, "activities": 5, "campaigns": 3,
@@ -221,7 +258,7 @@ def soak(rounds: int, seed: int) -> Figures:
         part_rows=12, pending_seconds=1, processing_seconds=4, seed=seed,
     )  # fmt: skip
     with Sandbox(options) as sandbox:
-        runner = Soak(sandbox, seed)
+        runner = Soak(sandbox, seed, api)
         for _ in range(rounds):
             runner.round()
     return runner.figures
@@ -232,9 +269,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--api", choices=["v1", "uapi"], default="v1")
     arguments = parser.parse_args()
     logging.disable()
-    figures = soak(arguments.rounds, arguments.seed)
+    figures = soak(arguments.rounds, arguments.seed, arguments.api)
     print(  # noqa: T201 - for who runs it
         f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
         f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "

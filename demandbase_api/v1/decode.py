@@ -7,10 +7,8 @@ be followed are required here.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from demandbase_api.errors import UnexpectedAnswerError
 from demandbase_api.models import (
     Entity,
     EntityField,
@@ -22,75 +20,9 @@ from demandbase_api.models import (
 from demandbase_api.status import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from demandbase_api.json_reader import Reader
 
-    from demandbase_api.operations import ApiOperation
-
-T = TypeVar("T")
-
-
-class Reader:
-    """Reads the members of one JSON object of an answer.
-
-    Args:
-        operation: The call that was answered, for errors.
-        data: The object.
-
-    Raises:
-        UnexpectedAnswerError: From every method, where a member is missing or of another type;
-            it names the member and never shows its value.
-    """
-
-    def __init__(self, operation: ApiOperation, data: object) -> None:
-        self._operation = operation
-        if not isinstance(data, dict):
-            raise self._unexpected("gave something other than an object in a list of objects")
-        self._data: Mapping[str, Any] = data
-
-    def _unexpected(self, problem: str) -> UnexpectedAnswerError:
-        return UnexpectedAnswerError(self._operation, problem)
-
-    def optional(self, name: str, kind: type[T]) -> T | None:
-        """Return a member, or ``None`` where it is absent or null."""
-        value = self._data.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self._unexpected(f"gave a member “{name}” that is no {kind.__name__}")
-        return value
-
-    def required(self, name: str, kind: type[T]) -> T:
-        """Return a member that must be there."""
-        value = self.optional(name, kind)
-        if value is None:
-            raise self._unexpected(f"left out the member “{name}”")
-        return value
-
-    def moment(self, name: str) -> datetime | None:
-        """Return a date-time member as UTC; one without an offset is taken for UTC."""
-        text = self.optional(name, str)
-        if text is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise self._unexpected(f"gave a member “{name}” that is no date-time") from None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-    def status(self) -> JobStatus:
-        """Return the job's state; a word that the contract lacks is shown in the error."""
-        word = self.required("status", str)
-        try:
-            return JobStatus(word)
-        except ValueError:
-            known = ", ".join(JobStatus)
-            raise self._unexpected(
-                f"gave a job the unknown status “{word[:40]}” (known: {known})"
-            ) from None
-
-    def objects(self, name: str) -> list[Reader]:
-        """Return a list member's objects; an absent one is empty."""
-        return [Reader(self._operation, item) for item in self.optional(name, list) or ()]
+_WORDS = {status.value: status for status in JobStatus}
 
 
 def entity(reader: Reader) -> Entity:
@@ -114,7 +46,7 @@ def export_job(reader: Reader) -> ExportJob:
     fields = reader.optional("fields", list)
     return ExportJob(
         id=reader.required("id", str),
-        status=reader.status(),
+        status=reader.status("status", _WORDS),
         entity=reader.optional("entity_type", str),
         fields=None if fields is None else tuple(str(name) for name in fields),
         filters=reader.optional("filters", dict),
@@ -133,7 +65,7 @@ def import_job(reader: Reader) -> ImportJob:
     """Read an ``ImportJob``."""
     return ImportJob(
         id=reader.required("id", str),
-        status=reader.status(),
+        status=reader.status("status", _WORDS),
         entity=reader.optional("entity_type", str),
         operation=reader.optional("operation", str),
         total_rows=reader.optional("total_rows", int),

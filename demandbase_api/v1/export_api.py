@@ -10,10 +10,18 @@ from typing_extensions import override
 
 from demandbase_api.download_body import DownloadBody
 from demandbase_api.errors import UnexpectedAnswerError
+from demandbase_api.json_reader import Reader
 from demandbase_api.operations import ApiOperation
-from demandbase_api.ports import ExportApi, ExportCapabilities, PartBody, Resume
+from demandbase_api.ports import (
+    EVERYTHING,
+    DiscoveryScope,
+    ExportApi,
+    ExportCapabilities,
+    ExportFilter,
+    PartBody,
+    Resume,
+)
 from demandbase_api.v1 import decode
-from demandbase_api.v1.decode import Reader
 from demandbase_api.v1.paging import each_once, pages
 
 if TYPE_CHECKING:
@@ -30,13 +38,19 @@ MAX_REDIRECTS = 5
 class V1ExportApi(ExportApi):
     """The v1 adapter of the export port."""
 
-    capabilities = ExportCapabilities(cancel=True, record_counts=True)
+    capabilities = ExportCapabilities(
+        cancel=True,
+        record_counts=True,
+        concurrent_jobs=2,
+        daily_calls=False,
+        filters=frozenset({ExportFilter.ACCOUNT_LIST}),
+    )
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
 
     @override
-    def entities(self) -> tuple[Entity, ...]:
+    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
         answer = Reader(
             ApiOperation.LIST_ENTITIES,
             self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
@@ -56,10 +70,22 @@ class V1ExportApi(ExportApi):
         return decode.export_job(Reader(operation, self._http.read(operation, _path(job_id))))
 
     @override
+    def ended(self, job: ExportJob) -> ExportJob:
+        return job
+
+    @override
     def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
         params = {} if status is None else {"status": status.value}
         found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", params)
         return (decode.export_job(reader) for reader in each_once(found))
+
+    @override
+    def poll_pause(self) -> float:
+        return 0.0
+
+    @override
+    def check_budget(self, jobs: int) -> None:
+        pass
 
     @override
     def cancel(self, job_id: str) -> None:
@@ -104,8 +130,8 @@ def request_body(request: ExportRequest) -> dict[str, Any]:
         if request.date_range.start is not None:
             window["start"] = request.date_range.start.isoformat()
         filters["date_range"] = {**window, "end": request.date_range.end.isoformat()}
-    if request.account_list_id is not None:
-        filters["account_list_id"] = request.account_list_id
+    if request.account_lists:
+        (filters["account_list_id"],) = request.account_lists
     body: dict[str, Any] = {"entity_type": request.entity, "format": "csv"}
     if request.fields:
         body["fields"] = list(request.fields)

@@ -8,19 +8,19 @@ from urllib.parse import quote
 from requests_toolbelt import MultipartEncoder
 from typing_extensions import override
 
+from demandbase_api.json_reader import Reader
 from demandbase_api.models import ImportOperation
 from demandbase_api.operations import ApiOperation
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.status import JobStatus
 from demandbase_api.v1 import decode
-from demandbase_api.v1.decode import Reader
 from demandbase_api.v1.paging import each_once, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from demandbase_api.http import HttpClient
-    from demandbase_api.models import FieldMapping, ImportJob, ImportRequest, RowError
+    from demandbase_api.models import ActivityType, FieldMapping, ImportJob, ImportRequest, RowError
 
 JOBS = "/import/v1/jobs"
 
@@ -47,6 +47,10 @@ class V1ImportApi(ImportApi):
         params = {} if entity is None else {"entity_type": entity}
         answer = Reader(operation, self._http.read(operation, "/import/v1/mappings", params))
         return tuple(decode.field_mapping(item) for item in answer.objects("mappings"))
+
+    @override
+    def activity_types(self) -> tuple[ActivityType, ...]:
+        return ()
 
     @override
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
@@ -79,6 +83,10 @@ class V1ImportApi(ImportApi):
         params = {} if status is None else {"status": status.value}
         found = pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, "jobs", params)
         return (decode.import_job(reader) for reader in each_once(found))
+
+    @override
+    def poll_pause(self) -> float:
+        return 0.0
 
     @override
     def cancel(self, job_id: str) -> None:

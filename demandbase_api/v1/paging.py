@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from demandbase_api.v1.decode import Reader
+from demandbase_api.json_reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,6 +13,7 @@ from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.conversion import Conversion
 from tap_demandbase.blocks.cutter import BLOCK_BYTES, Cutter
 from tap_demandbase.blocks.line_feed import LineFeed
+from tap_demandbase.header_names import as_properties
 from tap_demandbase.plain_file import lines_before, plain
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class BlockReader:
         """
         with plain(file) as plain_file:
             cutter = Cutter(plain_file, self._block_bytes)
-            if (header := _names(cutter.header())) is not None:
+            if (columns := _names(cutter.header())) is not None:
+                header = as_properties(columns, self._slow.fields)
                 self._slow.check_columns(header, part)
                 yield from self._blocks(cutter, header, file, part)
                 self._slow.plain_bytes += cutter.offset

@@ -48,6 +48,7 @@ class ScriptedTask:
     looks: list[float] = field(default_factory=list)
     cancel_error: Exception | None = None
     entity: str = "accounts"
+    pause: float = 0.0
 
     def job(self, status: JobStatus) -> ExportJob:
         return ExportJob("job-1", status, created_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -68,6 +69,9 @@ class ScriptedTask:
         self.cancelled.append(job_id)
         if self.cancel_error is not None:
             raise self.cancel_error
+
+    def poll_pause(self) -> float:
+        return self.pause
 
     def progress(self, job: ExportJob) -> str:
         return "" if job.status is JobStatus.PENDING else "half done"
@@ -170,3 +174,10 @@ def test_a_job_that_the_server_no_longer_knows_is_gone() -> None:
 @pytest.mark.parametrize("status", JobStatus)
 def test_every_status_knows_whether_it_is_terminal(status: JobStatus) -> None:
     assert status.is_terminal == (status in {"completed", "failed", "cancelled"})
+
+
+def test_looks_are_as_rare_as_the_api_asks_for() -> None:
+    clock = FakeClock()
+    task = ScriptedTask([JobStatus.PROCESSING] * 3 + [JobStatus.COMPLETED], clock, pause=300)
+    life(clock).run(task)
+    assert task.looks == [0, 300, 600, 900]

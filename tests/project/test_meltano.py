@@ -38,7 +38,8 @@ def about(name: str) -> dict[str, Any]:
 def test_meltano_yml_says_what_about_says(kind: str, name: str) -> None:
     declared, info = plugin(kind, name), about(name)
     assert declared["capabilities"] == info["capabilities"]
-    assert declared["settings_group_validation"] == [info["settings"]["required"]]
+    groups = [group["required"] for group in info["settings"].get("anyOf", [info["settings"]])]
+    assert declared["settings_group_validation"] == groups
     settings = {item["name"]: item for item in declared["settings"]}
     assert list(settings) == list(info["settings"]["properties"])
     for setting, schema in info["settings"]["properties"].items():
@@ -109,6 +110,25 @@ def test_meltano_run_keeps_state_between_two_runs(sandbox: Sandbox, project: Pat
     assert values[0] < values[1]
     assert all(value.endswith("Z") for value in values)
     assert len(sandbox.requests("createExportJob")) == 2
+
+
+def test_another_api_takes_other_settings_and_nothing_else(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+) -> None:
+    environment = {
+        "TAP_DEMANDBASE_API": "uapi",
+        "TAP_DEMANDBASE_API_URL": sandbox.uapi_url,
+        "TAP_DEMANDBASE_CLIENT_ID": sandbox.client_id,
+        "TAP_DEMANDBASE_CLIENT_SECRET": sandbox.client_secret,
+        "TAP_DEMANDBASE_SPOOL_DIR": str(tmp_path / "spool"),
+        "TAP_DEMANDBASE__SELECT": '["accounts.*", "export_jobs.*"]',
+    }
+    meltano(project, environment, "run", "tap-demandbase", "target-jsonl")
+    [request] = sandbox.requests("createExportJob")
+    assert request.body["entityType"] == "account"
+    lines = (project / "output" / "accounts.jsonl").read_text(encoding="utf-8").splitlines()
+    names = {json.loads(line)["name"] for line in lines}
+    assert names == {row["name"] for row in sandbox.rows("accounts")}
 
 
 def test_a_failed_tap_fails_meltano_el_with_the_reason(sandbox: Sandbox, project: Path) -> None:

@@ -1,0 +1,1 @@
+"""The APIs that Demandbase publishes for uapi.demandbase.com, version 1."""

@@ -1,0 +1,184 @@
+"""Asks which fields each entity has, seldom enough for the day's calls."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+from demandbase_api.errors import (
+    ConfigurationError,
+    PermissionDeniedError,
+    QuotaExceededError,
+)
+from demandbase_api.json_reader import Reader
+from demandbase_api.models import Entity, EntityField, IdPages
+from demandbase_api.operations import ApiOperation
+from demandbase_api.uapi import decode
+from demandbase_api.uapi.entities import ENTITIES
+from demandbase_api.uapi.export_request import MAX_IDS
+from demandbase_api.uapi.field_names import is_own
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from demandbase_api.http import HttpClient
+    from demandbase_api.ports import DiscoveryScope
+    from demandbase_api.uapi.entities import UapiEntity
+    from demandbase_api.uapi.field_cache import FieldCache
+
+logger = logging.getLogger(__name__)
+
+_CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
+
+FIELDS = "/data/export/v1/fields"
+
+_ACCOUNT_IDS = IdPages("accounts", "{Account}.id", MAX_IDS, "Account ID")
+_DATE_TYPES = frozenset({"date", "datetime", "timestamp"})
+# What scopes activities is published, its name is not: the likeliest first.
+_DATE_FIELDS = ("date", "activitydate", "activityat", "activitytime", "timestamp", "occurredat")
+
+
+class FieldDiscovery:
+    """Knows the fields of all entities.
+
+    Args:
+        http: Where to ask.
+        cache: What was answered before.
+    """
+
+    def __init__(self, http: HttpClient, cache: FieldCache) -> None:
+        self._http = http
+        self._cache = cache
+
+    def entities(self, scope: DiscoveryScope) -> tuple[Entity, ...]:
+        """Return the entities that the tenant may have.
+
+        Raises:
+            PermissionDeniedError: There is none, or one that was asked for is not among them.
+            ConfigurationError: One that was asked for needs a report type.
+            ApiError: A call failed.
+        """
+        found: list[Entity] = []
+        refused: dict[str, str] = {}
+        for entity in ENTITIES:
+            is_named = scope.entities is not None and entity.name in scope.entities
+            if scope.entities is not None and not is_named:
+                continue
+            if entity.is_report and entity.name not in scope.report_types:
+                _tell_missing_report(entity, is_named=is_named)
+                continue
+            if not entity.type:
+                columns = scope.columns.get(entity.name, entity.columns)
+                found.append(
+                    _entity(entity, tuple(EntityField(name, "string") for name in columns))
+                )
+                continue
+            described = self._described(entity, scope.report_types.get(entity.name), refused)
+            if described is not None:
+                found.append(_entity(entity, decode.fields(described, entity.type)))
+        _tell_refused(refused, scope, has_any=any(entity.fields for entity in found))
+        return tuple(found)
+
+    def forget(self, entity: UapiEntity, report_type: str | None) -> None:
+        """Ask for an entity's fields anew next time."""
+        self._cache.drop(_key(entity, report_type))
+
+    def _described(
+        self, entity: UapiEntity, report_type: str | None, refused: dict[str, str]
+    ) -> Sequence[Mapping[str, str]] | None:
+        key = _key(entity, report_type)
+        answer = self._cache.find(key)
+        if answer is None:
+            try:
+                described = self._ask(entity, report_type)
+            except PermissionDeniedError as error:
+                self._cache.keep(key, (), str(error))
+                refused[entity.name] = str(error)
+                return None
+            except QuotaExceededError as error:
+                answer = self._cache.find(key, any_age=True)
+                if answer is None:
+                    raise
+                logger.warning("%s Those of %s are taken instead.", error, answer.at)
+            else:
+                self._cache.keep(key, described)
+                return described
+        if answer.refusal is not None:
+            refused[entity.name] = answer.refusal
+            return None
+        return answer.fields
+
+    def _ask(self, entity: UapiEntity, report_type: str | None) -> list[dict[str, str]]:
+        operation = ApiOperation.LIST_FIELDS
+        params = {"entityType": entity.type}
+        if report_type is not None:
+            params["adReportType"] = report_type
+        answer = self._http.read_list(operation, FIELDS, params)
+        return [decode.described_field(Reader(operation, item)) for item in answer]
+
+
+def _entity(entity: UapiEntity, fields: tuple[EntityField, ...]) -> Entity:
+    names = {field.name for field in fields}
+    key = ("id",) if entity.key is None and "id" in names else entity.key
+    return Entity(
+        name=entity.name,
+        description=entity.description,
+        fields=fields,
+        max_days=entity.max_days,
+        date_field=None if entity.max_days is None else _date_field(fields, entity.type),
+        id_pages=_ACCOUNT_IDS if entity.by_account else None,
+        key=key if key is None or names.issuperset(key) else None,
+        takes_account_lists=entity.takes_account_lists,
+        is_list=not entity.type,
+    )
+
+
+def _date_field(fields: Sequence[EntityField], entity_type: str) -> str | None:
+    """Return the field that from and to go by, by its name; the only date that there is, too."""
+    dates = {
+        field.name.replace("_", "").lower(): field.name
+        for field in fields
+        if field.type.lower() in _DATE_TYPES and is_own(field.job_name, entity_type)
+    }
+    likely = [dates[name] for name in _DATE_FIELDS if name in dates]
+    if likely:
+        return likely[0]
+    return next(iter(dates.values())) if len(dates) == 1 else None
+
+
+def _key(entity: UapiEntity, report_type: str | None) -> str:
+    return entity.type if report_type is None else f"{entity.type} {report_type}"
+
+
+def _tell_missing_report(entity: UapiEntity, *, is_named: bool) -> None:
+    what = f"set stream_options.{entity.name}.ad_report_type to the report that is wanted"
+    if is_named:
+        raise ConfigurationError(
+            f"The fields of {entity.name} depend on the kind of report: {what}."
+        )
+    logger.info("Stream %s is left out: to have it, %s", entity.name, what)
+
+
+def _tell_refused(refused: Mapping[str, str], scope: DiscoveryScope, *, has_any: bool) -> None:
+    if not refused:
+        return
+    # One reason may have come several times, each with words and a diagnostic code of its own.
+    reasons = " ".join({_code_in(text): text for text in refused.values()}.values())
+    if scope.entities is not None or not has_any:
+        raise PermissionDeniedError(
+            ApiOperation.LIST_FIELDS,
+            f"let nothing be known of {', '.join(refused)}",
+            advice=reasons,
+        )
+    logger.warning(
+        "This tenant may not export %s, which are left out (they are asked for again once "
+        "discovery_cache_hours are over): %s",
+        ", ".join(refused),
+        reasons,
+    )
+
+
+def _code_in(text: str) -> str:
+    found = _CODE.search(text)
+    return text if found is None else found[0]

@@ -1,0 +1,168 @@
+"""The Data Export API as Demandbase publishes it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from typing_extensions import override
+
+from demandbase_api.download_body import DownloadBody
+from demandbase_api.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    UnexpectedAnswerError,
+)
+from demandbase_api.json_reader import Reader
+from demandbase_api.operations import ApiOperation
+from demandbase_api.ports import (
+    EVERYTHING,
+    DiscoveryScope,
+    ExportApi,
+    ExportCapabilities,
+    ExportFilter,
+    PartBody,
+    Resume,
+)
+from demandbase_api.status import JobStatus
+from demandbase_api.uapi import decode
+from demandbase_api.uapi.entities import BY_NAME, JOB
+from demandbase_api.uapi.export_request import job_name, request_body
+from demandbase_api.uapi.paging import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demandbase_api.http import HttpClient
+    from demandbase_api.models import Entity, ExportJob, ExportRequest
+    from demandbase_api.uapi.call_budget import CallBudget
+    from demandbase_api.uapi.discovery import FieldDiscovery
+
+JOBS = "/data/export/v1/jobs"
+_WORDS = {status: word for word, status in decode.EXPORT_WORDS.items()}
+
+
+class UapiExportApi(ExportApi):
+    """The adapter of the export port.
+
+    Args:
+        http: Where to.
+        discovery: Knows the fields.
+        budget: Counts the day's calls.
+    """
+
+    capabilities = ExportCapabilities(
+        cancel=False,
+        record_counts=False,
+        concurrent_jobs=1,
+        daily_calls=True,
+        filters=frozenset(ExportFilter),
+    )
+
+    def __init__(self, http: HttpClient, discovery: FieldDiscovery, budget: CallBudget) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._budget = budget
+        self._links: dict[str, tuple[str, ...]] = {}
+
+    @override
+    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
+        return self._discovery.entities(scope)
+
+    @override
+    def submit(self, request: ExportRequest) -> ExportJob:
+        operation = ApiOperation.CREATE_EXPORT
+        entity = BY_NAME[request.entity]
+        try:
+            answer = self._http.create(operation, entity.path, request_body(request))
+        except InvalidRequestError:
+            # What is known of the fields may be out of date.
+            self._discovery.forget(entity, request.report_type)
+            raise
+        return decode.export_job(Reader(operation, answer))
+
+    @override
+    def get(self, job_id: str) -> ExportJob:
+        operation = ApiOperation.GET_EXPORT
+        answer = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
+        job = decode.export_job(answer)
+        if job.status is not JobStatus.COMPLETED:
+            return job
+        links = decode.links(answer)
+        self._links[job_id] = links
+        return decode.with_parts(job, len(links))
+
+    @override
+    def ended(self, job: ExportJob) -> ExportJob:
+        links = self._links.get(job.id)
+        if links is not None:
+            return decode.with_parts(job, len(links))
+        # The list says neither where the files are nor why a job failed.
+        return self.get(job.id)
+
+    @override
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
+        if status is not None and status not in _WORDS:
+            return iter(())  # no job of this API is ever in it
+        params = {} if status is None else {"jobStatus": _WORDS[status]}
+        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, params, decode.export_job)
+
+    @override
+    def poll_pause(self) -> float:
+        return self._budget.pause(ApiOperation.LIST_EXPORTS)
+
+    @override
+    def check_budget(self, jobs: int) -> None:
+        self._budget.check(jobs)
+
+    @override
+    def cancel(self, job_id: str) -> None:
+        raise ConfigurationError(
+            "This API cannot cancel jobs: it runs to its end in Demandbase, where the next run "
+            "finds it."
+        )
+
+    @override
+    def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
+        return job.name == job_name(request)
+
+    @override
+    @contextmanager
+    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
+        operation = ApiOperation.FETCH_LINK
+        link = self._link(job_id, part)
+        headers = {}
+        if resume is not None:
+            headers = {"Range": f"bytes={resume.offset}-", "If-Range": resume.validator}
+        try:
+            response = self._http.open_url(operation, link, headers)
+        except NotFoundError:
+            # It has expired: the next try reads the job again.
+            self._links.pop(job_id, None)
+            raise
+        with response:
+            if response.is_redirect:
+                raise UnexpectedAnswerError(operation, "gave a link that leads to another one")
+            yield DownloadBody(operation, response, resume)
+
+    def _link(self, job_id: str, part: int) -> str:
+        links = self._links.get(job_id)
+        if links is None:
+            try:
+                job = self.get(job_id)
+            except NotFoundError as error:
+                raise NotFoundError(
+                    ApiOperation.DOWNLOAD_PART, error.problem, status=error.status, code=error.code
+                ) from None
+            links = self._links.get(job_id)
+            if links is None:
+                raise UnexpectedAnswerError(
+                    ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
+                )
+        if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
+            raise UnexpectedAnswerError(
+                ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
+            )
+        return links[part - 1]

@@ -1,0 +1,152 @@
+"""The Data Import API as Demandbase publishes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from typing_extensions import override
+
+from demandbase_api.errors import ConfigurationError
+from demandbase_api.json_reader import Reader
+from demandbase_api.models import ActivityType, ImportOperation
+from demandbase_api.operations import ApiOperation
+from demandbase_api.ports import ImportApi, ImportCapabilities
+from demandbase_api.status import JobStatus
+from demandbase_api.uapi import decode
+from demandbase_api.uapi.import_headers import HEADERS
+from demandbase_api.uapi.paging import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demandbase_api.http import HttpClient
+    from demandbase_api.models import FieldMapping, ImportJob, ImportRequest, ListAction, RowError
+    from demandbase_api.uapi.call_budget import CallBudget
+
+JOB = "/import/v1/job"
+JOBS = "/import/v1/jobs"
+ACTIVITY_TYPES = "/import/v1/activity_type"
+SOURCE = "CSV"
+_TYPES = {
+    "accounts": "Account",
+    "people": "Person",
+    "opportunities": "Opportunity",
+    "activities": "Activity",
+}
+_WORDS = {status: word for word, status in decode.IMPORT_WORDS.items()}
+
+
+class UapiImportApi(ImportApi):
+    """The adapter of the import port.
+
+    Args:
+        http: Where to.
+        budget: Counts the day's calls.
+        list_action: What imports do to the account list of their job.
+    """
+
+    capabilities = ImportCapabilities(
+        entities=frozenset(_TYPES),
+        operations=frozenset({ImportOperation.UPSERT}),
+        match_key=False,
+        mappings=False,
+        cancel=False,
+        named_jobs=True,
+        row_errors=False,
+        activity_types=True,
+        list_actions=True,
+    )
+
+    def __init__(self, http: HttpClient, budget: CallBudget, list_action: ListAction) -> None:
+        self._http = http
+        self._budget = budget
+        self._list_action = list_action
+
+    @override
+    def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
+        wanted = HEADERS if entity is None else {entity: HEADERS.get(entity, ())}
+        return tuple(mapping for mappings in wanted.values() for mapping in mappings)
+
+    @override
+    def activity_types(self) -> tuple[ActivityType, ...]:
+        operation = ApiOperation.LIST_ACTIVITY_TYPES
+        readers = [
+            Reader(operation, item) for item in self._http.read_list(operation, ACTIVITY_TYPES)
+        ]
+        return tuple(
+            ActivityType(reader.required("id", int), reader.required("name", str))
+            for reader in readers
+        )
+
+    @override
+    def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
+        operation = ApiOperation.CREATE_IMPORT
+        body = request_body(request, file_name)
+        return decode.import_job(Reader(operation, self._http.create(operation, JOB, body)))
+
+    @override
+    def waits_for_file(self, job: ImportJob) -> bool:
+        return job.status is JobStatus.PENDING
+
+    @override
+    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
+        operation = ApiOperation.UPLOAD_FILE
+        # Left out, it would be “replace”, which empties the job's account list first.
+        params = {"listAction": self._list_action.value}
+        answer = self._http.put_stream(
+            operation, f"{_path(job_id)}/data", file, "application/octet-stream", params
+        )
+        return decode.import_job(Reader(operation, answer))
+
+    @override
+    def get(self, job_id: str) -> ImportJob:
+        operation = ApiOperation.GET_IMPORT
+        return decode.import_job(Reader(operation, self._http.read(operation, _path(job_id))))
+
+    @override
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
+        if status is not None and status not in _WORDS:
+            return iter(())  # no job of this API is ever in it
+        params = {} if status is None else {"state": _WORDS[status]}
+        return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, decode.import_job)
+
+    @override
+    def poll_pause(self) -> float:
+        return self._budget.pause(ApiOperation.LIST_IMPORTS)
+
+    @override
+    def cancel(self, job_id: str) -> None:
+        raise ConfigurationError("This API cannot cancel imports.")
+
+    @override
+    def row_errors(self, job_id: str) -> Iterator[RowError]:
+        raise ConfigurationError(
+            "This API does not say what became of the rows: see the import audit in Demandbase."
+        )
+
+
+def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
+    """Return the ``CreateDataImportJob`` for a request.
+
+    Raises:
+        ConfigurationError: The API cannot do what is wanted.
+    """
+    if request.operation is not ImportOperation.UPSERT or request.match_key is not None:
+        raise ConfigurationError(
+            "This API matches rows by rules of its own, and updates or adds what they say: leave "
+            "the settings operation and match_keys away."
+        )
+    body: dict[str, Any] = {
+        "dataImportName": file_name,
+        "entityType": _TYPES[request.entity],
+        "source": SOURCE,
+    }
+    if request.activity_type is not None:
+        body["activityTypeId"] = request.activity_type
+    return body
+
+
+def _path(job_id: str) -> str:
+    if not (job_id.isascii() and job_id.isdigit()):
+        raise ConfigurationError(f"The import job {job_id[:40]} is of another API.")
+    return f"{JOB}/{job_id}"

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.connect import Api, ApiFiles, connect_export, connect_import
+from demandbase_api.http import Connection
+from demandbase_api.ports import ExportApi, ImportApi
+from demandbase_api.retry import RetryPolicy
+from demandbase_sandbox import Sandbox
+from tests.tap.conftest import SandboxTime
+
+QUICK = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
+
+
+@pytest.fixture
+def connection(sandbox: Sandbox) -> Callable[..., Connection]:
+    def connect(**settings: Any) -> Connection:  # noqa: ANN401
+        return Connection(
+            **{
+                "api_url": sandbox.uapi_url,
+                "client_id": sandbox.client_id,
+                "client_secret": sandbox.client_secret,
+                "retry": QUICK,
+                **settings,
+            }
+        )
+
+    return connect
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ApiFiles:
+    return ApiFiles(tmp_path / "spool")
+
+
+@pytest.fixture
+def exports(sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles) -> ExportApi:
+    return connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+
+
+@pytest.fixture
+def imports(sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles) -> ImportApi:
+    return connect_import(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))

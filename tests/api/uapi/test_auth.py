@@ -1,0 +1,152 @@
+"""Tokens: asked for once, renewed in time, and named where they cannot be had."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from demandbase_api.connect import Api, ApiFiles, connect_export, connect_import
+from demandbase_api.errors import AuthenticationError, ConfigurationError
+from demandbase_api.http import Connection
+from demandbase_api.models import ImportOperation, ImportRequest
+from demandbase_api.ports import ExportApi, ImportApi
+from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.tap.conftest import SandboxTime
+
+Connect = Callable[..., Connection]
+
+
+def minted(sandbox: Sandbox) -> int:
+    return len(sandbox.requests("createToken"))
+
+
+def test_a_token_is_asked_for_with_the_first_call_and_then_kept(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    assert minted(sandbox) == 0
+    assert list(exports.jobs()) == list(exports.jobs()) == []
+    assert minted(sandbox) == 1
+
+
+@pytest.mark.parametrize(("minutes", "tokens"), [(464, 1), (466, 2)])
+def test_a_token_is_renewed_15_minutes_before_its_8_hours_are_over(
+    sandbox: Sandbox, exports: ExportApi, minutes: int, tokens: int
+) -> None:
+    list(exports.jobs())
+    sandbox.clock.advance(minutes * 60)
+    list(exports.jobs())
+    assert minted(sandbox) == tokens
+    assert not [request for request in sandbox.requests() if request.status == 401]
+
+
+def test_a_token_that_was_revoked_is_renewed_once(sandbox: Sandbox, exports: ExportApi) -> None:
+    list(exports.jobs())
+    sandbox.revoke_token()
+    assert list(exports.jobs()) == []
+    assert minted(sandbox) == 2
+
+
+def test_a_new_token_that_is_refused_ends_the_call(sandbox: Sandbox, exports: ExportApi) -> None:
+    sandbox.add_fault(Fault("fetchExportJobsInfo", Effect.STATUS, status=401, times=None))
+    with pytest.raises(AuthenticationError, match="did not accept a new access token either"):
+        list(exports.jobs())
+    assert len(sandbox.requests("fetchExportJobsInfo")) == 2
+
+
+def test_a_token_is_never_minted_twice_at_once(sandbox: Sandbox, exports: ExportApi) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: list(exports.jobs()), range(16)))
+        assert minted(sandbox) == 1
+        sandbox.revoke_token()
+        list(pool.map(lambda _: list(exports.jobs()), range(16)))
+    assert minted(sandbox) == 2
+
+
+def test_a_file_is_sent_again_from_its_start_after_a_401(
+    sandbox: Sandbox, imports: ImportApi, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    request = ImportRequest("accounts", ImportOperation.UPSERT, None, ())
+    job = imports.submit(request, "rows")
+    sandbox.revoke_token()
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    path.write_bytes(b"Account Domain\r\n" + b"a.example\r\n" * 5000)
+    with path.open("rb") as file:
+        imports.upload(job.id, file, "rows")
+    assert sandbox.uploaded(job.id) == path.read_bytes()
+
+
+@pytest.mark.parametrize("member", ["client_id", "client_secret"])
+def test_credentials_that_are_wrong_are_named_and_not_shown(
+    sandbox: Sandbox, connection: Connect, files: ApiFiles, member: str
+) -> None:
+    api = connect_export(connection(**{member: "n0such"}), Api.UAPI, files=files)
+    with pytest.raises(AuthenticationError, match="client_id and client_secret") as caught:
+        list(api.jobs())
+    assert "n0such" not in str(caught.value)
+    assert sandbox.client_secret not in str(caught.value)
+
+
+def test_the_trouble_of_the_token_endpoint_is_waited_for(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    sandbox.add_fault(Fault("createToken", Effect.STATUS, status=503, times=2))
+    sandbox.add_fault(Fault("createToken", Effect.DROP_AFTER, after=2))
+    assert list(exports.jobs()) == []
+
+
+def test_a_token_alone_is_used_and_never_renewed(
+    sandbox: Sandbox, connection: Connect, files: ApiFiles
+) -> None:
+    alone = connection(client_id=None, client_secret=None, access_token=sandbox.token)
+    api = connect_export(alone, Api.UAPI, files=files)
+    assert list(api.jobs()) == []
+    sandbox.revoke_token(legacy=True)
+    with pytest.raises(AuthenticationError, match="set client_id and client_secret instead"):
+        list(api.jobs())
+    assert minted(sandbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"client_secret": None}, "client_secret is missing"),
+        ({"client_id": None}, "client_id is missing"),
+        ({"client_id": None, "client_secret": None}, "no credentials"),
+    ],
+)
+def test_credentials_that_are_missing_are_named_before_any_call(
+    connection: Connect, settings: dict[str, None], said: str
+) -> None:
+    for connect in (connect_export, connect_import):
+        with pytest.raises(ConfigurationError, match=said):
+            connect(connection(**settings), Api.UAPI)
+
+
+def test_nothing_secret_is_logged_or_shown(
+    sandbox: Sandbox,
+    connection: Connect,
+    files: ApiFiles,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here = connection()
+    api = connect_export(here, Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    with caplog.at_level(logging.DEBUG):
+        list(api.jobs())
+        (token,) = sandbox.tenant.tokens._expiry  # noqa: SLF001 - it must be seen to be missed
+        body = json.dumps({"errorMessage": f"{token} of {sandbox.client_secret} is odd"})
+        headers = {"Content-Type": "application/json"}
+        sandbox.add_fault(
+            Fault("fetchExportJobsInfo", Effect.STATUS, status=400, body=body, headers=headers)
+        )
+        with pytest.raises(Exception, match="is odd") as caught:
+            list(api.jobs())
+    for text in (str(caught.value), caplog.text, repr(here), repr(replace(here))):
+        assert token not in text
+        assert sandbox.client_secret not in text
+    for file in (files.folder or files.of(here, "")).iterdir():
+        assert token not in file.read_text()

@@ -1,0 +1,117 @@
+"""The day's calls: counted on the disk, made to last, and never more than are allowed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demandbase_api.clock import Clock
+from demandbase_api.errors import CallBudgetError, SpoolError
+from demandbase_api.operations import ApiOperation
+from demandbase_api.uapi.call_budget import CallBudget
+from demandbase_api.uapi.call_ledger import CallLedger
+from demandbase_api.uapi.call_limits import pause
+
+DAY = date(2026, 3, 1)
+LIST = ApiOperation.LIST_EXPORTS
+
+
+@dataclass
+class DayTime(Clock):
+    moment: datetime = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def now(self) -> float:
+        return self.moment.timestamp()
+
+    def utc(self) -> datetime:
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+def budget(folder: Path, clock: Clock) -> CallBudget:
+    return CallBudget(CallLedger(folder / "calls.json"), clock)
+
+
+def test_all_runs_share_the_count(tmp_path: Path) -> None:
+    clock = DayTime()
+    for _ in range(60):
+        budget(tmp_path, clock).spend(ApiOperation.CREATE_EXPORT)
+    with pytest.raises(CallBudgetError, match="60 calls a day, which are used up") as caught:
+        budget(tmp_path, clock).spend(ApiOperation.CREATE_EXPORT)
+    assert caught.value.exit_code == 75
+    assert caught.value.retry_after == 24 * 3600
+
+
+def test_a_new_day_begins_at_midnight_utc(tmp_path: Path) -> None:
+    clock = DayTime(datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC))
+    for _ in range(60):
+        budget(tmp_path, clock).spend(ApiOperation.CREATE_EXPORT)
+    clock.sleep(1)
+    budget(tmp_path, clock).spend(ApiOperation.CREATE_EXPORT)
+
+
+def test_calls_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
+    ledger = CallLedger(tmp_path / "calls.json")
+    with ThreadPoolExecutor(8) as pool:
+        allowed = list(pool.map(lambda _: ledger.add(LIST, DAY, 50), range(80)))
+    assert allowed.count(True) == 50
+    assert ledger.used(LIST, DAY) == 50
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"day": "2026-03-01", "calls": {"x": "y"}}'])
+def test_a_count_that_cannot_be_read_begins_anew(tmp_path: Path, text: str) -> None:
+    (tmp_path / "calls.json").write_text(text)
+    ledger = CallLedger(tmp_path / "calls.json")
+    assert ledger.add(LIST, DAY, 1)
+    assert not ledger.add(LIST, DAY, 1)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolError, match="spool_dir"):
+        CallLedger(tmp_path / "file" / "calls.json").add(LIST, DAY, 1)
+
+
+def test_what_is_too_few_is_said_beforehand(tmp_path: Path) -> None:
+    days = budget(tmp_path, DayTime())
+    days.check(60)
+    days.spend(ApiOperation.CREATE_EXPORT)
+    with pytest.raises(CallBudgetError, match="59 are left and at least 60 needed"):
+        days.check(60)
+
+
+def test_calls_without_a_limit_are_not_counted(tmp_path: Path) -> None:
+    budget(tmp_path, DayTime()).spend(ApiOperation.FETCH_LINK)
+    assert not (tmp_path / "calls.json").exists()
+
+
+@given(
+    start=st.integers(0, 86_399),
+    used=st.integers(0, 1200),
+    wish=st.floats(0.5, 60, allow_nan=False),
+)
+def test_who_keeps_the_pauses_never_runs_out_before_midnight(
+    start: int, used: int, wish: float
+) -> None:
+    clock = DayTime(datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=start))
+    made = used
+    while clock.utc().date() == DAY and made < 1200:
+        made += 1
+        clock.sleep(max(wish, pause(made, 1200, clock.utc())))
+    # The last call may be made in the last seconds, and none is missing before.
+    assert made < 1200 or clock.utc().date() > DAY or used == 1200
+
+
+def test_nothing_is_slowed_down_while_the_day_is_young_and_calls_are_many() -> None:
+    midnight = datetime(2026, 3, 1, tzinfo=UTC)
+    assert pause(119, 1200, midnight) == 0
+    assert pause(120, 1200, midnight) == pytest.approx(86_400 / 1080)
+    assert pause(700, 1200, midnight + timedelta(hours=12)) == 0

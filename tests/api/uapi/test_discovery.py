@@ -1,0 +1,175 @@
+"""Fields are asked for once in a while, and what the tenant may not have is left out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from demandbase_api.connect import Api, ApiFiles, connect_export
+from demandbase_api.errors import (
+    CallBudgetError,
+    ConfigurationError,
+    InvalidRequestError,
+    PermissionDeniedError,
+)
+from demandbase_api.http import Connection
+from demandbase_api.models import ExportRequest
+from demandbase_api.ports import DiscoveryScope, ExportApi
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tests.tap.conftest import SandboxTime
+
+ALL = DiscoveryScope(report_types={"campaigns": "summary", "creatives": "performance"})
+
+
+def asked(sandbox: Sandbox) -> int:
+    return len(sandbox.requests("fetchFields"))
+
+
+def test_each_entity_is_asked_for_once_in_24_hours_by_whichever_run(
+    sandbox: Sandbox,
+    exports: ExportApi,
+    connection: Callable[..., Connection],
+    files: ApiFiles,
+) -> None:
+    found = exports.entities(ALL)
+    assert [entity.name for entity in found] == [
+        "accounts",
+        "people",
+        "opportunities",
+        "activities",
+        "campaigns",
+        "creatives",
+        "buying_groups",
+        "buying_group_members",
+        "account_list_members",
+        "person_list_members",
+    ]
+    assert asked(sandbox) == 8
+    sandbox.clock.advance(23 * 3600)
+    next_run = connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    assert next_run.entities(ALL) == found
+    assert asked(sandbox) == 8
+    sandbox.clock.advance(2 * 3600)
+    assert next_run.entities(ALL) == found
+    assert asked(sandbox) == 16
+
+
+def test_without_a_cache_each_run_asks(
+    sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles
+) -> None:
+    files = replace(files, cache_hours=0)
+    api = connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    for _ in range(2):
+        api.entities(DiscoveryScope(frozenset({"people"})))
+    assert asked(sandbox) == 2
+
+
+def test_reports_are_left_out_until_their_kind_is_chosen(exports: ExportApi) -> None:
+    assert not {"campaigns", "creatives"} & {entity.name for entity in exports.entities()}
+    with pytest.raises(ConfigurationError, match=r"stream_options\.campaigns\.ad_report_type"):
+        exports.entities(DiscoveryScope(frozenset({"campaigns"})))
+
+
+def test_an_entity_that_may_not_be_read_is_left_out_with_one_warning(
+    sandbox: Sandbox, exports: ExportApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.add_fault(
+        Fault(
+            "fetchFields",
+            Effect.STATUS,
+            status=403,
+            body='{"errorCode": "403-101"}',
+            headers={"Content-Type": "application/json"},
+            times=2,
+        )
+    )
+    with caplog.at_level(logging.WARNING):
+        names = {entity.name for entity in exports.entities()}
+    assert {"accounts", "people"} & names == set()
+    assert "opportunities" in names
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "may not export accounts, people" in warning
+    assert warning.count("code 403-101") == 1
+    caplog.clear()
+    sandbox.clear_requests()
+    exports.entities()
+    assert asked(sandbox) == 0
+    assert len(caplog.records) == 1
+
+
+def test_one_reason_for_several_entities_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = SandboxOptions(withheld_entities=frozenset({"account", "person"}))
+    with Sandbox(options) as sandbox:
+        connection = Connection(sandbox.uapi_url, access_token=sandbox.token)
+        api = connect_export(connection, Api.UAPI, files=ApiFiles(tmp_path))
+        with caplog.at_level(logging.WARNING):
+            api.entities()
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "may not export accounts, people" in warning
+    assert warning.count("code 403-101, diagnostic code") == 1
+
+
+def test_an_entity_that_was_asked_for_and_may_not_be_read_is_an_error(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=403))
+    with pytest.raises(PermissionDeniedError, match="nothing be known of people"):
+        exports.entities(DiscoveryScope(frozenset({"people"})))
+
+
+def test_what_was_known_stands_in_where_the_days_calls_are_used_up(
+    sandbox: Sandbox, exports: ExportApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    people = DiscoveryScope(frozenset({"people"}))
+    known = exports.entities(people)
+    sandbox.clock.advance(48 * 3600)
+    sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=429, times=None))
+    assert exports.entities(people) == known
+    assert "are taken instead" in caplog.text
+    with pytest.raises(CallBudgetError):
+        exports.entities(DiscoveryScope(frozenset({"accounts"})))
+
+
+def test_a_request_that_is_refused_has_the_fields_asked_for_anew(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    people = DiscoveryScope(frozenset({"people"}))
+    exports.entities(people)
+    with pytest.raises(InvalidRequestError, match="400-115"):
+        exports.submit(ExportRequest("people", ("{Person}.nosuch",)))
+    exports.entities(people)
+    assert asked(sandbox) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 1}', '{"form": 1, "answers": {"a": 1}}'])
+def test_a_cache_that_cannot_be_read_counts_as_none(
+    sandbox: Sandbox,
+    exports: ExportApi,
+    connection: Callable[..., Connection],
+    files: ApiFiles,
+    text: str,
+) -> None:
+    path = files.of(connection(), "fields")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert exports.entities(DiscoveryScope(frozenset({"people"})))
+    assert asked(sandbox) == 1
+
+
+def test_what_there_is_to_know_of_an_entity_comes_along(exports: ExportApi) -> None:
+    found = {entity.name: entity for entity in exports.entities(ALL)}
+    assert found["activities"].date_field == "activity_at"
+    assert found["activities"].max_days == 89
+    assert found["accounts"].key == ("id",)
+    assert found["campaigns"].key == ()
+    pages = found["buying_groups"].id_pages
+    assert pages is not None
+    assert (pages.entity, pages.field, pages.size) == ("accounts", "{Account}.id", 10_000)
+    [name] = [f for f in found["activities"].fields if f.job_name == "{Account}.name"]
+    assert (name.name, name.label) == ("account_name", "Account Name")

@@ -1,0 +1,101 @@
+"""What each published code means for a user."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from demandbase_api import errors
+from demandbase_api.models import ExportRequest, ImportOperation, ImportRequest
+from demandbase_api.ports import ExportApi, ImportApi
+from demandbase_sandbox import Effect, Fault, Sandbox
+
+REQUEST = ExportRequest("accounts", ("{Account}.id",))
+DIAGNOSTIC = "ce0fc1770e0d425b88892df4f663bf07"
+
+
+def refuse(sandbox: Sandbox, operation: str, code: str, times: int | None = None) -> None:
+    body = {"errorCode": code, "errorMessage": "Its words.", "diagnosticCode": DIAGNOSTIC}
+    fault = Fault(
+        operation,
+        Effect.STATUS,
+        status=int(code[:3]),
+        body=json.dumps(body),
+        headers={"Content-Type": "application/json"},
+        times=times,
+    )
+    sandbox.add_fault(fault)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        ("400-115", errors.InvalidRequestError, "the fields are asked for anew"),
+        ("400-147", errors.InvalidRequestError, "did not accept the request"),
+        ("403-100", errors.PermissionDeniedError, "the export permission"),
+        ("403-101", errors.PermissionDeniedError, "leave the stream out"),
+        ("403-102", errors.PermissionDeniedError, "to allow it for the API Key Set"),
+        ("403-103", errors.PermissionDeniedError, "no Export Collection enabled"),
+        ("403-104", errors.PermissionDeniedError, "added to the Export Collection"),
+        ("403-105", errors.PermissionDeniedError, "does not let this tenant use this call"),
+        ("404-301", errors.NotFoundError, "check the settings api_url and api"),
+        ("429-100", errors.RateLimitedError, "asked for fewer calls"),
+        ("429-101", errors.QuotaExceededError, "in the last 24 hours"),
+        ("429-102", errors.BusyError, "has as many jobs running as may run"),
+        ("429-999", errors.CallBudgetError, "start anew at midnight UTC"),
+        ("500-100", errors.ServerError, "had trouble of its own"),
+    ],
+)
+def test_a_code_has_its_error_and_the_message_says_what_to_tell_support(
+    sandbox: Sandbox, exports: ExportApi, code: str, kind: type[errors.ApiError], said: str
+) -> None:
+    refuse(sandbox, "createExportJob", code)
+    with pytest.raises(kind) as caught:
+        exports.submit(REQUEST)
+    assert type(caught.value) is kind
+    sentence = str(caught.value)
+    assert said in sentence
+    assert f"(HTTP {code[:3]}, code {code}, diagnostic code {DIAGNOSTIC}): Its words." in sentence
+
+
+@pytest.mark.parametrize("code", ["429-101", "429-102", "429-999"])
+def test_what_may_work_later_ends_with_75(sandbox: Sandbox, exports: ExportApi, code: str) -> None:
+    refuse(sandbox, "createExportJob", code)
+    with pytest.raises(errors.DemandbaseError) as caught:
+        exports.submit(REQUEST)
+    assert caught.value.exit_code == 75
+
+
+def test_a_concurrent_query_is_backed_off_from(sandbox: Sandbox, exports: ExportApi) -> None:
+    refuse(sandbox, "fetchExportJobsInfo", "429-100", times=3)
+    assert list(exports.jobs()) == []
+    assert len(sandbox.requests("fetchExportJobsInfo")) == 4
+
+
+def test_a_day_budget_is_not_asked_twice(sandbox: Sandbox, exports: ExportApi) -> None:
+    refuse(sandbox, "fetchExportJobsInfo", "429-999")
+    with pytest.raises(errors.CallBudgetError):
+        list(exports.jobs())
+    assert len(sandbox.requests("fetchExportJobsInfo")) == 1
+
+
+def test_the_import_permission_is_named(sandbox: Sandbox, imports: ImportApi) -> None:
+    headers = {"Content-Type": "application/json"}
+    sandbox.add_fault(
+        Fault("createImportJob", Effect.STATUS, status=403, body='{"status": "x"}', headers=headers)
+    )
+    request = ImportRequest("accounts", ImportOperation.UPSERT, None, ())
+    with pytest.raises(errors.PermissionDeniedError, match="the permission “Import Data”"):
+        imports.submit(request, "rows")
+
+
+def test_a_diagnostic_code_that_is_none_is_not_shown(sandbox: Sandbox, exports: ExportApi) -> None:
+    body = json.dumps({"errorCode": "oops a@b.example", "diagnosticCode": "a@b.example"})
+    headers = {"Content-Type": "application/json"}
+    sandbox.add_fault(
+        Fault("fetchExportJobsInfo", Effect.STATUS, status=400, body=body, headers=headers)
+    )
+    with pytest.raises(errors.InvalidRequestError) as caught:
+        list(exports.jobs())
+    assert "a@b.example" not in str(caught.value)

@@ -1,0 +1,163 @@
+"""Exports from creation to file, and how seldom the server is asked."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demandbase_api.connect import Api, ApiFiles, connect_export
+from demandbase_api.download import Downloader
+from demandbase_api.errors import ConfigurationError, JobGoneError, UnexpectedAnswerError
+from demandbase_api.http import Connection
+from demandbase_api.models import ExportJob, ExportRequest
+from demandbase_api.ports import ExportApi
+from demandbase_api.status import JobStatus
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tests.api.uapi.conftest import QUICK
+from tests.tap.conftest import SandboxTime
+
+REQUEST = ExportRequest("accounts", ("{Account}.id", "{Account}.name"))
+
+
+def looked_up(api: ExportApi, job_id: str) -> ExportJob:
+    return next(job for job in api.jobs() if job.id == job_id)
+
+
+def download(api: ExportApi, job: ExportJob, part: int = 1) -> bytes:
+    file = io.BytesIO()
+    Downloader(api, QUICK).download(job, "accounts", part, file)
+    return file.getvalue()
+
+
+def test_an_export_goes_from_creation_to_file(sandbox: Sandbox, exports: ExportApi) -> None:
+    created = exports.submit(REQUEST)
+    assert created.status is JobStatus.PENDING
+    listed = looked_up(exports, created.id)
+    assert (listed.status, listed.entity) == (JobStatus.COMPLETED, "accounts")
+    assert exports.is_for(listed, REQUEST)
+    job = exports.ended(listed)
+    assert job.file_parts == 1
+    lines = download(exports, job).decode().splitlines()
+    assert lines[0] == "{Account}.id,{Account}.name"
+    assert len(lines) == 201
+    assert len(sandbox.requests("checkExportJobStatus")) == 1
+    assert not any(request.authorized for request in sandbox.requests("signedFile"))
+
+
+def test_a_link_that_has_expired_is_asked_for_again(sandbox: Sandbox, exports: ExportApi) -> None:
+    job = exports.submit(REQUEST)
+    job = exports.ended(looked_up(exports, job.id))
+    sandbox.clock.advance(25 * 3600)
+    assert download(exports, job).count(b"\n") == 201
+    assert len(sandbox.requests("checkExportJobStatus")) == 2
+
+
+def test_a_cut_download_goes_on_with_the_same_link(sandbox: Sandbox, exports: ExportApi) -> None:
+    job = exports.submit(REQUEST)
+    job = exports.ended(looked_up(exports, job.id))
+    sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=700, how="length"))
+    assert download(exports, job).count(b"\n") == 201
+    assert len(sandbox.requests("checkExportJobStatus")) == 1
+
+
+def test_an_empty_body_of_which_nothing_says_that_it_is_whole_is_no_file(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    # No count of the server would tell that its rows are missing.
+    job = exports.submit(REQUEST)
+    job = exports.ended(looked_up(exports, job.id))
+    sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=0, how="close", times=3))
+    assert download(exports, job).count(b"\n") == 201
+
+
+def test_a_job_that_is_gone_is_told_from_a_link_that_is(exports: ExportApi) -> None:
+    with pytest.raises(JobGoneError, match="no longer knows it"):
+        download(exports, ExportJob("no-such-job", JobStatus.COMPLETED))
+
+
+@pytest.fixture(scope="module")
+def parted() -> Iterator[Sandbox]:
+    options = SandboxOptions(
+        pending_seconds=0, processing_seconds=0, results_urls=True, part_rows=60
+    )
+    with Sandbox(options) as sandbox:
+        yield sandbox
+
+
+def test_a_list_of_links_is_a_file_in_parts(parted: Sandbox, tmp_path: Path) -> None:
+    connection = Connection(
+        parted.uapi_url,
+        client_id=parted.client_id,
+        client_secret=parted.client_secret,
+        retry=QUICK,
+    )
+    files = ApiFiles(tmp_path)
+    api = connect_export(connection, Api.UAPI, files=files, clock=SandboxTime(parted))
+    job = api.submit(REQUEST)
+    job = api.ended(looked_up(api, job.id))
+    assert job.file_parts == 4
+    rows = [download(api, job, part).count(b"\n") - 1 for part in (1, 2, 3, 4)]
+    assert rows == [60, 60, 60, 20]
+    assert len(parted.requests("checkExportJobStatus")) == 1
+
+
+def test_a_failed_job_says_why(sandbox: Sandbox, exports: ExportApi) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.JOB_FAILS, message="out of disk"))
+    job = exports.submit(REQUEST)
+    listed = looked_up(exports, job.id)
+    assert (listed.status, listed.error_message) == (JobStatus.FAILED, None)
+    assert exports.ended(listed).error_message == "out of disk"
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "said"),
+    [
+        ("jobStatus", "resting", "the unknown status “resting”"),
+        ("resultsUrl", "", "a finished job without a link"),
+        ("resultsUrl", 7, "a finished job without a link"),
+        ("jobId", None, "left out the member “jobId”"),
+    ],
+)
+def test_an_answer_that_is_odd_is_named(
+    sandbox: Sandbox, exports: ExportApi, member: str, value: object, said: str
+) -> None:
+    job = exports.submit(REQUEST)
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.ALTER, members={member: value}))
+    with pytest.raises(UnexpectedAnswerError, match=said):
+        exports.get(job.id)
+
+
+def test_all_pages_of_the_list_are_read_newest_first_and_each_job_once(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    created = []
+    for _ in range(3):
+        created += [exports.submit(REQUEST).id for _ in range(55)]
+        sandbox.clock.advance(24 * 3600)
+    assert [job.id for job in exports.jobs()] == created[::-1]
+    assert len(sandbox.requests("fetchExportJobsInfo")) == 2
+
+
+def test_the_list_can_be_read_by_state(exports: ExportApi) -> None:
+    job = exports.submit(REQUEST)
+    assert [found.id for found in exports.jobs(JobStatus.COMPLETED)] == [job.id]
+    assert list(exports.jobs(JobStatus.FAILED)) == list(exports.jobs(JobStatus.CANCELLED)) == []
+
+
+def test_what_the_api_cannot_do_is_said(exports: ExportApi) -> None:
+    assert not exports.capabilities.cancel
+    assert not exports.capabilities.record_counts
+    with pytest.raises(ConfigurationError, match="cannot cancel"):
+        exports.cancel("job-1")
+
+
+def test_a_job_of_another_name_is_not_for_the_request(
+    exports: ExportApi, connection: Callable[..., Connection], files: ApiFiles
+) -> None:
+    job = exports.submit(REQUEST)
+    again = connect_export(connection(), Api.UAPI, files=files)
+    assert again.is_for(looked_up(again, job.id), REQUEST)
+    assert not again.is_for(job, ExportRequest("accounts", ("{Account}.id",)))

@@ -1,0 +1,113 @@
+"""Imports from creation to end."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from demandbase_api.connect import Api, ApiFiles, connect_import
+from demandbase_api.errors import ConfigurationError, InvalidRequestError, NotFoundError
+from demandbase_api.http import Connection
+from demandbase_api.models import ImportOperation, ImportRequest, ListAction
+from demandbase_api.ports import ImportApi
+from demandbase_api.status import JobStatus
+from demandbase_sandbox import Sandbox
+
+REQUEST = ImportRequest("accounts", ImportOperation.UPSERT, None, ())
+CSV = b"Account Domain,Account Name\r\nacme.example,Acme\r\n"
+
+
+def test_an_import_goes_from_creation_to_its_end(sandbox: Sandbox, imports: ImportApi) -> None:
+    created = imports.submit(REQUEST, "accounts-3f2a.csv")
+    assert created.id.isdigit()
+    assert (created.status, created.file_name) == (JobStatus.PENDING, "accounts-3f2a.csv")
+    assert imports.waits_for_file(created)
+    sent = imports.upload(created.id, io.BytesIO(CSV), "accounts-3f2a.csv")
+    assert not imports.waits_for_file(sent)
+    [listed] = imports.jobs()
+    assert (listed.id, listed.status) == (created.id, JobStatus.COMPLETED)
+    assert (listed.entity, listed.file_name) == ("accounts", "accounts-3f2a.csv")
+    assert imports.get(created.id).status is JobStatus.COMPLETED
+    # This API tells no row's outcome.
+    assert listed.success_count is listed.error_count is None
+    assert sandbox.uploaded(created.id) == CSV
+    assert sandbox.requests("createImportJob")[0].body == {
+        "dataImportName": "accounts-3f2a.csv",
+        "entityType": "Account",
+        "source": "CSV",
+    }
+
+
+@pytest.mark.parametrize("action", ListAction)
+def test_the_list_action_is_always_sent(
+    sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles, action: ListAction
+) -> None:
+    api = connect_import(connection(), Api.UAPI, files=files, list_action=action)
+    job = api.submit(REQUEST, "rows.csv")
+    api.upload(job.id, io.BytesIO(CSV), "rows.csv")
+    [request] = sandbox.requests("uploadImportFile")
+    assert request.query == {"listAction": action.value}
+    assert request.headers["Content-Type"] == "application/octet-stream"
+
+
+def test_account_lists_are_left_alone_where_nothing_else_is_said(
+    sandbox: Sandbox, imports: ImportApi
+) -> None:
+    job = imports.submit(REQUEST, "rows.csv")
+    imports.upload(job.id, io.BytesIO(CSV), "rows.csv")
+    assert sandbox.requests("uploadImportFile")[0].query == {"listAction": "noop"}
+
+
+def test_activities_name_their_type(sandbox: Sandbox, imports: ImportApi) -> None:
+    first, *_ = imports.activity_types()
+    request = replace(REQUEST, entity="activities", activity_type=first.id)
+    assert imports.submit(request, "rows.csv").entity == "activities"
+    assert sandbox.requests("createImportJob")[0].body["activityTypeId"] == first.id
+    with pytest.raises(InvalidRequestError):
+        imports.submit(replace(request, activity_type=None), "rows.csv")
+
+
+def test_the_documented_headers_stand_in_for_mappings(imports: ImportApi) -> None:
+    assert not imports.capabilities.mappings
+    required = {(m.entity, m.name) for m in imports.mappings() if m.required}
+    assert required == {
+        ("accounts", "Account Domain"),
+        ("people", "External Person Id"),
+        ("opportunities", "Account Domain"),
+    }
+    assert {m.entity for m in imports.mappings("people")} == {"people"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [replace(REQUEST, operation=ImportOperation.INSERT), replace(REQUEST, match_key="domain")],
+)
+def test_what_the_api_cannot_do_is_refused(imports: ImportApi, request_: ImportRequest) -> None:
+    with pytest.raises(ConfigurationError, match="settings operation and match_keys"):
+        imports.submit(request_, "rows.csv")
+
+
+def test_neither_cancelling_nor_row_errors_are_silently_ignored(imports: ImportApi) -> None:
+    job = imports.submit(REQUEST, "rows.csv")
+    with pytest.raises(ConfigurationError, match="cannot cancel"):
+        imports.cancel(job.id)
+    with pytest.raises(ConfigurationError, match="see the import audit"):
+        imports.row_errors(job.id)
+
+
+def test_a_job_that_is_unknown_is_told(imports: ImportApi) -> None:
+    with pytest.raises(NotFoundError):
+        imports.get("999999")
+    with pytest.raises(ConfigurationError, match="of another API"):
+        imports.get("a5b0c2f6-v1")
+
+
+def test_calls_are_counted_beside_those_of_exports(
+    connection: Callable[..., Connection], files: ApiFiles, imports: ImportApi
+) -> None:
+    list(imports.jobs())
+    assert '"LIST_IMPORTS": 1' in files.of(connection(), "calls").read_text()
+    assert imports.poll_pause() == 0
