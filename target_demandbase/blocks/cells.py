@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _SECONDS = b"0000-00-00T00:00:00Z"
+_TEXT, _INTEGER, _BOOLEAN = pa.string(), pa.int64(), pa.bool_()
+_MOMENT = pa.timestamp("s", "UTC")
 _WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
 
 
@@ -43,11 +45,11 @@ def block_cells(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[pa
         for column, values in columns:
             match column.kind:
                 case ColumnKind.TEXT:
-                    found[column.name] = pa.array(values, pa.string())
+                    found[column.name] = pa.array(values, _TEXT)
                 case ColumnKind.INTEGER:
-                    found[column.name] = pa.array(values, pa.int64())
+                    found[column.name] = pa.array(values, _INTEGER)
                 case ColumnKind.BOOLEAN:
-                    found[column.name] = pa.array(values, pa.bool_())
+                    found[column.name] = pa.array(values, _BOOLEAN)
                 case ColumnKind.DATE_TIME | ColumnKind.NUMBER:
                     pass  # all of a kind at once: what a column costs is mostly the call
         found |= _numbers([item for item in columns if item[0].kind is ColumnKind.NUMBER])
@@ -69,7 +71,7 @@ def csv_lines(columns: Sequence[pa.Array]) -> pa.Buffer:
 def empty_cells(column: pa.Array) -> int:
     """Return how many cells of a column are empty."""
     empty: int = column.null_count
-    if pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) and empty < len(column):
         empty += pc.sum(pc.equal(pc.binary_length(column), 0)).as_py() or 0
     return empty
 
@@ -85,7 +87,7 @@ def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, 
         raise NotPlainError
     if b"-0" in text and b"\n-0\n" in b"\n%s\n" % text:
         raise NotPlainError  # minus nought has a sign as a number with decimals only
-    found = pc.split_pattern(pa.scalar(text, pa.string()), "\n").values
+    found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
     if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
         raise NotPlainError
     if b"null" in text:
@@ -101,12 +103,12 @@ def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, 
 def _date_times(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
     if not columns:
         return {}
-    found = {column.name: pa.array(values, pa.string()) for column, values in columns}
+    found = {column.name: pa.array(values, _TEXT) for column, values in columns}
     if _are_whole_seconds(pa.concat_arrays(list(found.values()))):
         return found
     return {
         column.name: pa.array(
-            [value and encode_cell(value, is_date_time=True) for value in values], pa.string()
+            [value and encode_cell(value, is_date_time=True) for value in values], _TEXT
         )
         for column, values in columns
     }
@@ -125,7 +127,7 @@ def _are_whole_seconds(column: pa.Array) -> bool:
     if text.translate(_DIGITS).count(_SECONDS) != count:
         return False
     try:
-        least = pc.min(pc.cast(column, pa.timestamp("s", "UTC"))).as_py()
+        least = pc.min(pc.cast(column, _MOMENT)).as_py()
     except (pa.ArrowInvalid, ValueError, OverflowError):
         return False  # no day of the calendar, or one before the year 1
     return least is not None
