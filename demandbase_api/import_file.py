@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -28,3 +28,14 @@ class ImportFile:
     rows: int
     open: Callable[[], BinaryIO]
     is_replay: bool = False
+
+    def again(self, time: int) -> ImportFile:
+        """Return the file as one of its own: a run may send the same rows several times.
+
+        Args:
+            time: Which time it is, from 2.
+        """
+        stem, dot, ending = self.name.rpartition(".")
+        return replace(
+            self, fingerprint=f"{self.fingerprint}-{time}", name=f"{stem}-{time}{dot}{ending}"
+        )
