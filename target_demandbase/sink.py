@@ -155,7 +155,9 @@ class DemandbaseSink(BatchSink):
             count = room
         self._blocks.knows(self._names.seen)
         block = self._blocks.rows(lines, count)
-        if block is None or not self._batches.stage_block(block, lines, self._blocks.empty):
+        if block is None or any(self._blocks.empty(block, [*self._plan.must_fill]).values()):
+            return 0
+        if not self._batches.stage_block(block, lines, self._blocks.empty):
             return 0
         self.tally_record_read(count)
         self.record_counter_metric.increment(count)
