@@ -14,6 +14,7 @@ from demandbase_api.answers import error_for, meaning_of
 from demandbase_api.auth import NoAuth, StaticToken
 from demandbase_api.connection_settings import checked_credential, checked_url
 from demandbase_api.errors import ConfigurationError, UnexpectedAnswerError, UnreachableError
+from demandbase_api.large_blocks import LargeBlocks
 from demandbase_api.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class HttpClient:
         self._meaning = meaning
         self._gate = gate
         self._session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, LargeBlocks())
         version = metadata.version("singer-demandbase")
         self._session.headers["User-Agent"] = f"{connection.user_agent}/{version}"
 

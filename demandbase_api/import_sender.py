@@ -38,6 +38,10 @@ class _Wanted:
     entry: LedgerEntry
 
 
+class StoppedError(DemandbaseError):
+    """The run ends: nothing is sent any more."""
+
+
 class ImportSender:
     """Creates import jobs and gives them their files.
 
@@ -71,6 +75,7 @@ class ImportSender:
         self._was_lost = False
         self.sending: str | None = None
         """The job that a file is on its way to at this moment."""
+        self._is_stopped = False
 
     def send(self, request: ImportRequest, file: ImportFile) -> str:
         """Bring a file to a job, an earlier one of the same file where there is one.
@@ -89,15 +94,25 @@ class ImportSender:
         if found is None:
             if request.operation is ImportOperation.INSERT:
                 self._earlier.settle_inserts(request, is_replay=file.is_replay)
+            self._go_on()
             found = self._create(request, file)
         entry, job = found
         self._used.add(job.id)
         self._watch.add(job, request.entity)
         if self._api.waits_for_file(job):
+            self._go_on()
             self._earlier.pass_by(request.entity)
             job = self._upload(entry.now(Phase.CREATED), job, file)
             self._watch.update(job)
         return job.id
+
+    def stop(self) -> None:
+        """Let a file that is being sent in another thread come no further."""
+        self._is_stopped = True
+
+    def _go_on(self) -> None:
+        if self._is_stopped:
+            raise StoppedError("The run ends.")
 
     def settle(self, file: ImportFile) -> None:
         """Forget a file: all that it brought about has been told."""

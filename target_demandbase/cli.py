@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -13,6 +14,7 @@ from singer_sdk.exceptions import (
     RecordsWithoutSchemaException,
 )
 
+from demandbase_api.environment import environment_problem
 from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
 from target_demandbase.target import TargetDemandbase
 
@@ -31,7 +33,9 @@ def main() -> None:
         sys.exit(EXIT_FAILURE)
     except simplejson.JSONDecodeError as error:
         TargetDemandbase.logger.critical(
-            "A file given on the command line is no valid JSON (line %d).", error.lineno
+            "%s",
+            _of_environment()
+            or f"A file given on the command line is no valid JSON (line {error.lineno}).",
         )
         sys.exit(EXIT_FAILURE)
     except InvalidRecord as error:
@@ -42,6 +46,9 @@ def main() -> None:
         TargetDemandbase.logger.critical("%s", " ".join(str(error.args[0]).split()))
         sys.exit(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 - no traceback: its last line may quote a record
+        if isinstance(error, ValueError) and (problem := _of_environment()):
+            TargetDemandbase.logger.critical("%s", problem)
+            sys.exit(EXIT_FAILURE)
         places = [
             f"{Path(place.filename).name}:{place.lineno}"
             for place in traceback.extract_tb(error.__traceback__)[-_PLACES:]
@@ -53,3 +60,9 @@ def main() -> None:
             " > ".join(places),
         )
         sys.exit(EXIT_FAILURE)
+
+
+def _of_environment() -> str | None:
+    """Return what is wrong with an environment variable, where the SDK could not read one."""
+    schema = TargetDemandbase.config_jsonschema
+    return environment_problem(schema, "TARGET_DEMANDBASE_", os.environ)

@@ -198,12 +198,14 @@ class ColumnGroups:
 
 def _supersede(group: _Group, keys: Sequence[str]) -> None:
     """Note which rows are superseded by new ones of these keys."""
-    start = group.file.rows
     last_rows = group.last_rows
-    new = dict(zip(keys, range(start, start + len(keys)), strict=True))
-    group.superseded.update(last_rows[key] for key in new.keys() & last_rows.keys())
-    last_rows.update(new)
-    if len(new) < len(keys):  # some are among themselves
+    if not last_rows.keys().isdisjoint(keys):
+        group.superseded.update(last_rows[key] for key in last_rows.keys() & set(keys))
+        for key in keys:
+            last_rows.pop(key, None)
+    start, known = group.file.rows, len(last_rows)
+    last_rows.update(zip(keys, range(start, start + len(keys)), strict=True))
+    if len(last_rows) < known + len(keys):  # some are among themselves
         group.superseded.update(row for row, key in enumerate(keys, start) if last_rows[key] != row)
 
 

@@ -84,6 +84,9 @@ class DryLane:
         """Note that all files of a batch are written."""
         self._settlement.batch_done(batch)
 
+    def settle_sending(self) -> None:
+        """Do nothing: no file is on its way up."""
+
     def tick(self) -> None:
         """Do nothing: there are no jobs."""
 

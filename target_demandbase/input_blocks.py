@@ -41,7 +41,7 @@ def input_blocks(
         if not end:
             pieces.append(chunk)
             continue
-        yield b"".join([*pieces, chunk[:end]])
+        yield b"".join([*pieces, memoryview(chunk)[:end]])
         pieces = [chunk[end:]]
     if last := b"".join(pieces):
         yield last
@@ -56,7 +56,7 @@ def _read(descriptor: int, idle: Callable[[], None], size: int) -> bytes:
         if not _is_ready(descriptor, _GATHERING_SECONDS):
             break
         chunks.append(os.read(descriptor, left))
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _is_ready(descriptor: int, seconds: float) -> bool:

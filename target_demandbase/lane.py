@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, assert_never
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from demandbase_api.errors import FileTooLargeError, JobTimeoutError
 from demandbase_api.models import ImportOperation
 from target_demandbase.errors import StillRunningError
+from target_demandbase.sending import Sending
 
 if TYPE_CHECKING:
     from demandbase_api.import_file import ImportFile
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from target_demandbase.undelivered import Undelivered
 
 logger = logging.getLogger("target-demandbase")
+
+_STOP_SECONDS = 1.0
 
 
 class Verdict(StrEnum):
@@ -78,7 +82,9 @@ class Lane:
         self._settlement = settlement
         self._max_jobs = max_jobs
         self._origin = origin
+        # The first of them may be on its way up.
         self._waiting: deque[Shipment] = deque()
+        self._sending: Sending | None = None
         self._underway: deque[_Underway] = deque()
         self._ends: deque[int] = deque()
         self._files: list[tuple[int, ImportFile]] = []
@@ -86,7 +92,7 @@ class Lane:
     @property
     def is_busy(self) -> bool:
         """Whether anything is on its way."""
-        return bool(self._underway)
+        return bool(self._underway or self._waiting)
 
     @property
     def batches(self) -> set[int]:
@@ -96,16 +102,24 @@ class Lane:
     def ship(self, shipment: Shipment) -> None:
         """Send a file; waits while there is no room, or while it must not overtake another.
 
+        The file itself goes up while the caller goes on.
+
         Raises:
             StillRunningError: A job did not end in time.
-            DemandbaseError: It cannot be sent, or what was sent before came to no good end.
+            DemandbaseError: What was sent before could not be, or came to no good end.
         """
         self._waiting.append(shipment)
-        while self._waiting:
-            self._make_room(self._waiting[0])
-            self._send(self._waiting[0])
+        self._send_all_but_last()
 
-    def _send(self, shipment: Shipment) -> None:
+    def _send_all_but_last(self) -> None:
+        """Send what waits, until the last of it is on its way up."""
+        while self._waiting and (len(self._waiting) > 1 or self._sending is None):
+            self.settle_sending()
+            if self._waiting:
+                self._start(self._waiting[0])
+
+    def _start(self, shipment: Shipment) -> None:
+        self._make_room(shipment)
         file = shipment.file(self._origin)
         logger.info(
             "Sending %d rows (%d bytes) of stream %s to %s as %s",
@@ -115,16 +129,31 @@ class Lane:
             shipment.plan.entity,
             file.name,
         )
+        self._file = file
+        self._sending = Sending(lambda: self._sender.send(shipment.request, file))
+
+    def settle_sending(self) -> None:
+        """Wait until no file is on its way up; nobody else uses the API meanwhile.
+
+        Raises:
+            StillRunningError: A job did not end in time.
+            DemandbaseError: The file could not be sent.
+        """
+        if self._sending is None:
+            return
+        shipment = self._waiting[0]
         try:
-            job_id = self._sender.send(shipment.request, file)
+            job_id = self._sending.job_id()
         except FileTooLargeError:
             self._split(shipment)
             return
         except JobTimeoutError as error:
             raise StillRunningError(str(error), stream=shipment.plan.stream) from error
+        finally:
+            self._sending = None
         self._waiting.popleft()
-        self._underway.append(_Underway(shipment, file, job_id))
-        self._files.append((shipment.batch, file))
+        self._underway.append(_Underway(shipment, self._file, job_id))
+        self._files.append((shipment.batch, self._file))
 
     def end_of_batch(self, batch: int) -> None:
         """Note that all files of a batch have been shipped."""
@@ -133,7 +162,13 @@ class Lane:
 
     def tick(self) -> None:
         """Look at the jobs if it is time to, and settle those at the head that have ended."""
-        if self._underway and self._watch.look_if_due():
+        if self._sending is not None:
+            if not self._sending.is_done:
+                return
+            self.settle_sending()
+            self._send_all_but_last()
+            self._close_batches()
+        elif self._underway and self._watch.look_if_due():
             while self._underway:
                 job = self._watch.latest(self._underway[0].job_id)
                 if not job.status.is_terminal:
@@ -142,6 +177,9 @@ class Lane:
 
     def finish(self) -> None:
         """Wait until everything is settled."""
+        while self._waiting:
+            self.settle_sending()
+            self._send_all_but_last()
         while self._underway:
             self._settle_first()
         self._close_batches()
@@ -220,7 +258,8 @@ class Lane:
         """Tell of each batch none of whose files is on its way any more."""
         while self._ends:
             batch = self._ends[0]
-            if any(each.shipment.batch == batch for each in self._underway):
+            open_files = [*(each.shipment for each in self._underway), *self._waiting]
+            if any(shipment.batch == batch for shipment in open_files):
                 return
             self._ends.popleft()
             self._settlement.batch_done(batch)
@@ -231,6 +270,12 @@ class Lane:
         Args:
             undelivered: Where to keep the rows of jobs that are cancelled, if anywhere.
         """
+        if self._sending is not None:
+            self._sender.stop()
+            self._sending.wait(_STOP_SECONDS)
+            if self._sending.is_done:
+                with suppress(Exception):  # the run's own end is the one to tell of
+                    self.settle_sending()
         job_with_file = self._sender.sending
         self._sender.close()
         cancelled = self._watch.close()

@@ -44,6 +44,7 @@ class DemandbaseSink(BatchSink):
     @override
     def setup(self) -> None:
         """Check the stream's columns before any row is sent."""
+        self._run.lane.settle_sending()
         self._plan = plan_stream(
             self._target_demandbase.import_api,
             self.config,

@@ -6,7 +6,8 @@ What they make is, byte for byte, what :mod:`target_demandbase.encode` and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, assert_never
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _SECONDS = b"0000-00-00T00:00:00Z"
+_TEXT, _INTEGER, _BOOLEAN = pa.string(), pa.int64(), pa.bool_()
+_MOMENT = pa.timestamp("s", "UTC")
 _WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
 
 
@@ -40,18 +43,24 @@ def block_cells(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[pa
     """
     found: dict[str, pa.Array] = {}
     try:
-        for column, values in columns:
-            match column.kind:
+        # All of a kind at once: what a column costs is for the most part the call.
+        for kind in ColumnKind:
+            alike = [item for item in columns if item[0].kind is kind]
+            if not alike:
+                continue
+            match kind:
                 case ColumnKind.TEXT:
-                    found[column.name] = pa.array(values, pa.string())
+                    found |= _arrays(alike, _TEXT)
                 case ColumnKind.INTEGER:
-                    found[column.name] = pa.array(values, pa.int64())
+                    found |= _arrays(alike, _INTEGER)
                 case ColumnKind.BOOLEAN:
-                    found[column.name] = pa.array(values, pa.bool_())
-                case ColumnKind.DATE_TIME | ColumnKind.NUMBER:
-                    pass  # all of a kind at once: what a column costs is mostly the call
-        found |= _numbers([item for item in columns if item[0].kind is ColumnKind.NUMBER])
-        found |= _date_times([item for item in columns if item[0].kind is ColumnKind.DATE_TIME])
+                    found |= _arrays(alike, _BOOLEAN)
+                case ColumnKind.NUMBER:
+                    found |= _numbers(alike)
+                case ColumnKind.DATE_TIME:
+                    found |= _date_times(alike)
+                case _:
+                    assert_never(kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         # Their words may quote a value.
         raise NotPlainError from None
@@ -69,44 +78,56 @@ def csv_lines(columns: Sequence[pa.Array]) -> pa.Buffer:
 def empty_cells(column: pa.Array) -> int:
     """Return how many cells of a column are empty."""
     empty: int = column.null_count
-    if pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) and empty < len(column):
         empty += pc.sum(pc.equal(pc.binary_length(column), 0)).as_py() or 0
     return empty
 
 
-def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
-    if not columns:
-        return {}
+def _arrays(
+    columns: Sequence[tuple[PlainColumn, Sequence[Any]]], kind: pa.DataType
+) -> dict[str, pa.Array]:
+    return _parted(columns, pa.array(_chained(columns), kind))
+
+
+def _chained(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[Any]:
+    return list(chain.from_iterable(values for _, values in columns))
+
+
+def _parted(
+    columns: Sequence[tuple[PlainColumn, Sequence[Any]]], cells: pa.Array
+) -> dict[str, pa.Array]:
     rows = len(columns[0][1])
-    text = b"\n".join([value for _, values in columns for value in values])
+    return {
+        column.name: cells.slice(number * rows, rows) for number, (column, _) in enumerate(columns)
+    }
+
+
+def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
+    text = b"\n".join(_chained(columns))
     # Each is one JSON value: of these characters it can be no other than null or a number without
     # an exponent, whose text is its cell.
     if text.translate(None, b"0123456789.-\nnul"):
         raise NotPlainError
     if b"-0" in text and b"\n-0\n" in b"\n%s\n" % text:
         raise NotPlainError  # minus nought has a sign as a number with decimals only
-    found = pc.split_pattern(pa.scalar(text, pa.string()), "\n").values
+    found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
     if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
         raise NotPlainError
     if b"null" in text:
         found = pc.if_else(pc.equal(found, "null"), None, found)
-    cells = {
-        column.name: found.slice(number * rows, rows) for number, (column, _) in enumerate(columns)
-    }
+    cells = _parted(columns, found)
     if any(cells[column.name].null_count and not column.nullable for column, _ in columns):
         raise NotPlainError
     return cells
 
 
 def _date_times(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
-    if not columns:
-        return {}
-    found = {column.name: pa.array(values, pa.string()) for column, values in columns}
-    if _are_whole_seconds(pa.concat_arrays(list(found.values()))):
-        return found
+    found = pa.array(_chained(columns), _TEXT)
+    if _are_whole_seconds(found):
+        return _parted(columns, found)
     return {
         column.name: pa.array(
-            [value and encode_cell(value, is_date_time=True) for value in values], pa.string()
+            [value and encode_cell(value, is_date_time=True) for value in values], _TEXT
         )
         for column, values in columns
     }
@@ -125,7 +146,7 @@ def _are_whole_seconds(column: pa.Array) -> bool:
     if text.translate(_DIGITS).count(_SECONDS) != count:
         return False
     try:
-        least = pc.min(pc.cast(column, pa.timestamp("s", "UTC"))).as_py()
+        least = pc.min(pc.cast(column, _MOMENT)).as_py()
     except (pa.ArrowInvalid, ValueError, OverflowError):
         return False  # no day of the calendar, or one before the year 1
     return least is not None

@@ -61,12 +61,12 @@ class Run:
         return [json.loads(line) for line in self._out.read_text(encoding="utf-8").splitlines()]
 
     @property
-    def has_staged(self) -> bool:
-        """Whether it has read records, which nothing else shows from without."""
+    def staged_files(self) -> int:
+        """How many files of rows and records it holds, which nothing else shows from without."""
         opened = Path(f"/proc/{self.process.pid}/fd")
         with suppress(FileNotFoundError):  # one was closed meanwhile
-            return any("/spool/" in str(file.readlink()) for file in opened.iterdir())
-        return False
+            return sum("/spool/#" in str(file.readlink()) for file in opened.iterdir())
+        return 0
 
     @property
     def errors(self) -> str:

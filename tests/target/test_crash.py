@@ -131,7 +131,7 @@ def test_a_signal_while_staging_sends_nothing_and_keeps_the_rows(
 ) -> None:
     with running(sandbox, tmp_path) as run:
         run.feed(*MESSAGES, end=False)
-        until(lambda: run.has_staged)
+        until(lambda: run.staged_files)
         run.process.send_signal(number)
         assert run.process.wait(10) == code
         assert run.states == []

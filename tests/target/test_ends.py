@@ -87,7 +87,7 @@ def test_a_signal_on_a_full_disk_still_ends_the_run_as_it_should(
     big = [record(domain=f"d{n}.example", notes="x" * 50_000) for n in range(3)]
     with running(sandbox, tmp_path, FULL) as run:
         run.feed(schema(), *big, end=False)
-        until(lambda: run.has_staged)
+        until(lambda: run.staged_files)
         stop(run)
         assert '"records_read":' in run.errors
         # Three records fit; beside their schema they do not.
@@ -123,7 +123,7 @@ def test_what_was_rejected_is_kept_though_a_signal_ends_the_run(
     rows = [record(domain=None, name=str(n)) for n in range(5)]
     with running(sandbox, tmp_path) as run:
         run.feed(schema(), *rows, record(domain="a.example"), end=False)
-        until(lambda: run.has_staged)
+        until(lambda: run.staged_files)
         stop(run)
     assert [each["name"] for each in rejects(tmp_path)] == ["0", "1", "2", "3", "4"]
 
@@ -156,3 +156,14 @@ def test_a_slow_upload_does_not_silence_the_progress(tmp_path: Path, sandbox: Sa
     with running(sandbox, tmp_path, batch_size_rows=1, max_concurrent_jobs=2) as run:
         run.feed(schema(), record(domain="a.example"), record(domain="b.example"), end=False)
         until(lambda: " s, 0 of 1 rows" in run.errors)
+
+
+def test_rows_are_staged_while_a_file_goes_up(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.add_fault(Fault("uploadImportFile", Effect.DELAY, seconds=60))
+    with running(sandbox, tmp_path, batch_size_rows=1) as run:
+        run.feed(schema(), record(domain="a.example"), end=False)
+        until(sandbox.import_jobs)
+        run.feed(record(domain="b.example"), end=False)
+        until(lambda: run.staged_files >= 4)  # rows and records of either
+        stop(run)
+    assert [each["domain"] for each in records(kept(tmp_path))] == ["a.example", "b.example"]

@@ -1,0 +1,52 @@
+"""A file on its way up, while rows are still read: in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Sending:
+    """Brings one file to its job.
+
+    The thread keeps no process from ending: a server that stays silent would.
+
+    Args:
+        send: Does it, and returns the job's id.
+    """
+
+    def __init__(self, send: Callable[[], str]) -> None:
+        self._send = send
+        self._job_id = ""
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="sending")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._job_id = self._send()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            self._error = error
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it came to an end, good or bad."""
+        return not self._thread.is_alive()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, but not for long."""
+        self._thread.join(seconds)
+
+    def job_id(self) -> str:
+        """Wait for its end and return the job.
+
+        Raises:
+            Exception: Whatever kept the file from it.
+        """
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._job_id

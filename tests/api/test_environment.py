@@ -1,0 +1,64 @@
+"""Settings that come from environment variables and cannot be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demandbase_api.environment import environment_problem
+
+SCHEMA = {
+    "properties": {
+        "rows": {"type": ["integer", "null"]},
+        "options": {"type": ["object", "null"]},
+        "names": {"type": ["array", "null"], "items": {"type": "string"}},
+        "text": {"type": "string"},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "needed"),
+    [
+        ("ROWS", "Secret", "whole number"), ("ROWS", "1.5", "whole number"), ("ROWS", " 7 ", None),
+        ("OPTIONS", "Secret", "JSON object"), ("OPTIONS", "[1]", "JSON object"),
+        ("OPTIONS", "{}", None), ("NAMES", '["a"', "JSON array"), ("NAMES", "a,b", None),
+        ("TEXT", "Secret", None), ("OTHER", "Secret", None),
+    ],
+)  # fmt: skip
+def test_the_setting_is_named_without_its_value(name: str, text: str, needed: str | None) -> None:
+    said = environment_problem(SCHEMA, "X_", {f"X_{name}": text})
+    if needed is None:
+        assert said is None
+    else:
+        assert said is not None
+        assert said.startswith(
+            f"The setting {name.lower()}, from the environment variable X_{name}"
+        )
+        assert f"is no {needed}" in said
+        assert "Secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("plugin", "variable", "text"),
+    [
+        ("tap", "WINDOW_DAYS", "Secret"),
+        ("tap", "STREAM_OPTIONS", "Secret"),
+        ("target", "BATCH_SIZE_ROWS", "Secret"),
+        ("target", "MATCH_KEYS", "{Secret"),
+    ],
+)
+def test_the_commands_last_line_names_the_variable(plugin: str, variable: str, text: str) -> None:
+    name = f"{plugin.upper()}_DEMANDBASE_{variable}"
+    done = subprocess.run(
+        [Path(sys.executable).with_name(f"{plugin}-demandbase"), "--config=ENV"],
+        env={**os.environ, name: text}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"from the environment variable {name}" in done.stderr.splitlines()[-1]
+    assert "Secret" not in done.stderr
