@@ -295,4 +295,4 @@ def test_the_days_calls_end_the_run_as_one_that_may_work_later(
 def test_a_legacy_token_alone_will_do(sandbox: Sandbox, load: Load, config: dict[str, Any]) -> None:
     del config["client_id"], config["client_secret"]
     assert load(people(), person(1), state(1), access_token=sandbox.token).states == [1]
-    assert not sandbox.requests("fetchToken")
+    assert not sandbox.requests("createToken")
