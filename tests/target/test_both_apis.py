@@ -89,6 +89,15 @@ def test_many_rows_of_many_columns_land_like_the_source(sandbox: Sandbox, load: 
         }
 
 
+@pytest.mark.parametrize("last", ["person_id", "email"])
+def test_the_key_may_stand_anywhere_among_the_columns(
+    sandbox: Sandbox, load: Load, last: str
+) -> None:
+    columns = {name: PERSON[name] for name in PERSON if name != last} | {last: PERSON[last]}
+    assert load(people(columns), person(1), person(2), state(1)).states == [1]
+    assert landed(sandbox).keys() == {"1", "2"}
+
+
 def test_null_empty_and_absent_are_three_things(sandbox: Sandbox, load: Load) -> None:
     load(people(), *(person(n, title="old") for n in range(4)))
     rows: list[dict[str, Any]] = [{"title": None}, {"title": ""}, {}, {"title": "x"}]
