@@ -222,10 +222,18 @@ class EarlierImports:
             job = self._api.get(entry.job_id)
         except NotFoundError:
             return False  # perhaps another tenant's, whose runs share the folder
-        return not self._api.waits_for_file(job) or self.cancel_waiting(entry.job_id)
+        if not self._api.waits_for_file(job) or self.cancel_waiting(entry.job_id):
+            return True
+        return not self._api.capabilities.cancel
 
     def cancel_waiting(self, job_id: str) -> bool:
         """Cancel a job of ours; return whether nothing is left to be cancelled."""
+        if not self._api.capabilities.cancel:
+            logger.info(
+                "The import job %s waits for a file and changes nothing; this API cannot cancel it",
+                job_id,
+            )
+            return False
         try:
             self._api.cancel(job_id)
         except (ConflictError, NotFoundError):

@@ -89,6 +89,7 @@ class JobWatch(Generic[J]):
         clock: Time; tests pass one of their own.
         jitter: Draws the factor by which a wait is shortened, from 0.8 to 1.
         progress: Says what there is to say of a running job beside its state.
+        can_cancel: Whether the API can cancel jobs.
     """
 
     def __init__(  # noqa: PLR0913 - the last three have their defaults
@@ -100,6 +101,7 @@ class JobWatch(Generic[J]):
         *,
         jitter: Callable[[], float] = draw_jitter,
         progress: Callable[[J], str] = lambda _job: "",
+        can_cancel: bool = True,
     ) -> None:
         self._kind = kind
         self._source = source
@@ -107,6 +109,7 @@ class JobWatch(Generic[J]):
         self._clock = clock or SystemClock()
         self._jitter = jitter
         self._progress = progress
+        self._can_cancel = can_cancel
         self._watched: dict[str, _Watched[J]] = {}
         self._looks = 0
         self._due = 0.0
@@ -268,6 +271,16 @@ class JobWatch(Generic[J]):
         """
         own = [watched for watched in self._watched.values() if watched.own and watched.is_open]
         self._watched.clear()
+        if not self._can_cancel:
+            for watched in own:
+                logger.warning(
+                    "The %s job %s for %s goes on, since this API cannot cancel it; the next run "
+                    "takes it up",
+                    self._kind,
+                    watched.job.id,
+                    watched.entity,
+                )
+            return frozenset()
         cancelled: set[str] = set()
         # A server that stays silent must not keep a run from ending that is told to.
         ended = within(

@@ -25,6 +25,7 @@ class ApiOperation(StrEnum):
     LIST_ROW_ERRORS = "list the row errors of an import job"
     LIST_MAPPINGS = "list the field mappings"
     LIST_ACTIVITY_TYPES = "list the activity types"
+    GET_ACTIVITY_TYPE = "describe an activity type"
 
     @property
     def creates_a_job(self) -> bool:

@@ -81,12 +81,17 @@ class ImportCapabilities:
         entities: Entities that can be imported.
         operations: Operations that can be chosen.
         match_key: The field that rows are matched on can be chosen.
-        mappings: The fields that can be imported are listed.
+        mappings: The fields that can be imported are listed, and a job says which column fills
+            which; without it the headers of its file say so.
         cancel: Jobs can be cancelled.
         named_jobs: A job bears its file's name from its creation on.
         row_errors: Rejected rows are listed; without it row outcomes are unknown.
         activity_types: Imports of activities must name their type.
         list_actions: Imports can change the members of an account list.
+        adds_only: Entities whose rows are added whatever is there already.
+        identities: By entity, the fields by any of which Demandbase may match rows, where no
+            field can be chosen.
+        max_file_bytes: The largest file that it takes, where it is known beforehand.
     """
 
     entities: frozenset[str]
@@ -98,6 +103,9 @@ class ImportCapabilities:
     row_errors: bool
     activity_types: bool = False
     list_actions: bool = False
+    adds_only: frozenset[str] = frozenset()
+    identities: Mapping[str, tuple[str, ...]] = member(default_factory=dict)
+    max_file_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,13 @@ class ImportApi(Protocol):
 
     def activity_types(self) -> tuple[ActivityType, ...]:
         """Return the kinds of activity that imports can name; none where they name none."""
+
+    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
+        """Return the fields that imports of one kind of activity can fill.
+
+        Raises:
+            NotFoundError: There is no such kind.
+        """
 
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         """Create a job; never repeated by itself once the request may have arrived.

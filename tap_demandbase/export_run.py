@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from demandbase_api.api_settings import poll_policy
 from demandbase_api.download import Downloader
 from demandbase_api.errors import InvalidRequestError, JobGoneError, QuotaExceededError
 from demandbase_api.export_order import ExportOrder
@@ -35,7 +36,7 @@ class ExportRun:
 
     def __init__(self, tap: TapDemandbase) -> None:
         api, config, clock = tap.export_api, tap.config, tap.clock
-        watch = JobWatch("export", api, settings.poll_policy(config), clock)
+        watch = JobWatch("export", api, poll_policy(config), clock)
         policy = settings.export_policy(config, tap.retry, api.capabilities)
         self._queue = ExportQueue(api, watch, policy, clock)
         spool = settings.spool(config)

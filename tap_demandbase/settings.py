@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from demandbase_api.connect import Api, ApiFiles
+from demandbase_api import api_settings
+from demandbase_api.api_settings import poll_policy, spool_folder, with_api_settings
 from demandbase_api.export_order import ExportPolicy
-from demandbase_api.http import Connection
-from demandbase_api.job_watch import PollPolicy
 from demandbase_api.quota import QuotaPatience
 from tap_demandbase.batch_settings import BATCH_CONFIG
 from tap_demandbase.spool import Spool
@@ -18,6 +16,7 @@ from tap_demandbase.spool import Spool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from demandbase_api.http import Connection
     from demandbase_api.ports import ExportCapabilities
     from demandbase_api.retry import RetryPolicy
 
@@ -25,45 +24,7 @@ _SECONDS = th.IntegerType(minimum=1)
 _ID = th.IntegerType(minimum=0)
 _DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-CONFIG = th.PropertiesList(
-    th.Property(
-        "api",
-        th.StringType,
-        default="v1",
-        allowed_values=[api.value for api in Api],
-        title="API",
-        description="Which of Demandbase's bulk APIs to use: v1, or uapi for the one that "
-        "Demandbase publishes.",
-    ),
-    th.Property(
-        "api_url",
-        th.StringType(pattern="^https?://"),
-        title="API URL",
-        description="Scheme and host of the API; where absent, "
-        + ", ".join(f"{api.default_url} with {api.value}" for api in Api)
-        + ".",
-    ),
-    th.Property(
-        "access_token",
-        th.StringType(min_length=1),
-        secret=True,
-        title="Access token",
-        description="Bearer token for the API; with api: uapi client_id and client_secret are "
-        "better, since a token alone cannot be renewed.",
-    ),
-    th.Property(
-        "client_id",
-        th.StringType(min_length=1),
-        title="Client id",
-        description="With api: uapi, the client id of the API Key Set.",
-    ),
-    th.Property(
-        "client_secret",
-        th.StringType(min_length=1),
-        secret=True,
-        title="Client secret",
-        description="With api: uapi, the client secret of the API Key Set.",
-    ),
+_CONFIG = th.PropertiesList(
     th.Property(
         "discovery_cache_hours",
         th.IntegerType(minimum=0),
@@ -198,43 +159,12 @@ CONFIG = th.PropertiesList(
     ),
     BATCH_CONFIG,
 ).to_dict()
-CONFIG["anyOf"] = [
-    {"required": ["access_token"]},
-    {"required": ["client_id", "client_secret"]},
-]
-
-
-def api(config: Mapping[str, Any]) -> Api:
-    """Return which API is in use, from the settings."""
-    return Api(config["api"])
+CONFIG = with_api_settings(_CONFIG)
 
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return where the API is, from the settings."""
-    return Connection(
-        api_url=config.get("api_url") or api(config).default_url,
-        access_token=config.get("access_token"),
-        request_timeout_seconds=config["request_timeout_seconds"],
-        retry=retry,
-        user_agent="tap-demandbase",
-        client_id=config.get("client_id"),
-        client_secret=config.get("client_secret"),
-    )
-
-
-def api_files(config: Mapping[str, Any]) -> ApiFiles:
-    """Return what is remembered from run to run, from the settings."""
-    folder = config.get("spool_dir")
-    return ApiFiles(Path(folder) if folder else None, float(config["discovery_cache_hours"]))
-
-
-def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
-    """Return how to wait for jobs, from the settings."""
-    return PollPolicy(
-        interval_seconds=config["poll_interval_seconds"],
-        interval_max_seconds=config["poll_interval_max_seconds"],
-        timeout_seconds=config["job_timeout_seconds"],
-    )
+    return api_settings.connection(config, retry, "tap-demandbase")
 
 
 def export_policy(
@@ -252,5 +182,4 @@ def export_policy(
 
 def spool(config: Mapping[str, Any]) -> Spool:
     """Return the spool, from the settings."""
-    folder = config.get("spool_dir")
-    return Spool(Path(folder) if folder else None)
+    return Spool(spool_folder(config))

@@ -11,6 +11,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
+from demandbase_api.api_settings import api_files, chosen_api
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.connect import connect_export, connect_import
 from demandbase_api.retry import RetryPolicy
@@ -63,8 +64,8 @@ class TapDemandbase(Tap):
         """The export port."""
         return connect_export(
             settings.connection(self.config, self.retry),
-            settings.api(self.config),
-            files=settings.api_files(self.config),
+            chosen_api(self.config),
+            files=api_files(self.config),
             clock=self.clock,
         )
 
@@ -73,8 +74,8 @@ class TapDemandbase(Tap):
         """The import port, for the streams about imports."""
         return connect_import(
             settings.connection(self.config, self.retry),
-            settings.api(self.config),
-            files=settings.api_files(self.config),
+            chosen_api(self.config),
+            files=api_files(self.config),
             clock=self.clock,
         )
 

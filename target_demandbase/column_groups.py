@@ -13,7 +13,7 @@ from target_demandbase.csv_row import header_row
 from target_demandbase.staging import StagedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -73,14 +73,25 @@ class ColumnGroups:
         folder: Where the files lie; the system's temporary folder where absent.
         max_bytes: Bytes in one file at most.
         max_groups: How many files may wait.
+        header: Returns what heads some columns in a file.
+        identities: Returns the texts that rows of a key share with others that may be about the
+            same record; the key itself where absent.
     """
 
     def __init__(
-        self, folder: Path | None, max_bytes: int, max_groups: int = MAX_OPEN_GROUPS
+        self,
+        folder: Path | None,
+        max_bytes: int,
+        max_groups: int = MAX_OPEN_GROUPS,
+        *,
+        header: Callable[[Columns], Columns] = lambda columns: columns,
+        identities: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
         self._max_groups = max_groups
+        self._header = header
+        self._identities = identities or (lambda key: (key,))
         self._groups: dict[Columns, _Group] = {}
         # Whether Demandbase tells capitals apart in keys is not documented: rows whose keys differ
         # in no more than that are kept apart, but in order. Made when somebody asks.
@@ -102,10 +113,10 @@ class ColumnGroups:
         group = self._groups.get(columns)
         if len(self._groups) > (group is not None):
             known = self._index()
-            if any(known.get(key_digest(key), columns) != columns for key in keys):
+            if any(known.get(digest, columns) != columns for digest in self._digests(keys)):
                 return False
         if group is None:
-            fits = len(header_row(columns)) + size <= self._max_bytes
+            fits = len(header_row(self._header(columns))) + size <= self._max_bytes
             return fits and len(self._groups) < self._max_groups
         return group.file.fits(size, self._max_bytes)
 
@@ -129,12 +140,12 @@ class ColumnGroups:
         """
         group = self._groups.get(columns)
         if group is None:
-            group = self._groups[columns] = _Group(StagedFile(self._folder, columns))
+            group = self._groups[columns] = _Group(StagedFile(self._folder, self._header(columns)))
         superseded = len(group.superseded)
         if keys[0]:
             _supersede(group, keys)
             if self._columns_by_key is not None:
-                self._columns_by_key.update(dict.fromkeys(map(key_digest, keys), columns))
+                self._columns_by_key.update(dict.fromkeys(self._digests(keys), columns))
         if isinstance(rows, LaterRows):
             group.file.append_later(rows.make, rows.most_bytes, messages, len(keys))
         else:
@@ -153,7 +164,8 @@ class ColumnGroups:
 
     def holds(self, key: str) -> bool:
         """Whether a row of a match key waits."""
-        return key_digest(key) in self._index()
+        known = self._index()
+        return any(digest in known for digest in self._digests([key]))
 
     def take(self, files: list[StagedFile]) -> None:
         """Hand over the files in the order of their first rows, and begin anew.
@@ -179,11 +191,14 @@ class ColumnGroups:
     def _index(self) -> dict[int, Columns]:
         if self._columns_by_key is None:
             self._columns_by_key = {
-                key_digest(key): columns
+                digest: columns
                 for columns, group in self._groups.items()
-                for key in group.last_rows
+                for digest in self._digests(group.last_rows)
             }
         return self._columns_by_key
+
+    def _digests(self, keys: Iterable[str]) -> Iterator[int]:
+        return (key_digest(text) for key in keys for text in self._identities(key))
 
 
 def _supersede(group: _Group, keys: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from demandbase_api.models import FieldMapping, ImportOperation
 from target_demandbase.dead_letters import REJECT_PREFIX
 from target_demandbase.errors import MappingError
+from target_demandbase.headers import header_problems
 from target_demandbase.match_key import match_key_for, match_key_problem
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def plan_columns(  # noqa: PLR0913
     drop_unknown: bool,
     match_key: str | None,
     key_properties: Sequence[str],
+    is_listed: bool = True,
+    has_match_key: bool = True,
     problems_of: Callable[[Mapping[str, str]], Sequence[str]] = lambda _fields: (),
 ) -> ColumnPlan:
     """Match a stream's columns with the entity's fields.
@@ -58,6 +61,9 @@ def plan_columns(  # noqa: PLR0913
         drop_unknown: Whether unknown columns are left out rather than refused.
         match_key: The setting match_keys for the entity.
         key_properties: The stream's key columns.
+        is_listed: Whether ``known`` are all fields that there are; where they are not, those that
+            ``renamed`` names are taken, too.
+        has_match_key: Whether a field must be chosen to match rows on.
         problems_of: Returns further problems of a mapping from column to field.
 
     Raises:
@@ -71,18 +77,16 @@ def plan_columns(  # noqa: PLR0913
         if column.startswith(METADATA_PREFIXES):
             continue
         field = renamed.get(column, column)
-        if field in names:
+        if field in names or (column in renamed and not is_listed):
             fields[column] = field
         elif drop_unknown and column not in renamed:
             dropped.append(column)
         else:
             via = f" (through field_mappings: {field})" if column in renamed else ""
             problems.append(f"column {column}{via} is unknown{_near(field, names)}")
-    problems += [
-        f"field_mappings.{entity}.{column} names the unknown field {field}{_near(field, names)}"
-        for column, field in renamed.items()
-        if field not in names and column not in columns
-    ]
+    problems += (
+        _unknown(entity, renamed, columns, names) if is_listed else header_problems(fields, names)
+    )
     problems += _doubled(fields)
     problems += problems_of(fields)
     filled = set(fields.values())
@@ -92,9 +96,9 @@ def plan_columns(  # noqa: PLR0913
     if not fields:
         problems.append("no column is left to send")
     key_fields = [renamed.get(column, column) for column in key_properties]
-    match_key = match_key_for(match_key, key_fields)
-    if problem := match_key_problem(entity, operation, match_key, key_fields, filled):
-        problems.append(problem)
+    match_key = match_key_for(match_key, key_fields) if has_match_key else None
+    problem = match_key_problem(entity, operation, match_key, key_fields, filled)
+    problems += [problem] if problem and has_match_key else []
     if problems:
         raise MappingError(
             f"Stream {stream} does not fit the entity {entity}: {'; '.join(problems)}. "
@@ -103,6 +107,16 @@ def plan_columns(  # noqa: PLR0913
             stream=stream,
         )
     return ColumnPlan(fields, tuple(dropped), match_key)
+
+
+def _unknown(
+    entity: str, renamed: Mapping[str, str], columns: Sequence[str], names: Sequence[str]
+) -> list[str]:
+    return [
+        f"field_mappings.{entity}.{column} names the unknown field {field}{_near(field, names)}"
+        for column, field in renamed.items()
+        if field not in names and column not in columns
+    ]
 
 
 def _near(field: str, names: Sequence[str]) -> str:

@@ -8,10 +8,12 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from demandbase_api.api_settings import api_url, poll_policy, spool_folder
 from demandbase_api.import_ledger import ImportLedger
 from demandbase_api.import_sender import ImportSender
 from demandbase_api.job_watch import JobWatch
 from target_demandbase import settings
+from target_demandbase.abilities import OUTCOMES_UNKNOWN, tell_limits
 from target_demandbase.dead_letters import DeadLetters
 from target_demandbase.dry_run import DryLane
 from target_demandbase.lane import Lane
@@ -48,7 +50,13 @@ class ImportRun:
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
         self._rejects = settings.rejects_folder(config)
         check_folder(self._rejects)
-        self.report = RunReport(self._run, clock)
+        able = api.capabilities
+        tell_limits(config, able)
+        self.report = RunReport(
+            self._run, clock,
+            list_action=config["list_action"] if able.list_actions else None,
+            unknown=None if able.row_errors else OUTCOMES_UNKNOWN,
+        )  # fmt: skip
         self.dead_letters = DeadLetters(self._rejects, self._run)
         self.settlement = BatchSettlement(
             api, self.dead_letters, self.report, settings.reject_policy(config), self._settled,
@@ -59,17 +67,20 @@ class ImportRun:
                 self._rejects / f"dry-run-{self._run}", self.settlement
             )
         else:
-            watch = JobWatch("import", api, settings.poll_policy(config), clock, progress=_progress)
+            watch = JobWatch(
+                "import", api, poll_policy(config), clock, progress=_progress,
+                can_cancel=able.cancel,
+            )  # fmt: skip
             self._sender = ImportSender(
                 api,
                 watch,
-                ImportLedger(settings.ledger_folder(config), self._run, config["api_url"]),
+                ImportLedger(settings.ledger_folder(config), self._run, api_url(config)),
                 target.retry,
                 clock,
             )
             self.lane = Lane(
                 self._sender, watch, self.settlement, config["max_concurrent_jobs"],
-                config["api_url"],
+                settings.destination(config),
             )  # fmt: skip
         self._gate = StateGate(self._let_out)
         self._told_of_deletions = False
@@ -138,7 +149,7 @@ class ImportRun:
 
     def interrupted(self) -> None:
         """Keep from now on what will not be sent: a signal ends the run."""
-        self.undelivered = Undelivered(settings.spool_folder(self._target.config), self._run)
+        self.undelivered = Undelivered(spool_folder(self._target.config), self._run)
 
     def stop(self) -> None:
         """Cancel what can be cancelled."""

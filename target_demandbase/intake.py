@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from target_demandbase.column_types import json_types
 from target_demandbase.csv_row import csv_cell, csv_row, header_row
 from target_demandbase.encode import encode_cell
+from target_demandbase.identity import identity_key
 from target_demandbase.schema_check import is_date_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from target_demandbase.stream_plan import StreamPlan
 
@@ -43,7 +44,8 @@ class Row:
         columns: Its columns.
         cells: Their texts.
         line: It, encoded, with its line end.
-        key: Its cell of the match key; empty where there is no match key.
+        key: What tells it apart: its cell of the match key, or all that it may be matched by;
+            empty where nothing does.
     """
 
     columns: tuple[str, ...]
@@ -65,6 +67,9 @@ class Intake:
         self._columns = tuple(plan.fields)
         self._key = plan.key_column
         self._required = plan.required
+        self._must_fill = plan.must_fill
+        self._identity = plan.identity
+        self._header = plan.header
         self._omit_null = omit_null
         self._max_bytes = max_bytes
         properties: Mapping[str, Any] = plan.schema["properties"]
@@ -114,7 +119,24 @@ class Intake:
             )
         if not columns:
             raise RowError(None, "empty", "it has no value to send")
+        key = self._identified(key, columns, texts)
         line = csv_row(cells)
-        if len(line) + len(header_row(columns)) > self._max_bytes:
+        if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
             raise RowError(None, "too_large", "the row is larger than max_file_bytes")
         return Row(tuple(columns), tuple(texts), line, key)
+
+    def _identified(self, key: str, columns: Sequence[str], texts: Sequence[str]) -> str:
+        """Return what tells a row apart, also where Demandbase matches it by its own rules.
+
+        Raises:
+            RowError: A cell is empty without which Demandbase passes the row over.
+        """
+        if not (self._must_fill or self._identity):
+            return key
+        cells = dict(zip(columns, texts, strict=True))
+        for name, text in cells.items():
+            if not text and name in self._must_fill:
+                raise RowError(
+                    name, "missing_required", f"{name}, which fills a required field, is empty"
+                )
+        return identity_key(self._identity, cells)

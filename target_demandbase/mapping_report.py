@@ -27,6 +27,7 @@ def mapping_report(  # noqa: PLR0913
     plan: ColumnPlan,
     mappings: Sequence[FieldMapping],
     schema: Mapping[str, Any],
+    has_match_key: bool = True,
 ) -> str:
     """Return the report: several lines without an end of line after the last.
 
@@ -38,8 +39,11 @@ def mapping_report(  # noqa: PLR0913
         plan: What is sent of the stream.
         mappings: The entity's fields.
         schema: The stream's JSON schema.
+        has_match_key: Whether a field can be chosen to match rows on.
     """
     matched = f"matched on {scalar(match_key)}" if match_key else "matched on nothing"
+    if not has_match_key and operation is not ImportOperation.INSERT:
+        matched = "matched by Demandbase's own rules"
     lines = [f"Stream {scalar(stream)} → entity {scalar(entity)} ({operation.value}, {matched})"]
     known = {field.name: field for field in mappings}
     properties: Mapping[str, Any] = schema.get("properties", {})

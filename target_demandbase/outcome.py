@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from demandbase_api.job_end import job_cancelled, job_failed
@@ -133,6 +133,25 @@ def judge(
         for row in range(rows):
             kept.setdefault(row, RowReject(JOB_FAILED, job.error_message or "the job failed"))
     return Outcome(rows, taken, rejected, kept, problem)
+
+
+def check_accepted(job: ImportJob, stream: str) -> None:
+    """Make sure that a job, which says nothing of its rows, came to a good end.
+
+    Args:
+        job: The job, at its end.
+        stream: The stream, for messages.
+
+    Raises:
+        JobFailedError: It failed; it may have taken some of its rows.
+        JobCancelledError: Somebody cancelled it.
+    """
+    if job.status is JobStatus.CANCELLED:
+        raise job_cancelled("import", stream, job)
+    if job.status is JobStatus.FAILED:
+        words = "this API does not say why, nor which rows it took: see the import audit"
+        told = replace(job, error_message=job.error_message or f"{words} in Demandbase")
+        raise job_failed("import", stream, told, may_quote_rows=job.error_message is not None)
 
 
 def _problem(

@@ -47,17 +47,23 @@ class _Figures:
     deduplicated: int = 0
     sent: int = 0
     succeeded: int = 0
+    accepted: int = 0
     deletions_skipped: int = 0
     rejected: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
     jobs: list[JobLine] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self, *, are_outcomes_known: bool) -> dict[str, Any]:
+        taken = (
+            {"rows_succeeded": self.succeeded}
+            if are_outcomes_known
+            else {"rows_succeeded": None, "rows_accepted": self.accepted}
+        )
         return {
             "records_read": self.read,
             "rows_staged": self.staged,
             "rows_deduplicated": self.deduplicated,
             "rows_sent": self.sent,
-            "rows_succeeded": self.succeeded,
+            **taken,
             "rows_rejected": self.rejected.total(),
             "rejected_by": [
                 {"field": name, "type": kind, "rows": count}
@@ -74,11 +80,21 @@ class RunReport:
     Args:
         run: What tells this run from others; it becomes part of the file's name as it is.
         clock: Where the time comes from.
+        list_action: What is done to account lists, where the API has any.
+        unknown: What to say of rows' outcomes where the API does not tell them.
     """
 
-    def __init__(self, run: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        run: str,
+        clock: Clock,
+        *,
+        list_action: str | None = None,
+        unknown: str | None = None,
+    ) -> None:
         self._run = run
         self._clock = clock
+        self._notes = {"list_action": list_action, "rows_accepted_means": unknown}
         self._began = clock.now()
         self._started_at = clock.utc()
         self._streams: dict[str, _Figures] = {}
@@ -102,6 +118,10 @@ class RunReport:
     def add_succeeded(self, stream: str, rows: int) -> None:
         """Count rows that Demandbase took."""
         self._of(stream).succeeded += rows
+
+    def add_accepted(self, stream: str, rows: int) -> None:
+        """Count rows that Demandbase accepted without saying what became of each."""
+        self._of(stream).accepted += rows
 
     def add_rejected(
         self, stream: str, *, field: str | None, error_type: str | None, rows: int = 1
@@ -128,7 +148,13 @@ class RunReport:
                 "run": self._run,
                 "started_at": self._started_at.isoformat(),
                 "seconds": round(self._clock.now() - self._began, 3),
-                "streams": {name: figures.as_dict() for name, figures in self._streams.items()},
+                **{name: note for name, note in self._notes.items() if note is not None},
+                "streams": {
+                    name: figures.as_dict(
+                        are_outcomes_known=self._notes["rows_accepted_means"] is None
+                    )
+                    for name, figures in self._streams.items()
+                },
             },
             separators=(",", ":"),
         )

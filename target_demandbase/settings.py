@@ -8,50 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from demandbase_api.http import Connection
-from demandbase_api.job_watch import PollPolicy
-from demandbase_api.models import ImportOperation
+from demandbase_api import api_settings
+from demandbase_api.api_settings import spool_folder, with_api_settings
+from demandbase_api.models import ImportOperation, ListAction
 from target_demandbase.reject_policy import OnReject, RejectPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from demandbase_api.http import Connection
     from demandbase_api.retry import RetryPolicy
 
 _SECONDS = th.IntegerType(minimum=1)
 _TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
 
-CONFIG = th.PropertiesList(
-    th.Property(
-        "api",
-        th.StringType,
-        default="v1",
-        allowed_values=["v1"],
-        title="API",
-        description="Which of Demandbase's bulk APIs to use.",
-    ),
-    th.Property(
-        "api_url",
-        th.StringType(pattern="^https?://"),
-        default="https://api.demandbase.com",
-        title="API URL",
-        description="Scheme and host of the API.",
-    ),
-    th.Property(
-        "access_token",
-        th.StringType(min_length=1),
-        required=True,
-        secret=True,
-        title="Access token",
-        description="Bearer token for the API.",
-    ),
+_CONFIG = th.PropertiesList(
     th.Property(
         "operation",
         th.StringType,
         default="upsert",
         allowed_values=[operation.value for operation in ImportOperation],
         title="Operation",
-        description="What Demandbase does with a row: insert, update, or upsert by match key.",
+        description="What Demandbase does with a row: insert, update, or upsert by match key; "
+        "with api: uapi, upsert by rules of its own.",
     ),
     th.Property(
         "entity_map",
@@ -65,13 +44,32 @@ CONFIG = th.PropertiesList(
         _TEXT_BY_NAME,
         title="Match keys",
         description="Entity → Demandbase field that rows are matched on; "
-        "the stream's single key property where absent.",
+        "the stream's single key property where absent. Not with api: uapi, which has its own "
+        "rules.",
     ),
     th.Property(
         "field_mappings",
         th.ObjectType(additional_properties=_TEXT_BY_NAME),
         title="Field mappings",
-        description="Entity → {column: Demandbase field}, for columns of other names.",
+        description="Entity → {column: Demandbase field}, for columns of other names; with "
+        "api: uapi the field's label, which is what files are headed with.",
+    ),
+    th.Property(
+        "activity_types",
+        th.ObjectType(additional_properties=th.CustomType({"type": ["string", "integer"]})),
+        title="Activity types",
+        description="With api: uapi, stream → id or name of the activity type, for streams that "
+        "go to activities.",
+    ),
+    th.Property(
+        "list_action",
+        th.StringType,
+        default=ListAction.NOOP.value,
+        allowed_values=[action.value for action in ListAction],
+        title="List action",
+        description="With api: uapi, what an import of accounts does to the account list that "
+        "goes with it: noop leaves it alone, insert adds the file's accounts, delete takes them "
+        "out, replace empties the list first.",
     ),
     th.Property(
         "unknown_fields",
@@ -183,10 +181,12 @@ CONFIG = th.PropertiesList(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for CSV files until they are sent and for the ledger of open jobs, "
-        "which should outlive the run; the system's temporary folder where absent.",
+        description="Folder for CSV files until they are sent, for the ledger of open jobs and "
+        "with api: uapi for the count of the day's calls, which should outlive the run; the "
+        "system's temporary folder where absent.",
     ),
 ).to_dict()
+CONFIG = with_api_settings(_CONFIG)
 
 # Settings that the SDK adds to every target and that mean nothing here.
 UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
@@ -194,22 +194,7 @@ UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return where the API is, from the settings."""
-    return Connection(
-        api_url=config["api_url"],
-        access_token=config["access_token"],
-        request_timeout_seconds=config["request_timeout_seconds"],
-        retry=retry,
-        user_agent="target-demandbase",
-    )
-
-
-def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
-    """Return how to wait for jobs, from the settings."""
-    return PollPolicy(
-        interval_seconds=config["poll_interval_seconds"],
-        interval_max_seconds=config["poll_interval_max_seconds"],
-        timeout_seconds=config["job_timeout_seconds"],
-    )
+    return api_settings.connection(config, retry, "target-demandbase")
 
 
 def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:
@@ -221,6 +206,12 @@ def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:
     )
 
 
+def destination(config: Mapping[str, Any]) -> str:
+    """Return what a file's meaning depends on beside the file and its job, from the settings."""
+    url, action = api_settings.api_url(config), config["list_action"]
+    return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
+
+
 def ledger_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder for the ledger of open jobs, from the settings."""
     base = spool_folder(config) or Path(tempfile.gettempdir())
@@ -230,9 +221,3 @@ def ledger_folder(config: Mapping[str, Any]) -> Path:
 def rejects_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder for rejected rows and reports, from the settings."""
     return Path(config["rejects_path"])
-
-
-def spool_folder(config: Mapping[str, Any]) -> Path | None:
-    """Return the folder for files until they are sent, from the settings."""
-    folder = config.get("spool_dir")
-    return Path(folder) if folder else None

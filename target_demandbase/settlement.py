@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 from typing_extensions import override
 
+from target_demandbase.abilities import OUTCOMES_UNKNOWN
 from target_demandbase.dead_letters import DeadLetters, Reject
 from target_demandbase.digest import RejectDigest
 from target_demandbase.errors import RejectedRowsError
 from target_demandbase.lane import Settlement, Verdict
-from target_demandbase.outcome import judge, read_errors
+from target_demandbase.outcome import check_accepted, judge, read_errors
 from target_demandbase.reject_policy import rejected_sentence
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class BatchSettlement(Settlement):
     @override
     def settle(self, shipment: Shipment, job: ImportJob) -> Verdict:
         plan, staged = shipment.plan, shipment.staged
+        if not self._api.capabilities.row_errors:
+            return self._accept(shipment, job)
         errors: tuple[RowError, ...] = ()
         if job.error_count != 0:
             errors = read_errors(lambda: tuple(self._api.row_errors(job.id)), job.error_count)
@@ -129,15 +132,8 @@ class BatchSettlement(Settlement):
             self._keep(plan, shipment.batch, record, reject, row + 1)
         if outcome.problem is not None:
             raise outcome.problem
-        self._report.add_sent(plan.stream, staged.rows)
+        self._tell_job(shipment, job)
         self._report.add_succeeded(plan.stream, outcome.succeeded)
-        self._report.add_job(
-            plan.stream,
-            job.id,
-            seconds=_seconds(job),
-            rows=staged.rows,
-            status=job.status.value,
-        )
         logger.info(
             "Demandbase took %d of %d rows of stream %s in job %s",
             outcome.succeeded,
@@ -148,6 +144,28 @@ class BatchSettlement(Settlement):
         if outcome.succeeded == staged.rows:
             return Verdict.ALL_TAKEN
         return Verdict.ALL_KNOWN if outcome.is_certain else Verdict.UNKNOWN
+
+    def _accept(self, shipment: Shipment, job: ImportJob) -> Verdict:
+        """Account for a job of an API that says what became of it, but not of its rows."""
+        self._tell_job(shipment, job)
+        stream, rows = shipment.plan.stream, shipment.staged.rows
+        check_accepted(job, stream)
+        self._report.add_accepted(stream, rows)
+        logger.info(
+            "Demandbase accepted %d rows of stream %s in job %s; %s",
+            rows,
+            stream,
+            job.id,
+            OUTCOMES_UNKNOWN,
+        )
+        return Verdict.ALL_TAKEN
+
+    def _tell_job(self, shipment: Shipment, job: ImportJob) -> None:
+        stream, rows = shipment.plan.stream, shipment.staged.rows
+        self._report.add_sent(stream, rows)
+        self._report.add_job(
+            stream, job.id, seconds=_seconds(job), rows=rows, status=job.status.value
+        )
 
     @override
     def batch_done(self, batch: int) -> None:

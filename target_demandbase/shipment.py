@@ -73,5 +73,6 @@ def _fingerprint(origin: str, request: ImportRequest, content: str) -> str:
         request.match_key,
         [[mapping.column, mapping.field] for mapping in request.mappings],
         content,
+        *([] if request.activity_type is None else [request.activity_type]),
     ]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:_FINGERPRINT_CHARACTERS]

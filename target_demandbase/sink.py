@@ -62,7 +62,8 @@ class DemandbaseSink(BatchSink):
             self._plan, omit_null=omit_null, max_bytes=self.config["max_file_bytes"]
         )
         self._blocks: BlockIntake | None = None
-        if BlockIntake.suits(self._plan):
+        # The decoder of blocks takes no column that records must have after one that they may lack.
+        if BlockIntake.suits(self._plan) and self._plan.begins_with_required:
             self._blocks = BlockIntake(self._plan, omit_null=omit_null)
         else:
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)
@@ -155,7 +156,7 @@ class DemandbaseSink(BatchSink):
             lines, text = lines[:room], None
         self._blocks.knows(self._names.seen)
         block = self._blocks.rows(lines)
-        if block is None:
+        if block is None or any(self._blocks.empty(block, [*self._plan.must_fill]).values()):
             return 0
         if text is None:
             text = b"\n".join([*lines, b""])

@@ -6,10 +6,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from target_demandbase import settings
+from demandbase_api.api_settings import spool_folder
 from target_demandbase.blank_guard import BlankGuard
 from target_demandbase.column_groups import ColumnGroups
 from target_demandbase.dead_letters import Reject
+from target_demandbase.identity import identities, identity_keys
 from target_demandbase.record_json import record_message
 from target_demandbase.shipment import Shipment
 
@@ -41,7 +42,12 @@ class StreamBatches:
     def __init__(self, run: ImportRun, plan: StreamPlan, config: Mapping[str, Any]) -> None:
         self._run = run
         self._plan = plan
-        self._groups = ColumnGroups(settings.spool_folder(config), config["max_file_bytes"])
+        self._groups = ColumnGroups(
+            spool_folder(config),
+            config["max_file_bytes"],
+            header=plan.header,
+            identities=identities if plan.identity else None,
+        )
         self._max_rows: int = config["batch_size_rows"]
         self._is_overlapping = config["max_concurrent_jobs"] > 1
         self._guards_blanks = config["on_null"] == "blank"
@@ -104,11 +110,13 @@ class StreamBatches:
         Returns:
             Whether they fit beside what waits; where not, nothing is staged.
         """
-        if not self._groups.takes(block.columns, block.lines.most_bytes, block.keys):
+        rows, keys = len(block.keys), block.keys
+        if self._plan.identity:
+            keys = identity_keys(self._plan.identity, block.cells, rows)
+        if not self._groups.takes(block.columns, block.lines.most_bytes, keys):
             return False
-        rows = len(block.keys)
         self._read(rows)
-        self._count(rows, self._groups.add(block.columns, block.lines, messages, block.keys))
+        self._count(rows, self._groups.add(block.columns, block.lines, messages, keys))
         if self._guards_blanks:
             self._blanks.count(rows, empty(block, self._blanks.watched(block.columns)))
         return True

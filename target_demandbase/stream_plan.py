@@ -43,6 +43,11 @@ class StreamPlan:
         key_properties: Its key columns.
         source: What its records are made of.
         required: Columns without which Demandbase takes no row.
+        must_fill: Columns whose empty cells would lose the row without a word.
+        identity: Where no match key can be chosen, the columns by any of which Demandbase may
+            match rows; an empty text in place of one that the stream lacks.
+        activity_type: Which kind of activity the rows are, by its id.
+        is_headed_by_fields: Whether files are headed with the fields that the columns fill.
     """
 
     stream: str
@@ -54,19 +59,40 @@ class StreamPlan:
     key_properties: Sequence[str]
     source: SourceStream
     required: frozenset[str] = frozenset()
+    must_fill: frozenset[str] = frozenset()
+    identity: tuple[str, ...] = ()
+    activity_type: int | None = None
+    is_headed_by_fields: bool = False
 
     @property
     def key_column(self) -> str | None:
         """The column that fills the match key."""
         return next((name for name, field in self.fields.items() if field == self.match_key), None)
 
-    def request(self, columns: Sequence[str]) -> ImportRequest:
-        """Return what to ask for with a file of some of the columns."""
+    @property
+    def begins_with_required(self) -> bool:
+        """Whether the columns that each record has come first, the sent ones before the others."""
+        properties: Mapping[str, Any] = self.schema["properties"]
+        needed = {*self.key_properties, *self.schema.get("required", ())}
+        ordered = sorted(properties, key=lambda name: name not in self.fields)
+        flags = [name in needed for name in ordered]
+        return flags == sorted(flags, reverse=True)
+
+    def header(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return what heads some columns in a file."""
+        if self.is_headed_by_fields:
+            return tuple(self.fields[name] for name in columns)
+        return tuple(columns)
+
+    def request(self, header: Sequence[str]) -> ImportRequest:
+        """Return what to ask for with a file of this header."""
+        fields = dict(zip(self.header(tuple(self.fields)), self.fields.values(), strict=True))
         return ImportRequest(
             entity=self.entity,
             operation=self.operation,
             match_key=self.match_key,
-            mappings=tuple(ColumnMapping(name, self.fields[name]) for name in columns),
+            mappings=tuple(ColumnMapping(name, fields[name]) for name in header),
+            activity_type=self.activity_type,
         )
 
     @property

@@ -12,12 +12,15 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
+from demandbase_api.api_settings import api_files, chosen_api
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.connect import connect_import
+from demandbase_api.models import ListAction
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.setting_rules import settings_error
 from demandbase_api.termination import terminate, undisturbed
 from target_demandbase import settings
+from target_demandbase.abilities import check_abilities
 from target_demandbase.batch_input import batch_records
 from target_demandbase.import_run import ImportRun
 from target_demandbase.reader import SilentReader
@@ -61,9 +64,17 @@ class TargetDemandbase(Target):
         """The import port.
 
         Raises:
-            ConfigurationError: The settings name an address, a token or an entity that is none.
+            ConfigurationError: The settings name an address, credentials or an entity that is
+                none, or ask for what the API cannot do.
         """
-        api = connect_import(settings.connection(self.config, self.retry))
+        api = connect_import(
+            settings.connection(self.config, self.retry),
+            chosen_api(self.config),
+            files=api_files(self.config),
+            clock=self.clock,
+            list_action=ListAction(self.config["list_action"]),
+        )
+        check_abilities(self.config, api.capabilities)
         check_entities(self.config, api.capabilities.entities)
         return api
 
@@ -176,6 +187,7 @@ class TargetDemandbase(Target):
         if isinstance(self.message_reader, SilentReader):
             self.message_reader.idle = self._handle_max_record_age
             self.message_reader.sink_of = self._sink_of_lines
+        _ = self.import_api  # settings that cannot be used show before anything is read
         try:
             super().listen(file_input)
         except SystemExit:

@@ -19,6 +19,7 @@ _OF_IMPORTS = frozenset(
         ApiOperation.GET_IMPORT,
         ApiOperation.UPLOAD_FILE,
         ApiOperation.LIST_ACTIVITY_TYPES,
+        ApiOperation.GET_ACTIVITY_TYPE,
     }
 )
 

@@ -20,6 +20,7 @@ CALLS_A_DAY: dict[ApiOperation, int] = {
     ApiOperation.GET_IMPORT: 3_600,
     ApiOperation.LIST_IMPORTS: 3_600,
     ApiOperation.LIST_ACTIVITY_TYPES: 3_600,
+    ApiOperation.GET_ACTIVITY_TYPE: 3_600,
 }
 """Calls that are not named here, such as downloads, have no limit of their own."""
 

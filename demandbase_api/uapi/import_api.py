@@ -8,25 +8,26 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.json_reader import Reader
-from demandbase_api.models import ActivityType, ImportOperation
+from demandbase_api.models import ActivityType, FieldMapping, ImportOperation
 from demandbase_api.operations import ApiOperation
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.status import JobStatus
 from demandbase_api.uapi import decode
-from demandbase_api.uapi.import_headers import HEADERS
+from demandbase_api.uapi.import_headers import HEADERS, IDENTITIES
 from demandbase_api.uapi.paging import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from demandbase_api.http import HttpClient
-    from demandbase_api.models import FieldMapping, ImportJob, ImportRequest, ListAction, RowError
+    from demandbase_api.models import ImportJob, ImportRequest, ListAction, RowError
     from demandbase_api.uapi.call_budget import CallBudget
 
 JOB = "/import/v1/job"
 JOBS = "/import/v1/jobs"
 ACTIVITY_TYPES = "/import/v1/activity_type"
 SOURCE = "CSV"
+_MAX_FILE_BYTES = 5_000_000_000
 _TYPES = {
     "accounts": "Account",
     "people": "Person",
@@ -48,6 +49,9 @@ class UapiImportApi(ImportApi):
     capabilities = ImportCapabilities(
         entities=frozenset(_TYPES),
         operations=frozenset({ImportOperation.UPSERT}),
+        adds_only=frozenset({"activities"}),
+        identities=IDENTITIES,
+        max_file_bytes=_MAX_FILE_BYTES,
         match_key=False,
         mappings=False,
         cancel=False,
@@ -76,6 +80,20 @@ class UapiImportApi(ImportApi):
         return tuple(
             ActivityType(reader.required("id", int), reader.required("name", str))
             for reader in readers
+        )
+
+    @override
+    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
+        operation = ApiOperation.GET_ACTIVITY_TYPE
+        found = Reader(operation, self._http.read(operation, f"{ACTIVITY_TYPES}/{activity_type}"))
+        return tuple(
+            FieldMapping(
+                "activities",
+                field.required("fieldName", str),
+                field.optional("fieldDataType", str) or "string",
+                required=bool(field.optional("isRequiredForCsvImport", bool)),
+            )
+            for field in found.objects("fields")
         )
 
     @override
@@ -131,7 +149,9 @@ def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: The API cannot do what is wanted.
     """
-    if request.operation is not ImportOperation.UPSERT or request.match_key is not None:
+    is_added = request.entity in UapiImportApi.capabilities.adds_only
+    fixed = ImportOperation.INSERT if is_added else ImportOperation.UPSERT
+    if request.operation is not fixed or request.match_key is not None:
         raise ConfigurationError(
             "This API matches rows by rules of its own, and updates or adds what they say: leave "
             "the settings operation and match_keys away."

@@ -53,6 +53,10 @@ class V1ImportApi(ImportApi):
         return ()
 
     @override
+    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
+        return self.mappings("activities")
+
+    @override
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         operation = ApiOperation.CREATE_IMPORT
         return decode.import_job(

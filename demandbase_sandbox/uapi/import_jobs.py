@@ -75,6 +75,8 @@ class UapiImportJobs:
             "updatedAt": now,
             "_secret": secret,
         }
+        # Ids start anew after a reset: a file of an earlier job of this id is none of it.
+        self.file(job["id"]).unlink(missing_ok=True)
         self._book.save(KIND, job)
         return job
 

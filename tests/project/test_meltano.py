@@ -131,6 +131,54 @@ def test_another_api_takes_other_settings_and_nothing_else(
     assert names == {row["name"] for row in sandbox.rows("accounts")}
 
 
+def both_ways(sandbox: Sandbox, api: str, folder: Path) -> dict[str, str]:
+    """The settings with which accounts go out of a tenant and back into it."""
+    credentials = {
+        "v1": {"API_URL": sandbox.url, "ACCESS_TOKEN": sandbox.token},
+        "uapi": {
+            "API_URL": sandbox.uapi_url,
+            "CLIENT_ID": sandbox.client_id,
+            "CLIENT_SECRET": sandbox.client_secret,
+        },
+    }[api]
+    labels = {"name": "Account Name", "domain": "Account Domain"}
+    mappings = {"v1": {}, "uapi": {"accounts": labels}}[api]
+    return {
+        **{
+            f"{plugin}_DEMANDBASE_{name}": value
+            for plugin in ("TAP", "TARGET")
+            for name, value in {**credentials, "API": api, "SPOOL_DIR": str(folder / api)}.items()
+        },
+        "TAP_DEMANDBASE__SELECT": '["accounts.name", "accounts.domain"]',
+        "TARGET_DEMANDBASE_FIELD_MAPPINGS": json.dumps(mappings),
+        "TARGET_DEMANDBASE_MATCH_KEYS": {"v1": '{"accounts": "domain"}', "uapi": "{}"}[api],
+        "TARGET_DEMANDBASE_UNKNOWN_FIELDS": "drop",
+        "TARGET_DEMANDBASE_ON_REJECT": "continue",
+        "TARGET_DEMANDBASE_REJECTS_PATH": str(folder / f"rejects-{api}"),
+    }
+
+
+def test_both_directions_change_over_to_the_other_api_by_settings_only(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+) -> None:
+    before = {row["account_id"]: (row["domain"], row["name"]) for row in sandbox.rows("accounts")}
+    whole = [names for names in before.values() if all(names)]
+    for api in ("v1", "uapi"):
+        meltano(
+            project, both_ways(sandbox, api, tmp_path), "run", "tap-demandbase", "target-demandbase"
+        )
+        [report] = (tmp_path / f"rejects-{api}").glob("report-*.json")
+        figures = json.loads(report.read_text(encoding="utf-8"))["streams"]["accounts"]
+        assert figures["rows_sent"] >= len(whole)
+    after = {row["account_id"]: (row["domain"], row["name"]) for row in sandbox.rows("accounts")}
+    assert after == before
+    # The jobs of v1 are listed first.
+    v1, uapi = (sandbox.uploaded(job["id"]).splitlines()[0] for job in sandbox.import_jobs())
+    assert set(v1.split(b",")) == {b'"account_id"', b'"domain"', b'"name"'}
+    assert set(uapi.split(b",")) == {b'"Account Domain"', b'"Account Name"'}
+    assert sandbox.created_fields() == {}
+
+
 def test_a_failed_tap_fails_meltano_el_with_the_reason(sandbox: Sandbox, project: Path) -> None:
     environment = settings_for(sandbox)
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))

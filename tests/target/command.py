@@ -27,9 +27,9 @@ class Run:
         **settings: Any,  # noqa: ANN401
     ) -> None:
         self._out, self._err = folder / "out", folder / "err"
+        ours = {"api_url": sandbox.url, "access_token": sandbox.token}
         config = {
-            "api_url": sandbox.url,
-            "access_token": sandbox.token,
+            **({} if "api" in settings else ours),
             "poll_interval_seconds": 1,
             "spool_dir": str(folder / "spool"),
             "rejects_path": str(folder / "rejects"),

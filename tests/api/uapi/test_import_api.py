@@ -63,19 +63,38 @@ def test_account_lists_are_left_alone_where_nothing_else_is_said(
 
 def test_activities_name_their_type(sandbox: Sandbox, imports: ImportApi) -> None:
     first, *_ = imports.activity_types()
-    request = replace(REQUEST, entity="activities", activity_type=first.id)
+    request = replace(
+        REQUEST,
+        entity="activities",
+        operation=ImportOperation.INSERT,  # whatever is there, they are added
+        activity_type=first.id,
+    )
     assert imports.submit(request, "rows.csv").entity == "activities"
     assert sandbox.requests("createImportJob")[0].body["activityTypeId"] == first.id
     with pytest.raises(InvalidRequestError):
         imports.submit(replace(request, activity_type=None), "rows.csv")
 
 
+def test_an_activity_type_says_which_fields_it_has(imports: ImportApi) -> None:
+    first, *_ = imports.activity_types()
+    fields = imports.activity_fields(first.id)
+    assert {field.name for field in fields if field.required} == {
+        "External Person Id", "Activity Date",
+    }  # fmt: skip
+    with pytest.raises(NotFoundError):
+        imports.activity_fields(999)
+
+
 def test_the_documented_headers_stand_in_for_mappings(imports: ImportApi) -> None:
     assert not imports.capabilities.mappings
     required = {(m.entity, m.name) for m in imports.mappings() if m.required}
     assert required == {
+        ("accounts", "Account Name"),
         ("accounts", "Account Domain"),
-        ("people", "External Person Id"),
+        *(("people", name) for name in ("First Name", "Last Name", "Email", "External Person Id")),
+        ("opportunities", "External Opportunity ID"),
+        ("opportunities", "Opportunity Name"),
+        ("opportunities", "Account Name"),
         ("opportunities", "Account Domain"),
     }
     assert {m.entity for m in imports.mappings("people")} == {"people"}
