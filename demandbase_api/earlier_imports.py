@@ -67,23 +67,22 @@ class EarlierImports:
             request: What is asked for with it.
             used: Jobs that this run has used already: the same file may come twice.
         """
-        entry = self._ledger.find(file.fingerprint)
-        if entry is None or entry.job_id in used:
-            return None
-        if self._clock.utc() - entry.began > MAX_AGE:
-            return None
-        if entry.phase is Phase.ACCOUNTED and file.is_replay:
-            return None  # the rows that it did not take have come back
-        job = self._job_of(entry, file, request)
-        if job is None or not self._stands(job, request):
-            return None
-        logger.info(
-            "Taking up the import job %s of stream %s, which is %s, instead of a new one",
-            job.id,
-            entry.stream,
-            job.status.value,
-        )
-        return self._ledger.put(entry.now(entry.phase, job.id)), job
+        for entry in self._ledger.alike(file.fingerprint):
+            if entry.job_id in used or self._clock.utc() - entry.began > MAX_AGE:
+                continue
+            if entry.phase is Phase.ACCOUNTED and file.is_replay:
+                continue  # the rows that it did not take have come back
+            job = self._job_of(entry, file, request)
+            if job is None or job.id in used or not self._stands(job, request):
+                continue
+            logger.info(
+                "Taking up the import job %s of stream %s, which is %s, instead of a new one",
+                job.id,
+                entry.stream,
+                job.status.value,
+            )
+            return self._ledger.take_over(entry.now(entry.phase, job.id), file.fingerprint), job
+        return None
 
     def _job_of(
         self, entry: LedgerEntry, file: ImportFile, request: ImportRequest
@@ -94,7 +93,7 @@ class EarlierImports:
             except NotFoundError:
                 return None
         if self._api.capabilities.named_jobs:
-            return self.named(file.name, entry.began)
+            return self.named(file.job_name(entry.fingerprint, entry.began), entry.began)
         self.tell_of_strays(request, entry.began)
         return None
 
@@ -200,8 +199,9 @@ class EarlierImports:
             return entry.phase in {Phase.CREATING, Phase.CREATED}
         if self._api.waits_for_file(job):
             return self.cancel_waiting(job_id)
-        is_over = job.status in {JobStatus.CANCELLED, JobStatus.FAILED}
-        return is_over and job.success_count == 0
+        if job.status is JobStatus.CANCELLED:
+            return True  # only a job that has not begun with its rows can be cancelled
+        return job.status is JobStatus.FAILED and job.success_count == 0
 
     def sweep(self) -> None:
         """After a run that worked, forget what runs before it left behind."""

@@ -102,6 +102,23 @@ class ImportLedger:
         """Return the newest entry of a file; one that cannot be read counts as none."""
         return max(self._entries(fingerprint), key=lambda entry: entry.began_at, default=None)
 
+    def alike(self, fingerprint: str) -> list[LedgerEntry]:
+        """Return the entries of all files of the same content, the oldest first."""
+        content = fingerprint.partition("-")[0]
+        found = [*self._entries(content), *self._entries(f"{content}-*")]
+        return sorted(found, key=lambda entry: entry.began_at)
+
+    def take_over(self, entry: LedgerEntry, fingerprint: str) -> LedgerEntry:
+        """Make an entry this run's, for a file of the same content.
+
+        Raises:
+            SpoolError: The disk does not take it.
+        """
+        taken = self.put(replace(entry, fingerprint=fingerprint))
+        if self.path(taken) != self.path(entry):
+            self.path(entry).unlink(missing_ok=True)
+        return taken
+
     def put(self, entry: LedgerEntry) -> LedgerEntry:
         """Write an entry to the disk as this run's, all of it or nothing.
 

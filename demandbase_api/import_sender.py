@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
     from demandbase_api.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 _LOST_JOB_SECONDS = 3.0
 
@@ -102,6 +105,7 @@ class ImportSender:
         if self._api.waits_for_file(job):
             self._go_on()
             self._earlier.pass_by(request.entity)
+            self._go_on()
             job = self._upload(entry.now(Phase.CREATED), job, file)
             self._watch.update(job)
         return job.id
@@ -130,7 +134,12 @@ class ImportSender:
 
     def close(self) -> None:
         """Cancel a job whose creation was interrupted, or tell of it."""
-        within(_LOST_JOB_SECONDS, [self._end_lost])
+        [is_told] = within(_LOST_JOB_SECONDS, [self._end_lost])
+        if not is_told:
+            logger.warning(
+                "An import job may have been created whose id is not known; it has no file and "
+                "changes nothing. Look for it in Demandbase's list of jobs."
+            )
         self._ledger.close()
 
     def _end_lost(self) -> None:
@@ -155,7 +164,8 @@ class ImportSender:
                 began_at=began.isoformat(),
             )
         )
-        self._wanted = _Wanted(request, file.name, began, entry)
+        name = file.job_name(file.fingerprint, began)
+        self._wanted = _Wanted(request, name, began, entry)
         self._was_lost = False
         try:
             job = self._creation.create(self._wanted)
@@ -165,6 +175,8 @@ class ImportSender:
             raise
         self._creation.settled()
         self._watch.add(job, request.entity)  # whatever comes now, it is cancelled
+        if self._is_stopped:
+            self._earlier.cancel_waiting(job.id)
         entry = self._ledger.put(entry.now(Phase.CREATED, job.id))
         if self._was_lost and not self._api.capabilities.named_jobs:
             self._earlier.tell_of_strays(request, began, but=job.id)
@@ -182,6 +194,7 @@ class ImportSender:
         self.sending = job.id
 
         def attempt() -> ImportJob:
+            self._go_on()
             try:
                 return self._api.upload(job.id, file.open(), file.name)
             except DemandbaseError as error:

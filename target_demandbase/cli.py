@@ -2,67 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
-from pathlib import Path
 
-import simplejson  # the SDK reads its files with it
 from singer_sdk.exceptions import (
     InvalidRecord,
     MissingKeyPropertiesError,
     RecordsWithoutSchemaException,
 )
 
-from demandbase_api.environment import environment_problem
+from demandbase_api.command_end import end_command
 from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
 from target_demandbase.target import TargetDemandbase
 
-_PLACES = 4
+_PREFIX = "TARGET_DEMANDBASE_"
 
 
 def main() -> None:
     """Run the target."""
+    logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     try:
         TargetDemandbase.cli()
-    except DemandbaseError as error:
-        TargetDemandbase.logger.critical("%s", error)
-        sys.exit(error.exit_code)
-    except FileNotFoundError as error:
-        TargetDemandbase.logger.critical("%s", error)
-        sys.exit(EXIT_FAILURE)
-    except simplejson.JSONDecodeError as error:
-        TargetDemandbase.logger.critical(
-            "%s",
-            _of_environment()
-            or f"A file given on the command line is no valid JSON (line {error.lineno}).",
-        )
-        sys.exit(EXIT_FAILURE)
+    except DemandbaseError as error:  # some of them are the SDK's, too
+        end_command(error, logger, schema, _PREFIX)
     except InvalidRecord as error:
-        TargetDemandbase.logger.critical("%s", error.error_message)
+        logger.critical("%s", error.error_message)
         sys.exit(EXIT_FAILURE)
     except (MissingKeyPropertiesError, RecordsWithoutSchemaException) as error:
         # The SDK's sentences name properties only.
-        TargetDemandbase.logger.critical("%s", " ".join(str(error.args[0]).split()))
+        logger.critical("%s", " ".join(str(error.args[0]).split()))
         sys.exit(EXIT_FAILURE)
-    except Exception as error:  # noqa: BLE001 - no traceback: its last line may quote a record
-        if isinstance(error, ValueError) and (problem := _of_environment()):
-            TargetDemandbase.logger.critical("%s", problem)
-            sys.exit(EXIT_FAILURE)
-        places = [
-            f"{Path(place.filename).name}:{place.lineno}"
-            for place in traceback.extract_tb(error.__traceback__)[-_PLACES:]
-        ]
-        TargetDemandbase.logger.critical(
-            "Unexpected %s at %s; its text is left out since it may quote a record. "
-            "If stream_maps are in use, check their expressions; else report this as a bug.",
-            type(error).__name__,
-            " > ".join(places),
-        )
-        sys.exit(EXIT_FAILURE)
-
-
-def _of_environment() -> str | None:
-    """Return what is wrong with an environment variable, where the SDK could not read one."""
-    schema = TargetDemandbase.config_jsonschema
-    return environment_problem(schema, "TARGET_DEMANDBASE_", os.environ)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the last line says so
+        end_command(error, logger, schema, _PREFIX)

@@ -167,15 +167,20 @@ class ColumnGroups:
         known = self._index()
         return any(digest in known for digest in self._digests([key]))
 
-    def take(self) -> list[StagedFile]:
-        """Return the files in the order of their first rows, and begin anew."""
-        files = [
-            group.file.without(group.superseded) if group.superseded else group.file
-            for group in self._groups.values()
-        ]
-        self._groups = {}
+    def take(self, files: list[StagedFile]) -> None:
+        """Hand over the files in the order of their first rows, and begin anew.
+
+        Args:
+            files: Gets them, one by one: at no moment is one in neither place.
+        """
+        while self._groups:
+            columns, group = next(iter(self._groups.items()))
+            is_whole = not group.superseded
+            files.append(group.file if is_whole else group.file.without(group.superseded))
+            del self._groups[columns]
+            if not is_whole:
+                group.file.close()
         self._columns_by_key = None
-        return files
 
     def close(self) -> None:
         """Remove the files."""

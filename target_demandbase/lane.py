@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -85,6 +85,7 @@ class Lane:
         # The first of them may be on its way up.
         self._waiting: deque[Shipment] = deque()
         self._sending: Sending | None = None
+        self._times: Counter[str] = Counter()
         self._underway: deque[_Underway] = deque()
         self._ends: deque[int] = deque()
         self._files: list[tuple[int, ImportFile]] = []
@@ -121,6 +122,9 @@ class Lane:
     def _start(self, shipment: Shipment) -> None:
         self._make_room(shipment)
         file = shipment.file(self._origin)
+        self._times[file.fingerprint] += 1
+        if (time := self._times[file.fingerprint]) > 1:
+            file = file.again(time)
         logger.info(
             "Sending %d rows (%d bytes) of stream %s to %s as %s",
             shipment.staged.rows,
@@ -145,12 +149,14 @@ class Lane:
         try:
             job_id = self._sending.job_id()
         except FileTooLargeError:
+            self._sending = None
             self._split(shipment)
             return
         except JobTimeoutError as error:
-            raise StillRunningError(str(error), stream=shipment.plan.stream) from error
-        finally:
             self._sending = None
+            raise StillRunningError(str(error), stream=shipment.plan.stream) from error
+        # On a signal it stays: whoever ends the run has to stop it.
+        self._sending = None
         self._waiting.popleft()
         self._underway.append(_Underway(shipment, self._file, job_id))
         self._files.append((shipment.batch, self._file))
@@ -214,8 +220,9 @@ class Lane:
             shipment.staged.rows,
             shipment.staged.size,
         )
+        halves = shipment.halves()  # it takes a while: until then the whole file waits
         self._waiting.popleft()
-        self._waiting.extendleft(reversed(shipment.halves()))
+        self._waiting.extendleft(reversed(halves))
 
     def _settle_first(self) -> None:
         first = self._underway[0]

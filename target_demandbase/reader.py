@@ -16,7 +16,6 @@ from target_demandbase.errors import InputError
 from target_demandbase.input_blocks import BLOCK_BYTES, input_blocks
 from target_demandbase.record_runs import record_runs
 from target_demandbase.schema_check import schema_problem
-from target_demandbase.staging import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ _FEW = 16
 class LineSink(Protocol):
     """Takes the records of a stream as lines."""
 
-    def take_lines(self, lines: bytes, count: int) -> int:
+    def take_lines(self, lines: Sequence[bytes], text: bytes | None = None) -> int:
         """Take lines; return how many were taken, from the first on."""
 
 
@@ -69,19 +68,18 @@ class SilentReader(SingerReader):
         return self._counts
 
     def _block(self, block: bytes) -> None:
-        if not block.endswith(b"\n"):
-            block += b"\n"
-        count = block.count(b"\n")
+        lines = block.removesuffix(b"\n").split(b"\n")
+        text = block if block.endswith(b"\n") else None
         # Most blocks hold nothing but records of the stream that the last one held.
-        taken = self._offer(self._stream, block, count)
-        if taken == count:
+        taken = self._offer(self._stream, lines, text)
+        if taken == len(lines):
             return
-        for stream, lines in record_runs(split_lines(block)[taken:]):
+        for stream, run in record_runs(lines[taken:]):
             if stream is None:
-                self._each(lines)
+                self._each(run)
             else:
                 self._stream = stream
-                self._records(stream, lines)
+                self._records(stream, run)
 
     def _records(self, stream: str, lines: list[bytes]) -> None:
         """Hand on records of a stream; around those that are not taken, smaller pieces may be."""
@@ -89,16 +87,16 @@ class SilentReader(SingerReader):
             if self.sink_of(stream) is None or len(lines) <= _FEW:
                 self._each(lines)
                 return
-            taken = self._offer(stream, b"".join(lines), len(lines))
+            taken = self._offer(stream, lines)
             lines = lines[taken:]
             if not taken:
                 middle = len(lines) // 2
                 self._records(stream, lines[:middle])
                 lines = lines[middle:]
 
-    def _offer(self, stream: str, lines: bytes, count: int) -> int:
+    def _offer(self, stream: str, lines: list[bytes], text: bytes | None = None) -> int:
         sink = self.sink_of(stream)
-        taken = 0 if sink is None else sink.take_lines(lines, count)
+        taken = 0 if sink is None else sink.take_lines(lines, text)
         if taken:
             self._line += taken
             self._counts["RECORD"] += taken

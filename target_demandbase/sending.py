@@ -22,23 +22,27 @@ class Sending:
         self._send = send
         self._job_id = ""
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True, name="sending")
-        self._thread.start()
+        # Not the thread's own join: in CPython 3.11, one that a signal breaks off takes the thread
+        # for ended.
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, daemon=True, name="sending").start()
 
     def _run(self) -> None:
         try:
             self._job_id = self._send()
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._error = error
+        finally:
+            self._ended.set()
 
     @property
     def is_done(self) -> bool:
         """Whether it came to an end, good or bad."""
-        return not self._thread.is_alive()
+        return self._ended.is_set()
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, but not for long."""
-        self._thread.join(seconds)
+        self._ended.wait(seconds)
 
     def job_id(self) -> str:
         """Wait for its end and return the job.
@@ -46,7 +50,7 @@ class Sending:
         Raises:
             Exception: Whatever kept the file from it.
         """
-        self._thread.join()
+        self._ended.wait()
         if self._error is not None:
             raise self._error
         return self._job_id

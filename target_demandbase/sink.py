@@ -139,12 +139,12 @@ class DemandbaseSink(BatchSink):
         """Whether records can be taken without a look at each of them."""
         return self._blocks is not None and not self._run.other_sinks(self._plan.entity, self)
 
-    def take_lines(self, lines: bytes, count: int) -> int:
+    def take_lines(self, lines: Sequence[bytes], text: bytes | None = None) -> int:
         """Take RECORD messages of this stream without a look at each of them.
 
         Args:
-            lines: The messages, one a line, each with its line end.
-            count: How many they are.
+            lines: The messages, without their line ends.
+            text: They in one piece, each with its line end, where that is there already.
 
         Returns:
             How many of them were taken, from the first on; the others need a closer look.
@@ -152,20 +152,21 @@ class DemandbaseSink(BatchSink):
         if self._blocks is None:
             return 0
         room = self._batches.room
-        if count > room:
-            lines = b"".join(lines.splitlines(keepends=True)[:room])
-            count = room
+        if len(lines) > room:
+            lines, text = lines[:room], None
         self._blocks.knows(self._names.seen)
-        block = self._blocks.rows(lines, count)
+        block = self._blocks.rows(lines)
         if block is None or any(self._blocks.empty(block, [*self._plan.must_fill]).values()):
             return 0
-        if not self._batches.stage_block(block, lines, self._blocks.empty):
+        if text is None:
+            text = b"\n".join([*lines, b""])
+        if not self._batches.stage_block(block, text, self._blocks.empty):
             return 0
-        self.tally_record_read(count)
-        self.record_counter_metric.increment(count)
+        self.tally_record_read(len(lines))
+        self.record_counter_metric.increment(len(lines))
         if self.is_full:
             self._target_demandbase.drain_one(self)
-        return count
+        return len(lines)
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:

@@ -86,7 +86,8 @@ class StagedFile:
             count: How many they are.
         """
         while len(self._pending) >= _MOST_PENDING:
-            self._pending.popleft().result()
+            self._pending[0].result()
+            self._pending.popleft()
         self._pending.append(_writer().submit(lambda: self._append(make(), messages, count)))
         self.rows += count
         self._most += most
@@ -98,7 +99,8 @@ class StagedFile:
     def _settle(self) -> None:
         """Wait until all rows are written."""
         while self._pending:
-            self._pending.popleft().result()
+            self._pending[0].result()
+            self._pending.popleft()
 
     def open(self) -> BinaryIO:
         """Return the file, standing at its start."""
@@ -135,10 +137,8 @@ class StagedFile:
         return digest.hexdigest()
 
     def without(self, rows: Collection[int]) -> StagedFile:
-        """Return a copy without some rows; this one is closed."""
-        copy = self._copy(range(self.rows), sorted(rows))
-        self.close()
-        return copy
+        """Return a copy without some rows."""
+        return self._copy(range(self.rows), sorted(rows))
 
     def halves(self) -> tuple[StagedFile, StagedFile]:
         """Return two files of half of the rows each, in order; this one is closed."""

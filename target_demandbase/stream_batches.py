@@ -160,7 +160,7 @@ class StreamBatches:
         """Ship all that is staged, in the order of the files' first rows."""
         self._warn_of_blanks()
         keys = self._groups.keys if self._is_overlapping else frozenset[int]()
-        self._files += self._groups.take()
+        self._groups.take(self._files)
         jobs = self._shipped + len(self._files)
         if self._shipped <= _MANY_JOBS < jobs:
             logger.warning(

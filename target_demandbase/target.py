@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -199,12 +200,13 @@ class TargetDemandbase(Target):
                     self._leave_nothing_behind()
 
     def _leave_nothing_behind(self) -> None:
-        # What is on its way came before what is staged, and is kept before it.
-        self.imports.stop()
-        for sink in [*self._sinks_to_clear, *self._sinks_active.values()]:
-            if isinstance(sink, DemandbaseSink):
-                sink.discard(self.imports.undelivered)
-        self.imports.close()
+        with ExitStack() as last:
+            last.callback(self.imports.close)
+            for sink in reversed([*self._sinks_to_clear, *self._sinks_active.values()]):
+                if isinstance(sink, DemandbaseSink):
+                    last.callback(sink.discard, self.imports.undelivered)
+            # What is on its way came before what is staged, and is kept before it.
+            self.imports.stop()
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

@@ -34,8 +34,8 @@ class Undelivered:
 
     def keep(self, plan: StreamPlan, files: Sequence[StagedFile]) -> None:
         """Keep the records of staged files, and say where they are."""
-        records = sum(file.rows for file in files)
-        if not records:
+        records = 0
+        if not any(file.rows for file in files):
             return
         source = plan.source
         kept = self._files.setdefault(
@@ -45,6 +45,7 @@ class Undelivered:
         try:
             for file in files:
                 for lines, count in file.messages():
+                    records += count
                     kept.add_messages(source.schema, source.key_properties, lines, count)
             kept.flush()
         except (OSError, SpoolError) as error:
@@ -52,7 +53,7 @@ class Undelivered:
             logger.warning(
                 "%d records of stream %s were not sent and could not be kept in spool_dir (%s); "
                 "no state covers them, so the next run gets them from the tap.",
-                records,
+                sum(file.rows for file in files),
                 plan.stream,
                 getattr(cause, "strerror", None) or "it failed",
             )

@@ -41,9 +41,9 @@ class UnknownNames:
         if record.keys() <= self._known:
             return
         for name in record.keys() - self._known:
-            self._known.add(name)
             if len(self.seen) >= _MAX_NAMES:
-                continue
+                return
+            self._known.add(name)
             self.seen |= {name}
             if not name.startswith(METADATA_PREFIXES):
                 logger.warning(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from target_demandbase.blocks.column_kind import ColumnKind, plain_columns
+from target_demandbase.blocks.column_kind import ColumnKind, is_plain_name, plain_columns
 from target_demandbase.column_groups import LaterRows
 
 if TYPE_CHECKING:
@@ -82,21 +82,18 @@ class BlockIntake:
 
     def knows(self, names: frozenset[str]) -> None:
         """Note which properties the records have beside the schema's; nobody is told of them."""
+        names = frozenset(filter(is_plain_name, names))
         if names != self._known:
             self._known = names
             self._decoder = self._fresh_decoder()
 
-    def rows(self, lines: bytes, count: int) -> RowBlock | None:
-        """Return the rows of some RECORD messages.
-
-        Args:
-            lines: The messages, one a line.
-            count: How many they are.
+    def rows(self, lines: Sequence[bytes]) -> RowBlock | None:
+        """Return the rows of some lines, each a RECORD message.
 
         Returns:
             ``None`` where any of them needs a closer look.
         """
-        block = self._decoder.decode(lines, count)
+        block = self._decoder.decode(lines)
         if block is None or not self._plan.required <= block.columns.keys():
             return None
         try:
@@ -112,7 +109,8 @@ class BlockIntake:
         if len(names) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
         # A cell is no longer than its value in JSON, but for a date-time that is written out.
-        most_bytes = len(lines) + count * self._date_times * _LONGEST_DATE_TIME
+        date_times = len(lines) * self._date_times
+        most_bytes = sum(map(len, lines)) + date_times * _LONGEST_DATE_TIME
         later = LaterRows(partial(self._cells.csv_lines, cells), most_bytes)
         return RowBlock(tuple(names), dict(zip(names, cells, strict=True)), later, keys)
 

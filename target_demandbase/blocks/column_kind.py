@@ -45,7 +45,14 @@ class PlainColumn:
     max_length: int | None = None
 
 
-def plain_columns(schema: Mapping[str, Any]) -> tuple[PlainColumn, ...] | None:
+def is_plain_name(name: str) -> bool:
+    """Return whether a property's name stands in JSON as it is, which decoders ask for."""
+    return name.isprintable() and not {'"', "\\"} & set(name)
+
+
+def plain_columns(  # noqa: PLR0911 - one for each way not to be plain
+    schema: Mapping[str, Any],
+) -> tuple[PlainColumn, ...] | None:
     """Return the columns of a schema, or ``None`` where types alone do not tell who is valid."""
     if any(not _is_silent(word, _SILENT_SCHEMA_WORDS) for word in schema):
         return None
@@ -59,6 +66,8 @@ def plain_columns(schema: Mapping[str, Any]) -> tuple[PlainColumn, ...] | None:
         return None
     columns = []
     for name, rule in properties.items():
+        if not is_plain_name(name):
+            return None
         column = _column(name, rule, required=name in required)
         if column is None:
             return None

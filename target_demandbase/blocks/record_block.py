@@ -69,25 +69,20 @@ class RecordDecoder:
             [("type", Literal["RECORD"]), ("stream", Literal[stream]), ("record", record)],
             gc=False,
         )
-        self._decode = msgspec.json.Decoder(message).decode_lines
+        self._decode = msgspec.json.Decoder(message).decode
 
-    def decode(self, lines: bytes, count: int) -> RecordBlock | None:
-        """Return the records of some lines.
-
-        Args:
-            lines: The lines, each a message.
-            count: How many they are.
+    def decode(self, lines: Sequence[bytes]) -> RecordBlock | None:
+        """Return the records of some lines, each a message.
 
         Returns:
             ``None`` where any of them is no record of the stream, breaks the schema, or has
             properties that others do not have.
         """
         try:
-            messages = self._decode(lines)
+            # One by one: all at once, two messages on one line would pass beside a blank line.
+            messages = list(map(self._decode, lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(messages) != count:
-            return None  # lines without text
         records: list[Any] = messages
         values = zip(*[_astuple(message.record) for message in records], strict=True)
         columns: dict[str, Sequence[Any]] = {}
@@ -97,7 +92,7 @@ class RecordDecoder:
                     return None
                 continue
             columns[name] = column
-        return RecordBlock(count, columns)
+        return RecordBlock(len(lines), columns)
 
 
 def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401

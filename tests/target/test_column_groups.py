@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_demandbase.column_groups import ColumnGroups
+from target_demandbase.staging import StagedFile
 
 BLOCKS = st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=6), max_size=6)
 
@@ -26,7 +27,8 @@ def test_the_last_row_of_each_key_is_left_in_its_order(blocks: list[list[str]]) 
             messages = b"".join(b'{"record":{"n":%d}}\n' % n for n, _ in numbered)
             superseded += groups.add(("key", "n"), lines, messages, block)
             number += len(block)
-        files = groups.take()
+        files: list[StagedFile] = []
+        groups.take(files)
         kept = [line for file in files for line in file.open().read().splitlines()[1:]]
         records = [file.record(row)["n"] for file in files for row in range(file.rows)]
         for file in files:
