@@ -168,3 +168,36 @@ def test_rows_are_staged_while_a_file_goes_up(sandbox: Sandbox, tmp_path: Path) 
         stop(run)
     names = [each["domain"] for each in records(kept(tmp_path))]
     assert names in (["a.example"], ["a.example", "b.example"])  # its file may still be empty
+
+
+def test_a_signal_while_a_file_is_halved_keeps_all_of_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.add_fault(Fault("uploadImportFile", Effect.TOO_LARGE, bytes=100, times=None))
+    rows = [record(domain=f"d{n}.example", notes="x" * 50) for n in range(20_000)]
+    with running(sandbox, tmp_path) as run:
+        run.feed(schema(), *rows)
+        until(lambda: "is sent in two halves" in run.errors)
+        stop(run)
+    assert len(records(kept(tmp_path))) >= 20_000 - 1  # but for what was refused alone
+
+
+def test_a_signal_while_superseded_rows_are_left_out_keeps_the_others(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.DELAY, seconds=60))
+    rows = [record(domain=f"d{n % 15_000}.example", name=str(n)) for n in range(20_000)]
+    with running(sandbox, tmp_path) as run:
+        run.feed(schema(), *rows)
+        until(lambda: "completed processing" in run.errors)
+        stop(run)
+    names = {each["domain"]: each["name"] for each in records(kept(tmp_path))}
+    assert names == {row["record"]["domain"]: row["record"]["name"] for row in rows}
+
+
+def test_odd_names_are_told_of_and_end_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    odd = {**ACCOUNT, 'we"ird': {"type": "string"}, "tab\there": {"type": "string"}}
+    cells: dict[str, Any] = {'we"ird': "x", "a\\b": 1}
+    rows = [record(domain=f"d{n}.example", **cells) for n in range(40)]
+    with running(sandbox, tmp_path, unknown_fields="drop") as run:
+        run.feed(schema(odd), *rows, state(1))
+        assert run.process.wait(30) == 0, run.errors
+        assert run.states == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from demandbase_api.errors import UnsettledInsertError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from target_demandbase.errors import RejectedRowsError
-from tests.target.command import killed_at
+from tests.target.command import killed_at, running, until
 from tests.target.conftest import ACCOUNT, Load, Result, record, schema, state
 from tests.target.replay import replayed
 
@@ -158,3 +159,57 @@ def test_an_insert_that_is_open_at_another_address_is_none_of_this_ones(
             api_url=other.url, access_token=other.token, spool_dir=str(tmp_path / "spool"),
         )  # fmt: skip
     assert done.states == [2]
+
+
+ACTIVITY = {"activity_type": {"type": "string"}, "subject": {"type": "string"}}
+
+
+def activities(sandbox: Sandbox) -> int:
+    return sum(row["subject"] == "same" for row in sandbox.rows("activities"))
+
+
+def test_equal_batches_of_one_run_are_inserted_as_often_as_they_came(
+    sandbox: Sandbox, tmp_path: Path, load: Load
+) -> None:
+    row = record("activities", activity_type="email", subject="same")
+    messages = ({**schema(ACTIVITY, "activities"), "key_properties": []}, *[row] * 6, state(1))
+    settings: dict[str, Any] = {"operation": "insert", "batch_size_rows": 3}
+    sandbox.add_fault(Fault("uploadImportFile", Effect.STALL, seconds=60, after=1))
+    with running(sandbox, tmp_path, **settings) as run:
+        run.feed(*messages)
+        until(lambda: len(sandbox.requests("uploadImportFile")) > 1)
+    sandbox.clear_faults()
+    done = load(*messages, spool_dir=str(tmp_path / "spool"), **settings)
+    assert done.states == [1]
+    assert activities(sandbox) == 6
+
+
+def test_an_insert_that_a_signal_cancelled_is_sent_by_the_next_run(
+    sandbox: Sandbox, tmp_path: Path, load: Load
+) -> None:
+    sandbox.add_fault(Fault("uploadImportFile", Effect.DELAY, seconds=60))
+    with running(sandbox, tmp_path, operation="insert") as run:
+        run.feed(schema(LOOSE), GOOD, state(1))
+        until(sandbox.import_jobs)
+        run.process.terminate()
+        assert run.process.wait(10) == 143
+    sandbox.clear_faults()
+    more = record(domain="more.example", engagement_score="1")
+    done = insert(load, schema(LOOSE), GOOD, more, state(2), spool_dir=str(tmp_path / "spool"))
+    assert done.states == [2]
+    assert rows_of(sandbox, "good.example", "more.example") == ["good.example", "more.example"]
+
+
+def test_nothing_is_sent_after_a_signal(sandbox: Sandbox, tmp_path: Path) -> None:
+    # The job is created while the run ends already.
+    sandbox.add_fault(Fault("createImportJob", Effect.DELAY, seconds=1.5))
+    sandbox.add_fault(Fault("listImportJobs", Effect.DELAY, seconds=4))
+    with running(sandbox, tmp_path, operation="insert") as run:
+        run.feed(schema(LOOSE), GOOD, state(1))
+        until(lambda: run.staged_files)
+        time.sleep(0.5)
+        run.process.terminate()
+        assert run.process.wait(10) == 143
+        assert "1 records of stream accounts were not sent" in run.errors
+    assert sandbox.requests("uploadImportFile") == []
+    assert rows_of(sandbox, "good.example") == []
