@@ -93,7 +93,7 @@ class EarlierImports:
             except NotFoundError:
                 return None
         if self._api.capabilities.named_jobs:
-            return self.named(file.name, entry.began)
+            return self.named(file.job_name(entry.fingerprint, entry.began), entry.began)
         self.tell_of_strays(request, entry.began)
         return None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class ImportFile:
     rows: int
     open: Callable[[], BinaryIO]
     is_replay: bool = False
+
+    def job_name(self, fingerprint: str, began: datetime) -> str:
+        """Return the name of one job for the file, which no other job has.
+
+        The same rows may be sent again after others: the job of then must not pass for the new one.
+
+        Args:
+            fingerprint: That of the file when the job was created.
+            began: When the job was about to be created.
+        """
+        stem, dot, ending = self.name.replace(self.fingerprint, fingerprint).rpartition(".")
+        return f"{stem}-{began:%Y%m%dT%H%M%S%f}{dot}{ending}"
 
     def again(self, time: int) -> ImportFile:
         """Return the file as one of its own: a run may send the same rows several times.

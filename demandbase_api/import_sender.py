@@ -164,7 +164,8 @@ class ImportSender:
                 began_at=began.isoformat(),
             )
         )
-        self._wanted = _Wanted(request, file.name, began, entry)
+        name = file.job_name(file.fingerprint, began)
+        self._wanted = _Wanted(request, name, began, entry)
         self._was_lost = False
         try:
             job = self._creation.create(self._wanted)

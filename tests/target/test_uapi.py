@@ -14,6 +14,7 @@ from demandbase_api.errors import (
     CallBudgetError,
     ConfigurationError,
     JobFailedError,
+    UnreachableError,
     UnsettledInsertError,
 )
 from demandbase_api.models import ListAction
@@ -290,6 +291,19 @@ def test_the_days_calls_end_the_run_as_one_that_may_work_later(
         load(people(), person(2), state(2))
     assert caught.value.exit_code == 75
     assert landed(sandbox).keys() == {"1"}
+
+
+def test_the_job_of_equal_rows_that_were_sent_before_others_does_not_pass_for_the_new_one(
+    sandbox: Sandbox, load: Load
+) -> None:
+    old, new = ((people(), person(1, title=title), state(title)) for title in ("old", "new"))
+    load(*old)
+    load(*new)
+    sandbox.add_fault(Fault(CREATE, Effect.DROP_BEFORE, times=None))
+    load(*old, failure=UnreachableError)
+    sandbox.clear_faults()
+    assert load(*old).states == ["old"]
+    assert landed(sandbox)["1"]["title"] == "old"
 
 
 def test_a_legacy_token_alone_will_do(sandbox: Sandbox, load: Load, config: dict[str, Any]) -> None:
