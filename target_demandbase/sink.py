@@ -62,8 +62,7 @@ class DemandbaseSink(BatchSink):
             self._plan, omit_null=omit_null, max_bytes=self.config["max_file_bytes"]
         )
         self._blocks: BlockIntake | None = None
-        # The decoder of blocks takes no column that records must have after one that they may lack.
-        if BlockIntake.suits(self._plan) and self._plan.begins_with_required:
+        if BlockIntake.suits(self._plan):
             self._blocks = BlockIntake(self._plan, omit_null=omit_null)
         else:
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)

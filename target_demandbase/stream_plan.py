@@ -69,15 +69,6 @@ class StreamPlan:
         """The column that fills the match key."""
         return next((name for name, field in self.fields.items() if field == self.match_key), None)
 
-    @property
-    def begins_with_required(self) -> bool:
-        """Whether the columns that each record has come first, the sent ones before the others."""
-        properties: Mapping[str, Any] = self.schema["properties"]
-        needed = {*self.key_properties, *self.schema.get("required", ())}
-        ordered = sorted(properties, key=lambda name: name not in self.fields)
-        flags = [name in needed for name in ordered]
-        return flags == sorted(flags, reverse=True)
-
     def header(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return what heads some columns in a file."""
         if self.is_headed_by_fields:

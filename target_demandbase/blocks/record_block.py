@@ -63,7 +63,10 @@ class RecordDecoder:
             members.append(
                 ("deleted", UnsetType | None, msgspec.field(name=DELETED, default=UNSET))
             )
-        record = msgspec.defstruct("Record", members, forbid_unknown_fields=True, gc=False)
+        record = msgspec.defstruct(
+            # By keyword: required properties may come after others.
+            "Record", members, forbid_unknown_fields=True, gc=False, kw_only=True,
+        )  # fmt: skip
         message = msgspec.defstruct(
             "Message",
             [("type", Literal["RECORD"]), ("stream", Literal[stream]), ("record", record)],

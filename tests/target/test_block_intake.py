@@ -137,9 +137,16 @@ def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
 
 
 @settings(deadline=None)
-@given(rows=st.lists(row_strategy(PLAIN, whole=True), min_size=1), nullable=st.booleans())
-def test_plain_records_take_the_fast_path(rows: list[dict[str, str]], *, nullable: bool) -> None:
-    of = plan(NULLABLE if nullable else STRICT)
+@given(
+    rows=st.lists(row_strategy(PLAIN, whole=True), min_size=1),
+    nullable=st.booleans(),
+    order=st.permutations(list(NULLABLE)),
+)
+def test_plain_records_take_the_fast_path_wherever_their_key_stands(
+    rows: list[dict[str, str]], *, nullable: bool, order: list[str]
+) -> None:
+    properties = NULLABLE if nullable else STRICT
+    of = plan({name: properties[name] for name in order})
     lines = [line(cells) for cells in rows]
     block = BlockIntake(of, omit_null=False).rows(lines)
     assert block is not None
