@@ -24,3 +24,8 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     """The sample tenant, untouched."""
     running_sandbox.reset()
     return running_sandbox
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long tests: at the end, one would keep the other processes waiting."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in ("soak", "test_demo")))
