@@ -33,8 +33,7 @@ types: $(READY)
 
 unit: $(READY)
 	@# All processes must see the tests in one order, those that come from sets, too.
-	@# One more than the cores, since some tests wait.
-	PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=$$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)') --dist=worksteal
+	PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 demo: $(READY)
 	@$(BIN)/python demo/run.py

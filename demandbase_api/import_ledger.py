@@ -129,21 +129,30 @@ class ImportLedger:
             SpoolError: The disk does not take it.
         """
         entry = replace(entry, owner=self._run, origin=self._origin)
-        path = self.path(entry)
-        fresh = path.with_suffix(".new")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._show_alive()
-            with fresh.open("w", encoding="utf-8") as file:
-                json.dump(asdict(entry), file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            _sync(self._folder)
-        except OSError as error:
-            raise spool_error(error) from error
+        for is_last in (False, False, True):
+            try:
+                self._write(entry)
+                break
+            except FileNotFoundError as error:
+                # Another run that has just ended has removed the folder, which was empty.
+                if is_last:
+                    raise spool_error(error) from error
+            except OSError as error:
+                raise spool_error(error) from error
         self._forget(entry.fingerprint, but=entry)
         return entry
+
+    def _write(self, entry: LedgerEntry) -> None:
+        path = self.path(entry)
+        fresh = path.with_suffix(".new")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._show_alive()
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(asdict(entry), file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _sync(self._folder)
 
     def settle(self, fingerprint: str) -> None:
         """Forget a file: its fate is settled. What other living runs wrote of it stays."""
@@ -186,8 +195,9 @@ class ImportLedger:
     def _show_alive(self) -> None:
         """Hold a lock for as long as this process lives."""
         if self._lock is None:
-            self._lock = FileLock(self._lock_path(self._run), blocking=False)
-            self._lock.acquire()
+            lock = FileLock(self._lock_path(self._run), blocking=False)
+            lock.acquire()
+            self._lock = lock
             self._bury_the_dead()
 
     def _bury_the_dead(self) -> None:

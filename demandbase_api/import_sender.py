@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LOST_JOB_SECONDS = 3.0
+_LOST_JOB_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)

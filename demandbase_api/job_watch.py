@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
-CANCEL_SECONDS = 5.0
+CANCEL_SECONDS = 4.0
 _GROWTH = 1.5
 _LIST_MARGIN = timedelta(hours=1)
 
@@ -264,7 +264,7 @@ class JobWatch(Generic[J]):
                 )
 
     def close(self) -> frozenset[str]:
-        """Cancel the jobs that this run created and that have not ended, within 5 seconds.
+        """Cancel the jobs that this run created and that have not ended, within 4 seconds.
 
         Returns:
             The jobs that are cancelled.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-demandbase")
 
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 0.5
 
 
 class Verdict(StrEnum):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,6 +95,20 @@ def test_the_lock_of_a_living_run_stays(tmp_path: Path) -> None:
         os.utime(lock, (0, 0))
         ImportLedger(tmp_path, "r1").put(ENTRY)
         assert lock.exists()
+
+
+def test_runs_that_end_meanwhile_take_no_folder_away_from_one_that_begins(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+
+    def runs(name: str) -> None:
+        for number in range(40):
+            ledger = ImportLedger(folder, f"{name}{number}")
+            ledger.put(ENTRY)
+            ledger.settle(ENTRY.fingerprint)
+            ledger.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(runs, "abcd"))
 
 
 def test_an_entry_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
