@@ -22,6 +22,9 @@ class Clock(Protocol):
         """Let the seconds pass."""
 
 
+_SIGNAL_SECONDS = 0.5
+
+
 class SystemClock(Clock):
     """The machine's own clock."""
 
@@ -35,4 +38,7 @@ class SystemClock(Clock):
 
     @override
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        # In pieces: a signal that another thread of the process gets breaks off no sleep.
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _SIGNAL_SECONDS))

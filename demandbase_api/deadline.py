@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
+
+from demandbase_api.own_thread import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,9 +18,7 @@ def within(seconds: float, functions: Sequence[Callable[[], None]]) -> list[bool
         seconds: How long to wait for all of them; those that take longer are left behind.
         functions: What to call.
     """
-    threads = [threading.Thread(target=function, daemon=True) for function in functions]
-    for thread in threads:
-        thread.start()
+    threads = [start_thread(function) for function in functions]
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

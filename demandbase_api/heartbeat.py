@@ -6,6 +6,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from demandbase_api.own_thread import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -24,8 +26,7 @@ def heartbeat(seconds: float, beat: Callable[[], None]) -> Iterator[None]:
         while not ended.wait(seconds):
             beat()
 
-    thread = threading.Thread(target=beats, daemon=True)
-    thread.start()
+    thread = start_thread(beats)
     try:
         yield
     finally:

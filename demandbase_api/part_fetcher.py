@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.errors import SpoolError
+from demandbase_api.own_thread import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ class _Download:
         self._done = threading.Event()
         self._stopped = threading.Event()
         # A daemon: a silent server must not keep the process from ending.
-        threading.Thread(target=self._run, daemon=True).start()
+        start_thread(self._run)
 
     def is_of(self, job: ExportJob, part: int) -> bool:
         return (self._job.id, self._part) == (job.id, part)

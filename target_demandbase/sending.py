@@ -5,8 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from demandbase_api.own_thread import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_SIGNAL_SECONDS = 0.2
 
 
 class Sending:
@@ -25,7 +30,7 @@ class Sending:
         # Not the thread's own join: in CPython 3.11, one that a signal breaks off takes the thread
         # for ended.
         self._ended = threading.Event()
-        threading.Thread(target=self._run, daemon=True, name="sending").start()
+        start_thread(self._run)
 
     def _run(self) -> None:
         try:
@@ -50,7 +55,8 @@ class Sending:
         Raises:
             Exception: Whatever kept the file from it.
         """
-        self._ended.wait()
+        while not self._ended.wait(_SIGNAL_SECONDS):
+            pass  # between two waits Python looks for signals
         if self._error is not None:
             raise self._error
         return self._job_id

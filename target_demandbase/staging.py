@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from singer_sdk.singerlib.json import deserialize_json
 
+from demandbase_api.own_thread import leave_signals
 from target_demandbase.chunk_file import ChunkFile
 from target_demandbase.csv_row import header_row, read_row, split_rows
 
@@ -187,4 +188,6 @@ def split_lines(lines: bytes) -> list[bytes]:
 @cache
 def _writer() -> ThreadPoolExecutor:
     """Return the one thread that writes: what is given to it first is written first."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="staging")
+    return ThreadPoolExecutor(
+        max_workers=1, thread_name_prefix="staging", initializer=leave_signals
+    )

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
+from demandbase_api.own_thread import leave_signals
 from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.conversion import Conversion
 from tap_demandbase.blocks.cutter import BLOCK_BYTES, Cutter
@@ -75,7 +76,7 @@ class BlockReader:
         self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
         conversion = Conversion(header, self.columns, self._encode)
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with ThreadPoolExecutor(WORKERS, initializer=leave_signals) as pool:
             ahead = _convert_ahead(pool, conversion, cutter)
             for block, future in ahead:
                 converted = future.result()
