@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import simplejson  # the SDK reads its files with it
+import simplejson  # whose errors the plugins' files end in
 
 from demandbase_api.environment import environment_problem
 from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
@@ -21,7 +21,11 @@ _PLACES = 4
 
 
 def end_command(
-    error: Exception, logger: logging.Logger, schema: Mapping[str, Any], prefix: str
+    error: Exception,
+    logger: logging.Logger,
+    schema: Mapping[str, Any],
+    prefix: str,
+    expressions: str,
 ) -> NoReturn:
     """Say why a command failed, without a value, and end it.
 
@@ -30,12 +34,13 @@ def end_command(
         logger: Where to say it.
         schema: The JSON schema of the command's settings.
         prefix: What the names of their environment variables begin with.
+        expressions: The setting that holds expressions of the user's own, which may fail.
     """
-    logger.critical("%s", _sentence(error, schema, prefix))
+    logger.critical("%s", _sentence(error, schema, prefix, expressions))
     sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
 
 
-def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str) -> str:
+def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
     if isinstance(error, (DemandbaseError, FileNotFoundError)):
         return str(error)
     if isinstance(error, ValueError) and (
@@ -51,6 +56,6 @@ def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str) -> str:
     ]
     return (
         f"Unexpected {type(error).__name__} at {' > '.join(places)}; its text is left out since it "
-        "may quote a record. If stream_maps are in use, check their expressions; else report this "
-        "as a bug."
+        f"may quote a record. If {expressions} are in use, check their expressions; else report "
+        "this as a bug."
     )

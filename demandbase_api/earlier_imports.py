@@ -20,7 +20,7 @@ from demandbase_api.models import ImportOperation
 from demandbase_api.status import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
     from datetime import datetime
 
     from demandbase_api.clock import Clock
@@ -88,10 +88,7 @@ class EarlierImports:
         self, entry: LedgerEntry, file: ImportFile, request: ImportRequest
     ) -> ImportJob | None:
         if entry.job_id is not None:
-            try:
-                return self._api.get(entry.job_id)
-            except NotFoundError:
-                return None
+            return self._job(entry)
         if self._api.capabilities.named_jobs:
             return self.named(file.job_name(entry.fingerprint, entry.began), entry.began)
         self.tell_of_strays(request, entry.began)
@@ -147,13 +144,10 @@ class EarlierImports:
             return
         self._passed.add(entity)
         for entry in self._ledger.left_behind():
-            if entry.entity != entity or entry.job_id is None:
+            if entry.entity != entity:
                 continue
-            try:
-                job = self._api.get(entry.job_id)
-            except NotFoundError:
-                continue
-            if self._api.waits_for_file(job):
+            job = self._job(entry)
+            if job is None or self._api.waits_for_file(job):
                 continue
             if not job.status.is_terminal:
                 logger.info("Waiting for the import job %s of an earlier run", job.id)
@@ -175,8 +169,12 @@ class EarlierImports:
         Raises:
             UnsettledInsertError: One is.
         """
-        for entry in self._inserts(request.entity):
-            if entry.job_id is None or self._took_nothing(entry, entry.job_id):
+        for entry in self._ledger.left_behind():
+            if (entry.entity, entry.operation) != (request.entity, request.operation.value):
+                continue
+            job = self._job(entry)
+            if self._took_nothing(entry, job):
+                self._is_released(job)
                 self._ledger.settle(entry.fingerprint)
             elif not (is_replay and entry.phase is Phase.ACCOUNTED):
                 raise UnsettledInsertError(
@@ -186,45 +184,45 @@ class EarlierImports:
                     f"what to send, remove {self._ledger.path(entry)} and run again."
                 )
 
-    def _inserts(self, entity: str) -> Iterator[LedgerEntry]:
-        for entry in self._ledger.left_behind():
-            if (entry.entity, entry.operation) == (entity, ImportOperation.INSERT.value):
-                yield entry
-
-    def _took_nothing(self, entry: LedgerEntry, job_id: str) -> bool:
+    def _job(self, entry: LedgerEntry) -> ImportJob | None:
+        """Return the job of an entry, where it has one and Demandbase knows it."""
+        if entry.job_id is None:
+            return None
         try:
-            job = self._api.get(job_id)
+            return self._api.get(entry.job_id)
         except NotFoundError:
+            return None
+
+    def _took_nothing(self, entry: LedgerEntry, job: ImportJob | None) -> bool:
+        """Return whether a job surely has none of its rows."""
+        if job is None:
             # A job that is gone may have inserted its rows before, once it had its file.
             return entry.phase in {Phase.CREATING, Phase.CREATED}
-        if self._api.waits_for_file(job):
-            return self.cancel_waiting(job_id)
-        if job.status is JobStatus.CANCELLED:
+        if self._api.waits_for_file(job) or job.status is JobStatus.CANCELLED:
             return True  # only a job that has not begun with its rows can be cancelled
         return job.status is JobStatus.FAILED and job.success_count == 0
 
     def sweep(self) -> None:
         """After a run that worked, forget what runs before it left behind."""
         for entry in self._ledger.left_behind():
-            if self._is_past(entry):
+            if self._is_past(entry, self._job(entry)):
                 self._ledger.settle(entry.fingerprint)
 
-    def _is_past(self, entry: LedgerEntry) -> bool:
-        """Return whether an entry can be forgotten; a job that waits for its file is cancelled."""
-        if entry.job_id is None:
-            return True
+    def _is_past(self, entry: LedgerEntry, job: ImportJob | None) -> bool:
+        """Return whether an entry can be forgotten."""
         if entry.operation == ImportOperation.INSERT.value:
             # The source may still come with its rows, however late.
-            return self._took_nothing(entry, entry.job_id)
-        if self._clock.utc() - entry.began > MAX_AGE:
+            return self._took_nothing(entry, job) and self._is_released(job)
+        # A job that is not known here may be another tenant's, whose runs share the folder.
+        is_old = self._clock.utc() - entry.began > MAX_AGE
+        is_known = entry.job_id is None or job is not None
+        return is_old or (is_known and self._is_released(job))
+
+    def _is_released(self, job: ImportJob | None) -> bool:
+        """Cancel a job that waits for its file; return whether no later run can do more."""
+        if job is None or not self._api.waits_for_file(job):
             return True
-        try:
-            job = self._api.get(entry.job_id)
-        except NotFoundError:
-            return False  # perhaps another tenant's, whose runs share the folder
-        if not self._api.waits_for_file(job) or self.cancel_waiting(entry.job_id):
-            return True
-        return not self._api.capabilities.cancel
+        return self.cancel_waiting(job.id) or not self._api.capabilities.cancel
 
     def cancel_waiting(self, job_id: str) -> bool:
         """Cancel a job of ours; return whether nothing is left to be cancelled."""

@@ -219,5 +219,9 @@ class UnsettledInsertError(DemandbaseError):
     """Rows may have been inserted by an earlier run, and inserting them again would double them."""
 
 
+class StoppedError(DemandbaseError):
+    """The run ends: nothing is sent any more."""
+
+
 class DownloadError(JobError):
     """A part of an export could not be downloaded."""

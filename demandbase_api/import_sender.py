@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from demandbase_api.deadline import within
 from demandbase_api.earlier_imports import EarlierImports
-from demandbase_api.errors import ConflictError, DemandbaseError, TransientError
+from demandbase_api.errors import ConflictError, DemandbaseError, StoppedError, TransientError
 from demandbase_api.heartbeat import heartbeat
 from demandbase_api.import_ledger import LedgerEntry, Phase
 from demandbase_api.job_creation import JobCreation, may_have_happened
@@ -39,10 +39,6 @@ class _Wanted:
     file_name: str
     began: datetime
     entry: LedgerEntry
-
-
-class StoppedError(DemandbaseError):
-    """The run ends: nothing is sent any more."""
 
 
 class ImportSender:

@@ -19,4 +19,10 @@ def main() -> None:
         sys.stdout = None
         sys.exit(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 - whatever it is, the last line says so
-        end_command(error, CommandTap.logger, CommandTap.config_jsonschema, "TAP_DEMANDBASE_")
+        end_command(
+            error,
+            CommandTap.logger,
+            CommandTap.config_jsonschema,
+            "TAP_DEMANDBASE_",
+            "stream_maps",
+        )

@@ -23,7 +23,7 @@ def main() -> None:
     try:
         TargetDemandbase.cli()
     except DemandbaseError as error:  # some of them are the SDK's, too
-        end_command(error, logger, schema, _PREFIX)
+        end_command(error, logger, schema, _PREFIX, "stream_maps")
     except InvalidRecord as error:
         logger.critical("%s", error.error_message)
         sys.exit(EXIT_FAILURE)
@@ -32,4 +32,4 @@ def main() -> None:
         logger.critical("%s", " ".join(str(error.args[0]).split()))
         sys.exit(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 - whatever it is, the last line says so
-        end_command(error, logger, schema, _PREFIX)
+        end_command(error, logger, schema, _PREFIX, "stream_maps")

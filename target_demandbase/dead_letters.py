@@ -58,11 +58,6 @@ class DeadLetters:
         self._files: dict[str, SingerFile] = {}
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How many records were rejected, by stream."""
-        return {stream: file.records for stream, file in self._files.items()}
-
-    @property
     def paths(self) -> dict[str, Path]:
         """The files, by stream."""
         return {stream: file.path for stream, file in self._files.items()}

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from demandbase_api.errors import FileTooLargeError, JobTimeoutError
@@ -133,8 +134,7 @@ class Lane:
             shipment.plan.entity,
             file.name,
         )
-        self._file = file
-        self._sending = Sending(lambda: self._sender.send(shipment.request, file))
+        self._sending = Sending(file, partial(self._sender.send, shipment.request))
 
     def settle_sending(self) -> None:
         """Wait until no file is on its way up; nobody else uses the API meanwhile.
@@ -145,7 +145,7 @@ class Lane:
         """
         if self._sending is None:
             return
-        shipment = self._waiting[0]
+        shipment, file = self._waiting[0], self._sending.file
         try:
             job_id = self._sending.job_id()
         except FileTooLargeError:
@@ -158,8 +158,8 @@ class Lane:
         # On a signal it stays: whoever ends the run has to stop it.
         self._sending = None
         self._waiting.popleft()
-        self._underway.append(_Underway(shipment, self._file, job_id))
-        self._files.append((shipment.batch, self._file))
+        self._underway.append(_Underway(shipment, file, job_id))
+        self._files.append((shipment.batch, file))
 
     def end_of_batch(self, batch: int) -> None:
         """Note that all files of a batch have been shipped."""

@@ -43,14 +43,12 @@ class Outcome:
     Args:
         sent: Rows of the file.
         succeeded: Rows that Demandbase took.
-        rejected: Rows that it did not take.
         kept: Why each row is kept that was not taken, or may not have been; by number from 0.
         problem: Why the run has to end all the same.
     """
 
     sent: int
     succeeded: int
-    rejected: int
     kept: Mapping[int, RowReject] = field(default_factory=dict)
     problem: ReconciliationError | None = None
 
@@ -128,11 +126,11 @@ def judge(
         for row in numbers.candidates(error) or range(rows):
             kept.setdefault(row, RowReject(UNCORRELATED, _words(error), error.field))
     is_certain = all(each.type != UNCORRELATED for each in kept.values())
-    if has_failed and not (is_certain and (taken or 0) + len(kept) == rows):
+    if has_failed and not (is_certain and taken + len(kept) == rows):
         # Which of the other rows it came to is not said: all of them are kept.
         for row in range(rows):
             kept.setdefault(row, RowReject(JOB_FAILED, job.error_message or "the job failed"))
-    return Outcome(rows, taken, rejected, kept, problem)
+    return Outcome(rows, taken, kept, problem)
 
 
 def check_accepted(job: ImportJob, stream: str) -> None:

@@ -10,6 +10,7 @@ from demandbase_api.own_thread import start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from demandbase_api.import_file import ImportFile
 
 _SIGNAL_SECONDS = 0.2
 
@@ -20,10 +21,12 @@ class Sending:
     The thread keeps no process from ending: a server that stays silent would.
 
     Args:
+        file: The file.
         send: Does it, and returns the job's id.
     """
 
-    def __init__(self, send: Callable[[], str]) -> None:
+    def __init__(self, file: ImportFile, send: Callable[[ImportFile], str]) -> None:
+        self.file = file
         self._send = send
         self._job_id = ""
         self._error: BaseException | None = None
@@ -34,7 +37,7 @@ class Sending:
 
     def _run(self) -> None:
         try:
-            self._job_id = self._send()
+            self._job_id = self._send(self.file)
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._error = error
         finally:

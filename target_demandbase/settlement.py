@@ -115,6 +115,7 @@ class BatchSettlement(Settlement):
     @override
     def settle(self, shipment: Shipment, job: ImportJob) -> Verdict:
         plan, staged = shipment.plan, shipment.staged
+        self._tell_job(shipment, job)
         if not self._api.capabilities.row_errors:
             return self._accept(shipment, job)
         errors: tuple[RowError, ...] = ()
@@ -132,7 +133,6 @@ class BatchSettlement(Settlement):
             self._keep(plan, shipment.batch, record, reject, row + 1)
         if outcome.problem is not None:
             raise outcome.problem
-        self._tell_job(shipment, job)
         self._report.add_succeeded(plan.stream, outcome.succeeded)
         logger.info(
             "Demandbase took %d of %d rows of stream %s in job %s",
@@ -147,7 +147,6 @@ class BatchSettlement(Settlement):
 
     def _accept(self, shipment: Shipment, job: ImportJob) -> Verdict:
         """Account for a job of an API that says what became of it, but not of its rows."""
-        self._tell_job(shipment, job)
         stream, rows = shipment.plan.stream, shipment.staged.rows
         check_accepted(job, stream)
         self._report.add_accepted(stream, rows)

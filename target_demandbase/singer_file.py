@@ -32,7 +32,6 @@ class SingerFile:
 
     def __init__(self, path: Path, stream: str) -> None:
         self.path = path
-        self.records = 0
         self._stream = stream
         self._pending = bytearray()
         self._exists = False
@@ -48,17 +47,11 @@ class SingerFile:
         record: Mapping[str, Any],
     ) -> None:
         """Add a record under a schema; it is safe on disk only after ``flush``."""
-        self._add(schema, keys, _line({"type": "RECORD", "stream": self._stream, "record": record}))
+        message = {"type": "RECORD", "stream": self._stream, "record": record}
+        self.add_messages(schema, keys, _line(message))
 
-    def add_messages(
-        self, schema: Mapping[str, Any], keys: Sequence[str], lines: bytes, count: int
-    ) -> None:
+    def add_messages(self, schema: Mapping[str, Any], keys: Sequence[str], lines: bytes) -> None:
         """Add lines that are RECORD messages of the stream already."""
-        self._add(schema, keys, lines, count)
-
-    def _add(
-        self, schema: Mapping[str, Any], keys: Sequence[str], lines: bytes, count: int = 1
-    ) -> None:
         same = self._schema is schema or self._schema == schema
         if not same or list(keys) != self._keys:
             self._pending += _line(
@@ -71,7 +64,6 @@ class SingerFile:
             )
             self._schema, self._keys = schema, list(keys)
         self._pending += lines
-        self.records += count
         # The first at once: a folder that cannot be written should show before the run is over.
         if not self._exists or len(self._pending) >= _MAX_PENDING_BYTES:
             self._write(durably=False)

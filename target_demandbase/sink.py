@@ -8,7 +8,7 @@ from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
-from target_demandbase.blocks.block_intake import BlockIntake
+from target_demandbase.blocks.column_kind import suits_blocks
 from target_demandbase.errors import MappingError
 from target_demandbase.intake import Intake, RowError
 from target_demandbase.preflight import plan_stream
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
+    from target_demandbase.blocks.block_intake import BlockIntake
     from target_demandbase.target import TargetDemandbase
     from target_demandbase.undelivered import Undelivered
 
@@ -61,11 +62,16 @@ class DemandbaseSink(BatchSink):
         self._intake = Intake(
             self._plan, omit_null=omit_null, max_bytes=self.config["max_file_bytes"]
         )
-        self._blocks: BlockIntake | None = None
-        if BlockIntake.suits(self._plan):
-            self._blocks = BlockIntake(self._plan, omit_null=omit_null)
-        else:
+        self._blocks = self._block_intake(omit_null=omit_null)
+
+    def _block_intake(self, *, omit_null: bool) -> BlockIntake | None:
+        if not suits_blocks(self._plan):
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)
+            return None
+        # It brings an engine that takes its time to load.
+        from target_demandbase.blocks.block_intake import BlockIntake  # noqa: PLC0415
+
+        return BlockIntake(self._plan, omit_null=omit_null)
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -155,11 +161,11 @@ class DemandbaseSink(BatchSink):
             lines, text = lines[:room], None
         self._blocks.knows(self._names.seen)
         block = self._blocks.rows(lines)
-        if block is None or any(self._blocks.empty(block, [*self._plan.must_fill]).values()):
+        if block is None or any(block.empty(self._plan.must_fill).values()):
             return 0
         if text is None:
             text = b"\n".join([*lines, b""])
-        if not self._batches.stage_block(block, text, self._blocks.empty):
+        if not self._batches.stage_block(block, text):
             return 0
         self.tally_record_read(len(lines))
         self.record_counter_metric.increment(len(lines))

@@ -89,9 +89,10 @@ class StagedFile:
         while len(self._pending) >= _MOST_PENDING:
             self._pending[0].result()
             self._pending.popleft()
-        self._pending.append(_writer().submit(lambda: self._append(make(), messages, count)))
+        # Counted first: a signal in between must not hide rows that are there.
         self.rows += count
         self._most += most
+        self._pending.append(_writer().submit(lambda: self._append(make(), messages, count)))
 
     def _append(self, rows: Buffer, messages: bytes, count: int) -> None:
         self._rows.append(rows, count)

@@ -15,7 +15,7 @@ from target_demandbase.record_json import record_message
 from target_demandbase.shipment import Shipment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from target_demandbase.blocks.block_intake import RowBlock
     from target_demandbase.import_run import ImportRun
@@ -94,18 +94,12 @@ class StreamBatches:
             watched = self._blanks.watched(row.columns)
             self._blanks.count(1, {column: not cells[column] for column in watched})
 
-    def stage_block(
-        self,
-        block: RowBlock,
-        messages: bytes,
-        empty: Callable[[RowBlock, Sequence[str]], Mapping[str, int]],
-    ) -> bool:
+    def stage_block(self, block: RowBlock, messages: bytes) -> bool:
         """Stage many rows and the messages that they come from, one a line.
 
         Args:
             block: The rows, no more than there is room for.
             messages: The messages.
-            empty: Counts the empty cells of some of the block's columns.
 
         Returns:
             Whether they fit beside what waits; where not, nothing is staged.
@@ -118,7 +112,7 @@ class StreamBatches:
         self._read(rows)
         self._count(rows, self._groups.add(block.columns, block.lines, messages, keys))
         if self._guards_blanks:
-            self._blanks.count(rows, empty(block, self._blanks.watched(block.columns)))
+            self._blanks.count(rows, block.empty(self._blanks.watched(block.columns)))
         return True
 
     def close_batch(self) -> None:

@@ -46,7 +46,7 @@ class Undelivered:
             for file in files:
                 for lines, count in file.messages():
                     records += count
-                    kept.add_messages(source.schema, source.key_properties, lines, count)
+                    kept.add_messages(source.schema, source.key_properties, lines)
             kept.flush()
         except (OSError, SpoolError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__

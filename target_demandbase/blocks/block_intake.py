@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from target_demandbase.blocks.cells import NotPlainError, block_cells, csv_lines, empty_cells
 from target_demandbase.blocks.column_kind import ColumnKind, is_plain_name, plain_columns
+from target_demandbase.blocks.record_block import RecordDecoder
 from target_demandbase.column_groups import LaterRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
-    from target_demandbase.blocks.record_block import RecordBlock, RecordDecoder
+    from target_demandbase.blocks.record_block import RecordBlock
     from target_demandbase.stream_plan import StreamPlan
 
 
@@ -37,6 +39,10 @@ class RowBlock:
     lines: LaterRows
     keys: Sequence[str]
 
+    def empty(self, columns: Iterable[str]) -> Mapping[str, int]:
+        """Return how many cells of some of the columns are empty."""
+        return {name: empty_cells(self.cells[name]) for name in columns}
+
 
 class BlockIntake:
     """Encodes the records of one stream, many at a time.
@@ -47,11 +53,6 @@ class BlockIntake:
     """
 
     def __init__(self, plan: StreamPlan, *, omit_null: bool) -> None:
-        # Whoever reads no record needs neither.
-        from target_demandbase.blocks import cells, record_block  # noqa: PLC0415
-
-        self._cells = cells
-        self._decoding = record_block
         self._plan = plan
         self._omit_null = omit_null
         self._key = plan.key_column
@@ -66,19 +67,6 @@ class BlockIntake:
         )
         self._known: frozenset[str] = frozenset()
         self._decoder = self._fresh_decoder()
-
-    @staticmethod
-    def suits(plan: StreamPlan) -> bool:
-        """Return whether a stream's records can be read many at a time."""
-        plain = plain_columns(plan.schema)
-        if plain is None or len(plan.fields) < 2:  # noqa: PLR2004 - a null alone in its row
-            return False
-        kinds = {column.name: column.kind for column in plain}
-        if not kinds.keys() >= set(plan.key_properties):
-            return False
-        return plan.key_column is None or kinds[plan.key_column] in {
-            ColumnKind.TEXT, ColumnKind.INTEGER,
-        }  # fmt: skip
 
     def knows(self, names: frozenset[str]) -> None:
         """Note which properties the records have beside the schema's; nobody is told of them."""
@@ -99,27 +87,21 @@ class BlockIntake:
         try:
             keys = self._keys(block)
             names = [name for name in self._plan.fields if name in block.columns]
-            cells = self._cells.block_cells(
-                [(self._plain[name], block.columns[name]) for name in names]
-            )
-        except self._cells.NotPlainError:
+            cells = block_cells([(self._plain[name], block.columns[name]) for name in names])
+        except NotPlainError:
             return None
-        if self._omit_null and any(map(self._cells.empty_cells, cells)):
+        if self._omit_null and any(map(empty_cells, cells)):
             return None
         if len(names) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
         # A cell is no longer than its value in JSON, but for a date-time that is written out.
         date_times = len(lines) * self._date_times
         most_bytes = sum(map(len, lines)) + date_times * _LONGEST_DATE_TIME
-        later = LaterRows(partial(self._cells.csv_lines, cells), most_bytes)
+        later = LaterRows(partial(csv_lines, cells), most_bytes)
         return RowBlock(tuple(names), dict(zip(names, cells, strict=True)), later, keys)
 
-    def empty(self, block: RowBlock, columns: Sequence[str]) -> Mapping[str, int]:
-        """Return how many cells of some columns are empty."""
-        return {name: self._cells.empty_cells(block.cells[name]) for name in columns}
-
     def _fresh_decoder(self) -> RecordDecoder:
-        return self._decoding.RecordDecoder(
+        return RecordDecoder(
             self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._known
         )
 
@@ -128,5 +110,5 @@ class BlockIntake:
             return [""] * block.rows
         values: Sequence[Any] = block.columns.get(self._key, ())
         if not values or None in values or "" in values:
-            raise self._cells.NotPlainError
+            raise NotPlainError
         return values if isinstance(values[0], str) else list(map(str, values))

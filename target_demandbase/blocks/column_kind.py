@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from target_demandbase.stream_plan import StreamPlan
+
+DELETED = "_sdc_deleted_at"
+"""Whoever has a value in it is no row: such a record is looked at by itself."""
+
 # Words that say nothing of which values are valid. The SDK does not check formats either.
 _SILENT_WORDS = frozenset(
     {"type", "format", "title", "description", "default", "examples", "$comment", "$schema", "$id"}
@@ -104,3 +109,16 @@ def _column(name: str, rule: Mapping[str, Any], *, required: bool) -> PlainColum
 
 def _is_silent(word: str, known: frozenset[str]) -> bool:
     return word in known or word.startswith("x-")
+
+
+def suits_blocks(plan: StreamPlan) -> bool:
+    """Return whether a stream's records can be read many at a time."""
+    plain = plain_columns(plan.schema)
+    if plain is None or len(plan.fields) < 2:  # noqa: PLR2004 - a null alone in its row
+        return False
+    kinds = {column.name: column.kind for column in plain}
+    if DELETED in kinds or not kinds.keys() >= set(plan.key_properties):
+        return False
+    return plan.key_column is None or kinds[plan.key_column] in {
+        ColumnKind.TEXT, ColumnKind.INTEGER,
+    }  # fmt: skip

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from target_demandbase.blocks.column_kind import ColumnKind, PlainColumn
+from target_demandbase.blocks.column_kind import DELETED, ColumnKind, PlainColumn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-DELETED = "_sdc_deleted_at"
 _astuple = msgspec.structs.astuple
 
 
@@ -58,11 +57,7 @@ class RecordDecoder:
             (f"k{number}", msgspec.Raw | UnsetType, msgspec.field(name=name, default=UNSET))
             for number, name in enumerate(sorted(set(known) - names - {DELETED}))
         ]
-        if DELETED not in names:
-            # Whoever has a value in it is no row: such a record is looked at by itself.
-            members.append(
-                ("deleted", UnsetType | None, msgspec.field(name=DELETED, default=UNSET))
-            )
+        members.append(("deleted", UnsetType | None, msgspec.field(name=DELETED, default=UNSET)))
         record = msgspec.defstruct(
             # By keyword: required properties may come after others.
             "Record", members, forbid_unknown_fields=True, gc=False, kw_only=True,

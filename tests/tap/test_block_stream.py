@@ -168,7 +168,6 @@ def test_the_engine_is_not_loaded_before_a_sync(sandbox: Sandbox) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-@pytest.mark.skipif(not hasattr(fcntl, "F_GETPIPE_SZ"), reason="only Linux lets pipes grow")
 def test_the_pipe_to_the_target_is_made_wider(config: Config, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(json.dumps({**config, "entities": ["accounts"]}))

@@ -150,7 +150,7 @@ def test_plain_records_take_the_fast_path_wherever_their_key_stands(
     lines = [line(cells) for cells in rows]
     block = BlockIntake(of, omit_null=False).rows(lines)
     assert block is not None
-    counted = BlockIntake(of, omit_null=False).empty(block, block.columns)
+    counted = block.empty(block.columns)
     assert counted["text"] == sum(cells["text"] == '""' for cells in rows)
 
 
