@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError, JobFailedError
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tap_demandbase.errors import RecordCountError, StateError
-from tap_demandbase.tap import TapDemandbase
+from tap_demandbase.errors import RecordCountError
 from tests.tap.conftest import both_apis
-
-Sync = Callable[..., Any]
-
-FIELDS = [("id", "string"), ("seen_at", "datetime"), ("day", "date"), ("name", "string")]
-KEY = {"people": {"replication_key": "seen_at"}}
-BY_DAY = {"people": {"replication_key": "day"}}
-
-
-def visits(sandbox: Sandbox, *moments: str | None) -> None:
-    rows = [
-        [str(number), moment, None if moment is None else moment[:10], f"visit {number}"]
-        for number, moment in enumerate(moments)
-    ]
-    sandbox.add_entity("people", FIELDS, rows)
-
-
-def windows(sandbox: Sandbox) -> list[tuple[str | None, str]]:
-    """Return the ranges that were asked for, in order."""
-    return [window_of(request.body["filters"]) for request in sandbox.requests("createExportJob")]
-
-
-def window_of(filters: Any) -> tuple[str | None, str]:  # noqa: ANN401
-    """Return a range in whichever way an API writes it."""
-    if isinstance(filters, dict):
-        days = filters["date_range"]
-        return days.get("start"), days["end"]
-    bounds = {each["operator"]: each["values"][0] for each in filters}
-    last = date.fromisoformat(bounds["Less Than"]) - timedelta(days=1)
-    return bounds.get("Greater Than or Equal To"), last.isoformat()
-
-
-def ids(output: Any) -> list[str]:  # noqa: ANN401
-    return [record["id"] for record in output.records("people")]
-
-
-def state_at(value: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
-    mark = {"replication_key": "seen_at", "replication_key_value": value, **more}
-    return {"bookmarks": {"people": mark}}
-
-
-def today(sandbox: Sandbox) -> str:
-    return sandbox.clock.now().date().isoformat()
+from tests.tap.visits import (
+    BY_DAY,
+    KEY,
+    Sync,
+    ids,
+    state_at,
+    today,
+    visits,
+    windows,
+)
 
 
 @both_apis
@@ -122,75 +87,6 @@ def test_an_end_without_a_start_is_a_range_that_is_open_at_its_start(
     visits(sandbox, "2026-01-01T00:00:00Z", "2026-01-09T09:00:00Z")
     assert ids(sync("people", stream_options=KEY, end_date="2026-01-05")) == ["0"]
     assert windows(sandbox) == [(None, "2026-01-05")]
-
-
-@both_apis
-def test_windows_cut_the_range_and_send_each_row_once(sandbox: Sandbox, sync: Sync) -> None:
-    moments = [f"2026-01-{day:02}T{hour:02}:00:00Z" for day in range(1, 11) for hour in (0, 13)]
-    visits(sandbox, *moments)
-    dates = {"start_date": "2026-01-01", "end_date": "2026-01-10", "window_days": 4}
-    output = sync("people", stream_options=KEY, **dates)
-    assert windows(sandbox) == [
-        ("2026-01-01", "2026-01-05"), ("2026-01-05", "2026-01-09"), ("2026-01-09", "2026-01-10"),
-    ]  # fmt: skip
-    assert ids(output) == [str(number) for number in range(20)]
-    values = [
-        (mark["people"]["replication_key_value"], mark["people"].get("next_window"))
-        for mark in output.states
-        if mark.get("people", {}).get("replication_key_value")
-    ]
-    assert list(dict.fromkeys(values)) == [
-        ("2026-01-05T00:00:00.000000Z", "2026-01-05"),
-        ("2026-01-09T00:00:00.000000Z", "2026-01-09"),
-        ("2026-01-10T13:00:00.000000Z", None),
-    ]
-
-
-@both_apis
-def test_rows_that_are_equal_but_several_all_go_out(sandbox: Sandbox, sync: Sync) -> None:
-    rows = [["same", "2026-01-05T01:00:00Z", "2026-01-05", "x"]] * 3
-    sandbox.add_entity("people", FIELDS, rows)
-    dates = {"start_date": "2026-01-01", "end_date": "2026-01-09", "window_days": 4}
-    assert len(ids(sync("people", stream_options=KEY, **dates))) == 3
-
-
-@both_apis
-def test_an_interrupted_backfill_goes_on_at_its_window(sandbox: Sandbox, sync: Sync) -> None:
-    moments = [f"2026-01-{day:02}T05:00:00Z" for day in range(1, 13)]
-    visits(sandbox, *moments)
-    dates = {"start_date": "2026-01-01", "end_date": "2026-01-12", "window_days": 4}
-    once = {"max_concurrent_jobs": 1, "stream_options": KEY, **dates}
-    sandbox.add_fault(Fault("createExportJob", Effect.JOB_FAILS, after=1, times=None))
-    first = sync("people", failure=JobFailedError, **once)
-    assert first.state["people"]["next_window"] == "2026-01-05"
-    sandbox.clear_faults()
-    sandbox.clear_requests()
-    second = sync("people", state={"bookmarks": first.state}, **once)
-    assert windows(sandbox) == [("2026-01-05", "2026-01-09"), ("2026-01-09", "2026-01-12")]
-    assert {*ids(first), *ids(second)} == {str(number) for number in range(12)}
-    assert second.state["people"]["replication_key_value"] == "2026-01-12T05:00:00.000000Z"
-    assert second.state["people"]["next_window"] is None
-
-
-@both_apis
-def test_a_window_of_a_state_that_was_merged_does_not_count(sandbox: Sandbox, sync: Sync) -> None:
-    visits(sandbox, "2026-01-10T12:00:00Z")
-    state = state_at("2026-01-10T12:00:00Z", next_window="2025-03-01")
-    sync("people", stream_options=KEY, state=state, lookback_days=1)
-    assert windows(sandbox) == [("2026-01-09", today(sandbox))]
-
-
-@both_apis
-def test_empty_windows_move_the_bookmark(sandbox: Sandbox, sync: Sync) -> None:
-    visits(sandbox)
-    dates = {"start_date": "2026-01-01", "end_date": "2026-01-10", "window_days": 4}
-    output = sync("people", stream_options=KEY, **dates)
-    assert ids(output) == []
-    values = [mark["people"].get("replication_key_value") for mark in output.states]
-    assert list(dict.fromkeys(values)) == [
-        "2026-01-05T00:00:00.000000Z", "2026-01-09T00:00:00.000000Z",
-        "2026-01-10T00:00:00.000000Z",
-    ]  # fmt: skip
 
 
 @both_apis
@@ -266,65 +162,8 @@ def test_a_bookmark_of_another_key_does_not_count(sandbox: Sandbox, sync: Sync) 
 
 
 @both_apis
-@pytest.mark.parametrize("options", [{"replication_key": "name"}, {"replication_key": "nosuch"}])
-def test_a_replication_key_that_is_no_date_is_refused(
-    sandbox: Sandbox, sync: Sync, options: dict[str, Any]
-) -> None:
-    visits(sandbox)
-    with pytest.raises(ConfigurationError, match=r"people.*replication_key"):
-        sync("people", stream_options={"people": options})
-
-
-@both_apis
-def test_a_state_that_cannot_be_read_is_named(sandbox: Sandbox, sync: Sync) -> None:
-    visits(sandbox)
-    sync("people", stream_options=KEY, state=state_at("yesterday"), failure=StateError)
-    assert not sandbox.requests("createExportJob")
-
-
-def test_a_date_setting_that_is_none_is_named(sync: Sync) -> None:
-    with pytest.raises(ConfigurationError, match="start_date is no ISO-8601 date"):
-        sync("accounts", start_date="2026-13-45")
-
-
-@both_apis
 def test_lenient_numbers_turn_whole_numbers_into_numbers(sandbox: Sandbox, sync: Sync) -> None:
     rows: list[list[str | None]] = [["1", "1e3"], ["2", "216.54"], ["3", "7.0"]]
     sandbox.add_entity("people", [("id", "string"), ("count", "integer")], rows)
     output = sync("people", stream_options={"people": {"lenient_numbers": True}})
     assert [record["count"] for record in output.records("people")] == [1000, 216.54, 7]
-
-
-@both_apis
-@pytest.mark.parametrize("how", ["setting", "metadata"])
-def test_a_saved_catalog_does_not_take_the_replication_key_away(
-    sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture[str], how: str
-) -> None:
-    visits(sandbox, "2026-01-05T10:00:00Z")
-    settings = {**config, "entities": ["people"], "job_reuse_hours": 0}
-    catalog = TapDemandbase(config=settings).catalog_dict
-    for entry in catalog["streams"]:
-        for item in entry["metadata"]:
-            if entry["tap_stream_id"] == "people" and not item["breadcrumb"]:
-                item["metadata"]["selected"] = True
-                if how == "metadata":
-                    item["metadata"]["replication-key"] = "seen_at"
-    if how == "setting":
-        settings["stream_options"] = KEY
-    capsys.readouterr()
-    TapDemandbase(config=settings, catalog=catalog).sync_all()
-    assert '"replication_key_value":"2026-01-05T10:00:00.000000Z"' in capsys.readouterr().out
-
-
-@both_apis
-def test_incremental_without_a_key_is_refused(sandbox: Sandbox, config: dict[str, Any]) -> None:
-    visits(sandbox)
-    settings = {**config, "entities": ["people"]}
-    catalog = TapDemandbase(config=settings).catalog_dict
-    entry = next(item for item in catalog["streams"] if item["tap_stream_id"] == "people")
-    entry["replication_method"] = "INCREMENTAL"
-    entry["selected"] = True
-    catalog["streams"] = [entry]
-    tap = TapDemandbase(config=settings, catalog=catalog)
-    with pytest.raises(ConfigurationError, match=r"people.*has no replication key"):
-        tap.sync_all()

@@ -11,14 +11,14 @@ from demandbase_api.errors import (
     JobFailedError,
     JobGoneError,
     JobTimeoutError,
-    UnexpectedAnswerError,
 )
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tap_demandbase.errors import CellError, QuotaStopError, SelectionError
+from tap_demandbase.errors import CellError, SelectionError
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import QuickTap, SandboxTime, Wire, both_apis
 
 Sync = Callable[..., Any]
+
 
 BODY = {"entity_type": "campaigns"}
 
@@ -124,109 +124,6 @@ class TestSlow:
         assert [job["status"] for job in sandbox.export_jobs()] != ["cancelled"]
 
 
-@pytest.mark.parametrize("ended", [False, True])
-def test_a_job_of_the_same_request_is_adopted(
-    sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture, *, ended: bool
-) -> None:
-    job = sandbox.tenant.exports.create({**BODY}, {})
-    if ended:
-        sandbox.export_jobs()
-    with caplog.at_level("INFO"):
-        assert len(sync("campaigns", job_reuse_hours=6).records("campaigns")) == 20
-    assert not sandbox.requests("createExportJob")
-    assert f"Adopting the export job {job['id']} for campaigns" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"entity_type": "accounts"},
-        {"entity_type": "campaigns", "fields": ["campaign_id", "name"]},
-        {"entity_type": "campaigns", "filters": {"account_list_id": "list-1"}},
-        {
-            "entity_type": "campaigns",
-            "filters": {"date_range": {"field": "start_date", "start": "2026-01-01"}},
-        },
-    ],
-)
-def test_a_job_of_another_request_is_never_taken(
-    sandbox: Sandbox, sync: Sync, body: dict[str, Any]
-) -> None:
-    sandbox.tenant.exports.create(body, {})
-    sync("campaigns", job_reuse_hours=6)
-    assert len(sandbox.requests("createExportJob")) == 1
-
-
-@pytest.mark.parametrize("hours", [0, 1])
-def test_a_job_that_is_too_old_is_not_adopted(sandbox: Sandbox, sync: Sync, hours: float) -> None:
-    sandbox.tenant.exports.create({**BODY}, {})
-    sandbox.clock.advance(3601)
-    sync("campaigns", job_reuse_hours=hours)
-    assert len(sandbox.requests("createExportJob")) == 1
-
-
-def test_a_job_that_failed_or_was_cancelled_is_not_adopted(sandbox: Sandbox, sync: Sync) -> None:
-    job = sandbox.tenant.exports.create({**BODY}, {"never_ends": True})
-    sandbox.tenant.exports.cancel(job["id"])
-    sandbox.tenant.exports.create({**BODY}, {"job_fails": "out of disk"})
-    sync("campaigns", job_reuse_hours=6)
-    assert len(sandbox.requests("createExportJob")) == 1
-
-
-@both_apis
-def test_what_a_whole_run_has_delivered_is_not_delivered_again(
-    sandbox: Sandbox, sync: Sync
-) -> None:
-    first = sync("campaigns", job_reuse_hours=6)
-    assert first.state["campaigns"]["last_job"]["id"] == sandbox.export_jobs()[0]["id"]
-    sync("campaigns", job_reuse_hours=6, state={"bookmarks": first.state})
-    assert len(sandbox.requests("createExportJob")) == 2
-
-
-@both_apis
-def test_an_interrupted_run_buys_nothing_twice(sandbox: Sandbox, sync: Sync) -> None:
-    sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=500, times=None))
-    with pytest.raises(Exception, match="could not be downloaded"):
-        sync("accounts", "campaigns", job_reuse_hours=6)
-    sandbox.clear_faults()
-    output = sync("accounts", "campaigns", job_reuse_hours=6)
-    assert (len(output.records("accounts")), len(output.records("campaigns"))) == (200, 20)
-    assert len(sandbox.requests("createExportJob")) == 2
-
-
-@both_apis
-@pytest.mark.parametrize("effect", [Effect.DROP_AFTER, Effect.STALL])
-def test_a_creation_whose_reply_is_lost_is_looked_up(
-    sandbox: Sandbox, sync: Sync, effect: Effect
-) -> None:
-    sandbox.add_fault(Fault("createExportJob", effect))
-    assert len(sync("campaigns").records("campaigns")) == 20
-    assert len(sandbox.requests("createExportJob")) == 1
-    assert len(sandbox.export_jobs()) == 1
-
-
-@both_apis
-@pytest.mark.parametrize("effect", [Effect.DROP_BEFORE, Effect.STATUS])
-def test_a_creation_that_did_not_happen_is_repeated_after_a_look(
-    sandbox: Sandbox, sync: Sync, wire: Wire, effect: Effect
-) -> None:
-    sandbox.add_fault(Fault("createExportJob", effect, status=502))
-    assert len(sync("campaigns").records("campaigns")) == 20
-    seen = [r.operation for r in sandbox.requests()]
-    first, second = [n for n, name in enumerate(seen) if name == wire.create]
-    assert wire.look in seen[first:second]
-
-
-def test_an_older_job_of_the_same_request_is_not_taken_for_the_lost_one(
-    sandbox: Sandbox, sync: Sync
-) -> None:
-    old = sandbox.tenant.exports.create({**BODY}, {})
-    sandbox.export_jobs()
-    sandbox.add_fault(Fault("createExportJob", Effect.DROP_BEFORE))
-    output = sync("campaigns", job_reuse_hours=0)
-    assert output.state["campaigns"]["last_job"]["id"] != old["id"]
-
-
 @both_apis
 @pytest.mark.parametrize("effect", [Effect.JOB_GONE, Effect.JOB_FAILS])
 def test_a_job_that_comes_to_nothing_is_replaced_once(
@@ -249,56 +146,6 @@ def test_a_job_is_not_replaced_twice(
     assert len(sandbox.requests("createExportJob")) == 2
 
 
-def test_an_adopted_job_that_expired_meanwhile_is_replaced(sandbox: Sandbox, sync: Sync) -> None:
-    job = sandbox.tenant.exports.create({**BODY}, {})
-    sandbox.export_jobs()
-    sandbox.add_fault(
-        Fault("downloadExportFile", Effect.STATUS, status=404, match={"job_id": job["id"]}, times=2)
-    )
-    sandbox.add_fault(
-        Fault("getExportJob", Effect.ALTER, members={"expires_at": "2026-01-01T00:00:00Z"})
-    )
-    assert len(sync("campaigns", job_reuse_hours=6).records("campaigns")) == 20
-    assert len(sandbox.requests("createExportJob")) == 1
-
-
-@both_apis
-def test_the_quota_ends_the_run_with_what_is_done_and_what_remains(
-    sandbox: Sandbox, sync: Sync
-) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, after=2, times=None))
-    output = sync("accounts", "campaigns", "opportunities", "people", failure=QuotaStopError)
-    assert {"accounts", "campaigns"} <= output.state.keys()
-    assert len(output.records("campaigns")) == 20
-    assert output.state["opportunities"] == {}
-    with pytest.raises(QuotaStopError) as caught:
-        sync("campaigns", "people")
-    sentence = str(caught.value)
-    assert "The quota is daily" in sentence or "start anew at midnight UTC" in sentence
-    assert "0 of 2 streams are done, to do remain campaigns, people" in sentence
-    assert caught.value.exit_code == 75
-
-
-@both_apis
-def test_the_tap_waits_for_a_new_quota_if_told_to(
-    sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
-) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=8))
-    started = sandbox.clock.now()
-    with caplog.at_level("INFO"):
-        assert len(sync("campaigns", quota_wait_hours=3).records("campaigns")) == 20
-    assert (sandbox.clock.now() - started).total_seconds() > 3600
-    assert caplog.text.count("Waiting for a new quota") > 60
-
-
-@both_apis
-def test_the_wait_for_a_quota_has_an_end(sandbox: Sandbox, sync: Sync) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))
-    started = sandbox.clock.now()
-    sync("campaigns", quota_wait_hours=2, failure=QuotaStopError)
-    assert 7200 <= (sandbox.clock.now() - started).total_seconds() < 7300
-
-
 @both_apis
 def test_the_connection_test_creates_no_job(
     sandbox: Sandbox, config: dict[str, Any], wire: Wire, caplog: pytest.LogCaptureFixture
@@ -308,29 +155,6 @@ def test_the_connection_test_creates_no_job(
     seen = {r.operation for r in sandbox.requests()} - {"createToken"}
     assert seen == {wire.discover, wire.look}
     assert "No export job was created" in caplog.text
-
-
-@both_apis
-def test_a_list_that_lags_behind_a_lost_creation_is_asked_again(
-    sandbox: Sandbox, sync: Sync, wire: Wire
-) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))
-    sandbox.add_fault(Fault(wire.look, Effect.SHIFT_PAGE, rows=1, after=1, times=4))
-    assert len(sync("campaigns").records("campaigns")) == 20
-    assert len(sandbox.requests("createExportJob")) == 1
-
-
-@pytest.mark.parametrize(
-    ("effect", "members"),
-    [(Effect.INVALID_JSON, {}), (Effect.ALTER, {"id": None}), (Effect.ALTER, {"status": "odd"})],
-)
-def test_a_job_whose_creation_was_answered_oddly_is_cancelled(
-    sandbox: Sandbox, sync: Sync, effect: Effect, members: dict[str, Any]
-) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.NEVER_ENDS))
-    sandbox.add_fault(Fault("createExportJob", effect, members=members))
-    sync("campaigns", failure=UnexpectedAnswerError)
-    assert [job["status"] for job in sandbox.export_jobs()] == ["cancelled"]
 
 
 def test_not_more_is_bought_ahead_than_may_run(sandbox: Sandbox, sync: Sync) -> None:

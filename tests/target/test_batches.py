@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import json
-from collections.abc import Iterator
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import (
-    InputError,
     MappingError,
     RejectedRowsError,
-    StillRunningError,
 )
 from tests.target.conftest import ACCOUNT, Load, record, schema, state
-
-
-def files(sandbox: Sandbox) -> list[list[dict[str, str]]]:
-    """Return the rows of all files that were sent, in the order of their jobs."""
-    jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
-    return [
-        list(csv.DictReader(io.StringIO(sandbox.uploaded(job["id"]).decode(), newline="")))
-        for job in jobs
-        if sandbox.uploaded_files(job["id"])
-    ]
+from tests.target.sent_files import files
 
 
 def test_the_last_row_of_a_key_wins_and_the_others_are_counted(
@@ -145,58 +129,6 @@ def test_the_size_is_counted_in_encoded_bytes(sandbox: Sandbox, load: Load) -> N
     assert len(sizes) == 3
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_batch_messages_are_like_records(
-    sandbox: Sandbox, load: Load, tmp_path: Path, *, packed: bool
-) -> None:
-    rows: list[dict[str, Any]] = [
-        {"domain": "a.example", "name": "1", "engagement_score": 1.10},
-        {"domain": "b.example", "name": None},
-        {"domain": "c.example"},
-        {"domain": None},
-        {"domain": "a.example", "name": "2", "engagement_score": 2},
-    ]
-    load(schema(), *(record(**row) for row in rows), on_reject="continue")
-    by_record = files(sandbox)
-    sandbox.reset()
-    path = tmp_path / "batch.jsonl"
-    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(text) if packed else text)
-    encoding = {"format": "jsonl", **({"compression": "gzip"} if packed else {})}
-    message = {"type": "BATCH", "stream": "accounts", "encoding": encoding,
-               "manifest": [path.as_uri()]}  # fmt: skip
-    done = load(schema(), message, on_reject="continue", batch_size_rows=100)
-    assert files(sandbox) == by_record
-    assert len(done.rejects) == 1
-
-
-CUT_GZIP = gzip.compress(b"{}\n" * 99, mtime=0)[:-9]
-
-
-@pytest.mark.parametrize(
-    ("encoding", "content", "says"),
-    [
-        ({"format": "parquet"}, b"", "neither jsonl"),
-        ({"format": "jsonl"}, b'{"domain": "a.example"}\nSecret', "line 2, is no JSON object"),
-        (
-            {"format": "jsonl", "compression": "gzip"},
-            gzip.compress(b"{}\n" * 99, mtime=0)[:-9],
-            "cannot be",
-        ),
-    ],
-)
-def test_a_batch_message_that_cannot_be_read_is_named(
-    load: Load, tmp_path: Path, encoding: dict[str, str], content: bytes, says: str
-) -> None:
-    path = tmp_path / "batch"
-    path.write_bytes(content)
-    message = {"type": "BATCH", "stream": "accounts", "encoding": encoding,
-               "manifest": [path.as_uri()]}  # fmt: skip
-    with pytest.raises(InputError, match=says) as caught:
-        load(schema(), message)
-    assert "Secret" not in str(caught.value)
-
-
 @pytest.mark.parametrize("settings", [{}, {"add_record_metadata": True}])
 def test_deletions_are_counted_and_never_sent(
     sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, settings: dict[str, Any]
@@ -222,65 +154,6 @@ def test_columns_that_are_mostly_blank_are_warned_of(
     caplog.clear()
     load(schema(), *rows, on_null="omit")
     assert "are empty in" not in caplog.text
-
-
-@pytest.fixture(scope="module")
-def slow_sandbox() -> Iterator[Sandbox]:
-    """A tenant whose jobs take half an hour, of a time that only sleepers skip."""
-    options = SandboxOptions(pending_seconds=60, processing_seconds=1740)
-    with Sandbox(options) as sandbox:
-        yield sandbox
-
-
-class TestSlow:
-    """What needs jobs that take their time."""
-
-    @pytest.fixture
-    def sandbox(self, slow_sandbox: Sandbox) -> Sandbox:
-        slow_sandbox.reset()
-        return slow_sandbox
-
-    @pytest.mark.parametrize(("jobs", "hours"), [(1, 2.0), (2, 1.0), (4, 0.5)])
-    def test_jobs_of_one_stream_overlap_as_far_as_they_may(
-        self, sandbox: Sandbox, load: Load, jobs: int, hours: float
-    ) -> None:
-        started = sandbox.clock.now()
-        rows = [record(domain=f"d{n}.example") for n in range(8)]
-        done = load(schema(), *rows, state(1), batch_size_rows=2, max_concurrent_jobs=jobs)
-        assert done.states == [1]
-        took = (sandbox.clock.now() - started).total_seconds() / 3600
-        assert hours <= took < hours * 1.2
-
-    def test_the_same_key_waits_for_its_turn(self, sandbox: Sandbox, load: Load) -> None:
-        rows = [record(domain="a.example", name=str(n)) for n in range(3)]
-        load(schema(), *rows, batch_size_rows=1, max_concurrent_jobs=3)
-        jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
-        for job, following in pairwise(jobs):
-            assert job["completed_at"] <= following["created_at"]
-
-    def test_a_stream_waits_for_the_one_before(self, sandbox: Sandbox, load: Load) -> None:
-        people = {"email": {"type": "string"}}
-        load(
-            schema(), record(domain="a.example"),
-            schema(people, "people", "email"), record("people", email="a@a.example"),
-            max_concurrent_jobs=3,
-        )  # fmt: skip
-        jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
-        assert [job["entity_type"] for job in jobs] == ["accounts", "people"]
-        assert jobs[0]["completed_at"] <= jobs[1]["created_at"]
-
-    def test_a_time_out_leaves_the_job_and_ends_as_one_that_may_work_later(
-        self, sandbox: Sandbox, load: Load
-    ) -> None:
-        messages = (schema(), record(domain="a.example"), state(1))
-        with pytest.raises(StillRunningError) as caught:
-            load(*messages, job_timeout_seconds=100)
-        [job] = sandbox.import_jobs()
-        assert job["id"] in str(caught.value)
-        assert caught.value.exit_code == 75
-        assert job["status"] == "processing"
-        assert load(*messages).states == [1]
-        assert len(sandbox.import_jobs()) == 1
 
 
 CELLS = st.text(st.sampled_from("a\0\r\n\"',;|\t \ufeff\u2028\x85😀é=+-@#\\"), max_size=12)

@@ -1,0 +1,105 @@
+"""On the API that Demandbase publishes: somebody else's job, and the day's calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.errors import BusyError, JobTimeoutError
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tap_demandbase.errors import QuotaStopError
+from tests.tap.conftest import QuickTap
+from tests.tap.uapi_settings import sandboxed
+
+Sync = Callable[..., Any]
+
+
+@pytest.fixture
+def api() -> str:
+    return "uapi"
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Sandbox]:
+    """A tenant whose jobs take a quarter of an hour."""
+    with Sandbox(SandboxOptions(pending_seconds=60, processing_seconds=840)) as sandbox:
+        yield sandbox
+
+
+class TestOthersJobs:
+    """One job at a time may run in the tenant, whoever created it."""
+
+    @pytest.fixture
+    def sandbox(self, slow: Sandbox) -> Sandbox:
+        slow.reset()
+        return slow
+
+    def other(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        tap = QuickTap(config=sandboxed(sandbox, tmp_path / "other", entities=["people"]))
+        order = tap.streams["people"].orders[0][1]  # type: ignore[attr-defined]
+        tap.export_api.submit(order.request)
+
+    def test_somebody_elses_job_is_waited_for(
+        self, sandbox: Sandbox, sync: Sync, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        self.other(sandbox, tmp_path)
+        with caplog.at_level("INFO"):
+            assert len(sync("accounts").records("accounts")) == 200
+        assert "Waiting for somebody else's export job" in caplog.text
+        # One that was refused, and one that was not: the list said when to try.
+        assert len(sandbox.requests("createExportJob")) == 3
+
+    def test_the_wait_for_it_has_an_end(self, sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
+        self.other(sandbox, tmp_path)
+        sync("accounts", job_timeout_seconds=100, failure=BusyError)
+
+    def test_the_streams_jobs_run_one_after_the_other(self, sandbox: Sandbox, sync: Sync) -> None:
+        output = sync("accounts", "buying_groups", "people")
+        assert len(output.records("people")) == 600
+        assert all(request.status == 202 for request in sandbox.requests("createExportJob"))
+
+    def test_a_job_that_takes_too_long_is_left_to_the_next_run(
+        self, sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sync("accounts", job_timeout_seconds=100, failure=JobTimeoutError)
+        assert "the next run finds it" in caplog.text
+        assert len(sync("accounts", job_reuse_hours=6).records("accounts")) == 200
+        assert len(sandbox.requests("createExportJob")) == 1
+
+
+class TestBudget:
+    def test_a_run_that_the_day_cannot_hold_says_so_before_it_creates_a_job(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        for _ in range(29):
+            sync("accounts", "people")
+        sandbox.clear_requests()
+        with pytest.raises(QuotaStopError, match="2 are left and at least 3 needed") as caught:
+            sync("accounts", "people", "opportunities")
+        assert caught.value.exit_code == 75
+        assert "0 of 3 streams are done" in str(caught.value)
+        assert not sandbox.requests("createExportJob")
+        sync("accounts", "people")
+
+    def test_jobs_that_are_there_already_need_no_new_ones(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        for _ in range(58):
+            sync("accounts")
+        sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=500, times=None))
+        with pytest.raises(Exception, match="could not be downloaded"):
+            sync("opportunities", "people", job_reuse_hours=6)
+        sandbox.clear_faults()
+        output = sync("opportunities", "people", job_reuse_hours=6)
+        assert len(output.records("people")) == 600
+        assert sandbox.calls_today()["createExportJob"] == 60
+
+    def test_the_tap_waits_for_midnight_if_told_to(self, sandbox: Sandbox, sync: Sync) -> None:
+        for _ in range(60):
+            sync("accounts")
+        day = sandbox.clock.now().date()
+        assert len(sync("accounts", quota_wait_hours=24).records("accounts")) == 200
+        assert (sandbox.clock.now().date() - day).days == 1
