@@ -1,6 +1,6 @@
 """The settings that say which API is used and by whom: the same for everything that uses one.
 
-They are JSON schemas, as Singer plugins describe their settings with.
+They are JSON schemas.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.connect import Api, ApiFiles
-from demandbase_api.http import Connection
+from demandbase_api.connection import Connection
 from demandbase_api.job_watch import PollPolicy
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.http import Connection, HttpClient
+from demandbase_api.http import HttpClient
 from demandbase_api.models import ListAction
 from demandbase_api.uapi.answers import uapi_meaning
 from demandbase_api.uapi.auth import ClientCredentials
@@ -26,6 +26,7 @@ from demandbase_api.v1.export_api import V1ExportApi
 from demandbase_api.v1.import_api import V1ImportApi
 
 if TYPE_CHECKING:
+    from demandbase_api.connection import Connection
     from demandbase_api.ports import ExportApi, ImportApi
 
 _FOLDER = "singer-demandbase"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -12,10 +11,8 @@ import requests
 
 from demandbase_api.answers import error_for, meaning_of
 from demandbase_api.auth import NoAuth, StaticToken
-from demandbase_api.connection_settings import checked_credential, checked_url
 from demandbase_api.errors import ConfigurationError, UnexpectedAnswerError, UnreachableError
 from demandbase_api.large_blocks import LargeBlocks
-from demandbase_api.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.answers import Meaning, Refusal
     from demandbase_api.auth import ApiAuth
+    from demandbase_api.connection import Connection
     from demandbase_api.operations import ApiOperation
 
 T = TypeVar("T")
@@ -31,45 +29,6 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 
 # At debug level urllib3 logs each request line, signed links included.
 logging.getLogger("urllib3").setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """Where the API is and how to talk to it.
-
-    Args:
-        api_url: Scheme and host, as in ``https://api.demandbase.com``.
-        access_token: Bearer token, where there is one.
-        request_timeout_seconds: How long an answer may stay silent.
-        retry: How reads are repeated.
-        user_agent: Name that goes before the version in ``User-Agent``.
-        client_id: Who asks for tokens, where they can be had.
-        client_secret: What proves it.
-
-    Raises:
-        ConfigurationError: The address or a credential cannot be used.
-    """
-
-    api_url: str
-    access_token: str | None = field(default=None, repr=False)
-    request_timeout_seconds: float = 300
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    user_agent: str = "singer-demandbase"
-    client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        """Check address and credentials, and take white space off their ends."""
-        object.__setattr__(self, "api_url", checked_url(self.api_url))
-        for name in ("access_token", "client_id", "client_secret"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, checked_credential(value, name))
-
-    @property
-    def is_static(self) -> bool:
-        """Whether there is nothing but a token, which cannot be renewed."""
-        return self.client_id is None and self.client_secret is None
 
 
 class HttpClient:

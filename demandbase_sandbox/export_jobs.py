@@ -16,6 +16,7 @@ from demandbase_sandbox.export_request import (
 )
 from demandbase_sandbox.job_book import TERMINAL, JobBook
 from demandbase_sandbox.refusal import RefusalError, not_found
+from demandbase_sandbox.tenant_jobs import TenantJobs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from demandbase_sandbox.store import Store
 
 
-class ExportJobs:
+class ExportJobs(TenantJobs):
     """The export jobs of a tenant. A job's rows are those of the moment it completes."""
 
     def __init__(
@@ -35,10 +36,7 @@ class ExportJobs:
         clock: SandboxClock,
         options: SandboxOptions,
     ) -> None:
-        self._store = store
-        self._book = book
-        self._clock = clock
-        self._options = options
+        super().__init__(store, book, folder, clock, options)
         self.files = ExportFiles(folder, options)
 
     def create(self, body: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:

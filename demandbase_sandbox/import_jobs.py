@@ -7,37 +7,21 @@ import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from demandbase_sandbox.clock import SandboxClock, rfc3339
+from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.import_file import check_file
 from demandbase_sandbox.import_request import asked_mapping, asked_match_key
 from demandbase_sandbox.import_rows import RowImporter
-from demandbase_sandbox.job_book import TERMINAL, JobBook
+from demandbase_sandbox.job_book import TERMINAL
 from demandbase_sandbox.refusal import RefusalError, bad_request, not_found
+from demandbase_sandbox.tenant_jobs import TenantJobs
 from demandbase_sandbox.tenant_schema import IMPORTABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demandbase_sandbox.options import SandboxOptions
-    from demandbase_sandbox.store import Store
 
-
-class ImportJobs:
+class ImportJobs(TenantJobs):
     """The import jobs of a tenant."""
-
-    def __init__(
-        self,
-        store: Store,
-        book: JobBook,
-        folder: Path,
-        clock: SandboxClock,
-        options: SandboxOptions,
-    ) -> None:
-        self._store = store
-        self._book = book
-        self._folder = folder
-        self._clock = clock
-        self._options = options
 
     def mappings(self, entity_type: str | None) -> list[dict[str, Any]]:
         """Return the fields that can be imported."""

@@ -16,7 +16,7 @@ from tap_demandbase.spool import Spool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from demandbase_api.http import Connection
+    from demandbase_api.connection import Connection
     from demandbase_api.ports import ExportCapabilities
     from demandbase_api.retry import RetryPolicy
 

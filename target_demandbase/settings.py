@@ -16,7 +16,7 @@ from target_demandbase.reject_policy import OnReject, RejectPolicy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from demandbase_api.http import Connection
+    from demandbase_api.connection import Connection
     from demandbase_api.retry import RetryPolicy
 
 _SECONDS = th.IntegerType(minimum=1)

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from demandbase_api.clock import Clock
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tap_demandbase.tap import TapDemandbase
+from tests.sandbox_time import SandboxTime
 
 MAX_CLEAN_RUNS = 3
 ROWS = 60
@@ -42,22 +42,6 @@ UAPI_NAMES = {
     "downloadExportFile": "checkExportJobStatus",
     "cancelExportJob": "checkExportJobStatus",
 }
-
-
-@dataclass(frozen=True)
-class SandboxTime(Clock):
-    """The sandbox's time: who sleeps skips it."""
-
-    sandbox: Sandbox
-
-    def now(self) -> float:
-        return self.utc().timestamp()
-
-    def utc(self) -> datetime:
-        return self.sandbox.clock.now()
-
-    def sleep(self, seconds: float) -> None:
-        self.sandbox.clock.advance(seconds)
 
 
 class ImpatientTap(TapDemandbase):

@@ -20,7 +20,7 @@ from demandbase_api.errors import DemandbaseError
 from demandbase_api.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from target_demandbase.target import TargetDemandbase
-from tests.soak import SandboxTime
+from tests.sandbox_time import SandboxTime
 
 MAX_CLEAN_RUNS = 3
 KEYS, RECORDS = 14, 30

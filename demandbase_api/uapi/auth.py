@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.answers import Meaning, Refusal
     from demandbase_api.clock import Clock
-    from demandbase_api.http import Connection
+    from demandbase_api.connection import Connection
     from demandbase_api.retry import RetryPolicy
 
 TOKEN = "/auth/v1/token"  # noqa: S105 - a path

@@ -7,16 +7,15 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from demandbase_sandbox.clock import SandboxClock, rfc3339
-from demandbase_sandbox.job_book import TERMINAL, JobBook
+from demandbase_sandbox.clock import rfc3339
+from demandbase_sandbox.job_book import TERMINAL
+from demandbase_sandbox.tenant_jobs import TenantJobs
 from demandbase_sandbox.uapi.error_codes import coded
 from demandbase_sandbox.uapi.result_files import write_results
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demandbase_sandbox.options import SandboxOptions
-    from demandbase_sandbox.store import Store
     from demandbase_sandbox.uapi.export_query import ExportQuery
 
 KIND = "uapi export"
@@ -24,22 +23,8 @@ TRIAL_SENTENCE = "A trial exports no more than its allowance over a rolling 24-h
 _DAY = timedelta(hours=24)
 
 
-class UapiExportJobs:
+class UapiExportJobs(TenantJobs):
     """The export jobs of a tenant. A job's rows are those of the moment it finishes."""
-
-    def __init__(
-        self,
-        store: Store,
-        book: JobBook,
-        folder: Path,
-        clock: SandboxClock,
-        options: SandboxOptions,
-    ) -> None:
-        self._store = store
-        self._book = book
-        self._folder = folder
-        self._clock = clock
-        self._options = options
 
     def create(
         self,

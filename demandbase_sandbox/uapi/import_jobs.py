@@ -11,6 +11,7 @@ from demandbase_sandbox.clock import SandboxClock, rfc3339
 from demandbase_sandbox.import_file import read_rows
 from demandbase_sandbox.job_book import TERMINAL, JobBook
 from demandbase_sandbox.refusal import RefusalError, bad_request, not_found
+from demandbase_sandbox.tenant_jobs import TenantJobs
 from demandbase_sandbox.uapi.account_list_action import apply_list_action
 from demandbase_sandbox.uapi.activity_types import ActivityTypes, missing_type
 from demandbase_sandbox.uapi.entity_types import IMPORT_ENTITIES
@@ -29,7 +30,7 @@ FIRST_ID = 10_001
 SOURCE = "CSV"
 
 
-class UapiImportJobs:
+class UapiImportJobs(TenantJobs):
     """The import jobs of a tenant."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a tenant has
@@ -41,11 +42,7 @@ class UapiImportJobs:
         options: SandboxOptions,
         activity_types: ActivityTypes,
     ) -> None:
-        self._store = store
-        self._book = book
-        self._folder = folder
-        self._clock = clock
-        self._options = options
+        super().__init__(store, book, folder, clock, options)
         self._types = activity_types
 
     def create(self, asked: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:

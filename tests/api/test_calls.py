@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from demandbase_api import errors
 from demandbase_api.answers import retry_after_seconds
-from demandbase_api.http import Connection, HttpClient
+from demandbase_api.connection import Connection
+from demandbase_api.http import HttpClient
 from demandbase_api.models import (
     ColumnMapping,
     ExportRequest,

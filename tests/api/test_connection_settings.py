@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from demandbase_api.connection import Connection
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.http import Connection, HttpClient
+from demandbase_api.http import HttpClient
 from demandbase_api.v1.export_api import V1ExportApi
 from demandbase_sandbox import Sandbox
 

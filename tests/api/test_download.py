@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from demandbase_api import errors
+from demandbase_api.connection import Connection
 from demandbase_api.download import Downloader
 from demandbase_api.download_body import CHUNK_BYTES
-from demandbase_api.http import Connection, HttpClient
+from demandbase_api.http import HttpClient
 from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.status import JobStatus

@@ -8,9 +8,10 @@ from datetime import datetime
 import pytest
 
 from demandbase_api.clock import Clock
+from demandbase_api.connection import Connection
 from demandbase_api.download import Downloader
 from demandbase_api.errors import DownloadError, JobGoneError, SpoolError
-from demandbase_api.http import Connection, HttpClient
+from demandbase_api.http import HttpClient
 from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.status import JobStatus

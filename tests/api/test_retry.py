@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from demandbase_api import errors
-from demandbase_api.http import Connection, HttpClient
+from demandbase_api.connection import Connection
+from demandbase_api.http import HttpClient
 from demandbase_api.models import ColumnMapping, ExportRequest, ImportOperation, ImportRequest
 from demandbase_api.operations import ApiOperation
 from demandbase_api.retry import RetryPolicy, _waits

@@ -14,8 +14,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from demandbase_api import errors
+from demandbase_api.connection import Connection
 from demandbase_api.download import Downloader
-from demandbase_api.http import Connection, HttpClient
+from demandbase_api.http import HttpClient
 from demandbase_api.models import (
     ColumnMapping,
     ExportJob,

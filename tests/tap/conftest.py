@@ -4,38 +4,21 @@ import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demandbase_api.clock import Clock
 from demandbase_api.retry import RetryPolicy
 from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
+from tests.sandbox_time import SandboxTime
 
 
 class QuickTap(TapDemandbase):
     """The tap, but for the patience between tries."""
 
     retry = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
-
-
-@dataclass
-class SandboxTime(Clock):
-    """The sandbox's time: who sleeps skips it, so that nobody waits for a job."""
-
-    sandbox: Sandbox
-
-    def now(self) -> float:
-        return self.utc().timestamp()
-
-    def utc(self) -> datetime:
-        return self.sandbox.clock.now()
-
-    def sleep(self, seconds: float) -> None:
-        self.sandbox.clock.advance(seconds)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from demandbase_api.errors import (
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tap_demandbase.errors import CellError, SelectionError
 from tap_demandbase.tap import TapDemandbase
-from tests.tap.conftest import QuickTap, SandboxTime, Wire, both_apis
+from tests.sandbox_time import SandboxTime
+from tests.tap.conftest import QuickTap, Wire, both_apis
 
 Sync = Callable[..., Any]
 

@@ -5,16 +5,15 @@ import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demandbase_api.clock import Clock
 from demandbase_api.retry import RetryPolicy
 from demandbase_sandbox import Sandbox
 from target_demandbase.target import TargetDemandbase
+from tests.sandbox_time import SandboxTime
 
 ACCOUNT = {
     "domain": {"type": ["string", "null"]},
@@ -22,22 +21,6 @@ ACCOUNT = {
     "notes": {"type": ["string", "null"]},
     "engagement_score": {"type": ["number", "null"]},
 }
-
-
-@dataclass(frozen=True)
-class SandboxTime(Clock):
-    """The sandbox's time: who sleeps skips it, so that nobody waits for a job."""
-
-    sandbox: Sandbox
-
-    def now(self) -> float:
-        return self.utc().timestamp()
-
-    def utc(self) -> datetime:
-        return self.sandbox.clock.now()
-
-    def sleep(self, seconds: float) -> None:
-        self.sandbox.clock.advance(seconds)
 
 
 class QuickTarget(TargetDemandbase):

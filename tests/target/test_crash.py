@@ -12,8 +12,8 @@ import pytest
 from singer_sdk import Target
 
 from demandbase_api.connect import connect_import
+from demandbase_api.connection import Connection
 from demandbase_api.errors import UnsettledInsertError
-from demandbase_api.http import Connection
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.target.command import running, until

@@ -213,3 +213,20 @@ def test_nothing_is_sent_after_a_signal(sandbox: Sandbox, tmp_path: Path) -> Non
         assert "1 records of stream accounts were not sent" in run.errors
     assert sandbox.requests("uploadImportFile") == []
     assert rows_of(sandbox, "good.example") == []
+
+
+def test_an_insert_whose_job_never_got_its_file_stands_in_nobodys_way(
+    sandbox: Sandbox, tmp_path: Path, load: Load
+) -> None:
+    sandbox.add_fault(Fault("uploadImportFile", Effect.DELAY, seconds=60))
+    with running(sandbox, tmp_path, operation="insert") as run:
+        run.feed(schema(LOOSE), GOOD, state(1))
+        until(sandbox.import_jobs)
+        time.sleep(0.2)  # until it uploads
+    sandbox.clear_faults()
+    # Whether it can be cancelled or not.
+    sandbox.add_fault(Fault("cancelImportJob", Effect.STATUS, status=500, times=None))
+    other = record(domain="other.example", engagement_score="1")
+    done = insert(load, schema(LOOSE), other, state(2), spool_dir=str(tmp_path / "spool"))
+    assert done.states == [2]
+    assert rows_of(sandbox, "good.example", "other.example") == ["other.example"]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from demandbase_api.connect import Api, ApiFiles, connect_export, connect_import
-from demandbase_api.http import Connection
+from demandbase_api.connection import Connection
 from demandbase_api.ports import ExportApi, ImportApi
 from demandbase_api.retry import RetryPolicy
 from demandbase_sandbox import Sandbox
-from tests.tap.conftest import SandboxTime
+from tests.sandbox_time import SandboxTime
 
 QUICK = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 
 from demandbase_api.connect import Api, ApiFiles, connect_export, connect_import
+from demandbase_api.connection import Connection
 from demandbase_api.errors import AuthenticationError, ConfigurationError
-from demandbase_api.http import Connection
 from demandbase_api.models import ImportOperation, ImportRequest
 from demandbase_api.ports import ExportApi, ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tests.tap.conftest import SandboxTime
+from tests.sandbox_time import SandboxTime
 
 Connect = Callable[..., Connection]
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from demandbase_api.connect import Api, ApiFiles, connect_export
+from demandbase_api.connection import Connection
 from demandbase_api.errors import (
     CallBudgetError,
     ConfigurationError,
     InvalidRequestError,
     PermissionDeniedError,
 )
-from demandbase_api.http import Connection
 from demandbase_api.models import ExportRequest
 from demandbase_api.ports import DiscoveryScope, ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tests.tap.conftest import SandboxTime
+from tests.sandbox_time import SandboxTime
 
 ALL = DiscoveryScope(report_types={"campaigns": "summary", "creatives": "performance"})
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from demandbase_api.connect import Api, ApiFiles, connect_export
+from demandbase_api.connection import Connection
 from demandbase_api.download import Downloader
 from demandbase_api.errors import ConfigurationError, JobGoneError, UnexpectedAnswerError
-from demandbase_api.http import Connection
 from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.ports import ExportApi
 from demandbase_api.status import JobStatus
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.api.uapi.conftest import QUICK
-from tests.tap.conftest import SandboxTime
+from tests.sandbox_time import SandboxTime
 
 REQUEST = ExportRequest("accounts", ("{Account}.id", "{Account}.name"))
 

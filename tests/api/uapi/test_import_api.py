@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from demandbase_api.connect import Api, ApiFiles, connect_import
+from demandbase_api.connection import Connection
 from demandbase_api.errors import ConfigurationError, InvalidRequestError, NotFoundError
-from demandbase_api.http import Connection
 from demandbase_api.models import ImportOperation, ImportRequest, ListAction
 from demandbase_api.ports import ImportApi
 from demandbase_api.status import JobStatus
