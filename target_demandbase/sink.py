@@ -159,12 +159,12 @@ class DemandbaseSink(BatchSink):
         room = self._batches.room
         if len(lines) > room:
             lines, text = lines[:room], None
-        self._blocks.knows(self._names.seen)
-        block = self._blocks.rows(lines)
-        if block is None or any(block.empty(self._plan.must_fill).values()):
-            return 0
         if text is None:
             text = b"\n".join([*lines, b""])
+        self._blocks.knows(self._names.seen)
+        block = self._blocks.rows(lines, len(text))
+        if block is None or any(block.empty(self._plan.must_fill).values()):
+            return 0
         if not self._batches.stage_block(block, text):
             return 0
         self.tally_record_read(len(lines))

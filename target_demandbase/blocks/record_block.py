@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 _astuple = msgspec.structs.astuple
+_record = attrgetter("record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class RecordDecoder:
             [("type", Literal["RECORD"]), ("stream", Literal[stream]), ("record", record)],
             gc=False,
         )
+        self._width = len(members)
         self._decode = msgspec.json.Decoder(message).decode
 
     def decode(self, lines: Sequence[bytes]) -> RecordBlock | None:
@@ -81,10 +85,10 @@ class RecordDecoder:
             messages = list(map(self._decode, lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        records: list[Any] = messages
-        values = zip(*[_astuple(message.record) for message in records], strict=True)
+        values = list(chain.from_iterable(map(_astuple, map(_record, messages))))
         columns: dict[str, Sequence[Any]] = {}
-        for name, column in zip(self._sent, values, strict=False):
+        for number, name in enumerate(self._sent):
+            column = values[number :: self._width]
             if column[0] is UNSET:
                 if any(value is not UNSET for value in column):
                     return None
