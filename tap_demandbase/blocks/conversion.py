@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tap_demandbase.blocks.cells import values_of
 from tap_demandbase.blocks.row_block import RowBlock
+from tap_demandbase.blocks.row_form import RowForm
 from tap_demandbase.blocks.table import TableReader
 
 if TYPE_CHECKING:
@@ -31,11 +32,25 @@ class Conversion:
 
     def __init__(self, header: Sequence[str], columns: Sequence[Column], encode: Encoder) -> None:
         self._columns = columns
+        self._form = RowForm(header, columns)
         self._reader = TableReader(header, [column.name for column in columns])
         self._encode = encode
 
-    def convert(self, block: Block) -> RowBlock | None:
-        """Return a block's rows; ``None`` where they have to be looked at one by one."""
+    def in_form(self, blocks: Sequence[Block]) -> Sequence[bool]:
+        """Return which blocks are strict CSV whose cells are all in their one form, as far as seen.
+
+        Args:
+            blocks: Some blocks; the more, the less each takes.
+        """
+        return self._form.held([block.data for block in blocks])
+
+    def convert(self, block: Block, *, is_in_form: bool) -> RowBlock | None:
+        """Return a block's rows; ``None`` where they have to be looked at one by one.
+
+        Args:
+            block: The block.
+            is_in_form: What ``in_form`` says of it.
+        """
         if block.is_piece or block.damage is not None:
             return None
         data, nul_bytes = block.data, 0
@@ -45,11 +60,13 @@ class Conversion:
                 return None
             nul_bytes = data.count(b"\0")
             data = data.replace(b"\0", b"")
-        cells = self._reader.read(data, block.quotes)
+            is_in_form = False
+        is_strict = is_in_form or not block.quotes
+        cells = self._reader.read(data, is_strict=is_strict)
         if cells is None:
             return None
         try:
-            values = values_of(self._columns, cells)
+            values = values_of(self._columns, cells, are_in_form=is_in_form)
             encoded = self._encode(values)
         except ValueError:
             return None
