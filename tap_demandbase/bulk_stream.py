@@ -192,13 +192,17 @@ class BulkStream(BlockStream):
         columns = [Column.of(*item) for item in self.selected_properties().items()]
         reader = self._reader()
 
+        def read(order: ExportOrder, job: ExportJob) -> Iterator[Item]:
+            keeps_source = self.replication is not None
+            return reader.blocks(order, job, encode, keeps_source=keeps_source)
+
         def narrow(items: Iterator[Item]) -> Iterator[U]:
             replication = self.replication
             if replication is not None:
                 items = window.wanted(replication, items, columns)
             return write(items)
 
-        return self._deliver(lambda order, job: reader.blocks(order, job, encode), narrow)
+        return self._deliver(read, narrow)
 
     @override
     def why_by_record(self, context: Context | None) -> str | None:

@@ -62,13 +62,16 @@ class ExportReader:
         reader = self._part_reader(job)
         return self._read(order, job, reader, reader.records, lambda _: 1)
 
-    def blocks(self, order: ExportOrder, job: ExportJob, encode: Encoder) -> Iterator[Item]:
+    def blocks(
+        self, order: ExportOrder, job: ExportJob, encode: Encoder, *, keeps_source: bool
+    ) -> Iterator[Item]:
         """Yield the rows of a job in blocks, and those that need a closer look as records.
 
         Args:
             order: The order.
             job: Its completed job.
             encode: Returns what goes out for some rows.
+            keeps_source: Whether blocks keep what they were made of.
 
         Raises:
             StreamError, DemandbaseError: As for ``records``.
@@ -77,7 +80,7 @@ class ExportReader:
         from tap_demandbase.blocks.part_blocks import BlockReader  # noqa: PLC0415
 
         reader = self._part_reader(job)
-        blocks = BlockReader(reader, encode)
+        blocks = BlockReader(reader, encode, keeps_source=keeps_source)
         return self._read(
             order,
             job,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_demandbase.blocks.cells import values_of
-from tap_demandbase.blocks.row_block import RowBlock
+from tap_demandbase.blocks.row_block import RowBlock, RowSource
 from tap_demandbase.blocks.row_form import RowForm
 from tap_demandbase.blocks.table import TableReader
 
@@ -28,13 +28,22 @@ class Conversion:
         columns: All properties to read.
         encode: Returns what goes out for some rows, from their values by property; a
             ``ValueError`` sends them through the slow path.
+        keeps_source: Whether blocks keep what they were made of.
     """
 
-    def __init__(self, header: Sequence[str], columns: Sequence[Column], encode: Encoder) -> None:
+    def __init__(
+        self,
+        header: Sequence[str],
+        columns: Sequence[Column],
+        encode: Encoder,
+        *,
+        keeps_source: bool,
+    ) -> None:
         self._columns = columns
         self._form = RowForm(header, columns)
         self._reader = TableReader(header, [column.name for column in columns])
         self._encode = encode
+        self._keeps_source = keeps_source
 
     def in_form(self, blocks: Sequence[Block]) -> Sequence[bool]:
         """Return which blocks are strict CSV whose cells are all in their one form, as far as seen.
@@ -70,4 +79,5 @@ class Conversion:
             encoded = self._encode(values)
         except ValueError:
             return None
-        return RowBlock(cells.num_rows, encoded, values, cells, nul_bytes)
+        source = RowSource(values, cells) if self._keeps_source else None
+        return RowBlock(cells.num_rows, encoded, nul_bytes, source)

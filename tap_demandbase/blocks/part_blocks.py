@@ -42,14 +42,21 @@ class BlockReader:
     Args:
         part_reader: The slow path, which counts bytes and NUL for both.
         encode: Returns what goes out for some rows.
+        keeps_source: Whether blocks keep what they were made of.
         block_bytes: About how many bytes a block has.
     """
 
     def __init__(
-        self, part_reader: PartReader, encode: Encoder, block_bytes: int = BLOCK_BYTES
+        self,
+        part_reader: PartReader,
+        encode: Encoder,
+        *,
+        keeps_source: bool,
+        block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._slow = part_reader
         self._encode = encode
+        self._keeps_source = keeps_source
         self._block_bytes = block_bytes
         self.columns = [Column.of(*item) for item in part_reader.properties.items()]
         """All properties, in the order of the records."""
@@ -78,7 +85,7 @@ class BlockReader:
     def _blocks(
         self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
-        conversion = Conversion(header, self.columns, self._encode)
+        conversion = Conversion(header, self.columns, self._encode, keeps_source=self._keeps_source)
         with ThreadPoolExecutor(WORKERS, initializer=leave_signals) as pool:
             ahead = _convert_ahead(pool, conversion, cutter)
             for block, future in ahead:
