@@ -8,6 +8,7 @@ from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
+from demandbase_api.quick_start import loading
 from target_demandbase.blocks.column_kind import suits_blocks
 from target_demandbase.errors import MappingError
 from target_demandbase.intake import Intake, RowError
@@ -69,7 +70,8 @@ class DemandbaseSink(BatchSink):
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)
             return None
         # It brings an engine that takes its time to load.
-        from target_demandbase.blocks.block_intake import BlockIntake  # noqa: PLC0415
+        with loading():
+            from target_demandbase.blocks.block_intake import BlockIntake  # noqa: PLC0415
 
         return BlockIntake(self._plan, omit_null=omit_null)
 

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from typing_extensions import Buffer
 
 
 def cell(data: bytes, kind: pa.DataType) -> pa.Array:
     """Return an array whose one cell is all of the bytes."""
-    return cells(data, [len(data)], kind)
-
-
-def cells(data: bytes, lengths: Iterable[int], kind: pa.DataType) -> pa.Array:
-    """Return an array whose cells are the bytes, one piece after the other.
-
-    Args:
-        data: All bytes.
-        lengths: How many each cell has.
-        kind: What they are.
-    """
-    offsets = array("i", accumulate(lengths, initial=0))
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(kind, len(offsets) - 1, buffers)
+    offsets = (0).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+    return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
 def count_byte(data: Buffer, byte: bytes) -> int:

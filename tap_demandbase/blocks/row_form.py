@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import compute as pc
 
-from tap_demandbase.blocks.bytes_view import cells
+from tap_demandbase.blocks.bytes_view import cell
 from tap_demandbase.blocks.forms import ROW_FORMS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RowForm:
         if self._misses >= _MOST_MISSES:
             return [False] * len(blocks)
         # One array: for each chunk of several, the expression would be compiled anew.
-        together = cells(b"".join(blocks), map(len, blocks), pa.binary())
+        together = pa.concat_arrays([cell(data, pa.binary()) for data in blocks])
         held: list[bool] = pc.match_substring_regex(together, self._pattern).to_pylist()
         self._misses = 0 if any(held) else self._misses + 1
         return held
