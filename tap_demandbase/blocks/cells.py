@@ -83,7 +83,7 @@ def values_of(
     Raises:
         ValueError: A cell does not fit; the error does not hold it.
     """
-    found = {column.name: cells.column(column.name).combine_chunks() for column in columns}
+    found = {column.name: _in_one(cells.column(column.name)) for column in columns}
     kinds = {column.to_value for column in columns}
     look = forms.are_in_form
     if are_in_form:
@@ -95,6 +95,11 @@ def values_of(
         if not look(together, to_value):
             found |= {column.name: column.values(found[column.name]) for column in alike}
     return found
+
+
+def _in_one(cells: pa.ChunkedArray) -> pa.Array:
+    # Combining copies, even where there is nothing to combine.
+    return cells.chunk(0) if cells.num_chunks == 1 else cells.combine_chunks()
 
 
 def _form(value: Value) -> str:
