@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-_MOST_AHEAD = 8
-"""Blocks of rows that wait in memory: about as many as Parquet compresses together."""
+_MOST_AHEAD = 4
+"""Blocks of rows that wait in memory."""
 
 
 class AheadWriter(FileWriter):
