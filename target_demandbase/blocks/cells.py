@@ -110,7 +110,7 @@ def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, 
     # an exponent, whose text is its cell.
     if text.translate(None, b"0123456789.-\nnul"):
         raise NotPlainError
-    if b"-0" in text and b"\n-0\n" in b"\n%s\n" % text:
+    if b"-" in text and b"\n-0\n" in b"\n%s\n" % text:
         raise NotPlainError  # minus nought has a sign as a number with decimals only
     found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
     if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
@@ -148,10 +148,11 @@ def _are_whole_seconds(column: pa.Array) -> bool:
         return False
     count = len(column) - column.null_count
     text = memoryview(column.buffers()[2])[: count * size].tobytes()
-    if text.translate(_DIGITS).count(_SECONDS) != count:
+    # Arrow knows a year 0, which is none.
+    if text.translate(_DIGITS).count(_SECONDS) != count or b"0000-" in text:
         return False
     try:
-        least = pc.min(pc.cast(column, _MOMENT)).as_py()
-    except (pa.ArrowInvalid, ValueError, OverflowError):
-        return False  # no day of the calendar, or one before the year 1
-    return least is not None
+        pc.cast(column, _MOMENT)
+    except pa.ArrowInvalid:
+        return False  # no day of the calendar
+    return True
