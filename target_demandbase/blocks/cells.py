@@ -6,7 +6,6 @@ What they make is, byte for byte, what :mod:`target_demandbase.encode` and
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 import pyarrow as pa
@@ -92,7 +91,10 @@ def empty_cells(column: pa.Array) -> int:
 
 
 def _chained(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[Any]:
-    return list(chain.from_iterable(values for _, values in columns))
+    chained: list[Any] = []
+    for _, values in columns:
+        chained += values
+    return chained
 
 
 def _parted(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 _astuple = msgspec.structs.astuple
-_record = attrgetter("record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,11 @@ class RecordDecoder:
             messages = list(map(self._decode, lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        values = list(chain.from_iterable(map(_astuple, map(_record, messages))))
+        records: list[Any] = messages
+        values: list[Any] = []
+        for message in records:
+            # Faster than chaining them, which hands on one value after the other.
+            values += _astuple(message.record)
         columns: dict[str, Sequence[Any]] = {}
         for number, name in enumerate(self._sent):
             column = values[number :: self._width]
