@@ -96,7 +96,7 @@ def connect_export(
             budget = _budget(connection, files, clock)
             http = _uapi_client(connection, budget, clock)
             cache = FieldCache(files.of(connection, "fields"), files.cache_hours, clock)
-            return UapiExportApi(http, FieldDiscovery(http, cache), budget)
+            return UapiExportApi(http, FieldDiscovery(http, cache, budget), budget)
         case _:
             assert_never(api)
 

@@ -13,6 +13,7 @@ from demandbase_api.errors import (
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     UnexpectedAnswerError,
 )
 from demandbase_api.json_reader import Reader
@@ -77,8 +78,8 @@ class UapiExportApi(ExportApi):
         entity = BY_NAME[request.entity]
         try:
             answer = self._http.create(operation, entity.path, request_body(request))
-        except InvalidRequestError:
-            # What is known of the fields may be out of date.
+        except (InvalidRequestError, PermissionDeniedError):
+            # What is known of the fields, or of who may have them, may be out of date.
             self._discovery.forget(entity, request.report_type)
             raise
         return decode.export_job(Reader(operation, answer))
