@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ROOM_STEP_BYTES = 4 * 1024 * 1024
 _MAX_UNPROVEN_ENDS = 5
 _MAX_ROUNDS = 1000
+_LINK_ADVICE = "Run again; if it stays, export anew with job_reuse_hours: 0."
 
 
 class _LinkRefusedError(TransientError):
@@ -91,14 +92,17 @@ class Downloader:
                     error.problem,
                     status=error.status,
                     server_message=error.server_message,
+                    code=error.code,
+                    diagnostic=error.diagnostic,
                 ) from None
 
         try:
             self._while_it_grows(transfer, self.retry.retrying(attempt))
         except ApiError as error:
+            advice = f" {_LINK_ADVICE}" if isinstance(error, _LinkRefusedError) else ""
             raise DownloadError(
                 f"Part {part} of the export job {job.id} for {entity} could not be downloaded: "
-                f"{error}",
+                f"{error}{advice}",
                 kind="export",
                 job_id=job.id,
                 entity=entity,
@@ -124,8 +128,8 @@ class Downloader:
         """Tell a file that is not there yet from one that never will be."""
         try:
             now = self.api.get(job.id)
-        except NotFoundError:
-            why = "Demandbase no longer knows it"
+        except NotFoundError as error:
+            why = f"Demandbase no longer knows it{error.marks}"
         else:
             if not has_expired(now, self.clock.utc()):
                 return

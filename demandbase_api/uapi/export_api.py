@@ -155,7 +155,11 @@ class UapiExportApi(ExportApi):
                 job = self.get(job_id)
             except NotFoundError as error:
                 raise NotFoundError(
-                    ApiOperation.DOWNLOAD_PART, error.problem, status=error.status, code=error.code
+                    ApiOperation.DOWNLOAD_PART,
+                    error.problem,
+                    status=error.status,
+                    code=error.code,
+                    diagnostic=error.diagnostic,
                 ) from None
             links = self._links.get(job_id)
             if links is None:

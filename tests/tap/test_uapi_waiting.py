@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import BusyError, JobTimeoutError
+from demandbase_api.errors import BusyError, JobGoneError, JobTimeoutError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import QuickTap
@@ -103,3 +103,12 @@ class TestBudget:
         day = sandbox.clock.now().date()
         assert len(sync("accounts", quota_wait_hours=24).records("accounts")) == 200
         assert (sandbox.clock.now().date() - day).days == 1
+
+
+def test_a_job_that_vanishes_twice_is_told_with_what_support_finds_it_by(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.JOB_GONE, seconds=0, times=None))
+    with pytest.raises(JobGoneError, match=r"code 404-302, diagnostic code [0-9a-f]{32}\)"):
+        sync("accounts")
+    assert len(sandbox.requests("createExportJob")) == 2

@@ -44,6 +44,19 @@ def test_a_token_is_renewed_15_minutes_before_its_8_hours_are_over(
     assert not [request for request in sandbox.requests() if request.status == 401]
 
 
+def test_a_token_that_does_not_say_how_long_it_lives_is_kept_for_8_hours(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    sandbox.add_fault(Fault("createToken", Effect.ALTER, members={"expiresIn": None}))
+    list(exports.jobs())
+    sandbox.clock.advance(464 * 60)
+    list(exports.jobs())
+    assert minted(sandbox) == 1
+    sandbox.clock.advance(2 * 60)
+    list(exports.jobs())
+    assert minted(sandbox) == 2
+
+
 def test_a_token_that_was_revoked_is_renewed_once(sandbox: Sandbox, exports: ExportApi) -> None:
     list(exports.jobs())
     sandbox.revoke_token()
