@@ -52,6 +52,13 @@ class TestOthersJobs:
         # One that was refused, and one that was not: the list said when to try.
         assert len(sandbox.requests("createExportJob")) == 3
 
+    def test_a_job_that_the_list_does_not_show_costs_few_tries(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        sandbox.add_fault(Fault("createExportJob", Effect.STATUS, code="429-102", times=None))
+        sync("accounts", failure=BusyError)  # after the six hours of job_timeout_seconds
+        assert 20 < len(sandbox.requests("createExportJob")) < 35
+
     def test_the_wait_for_it_has_an_end(self, sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
         self.other(sandbox, tmp_path)
         sync("accounts", job_timeout_seconds=100, failure=BusyError)
