@@ -18,7 +18,7 @@ from tap_demandbase.catalog_fields import add_fields, current_fields
 from tap_demandbase.day_ranges import replication_of
 from tap_demandbase.errors import FileFormatError, RecordCountError
 from tap_demandbase.export_reader import ExportReader
-from tap_demandbase.export_requests import days_of, request_for
+from tap_demandbase.export_requests import days_of, request_for, tell_unnarrowed
 from tap_demandbase.row_tally import RowTally
 from tap_demandbase.selection import selected
 
@@ -230,6 +230,7 @@ class BulkStream(BlockStream):
         run = self._tap_demandbase.exports
         replication = self.replication
         orders = self.orders
+        tell_unnarrowed(self._entity, self._options, self.logger)
         if not orders:
             self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
         for number, (window, order) in enumerate(orders, 1):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError
+from demandbase_api.errors import ConfigurationError, InvalidRequestError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import SelectionError
 from tests.tap.conftest import QuickTap
@@ -132,6 +132,36 @@ class TestRequests:
         sync("campaigns", "creatives", fields=["campaignId"], stream_options=options)
         asked = [(body["adReportType"], body["source"]) for body in bodies(sandbox)]
         assert asked == [("summary", ["google", "linkedin"]), ("performance", ["all"])]
+
+    @pytest.mark.parametrize(
+        ("stream", "options", "setting"),
+        [
+            ("campaigns", {"ad_report_type": "no such"}, "Check ad_report_type of"),
+            ("campaigns", {"ad_report_type": "summary", "source": ["radio"]}, "Check source of"),
+            (
+                "accounts",
+                {"account_list_ids": [999]},
+                "Check account_list_id, and account_list_ids",
+            ),
+            ("people", {"person_list_ids": [999]}, "Check person_list_ids of"),
+            ("accounts", {"person_list_ids": [1]}, "Check the settings stream_options"),
+            ("campaigns", {"ad_report_type": "summary", "account_list_id": "1"}, "stream_options"),
+        ],
+    )
+    def test_a_setting_that_demandbase_refuses_is_named(
+        self, sync: Sync, stream: str, options: dict[str, Any], setting: str
+    ) -> None:
+        with pytest.raises((SelectionError, InvalidRequestError), match=setting):
+            sync(stream, stream_options={stream: options})
+
+    def test_a_stream_that_the_account_list_of_all_cannot_narrow_is_told(
+        self, sync: Sync, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert sync("campaigns", "accounts", account_list_id="1").records("campaigns")
+        told = [line for line in caplog.messages if "does not narrow" in line]
+        assert [line.split(" on this API")[0] for line in told] == [
+            "The setting account_list_id does not narrow stream campaigns:"
+        ]
 
     def test_buying_groups_are_asked_for_by_their_accounts(
         self, sandbox: Sandbox, sync: Sync

@@ -80,6 +80,18 @@ class TestDiscovery:
             QuickTap(config={**config, "stream_options": options}).catalog_dict  # noqa: B018
 
 
+@pytest.mark.parametrize("of", ["v1", "uapi"])
+def test_columns_that_the_api_tells_are_not_chosen(
+    sandbox: Sandbox, tmp_path: Path, of: str
+) -> None:
+    options = {"accounts": {"columns": ["accountId"]}}
+    config = sandboxed(sandbox, tmp_path, entities=["accounts"], stream_options=options)
+    if of == "v1":
+        config = {**config, "api": "v1", "api_url": sandbox.url, "access_token": sandbox.token}
+    with pytest.raises(ConfigurationError, match=r"accounts\.columns is only for the members"):
+        QuickTap(config=config).catalog_dict  # noqa: B018
+
+
 @pytest.fixture(scope="module")
 def labelled() -> Iterator[Sandbox]:
     options = SandboxOptions(
