@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -67,6 +68,8 @@ class UapiExportApi(ExportApi):
         self._discovery = discovery
         self._budget = budget
         self._links: dict[str, tuple[str, ...]] = {}
+        # A file may be downloaded ahead just when its job is asked for.
+        self._reading = threading.Lock()
 
     @override
     def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
@@ -97,11 +100,12 @@ class UapiExportApi(ExportApi):
 
     @override
     def ended(self, job: ExportJob) -> ExportJob:
-        links = self._links.get(job.id)
-        if links is not None:
-            return decode.with_parts(job, len(links))
-        # The list says neither where the files are nor why a job failed.
-        return self.get(job.id)
+        with self._reading:
+            links = self._links.get(job.id)
+            if links is not None:
+                return decode.with_parts(job, len(links))
+            # The list says neither where the files are nor why a job failed.
+            return self.get(job.id)
 
     @override
     def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
@@ -149,25 +153,28 @@ class UapiExportApi(ExportApi):
             yield DownloadBody(operation, response, resume)
 
     def _link(self, job_id: str, part: int) -> str:
-        links = self._links.get(job_id)
-        if links is None:
-            try:
-                job = self.get(job_id)
-            except NotFoundError as error:
-                raise NotFoundError(
-                    ApiOperation.DOWNLOAD_PART,
-                    error.problem,
-                    status=error.status,
-                    code=error.code,
-                    diagnostic=error.diagnostic,
-                ) from None
-            links = self._links.get(job_id)
-            if links is None:
-                raise UnexpectedAnswerError(
-                    ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
-                )
+        with self._reading:
+            links = self._links.get(job_id) or self._links_anew(job_id)
         if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
             raise UnexpectedAnswerError(
                 ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
             )
         return links[part - 1]
+
+    def _links_anew(self, job_id: str) -> tuple[str, ...]:
+        try:
+            job = self.get(job_id)
+        except NotFoundError as error:
+            raise NotFoundError(
+                ApiOperation.DOWNLOAD_PART,
+                error.problem,
+                status=error.status,
+                code=error.code,
+                diagnostic=error.diagnostic,
+            ) from None
+        links = self._links.get(job_id)
+        if links is None:
+            raise UnexpectedAnswerError(
+                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
+            )
+        return links

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def test_a_link_that_has_expired_is_asked_for_again(sandbox: Sandbox, exports: E
     sandbox.clock.advance(25 * 3600)
     assert download(exports, job).count(b"\n") == 201
     assert len(sandbox.requests("checkExportJobStatus")) == 2
+
+
+def test_a_job_is_read_once_though_two_ask_at_the_same_time(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    job = looked_up(exports, exports.submit(REQUEST).id)
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.DELAY, seconds=0.3, times=None))
+    with ThreadPoolExecutor(2) as pool:
+        file = pool.submit(download, exports, job)
+        assert pool.submit(exports.ended, job).result().file_parts == 1
+        assert file.result().count(b"\n") == 201
+    assert len(sandbox.requests("checkExportJobStatus")) == 1
 
 
 def test_a_cut_download_goes_on_with_the_same_link(sandbox: Sandbox, exports: ExportApi) -> None:
