@@ -24,6 +24,11 @@ class PagedStream(BulkStream):
     def is_planned(self) -> bool:
         return False
 
+    @property
+    def source_of_ids(self) -> object:
+        """What tells streams apart whose ids are not of the same export."""
+        return self._entity.id_pages, account_lists_of(self._entity, self._options)
+
     @cached_property
     @override
     def orders(self) -> tuple[tuple[Window | None, ExportOrder], ...]:

@@ -22,6 +22,7 @@ from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.catalog_fields import saved_fields
 from tap_demandbase.export_run import ExportRun
 from tap_demandbase.line_writer import LineWriter
+from tap_demandbase.paged_stream import PagedStream
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -89,9 +90,9 @@ class TapDemandbase(Tap):
         planned = [
             (it.name, [order for _, order in it.orders] if it.is_planned else []) for it in bulk
         ]
-        later = [it for it in bulk if not it.is_planned]
-        # Each needs a job at least, and all of them one that tells what they are about.
-        run.plan(planned, len(later) + bool(later))
+        later = [it for it in bulk if isinstance(it, PagedStream)]
+        # Each needs a job at least, and one that tells what it is about.
+        run.plan(planned, len(later) + len({it.source_of_ids for it in later}))
         # For who runs streams without sync_all, as the SDK's dry run does.
         weakref.finalize(self, run.close)
         return run

@@ -91,6 +91,17 @@ class TestBudget:
         assert not sandbox.requests("createExportJob")
         sync("accounts", "people")
 
+    def test_exports_of_ids_are_counted_beforehand(self, sandbox: Sandbox, sync: Sync) -> None:
+        for _ in range(57):
+            sync("accounts")
+        streams = "buying_groups", "buying_group_members"
+        options = {"buying_groups": {"account_list_ids": [1]}}
+        with pytest.raises(QuotaStopError, match="3 are left and at least 4 needed"):
+            sync(*streams, stream_options=options)
+        assert sandbox.calls_today()["createExportJob"] == 57
+        sync(*streams)
+        assert sandbox.calls_today()["createExportJob"] == 60
+
     def test_jobs_that_are_there_already_need_no_new_ones(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:

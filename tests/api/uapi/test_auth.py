@@ -140,6 +140,14 @@ def test_credentials_that_are_missing_are_named_before_any_call(
             connect(connection(**settings), Api.UAPI)
 
 
+@pytest.mark.parametrize("connect", [connect_export, connect_import])
+def test_client_credentials_without_the_api_that_takes_them_are_told(
+    connection: Connect, connect: Callable[..., object]
+) -> None:
+    with pytest.raises(ConfigurationError, match="Set api: uapi, or put a token into"):
+        connect(connection(), Api.V1)
+
+
 def test_nothing_secret_is_logged_or_shown(
     sandbox: Sandbox,
     connection: Connect,
