@@ -14,6 +14,7 @@ from demandbase_api.errors import (
     InterruptedDownloadError,
     JobGoneError,
     NotFoundError,
+    QuotaExceededError,
     SpoolError,
     TransientError,
 )
@@ -77,6 +78,7 @@ class Downloader:
         Raises:
             JobGoneError: The job or its file is no longer there.
             DownloadError: The part could not be had.
+            QuotaExceededError: The day's calls are used up.
             SpoolError: The disk does not take it.
         """
         transfer = _Transfer(self, job.id, part, file, progress)
@@ -98,6 +100,8 @@ class Downloader:
 
         try:
             self._while_it_grows(transfer, self.retry.retrying(attempt))
+        except QuotaExceededError:
+            raise  # the same download may work later
         except ApiError as error:
             advice = f" {_LINK_ADVICE}" if isinstance(error, _LinkRefusedError) else ""
             raise DownloadError(

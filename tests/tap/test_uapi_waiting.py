@@ -115,6 +115,16 @@ class TestBudget:
         assert len(output.records("people")) == 600
         assert sandbox.calls_today()["createExportJob"] == 60
 
+    def test_calls_that_run_out_during_a_download_are_no_failure_of_it(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK))
+        sandbox.add_fault(
+            Fault("checkExportJobStatus", Effect.STATUS, status=429, after=1, times=None)
+        )
+        with pytest.raises(QuotaStopError, match=r"describe an export job.*remain accounts"):
+            sync("accounts")
+
     def test_the_tap_waits_for_midnight_if_told_to(self, sandbox: Sandbox, sync: Sync) -> None:
         for _ in range(60):
             sync("accounts")
