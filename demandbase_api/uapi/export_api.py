@@ -116,7 +116,9 @@ class UapiExportApi(ExportApi):
 
     @override
     def poll_pause(self) -> float:
-        return self._budget.pause(ApiOperation.LIST_EXPORTS)
+        # A job that the list does not show costs a call of its own at each look.
+        polled = ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT
+        return max(self._budget.pause(operation) for operation in polled)
 
     @override
     def check_budget(self, jobs: int) -> None:

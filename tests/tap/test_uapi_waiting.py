@@ -63,6 +63,16 @@ class TestOthersJobs:
         self.other(sandbox, tmp_path)
         sync("accounts", job_timeout_seconds=100, failure=BusyError)
 
+    def test_a_job_of_its_own_that_the_list_does_not_show_is_looked_at_all_day(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        nothing = {"data": [], "totalCount": 0}
+        sandbox.add_fault(Fault("fetchExportJobsInfo", Effect.ALTER, members=nothing, times=None))
+        sandbox.add_fault(Fault("createExportJob", Effect.NEVER_ENDS))
+        sync("accounts", job_timeout_seconds=20 * 3600, failure=JobTimeoutError)
+        assert max(calls.get("checkExportJobStatus", 0) for calls in
+                   sandbox.calls_by_day().values()) <= 300  # fmt: skip
+
     def test_the_streams_jobs_run_one_after_the_other(self, sandbox: Sandbox, sync: Sync) -> None:
         output = sync("accounts", "buying_groups", "people")
         assert len(output.records("people")) == 600
