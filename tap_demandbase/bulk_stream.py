@@ -227,8 +227,7 @@ class BulkStream(BlockStream):
         if self.is_removed:
             self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
             return
-        run = self._tap_demandbase.exports
-        replication = self.replication
+        run, replication = self._tap_demandbase.exports, self.replication
         orders = self.orders
         tell_unnarrowed(self._entity, self._options, self.logger)
         if not orders:
