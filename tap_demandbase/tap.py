@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from demandbase_api.api_settings import api_files, chosen_api
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.connect import connect_export, connect_import
+from demandbase_api.connect import connect_both
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.setting_rules import settings_error
 from demandbase_api.termination import terminate, undisturbed
@@ -61,24 +61,23 @@ class TapDemandbase(Tap):
         super().__init__(*args, **options)
 
     @cached_property
-    def export_api(self) -> ExportApi:
-        """The export port."""
-        return connect_export(
+    def _apis(self) -> tuple[ExportApi, ImportApi]:
+        return connect_both(
             settings.connection(self.config, self.retry),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
         )
 
-    @cached_property
+    @property
+    def export_api(self) -> ExportApi:
+        """The export port."""
+        return self._apis[0]
+
+    @property
     def import_api(self) -> ImportApi:
         """The import port, for the streams about imports."""
-        return connect_import(
-            settings.connection(self.config, self.retry),
-            chosen_api(self.config),
-            files=api_files(self.config),
-            clock=self.clock,
-        )
+        return self._apis[1]
 
     @cached_property
     def exports(self) -> ExportRun:

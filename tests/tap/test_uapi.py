@@ -203,6 +203,14 @@ class TestRequests:
             sync("people", fields=["title"])
 
 
+def test_one_token_is_enough_for_a_run_that_reads_of_exports_and_imports(
+    sandbox: Sandbox, config: dict[str, Any]
+) -> None:
+    tap = QuickTap(config={**config, "entities": ["people"]})
+    assert not [*tap.export_api.jobs(), *tap.import_api.jobs()]
+    assert len(sandbox.requests("createToken")) == 1
+
+
 def test_no_two_jobs_share_a_name_and_each_can_be_found_by_it(sandbox: Sandbox, sync: Sync) -> None:
     sync("accounts", "people", "activities", start_date="2026-01-01")
     names = [request.body["jobName"] for request in sandbox.requests("createExportJob")]
