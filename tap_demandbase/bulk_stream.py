@@ -21,6 +21,7 @@ from tap_demandbase.export_reader import ExportReader
 from tap_demandbase.export_requests import days_of, request_for, tell_unnarrowed
 from tap_demandbase.row_tally import RowTally
 from tap_demandbase.selection import selected
+from tap_demandbase.stream_options import column_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -123,10 +124,8 @@ class BulkStream(BlockStream):
         """Whether the run goes on where the last one ended."""
         return self.replication_method == "INCREMENTAL"
 
-    @property
-    def is_planned(self) -> bool:
-        """Whether the orders are known before anything is exported."""
-        return True
+    is_planned = True
+    """Whether the orders are known before anything is exported."""
 
     @cached_property
     def orders(self) -> tuple[tuple[Window | None, ExportOrder], ...]:
@@ -193,9 +192,8 @@ class BulkStream(BlockStream):
         reader = self._reader()
 
         def narrow(items: Iterator[Item]) -> Iterator[U]:
-            replication = self.replication
-            if replication is not None:
-                items = window.wanted(replication, items, columns)
+            if self.replication is not None:
+                items = window.wanted(self.replication, items, columns)
             return write(items)
 
         return self._deliver(lambda order, job: reader.blocks(order, job, encode), narrow)
@@ -215,7 +213,8 @@ class BulkStream(BlockStream):
         run = self._tap_demandbase.exports
         properties = self.selected_properties()
         fields = {name: self.fields[name] for name in properties}
-        return ExportReader(run, self.name, properties, self.logger, fields)
+        advice = column_advice(self._entity)
+        return ExportReader(run, self.name, properties, self.logger, fields, advice=advice)
 
     def _deliver(self, read: Read[T], narrow: Narrow[T, U]) -> Iterator[U]:
         """Yield the rows of all windows, and keep the state as they go out.

@@ -43,6 +43,8 @@ class PartReader:
     logger: logging.Logger
     fields: Mapping[str, EntityField] = field(default_factory=dict)
     """What files may call the properties; as they are called where it is not said."""
+    advice: str = "Run discovery again"
+    """What to do where a selected column is missing, without a full stop."""
     nul_bytes: int = 0
     """NUL bytes that were removed so far."""
     has_warned: bool = False
@@ -156,9 +158,7 @@ class PartReader:
                 1,
             )
         if missing:
-            self._fail(
-                f"lacks the selected columns {', '.join(missing)}. Run discovery again", part, 1
-            )
+            self._fail(f"lacks the selected columns {', '.join(missing)}. {self.advice}", part, 1)
         if repeated:
             self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
         unexpected = [name for name in header if name not in self.properties]

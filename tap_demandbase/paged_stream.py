@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 class PagedStream(BulkStream):
     """One job for some thousands of ids, which an export of the other entity tells."""
 
-    @property
-    @override
-    def is_planned(self) -> bool:
-        return False
+    is_planned = False
 
     @property
     def source_of_ids(self) -> object:

@@ -123,6 +123,13 @@ def check_columns(config: Mapping[str, Any], entity: Entity) -> None:
         )
 
 
+def column_advice(entity: Entity) -> str:
+    """Return what to do where an entity's file lacks a column, without a full stop."""
+    if entity.is_list:
+        return f"Set stream_options.{entity.name}.columns to those that such files have"
+    return "Run discovery again"
+
+
 def check_filters(config: Mapping[str, Any], capabilities: ExportCapabilities) -> None:
     """Make sure that the API can narrow jobs as the settings say.
 

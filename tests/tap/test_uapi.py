@@ -10,7 +10,7 @@ import pytest
 
 from demandbase_api.errors import ConfigurationError, InvalidRequestError
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tap_demandbase.errors import SelectionError
+from tap_demandbase.errors import FileFormatError, SelectionError
 from tests.tap.conftest import QuickTap
 
 Sync = Callable[..., Any]
@@ -123,6 +123,11 @@ class TestRequests:
         ]
         assert {r["accountListId"] for r in output.records("account_list_members")} == {"1"}
         assert {r["personListId"] for r in output.records("person_list_members")} == {"2"}
+
+    def test_columns_of_lists_that_are_others_are_to_be_named(self, sync: Sync) -> None:
+        options = {"account_list_members": {"account_list_ids": [1], "columns": ["listId"]}}
+        with pytest.raises(FileFormatError, match=r"columns listId.*account_list_members\.columns"):
+            sync("account_list_members", stream_options=options)
 
     def test_reports_name_their_kind_and_where_they_ran(self, sandbox: Sandbox, sync: Sync) -> None:
         options = {
