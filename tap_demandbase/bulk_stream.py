@@ -19,9 +19,10 @@ from tap_demandbase.catalog_fields import add_fields, current_fields
 from tap_demandbase.day_ranges import replication_of
 from tap_demandbase.errors import FileFormatError, RecordCountError
 from tap_demandbase.export_reader import ExportReader
-from tap_demandbase.export_requests import days_of, request_for
+from tap_demandbase.export_requests import days_of, request_for, tell_unnarrowed
 from tap_demandbase.row_tally import RowTally
 from tap_demandbase.selection import selected
+from tap_demandbase.stream_options import column_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -123,10 +124,8 @@ class BulkStream(BlockStream):
         """Whether the run goes on where the last one ended."""
         return self.replication_method == "INCREMENTAL"
 
-    @property
-    def is_planned(self) -> bool:
-        """Whether the orders are known before anything is exported."""
-        return True
+    is_planned = True
+    """Whether the orders are known before anything is exported."""
 
     @cached_property
     def orders(self) -> tuple[tuple[Window | None, ExportOrder], ...]:
@@ -194,7 +193,8 @@ class BulkStream(BlockStream):
         run = self._tap_demandbase.exports
         properties = self.selected_properties()
         fields = {name: self.fields[name] for name in properties}
-        return ExportReader(run, self.name, properties, self.logger, fields)
+        advice = column_advice(self._entity)
+        return ExportReader(run, self.name, properties, self.logger, fields, advice=advice)
 
     def deliver(self, read: Read[T], narrow: Narrow[T, U]) -> Iterator[U]:
         """Yield the rows of all windows, and keep the state as they go out.
@@ -206,9 +206,9 @@ class BulkStream(BlockStream):
         if self.is_removed:
             self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
             return
-        run = self._tap_demandbase.exports
-        replication = self.replication
+        run, replication = self._tap_demandbase.exports, self.replication
         orders = self.orders
+        tell_unnarrowed(self._entity, self._options, self.logger)
         if not orders:
             self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
         for number, (window, order) in enumerate(orders, 1):

@@ -34,21 +34,25 @@ class ExportReader:
         properties: JSON Schema by selected property, in the order of the records.
         logger: Where to say what is going on.
         fields: What files may call the properties.
+        advice: What to do where a file lacks one, without a full stop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last has its default
         self,
         run: ExportRun,
         stream: str,
         properties: Mapping[str, Mapping[str, Any]],
         logger: logging.Logger,
         fields: Mapping[str, EntityField],
+        *,
+        advice: str = "Run discovery again",
     ) -> None:
         self._run = run
         self._stream = stream
         self._properties = properties
         self._logger = logger
         self._fields = fields
+        self._advice = advice
 
     def records(self, order: ExportOrder, job: ExportJob) -> Iterator[dict[str, Any]]:
         """Yield the records of a job.
@@ -90,7 +94,9 @@ class ExportReader:
         )
 
     def _part_reader(self, job: ExportJob) -> PartReader:
-        return PartReader(self._stream, job.id, self._properties, self._logger, self._fields)
+        return PartReader(
+            self._stream, job.id, self._properties, self._logger, self._fields, advice=self._advice
+        )
 
     def _read(
         self,
