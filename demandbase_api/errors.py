@@ -138,6 +138,8 @@ class TransientError(ApiError):
 class RateLimitedError(TransientError):
     """429: too many calls for now; nothing was done."""
 
+    exit_code = EXIT_TRY_LATER
+
 
 class ServerError(TransientError):
     """5xx: the server's own trouble."""

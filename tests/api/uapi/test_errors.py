@@ -59,7 +59,7 @@ def test_a_code_has_its_error_and_the_message_says_what_to_tell_support(
     assert f"(HTTP {code[:3]}, code {code}, diagnostic code {DIAGNOSTIC}): Its words." in sentence
 
 
-@pytest.mark.parametrize("code", ["429-101", "429-102", "429-999"])
+@pytest.mark.parametrize("code", ["429-100", "429-101", "429-102", "429-999"])
 def test_what_may_work_later_ends_with_75(sandbox: Sandbox, exports: ExportApi, code: str) -> None:
     refuse(sandbox, "createExportJob", code)
     with pytest.raises(errors.DemandbaseError) as caught:
