@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from demandbase_sandbox.options import SandboxOptions
+    from demandbase_sandbox.store import Snapshot
 
 
 Jobs = ExportJobs | ImportJobs | UapiExportJobs | UapiImportJobs
@@ -57,6 +58,7 @@ class Tenant:
             self.book = JobBook(self.store)
             self.store.fill(options.seed, options.rows)
             self._close = undo.pop_all().close
+        self._sample: Snapshot | None = None
         self.exports = ExportJobs(self.store, self.book, self.folder, self.clock, options)
         self.imports = ImportJobs(self.store, self.book, self.folder, self.clock, options)
         self.tokens = TokenBook(self.clock, options)
@@ -108,9 +110,13 @@ class Tenant:
     def reset(self) -> None:
         """Return to the sample tenant: no jobs, no faults, nothing seen, no time skipped."""
         with self.store.lock:
-            self.store.clear()
-            self.book.clear()
-            self.store.fill(self.options.seed, self.options.rows)
+            if self._sample is None:
+                self.store.clear()
+                self.book.clear()
+                self.store.fill(self.options.seed, self.options.rows)
+                self._sample = self.store.snapshot()
+            else:
+                self.store.restore(self._sample)
             self.faults.clear()
             for fault in self.options.faults:
                 self.faults.add(fault)
@@ -124,6 +130,8 @@ class Tenant:
         """Close and remove everything temporary."""
         self.stopping.set()
         self._close()
+        if self._sample is not None:
+            self._sample.database.close()
 
 
 def cell_text(value: object) -> str | None:

@@ -54,7 +54,7 @@ def are_in_form(texts: list[str | None], to_value: Cast) -> bool:
 
 
 @pytest.mark.parametrize("to_value", list(ALPHABETS))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(data=st.data())
 def test_a_column_in_form_is_what_casting_makes_of_it(to_value: Cast, data: st.DataObject) -> None:
     alphabet, known = ALPHABETS[to_value], st.sampled_from(WELL_KNOWN[to_value])

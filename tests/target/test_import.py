@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from target_demandbase.errors import (
     RoutingError,
 )
 from target_demandbase.target import TargetDemandbase
+from tests.command_process import run_command
 
 PROPERTIES = {
     "domain": {"type": ["string", "null"]},
@@ -207,13 +206,7 @@ def test_a_record_that_does_not_fit_ends_in_one_sentence_without_its_value(
     rejects = str(tmp_path / "rejects")
     members = {"api_url": sandbox.url, "access_token": sandbox.token, "rejects_path": rejects}
     config.write_text(json.dumps(members))
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("target-demandbase")), "--config", str(config)],
-        input=lines([record]),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command("target-demandbase", "--config", str(config), text=lines([record]))
     assert done.returncode == 1
     assert done.stdout == ""
     assert "Secret" not in done.stderr
@@ -227,12 +220,7 @@ def test_a_record_before_its_schema_ends_in_one_sentence(sandbox: Sandbox, tmp_p
     rejects = str(tmp_path / "rejects")
     members = {"api_url": sandbox.url, "access_token": sandbox.token, "rejects_path": rejects}
     config.write_text(json.dumps(members))
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("target-demandbase")), "--config", str(config)],
-        input='{"type": "RECORD", "stream": "accounts", "record": {"domain": "x"}}\n',
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    message = '{"type": "RECORD", "stream": "accounts", "record": {"domain": "x"}}\n'
+    done = run_command("target-demandbase", "--config", str(config), text=message)
     assert done.returncode == 1
     assert "before a corresponding schema" in done.stderr.splitlines()[-1]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.command_process import run_command
 
 NULLABLE = ["string", "null"]
 SCHEMA = {
@@ -51,13 +51,8 @@ def load_lines(
     members = {"api_url": sandbox.url, "access_token": sandbox.token, "spool_dir": spool,
                "rejects_path": str(folder / "rejects")}  # fmt: skip
     config.write_text(json.dumps({**members, **settings}))
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("target-demandbase")), "--config", str(config)],
-        input="".join(line + "\n" for line in lines),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    text = "".join(line + "\n" for line in lines)
+    return run_command("target-demandbase", "--config", str(config), text=text)
 
 
 def last_words(done: subprocess.CompletedProcess[str], sandbox: Sandbox) -> str:
