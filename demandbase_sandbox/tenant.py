@@ -45,6 +45,7 @@ class Tenant:
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.stopping = threading.Event()
+        self._forgotten = threading.Event()
         self.clock = SandboxClock()
         self.faults = FaultBook(options.faults, options.seed)
         self.recorder = Recorder()
@@ -107,9 +108,16 @@ class Tenant:
                 cells.append([cell_text(row.get(name)) for name in names])
             self.store.add_entity(shape, cells)
 
+    def delay(self, seconds: float) -> bool:
+        """Let seconds pass; return whether the tenant is still the one that it was before."""
+        return not self._forgotten.wait(seconds)
+
     def reset(self) -> None:
         """Return to the sample tenant: no jobs, no faults, nothing seen, no time skipped."""
         with self.store.lock:
+            # Requests that are delayed were meant for the tenant of before.
+            self._forgotten.set()
+            self._forgotten = threading.Event()
             if self._sample is None:
                 self.store.clear()
                 self.book.clear()
@@ -126,9 +134,14 @@ class Tenant:
             self.activity_types.clear()
             self.clock.reset()
 
+    def stop(self) -> None:
+        """Let nothing go on that takes its time."""
+        self.stopping.set()
+        self._forgotten.set()
+
     def close(self) -> None:
         """Close and remove everything temporary."""
-        self.stopping.set()
+        self.stop()
         self._close()
         if self._sample is not None:
             self._sample.database.close()
