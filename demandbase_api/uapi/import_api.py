@@ -100,6 +100,7 @@ class UapiImportApi(ImportApi):
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         operation = ApiOperation.CREATE_IMPORT
         body = request_body(request, file_name)
+        self._budget.check_import()
         return decode.import_job(Reader(operation, self._http.create(operation, JOB, body)))
 
     @override
