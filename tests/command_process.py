@@ -23,13 +23,16 @@ from typing_extensions import override
 
 from demandbase_api.clock import SystemClock
 
-_MODULES = {
-    "tap-demandbase": ("tap_demandbase.cli", "CommandTap"),
-    "target-demandbase": ("target_demandbase.cli", "TargetDemandbase"),
-}
+_PLUGINS = {
+    "tap-demandbase": ("tap_demandbase.cli", "tap_demandbase.command", "CommandTap"),
+    "target-demandbase": (
+        "target_demandbase.cli", "target_demandbase.target", "TargetDemandbase",
+    ),
+}  # fmt: skip
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
-    [*(module for module, _ in _MODULES.values()), "pyarrow", "pyarrow.csv", __name__]
+    [name for modules in _PLUGINS.values() for name in modules[:2]]
+    + ["pyarrow", "pyarrow.csv", __name__]
 )
 _HASTE = 10
 
@@ -161,7 +164,6 @@ def _be(
     if file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     sys.argv = [name, *arguments]
-    module, plugin = _MODULES[name]
-    command = import_module(module)
-    getattr(command, plugin).clock = HastyClock()
-    command.main()
+    command, module, plugin = _PLUGINS[name]
+    getattr(import_module(module), plugin).clock = HastyClock()
+    import_module(command).main()
