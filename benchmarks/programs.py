@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -149,7 +148,7 @@ class Programs:
             if out is not None and b'"BATCH"' not in out.read_bytes():
                 raise CheckError("no BATCH message came out")
             paths = [path for path in (folder / "batch").rglob("*") if path.is_file()]
-            checks.check_parquet_files(_by_age(paths), files.source, files.rows)
+            checks.check_parquet_files(by_age(paths), files.source, files.rows)
 
         return Contender(name, files.rows, command, check, self.server.forget)
 
@@ -258,48 +257,13 @@ def file_target(  # noqa: PLR0913 - what there is to say of one
     return Contender(name, rows, lambda folder: Command(argv(folder), {}, lines), check)
 
 
-def floor_loop(name: str, source: Source, rows: int, lines: Path) -> Contender:
-    """Return the bare loop from lines to CSV."""
-
-    def argv(folder: Path) -> list[str]:
-        need("msgspec")
-        return [sys.executable, str(HERE / "floor_loop.py"), str(folder / "rows.csv")]
-
-    return file_target(name, source, rows, lines, argv)
-
-
-def duckdb_copy(name: str, files: ExportFiles) -> Contender:
-    """Return DuckDB's way from CSV to JSON lines."""
-
-    def command(_folder: Path) -> Command:
-        need("duckdb")
-        columns = ",".join(f"{it.name}:{it.kind.value}" for it in files.source.columns)
-        script = str(HERE / "duckdb_copy.py")
-        return Command([sys.executable, script, columns, *map(str, files.parts)], {})
-
-    def check(_folder: Path, out: Path | None) -> None:
-        if out is not None:
-            checks.check_json_lines(out, files.source, files.rows)
-
-    return Contender(name, files.rows, command, check)
-
-
-def need(package: str) -> None:
-    """Make sure that a package is there.
-
-    Raises:
-        UnavailableError: It is not.
-    """
-    if importlib.util.find_spec(package) is None:
-        raise UnavailableError(f"{package} is not installed: `make bench` does that")
-
-
 def _feed(stream: str, rows: int) -> list[str]:
     python = [sys.executable, "-m", "benchmarks.feed", stream, str(rows)]
     return ["/usr/bin/env", f"PYTHONPATH={ROOT}", *python]
 
 
-def _by_age(paths: Sequence[Path]) -> list[Path]:
+def by_age(paths: Sequence[Path]) -> list[Path]:
+    """Return files in the order in which they were written."""
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Goal, Sense
+from benchmarks.limits import duckdb_copy, parquet_copy
 from benchmarks.lines import Pair
-from benchmarks.programs import duckdb_copy
 from benchmarks.size_text import extended_text, rows_text
 from benchmarks.sizes import GOAL_ROWS, GOAL_WIDE
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WIDE = "tap, 30 columns"
 NARROW = "tap, 3 columns"
+PARQUET_LIMIT = "pyarrow alone, to parquet"
 
 
 def wide(setting: Setting) -> list[Line]:
@@ -27,6 +28,7 @@ def wide(setting: Setting) -> list[Line]:
         duckdb_copy("DuckDB, one thread", files.wide),
         programs.tap("tap, half of the columns", {"wide": files.half}),
         programs.batch_tap("tap, BATCH parquet", "wide", files.wide),
+        parquet_copy(PARQUET_LIMIT, "wide", files.wide, setting.server),
         programs.textbook_tap("textbook SDK tap", files.slow),
         *peers,
     ]
@@ -47,6 +49,11 @@ def wide(setting: Setting) -> list[Line]:
         ).rates(),
         Pair(
             WIDE, "tap, BATCH parquet", ran["tap, BATCH parquet"], tap, Goal(at_least, 2), size
+        ).rates(),
+        Pair(WIDE, PARQUET_LIMIT, ran[PARQUET_LIMIT], tap, None, size).rates(),
+        Pair(
+            WIDE, "tap, BATCH parquet", ran["tap, BATCH parquet"], ran[PARQUET_LIMIT],
+            Goal(at_least, 0.9), size,
         ).rates(),
         *(
             Pair(WIDE, each.name, ran[each.name], textbook, None, rows_text(sizes.slow)).rates()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Goal, Sense
+from benchmarks.limits import floor_loop
 from benchmarks.lines import Pair
-from benchmarks.programs import floor_loop
 from benchmarks.size_text import extended_text, rows_text
 from benchmarks.sizes import GOAL_WIDE
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _SERVER_WORDS = ("error", "message", "errorMessage", "detail", "status")
 _CODE = re.compile(r"[0-9]{3}-[0-9]{3}")
-_DIAGNOSTIC = re.compile(r"[0-9A-Fa-f-]{8,64}")
+# Of no published form: whatever is one word of ASCII, and neither an address nor a link.
+_DIAGNOSTIC = re.compile(r"[\w.:+/=~-]{1,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def error_for(
         server_message=words,
         retry_after=retry_after_seconds(response.headers.get("Retry-After")),
         code=code,
-        diagnostic=_mark(body, "diagnosticCode", _DIAGNOSTIC),
+        diagnostic=_diagnostic(body, secrets),
     )
 
 
@@ -201,6 +202,12 @@ def _server_words(body: Mapping[str, Any]) -> str:
         if isinstance(body.get(member), str):
             return str(body[member])
     return ""
+
+
+def _diagnostic(body: Mapping[str, Any], secrets: Iterable[str]) -> str | None:
+    """Return what support finds a call by, unless it is a secret or a link."""
+    found = _mark(body, "diagnosticCode", _DIAGNOSTIC)
+    return found if found and "://" not in found and scrub(found, *secrets) == found else None
 
 
 def _mark(body: Mapping[str, Any], member: str, form: re.Pattern[str]) -> str | None:

@@ -92,11 +92,7 @@ def connect_export(
         case Api.V1:
             return V1ExportApi(HttpClient(connection))
         case Api.UAPI:
-            clock, files = clock or SystemClock(), files or ApiFiles()
-            budget = _budget(connection, files, clock)
-            http = _uapi_client(connection, budget, clock)
-            cache = FieldCache(files.of(connection, "fields"), files.cache_hours, clock)
-            return UapiExportApi(http, FieldDiscovery(http, cache), budget)
+            return _Uapi(connection, files, clock).exports()
         case _:
             assert_never(api)
 
@@ -125,15 +121,56 @@ def connect_import(
         case Api.V1:
             return V1ImportApi(HttpClient(connection))
         case Api.UAPI:
-            clock, files = clock or SystemClock(), files or ApiFiles()
-            budget = _budget(connection, files, clock)
-            return UapiImportApi(_uapi_client(connection, budget, clock), budget, list_action)
+            return _Uapi(connection, files, clock).imports(list_action)
         case _:
             assert_never(api)
 
 
-def _budget(connection: Connection, files: ApiFiles, clock: Clock) -> CallBudget:
-    return CallBudget(CallLedger(files.of(connection, "calls")), clock)
+def connect_both(
+    connection: Connection,
+    api: Api = Api.V1,
+    *,
+    files: ApiFiles | None = None,
+    clock: Clock | None = None,
+) -> tuple[ExportApi, ImportApi]:
+    """Return the ports of exports and imports, which share their token. No call is made.
+
+    Args:
+        connection: Where the API is.
+        api: Which one it is.
+        files: What is remembered of it.
+        clock: Time.
+
+    Raises:
+        ConfigurationError: The credentials are not those that the API takes.
+    """
+    match api:
+        case Api.V1:
+            return connect_export(connection), connect_import(connection)
+        case Api.UAPI:
+            uapi = _Uapi(connection, files, clock)
+            return uapi.exports(), uapi.imports(ListAction.NOOP)
+        case _:
+            assert_never(api)
+
+
+class _Uapi:
+    """What the adapters of one tenant's uapi are made of."""
+
+    def __init__(self, connection: Connection, files: ApiFiles | None, clock: Clock | None) -> None:
+        self._clock, files = clock or SystemClock(), files or ApiFiles()
+        self._budget = CallBudget(CallLedger(files.of(connection, "calls")), self._clock)
+        self._http = _uapi_client(connection, self._budget, self._clock)
+        self._fields = files.of(connection, "fields"), files.cache_hours
+
+    def exports(self) -> ExportApi:
+        path, hours = self._fields
+        cache = FieldCache(path, hours, self._clock)
+        discovery = FieldDiscovery(self._http, cache, self._budget)
+        return UapiExportApi(self._http, discovery, self._budget)
+
+    def imports(self, list_action: ListAction) -> ImportApi:
+        return UapiImportApi(self._http, self._budget, list_action)
 
 
 def _uapi_client(connection: Connection, budget: CallBudget, clock: Clock) -> HttpClient:

@@ -14,6 +14,7 @@ from demandbase_api.errors import (
     InterruptedDownloadError,
     JobGoneError,
     NotFoundError,
+    QuotaExceededError,
     SpoolError,
     TransientError,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ROOM_STEP_BYTES = 4 * 1024 * 1024
 _MAX_UNPROVEN_ENDS = 5
 _MAX_ROUNDS = 1000
+_LINK_ADVICE = "Run again; if it stays, export anew with job_reuse_hours: 0."
 
 
 class _LinkRefusedError(TransientError):
@@ -76,6 +78,7 @@ class Downloader:
         Raises:
             JobGoneError: The job or its file is no longer there.
             DownloadError: The part could not be had.
+            QuotaExceededError: The day's calls are used up.
             SpoolError: The disk does not take it.
         """
         transfer = _Transfer(self, job.id, part, file, progress)
@@ -91,14 +94,19 @@ class Downloader:
                     error.problem,
                     status=error.status,
                     server_message=error.server_message,
+                    code=error.code,
+                    diagnostic=error.diagnostic,
                 ) from None
 
         try:
             self._while_it_grows(transfer, self.retry.retrying(attempt))
+        except QuotaExceededError:
+            raise  # the same download may work later
         except ApiError as error:
+            advice = f" {_LINK_ADVICE}" if isinstance(error, _LinkRefusedError) else ""
             raise DownloadError(
                 f"Part {part} of the export job {job.id} for {entity} could not be downloaded: "
-                f"{error}",
+                f"{error}{advice}",
                 kind="export",
                 job_id=job.id,
                 entity=entity,
@@ -124,8 +132,8 @@ class Downloader:
         """Tell a file that is not there yet from one that never will be."""
         try:
             now = self.api.get(job.id)
-        except NotFoundError:
-            why = "Demandbase no longer knows it"
+        except NotFoundError as error:
+            why = f"Demandbase no longer knows it{error.marks}"
         else:
             if not has_expired(now, self.clock.utc()):
                 return

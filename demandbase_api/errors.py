@@ -63,19 +63,27 @@ class ApiError(DemandbaseError):
         self.diagnostic = diagnostic
         super().__init__(operation, problem)
 
-    def __str__(self) -> str:
-        """Return the sentence for the user."""
+    @property
+    def marks(self) -> str:
+        """What Demandbase's support knows the failure by, in brackets behind a blank; or nothing.
+
+        The status, the API's own code and the diagnostic code.
+        """
         marks = [
             f"HTTP {self.status}" if self.status is not None else "",
             f"code {self.code}" if self.code else "",
             f"diagnostic code {self.diagnostic}" if self.diagnostic else "",
         ]
-        code = f" ({', '.join(filter(None, marks))})" if any(marks) else ""
+        return f" ({', '.join(filter(None, marks))})" if any(marks) else ""
+
+    def __str__(self) -> str:
+        """Return the sentence for the user."""
         words = f": {self.server_message}" if self.server_message else ""
         advice = f" {self.advice}" if self.advice else ""
         if self.retry_after:
             advice = f" It asks to try again in {math.ceil(self.retry_after)} seconds.{advice}"
-        sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{code}{words}"
+        said = f"{self.marks}{words}"
+        sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{said}"
         return sentence.rstrip(".") + "." + advice
 
 

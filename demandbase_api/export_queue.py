@@ -310,6 +310,6 @@ class ExportQueue:
         try:
             job = self._api.ended(job)
         except NotFoundError as error:
-            raise job_gone("export", entity, job.id) from error
+            raise job_gone("export", entity, job.id, error) from error
         self._watch.update(job)
         return job

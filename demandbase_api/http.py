@@ -268,6 +268,11 @@ class HttpClient:
 
 def _own_token(connection: Connection) -> ApiAuth:
     if connection.access_token is None:
+        if connection.client_id is not None:
+            raise ConfigurationError(
+                "The setting access_token is missing, and client_id and client_secret are for "
+                "api: uapi only. Set api: uapi, or put a token into access_token."
+            )
         raise ConfigurationError("The setting access_token is missing. Put a token into it.")
     return StaticToken(connection.access_token)
 

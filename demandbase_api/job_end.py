@@ -8,6 +8,7 @@ from demandbase_api.errors import JobCancelledError, JobFailedError, JobGoneErro
 from demandbase_api.scrub import mask_values, scrub
 
 if TYPE_CHECKING:
+    from demandbase_api.errors import NotFoundError
     from demandbase_api.job_source import Job
 
 
@@ -23,10 +24,10 @@ def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
     )
 
 
-def job_gone(kind: str, entity: str, job_id: str) -> JobGoneError:
-    """Return the error for a job that the server no longer knows."""
+def job_gone(kind: str, entity: str, job_id: str, error: NotFoundError) -> JobGoneError:
+    """Return the error for a job that the server no longer knows, as it said by an error."""
     return JobGoneError(
-        f"Demandbase no longer knows the {kind} job {job_id} for {entity}.",
+        f"Demandbase no longer knows the {kind} job {job_id} for {entity}{error.marks}.",
         kind=kind,
         job_id=job_id,
         entity=entity,

@@ -72,11 +72,11 @@ class _Watched(Generic[J]):
     entity: str
     own: bool
     since: float
-    gone: bool = False
+    gone: NotFoundError | None = None
 
     @property
     def is_open(self) -> bool:
-        return not self.gone and not self.job.status.is_terminal
+        return self.gone is None and not self.job.status.is_terminal
 
 
 class JobWatch(Generic[J]):
@@ -170,8 +170,8 @@ class JobWatch(Generic[J]):
         for job_id in waiting:  # not in the list (yet, or any more)
             try:
                 self._watched[job_id].job = self._source.get(job_id)
-            except NotFoundError:
-                self._watched[job_id].gone = True
+            except NotFoundError as error:
+                self._watched[job_id].gone = error
 
     def _listed(self, waiting: set[str]) -> Iterator[J]:
         """Yield the jobs of the list, as far back as those that are waited for."""
@@ -217,8 +217,8 @@ class JobWatch(Generic[J]):
             self._pause(min(self._due - self._clock.now(), self._policy.timeout_seconds - waited))
             self.look()
             looked()
-        if watched.gone:
-            raise job_gone(self._kind, watched.entity, job_id)
+        if watched.gone is not None:
+            raise job_gone(self._kind, watched.entity, job_id, watched.gone)
         logger.info(
             "%s job %s for %s is %s after %.0f s",
             self._kind.capitalize(),

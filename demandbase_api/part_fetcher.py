@@ -59,6 +59,8 @@ class PartFetcher:
             except SpoolError:
                 # The part before took the room that there is now.
                 logger.info("Part %d is downloaded again: there was no room ahead of time", part)
+        elif ahead is not None and ahead.is_behind(job, entity):
+            self._ahead = ahead  # its turn comes later
         elif ahead is not None:
             ahead.stop()
         now = _Download(self._downloader, self._open_file(), job, entity, part)
@@ -93,6 +95,10 @@ class _Download:
 
     def is_of(self, job: ExportJob, part: int) -> bool:
         return (self._job.id, self._part) == (job.id, part)
+
+    def is_behind(self, job: ExportJob, entity: str) -> bool:
+        """Return whether it is of a job that comes after this one, and not one in its place."""
+        return self._job.id != job.id and self._entity != entity
 
     def wait(self, progress: Callable[[int], None]) -> tuple[BinaryIO, int]:
         try:

@@ -49,6 +49,11 @@ class BlockStream(Stream):
     def get_blocks(self) -> Iterator[Item]:
         """Yield what ``get_records`` yields, encoded as RECORD messages in blocks."""
 
+    @property
+    def version(self) -> int | None:
+        """What RECORD messages bear as their version, if anything."""
+        return self._stream_version
+
     def why_by_record(self, context: Context | None) -> str | None:
         """Return why records have to go out one by one; ``None`` where blocks are as good.
 

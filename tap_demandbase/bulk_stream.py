@@ -12,15 +12,17 @@ from typing_extensions import override
 from demandbase_api.adoption import TakenJob
 from demandbase_api.errors import JobGoneError
 from demandbase_api.export_order import ExportOrder
+from demandbase_api.quick_start import loading
 from tap_demandbase import bookmark, cast
 from tap_demandbase.block_stream import BlockStream
 from tap_demandbase.catalog_fields import add_fields, current_fields
 from tap_demandbase.day_ranges import replication_of
 from tap_demandbase.errors import FileFormatError, RecordCountError
 from tap_demandbase.export_reader import ExportReader
-from tap_demandbase.export_requests import days_of, request_for
+from tap_demandbase.export_requests import days_of, request_for, tell_unnarrowed
 from tap_demandbase.row_tally import RowTally
 from tap_demandbase.selection import selected
+from tap_demandbase.stream_options import column_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import Entity, ExportJob
     from tap_demandbase.batches.files import Batch
-    from tap_demandbase.blocks.cells import Column
-    from tap_demandbase.blocks.conversion import Encoder
+    from tap_demandbase.blocks.delivery import BlockDelivery
     from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.replication import Replication
     from tap_demandbase.stream_options import StreamOptions
@@ -123,10 +124,8 @@ class BulkStream(BlockStream):
         """Whether the run goes on where the last one ended."""
         return self.replication_method == "INCREMENTAL"
 
-    @property
-    def is_planned(self) -> bool:
-        """Whether the orders are known before anything is exported."""
-        return True
+    is_planned = True
+    """Whether the orders are known before anything is exported."""
 
     @cached_property
     def orders(self) -> tuple[tuple[Window | None, ExportOrder], ...]:
@@ -159,46 +158,24 @@ class BulkStream(BlockStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         replication = self.replication
         wants = (lambda _: True) if replication is None else replication.wants
-        return self._deliver(self._reader().records, lambda records: filter(wants, records))
+        return self.deliver(self.reader().records, lambda records: filter(wants, records))
 
     @override
     def get_blocks(self) -> Iterator[Item]:
-        from tap_demandbase.blocks import messages  # noqa: PLC0415 - it needs pyarrow
-
-        encoder = messages.record_messages(self.name, self._columns(), self._stream_version)
-        return self._deliver_blocks(encoder.lines, lambda items: items)
+        return self._block_delivery().messages()
 
     @override
     def get_batch_files(
         self, batch_config: BatchConfig
     ) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
-        from tap_demandbase.batches import stream_files  # noqa: PLC0415 - it needs pyarrow
+        return self._block_delivery().files(batch_config)
 
-        encoding, files = stream_files.of(self, batch_config, self._columns())
-        return encoding, self._deliver_blocks(files.encode, files.write)
+    def _block_delivery(self) -> BlockDelivery:
+        # It needs an engine that takes its time to load.
+        with loading():
+            from tap_demandbase.blocks.delivery import BlockDelivery  # noqa: PLC0415
 
-    def _columns(self) -> list[Column]:
-        """Return the properties that go out; one that only the bookmark needs does not."""
-        from tap_demandbase.blocks.cells import Column  # noqa: PLC0415 - it needs pyarrow
-
-        properties = self.selected_properties().items()
-        return [Column.of(*item) for item in properties if self.mask["properties", item[0]]]
-
-    def _deliver_blocks(self, encode: Encoder, write: Narrow[Item, U]) -> Iterator[U]:
-        from tap_demandbase.blocks import memory, window  # noqa: PLC0415 - they need pyarrow
-        from tap_demandbase.blocks.cells import Column  # noqa: PLC0415
-
-        memory.use_lean_pool()
-        columns = [Column.of(*item) for item in self.selected_properties().items()]
-        reader = self._reader()
-
-        def narrow(items: Iterator[Item]) -> Iterator[U]:
-            replication = self.replication
-            if replication is not None:
-                items = window.wanted(replication, items, columns)
-            return write(items)
-
-        return self._deliver(lambda order, job: reader.blocks(order, job, encode), narrow)
+        return BlockDelivery(self)
 
     @override
     def why_by_record(self, context: Context | None) -> str | None:
@@ -211,13 +188,15 @@ class BulkStream(BlockStream):
             return "no field goes out"
         return super().why_by_record(context)
 
-    def _reader(self) -> ExportReader:
+    def reader(self) -> ExportReader:
+        """Return what reads the files of a job."""
         run = self._tap_demandbase.exports
         properties = self.selected_properties()
         fields = {name: self.fields[name] for name in properties}
-        return ExportReader(run, self.name, properties, self.logger, fields)
+        advice = column_advice(self._entity)
+        return ExportReader(run, self.name, properties, self.logger, fields, advice=advice)
 
-    def _deliver(self, read: Read[T], narrow: Narrow[T, U]) -> Iterator[U]:
+    def deliver(self, read: Read[T], narrow: Narrow[T, U]) -> Iterator[U]:
         """Yield the rows of all windows, and keep the state as they go out.
 
         Args:
@@ -227,9 +206,9 @@ class BulkStream(BlockStream):
         if self.is_removed:
             self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
             return
-        run = self._tap_demandbase.exports
-        replication = self.replication
+        run, replication = self._tap_demandbase.exports, self.replication
         orders = self.orders
+        tell_unnarrowed(self._entity, self._options, self.logger)
         if not orders:
             self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
         for number, (window, order) in enumerate(orders, 1):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from demandbase_api.command_end import end_command
-from demandbase_api.errors import EXIT_FAILURE
-from tap_demandbase.command import CommandTap, OutputClosedError
+from demandbase_api.quick_start import loading
 
 
 def main() -> None:
     """Run the tap."""
+    with loading():
+        from demandbase_api.command_end import end_command  # noqa: PLC0415
+        from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
+        from tap_demandbase.command import CommandTap, OutputClosedError  # noqa: PLC0415
     try:
         CommandTap.cli()
     except OutputClosedError as error:

@@ -43,6 +43,8 @@ class PartReader:
     logger: logging.Logger
     fields: Mapping[str, EntityField] = field(default_factory=dict)
     """What files may call the properties; as they are called where it is not said."""
+    advice: str = "Run discovery again"
+    """What to do where a selected column is missing, without a full stop."""
     nul_bytes: int = 0
     """NUL bytes that were removed so far."""
     has_warned: bool = False
@@ -148,10 +150,15 @@ class PartReader:
             self._fail(f"has columns of the same name: {', '.join(asked)}", part, 1)
         # A file without a header begins with a record, which no message may show.
         missing = [name for name in self.properties if name not in header]
-        if missing:
+        if alike := [name for name in missing if self._label(name) in header]:
             self._fail(
-                f"lacks the selected columns {', '.join(missing)}. Run discovery again", part, 1
+                f"heads its columns by labels, and {' and '.join(alike)} share one: deselect all "
+                "but one of them",
+                part,
+                1,
             )
+        if missing:
+            self._fail(f"lacks the selected columns {', '.join(missing)}. {self.advice}", part, 1)
         if repeated:
             self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
         unexpected = [name for name in header if name not in self.properties]
@@ -164,6 +171,10 @@ class PartReader:
                 self.stream,
                 ", ".join(unexpected),
             )
+
+    def _label(self, name: str) -> str | None:
+        found = self.fields.get(name)
+        return None if found is None else found.label
 
     def _fail(self, problem: str, part: int, line: int | None) -> NoReturn:
         raise FileFormatError(

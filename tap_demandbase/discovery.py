@@ -11,7 +11,7 @@ from tap_demandbase.field_types import entity_schema
 from tap_demandbase.history_streams import history_streams
 from tap_demandbase.key_properties import guess_key
 from tap_demandbase.paged_stream import PagedStream
-from tap_demandbase.stream_options import check_filters, options_of
+from tap_demandbase.stream_options import check_columns, check_filters, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,7 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
             tap.logger.warning("The entity %s has no fields and is left out", entity.name)
             continue
         options = options_of(tap.config, entity.name)
+        check_columns(tap.config, entity)
         schema, unknown = entity_schema(entity, lenient_numbers=options.lenient_numbers)
         unknown_types += [f"{entity.name}.{name} ({kind})" for name, kind in unknown.items()]
         kind = BulkStream if entity.id_pages is None else PagedStream

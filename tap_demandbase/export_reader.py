@@ -34,21 +34,25 @@ class ExportReader:
         properties: JSON Schema by selected property, in the order of the records.
         logger: Where to say what is going on.
         fields: What files may call the properties.
+        advice: What to do where a file lacks one, without a full stop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last has its default
         self,
         run: ExportRun,
         stream: str,
         properties: Mapping[str, Mapping[str, Any]],
         logger: logging.Logger,
         fields: Mapping[str, EntityField],
+        *,
+        advice: str = "Run discovery again",
     ) -> None:
         self._run = run
         self._stream = stream
         self._properties = properties
         self._logger = logger
         self._fields = fields
+        self._advice = advice
 
     def records(self, order: ExportOrder, job: ExportJob) -> Iterator[dict[str, Any]]:
         """Yield the records of a job.
@@ -62,13 +66,16 @@ class ExportReader:
         reader = self._part_reader(job)
         return self._read(order, job, reader, reader.records, lambda _: 1)
 
-    def blocks(self, order: ExportOrder, job: ExportJob, encode: Encoder) -> Iterator[Item]:
+    def blocks(
+        self, order: ExportOrder, job: ExportJob, encode: Encoder, *, keeps_source: bool
+    ) -> Iterator[Item]:
         """Yield the rows of a job in blocks, and those that need a closer look as records.
 
         Args:
             order: The order.
             job: Its completed job.
             encode: Returns what goes out for some rows.
+            keeps_source: Whether blocks keep what they were made of.
 
         Raises:
             StreamError, DemandbaseError: As for ``records``.
@@ -77,7 +84,7 @@ class ExportReader:
         from tap_demandbase.blocks.part_blocks import BlockReader  # noqa: PLC0415
 
         reader = self._part_reader(job)
-        blocks = BlockReader(reader, encode)
+        blocks = BlockReader(reader, encode, keeps_source=keeps_source)
         return self._read(
             order,
             job,
@@ -87,7 +94,9 @@ class ExportReader:
         )
 
     def _part_reader(self, job: ExportJob) -> PartReader:
-        return PartReader(self._stream, job.id, self._properties, self._logger, self._fields)
+        return PartReader(
+            self._stream, job.id, self._properties, self._logger, self._fields, advice=self._advice
+        )
 
     def _read(
         self,

@@ -1,4 +1,4 @@
-"""What a stream asks of an export job; pure functions."""
+"""What a stream asks of an export job."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from demandbase_api.models import DateRange, ExportRequest
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Sequence
 
     from demandbase_api.models import Entity
@@ -47,6 +48,16 @@ def account_lists_of(entity: Entity, options: StreamOptions) -> tuple[str, ...]:
     """Return the account lists that narrow a stream; that of all streams only where it can be."""
     can_be = entity.takes_account_lists or entity.id_pages is not None
     return options.account_lists if can_be else options.account_list_ids
+
+
+def tell_unnarrowed(entity: Entity, options: StreamOptions, logger: logging.Logger) -> None:
+    """Tell of a stream that the account list of all streams cannot narrow."""
+    if options.account_lists and not account_lists_of(entity, options):
+        logger.warning(
+            "The setting account_list_id does not narrow stream %s: on this API all of it is "
+            "exported",
+            entity.name,
+        )
 
 
 def days_of(window: Window | None, options: StreamOptions, field: str) -> DateRange | None:

@@ -151,8 +151,16 @@ class ExportRun:
     def part(
         self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
     ) -> tuple[BinaryIO, int]:
-        """Return the file of a part, which the caller closes, and its size in bytes."""
-        return self._fetcher.take(job, entity, part, progress)
+        """Return the file of a part, which the caller closes, and its size in bytes.
+
+        Raises:
+            QuotaStopError: The day's calls are used up.
+            DemandbaseError: The part cannot be had.
+        """
+        try:
+            return self._fetcher.take(job, entity, part, progress)
+        except QuotaExceededError as error:
+            raise self._stopped(entity, error) from error
 
     def tick(self, order: ExportOrder, job: ExportJob, part: int, parts: int) -> None:
         """Keep things going while a part is read: the next download, jobs and their states."""

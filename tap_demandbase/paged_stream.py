@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 class PagedStream(BulkStream):
     """One job for some thousands of ids, which an export of the other entity tells."""
 
+    is_planned = False
+
     @property
-    @override
-    def is_planned(self) -> bool:
-        return False
+    def source_of_ids(self) -> object:
+        """What tells streams apart whose ids are not of the same export."""
+        return self._entity.id_pages, account_lists_of(self._entity, self._options)
 
     @cached_property
     @override

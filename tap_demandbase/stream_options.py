@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
+    from demandbase_api.models import Entity
     from demandbase_api.ports import ExportCapabilities
 
 
@@ -69,6 +70,7 @@ def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
     """
     own = (config.get("stream_options") or {}).get(stream) or {}
     keys = own.get("key_properties")
+    own_list = [own["account_list_id"]] if own.get("account_list_id") else ()
     end = _moment(config, "end_date")
     return StreamOptions(
         key_properties=None if keys is None else tuple(keys),
@@ -79,7 +81,8 @@ def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
         window_days=config.get("window_days"),
         start_date=_moment(config, "start_date"),
         end_date=None if end is None else end.date(),
-        account_list_ids=tuple(map(str, own.get("account_list_ids") or ())),
+        # A list that is set for the stream itself is asked for, also where that is refused.
+        account_list_ids=tuple(map(str, own.get("account_list_ids") or own_list)),
         person_list_ids=tuple(map(str, own.get("person_list_ids") or ())),
         ad_report_type=own.get("ad_report_type"),
         sources=tuple(own.get("source") or ()),
@@ -104,6 +107,27 @@ _FILTERS = {
     "ad_report_type": ExportFilter.REPORT_TYPE,
     "source": ExportFilter.SOURCES,
 }
+
+
+def check_columns(config: Mapping[str, Any], entity: Entity) -> None:
+    """Make sure that the columns of an entity are to be chosen, where they are.
+
+    Raises:
+        ConfigurationError: They are not: the API tells its fields.
+    """
+    own = (config.get("stream_options") or {}).get(entity.name) or {}
+    if own.get("columns") and not entity.is_list:
+        raise ConfigurationError(
+            f"The setting stream_options.{entity.name}.columns is only for the members of lists, "
+            "whose columns nobody tells: take it away, and select fields in the catalog."
+        )
+
+
+def column_advice(entity: Entity) -> str:
+    """Return what to do where an entity's file lacks a column, without a full stop."""
+    if entity.is_list:
+        return f"Set stream_options.{entity.name}.columns to those that such files have"
+    return "Run discovery again"
 
 
 def check_filters(config: Mapping[str, Any], capabilities: ExportCapabilities) -> None:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from demandbase_api.api_settings import api_files, chosen_api
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.connect import connect_export, connect_import
+from demandbase_api.connect import connect_both
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.setting_rules import settings_error
 from demandbase_api.termination import terminate, undisturbed
@@ -22,6 +22,7 @@ from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.catalog_fields import saved_fields
 from tap_demandbase.export_run import ExportRun
 from tap_demandbase.line_writer import LineWriter
+from tap_demandbase.paged_stream import PagedStream
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -60,24 +61,23 @@ class TapDemandbase(Tap):
         super().__init__(*args, **options)
 
     @cached_property
-    def export_api(self) -> ExportApi:
-        """The export port."""
-        return connect_export(
+    def _apis(self) -> tuple[ExportApi, ImportApi]:
+        return connect_both(
             settings.connection(self.config, self.retry),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
         )
 
-    @cached_property
+    @property
+    def export_api(self) -> ExportApi:
+        """The export port."""
+        return self._apis[0]
+
+    @property
     def import_api(self) -> ImportApi:
         """The import port, for the streams about imports."""
-        return connect_import(
-            settings.connection(self.config, self.retry),
-            chosen_api(self.config),
-            files=api_files(self.config),
-            clock=self.clock,
-        )
+        return self._apis[1]
 
     @cached_property
     def exports(self) -> ExportRun:
@@ -89,9 +89,9 @@ class TapDemandbase(Tap):
         planned = [
             (it.name, [order for _, order in it.orders] if it.is_planned else []) for it in bulk
         ]
-        later = [it for it in bulk if not it.is_planned]
-        # Each needs a job at least, and all of them one that tells what they are about.
-        run.plan(planned, len(later) + bool(later))
+        later = [it for it in bulk if isinstance(it, PagedStream)]
+        # Each needs a job at least, and one that tells what it is about.
+        run.plan(planned, len(later) + len({it.source_of_ids for it in later}))
         # For who runs streams without sync_all, as the SDK's dry run does.
         weakref.finalize(self, run.close)
         return run

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from singer_sdk.exceptions import (
-    InvalidRecord,
-    MissingKeyPropertiesError,
-    RecordsWithoutSchemaException,
-)
-
-from demandbase_api.command_end import end_command
-from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
-from target_demandbase.target import TargetDemandbase
+from demandbase_api.quick_start import loading
 
 _PREFIX = "TARGET_DEMANDBASE_"
 
 
 def main() -> None:
     """Run the target."""
+    with loading():
+        from singer_sdk.exceptions import (  # noqa: PLC0415
+            InvalidRecord,
+            MissingKeyPropertiesError,
+            RecordsWithoutSchemaException,
+        )
+
+        from demandbase_api.command_end import end_command  # noqa: PLC0415
+        from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
+        from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     try:
         TargetDemandbase.cli()

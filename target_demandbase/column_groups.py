@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_demandbase.csv_row import header_row
-from target_demandbase.staging import StagedFile
+from target_demandbase.staging import LaterRows, StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-
-    from typing_extensions import Buffer
 
 
 def _open_groups() -> int:
@@ -34,19 +32,6 @@ MAX_OPEN_GROUPS = _open_groups()
 Columns = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LaterRows:
-    """Rows that are encoded when they are written.
-
-    Args:
-        make: Returns the encoded rows.
-        most_bytes: How many bytes they are at most.
-    """
-
-    make: Callable[[], Buffer]
-    most_bytes: int
-
-
 @dataclass(slots=True)
 class _Group:
     """Rows of one set of columns.
@@ -54,12 +39,34 @@ class _Group:
     Args:
         file: They.
         last_rows: The last row of each match key.
-        superseded: The rows that a later one of their key replaces.
+        keys: The match key of each row, an empty text where it has none; the last rows without
+            one may be left out.
     """
 
     file: StagedFile
     last_rows: dict[str, int] = field(default_factory=dict)
-    superseded: set[int] = field(default_factory=set)
+    keys: list[str] = field(default_factory=list)
+
+    def note(self, keys: Sequence[str]) -> int:
+        """Note the keys of the next rows; return how many rows are superseded by that."""
+        if not any(keys):
+            return 0
+        start, known = self.file.rows, len(self.last_rows)
+        self.keys.extend([""] * (start - len(self.keys)))
+        self.keys.extend(keys)
+        self.last_rows.update(zip(keys, range(start, start + len(keys)), strict=True))
+        without = keys.count("")
+        if without:
+            del self.last_rows[""]
+        return len(keys) - without - (len(self.last_rows) - known)
+
+    @property
+    def superseded(self) -> list[int]:
+        """The rows that a later one of their key replaces, in order."""
+        if len(self.last_rows) == len(self.keys):
+            return []
+        last_rows = self.last_rows
+        return [row for row, key in enumerate(self.keys) if key and last_rows[key] != row]
 
 
 class ColumnGroups:
@@ -141,16 +148,14 @@ class ColumnGroups:
         group = self._groups.get(columns)
         if group is None:
             group = self._groups[columns] = _Group(StagedFile(self._folder, self._header(columns)))
-        superseded = len(group.superseded)
-        if keys[0]:
-            _supersede(group, keys)
-            if self._columns_by_key is not None:
-                self._columns_by_key.update(dict.fromkeys(self._digests(keys), columns))
+        superseded = group.note(keys)
+        if self._columns_by_key is not None:
+            self._columns_by_key.update(dict.fromkeys(self._digests(filter(None, keys)), columns))
         if isinstance(rows, LaterRows):
-            group.file.append_later(rows.make, rows.most_bytes, messages, len(keys))
+            group.file.append_later(rows, messages, len(keys))
         else:
             group.file.append(rows, messages, len(keys))
-        return len(group.superseded) - superseded
+        return superseded
 
     @property
     def keys(self) -> frozenset[int]:
@@ -175,10 +180,10 @@ class ColumnGroups:
         """
         while self._groups:
             columns, group = next(iter(self._groups.items()))
-            is_whole = not group.superseded
-            files.append(group.file if is_whole else group.file.without(group.superseded))
+            superseded = group.superseded
+            files.append(group.file.without(superseded) if superseded else group.file)
             del self._groups[columns]
-            if not is_whole:
+            if superseded:
                 group.file.close()
         self._columns_by_key = None
 
@@ -199,19 +204,6 @@ class ColumnGroups:
 
     def _digests(self, keys: Iterable[str]) -> Iterator[int]:
         return (key_digest(text) for key in keys for text in self._identities(key))
-
-
-def _supersede(group: _Group, keys: Sequence[str]) -> None:
-    """Note which rows are superseded by new ones of these keys."""
-    last_rows = group.last_rows
-    if not last_rows.keys().isdisjoint(keys):
-        group.superseded.update(last_rows[key] for key in last_rows.keys() & set(keys))
-        for key in keys:
-            last_rows.pop(key, None)
-    start, known = group.file.rows, len(last_rows)
-    last_rows.update(zip(keys, range(start, start + len(keys)), strict=True))
-    if len(last_rows) < known + len(keys):  # some are among themselves
-        group.superseded.update(row for row, key in enumerate(keys, start) if last_rows[key] != row)
 
 
 def key_digest(key: str) -> int:

@@ -68,8 +68,10 @@ class SilentReader(SingerReader):
         return self._counts
 
     def _block(self, block: bytes) -> None:
-        lines = block.removesuffix(b"\n").split(b"\n")
-        text = block if block.endswith(b"\n") else None
+        lines = block.split(b"\n")
+        text = None if lines[-1] else block
+        if text is not None:
+            del lines[-1]
         # Most blocks hold nothing but records of the stream that the last one held.
         taken = self._offer(self._stream, lines, text)
         if taken == len(lines):

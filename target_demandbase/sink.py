@@ -8,6 +8,7 @@ from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
+from demandbase_api.quick_start import loading
 from target_demandbase.blocks.column_kind import suits_blocks
 from target_demandbase.errors import MappingError
 from target_demandbase.intake import Intake, RowError
@@ -69,7 +70,8 @@ class DemandbaseSink(BatchSink):
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)
             return None
         # It brings an engine that takes its time to load.
-        from target_demandbase.blocks.block_intake import BlockIntake  # noqa: PLC0415
+        with loading():
+            from target_demandbase.blocks.block_intake import BlockIntake  # noqa: PLC0415
 
         return BlockIntake(self._plan, omit_null=omit_null)
 
@@ -159,12 +161,12 @@ class DemandbaseSink(BatchSink):
         room = self._batches.room
         if len(lines) > room:
             lines, text = lines[:room], None
-        self._blocks.knows(self._names.seen)
-        block = self._blocks.rows(lines)
-        if block is None or any(block.empty(self._plan.must_fill).values()):
-            return 0
         if text is None:
             text = b"\n".join([*lines, b""])
+        self._blocks.knows(self._names.seen)
+        block = self._blocks.rows(lines, len(text))
+        if block is None or any(block.empty(self._plan.must_fill).values()):
+            return 0
         if not self._batches.stage_block(block, text):
             return 0
         self.tally_record_read(len(lines))

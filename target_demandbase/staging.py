@@ -6,6 +6,7 @@ import hashlib
 from bisect import bisect_left
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,11 +21,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
     from typing_extensions import Buffer
 
-_HASH_BYTES = 1024 * 1024
+_TOGETHER_BYTES = 1024 * 1024
+"""Messages whose rows are encoded and written together: each time costs two switches of threads."""
 _MOST_PENDING = 4
-"""Blocks that are held in memory until they are written."""
+"""How often as much may wait in memory until it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaterRows:
+    """Rows that are encoded when they are written.
+
+    Args:
+        cells: Their cells, by column.
+        encode: Returns the encoded rows of several such.
+        most_bytes: How many bytes they are at most.
+    """
+
+    cells: Sequence[pa.Array]
+    encode: Callable[[Sequence[Sequence[pa.Array]]], Buffer]
+    most_bytes: int
 
 
 class StagedFile:
@@ -45,11 +63,14 @@ class StagedFile:
         self.rows = 0
         """How many rows it has, without the header."""
         self._folder = folder
+        self._later: deque[tuple[LaterRows, bytes, int]] = deque()
+        self._later_bytes = 0
         self._pending: deque[Future[None]] = deque()
         # The header is a row of the file, but none of a record.
         self._rows = ChunkFile(folder, split_rows)
         self._records = ChunkFile(folder, split_lines)
-        self._rows.append(header_row(self.columns), 1)
+        self._digest = hashlib.sha256()
+        self._append_rows(header_row(self.columns), 1)
         self._most = self._rows.size
 
     def fits(self, size: int, limit: int) -> bool:
@@ -75,31 +96,54 @@ class StagedFile:
         self.rows += count
         self._most += len(rows)
 
-    def append_later(
-        self, make: Callable[[], Buffer], most: int, messages: bytes, count: int
-    ) -> None:
+    def append_later(self, rows: LaterRows, messages: bytes, count: int) -> None:
         """Add rows that are encoded and written while the caller goes on.
 
         Args:
-            make: Returns the encoded rows; it is called in another thread.
-            most: How many bytes they will be at most.
+            rows: The rows; they are encoded in another thread.
             messages: The messages that they come from, one a line.
             count: How many they are.
         """
+        # Counted first: a signal in between must not hide rows that are there.
+        self.rows += count
+        self._most += rows.most_bytes
+        self._later.append((rows, messages, count))
+        self._later_bytes += len(messages)
+        if self._later_bytes >= _TOGETHER_BYTES:
+            self._write_later()
+
+    def _write_later(self) -> None:
         while len(self._pending) >= _MOST_PENDING:
             self._pending[0].result()
             self._pending.popleft()
-        # Counted first: a signal in between must not hide rows that are there.
-        self.rows += count
-        self._most += most
-        self._pending.append(_writer().submit(lambda: self._append(make(), messages, count)))
+        self._pending.append(_writer().submit(self._write))
+        self._later_bytes = 0
+
+    def _write(self) -> None:
+        """Write all that waits, in the thread for that."""
+        waiting = []
+        while self._later:
+            waiting.append(self._later.popleft())
+        if waiting:
+            first = waiting[0][0]
+            self._append(
+                first.encode([rows.cells for rows, _, _ in waiting]),
+                b"".join([messages for _, messages, _ in waiting]),
+                sum(count for _, _, count in waiting),
+            )
 
     def _append(self, rows: Buffer, messages: bytes, count: int) -> None:
-        self._rows.append(rows, count)
+        self._append_rows(rows, count)
         self._records.append(messages, count)
+
+    def _append_rows(self, rows: Buffer, count: int) -> None:
+        self._rows.append(rows, count)
+        self._digest.update(rows)
 
     def _settle(self) -> None:
         """Wait until all rows are written."""
+        if self._later:
+            self._write_later()
         while self._pending:
             self._pending[0].result()
             self._pending.popleft()
@@ -132,11 +176,8 @@ class StagedFile:
 
     def sha256(self) -> str:
         """Return a digest of the content."""
-        digest = hashlib.sha256()
-        file = self.open()
-        while chunk := file.read(_HASH_BYTES):
-            digest.update(chunk)
-        return digest.hexdigest()
+        self._settle()
+        return self._digest.hexdigest()
 
     def without(self, rows: Collection[int]) -> StagedFile:
         """Return a copy without some rows."""
@@ -177,6 +218,7 @@ class StagedFile:
             each.cancel()
         wait(self._pending)
         self._pending.clear()
+        self._later.clear()
         self._rows.close()
         self._records.close()
 

@@ -51,6 +51,26 @@ _FORBIDDEN = {
 }
 
 _UNKNOWN_FIELDS = frozenset({"400-115", "400-155"})
+_ACCOUNT_LISTS = "account_list_id, and account_list_ids of stream_options"
+_PERSON_LISTS = "person_list_ids of stream_options"
+_DAYS = "start_date and end_date"
+_SETTINGS = {
+    "400-111": _DAYS,
+    "400-112": _DAYS,
+    "400-113": _DAYS,
+    "400-114": _DAYS,
+    "400-129": _ACCOUNT_LISTS,
+    "400-137": _DAYS,
+    "400-138": "source of stream_options",
+    "400-139": "ad_report_type of stream_options",
+    "400-140": "replication_key of stream_options, which has to name a date field",
+    "400-141": _PERSON_LISTS,
+    "400-142": _ACCOUNT_LISTS,
+    "400-143": _PERSON_LISTS,
+    "400-145": _ACCOUNT_LISTS,
+    "400-146": _PERSON_LISTS,
+}
+"""Where what is refused comes from, by code."""
 _CONCURRENT_QUERIES, _VOLUME, _CONCURRENT_JOBS = "429-100", "429-101", "429-102"
 
 
@@ -160,6 +180,12 @@ def _too_many(refusal: Refusal) -> Meaning:
 def _advice_400(refusal: Refusal) -> str:
     if refusal.operation is ApiOperation.CREATE_EXPORT and refusal.code in _UNKNOWN_FIELDS:
         return "Run again: the fields are asked for anew, and the message names what is gone."
-    if refusal.operation is ApiOperation.CREATE_EXPORT:
-        return "Check the settings stream_options, start_date and end_date."
-    return ""
+    if (settings := _SETTINGS.get(refusal.code or "")) is not None:
+        return f"Check {settings}."
+    match refusal.operation:
+        case ApiOperation.CREATE_EXPORT:
+            return "Check the settings stream_options, account_list_id, start_date and end_date."
+        case ApiOperation.LIST_FIELDS:
+            return "Check ad_report_type of stream_options."
+        case _:
+            return ""

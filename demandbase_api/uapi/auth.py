@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from demandbase_api.retry import RetryPolicy
 
 TOKEN = "/auth/v1/token"  # noqa: S105 - a path
+LIFE_SECONDS = 8 * 3600.0
+"""How long tokens live as published, where an answer does not say it."""
 LEEWAY_SECONDS = 15 * 60.0
 """A call may wait for long before it is sent, and an upload may take long."""
 
@@ -97,7 +99,7 @@ class ClientCredentials(ApiAuth):
         }
         answer = Reader(operation, self._http.create(operation, TOKEN, body))
         token = answer.required("accessToken", str)
-        seconds = float(answer.optional("expiresIn", int) or 0)
+        seconds = float(answer.optional("expiresIn", int) or LIFE_SECONDS)
         self._tokens.append(token)
         # One that lives for less than half an hour is used for half of its life.
         return _Grant(token, asked_at + max(seconds - LEEWAY_SECONDS, seconds / 2))

@@ -73,16 +73,27 @@ class CallBudget:
         """
         self._check(_LEAST_CALLS_AN_IMPORT, 1)
 
+    def require(self, operation: ApiOperation, calls: int) -> None:
+        """Make sure that what is left is enough for some calls of a kind.
+
+        Raises:
+            CallBudgetError: It is not.
+        """
+        left = self.left(operation)
+        if calls > left:
+            raise self._error(
+                operation,
+                f"allows {CALLS_A_DAY[operation]:,} calls a day, of which {left:,} are left and "
+                f"at least {calls:,} needed,",
+            )
+
+    def left(self, operation: ApiOperation) -> int:
+        """Return how many calls of a kind are left today."""
+        return CALLS_A_DAY[operation] - self._ledger.used(operation, self._today)
+
     def _check(self, least: Mapping[ApiOperation, int], jobs: int) -> None:
         for operation, calls in least.items():
-            limit, needed = CALLS_A_DAY[operation], calls * jobs
-            left = limit - self._ledger.used(operation, self._today)
-            if needed > left:
-                raise self._error(
-                    operation,
-                    f"allows {limit:,} calls a day, of which {left:,} are left and at least "
-                    f"{needed:,} needed,",
-                )
+            self.require(operation, calls * jobs)
 
     @property
     def _today(self) -> date:

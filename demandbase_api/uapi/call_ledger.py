@@ -58,7 +58,7 @@ class CallLedger:
             return {}
         except OSError as error:
             raise spool_error(error) from error
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {}  # cut by a full disk: Demandbase's own count is what holds in the end
 
     def _write(self, day: date, calls: dict[str, int]) -> None:

@@ -93,7 +93,11 @@ def links(reader: Reader) -> tuple[str, ...]:
         several = found if isinstance(found, list) else [found]
         if several and all(isinstance(link, str) and link for link in several):
             return tuple(map(str, several))
-    raise UnexpectedAnswerError(ApiOperation.GET_EXPORT, "gave a finished job without a link")
+    raise UnexpectedAnswerError(
+        ApiOperation.GET_EXPORT,
+        "gave a finished job without a link",
+        advice="Run again; if it stays, export anew with job_reuse_hours: 0.",
+    )
 
 
 def import_job(reader: Reader) -> ImportJob:

@@ -15,7 +15,7 @@ from demandbase_api.json_reader import Reader
 from demandbase_api.models import Entity, EntityField, IdPages
 from demandbase_api.operations import ApiOperation
 from demandbase_api.uapi import decode
-from demandbase_api.uapi.entities import ENTITIES
+from demandbase_api.uapi.entities import BY_NAME, ENTITIES
 from demandbase_api.uapi.export_request import MAX_IDS
 from demandbase_api.uapi.field_names import is_own
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from demandbase_api.http import HttpClient
     from demandbase_api.ports import DiscoveryScope
+    from demandbase_api.uapi.call_budget import CallBudget
     from demandbase_api.uapi.entities import UapiEntity
-    from demandbase_api.uapi.field_cache import FieldCache
+    from demandbase_api.uapi.field_cache import CachedFields, FieldCache
 
 logger = logging.getLogger(__name__)
 
@@ -45,69 +46,75 @@ class FieldDiscovery:
     Args:
         http: Where to ask.
         cache: What was answered before.
+        budget: Counts the day's calls.
     """
 
-    def __init__(self, http: HttpClient, cache: FieldCache) -> None:
+    def __init__(self, http: HttpClient, cache: FieldCache, budget: CallBudget) -> None:
         self._http = http
         self._cache = cache
+        self._budget = budget
 
     def entities(self, scope: DiscoveryScope) -> tuple[Entity, ...]:
         """Return the entities that the tenant may have.
 
         Raises:
             PermissionDeniedError: There is none, or one that was asked for is not among them.
-            ConfigurationError: One that was asked for needs a report type.
+            ConfigurationError: One that was asked for needs a report type, or another one is
+                given what it does not take.
+            CallBudgetError: The day's calls are not enough; none was made.
             ApiError: A call failed.
         """
-        found: list[Entity] = []
-        refused: dict[str, str] = {}
-        for entity in ENTITIES:
-            is_named = scope.entities is not None and entity.name in scope.entities
-            if scope.entities is not None and not is_named:
-                continue
-            if entity.is_report and entity.name not in scope.report_types:
-                _tell_missing_report(entity, is_named=is_named)
-                continue
-            if not entity.type:
-                columns = scope.columns.get(entity.name, entity.columns)
-                found.append(
-                    _entity(entity, tuple(EntityField(name, "string") for name in columns))
-                )
-                continue
-            described = self._described(entity, scope.report_types.get(entity.name), refused)
-            if described is not None:
-                found.append(_entity(entity, decode.fields(described, entity.type)))
-        _tell_refused(refused, scope, has_any=any(entity.fields for entity in found))
-        return tuple(found)
+        _check_report_types(scope)
+        chosen = [entity for entity in ENTITIES if _is_chosen(entity, scope)]
+        answers = self._answers([entity for entity in chosen if entity.type], scope)
+        refused = {
+            name: answer.refusal for name, answer in answers.items() if answer.refusal is not None
+        }
+        _tell_refused(refused, scope, has_any=len(refused) < len(answers))
+        return tuple(
+            _entity(entity, _fields(entity, scope, answers))
+            for entity in chosen
+            if entity.name not in refused
+        )
 
     def forget(self, entity: UapiEntity, report_type: str | None) -> None:
         """Ask for an entity's fields anew next time."""
         self._cache.drop(_key(entity, report_type))
 
-    def _described(
-        self, entity: UapiEntity, report_type: str | None, refused: dict[str, str]
-    ) -> Sequence[Mapping[str, str]] | None:
+    def _answers(
+        self, entities: Sequence[UapiEntity], scope: DiscoveryScope
+    ) -> dict[str, CachedFields]:
+        """Return what is known of each entity by its name, and ask for what is not."""
+        keys = {entity.name: _key_in(entity, scope) for entity in entities}
+        answers = {name: self._cache.find(key) for name, key in keys.items()}
+        granted = {
+            name: answer if answer is not None and answer.refusal is None else None
+            for name, answer in answers.items()
+        }
+        if scope.entities is not None or not any(granted.values()):
+            answers = granted  # what would end the run may have been allowed since
+        unknown = [entity for entity in entities if answers[entity.name] is None]
+        old = {each.name: self._cache.find(keys[each.name], any_age=True) for each in unknown}
+        self._budget.require(ApiOperation.LIST_FIELDS, list(old.values()).count(None))
+        # Of the day's last calls, those come first that nothing can stand in for.
+        for entity in sorted(unknown, key=lambda each: old[each.name] is not None):
+            report_type = scope.report_types.get(entity.name)
+            answers[entity.name] = self._asked(entity, report_type, old[entity.name])
+        return {name: answer for name, answer in answers.items() if answer is not None}
+
+    def _asked(
+        self, entity: UapiEntity, report_type: str | None, old: CachedFields | None
+    ) -> CachedFields:
         key = _key(entity, report_type)
-        answer = self._cache.find(key)
-        if answer is None:
-            try:
-                described = self._ask(entity, report_type)
-            except PermissionDeniedError as error:
-                self._cache.keep(key, (), str(error))
-                refused[entity.name] = str(error)
-                return None
-            except QuotaExceededError as error:
-                answer = self._cache.find(key, any_age=True)
-                if answer is None:
-                    raise
-                logger.warning("%s Those of %s are taken instead.", error, answer.at)
-            else:
-                self._cache.keep(key, described)
-                return described
-        if answer.refusal is not None:
-            refused[entity.name] = answer.refusal
-            return None
-        return answer.fields
+        try:
+            return self._cache.keep(key, self._ask(entity, report_type))
+        except PermissionDeniedError as error:
+            return self._cache.keep(key, (), str(error))
+        except QuotaExceededError as error:
+            if old is None:
+                raise
+            logger.warning("%s Those of %s are taken instead.", error, old.at)
+            return old
 
     def _ask(self, entity: UapiEntity, report_type: str | None) -> list[dict[str, str]]:
         operation = ApiOperation.LIST_FIELDS
@@ -116,6 +123,35 @@ class FieldDiscovery:
             params["adReportType"] = report_type
         answer = self._http.read_list(operation, FIELDS, params)
         return [decode.described_field(Reader(operation, item)) for item in answer]
+
+
+def _check_report_types(scope: DiscoveryScope) -> None:
+    reports = [entity.name for entity in ENTITIES if entity.is_report]
+    for name in scope.report_types:
+        if name in BY_NAME and name not in reports:
+            raise ConfigurationError(
+                f"The setting stream_options.{name}.ad_report_type is for "
+                f"{' and '.join(reports)} only: take it away."
+            )
+
+
+def _is_chosen(entity: UapiEntity, scope: DiscoveryScope) -> bool:
+    is_named = scope.entities is not None and entity.name in scope.entities
+    if scope.entities is not None and not is_named:
+        return False
+    if entity.is_report and entity.name not in scope.report_types:
+        _tell_missing_report(entity, is_named=is_named)
+        return False
+    return True
+
+
+def _fields(
+    entity: UapiEntity, scope: DiscoveryScope, answers: Mapping[str, CachedFields]
+) -> tuple[EntityField, ...]:
+    if entity.type:
+        return decode.fields(answers[entity.name].fields, entity.type)
+    columns = scope.columns.get(entity.name, entity.columns)
+    return tuple(EntityField(name, "string") for name in columns)
 
 
 def _entity(entity: UapiEntity, fields: tuple[EntityField, ...]) -> Entity:
@@ -147,6 +183,10 @@ def _date_field(fields: Sequence[EntityField], entity_type: str) -> str | None:
     return next(iter(dates.values())) if len(dates) == 1 else None
 
 
+def _key_in(entity: UapiEntity, scope: DiscoveryScope) -> str:
+    return _key(entity, scope.report_types.get(entity.name))
+
+
 def _key(entity: UapiEntity, report_type: str | None) -> str:
     return entity.type if report_type is None else f"{entity.type} {report_type}"
 
@@ -173,7 +213,7 @@ def _tell_refused(refused: Mapping[str, str], scope: DiscoveryScope, *, has_any:
         )
     logger.warning(
         "This tenant may not export %s, which are left out (they are asked for again once "
-        "discovery_cache_hours are over): %s",
+        "discovery_cache_hours are over, or at once with discovery_cache_hours: 0): %s",
         ", ".join(refused),
         reasons,
     )

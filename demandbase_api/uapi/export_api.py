@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,7 @@ from demandbase_api.errors import (
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     UnexpectedAnswerError,
 )
 from demandbase_api.json_reader import Reader
@@ -66,6 +68,8 @@ class UapiExportApi(ExportApi):
         self._discovery = discovery
         self._budget = budget
         self._links: dict[str, tuple[str, ...]] = {}
+        # A file may be downloaded ahead just when its job is asked for.
+        self._reading = threading.Lock()
 
     @override
     def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
@@ -77,8 +81,8 @@ class UapiExportApi(ExportApi):
         entity = BY_NAME[request.entity]
         try:
             answer = self._http.create(operation, entity.path, request_body(request))
-        except InvalidRequestError:
-            # What is known of the fields may be out of date.
+        except (InvalidRequestError, PermissionDeniedError):
+            # What is known of the fields, or of who may have them, may be out of date.
             self._discovery.forget(entity, request.report_type)
             raise
         return decode.export_job(Reader(operation, answer))
@@ -96,11 +100,12 @@ class UapiExportApi(ExportApi):
 
     @override
     def ended(self, job: ExportJob) -> ExportJob:
-        links = self._links.get(job.id)
-        if links is not None:
-            return decode.with_parts(job, len(links))
-        # The list says neither where the files are nor why a job failed.
-        return self.get(job.id)
+        with self._reading:
+            links = self._links.get(job.id)
+            if links is not None:
+                return decode.with_parts(job, len(links))
+            # The list says neither where the files are nor why a job failed.
+            return self.get(job.id)
 
     @override
     def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
@@ -111,7 +116,9 @@ class UapiExportApi(ExportApi):
 
     @override
     def poll_pause(self) -> float:
-        return self._budget.pause(ApiOperation.LIST_EXPORTS)
+        # A job that the list does not show costs a call of its own at each look.
+        polled = ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT
+        return max(self._budget.pause(operation) for operation in polled)
 
     @override
     def check_budget(self, jobs: int) -> None:
@@ -148,21 +155,28 @@ class UapiExportApi(ExportApi):
             yield DownloadBody(operation, response, resume)
 
     def _link(self, job_id: str, part: int) -> str:
-        links = self._links.get(job_id)
-        if links is None:
-            try:
-                job = self.get(job_id)
-            except NotFoundError as error:
-                raise NotFoundError(
-                    ApiOperation.DOWNLOAD_PART, error.problem, status=error.status, code=error.code
-                ) from None
-            links = self._links.get(job_id)
-            if links is None:
-                raise UnexpectedAnswerError(
-                    ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
-                )
+        with self._reading:
+            links = self._links.get(job_id) or self._links_anew(job_id)
         if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
             raise UnexpectedAnswerError(
                 ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
             )
         return links[part - 1]
+
+    def _links_anew(self, job_id: str) -> tuple[str, ...]:
+        try:
+            job = self.get(job_id)
+        except NotFoundError as error:
+            raise NotFoundError(
+                ApiOperation.DOWNLOAD_PART,
+                error.problem,
+                status=error.status,
+                code=error.code,
+                diagnostic=error.diagnostic,
+            ) from None
+        links = self._links.get(job_id)
+        if links is None:
+            raise UnexpectedAnswerError(
+                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
+            )
+        return links

@@ -59,7 +59,12 @@ def _members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
         body["accountIds"] = _numbers(entity.name, "account ids", request.ids)
     if request.report_type is not None:
         body["adReportType"] = request.report_type
-    if request.sources or entity.is_report:
+    if request.sources and not entity.is_report:
+        raise ConfigurationError(
+            f"The setting stream_options.{entity.name}.source is for advertising reports only: "
+            "take it away."
+        )
+    if entity.is_report:
         body["source"] = sorted(set(request.sources)) or [_ALL_SOURCES]
     return body
 

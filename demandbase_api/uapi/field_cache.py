@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ class FieldCache:
         self._path = path
         self._age = timedelta(hours=hours)
         self._clock = clock
+        self._is_told = False
 
     def find(self, key: str, *, any_age: bool = False) -> CachedFields | None:
         """Return an answer that is not too old, or of any age."""
@@ -61,10 +63,11 @@ class FieldCache:
 
     def keep(
         self, key: str, fields: Sequence[Mapping[str, str]], refusal: str | None = None
-    ) -> None:
-        """Keep an answer."""
+    ) -> CachedFields:
+        """Keep an answer and return it."""
         answer = CachedFields(self._clock.utc(), tuple(fields), refusal)
         self._write({**self._read(), key: answer})
+        return answer
 
     def drop(self, key: str) -> None:
         """Forget an answer: it has proved wrong."""
@@ -75,15 +78,8 @@ class FieldCache:
             found = json.loads(self._path.read_text(encoding="utf-8"))
             if found["form"] != _FORM:
                 return {}
-            return {
-                key: CachedFields(
-                    datetime.fromisoformat(answer["at"]),
-                    tuple({**field, "name": field["name"]} for field in answer["fields"]),
-                    answer["refusal"],
-                )
-                for key, answer in found["answers"].items()
-            }
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {key: _answer(answer) for key, answer in found["answers"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {}
 
     def _write(self, answers: Mapping[str, CachedFields]) -> None:
@@ -101,6 +97,26 @@ class FieldCache:
             fresh.write_text(json.dumps({"form": _FORM, "answers": form}), encoding="utf-8")
             fresh.replace(self._path)
         except OSError as error:
-            logger.warning(
-                "What was discovered cannot be kept in spool_dir: %s", error.strerror or "it failed"
-            )
+            with suppress(OSError):
+                fresh.unlink()
+            if not self._is_told:
+                self._is_told = True
+                logger.warning(
+                    "What was discovered cannot be kept in spool_dir: %s",
+                    error.strerror or "it failed",
+                )
+
+
+def _answer(found: Mapping[str, Any]) -> CachedFields:
+    """Return an answer as it was kept.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: It is none.
+    """
+    at = datetime.fromisoformat(found["at"])
+    fields = tuple({**field, "name": field["name"]} for field in found["fields"])
+    refusal = found["refusal"]
+    texts = [text for field in fields for text in field.values()]
+    if at.tzinfo is None or not all(isinstance(text, str) for text in [*texts, refusal or ""]):
+        raise TypeError
+    return CachedFields(at, fields, refusal)

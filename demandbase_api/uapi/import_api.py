@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.json_reader import Reader
-from demandbase_api.models import ActivityType, FieldMapping, ImportOperation
+from demandbase_api.models import ActivityType, FieldMapping, ImportOperation, ListAction
 from demandbase_api.operations import ApiOperation
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.status import JobStatus
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from demandbase_api.http import HttpClient
-    from demandbase_api.models import ImportJob, ImportRequest, ListAction, RowError
+    from demandbase_api.models import ImportJob, ImportRequest, RowError
     from demandbase_api.uapi.call_budget import CallBudget
 
 JOB = "/import/v1/job"
@@ -43,7 +43,8 @@ class UapiImportApi(ImportApi):
     Args:
         http: Where to.
         budget: Counts the day's calls.
-        list_action: What imports do to the account list of their job.
+        list_action: What imports of accounts do to the account list of their job; others leave
+            lists alone.
     """
 
     capabilities = ImportCapabilities(
@@ -65,6 +66,7 @@ class UapiImportApi(ImportApi):
         self._http = http
         self._budget = budget
         self._list_action = list_action
+        self._entities: dict[str, str | None] = {}
 
     @override
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
@@ -101,7 +103,9 @@ class UapiImportApi(ImportApi):
         operation = ApiOperation.CREATE_IMPORT
         body = request_body(request, file_name)
         self._budget.check_import()
-        return decode.import_job(Reader(operation, self._http.create(operation, JOB, body)))
+        job = self._known(Reader(operation, self._http.create(operation, JOB, body)))
+        self._entities[job.id] = request.entity
+        return job
 
     @override
     def waits_for_file(self, job: ImportJob) -> bool:
@@ -111,23 +115,35 @@ class UapiImportApi(ImportApi):
     def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
         operation = ApiOperation.UPLOAD_FILE
         # Left out, it would be “replace”, which empties the job's account list first.
-        params = {"listAction": self._list_action.value}
+        params = {"listAction": self._action_of(job_id).value}
         answer = self._http.put_stream(
             operation, f"{_path(job_id)}/data", file, "application/octet-stream", params
         )
-        return decode.import_job(Reader(operation, answer))
+        return self._known(Reader(operation, answer))
+
+    def _action_of(self, job_id: str) -> ListAction:
+        if self._list_action is ListAction.NOOP:
+            return ListAction.NOOP
+        if job_id not in self._entities:
+            self.get(job_id)
+        return self._list_action if self._entities[job_id] == "accounts" else ListAction.NOOP
+
+    def _known(self, answer: Reader) -> ImportJob:
+        job = decode.import_job(answer)
+        self._entities.setdefault(job.id, job.entity)
+        return job
 
     @override
     def get(self, job_id: str) -> ImportJob:
         operation = ApiOperation.GET_IMPORT
-        return decode.import_job(Reader(operation, self._http.read(operation, _path(job_id))))
+        return self._known(Reader(operation, self._http.read(operation, _path(job_id))))
 
     @override
     def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
         if status is not None and status not in _WORDS:
             return iter(())  # no job of this API is ever in it
         params = {} if status is None else {"state": _WORDS[status]}
-        return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, decode.import_job)
+        return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, self._known)
 
     @override
     def poll_pause(self) -> float:

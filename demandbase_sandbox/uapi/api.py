@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response  # noqa: TC002 - FastAPI resolves annotations
 from starlette.exceptions import HTTPException
@@ -20,6 +20,7 @@ from demandbase_sandbox.uapi.export_routes import export_routes
 from demandbase_sandbox.uapi.guard import TokenGuard
 from demandbase_sandbox.uapi.import_routes import import_routes
 from demandbase_sandbox.uapi.operations import EXPORT_PREFIX
+from demandbase_sandbox.uapi.query_members import known_query
 from demandbase_sandbox.uapi.reference_data import reference_routes
 from demandbase_sandbox.uapi.style import UapiStyle
 
@@ -62,11 +63,14 @@ def create_uapi(tenant: Tenant, files_url: Callable[[], str], connections: Conne
         return answering.refuse(request, error)
 
     api.add_middleware(TokenGuard, tokens=tenant.tokens, answering=answering, style=style)
-    api.include_router(auth_routes(tenant, answering))
-    api.include_router(export_routes(tenant, answering, files_url))
-    api.include_router(reference_routes(answering))
-    api.include_router(import_routes(tenant, answering))
-    api.include_router(activity_routes(tenant, answering))
+    for routes in (
+        auth_routes(tenant, answering),
+        export_routes(tenant, answering, files_url),
+        reference_routes(answering),
+        import_routes(tenant, answering),
+        activity_routes(tenant, answering),
+    ):
+        api.include_router(routes, dependencies=[Depends(known_query)])
     api.include_router(admin_routes(tenant))
     return api
 

@@ -14,6 +14,9 @@ ERROR_CODES = {
     "400-114": "An Activity date range covers at most 90 days",
     "400-115": "Invalid field names",
     "400-116": "format is CSV or JSON",
+    "400-117": "The job has not finished yet",
+    "400-118": "limit is not numeric",
+    "400-119": "limit is outside of 1 to 1,000",
     "400-120": "sort is ascending or descending",
     "400-121": "page is a positive number",
     "400-122": "perPage is a positive number",
@@ -23,6 +26,13 @@ ERROR_CODES = {
     "400-126": "jobName is missing or longer than 50 characters",
     "400-127": "The entityType of the body is not supported",
     "400-129": "An account list ID is not numeric",
+    "400-130": "performance is not supported",
+    "400-131": "creativeId or campaignId is required",
+    "400-132": "creativeId is not numeric",
+    "400-133": "campaignId is not numeric",
+    "400-134": "accountId is not numeric",
+    "400-135": "An account or campaign identifier is missing",
+    "400-136": "performance can only be rollup",
     "400-137": "fromDate is not before toDate",
     "400-138": "source is not supported",
     "400-139": "adReportType is invalid for the entity type",
@@ -37,7 +47,11 @@ ERROR_CODES = {
     "400-148": "An account ID is not numeric",
     "400-149": "accountIds is required",
     "400-150": "accountIds holds at most 10,000 IDs",
+    "400-151": "A company ID is not numeric",
+    "400-152": "companyIds is required",
+    "400-153": "companyIds holds at most 10,000 IDs",
     "400-154": "Invalid reference entity type",
+    "400-155": "A field is outside of the tenant's Export collection",
     "401-100": "Authentication credentials are missing or invalid",
     "403-100": "The user may not run this export",
     "403-101": "The tenant has no access to the entity type",
@@ -47,12 +61,13 @@ ERROR_CODES = {
     "403-105": "The tenant has no access to the endpoint",
     "404-301": "There is no such resource",
     "404-302": "Job id invalid",
+    "404-303": "The result part is invalid",
     "429-100": "Rate limit exceeded",
     "429-101": "The export quota of 24 hours is used up",
     "429-102": "Another export job is running",
     "500-100": "An internal service failed",
 }
-"""Code to what it says, for the codes that this stand-in can answer."""
+"""Code to what it says, for all that are published; some only a fault can answer."""
 
 
 def coded(code: str, detail: str = "") -> RefusalError:

@@ -27,7 +27,6 @@ from demandbase_sandbox.uapi.export_request import check_ids, export_query
 from demandbase_sandbox.uapi.list_members import members_query
 from demandbase_sandbox.uapi.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.published_fields import published_fields
-from demandbase_sandbox.uapi.query_members import known_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +82,6 @@ def export_routes(  # noqa: C901 - one inner function a route
         facts = {"entityType": entityType, "entity_type": known.entity if known else None}
 
         def work() -> list[dict[str, Any]]:
-            known_only(request, {"entityType", "adReportType"})
             return _fields(tenant, entityType, adReportType)
 
         return answering.answer(request, work, facts=facts)
@@ -163,7 +161,6 @@ def export_routes(  # noqa: C901 - one inner function a route
         }
 
         def work() -> dict[str, Any]:
-            known_only(request, asked)
             hit = tenant.faults.hits("fetchExportJobsInfo", {"api": "uapi"}, Effect.SHIFT_PAGE)
             shift = hit[Effect.SHIFT_PAGE].rows if hit else 0
             return job_page(tenant.book.all(KIND), asked, options.max_page_size, shift)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
 from demandbase_api.download import spool_error
+from tap_demandbase.batches.ahead_writer import AheadWriter
 from tap_demandbase.errors import BatchStorageError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class BatchFiles:
         while len(rows):
             if self._writer is None:
                 self._file = self._spool.open()
-                self._writer = self._format.open(self._file)
+                self._writer = AheadWriter(self._format.open(self._file))
             now = rows[: self._most - self._rows]
             rows = rows[len(now) :]
             try:

@@ -97,6 +97,9 @@ def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
         ValueError: The type does not hold all of them as they are; the error holds none.
     """
     texts = texts.view(pa.string())
+    if pa.types.is_string(kind):
+        # A copy has no room to spare: the rows of a group wait in memory.
+        return pa.concat_arrays([texts])
     try:
         values = texts.cast(kind)
     except pa.ArrowInvalid:

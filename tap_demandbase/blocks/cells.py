@@ -69,24 +69,37 @@ class Column:
         return pa.array([_form(word).encode() for word in words], pa.binary()).take(coded.indices)
 
 
-def values_of(columns: Sequence[Column], cells: pa.Table) -> dict[str, pa.Array]:
+def values_of(
+    columns: Sequence[Column], cells: pa.Table, *, are_in_form: bool = False
+) -> dict[str, pa.Array]:
     """Return the values of all columns by name.
 
     Args:
         columns: The columns.
         cells: UTF-8 as binary, by column.
+        are_in_form: Whether all cells are known to be in their one form, but for integers that
+            may have too many digits.
 
     Raises:
         ValueError: A cell does not fit; the error does not hold it.
     """
-    found = {column.name: cells.column(column.name).combine_chunks() for column in columns}
-    for to_value in {column.to_value for column in columns}:
+    found = {column.name: _in_one(cells.column(column.name)) for column in columns}
+    kinds = {column.to_value for column in columns}
+    look = forms.are_in_form
+    if are_in_form:
+        kinds, look = kinds & {cast.to_integer}, forms.are_short
+    for to_value in kinds:
         alike = [column for column in columns if column.to_value is to_value]
         # All columns of a type at once: a call costs as much as some hundred cells.
         together = pa.chunked_array([found[column.name] for column in alike], pa.binary())
-        if not forms.are_in_form(together, to_value):
+        if not look(together, to_value):
             found |= {column.name: column.values(found[column.name]) for column in alike}
     return found
+
+
+def _in_one(cells: pa.ChunkedArray) -> pa.Array:
+    # Combining copies, even where there is nothing to combine.
+    return cells.chunk(0) if cells.num_chunks == 1 else cells.combine_chunks()
 
 
 def _form(value: Value) -> str:

@@ -6,7 +6,8 @@ import csv
 import io
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.own_thread import leave_signals
@@ -18,7 +19,7 @@ from tap_demandbase.header_names import as_properties
 from tap_demandbase.plain_file import lines_before, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     from tap_demandbase.blocks.conversion import Encoder
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 """Threads that convert; reading and writing go on beside them. Each holds a block or two."""
+GROUP = 4
+"""Blocks whose form is looked at together."""
 
 
 class BlockReader:
@@ -39,14 +42,21 @@ class BlockReader:
     Args:
         part_reader: The slow path, which counts bytes and NUL for both.
         encode: Returns what goes out for some rows.
+        keeps_source: Whether blocks keep what they were made of.
         block_bytes: About how many bytes a block has.
     """
 
     def __init__(
-        self, part_reader: PartReader, encode: Encoder, block_bytes: int = BLOCK_BYTES
+        self,
+        part_reader: PartReader,
+        encode: Encoder,
+        *,
+        keeps_source: bool,
+        block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._slow = part_reader
         self._encode = encode
+        self._keeps_source = keeps_source
         self._block_bytes = block_bytes
         self.columns = [Column.of(*item) for item in part_reader.properties.items()]
         """All properties, in the order of the records."""
@@ -75,7 +85,7 @@ class BlockReader:
     def _blocks(
         self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
-        conversion = Conversion(header, self.columns, self._encode)
+        conversion = Conversion(header, self.columns, self._encode, keeps_source=self._keeps_source)
         with ThreadPoolExecutor(WORKERS, initializer=leave_signals) as pool:
             ahead = _convert_ahead(pool, conversion, cutter)
             for block, future in ahead:
@@ -102,11 +112,42 @@ def _convert_ahead(
 ) -> Iterator[tuple[Block, Future[RowBlock | None]]]:
     """Yield each block and its conversion, while the next ones are worked on."""
     ahead: deque[tuple[Block, Future[RowBlock | None]]] = deque()
-    for block in cutter.blocks():
-        ahead.append((block, pool.submit(conversion.convert, block)))
+    for block, in_form in _look_ahead(pool, conversion, cutter.blocks()):
+        ahead.append((block, pool.submit(_convert, conversion, block, in_form)))
         if len(ahead) > WORKERS:
             yield ahead.popleft()
     yield from ahead
+
+
+def _look_ahead(
+    pool: ThreadPoolExecutor, conversion: Conversion, blocks: Iterator[Block]
+) -> Iterator[tuple[Block, Callable[[], bool]]]:
+    """Yield each block and what tells whether it is in form, while the next ones are looked at."""
+    ahead: deque[tuple[list[Block], Future[Sequence[bool]]]] = deque()
+    while group := list(islice(blocks, GROUP)):
+        ahead.append((group, pool.submit(conversion.in_form, group)))
+        if len(ahead) > 1:
+            yield from _each(*ahead.popleft())
+    for last in ahead:
+        yield from _each(*last)
+
+
+def _each(
+    group: list[Block], in_form: Future[Sequence[bool]]
+) -> Iterator[tuple[Block, Callable[[], bool]]]:
+    for number, block in enumerate(group):
+        yield block, partial(_nth, in_form, number)
+
+
+def _nth(found: Future[Sequence[bool]], number: int) -> bool:
+    # What is waited for is ahead of who waits: the pool takes first what came first.
+    return found.result()[number]
+
+
+def _convert(
+    conversion: Conversion, block: Block, is_in_form: Callable[[], bool]
+) -> RowBlock | None:
+    return conversion.convert(block, is_in_form=is_in_form())
 
 
 def _names(header: bytes | None) -> list[str] | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tap_demandbase.blocks.cells import Column
 
 _NOTHING = pa.scalar(b"")
+_NULL_AS_WORD = pc.JoinOptions(null_handling="replace", null_replacement="null")
 
 
 class RecordLines:
@@ -43,33 +44,30 @@ class RecordLines:
         behind, between = _NO_QUOTES, self._opening + "{"
         for column in self._columns:
             array = values[column.name]
-            is_null = pc.is_null(array).cast(pa.uint8()) if array.null_count else None
+            side = _Side('"', _is_null(array)) if column.is_text else _NO_QUOTES
             between += json.dumps(column.name) + ":"
-            if column.is_text:
-                pieces.append(_seam(behind, between, _Side('"', "null", is_null)))
-                behind, at_null = _Side('"', "", is_null), b""
-            else:
-                pieces.append(_seam(behind, between, _NO_QUOTES))
-                behind, at_null = _NO_QUOTES, b"null"
-            if column.is_free_text:
-                array = escaped(array)
-            pieces.append(array if is_null is None else pc.fill_null(array, at_null))
-            between = ","
+            pieces.append(_seam(behind, between, side))
+            pieces.append(escaped(array) if column.is_free_text else array)
+            behind, between = side, ","
         pieces.append(_seam(behind, "}" + self._closing() + "\n", _NO_QUOTES))
-        return pc.binary_join_element_wise(*pieces, _NOTHING)
+        return pc.binary_join_element_wise(*pieces, _NOTHING, options=_NULL_AS_WORD)
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What stands on one side of a column's values: quotes around texts, none around null."""
+    """What stands on both sides of a column's values."""
 
     at_value: str = ""
-    at_null: str = ""
+    """It is missing where the value is null."""
     is_null: pa.Array | None = None
     """1 where a value is null, else 0; ``None`` where none is."""
 
 
 _NO_QUOTES = _Side()
+
+
+def _is_null(values: pa.Array) -> pa.Array | None:
+    return pc.is_null(values).cast(pa.uint8()) if values.null_count else None
 
 
 def _seam(behind: _Side, between: str, before: _Side) -> pa.Array | pa.Scalar:
@@ -82,8 +80,8 @@ def _seam(behind: _Side, between: str, before: _Side) -> pa.Array | pa.Scalar:
     """
     texts = [
         (first + between + second).encode()
-        for second in (before.at_value, before.at_null)
-        for first in (behind.at_value, behind.at_null)
+        for second in (before.at_value, "")
+        for first in (behind.at_value, "")
     ]
     match behind.is_null, before.is_null:
         case None, None:

@@ -15,34 +15,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RowBlock:
-    """Rows in their order.
+class RowSource:
+    """What some rows were made of.
 
     Args:
-        rows: How many the file has here, sent or not.
-        encoded: What goes out for them, one element for each.
         values: Their values by property, in the one form.
         cells: The same as the file has them.
-        nul_bytes: NUL bytes that were removed.
     """
 
-    rows: int
-    encoded: pa.Array
     values: Mapping[str, pa.Array]
     cells: pa.Table
-    nul_bytes: int
-
-    def __len__(self) -> int:
-        """Return how many rows go out."""
-        return len(self.encoded)
-
-    def only(self, wanted: pa.Array) -> RowBlock:
-        """Return the block with some of its rows.
-
-        Args:
-            wanted: Whether each goes out.
-        """
-        return replace(self, encoded=self.encoded.filter(wanted))
 
     def records(self, rows: pa.Array, columns: Sequence[Column]) -> list[dict[str, Value]]:
         """Return some rows as records, which the slow path would have made of them.
@@ -60,3 +42,32 @@ class RowBlock:
             }
             for row in zip(*texts, strict=True)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Rows in their order.
+
+    Args:
+        rows: How many the file has here, sent or not.
+        encoded: What goes out for them, one element for each.
+        nul_bytes: NUL bytes that were removed.
+        source: What they were made of, where somebody needs it: it takes most of the memory.
+    """
+
+    rows: int
+    encoded: pa.Array
+    nul_bytes: int
+    source: RowSource | None
+
+    def __len__(self) -> int:
+        """Return how many rows go out."""
+        return len(self.encoded)
+
+    def only(self, wanted: pa.Array) -> RowBlock:
+        """Return the block with some of its rows.
+
+        Args:
+            wanted: Whether each goes out.
+        """
+        return replace(self, encoded=self.encoded.filter(wanted))

@@ -40,17 +40,17 @@ class TableReader:
             strings_can_be_null=True,
         )
 
-    def read(self, data: bytes, quotes: int) -> pa.Table | None:
+    def read(self, data: bytes, *, is_strict: bool) -> pa.Table | None:
         """Return the cells of a block, empty ones as null; ``None`` where there is any doubt.
 
         Args:
             data: Whole rows.
-            quotes: How many quotes are among them.
+            is_strict: Whether all quotes are known to be where they should.
         """
         if data.startswith(BOM_UTF8):
             # Here it is a cell's, and Arrow would drop it.
             return None
-        if quotes and not pc.match_substring_regex(cell(data, pa.binary()), _STRICT)[0].as_py():
+        if not is_strict and not _is_strict(data):
             return None
         read = csv.ReadOptions(
             column_names=self._header, use_threads=False, block_size=len(data) + 1
@@ -63,6 +63,11 @@ class TableReader:
         except pa.ArrowException:
             return None
         return None if len(self._header) > 1 and _has_empty_row(table) else table
+
+
+def _is_strict(data: bytes) -> bool:
+    found: bool = pc.match_substring_regex(cell(data, pa.binary()), _STRICT)[0].as_py()
+    return found
 
 
 def _has_empty_row(table: pa.Table) -> bool:

@@ -43,7 +43,9 @@ def wanted(
 
 
 def _mask(replication: Replication, block: RowBlock, columns: Sequence[Column]) -> pa.Array:
-    moments = _microseconds(block.values[replication.key], whole_days=replication.whole_days)
+    source = block.source
+    assert source is not None  # noqa: S101 - who narrows blocks has them keep it
+    moments = _microseconds(source.values[replication.key], whole_days=replication.whole_days)
     is_new = pc.is_valid(moments)
     if replication.oldest is not None:
         is_new = pc.fill_null(pc.greater_equal(moments, _since_epoch(replication.oldest)), False)  # noqa: FBT003
@@ -56,7 +58,7 @@ def _mask(replication: Replication, block: RowBlock, columns: Sequence[Column]) 
     if shared is None or not pc.any(shared, min_count=0).as_py():
         return wanted_rows
     shared = pc.and_(shared, is_new)
-    told = [replication.wants(record) for record in block.records(shared, columns)]
+    told = [replication.wants(record) for record in source.records(shared, columns)]
     return pc.replace_with_mask(wanted_rows, shared, pa.array(told, pa.bool_()))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from target_demandbase.blocks.cells import NotPlainError, block_cells, csv_lines, empty_cells
 from target_demandbase.blocks.column_kind import ColumnKind, is_plain_name, plain_columns
 from target_demandbase.blocks.record_block import RecordDecoder
-from target_demandbase.column_groups import LaterRows
+from target_demandbase.staging import LaterRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,18 +29,22 @@ class RowBlock:
     Args:
         columns: Their columns.
         cells: The cells, by column.
+        has_empty_texts: Whether texts may be empty.
         lines: How they are encoded.
         keys: Their cells of the match key; empty texts where there is no match key.
     """
 
     columns: tuple[str, ...]
     cells: Mapping[str, pa.Array]
+    has_empty_texts: bool
     lines: LaterRows
     keys: Sequence[str]
 
     def empty(self, columns: Iterable[str]) -> Mapping[str, int]:
         """Return how many cells of some of the columns are empty."""
-        return {name: empty_cells(self.cells[name]) for name in columns}
+        if self.has_empty_texts:
+            return {name: empty_cells(self.cells[name]) for name in columns}
+        return {name: self.cells[name].null_count for name in columns}
 
 
 class BlockIntake:
@@ -75,8 +78,12 @@ class BlockIntake:
             self._known = names
             self._decoder = self._fresh_decoder()
 
-    def rows(self, lines: Sequence[bytes]) -> RowBlock | None:
+    def rows(self, lines: Sequence[bytes], size: int) -> RowBlock | None:
         """Return the rows of some lines, each a RECORD message.
+
+        Args:
+            lines: The lines.
+            size: How many bytes they are at most.
 
         Returns:
             ``None`` where any of them needs a closer look.
@@ -87,18 +94,20 @@ class BlockIntake:
         try:
             keys = self._keys(block)
             names = [name for name in self._plan.fields if name in block.columns]
-            cells = block_cells([(self._plain[name], block.columns[name]) for name in names])
+            cells, has_empty_texts = block_cells(
+                [(self._plain[name], block.columns[name]) for name in names]
+            )
         except NotPlainError:
             return None
-        if self._omit_null and any(map(empty_cells, cells)):
+        if self._omit_null and (has_empty_texts or any(each.null_count for each in cells)):
             return None
         if len(names) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
         # A cell is no longer than its value in JSON, but for a date-time that is written out.
         date_times = len(lines) * self._date_times
-        most_bytes = sum(map(len, lines)) + date_times * _LONGEST_DATE_TIME
-        later = LaterRows(partial(csv_lines, cells), most_bytes)
-        return RowBlock(tuple(names), dict(zip(names, cells, strict=True)), later, keys)
+        later = LaterRows(cells, csv_lines, size + date_times * _LONGEST_DATE_TIME)
+        columns = dict(zip(names, cells, strict=True))
+        return RowBlock(tuple(names), columns, has_empty_texts, later, keys)
 
     def _fresh_decoder(self) -> RecordDecoder:
         return RecordDecoder(

@@ -6,7 +6,6 @@ What they make is, byte for byte, what :mod:`target_demandbase.encode` and
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 import pyarrow as pa
@@ -32,8 +31,10 @@ class NotPlainError(ValueError):
     """A value needs a closer look; which one is not said."""
 
 
-def block_cells(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[pa.Array]:
-    """Return the cells of some columns, in their order.
+def block_cells(
+    columns: Sequence[tuple[PlainColumn, Sequence[Any]]],
+) -> tuple[list[pa.Array], bool]:
+    """Return the cells of some columns, in their order, and whether texts may be empty.
 
     Args:
         columns: The columns and their values; numbers as their JSON text.
@@ -42,6 +43,7 @@ def block_cells(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[pa
         NotPlainError: A value is absent, or cannot be made a cell of in this way.
     """
     found: dict[str, pa.Array] = {}
+    has_empty_texts = False
     try:
         # All of a kind at once: what a column costs is for the most part the call.
         for kind in ColumnKind:
@@ -50,28 +52,33 @@ def block_cells(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[pa
                 continue
             match kind:
                 case ColumnKind.TEXT:
-                    found |= _arrays(alike, _TEXT)
+                    texts = pa.array(_chained(alike), _TEXT)
+                    has_empty_texts |= pc.min(pc.binary_length(texts)).as_py() == 0
+                    found |= _parted(alike, texts)
                 case ColumnKind.INTEGER:
-                    found |= _arrays(alike, _INTEGER)
+                    found |= _parted(alike, pa.array(_chained(alike), _INTEGER))
                 case ColumnKind.BOOLEAN:
-                    found |= _arrays(alike, _BOOLEAN)
+                    found |= _parted(alike, pa.array(_chained(alike), _BOOLEAN))
                 case ColumnKind.NUMBER:
                     found |= _numbers(alike)
                 case ColumnKind.DATE_TIME:
-                    found |= _date_times(alike)
+                    moments, are_whole_seconds = _date_times(alike)
+                    found |= moments
+                    has_empty_texts |= not are_whole_seconds
                 case _:
                     assert_never(kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         # Their words may quote a value.
         raise NotPlainError from None
-    return [found[column.name] for column, _ in columns]
+    return [found[column.name] for column, _ in columns], has_empty_texts
 
 
-def csv_lines(columns: Sequence[pa.Array]) -> pa.Buffer:
-    """Return the rows as lines of CSV."""
-    names = [str(number) for number in range(len(columns))]
+def csv_lines(blocks: Sequence[Sequence[pa.Array]]) -> pa.Buffer:
+    """Return the rows of some blocks of the same columns as lines of CSV."""
+    names = [str(number) for number in range(len(blocks[0]))]
+    table = pa.Table.from_batches([pa.record_batch(list(cells), names) for cells in blocks])
     sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(pa.record_batch(list(columns), names), sink, _WITHOUT_HEADER)
+    pyarrow.csv.write_csv(table, sink, _WITHOUT_HEADER)
     return sink.getvalue()
 
 
@@ -83,14 +90,11 @@ def empty_cells(column: pa.Array) -> int:
     return empty
 
 
-def _arrays(
-    columns: Sequence[tuple[PlainColumn, Sequence[Any]]], kind: pa.DataType
-) -> dict[str, pa.Array]:
-    return _parted(columns, pa.array(_chained(columns), kind))
-
-
 def _chained(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[Any]:
-    return list(chain.from_iterable(values for _, values in columns))
+    chained: list[Any] = []
+    for _, values in columns:
+        chained += values
+    return chained
 
 
 def _parted(
@@ -108,7 +112,7 @@ def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, 
     # an exponent, whose text is its cell.
     if text.translate(None, b"0123456789.-\nnul"):
         raise NotPlainError
-    if b"-0" in text and b"\n-0\n" in b"\n%s\n" % text:
+    if b"-" in text and b"\n-0\n" in b"\n%s\n" % text:
         raise NotPlainError  # minus nought has a sign as a number with decimals only
     found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
     if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
@@ -121,16 +125,19 @@ def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, 
     return cells
 
 
-def _date_times(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
+def _date_times(
+    columns: Sequence[tuple[PlainColumn, Sequence[Any]]],
+) -> tuple[dict[str, pa.Array], bool]:
+    """Return the cells, and whether all of them came in their own form."""
     found = pa.array(_chained(columns), _TEXT)
     if _are_whole_seconds(found):
-        return _parted(columns, found)
+        return _parted(columns, found), True
     return {
         column.name: pa.array(
             [value and encode_cell(value, is_date_time=True) for value in values], _TEXT
         )
         for column, values in columns
-    }
+    }, False
 
 
 def _are_whole_seconds(column: pa.Array) -> bool:
@@ -143,10 +150,11 @@ def _are_whole_seconds(column: pa.Array) -> bool:
         return False
     count = len(column) - column.null_count
     text = memoryview(column.buffers()[2])[: count * size].tobytes()
-    if text.translate(_DIGITS).count(_SECONDS) != count:
+    # Arrow knows a year 0, which is none.
+    if text.translate(_DIGITS).count(_SECONDS) != count or b"0000-" in text:
         return False
     try:
-        least = pc.min(pc.cast(column, _MOMENT)).as_py()
-    except (pa.ArrowInvalid, ValueError, OverflowError):
-        return False  # no day of the calendar, or one before the year 1
-    return least is not None
+        pc.cast(column, _MOMENT)
+    except pa.ArrowInvalid:
+        return False  # no day of the calendar
+    return True

@@ -67,6 +67,7 @@ class RecordDecoder:
             [("type", Literal["RECORD"]), ("stream", Literal[stream]), ("record", record)],
             gc=False,
         )
+        self._width = len(members)
         self._decode = msgspec.json.Decoder(message).decode
 
     def decode(self, lines: Sequence[bytes]) -> RecordBlock | None:
@@ -82,9 +83,13 @@ class RecordDecoder:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         records: list[Any] = messages
-        values = zip(*[_astuple(message.record) for message in records], strict=True)
+        values: list[Any] = []
+        for message in records:
+            # Faster than chaining them, which hands on one value after the other.
+            values += _astuple(message.record)
         columns: dict[str, Sequence[Any]] = {}
-        for name, column in zip(self._sent, values, strict=False):
+        for number, name in enumerate(self._sent):
+            column = values[number :: self._width]
             if column[0] is UNSET:
                 if any(value is not UNSET for value in column):
                     return None

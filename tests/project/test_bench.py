@@ -29,6 +29,8 @@ EXPECTED = {
         ("tap", "DuckDB, one thread"),
         ("tap, half of the columns", "tap"),
         ("tap, BATCH parquet", "tap"),
+        ("pyarrow alone, to parquet", "tap"),
+        ("tap, BATCH parquet", "pyarrow alone, to parquet"),
     ],
     ("narrow", 2000): [("tap, 3 columns", "textbook SDK tap, 3 columns")],
     ("target", 2000): [("target", "textbook SDK target"), ("target", "bare loop")],
@@ -45,7 +47,12 @@ EXPECTED = {
         ("target-demandbase --version", "import singer_sdk"),
     ],
 }
-MAY_BE_MISSING = {"DuckDB, one thread", "bare loop", "tap, BATCH parquet"}
+MAY_BE_MISSING = {
+    "DuckDB, one thread",
+    "bare loop",
+    "tap, BATCH parquet",
+    "pyarrow alone, to parquet",
+}
 
 
 @pytest.mark.parametrize(("case", "rows"), EXPECTED)

@@ -63,7 +63,7 @@ def by_record(reader: PartReader, replication: Replication, file: io.BytesIO) ->
 def by_block(reader: PartReader, replication: Replication, file: io.BytesIO) -> Iterator[Any]:
     columns = [Column.of(*item) for item in reader.properties.items()]
     encode = record_messages("visits", columns, None).lines
-    items = BlockReader(reader, encode, block_bytes=100).items(file, 1)
+    items = BlockReader(reader, encode, keeps_source=True, block_bytes=100).items(file, 1)
     for item in block_window.wanted(replication, items, columns):
         if isinstance(item, dict):
             yield json.loads(serialize_json(item), parse_float=str)

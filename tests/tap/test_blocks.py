@@ -154,7 +154,9 @@ def quickly(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int
     encode = record_messages("oddities", columns, None).lines
     records: list[Any] = []
     try:
-        for item in BlockReader(reader, encode, block_bytes).items(io.BytesIO(data), 1):
+        for item in BlockReader(reader, encode, keeps_source=False, block_bytes=block_bytes).items(
+            io.BytesIO(data), 1
+        ):
             if isinstance(item, dict):
                 records.append(plainly(serialize_json(item)))
             else:

@@ -53,16 +53,23 @@ def are_in_form(texts: list[str | None], to_value: Cast) -> bool:
     return forms.are_in_form(pa.chunked_array([cells, []], pa.binary()), to_value)
 
 
+@st.composite
+def doubtful(draw: st.DrawFn, to_value: Cast) -> str:
+    """Return a text that may be in form or nearly so."""
+    alphabet, known = st.sampled_from(ALPHABETS[to_value]), st.sampled_from(WELL_KNOWN[to_value])
+    text = draw(st.text(alphabet, min_size=1, max_size=21) | known)
+    if draw(st.booleans()):  # one letter of a known one is another
+        base = draw(known)
+        at = draw(st.integers(0, len(base) - 1))
+        text = base[:at] + draw(alphabet) + base[at + 1 :]
+    return text
+
+
 @pytest.mark.parametrize("to_value", list(ALPHABETS))
 @settings(max_examples=700, deadline=None)
 @given(data=st.data())
 def test_a_column_in_form_is_what_casting_makes_of_it(to_value: Cast, data: st.DataObject) -> None:
-    alphabet, known = ALPHABETS[to_value], st.sampled_from(WELL_KNOWN[to_value])
-    text = data.draw(st.text(st.sampled_from(alphabet), min_size=1, max_size=21) | known)
-    if data.draw(st.booleans()):  # one letter of a known one is another
-        base = data.draw(known)
-        at = data.draw(st.integers(0, len(base) - 1))
-        text = base[:at] + data.draw(st.sampled_from(alphabet)) + base[at + 1 :]
+    text = data.draw(doubtful(to_value))
     if are_in_form([text, None], to_value):
         assert is_as_cast(text, to_value)
 

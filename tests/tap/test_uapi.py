@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError
+from demandbase_api.errors import ConfigurationError, InvalidRequestError
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tap_demandbase.errors import SelectionError
+from tap_demandbase.errors import FileFormatError, SelectionError
 from tests.tap.conftest import QuickTap
 
 Sync = Callable[..., Any]
@@ -124,6 +124,11 @@ class TestRequests:
         assert {r["accountListId"] for r in output.records("account_list_members")} == {"1"}
         assert {r["personListId"] for r in output.records("person_list_members")} == {"2"}
 
+    def test_columns_of_lists_that_are_others_are_to_be_named(self, sync: Sync) -> None:
+        options = {"account_list_members": {"account_list_ids": [1], "columns": ["listId"]}}
+        with pytest.raises(FileFormatError, match=r"columns listId.*account_list_members\.columns"):
+            sync("account_list_members", stream_options=options)
+
     def test_reports_name_their_kind_and_where_they_ran(self, sandbox: Sandbox, sync: Sync) -> None:
         options = {
             "campaigns": {"ad_report_type": "summary", "source": ["google", "linkedin"]},
@@ -132,6 +137,36 @@ class TestRequests:
         sync("campaigns", "creatives", fields=["campaignId"], stream_options=options)
         asked = [(body["adReportType"], body["source"]) for body in bodies(sandbox)]
         assert asked == [("summary", ["google", "linkedin"]), ("performance", ["all"])]
+
+    @pytest.mark.parametrize(
+        ("stream", "options", "setting"),
+        [
+            ("campaigns", {"ad_report_type": "no such"}, "Check ad_report_type of"),
+            ("campaigns", {"ad_report_type": "summary", "source": ["radio"]}, "Check source of"),
+            (
+                "accounts",
+                {"account_list_ids": [999]},
+                "Check account_list_id, and account_list_ids",
+            ),
+            ("people", {"person_list_ids": [999]}, "Check person_list_ids of"),
+            ("accounts", {"person_list_ids": [1]}, "Check the settings stream_options"),
+            ("campaigns", {"ad_report_type": "summary", "account_list_id": "1"}, "stream_options"),
+        ],
+    )
+    def test_a_setting_that_demandbase_refuses_is_named(
+        self, sync: Sync, stream: str, options: dict[str, Any], setting: str
+    ) -> None:
+        with pytest.raises((SelectionError, InvalidRequestError), match=setting):
+            sync(stream, stream_options={stream: options})
+
+    def test_a_stream_that_the_account_list_of_all_cannot_narrow_is_told(
+        self, sync: Sync, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert sync("campaigns", "accounts", account_list_id="1").records("campaigns")
+        told = [line for line in caplog.messages if "does not narrow" in line]
+        assert [line.split(" on this API")[0] for line in told] == [
+            "The setting account_list_id does not narrow stream campaigns:"
+        ]
 
     def test_buying_groups_are_asked_for_by_their_accounts(
         self, sandbox: Sandbox, sync: Sync
@@ -143,6 +178,14 @@ class TestRequests:
         ]  # fmt: skip
         assert len(output.records("buying_groups")) == len(sandbox.rows("buying_groups")) == 40
         assert len(output.records("buying_group_members")) == 120
+
+    def test_no_file_is_downloaded_twice_though_ids_come_in_between(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        output = sync("accounts", "activities", "buying_groups", "campaigns", "people",
+                      start_date="2026-01-01", end_date="2026-02-01")  # fmt: skip
+        assert len(output.records("people")) == 600
+        assert len(bodies(sandbox)) == len(sandbox.requests("signedFile")) == 6
 
     def test_more_than_10_000_accounts_are_several_jobs(self, sandbox: Sandbox, sync: Sync) -> None:
         rows = [[f"a{number}", f"{number}.example"] for number in range(20_001)]
@@ -171,6 +214,14 @@ class TestRequests:
         )
         with pytest.raises(SelectionError, match=r"title is hidden.* asked for the fields"):
             sync("people", fields=["title"])
+
+
+def test_one_token_is_enough_for_a_run_that_reads_of_exports_and_imports(
+    sandbox: Sandbox, config: dict[str, Any]
+) -> None:
+    tap = QuickTap(config={**config, "entities": ["people"]})
+    assert not [*tap.export_api.jobs(), *tap.import_api.jobs()]
+    assert len(sandbox.requests("createToken")) == 1
 
 
 def test_no_two_jobs_share_a_name_and_each_can_be_found_by_it(sandbox: Sandbox, sync: Sync) -> None:

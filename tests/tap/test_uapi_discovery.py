@@ -11,6 +11,7 @@ import pytest
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_sandbox import Sandbox, SandboxOptions
+from tap_demandbase.errors import FileFormatError
 from tests.tap.conftest import QuickTap
 from tests.tap.uapi_settings import sandboxed
 
@@ -80,6 +81,18 @@ class TestDiscovery:
             QuickTap(config={**config, "stream_options": options}).catalog_dict  # noqa: B018
 
 
+@pytest.mark.parametrize("of", ["v1", "uapi"])
+def test_columns_that_the_api_tells_are_not_chosen(
+    sandbox: Sandbox, tmp_path: Path, of: str
+) -> None:
+    options = {"accounts": {"columns": ["accountId"]}}
+    config = sandboxed(sandbox, tmp_path, entities=["accounts"], stream_options=options)
+    if of == "v1":
+        config = {**config, "api": "v1", "api_url": sandbox.url, "access_token": sandbox.token}
+    with pytest.raises(ConfigurationError, match=r"accounts\.columns is only for the members"):
+        QuickTap(config=config).catalog_dict  # noqa: B018
+
+
 @pytest.fixture(scope="module")
 def labelled() -> Iterator[Sandbox]:
     options = SandboxOptions(
@@ -98,3 +111,18 @@ def test_labels_may_stand_in_the_header(
     records = [line["record"] for line in lines if line["type"] == "RECORD"]
     names = {record["name"] for record in records if "domain" in record}
     assert {row["name"] for row in labelled.rows("accounts")} == names
+
+
+def test_fields_that_share_a_label_cannot_be_told_apart_by_it(
+    labelled: Sandbox, tmp_path: Path
+) -> None:
+    fields = [("activity_id", "string"), ("account_id", "string"), ("account_name", "string"),
+              ("activity_at", "datetime")]  # fmt: skip
+    rows = [["v1", "acc-00000001", "Acme", "2026-05-01T00:00:00Z"]]
+    labelled.add_entity("activities", fields, rows)
+    days = {"start_date": "2026-05-01", "end_date": "2026-05-02"}
+    tap = QuickTap(config=sandboxed(labelled, tmp_path, entities=["activities"], **days))
+    with pytest.raises(
+        FileFormatError, match="account_name and account_name_2 share one: deselect"
+    ):
+        tap.sync_all()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import BusyError, JobTimeoutError
+from demandbase_api.errors import BusyError, JobGoneError, JobTimeoutError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import QuickTap
@@ -52,9 +52,26 @@ class TestOthersJobs:
         # One that was refused, and one that was not: the list said when to try.
         assert len(sandbox.requests("createExportJob")) == 3
 
+    def test_a_job_that_the_list_does_not_show_costs_few_tries(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        sandbox.add_fault(Fault("createExportJob", Effect.STATUS, code="429-102", times=None))
+        sync("accounts", failure=BusyError)  # after the six hours of job_timeout_seconds
+        assert 20 < len(sandbox.requests("createExportJob")) < 35
+
     def test_the_wait_for_it_has_an_end(self, sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
         self.other(sandbox, tmp_path)
         sync("accounts", job_timeout_seconds=100, failure=BusyError)
+
+    def test_a_job_of_its_own_that_the_list_does_not_show_is_looked_at_all_day(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        nothing = {"data": [], "totalCount": 0}
+        sandbox.add_fault(Fault("fetchExportJobsInfo", Effect.ALTER, members=nothing, times=None))
+        sandbox.add_fault(Fault("createExportJob", Effect.NEVER_ENDS))
+        sync("accounts", job_timeout_seconds=20 * 3600, failure=JobTimeoutError)
+        assert max(calls.get("checkExportJobStatus", 0) for calls in
+                   sandbox.calls_by_day().values()) <= 300  # fmt: skip
 
     def test_the_streams_jobs_run_one_after_the_other(self, sandbox: Sandbox, sync: Sync) -> None:
         output = sync("accounts", "buying_groups", "people")
@@ -90,6 +107,17 @@ class TestBudget:
         assert not sandbox.requests("createExportJob")
         sync("accounts", "people")
 
+    def test_exports_of_ids_are_counted_beforehand(self, sandbox: Sandbox, sync: Sync) -> None:
+        for _ in range(57):
+            sync("accounts")
+        streams = "buying_groups", "buying_group_members"
+        options = {"buying_groups": {"account_list_ids": [1]}}
+        with pytest.raises(QuotaStopError, match="3 are left and at least 4 needed"):
+            sync(*streams, stream_options=options)
+        assert sandbox.calls_today()["createExportJob"] == 57
+        sync(*streams)
+        assert sandbox.calls_today()["createExportJob"] == 60
+
     def test_jobs_that_are_there_already_need_no_new_ones(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
@@ -102,8 +130,27 @@ class TestBudget:
         assert len(output.records("people")) == 600
         assert sandbox.calls_today()["createExportJob"] == 60
 
+    def test_calls_that_run_out_during_a_download_are_no_failure_of_it(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK))
+        sandbox.add_fault(
+            Fault("checkExportJobStatus", Effect.STATUS, status=429, after=1, times=None)
+        )
+        with pytest.raises(QuotaStopError, match=r"describe an export job.*remain accounts"):
+            sync("accounts")
+
     def test_the_tap_waits_for_midnight_if_told_to(self, sandbox: Sandbox, sync: Sync) -> None:
         spend(sync, 60)
         day = sandbox.clock.now().date()
         assert len(sync("accounts", quota_wait_hours=24).records("accounts")) == 200
         assert (sandbox.clock.now().date() - day).days == 1
+
+
+def test_a_job_that_vanishes_twice_is_told_with_what_support_finds_it_by(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.JOB_GONE, seconds=0, times=None))
+    with pytest.raises(JobGoneError, match=r"code 404-302, diagnostic code [0-9a-f]{32}\)"):
+        sync("accounts")
+    assert len(sandbox.requests("createExportJob")) == 2

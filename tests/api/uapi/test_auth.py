@@ -44,6 +44,19 @@ def test_a_token_is_renewed_15_minutes_before_its_8_hours_are_over(
     assert not [request for request in sandbox.requests() if request.status == 401]
 
 
+def test_a_token_that_does_not_say_how_long_it_lives_is_kept_for_8_hours(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    sandbox.add_fault(Fault("createToken", Effect.ALTER, members={"expiresIn": None}))
+    list(exports.jobs())
+    sandbox.clock.advance(464 * 60)
+    list(exports.jobs())
+    assert minted(sandbox) == 1
+    sandbox.clock.advance(2 * 60)
+    list(exports.jobs())
+    assert minted(sandbox) == 2
+
+
 def test_a_token_that_was_revoked_is_renewed_once(sandbox: Sandbox, exports: ExportApi) -> None:
     list(exports.jobs())
     sandbox.revoke_token()
@@ -125,6 +138,14 @@ def test_credentials_that_are_missing_are_named_before_any_call(
     for connect in (connect_export, connect_import):
         with pytest.raises(ConfigurationError, match=said):
             connect(connection(**settings), Api.UAPI)
+
+
+@pytest.mark.parametrize("connect", [connect_export, connect_import])
+def test_client_credentials_without_the_api_that_takes_them_are_told(
+    connection: Connect, connect: Callable[..., object]
+) -> None:
+    with pytest.raises(ConfigurationError, match="Set api: uapi, or put a token into"):
+        connect(connection(), Api.V1)
 
 
 def test_nothing_secret_is_logged_or_shown(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +124,65 @@ def test_an_entity_that_was_asked_for_and_may_not_be_read_is_an_error(
         exports.entities(DiscoveryScope(frozenset({"people"})))
 
 
+@pytest.mark.parametrize("named", [frozenset({"people"}), None])
+def test_a_refusal_that_ends_the_run_is_asked_about_again_by_the_next(
+    sandbox: Sandbox, exports: ExportApi, named: frozenset[str] | None
+) -> None:
+    scope = DiscoveryScope(named)
+    sandbox.add_fault(Fault("fetchFields", Effect.STATUS, code="403-103", times=None))
+    with pytest.raises(PermissionDeniedError, match="no Export Collection enabled"):
+        exports.entities(scope)
+    sandbox.clear_faults()
+    assert "people" in {entity.name for entity in exports.entities(scope)}
+
+
+def test_a_refusal_stays_one_where_the_days_calls_are_used_up(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    people = DiscoveryScope(frozenset({"people"}))
+    sandbox.add_fault(Fault("fetchFields", Effect.STATUS, code="403-101", times=60))
+    for _ in range(61):
+        with pytest.raises(PermissionDeniedError, match="code 403-101"):
+            exports.entities(people)
+    assert asked(sandbox) == 60
+
+
+class TestFewCallsLeft:
+    """Two of the day's 60 calls about fields are left, and nothing is known of most entities."""
+
+    @pytest.fixture
+    def api(
+        self, sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles
+    ) -> ExportApi:
+        files = replace(files, cache_hours=0)
+        api = connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+        reports = DiscoveryScope(frozenset({"campaigns"}), {"campaigns": "summary"})
+        for _ in range(58):
+            api.entities(reports)
+        sandbox.clear_requests()
+        return api
+
+    def test_too_few_for_all_entities_are_said_before_any_is_made(
+        self, sandbox: Sandbox, api: ExportApi
+    ) -> None:
+        with pytest.raises(CallBudgetError, match="2 are left and at least 6 needed") as caught:
+            api.entities()
+        assert caught.value.exit_code == 75
+        assert asked(sandbox) == 0
+
+    def test_the_last_are_for_what_is_not_known_at_all(
+        self, sandbox: Sandbox, api: ExportApi
+    ) -> None:
+        scope = DiscoveryScope(frozenset({"campaigns", "creatives"}), ALL.report_types)
+        assert len(api.entities(scope)) == 2
+        # One was left for the campaigns, and now none is: both are taken as they were known.
+        assert asked(sandbox) == 2
+        assert len(api.entities(scope)) == 2
+        sandbox.clock.advance(24 * 3600)
+        assert len(api.entities(scope)) == 2
+        assert asked(sandbox) == 4
+
+
 def test_what_was_known_stands_in_where_the_days_calls_are_used_up(
     sandbox: Sandbox, exports: ExportApi, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,6 +196,19 @@ def test_what_was_known_stands_in_where_the_days_calls_are_used_up(
         exports.entities(DiscoveryScope(frozenset({"accounts"})))
 
 
+@pytest.mark.parametrize("code", ["403-101", "403-104"])
+def test_a_permission_that_is_refused_has_the_fields_asked_for_anew(
+    sandbox: Sandbox, exports: ExportApi, code: str
+) -> None:
+    people = DiscoveryScope(frozenset({"people"}))
+    exports.entities(people)
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, code=code))
+    with pytest.raises(PermissionDeniedError, match=code):
+        exports.submit(ExportRequest("people", ("{Person}.title",)))
+    exports.entities(people)
+    assert asked(sandbox) == 2
+
+
 def test_a_request_that_is_refused_has_the_fields_asked_for_anew(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
@@ -147,7 +220,31 @@ def test_a_request_that_is_refused_has_the_fields_asked_for_anew(
     assert asked(sandbox) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 1}', '{"form": 1, "answers": {"a": 1}}'])
+FIELD = {"name": "{Person}.id", "dataType": "String"}
+NOW = "<now>"
+
+
+def kept(at: str = NOW, field: Mapping[str, object] = FIELD, refusal: object = None) -> str:
+    answer = {"at": at, "fields": [field], "refusal": refusal}
+    return json.dumps({"form": 1, "answers": {"person": answer}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"form": 1}',
+        '{"form": 1, "answers": {"a": 1}}',
+        kept(at="2026-05-31T12:00:00"),
+        kept(field={**FIELD, "name": 5}),
+        kept(field={**FIELD, "dataType": 5}),
+        kept(field={"dataType": "String"}),
+        kept(refusal=5),
+    ],
+)
 def test_a_cache_that_cannot_be_read_counts_as_none(
     sandbox: Sandbox,
     exports: ExportApi,
@@ -157,9 +254,31 @@ def test_a_cache_that_cannot_be_read_counts_as_none(
 ) -> None:
     path = files.of(connection(), "fields")
     path.parent.mkdir(parents=True)
-    path.write_text(text)
+    path.write_text(text.replace(NOW, sandbox.clock.now().isoformat()))
     assert exports.entities(DiscoveryScope(frozenset({"people"})))
     assert asked(sandbox) == 1
+
+
+def test_a_cache_that_cannot_be_written_costs_calls_and_is_told_of_once(
+    sandbox: Sandbox,
+    exports: ExportApi,
+    connection: Callable[..., Connection],
+    files: ApiFiles,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = files.of(connection(), "fields")
+    path.mkdir(parents=True)
+    for _ in range(2):
+        assert exports.entities()
+    assert asked(sandbox) == 12
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "cannot be kept in spool_dir" in warning
+    assert not list(path.parent.glob("*.new"))
+
+
+def test_a_report_type_is_for_reports_only(exports: ExportApi) -> None:
+    with pytest.raises(ConfigurationError, match=r"accounts\.ad_report_type is for campaigns and"):
+        exports.entities(DiscoveryScope(report_types={"accounts": "summary"}))
 
 
 def test_what_there_is_to_know_of_an_entity_comes_along(exports: ExportApi) -> None:

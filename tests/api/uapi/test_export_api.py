@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ import pytest
 from demandbase_api.connect import Api, ApiFiles, connect_export
 from demandbase_api.connection import Connection
 from demandbase_api.download import Downloader
-from demandbase_api.errors import ConfigurationError, JobGoneError, UnexpectedAnswerError
+from demandbase_api.errors import (
+    ConfigurationError,
+    DownloadError,
+    JobGoneError,
+    UnexpectedAnswerError,
+)
 from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.ports import ExportApi
 from demandbase_api.status import JobStatus
@@ -55,6 +61,18 @@ def test_a_link_that_has_expired_is_asked_for_again(sandbox: Sandbox, exports: E
     assert len(sandbox.requests("checkExportJobStatus")) == 2
 
 
+def test_a_job_is_read_once_though_two_ask_at_the_same_time(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    job = looked_up(exports, exports.submit(REQUEST).id)
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.DELAY, seconds=0.3, times=None))
+    with ThreadPoolExecutor(2) as pool:
+        file = pool.submit(download, exports, job)
+        assert pool.submit(exports.ended, job).result().file_parts == 1
+        assert file.result().count(b"\n") == 201
+    assert len(sandbox.requests("checkExportJobStatus")) == 1
+
+
 def test_a_cut_download_goes_on_with_the_same_link(sandbox: Sandbox, exports: ExportApi) -> None:
     job = exports.submit(REQUEST)
     job = exports.ended(looked_up(exports, job.id))
@@ -74,8 +92,22 @@ def test_an_empty_body_of_which_nothing_says_that_it_is_whole_is_no_file(
 
 
 def test_a_job_that_is_gone_is_told_from_a_link_that_is(exports: ExportApi) -> None:
-    with pytest.raises(JobGoneError, match="no longer knows it"):
+    # What support finds the call by is told, too.
+    told = r"no longer knows it \(HTTP 404, code 404-302, diagnostic code [0-9a-f]{32}\)"
+    with pytest.raises(JobGoneError, match=told):
         download(exports, ExportJob("no-such-job", JobStatus.COMPLETED))
+
+
+def test_a_link_that_is_refused_each_time_says_what_to_do(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    job = exports.submit(REQUEST)
+    job = exports.ended(looked_up(exports, job.id))
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK, times=None))
+    sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=403, times=None))
+    with pytest.raises(DownloadError, match="export anew with job_reuse_hours: 0") as caught:
+        download(exports, job)
+    assert "://" not in str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,7 @@ def test_jobs_of_two_requests_bear_one_name_only_if_they_ask_for_the_same(
             ExportRequest("activities", date_range=DateRange("x", None, date(2026, 1, 1))),
             "set start_date",
         ),
+        (ExportRequest("accounts", sources=("google",)), r"accounts\.source is for advertising"),
     ],
 )
 def test_what_the_api_cannot_do_is_named(request_: ExportRequest, said: str) -> None:

@@ -53,6 +53,27 @@ def test_the_list_action_is_always_sent(
     assert request.headers["Content-Type"] == "application/octet-stream"
 
 
+@pytest.mark.parametrize("is_taken_up", [False, True])
+def test_only_imports_of_accounts_change_account_lists(
+    sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles, *, is_taken_up: bool
+) -> None:
+    def connect() -> ImportApi:
+        return connect_import(
+            connection(), Api.UAPI, files=files, list_action=ListAction.REPLACE
+        )  # fmt: skip
+
+    api = connect()
+    jobs = [
+        api.submit(replace(REQUEST, entity=entity), "rows") for entity in ("people", "accounts")
+    ]
+    if is_taken_up:
+        api = connect()
+    for job in jobs:
+        api.upload(job.id, io.BytesIO(CSV), "rows")
+    actions = [request.query["listAction"] for request in sandbox.requests("uploadImportFile")]
+    assert actions == ["noop", "replace"]
+
+
 def test_account_lists_are_left_alone_where_nothing_else_is_said(
     sandbox: Sandbox, imports: ImportApi
 ) -> None:

@@ -51,6 +51,22 @@ EXPORT_CREATES, EXPORT_LISTS, EXPORT_STATUSES, FIELD_CALLS = 60, 1200, 300, 60
 IMPORT_CREATES, IMPORT_UPLOADS, IMPORT_STATUSES, IMPORT_LISTS, METADATA_CALLS = (
     1200, 1200, 3600, 3600, 3600,
 )  # fmt: skip
+ERROR_CODE_SPANS = (
+    (400, 102, 104),
+    (400, 111, 127),
+    (400, 129, 155),
+    (401, 100, 100),
+    (403, 100, 105),
+    (404, 301, 303),
+    (429, 100, 102),
+    (500, 100, 100),
+)
+"""Status, first and last number behind it."""
+ERROR_CODES = {
+    f"{status}-{number}"
+    for status, first, last in ERROR_CODE_SPANS
+    for number in range(first, last + 1)
+}
 TOKEN_SECONDS = 28_800
 MAX_JOB_NAME = 50
 MAX_IDS = 10_000

@@ -8,7 +8,9 @@ import requests
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 from demandbase_sandbox.uapi.daily_calls import DAILY_CALLS
+from demandbase_sandbox.uapi.error_codes import ERROR_CODES
 from demandbase_sandbox.uapi.operations import UAPI_OPERATIONS
+from tests.sandbox.uapi import published
 from tests.sandbox.uapi.published import OPERATIONS
 
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
@@ -20,6 +22,10 @@ def test_the_operations_are_those_that_are_published(sandbox: Sandbox) -> None:
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
     assert described == OPERATIONS == set(UAPI_OPERATIONS.values())
+
+
+def test_the_error_codes_are_those_that_are_published() -> None:
+    assert ERROR_CODES.keys() == published.ERROR_CODES
 
 
 def test_every_operation_answers_as_its_document_says(tmp_path: Path) -> None:
