@@ -133,6 +133,7 @@ def test_a_signal_while_staging_sends_nothing_and_keeps_the_rows(
     with start() as run:
         run.feed(*MESSAGES, end=False)
         until(lambda: run.staged_files)
+        time.sleep(0.2)  # until rows are in them
         run.process.send_signal(number)
         assert run.process.wait(10) == code
         assert run.states == []
