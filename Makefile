@@ -9,9 +9,10 @@ BENCH := .bench/tools
 BENCH_READY := $(BENCH)/.ready
 ROWS ?= 200000
 
-.PHONY: test lint types unit demo bench lock clean
+.PHONY: test lint types unit soak demo bench lock clean
 
-test: lint types unit
+test: lint
+	@$(MAKE) --no-print-directory --jobs=2 types unit
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -29,11 +30,16 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/mypy demo/*.py scripts/settings_docs.py
 
 unit: $(READY)
 	@# All processes must see the tests in one order, those that come from sets, too.
 	PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
+
+# The long form of the soaks, each with a seed of its own.
+soak: $(READY)
+	for api in v1 uapi; do \
+	  $(BIN)/python -m tests.soak --rounds 300 --api $$api && \
+	  $(BIN)/python -m tests.soak_target --rounds 200 --api $$api || exit 1; done
 
 demo: $(READY)
 	@$(BIN)/python demo/run.py

@@ -32,6 +32,10 @@ Answer = dict[str, Any] | list[Any] | Response
 Work = Callable[[], Answer]
 
 
+class ForgottenError(Exception):
+    """The tenant was reset while a request was delayed: it has no answer any more."""
+
+
 class Answering:
     """Runs operations for a tenant.
 
@@ -64,6 +68,8 @@ class Answering:
                 response = self._struck(request, work, status, facts or {})
         except RefusalError as refusal:
             response = self._style.refusal(request.url.path, refusal)
+        except ForgottenError:
+            return DroppedResponse(self._connections)
         self.note(
             request, 0 if isinstance(response, DroppedResponse) else response.status_code, body
         )
@@ -75,8 +81,8 @@ class Answering:
         operation = self._style.operation_of(request.method, request.url.path)
         known = {**facts, "api": self._style.name}
         hits = self._tenant.faults.hits(operation, known, *_EFFECTS)
-        if Effect.DELAY in hits:
-            self._tenant.stopping.wait(hits[Effect.DELAY].seconds)
+        if Effect.DELAY in hits and not self._tenant.delay(hits[Effect.DELAY].seconds):
+            raise ForgottenError
         if Effect.DROP_BEFORE in hits:
             return DroppedResponse(self._connections)
         if Effect.STATUS in hits:

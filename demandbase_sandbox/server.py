@@ -129,7 +129,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop both servers and remove what is temporary."""
-        self.tenant.stopping.set()
+        self.tenant.stop()
         if self._threads[0].ident is not None:
             self._server.should_exit = True
             self._connections.drop_all()

@@ -102,9 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
             "entity_type": job["entity_type"] if job else None,
         }
         hits = tenant.faults.hits(SIGNED_FILE, facts, *_EFFECTS)
-        if Effect.DELAY in hits:
-            tenant.stopping.wait(hits[Effect.DELAY].seconds)
-        if Effect.DROP_BEFORE in hits:
+        if Effect.DELAY in hits and not tenant.delay(hits[Effect.DELAY].seconds):
+            self.close_connection = True
+            _hang_up(self.connection)
+        elif Effect.DROP_BEFORE in hits:
             self._note(0)
             self.close_connection = True
             _hang_up(self.connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from demandbase_sandbox.sample import DEFAULT_ROWS, sample_rows
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FETCH_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a store holds at one moment, in memory."""
+
+    database: sqlite3.Connection
+    entities: Mapping[str, TenantEntity]
 
 
 class Store:
@@ -62,6 +70,20 @@ class Store:
             for name in self.entities:
                 self.database.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
             self.entities.clear()
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of everything."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        with self.lock:
+            self.database.backup(copy)
+            return Snapshot(copy, dict(self.entities))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Return to how everything was at an earlier moment."""
+        with self.lock:
+            snapshot.database.backup(self.database)
+            self.entities.clear()
+            self.entities.update(snapshot.entities)
 
     def _has_table(self, name: str) -> bool:
         found = self.database.execute(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from demandbase_sandbox.options import SandboxOptions
+    from demandbase_sandbox.store import Snapshot
 
 
 Jobs = ExportJobs | ImportJobs | UapiExportJobs | UapiImportJobs
@@ -44,6 +45,7 @@ class Tenant:
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.stopping = threading.Event()
+        self._forgotten = threading.Event()
         self.clock = SandboxClock()
         self.faults = FaultBook(options.faults, options.seed)
         self.recorder = Recorder()
@@ -57,6 +59,7 @@ class Tenant:
             self.book = JobBook(self.store)
             self.store.fill(options.seed, options.rows)
             self._close = undo.pop_all().close
+        self._sample: Snapshot | None = None
         self.exports = ExportJobs(self.store, self.book, self.folder, self.clock, options)
         self.imports = ImportJobs(self.store, self.book, self.folder, self.clock, options)
         self.tokens = TokenBook(self.clock, options)
@@ -105,12 +108,23 @@ class Tenant:
                 cells.append([cell_text(row.get(name)) for name in names])
             self.store.add_entity(shape, cells)
 
+    def delay(self, seconds: float) -> bool:
+        """Let seconds pass; return whether the tenant is still the one that it was before."""
+        return not self._forgotten.wait(seconds)
+
     def reset(self) -> None:
         """Return to the sample tenant: no jobs, no faults, nothing seen, no time skipped."""
         with self.store.lock:
-            self.store.clear()
-            self.book.clear()
-            self.store.fill(self.options.seed, self.options.rows)
+            # Requests that are delayed were meant for the tenant of before.
+            self._forgotten.set()
+            self._forgotten = threading.Event()
+            if self._sample is None:
+                self.store.clear()
+                self.book.clear()
+                self.store.fill(self.options.seed, self.options.rows)
+                self._sample = self.store.snapshot()
+            else:
+                self.store.restore(self._sample)
             self.faults.clear()
             for fault in self.options.faults:
                 self.faults.add(fault)
@@ -120,10 +134,17 @@ class Tenant:
             self.activity_types.clear()
             self.clock.reset()
 
+    def stop(self) -> None:
+        """Let nothing go on that takes its time."""
+        self.stopping.set()
+        self._forgotten.set()
+
     def close(self) -> None:
         """Close and remove everything temporary."""
-        self.stopping.set()
+        self.stop()
         self._close()
+        if self._sample is not None:
+            self._sample.database.close()
 
 
 def cell_text(value: object) -> str | None:

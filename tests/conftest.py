@@ -26,6 +26,14 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     return running_sandbox
 
 
+LONG = ("test_demo", "soak", "test_meltano", "test_bench", "day_of_runs", "test_batches_end")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long tests: at the end, one would keep the other processes waiting."""
-    items.sort(key=lambda item: not any(name in item.nodeid for name in ("soak", "test_demo")))
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(
+        key=lambda item: min(
+            (ranks[name] for name in LONG if name in item.nodeid), default=len(LONG)
+        )
+    )

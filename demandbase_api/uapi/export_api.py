@@ -122,7 +122,7 @@ class UapiExportApi(ExportApi):
 
     @override
     def check_budget(self, jobs: int) -> None:
-        self._budget.check(jobs)
+        self._budget.check_exports(jobs)
 
     @override
     def cancel(self, job_id: str) -> None:

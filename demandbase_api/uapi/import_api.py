@@ -102,6 +102,7 @@ class UapiImportApi(ImportApi):
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         operation = ApiOperation.CREATE_IMPORT
         body = request_body(request, file_name)
+        self._budget.check_import()
         job = self._known(Reader(operation, self._http.create(operation, JOB, body)))
         self._entities[job.id] = request.entity
         return job

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from demandbase_api.environment import environment_problem
+from tests.command_process import run_command
 
 SCHEMA = {
     "properties": {
@@ -54,11 +50,7 @@ def test_the_setting_is_named_without_its_value(name: str, text: str, needed: st
 )
 def test_the_commands_last_line_names_the_variable(plugin: str, variable: str, text: str) -> None:
     name = f"{plugin.upper()}_DEMANDBASE_{variable}"
-    done = subprocess.run(
-        [Path(sys.executable).with_name(f"{plugin}-demandbase"), "--config=ENV"],
-        env={**os.environ, name: text}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = run_command(f"{plugin}-demandbase", "--config=ENV", **{name: text})
     assert done.returncode == 1
     assert f"from the environment variable {name}" in done.stderr.splitlines()[-1]
     assert "Secret" not in done.stderr

@@ -13,6 +13,7 @@ import yaml
 from shared_install import copy_project, installed, lend
 
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.command_process import run_command
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -26,9 +27,7 @@ def plugin(kind: str, name: str) -> dict[str, Any]:
 
 
 def about(name: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [str(BIN / name), "--about", "--format=json"], capture_output=True, text=True, check=True
-    )
+    done = run_command(name, "--about", "--format=json")
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
@@ -97,15 +96,15 @@ def settings_for(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-def test_meltano_run_keeps_state_between_two_runs(sandbox: Sandbox, project: Path) -> None:
-    environment = settings_for(sandbox)
+def test_meltano_run_keeps_state_between_two_runs(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+) -> None:
+    environment = {**settings_for(sandbox), "MELTANO_STATE_BACKEND_URI": tmp_path.as_uri()}
     values = []
     for _ in range(2):
         meltano(project, environment, "run", "tap-demandbase", "target-jsonl")
-        state = meltano(
-            project, environment, "state", "get", "sandbox:tap-demandbase-to-target-jsonl"
-        )
-        bookmarks = json.loads(state.stdout)["singer_state"]["bookmarks"]
+        [kept] = tmp_path.rglob("state.json")
+        bookmarks = json.loads(kept.read_text())["completed"]["singer_state"]["bookmarks"]
         values.append(bookmarks["export_jobs"]["replication_key_value"])
     assert values[0] < values[1]
     assert all(value.endswith("Z") for value in values)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -170,3 +172,17 @@ def test_the_admin_routes_script_trouble_from_another_process(sandbox: Sandbox) 
     wrong = call(sandbox, "POST", "/_sandbox/faults", json=[{"operation": "x", "effect": "cut"}])
     assert (wrong.status_code, "unknown operation" in wrong.text) == (400, True)
     assert requests.get(f"{sandbox.url}/_sandbox/requests", timeout=10).status_code == 401
+
+
+def test_a_request_that_is_delayed_beyond_a_reset_is_none_of_the_new_tenants(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.add_fault(Fault("createExportJob", Effect.DELAY, seconds=60))
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(call, sandbox, "POST", "/export/v1/jobs", json={"entity_type": "people"})
+        time.sleep(0.5)  # until it has arrived, which nothing shows before its end
+        sandbox.reset()
+        with pytest.raises(requests.ConnectionError):
+            lost.result(10)
+    assert not sandbox.export_jobs()
+    assert not sandbox.requests()

@@ -24,6 +24,7 @@ from tap_demandbase.blocks.cells import Column
 from tap_demandbase.errors import BatchStorageError, RecordCountError
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.batch_input import batch_records
+from tests.tap.conftest import both_apis
 
 Config = dict[str, Any]
 Sync = Callable[..., Any]
@@ -74,14 +75,23 @@ def without_jobs(state: dict[str, Any]) -> dict[str, Any]:
     return {name: {**its, "last_job": None} for name, its in state.items()}
 
 
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder for nothing but the files."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+@both_apis
 @pytest.mark.parametrize("compression", [None, "gzip", "none"])
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_lines_hold_the_records_and_the_target_reads_them(
-    sync: Sync, tmp_path: Path, compression: str | None, size: int
+    sync: Sync, out: Path, compression: str | None, size: int
 ) -> None:
     records = sync("accounts").records("accounts")
     more = {} if compression is None else {"compression": compression}
-    output = sync("accounts", **batches_to(tmp_path, batch_size=size, **more))
+    output = sync("accounts", **batches_to(out, batch_size=size, **more))
     assert not output.records("accounts")
     messages = batches(output.messages)
     assert {message["stream"] for message in messages} == {"accounts"}
@@ -98,29 +108,32 @@ def test_lines_hold_the_records_and_the_target_reads_them(
         assert all(json.loads(line) for line in text.splitlines())
 
 
-def test_parquet_has_the_types_of_the_schema(sandbox: Sandbox, sync: Sync, tmp_path: Path) -> None:
-    sandbox.add_entity("typed", FIELDS, ROWS)
-    messages = sync("typed", **batches_to(tmp_path, "parquet")).messages
+@both_apis
+def test_parquet_has_the_types_of_the_schema(sandbox: Sandbox, sync: Sync, out: Path) -> None:
+    sandbox.add_entity("people", FIELDS, ROWS)
+    messages = sync("people", **batches_to(out, "parquet")).messages
     assert rows_in(messages) == EXPECTED
     [message] = batches(messages)
     assert message["encoding"] == {"format": "parquet"}
 
 
+@both_apis
 @pytest.mark.parametrize(("compression", "codec"), [("gzip", "GZIP"), ("none", "UNCOMPRESSED")])
 def test_parquet_takes_the_codec_that_is_set(
-    sync: Sync, tmp_path: Path, compression: str, codec: str
+    sync: Sync, out: Path, compression: str, codec: str
 ) -> None:
-    sync("accounts", **batches_to(tmp_path, "parquet", compression=compression))
-    [path] = tmp_path.iterdir()
+    sync("accounts", **batches_to(out, "parquet", compression=compression))
+    [path] = out.iterdir()
     assert parquet.ParquetFile(path).metadata.row_group(0).column(0).compression == codec
 
 
+@both_apis
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
 def test_only_selected_fields_are_in_the_files(
-    sandbox: Sandbox, sync: Sync, tmp_path: Path, file_format: str
+    sandbox: Sandbox, sync: Sync, out: Path, file_format: str
 ) -> None:
-    sandbox.add_entity("typed", FIELDS, ROWS)
-    messages = sync("typed", fields=["id", "text"], **batches_to(tmp_path, file_format)).messages
+    sandbox.add_entity("people", FIELDS, ROWS)
+    messages = sync("people", fields=["id", "text"], **batches_to(out, file_format)).messages
     if file_format == "parquet":
         assert rows_in(messages) == [(row[0], row[-1]) for row in EXPECTED]
     else:
@@ -128,37 +141,41 @@ def test_only_selected_fields_are_in_the_files(
         assert [tuple(record) for record in batch_records(message)] == [("id", "text")] * 3
 
 
+@both_apis
 @pytest.mark.parametrize(
     ("name", "text"),
     [("count", "9223372036854775808"), ("amount", "0.1000000000000000055"), ("amount", "1e400")],
 )
 def test_what_parquet_cannot_hold_goes_out_as_records(
-    sandbox: Sandbox, sync: Sync, tmp_path: Path, name: str, text: str
+    sandbox: Sandbox, sync: Sync, out: Path, name: str, text: str
 ) -> None:
     at = [field for field, _ in FIELDS].index(name)
     odd = ["4", *([None] * 6)]
     odd[at] = text
-    sandbox.add_entity("typed", FIELDS, [*ROWS, odd])
-    output = sync("typed", **batches_to(tmp_path, "parquet"))
-    [record] = [each for each in output.records("typed") if each["id"] == "4"]
+    sandbox.add_entity("people", FIELDS, [*ROWS, odd])
+    output = sync("people", **batches_to(out, "parquet"))
+    [record] = [each for each in output.records("people") if each["id"] == "4"]
     assert record[name] == json.loads(text if name == "count" else str(Decimal(text)))
     in_files = [row[0] for row in rows_in(output.messages)]
-    assert sorted([*in_files, *(each["id"] for each in output.records("typed"))]) == list("1234")
+    assert sorted([*in_files, *(each["id"] for each in output.records("people"))]) == list("1234")
 
 
+@both_apis
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
 def test_incremental_runs_send_the_same_rows_and_the_same_state(
-    sync: Sync, tmp_path: Path, file_format: str
+    sync: Sync, out: Path, file_format: str
 ) -> None:
     own = {"activities": {"replication_key": "activity_at"}}
     given = {"start_date": "2025-12-05", "end_date": "2025-12-29", "window_days": 7,
              "stream_options": own}  # fmt: skip
     one = sync("activities", **given)
-    other = sync("activities", **given, **batches_to(tmp_path, file_format))
+    other = sync("activities", **given, **batches_to(out, file_format))
     ids = [record["activity_id"] for record in one.records("activities")]
     assert ids
     if file_format == "parquet":
-        assert [row[0] for row in rows_in(other.messages)] == ids
+        paths = [path_of(url) for each in batches(other.messages) for url in each["manifest"]]
+        found = [parquet.read_table(path, columns=["activity_id"])[0].to_pylist() for path in paths]
+        assert [cell for cells in found for cell in cells] == ids
     else:
         read = [record for message in batches(other.messages) for record in batch_records(message)]
         assert [record["activity_id"] for record in read] == ids
@@ -171,14 +188,15 @@ def test_incremental_runs_send_the_same_rows_and_the_same_state(
 
 
 def test_a_wrong_count_ends_the_run_before_its_last_file(
-    sandbox: Sandbox, sync: Sync, tmp_path: Path
+    sandbox: Sandbox, sync: Sync, out: Path
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.MANGLE_CSV, how="drop_last_row"))
-    output = sync("accounts", failure=RecordCountError, **batches_to(tmp_path))
+    output = sync("accounts", failure=RecordCountError, **batches_to(out))
     assert not batches(output.messages)
-    assert not list(tmp_path.iterdir())
+    assert not list(out.iterdir())
 
 
+@both_apis
 @pytest.mark.parametrize(
     "more",
     [
@@ -186,32 +204,34 @@ def test_a_wrong_count_ends_the_run_before_its_last_file(
         {"flattening_enabled": True, "flattening_max_depth": 1},
     ],
 )
-def test_what_needs_each_record_gets_it_as_a_message(
-    sync: Sync, tmp_path: Path, more: Config
-) -> None:
-    output = sync("accounts", **more, **batches_to(tmp_path))
+def test_what_needs_each_record_gets_it_as_a_message(sync: Sync, out: Path, more: Config) -> None:
+    output = sync("accounts", **more, **batches_to(out))
     assert output.records("accounts") == sync("accounts", **more).records("accounts")
     assert not batches(output.messages)
 
 
-def test_streams_about_jobs_send_records(sync: Sync, tmp_path: Path) -> None:
-    output = sync("accounts", "export_jobs", **batches_to(tmp_path))
+@both_apis
+def test_streams_about_jobs_send_records(sync: Sync, out: Path) -> None:
+    output = sync("accounts", "export_jobs", **batches_to(out))
     assert output.records("export_jobs")
     assert {message["stream"] for message in batches(output.messages)} == {"accounts"}
 
 
-def test_a_root_may_be_an_address(sync: Sync, tmp_path: Path) -> None:
-    messages = sync("accounts", **batches_to((tmp_path / "b c").as_uri())).messages
+@both_apis
+def test_a_root_may_be_an_address(sync: Sync, out: Path) -> None:
+    messages = sync("accounts", **batches_to((out / "b c").as_uri())).messages
     [message] = batches(messages)
     assert len([*batch_records(message)]) == 200
 
 
-def test_a_folder_that_cannot_be_written_is_named(sync: Sync, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+@both_apis
+def test_a_folder_that_cannot_be_written_is_named(sync: Sync, out: Path) -> None:
+    (out / "file").touch()
     with pytest.raises(BatchStorageError, match=r"batch_config\.storage\.root: .*[Nn]ot a direct"):
-        sync("accounts", **batches_to(tmp_path / "file" / "below"))
+        sync("accounts", **batches_to(out / "file" / "below"))
 
 
+@both_apis
 def test_an_address_that_nothing_knows_is_named(config: Config) -> None:
     tap = TapDemandbase(config={**config, **batches_to("nowhere://secret/folder")})
     with pytest.raises(ConfigurationError, match=r"at batch_config\.storage\.root") as error:
@@ -219,6 +239,7 @@ def test_an_address_that_nothing_knows_is_named(config: Config) -> None:
     assert "secret" not in str(error.value)
 
 
+@both_apis
 @pytest.mark.parametrize(
     "wrong", [{}, {"storage": {}}, {"storage": {"root": "/x"}, "encoding": {"format": "csv"}}]
 )

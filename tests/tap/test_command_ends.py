@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from demandbase_sandbox import Sandbox
+from tests.command_process import run_command
 
 TAP = str(Path(sys.executable).with_name("tap-demandbase"))
 
@@ -24,13 +25,7 @@ def config_file(folder: Path, sandbox: Sandbox, **settings: object) -> str:
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TAP, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    return run_command("tap-demandbase", *arguments, **environment)
 
 
 @pytest.mark.parametrize("mode", [["--discover"], []], ids=["discover", "sync"])

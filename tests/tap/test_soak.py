@@ -16,7 +16,7 @@ def silent() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize(("api", "rounds"), [("v1", 120), ("uapi", 40)])
+@pytest.mark.parametrize(("api", "rounds"), [("v1", 50), ("uapi", 25)])
 def test_runs_with_random_faults_lose_nothing_and_buy_nothing_twice(api: str, rounds: int) -> None:
     figures = soak(rounds, seed=20260101, api=api)
     assert figures.problems == []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +13,9 @@ from typing import Any
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.command_process import CommandProcess, written
 from tests.tap.conftest import Wire, both_apis
 
-TAP = Path(sys.executable).parent / "tap-demandbase"
 CREATE, LIST, FILE = "createExportJob", "listExportJobs", "signedFile"
 
 
@@ -42,12 +40,14 @@ class Run:
             **(settings or {}),
         }
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        command = [str(TAP), "--config", str(folder / "config.json")]
+        arguments = ["--config", str(folder / "config.json")]
         if state is not None:
             (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
-            command += ["--state", str(folder / "state.json")]
-        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err)
+            arguments += ["--state", str(folder / "state.json")]
+        self.process = CommandProcess(
+            "tap-demandbase", *arguments, out=folder / "out", err=folder / "err"
+        )
+        self.process.stdin.close()
 
     def end(self, number: int) -> tuple[int, float]:
         """Send a signal; return the exit code and the seconds until it came."""
@@ -58,12 +58,12 @@ class Run:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        lines = (self._folder / "out").read_text(encoding="utf-8").splitlines()
+        lines = written(self._folder / "out").splitlines()
         return [json.loads(line) for line in lines]
 
     @property
     def errors(self) -> str:
-        return (self._folder / "err").read_text(encoding="utf-8")
+        return written(self._folder / "err")
 
     @property
     def state(self) -> dict[str, Any] | None:

@@ -87,12 +87,18 @@ class TestOthersJobs:
         assert len(sandbox.requests("createExportJob")) == 1
 
 
+def spend(sync: Sync, jobs: int) -> None:
+    """Have runs create so many jobs: three each, and a last run the rest."""
+    streams = ("accounts", "campaigns", "creatives")
+    for left in range(jobs, 0, -len(streams)):
+        sync(*streams[:left])
+
+
 class TestBudget:
     def test_a_run_that_the_day_cannot_hold_says_so_before_it_creates_a_job(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
-        for _ in range(29):
-            sync("accounts", "people")
+        spend(sync, 58)
         sandbox.clear_requests()
         with pytest.raises(QuotaStopError, match="2 are left and at least 3 needed") as caught:
             sync("accounts", "people", "opportunities")
@@ -115,8 +121,7 @@ class TestBudget:
     def test_jobs_that_are_there_already_need_no_new_ones(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
-        for _ in range(58):
-            sync("accounts")
+        spend(sync, 58)
         sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=500, times=None))
         with pytest.raises(Exception, match="could not be downloaded"):
             sync("opportunities", "people", job_reuse_hours=6)
@@ -136,8 +141,7 @@ class TestBudget:
             sync("accounts")
 
     def test_the_tap_waits_for_midnight_if_told_to(self, sandbox: Sandbox, sync: Sync) -> None:
-        for _ in range(60):
-            sync("accounts")
+        spend(sync, 60)
         day = sandbox.clock.now().date()
         assert len(sync("accounts", quota_wait_hours=24).records("accounts")) == 200
         assert (sandbox.clock.now().date() - day).days == 1

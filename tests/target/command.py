@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from demandbase_sandbox import Effect, Fault, Sandbox
-
-TARGET = Path(sys.executable).parent / "target-demandbase"
+from tests.command_process import CommandProcess, written
 
 
 class Run:
@@ -36,20 +33,12 @@ class Run:
             **settings,
         }
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        command = [str(TARGET), "--config", str(folder / "config.json")]
-        if file_bytes is not None:  # no file grows beyond them, as on a full disk
-            command = ["prlimit", f"--fsize={file_bytes}", *command]
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                text=True,
-            )
+        self.process = CommandProcess(
+            "target-demandbase", "--config", str(folder / "config.json"),
+            out=self._out, err=self._err, file_bytes=file_bytes,
+        )  # fmt: skip
 
     def feed(self, *messages: dict[str, Any], end: bool = True) -> None:
-        assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended already
             self.process.stdin.write("".join(json.dumps(message) + "\n" for message in messages))
             self.process.stdin.flush()
@@ -58,7 +47,7 @@ class Run:
 
     @property
     def states(self) -> list[Any]:
-        return [json.loads(line) for line in self._out.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in written(self._out).splitlines()]
 
     @property
     def staged_files(self) -> int:
@@ -70,7 +59,7 @@ class Run:
 
     @property
     def errors(self) -> str:
-        return self._err.read_text(encoding="utf-8")
+        return written(self._err)
 
 
 @contextmanager
@@ -86,9 +75,8 @@ def running(
     finally:
         run.process.kill()
         run.process.wait()
-        if run.process.stdin is not None:
-            with suppress(BrokenPipeError):
-                run.process.stdin.close()
+        with suppress(BrokenPipeError):
+            run.process.stdin.close()
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -31,6 +31,19 @@ def files(sandbox: Sandbox) -> list[list[dict[str, str]]]:
     return found
 
 
+def rows_sent(sandbox: Sandbox) -> list[int]:
+    """How many rows each file had."""
+    return [len(file) for file in files(sandbox)]
+
+
+def spans(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """When each job was created, and when it was done."""
+    return [
+        (job.get("created_at") or job["createdAt"], job.get("completed_at") or job["updatedAt"])
+        for job in reversed(sandbox.import_jobs())
+    ]
+
+
 def ended(sandbox: Sandbox) -> list[str]:
     """The states of jobs that were given a file."""
     return [job["status"] for job in sandbox.import_jobs() if sandbox.uploaded_files(job["id"])]

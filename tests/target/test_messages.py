@@ -3,61 +3,49 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.command_process import run_command
+from tests.target.conftest import people, person
+from tests.target.people_files import CREATE, LIST, UPLOAD, files, rows_sent
 
 NULLABLE = ["string", "null"]
-SCHEMA = {
-    "type": "SCHEMA",
-    "stream": "accounts",
-    "schema": {
-        "type": "object",
-        "properties": {
-            "domain": {"type": NULLABLE},
-            "name": {"type": NULLABLE},
-            "notes": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
-            "scored_at": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
-            "renewal_date": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
-        },
-    },
-    "key_properties": ["domain"],
+COLUMNS = {
+    **{name: {"type": NULLABLE} for name in ("person_id", "email", "first_name", "last_name")},
+    "phone": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
+    "title": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+    "last_contacted_on": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
+    "lead_score": {"type": ["integer", "null"]},
 }
-STATE = {"type": "STATE", "value": {"bookmarks": {"accounts": 1}}}
+SCHEMA = people(COLUMNS)
+STATE = {"type": "STATE", "value": {"bookmarks": {"people": 1}}}
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def record(**cells: object) -> dict[str, Any]:
-    return {"type": "RECORD", "stream": "accounts", "record": {"domain": "a.example", **cells}}
+@pytest.fixture
+def command(config: dict[str, Any], tmp_path: Path) -> Command:
+    """Runs the command over some messages, or lines of text."""
 
+    def run(
+        *messages: object,
+        **settings: object,
+    ) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "config.json"
+        own = {"spool_dir": str(tmp_path / "spool"), "rejects_path": str(tmp_path / "rejects")}
+        file.write_text(json.dumps({**config, **own, **settings}))
+        lines = [each if isinstance(each, str) else json.dumps(each) for each in messages]
+        text = "".join(line + "\n" for line in lines)
+        return run_command("target-demandbase", "--config", str(file), text=text)
 
-def load(
-    sandbox: Sandbox, folder: Path, *messages: object, **settings: object
-) -> subprocess.CompletedProcess[str]:
-    """Run the command over some messages."""
-    return load_lines(sandbox, folder, *map(json.dumps, messages), **settings)
-
-
-def load_lines(
-    sandbox: Sandbox, folder: Path, *lines: str, **settings: object
-) -> subprocess.CompletedProcess[str]:
-    """Run the command over some lines."""
-    config = folder / "config.json"
-    spool = str(folder / "spool")
-    members = {"api_url": sandbox.url, "access_token": sandbox.token, "spool_dir": spool,
-               "rejects_path": str(folder / "rejects")}  # fmt: skip
-    config.write_text(json.dumps({**members, **settings}))
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("target-demandbase")), "--config", str(config)],
-        input="".join(line + "\n" for line in lines),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run
 
 
 def last_words(done: subprocess.CompletedProcess[str], sandbox: Sandbox) -> str:
@@ -71,50 +59,54 @@ def last_words(done: subprocess.CompletedProcess[str], sandbox: Sandbox) -> str:
     return sentence
 
 
-def test_a_run_that_works_ends_with_zero_and_the_state(sandbox: Sandbox, tmp_path: Path) -> None:
-    cells = {"scored_at": "2026-01-02T05:04:05+02:00", "renewal_date": "2026-01-02"}
-    done = load(sandbox, tmp_path, SCHEMA, record(**cells), STATE)
-    assert (done.returncode, done.stdout) == (0, '{"bookmarks": {"accounts": 1}}\n')
-    [job] = sandbox.import_jobs()
-    assert sandbox.uploaded(job["id"]) == (
-        b'"domain","scored_at","renewal_date"\n"a.example","2026-01-02T03:04:05Z","2026-01-02"\n'
-    )
-    assert list((tmp_path / "spool").iterdir()) == []
+def test_a_run_that_works_ends_with_zero_and_the_state(
+    sandbox: Sandbox, command: Command, tmp_path: Path
+) -> None:
+    cells = {"title": "2026-01-02T05:04:05+02:00", "last_contacted_on": "2026-01-02"}
+    done = command(SCHEMA, person(1, **cells), STATE)
+    assert (done.returncode, done.stdout) == (0, '{"bookmarks": {"people": 1}}\n')
+    sent = {**person(1)["record"], **cells, "title": "2026-01-02T03:04:05Z"}
+    assert files(sandbox) == [[sent]]
+    assert not list(tmp_path.glob("spool/*/*"))
 
 
 @pytest.mark.parametrize(
     ("message", "said"),
     [
-        ({**record(), "record": None}, "Line 2 of the input has a record of the wrong type"),
-        ({**record(), "record": ["Ada Secret"]}, "Line 2 of the input has a record of the wrong"),
-        ({**record(), "record": "Ada Secret"}, "Line 2 of the input has a record of the wrong"),
-        ({**record(), "type": ["Secret"]}, "Line 2 of the input has a type of the wrong type"),
+        ({**person(1), "record": None}, "Line 2 of the input has a record of the wrong type"),
+        ({**person(1), "record": ["Ada Secret"]}, "Line 2 of the input has a record of the wrong"),
+        ({**person(1), "record": "Ada Secret"}, "Line 2 of the input has a record of the wrong"),
+        ({**person(1), "type": ["Secret"]}, "Line 2 of the input has a type of the wrong type"),
         ({**SCHEMA, "schema": "Secret"}, "Line 2 of the input has a schema of the wrong type"),
         (
-            {**SCHEMA, "schema": {"properties": {"domain": {"type": "Secret"}}}},
-            "The schema of stream accounts is no valid JSON schema",
+            {**SCHEMA, "schema": {"properties": {"title": {"type": "Secret"}}}},
+            "The schema of stream people is no valid JSON schema",
         ),
         (
             {**SCHEMA, "type": "BATCH", "encoding": {"format": "jsonl"}, "manifest": ["Secret"]},
-            "File 1 of a BATCH message of stream accounts",
+            "File 1 of a BATCH message of stream people",
         ),
         ({**SCHEMA, "schema": {"properties": None}}, "a schema whose properties are no object"),
         (
-            {**SCHEMA, "schema": {"properties": {"domain": True}}},
-            "a schema whose property domain is no object",
+            {**SCHEMA, "schema": {"properties": {"title": True}}},
+            "a schema whose property title is no object",
         ),
-        ({**SCHEMA, "key_properties": "domain"}, "has key_properties that are no array of names"),
+        (
+            {**SCHEMA, "key_properties": "person_id"},
+            "has key_properties that are no array of names",
+        ),
         ({**SCHEMA, "key_properties": [1]}, "has key_properties that are no array of names"),
-        (record(notes={"Ada Secret": 5}), "notes breaks the schema's rule “type string”"),
-        (record(scored_at="Ada Secret"), "the value of scored_at cannot be written to CSV"),
-        (record(name="Secret \ud800"), "the value of name cannot be written"),
+        (person(1, phone={"Ada Secret": 5}), "phone breaks the schema's rule “type string”"),
+        (person(1, lead_score="Ada Secret"), "lead_score breaks the schema's rule"),
+        (person(1, title="Ada Secret"), "the value of title cannot be written to CSV"),
+        (person(1, first_name="Secret \ud800"), "the value of first_name cannot be written"),
     ],
     ids=str,
 )
 def test_a_message_that_cannot_be_sent_ends_in_one_sentence_without_its_value(
-    sandbox: Sandbox, tmp_path: Path, message: dict[str, Any], said: str
+    sandbox: Sandbox, command: Command, message: dict[str, Any], said: str
 ) -> None:
-    done = load(sandbox, tmp_path, SCHEMA, message, STATE)
+    done = command(SCHEMA, message, STATE)
     assert said in last_words(done, sandbox)
     assert not sandbox.import_jobs()
 
@@ -124,33 +116,33 @@ def test_a_message_that_cannot_be_sent_ends_in_one_sentence_without_its_value(
     [
         ("1" * 5000, "Line 2 of the input holds a number of too many digits"),
         ("[" * 100_000, "too many arrays in each other"),
-        ("1e5000", "the value of notes cannot be written"),
-        ('["Secret", NaN]', "the value of notes cannot be written"),
-        ('["Secret", 1e5000]', "the value of notes cannot be written"),
+        ("1e5000", "the value of phone cannot be written"),
+        ('["Secret", NaN]', "the value of phone cannot be written"),
+        ('["Secret", 1e5000]', "the value of phone cannot be written"),
     ],
     ids=lambda text: text[:12],
 )
 def test_a_number_without_a_text_ends_in_one_sentence(
-    sandbox: Sandbox, tmp_path: Path, cell: str, said: str
+    sandbox: Sandbox, command: Command, cell: str, said: str
 ) -> None:
-    schema = {"properties": {"domain": {"type": NULLABLE}, "notes": {}}}
-    line = json.dumps(record(notes="CELL")).replace('"CELL"', cell)
-    done = load_lines(sandbox, tmp_path, json.dumps({**SCHEMA, "schema": schema}), line)
+    schema = {"properties": {**COLUMNS, "phone": {}}}
+    line = json.dumps(person(1, phone="CELL")).replace('"CELL"', cell)
+    done = command(json.dumps({**SCHEMA, "schema": schema}), line)
     assert said in last_words(done, sandbox)
     assert "Unexpected" not in done.stderr
 
 
-def test_an_empty_line_is_passed_over(sandbox: Sandbox, tmp_path: Path) -> None:
-    lines = [json.dumps(SCHEMA), "", json.dumps(record()), " ", "{"]
-    done = load_lines(sandbox, tmp_path, *lines)
+def test_an_empty_line_is_passed_over(sandbox: Sandbox, command: Command) -> None:
+    lines = [json.dumps(SCHEMA), "", json.dumps(person(1)), " ", "{"]
+    done = command(*lines)
     assert "Line 5 of the input is no JSON" in last_words(done, sandbox)
-    assert load_lines(sandbox, tmp_path, *lines[:-1]).returncode == 0
+    assert command(*lines[:-1]).returncode == 0
     assert len(sandbox.import_jobs()) == 1
 
 
-def test_a_property_that_the_schema_lacks_is_named_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    rows = [record(nmae="Ada Secret", _sdc_x=1), record(nmae="Eve Secret")]
-    done = load(sandbox, tmp_path, SCHEMA, *rows)
+def test_a_property_that_the_schema_lacks_is_named_once(command: Command) -> None:
+    rows = [person(1, nmae="Ada Secret", _sdc_x=1), person(1, nmae="Eve Secret")]
+    done = command(SCHEMA, *rows)
     assert done.returncode == 0
     assert done.stderr.count("have a property nmae that their schema lacks") == 1
     assert "_sdc_x" not in done.stderr
@@ -158,14 +150,14 @@ def test_a_property_that_the_schema_lacks_is_named_once(sandbox: Sandbox, tmp_pa
 
 
 def test_columns_of_field_mappings_that_no_stream_has_are_named(
-    sandbox: Sandbox, tmp_path: Path
+    command: Command, config: dict[str, Any], api: str
 ) -> None:
-    mappings = {"accounts": {"nmae": "name"}}
-    done = load(sandbox, tmp_path, SCHEMA, field_mappings=mappings)
+    labels = config.get("field_mappings", {}).get("people", {})
+    mappings = {"people": {**labels, "nmae": "phone" if api == "v1" else "Role"}}
+    done = command(SCHEMA, field_mappings=mappings)
     assert done.returncode == 0
-    assert "field_mappings.accounts names columns that stream accounts does not have: nmae" in (
-        done.stderr
-    )
+    said = r"field_mappings.people names columns that stream people does not have: .*\bnmae\b"
+    assert re.search(said, done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -187,19 +179,19 @@ def test_columns_of_field_mappings_that_no_stream_has_are_named(
     ids=str,
 )
 def test_a_setting_that_cannot_be_used_is_named_without_its_value(
-    sandbox: Sandbox, tmp_path: Path, settings: dict[str, Any], said: str
+    sandbox: Sandbox, command: Command, settings: dict[str, Any], said: str
 ) -> None:
-    done = load(sandbox, tmp_path, SCHEMA, **settings)
+    done = command(SCHEMA, **settings)
     assert said in last_words(done, sandbox)
     assert "12345678901" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_mapping_expression_that_fails_does_not_show_the_value(
-    sandbox: Sandbox, tmp_path: Path
+    sandbox: Sandbox, command: Command
 ) -> None:
-    maps = {"accounts": {"name": "int(name)"}}
-    done = load(sandbox, tmp_path, SCHEMA, record(name="Ada Secret"), STATE, stream_maps=maps)
+    maps = {"people": {"first_name": "int(first_name)"}}
+    done = command(SCHEMA, person(1, first_name="Ada Secret"), STATE, stream_maps=maps)
     sentence = last_words(done, sandbox)
     assert "Unexpected ValueError at " in sentence
     assert "stream_maps" in sentence
@@ -210,59 +202,100 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
     ("fault", "said"),
     [
         (
-            Fault("createImportJob", Effect.JOB_FAILS, message='row 1 holds "Ada Secret"'),
-            "accounts failed: row 1 holds ***",
-        ),
-        (
-            Fault("createImportJob", Effect.JOB_FAILS, message="value Ada Secret of column name"),
-            "accounts failed: value *** of column name.",
-        ),
-        (
-            Fault("uploadImportFile", Effect.STATUS, status=400, body='{"error": "Ada Secret"}'),
+            Fault(UPLOAD, Effect.STATUS, status=400, body='{"error": "Ada Secret"}'),
             "(HTTP 400): its words are left out, since they may quote a record.",
         ),
-        (Fault("createImportJob", Effect.STATUS, status=403), "refused permission"),
+        (Fault(CREATE, Effect.STATUS, status=403), "refused permission"),
+        (Fault(LIST, Effect.INVALID_JSON, times=None), "when asked to list the import jobs"),
     ],
-    ids=lambda value: value.effect if isinstance(value, Fault) else "",
+    ids=lambda value: value.operation if isinstance(value, Fault) else "",
 )
 def test_a_failure_of_the_server_ends_in_one_sentence_and_no_state(
-    sandbox: Sandbox, tmp_path: Path, fault: Fault, said: str
+    sandbox: Sandbox, command: Command, tmp_path: Path, fault: Fault, said: str
 ) -> None:
     sandbox.add_fault(fault)
-    done = load(sandbox, tmp_path, SCHEMA, record(name="Ada Secret"), STATE)
+    done = command(SCHEMA, person(1, first_name="Ada Secret"), STATE)
     assert said in last_words(done, sandbox)
     assert "Traceback" not in done.stderr
     assert len(sandbox.requests(fault.operation)) == 1
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert not list(tmp_path.glob("spool/*.csv"))
+
+
+@pytest.mark.v1_only("uapi gives no reason with a failed job")
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ('row 1 holds "Ada Secret"', "people failed: row 1 holds ***"),
+        ("value Ada Secret of column name", "people failed: value *** of column name."),
+    ],
+)
+def test_a_job_that_failed_ends_in_its_words_without_values(
+    sandbox: Sandbox, command: Command, message: str, said: str
+) -> None:
+    sandbox.add_fault(Fault(CREATE, Effect.JOB_FAILS, message=message))
+    done = command(SCHEMA, person(1, first_name="Ada Secret"), STATE)
+    assert said in last_words(done, sandbox)
+    assert "Traceback" not in done.stderr
+    assert len(sandbox.requests(CREATE)) == 1
+
+
+@pytest.mark.parametrize("operation", [CREATE, UPLOAD, LIST])
+def test_no_failure_shows_a_value_or_a_credential(
+    sandbox: Sandbox, command: Command, operation: str
+) -> None:
+    sandbox.add_fault(
+        Fault(operation, Effect.STATUS, status=400, body='{"message": "row 1: Ada Lovelace"}')
+    )
+    done = command(SCHEMA, person(1), STATE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "CRITICAL" in done.stderr.splitlines()[-1]
+    # Only the answers to calls that carry records may quote them.
+    quoted = ["Lovelace"] if operation == UPLOAD else []
+    for secret in (*quoted, "n1@a.example", sandbox.token, sandbox.client_secret):
+        assert secret not in done.stderr
+    assert sandbox.requests(operation)
+
+
+def test_a_record_before_its_schema_ends_in_one_sentence(command: Command) -> None:
+    done = command(person(1))
+    assert done.returncode == 1
+    assert "before a corresponding schema" in done.stderr.splitlines()[-1]
 
 
 def test_the_quota_ends_the_run_as_one_that_may_work_later(
-    sandbox: Sandbox, tmp_path: Path
+    sandbox: Sandbox, command: Command
 ) -> None:
-    sandbox.add_fault(Fault("createImportJob", Effect.STATUS, status=429))
-    done = load(sandbox, tmp_path, SCHEMA, record(), STATE)
+    sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=429))
+    done = command(SCHEMA, person(1), STATE)
     assert done.returncode == 75
-    assert "The quota is daily: run again tomorrow." in done.stderr.splitlines()[-1]
+    last = done.stderr.splitlines()[-1]
+    assert "run again tomorrow" in last or "start anew at midnight" in last
     assert done.stdout == ""
 
 
 def test_state_of_before_a_failing_batch_is_kept_and_that_of_after_it_is_not(
-    sandbox: Sandbox, tmp_path: Path
+    sandbox: Sandbox, command: Command
 ) -> None:
-    later = {"type": "STATE", "value": {"bookmarks": {"accounts": 2}}}
-    messages = [SCHEMA, record(), STATE, record(name="x"), record(domain=None), later]
-    done = load(sandbox, tmp_path, *messages, batch_size_rows=1)
+    later = {"type": "STATE", "value": {"bookmarks": {"people": 2}}}
+    messages = [
+        SCHEMA,
+        person(1),
+        STATE,
+        person(1, first_name="x"),
+        person(1, person_id=None),
+        later,
+    ]
+    done = command(*messages, batch_size_rows=1)
     assert done.returncode == 1
-    assert '{"accounts": 2}' not in done.stdout
-    assert "1 of 1 rows of stream accounts were rejected" in done.stderr.splitlines()[-1]
-    landed = [job["success_count"] for job in sandbox.import_jobs()]
-    assert landed == [1, 1]
+    assert '{"people": 2}' not in done.stdout
+    assert "1 of 1 rows of stream people were rejected" in done.stderr.splitlines()[-1]
+    assert rows_sent(sandbox) == [1, 1]
 
 
-def test_a_wrong_token_fails_at_the_schema_and_is_not_shown(
-    sandbox: Sandbox, tmp_path: Path
+def test_wrong_credentials_fail_at_the_first_call_and_are_not_shown(
+    sandbox: Sandbox, command: Command, api: str
 ) -> None:
-    wrong = "mistyped-Secret-token"
-    done = load(sandbox, tmp_path, SCHEMA, access_token=wrong)
-    assert "did not accept the access token" in last_words(done, sandbox)
-    assert [seen.status for seen in sandbox.requests()] == [401]
+    setting = "access_token" if api == "v1" else "client_secret"
+    done = command(SCHEMA, person(1), STATE, **{setting: "mistyped-Secret-token"})
+    assert "did not accept the " in last_words(done, sandbox)
+    assert len(sandbox.requests()) == 1

@@ -8,10 +8,9 @@ from itertools import pairwise
 import pytest
 
 from demandbase_sandbox import Sandbox, SandboxOptions
-from target_demandbase.errors import (
-    StillRunningError,
-)
-from tests.target.conftest import Load, record, schema, state
+from target_demandbase.errors import StillRunningError
+from tests.target.conftest import Load, deal, deals, people, person, state
+from tests.target.people_files import MESSAGES, spans
 
 
 @pytest.fixture(scope="module")
@@ -35,39 +34,38 @@ class TestSlow:
         self, sandbox: Sandbox, load: Load, jobs: int, hours: float
     ) -> None:
         started = sandbox.clock.now()
-        rows = [record(domain=f"d{n}.example") for n in range(8)]
-        done = load(schema(), *rows, state(1), batch_size_rows=2, max_concurrent_jobs=jobs)
+        rows = [person(n) for n in range(8)]
+        done = load(people(), *rows, state(1), batch_size_rows=2, max_concurrent_jobs=jobs)
         assert done.states == [1]
         took = (sandbox.clock.now() - started).total_seconds() / 3600
         assert hours <= took < hours * 1.2
 
     def test_the_same_key_waits_for_its_turn(self, sandbox: Sandbox, load: Load) -> None:
-        rows = [record(domain="a.example", name=str(n)) for n in range(3)]
-        load(schema(), *rows, batch_size_rows=1, max_concurrent_jobs=3)
-        jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
-        for job, following in pairwise(jobs):
-            assert job["completed_at"] <= following["created_at"]
+        rows = [person(1, title=str(n)) for n in range(3)]
+        load(people(), *rows, batch_size_rows=1, max_concurrent_jobs=3)
+        for (_, ended), (began, _) in pairwise(spans(sandbox)):
+            assert ended <= began
 
     def test_a_stream_waits_for_the_one_before(self, sandbox: Sandbox, load: Load) -> None:
-        people = {"email": {"type": "string"}}
         load(
-            schema(), record(domain="a.example"),
-            schema(people, "people", "email"), record("people", email="a@a.example"),
-            max_concurrent_jobs=3,
+            people(), person(1), deals(), deal(sandbox, 1),
+            max_concurrent_jobs=3, unknown_fields="drop",
         )  # fmt: skip
-        jobs = sorted(sandbox.import_jobs(), key=lambda job: job["created_at"])
-        assert [job["entity_type"] for job in jobs] == ["accounts", "people"]
-        assert jobs[0]["completed_at"] <= jobs[1]["created_at"]
+        assert [job["entity_type"] for job in reversed(sandbox.import_jobs())] == [
+            "people",
+            "opportunities",
+        ]
+        (_, ended), (began, _) = spans(sandbox)
+        assert ended <= began
 
     def test_a_time_out_leaves_the_job_and_ends_as_one_that_may_work_later(
         self, sandbox: Sandbox, load: Load
     ) -> None:
-        messages = (schema(), record(domain="a.example"), state(1))
-        with pytest.raises(StillRunningError) as caught:
-            load(*messages, job_timeout_seconds=100)
+        with pytest.raises(StillRunningError, match="the next run takes that job up") as caught:
+            load(*MESSAGES, job_timeout_seconds=100)
         [job] = sandbox.import_jobs()
         assert job["id"] in str(caught.value)
         assert caught.value.exit_code == 75
         assert job["status"] == "processing"
-        assert load(*messages).states == [1]
+        assert load(*MESSAGES).states == [1]
         assert len(sandbox.import_jobs()) == 1

@@ -1,49 +1,36 @@
-"""Rows that Demandbase does not take, and records that cannot be sent: kept, counted, replayed."""
+"""Records that cannot be sent: kept with why, counted, borne up to a limit, sent again."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demandbase_api.errors import JobFailedError
-from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from target_demandbase.errors import ReconciliationError, RejectedRowsError
-from tests.target.conftest import ACCOUNT, Load, QuickTarget, record, schema, state
+from demandbase_sandbox import Sandbox
+from target_demandbase.errors import RejectedRowsError
+from tests.target.conftest import PERSON, Load, landed, people, person, state
+from tests.target.people_files import files
+from tests.target.replay import replayed
 
-BAD = {"domain": "bad.example", "name": "Ada Secret", "engagement_score": "viel"}
-LOOSE = {**ACCOUNT, "engagement_score": {"type": ["string", "null"]}}
-
-
-def mixed(count: int = 5, bad: int = 2) -> list[dict[str, Any]]:
-    rows = [
-        {"domain": f"d{n}.example", "name": f"N{n}", "engagement_score": "1"} for n in range(count)
-    ]
-    for number in range(bad):
-        rows[number * 2] = {**BAD, "domain": f"bad{number}.example"}
-    return [record(**row) for row in rows]
+BAD = [person(n, title="Ada Secret", lead_score="viel") for n in (10, 11)]
+MIXED = (people(), *BAD, *(person(n, lead_score=1) for n in range(3)), state(1))
 
 
-def test_rejected_rows_are_kept_and_end_the_run(sandbox: Sandbox, load: Load) -> None:
-    done = load(schema(LOOSE), *mixed(), state(1), failure=RejectedRowsError)
+def test_records_that_cannot_be_sent_are_kept_and_end_the_run(sandbox: Sandbox, load: Load) -> None:
+    done = load(*MIXED, failure=RejectedRowsError)
     assert done.states == []
-    assert {row["domain"] for row in done.rejects} == {"bad0.example", "bad1.example"}
+    assert [row["person_id"] for row in done.rejects] == ["n10", "n11"]
     kept = done.rejects[0]
-    assert kept["name"] == "Ada Secret"
-    assert (kept["_reject_field"], kept["_reject_type"]) == ("engagement_score", "invalid_type")
-    assert kept["_reject_job_id"] == sandbox.import_jobs()[0]["id"]
-    landed = {row["domain"] for row in sandbox.rows("accounts")}
-    assert {"d1.example", "d3.example", "d4.example"} <= landed
+    assert (kept["title"], kept["lead_score"]) == ("Ada Secret", "viel")
+    assert (kept["_reject_type"], kept["_reject_job_id"]) == ("invalid_record", None)
+    assert landed(sandbox).keys() == {"0", "1", "2"}
 
 
 def test_with_continue_the_state_goes_out(load: Load) -> None:
-    done = load(schema(LOOSE), *mixed(), state(1), on_reject="continue")
+    done = load(*MIXED, on_reject="continue")
     assert done.states == [1]
-    assert len(done.rejects) == 2
+    assert len(done.rejects) == done.report["streams"]["people"]["rows_rejected"] == 2
 
 
 @pytest.mark.parametrize(
@@ -57,215 +44,88 @@ def test_with_continue_the_state_goes_out(load: Load) -> None:
 )
 def test_a_run_bears_only_so_many(load: Load, limits: dict[str, Any], *, ends: bool) -> None:
     failure = RejectedRowsError if ends else None
-    messages = (schema(LOOSE), *mixed(), state(1))
-    done = load(*messages, failure=failure, on_reject="continue", **limits)
+    done = load(*MIXED, failure=failure, on_reject="continue", **limits)
     assert done.states == ([] if ends else [1])
     assert len(done.rejects) == 2
 
 
+def test_the_share_of_rejected_rows_is_that_of_the_whole_run(load: Load) -> None:
+    messages = (people(), person(99, person_id=None), *(person(n) for n in range(50)), state(1))
+    settings = {"on_reject": "continue", "batch_size_rows": 5}
+    assert load(*messages, max_rejected_percent=2, **settings).states == [1]
+    load(*messages, max_rejected_percent=1, failure=RejectedRowsError, **settings)
+
+
 def test_a_value_that_is_no_number_is_kept_as_text_though_it_is_not_sent(load: Load) -> None:
-    properties = {"domain": {"type": ["string", "null"]}, "extra": {"type": "number"}}
-    rows = (record(domain="a.example", extra=float("nan")), record(domain=None, extra=math.inf))
-    done = load(schema(properties), *rows, on_reject="continue", unknown_fields="drop")
-    assert [(row["domain"], row["extra"]) for row in done.rejects] == [(None, "inf")]
-
-
-def test_a_rejects_file_can_be_replayed(sandbox: Sandbox, load: Load, tmp_path: Path) -> None:
-    done = load(schema(LOOSE), *mixed(), on_reject="continue")
-    [path] = done.folder.glob("rejects-*.jsonl")
-    corrected = path.read_text(encoding="utf-8").replace("viel", "7.5")
-    config = {"api_url": sandbox.url, "access_token": sandbox.token,
-              "rejects_path": str(tmp_path / "again")}  # fmt: skip
-    QuickTarget(config=config).listen(io.StringIO(corrected))
-    rows = {row["domain"]: row for row in sandbox.rows("accounts")}
-    assert rows["bad0.example"]["engagement_score"] == "7.5"
-    uploaded = sandbox.uploaded(sandbox.import_jobs()[0]["id"])
-    assert b"_reject" not in uploaded
+    columns = {**PERSON, "extra": {"type": "number"}}
+    rows = (person(1, extra=float("nan")), person(2, person_id=None, extra=math.inf))
+    done = load(people(columns), *rows, on_reject="continue", unknown_fields="drop")
+    assert [(row["person_id"], row["extra"]) for row in done.rejects] == [(None, "inf")]
 
 
 @pytest.mark.parametrize(
     ("cells", "kind", "field"),
     [
-        ({"domain": None, "name": "Ada Secret"}, "missing_match_key", "domain"),
-        ({"name": "Ada Secret"}, "missing_key", "domain"),
-        ({"domain": "", "name": "Ada Secret"}, "missing_match_key", "domain"),
-        ({"domain": "a.example", "name": 5}, "invalid_record", None),
-        ({"domain": "a.example", "name": "x" * 5000}, "too_large", None),
-        ({"domain": "a.example", "name": "half \ud800"}, "invalid_value", "name"),
+        ({"person_id": None}, {"missing_match_key", "missing_required"}, "person_id"),
+        ({"person_id": ""}, {"missing_match_key", "missing_required"}, "person_id"),
+        ({"title": 5}, {"invalid_record"}, None),
+        ({"title": "x" * 5000}, {"too_large"}, None),
+        ({"title": "half \ud800"}, {"invalid_value"}, "title"),
     ],
 )
 def test_a_record_that_cannot_be_sent_is_kept_and_the_others_land(
-    sandbox: Sandbox, load: Load, cells: dict[str, Any], kind: str, field: str | None
+    sandbox: Sandbox, load: Load, cells: dict[str, Any], kind: set[str], field: str | None
 ) -> None:
-    messages = (schema(), record(domain="good.example"), record(**cells), state(1))
+    messages = (people(), person(1), person(2, **cells), state(1))
     done = load(*messages, failure=RejectedRowsError, max_file_bytes=4096)
     assert done.states == []
     [kept] = done.rejects
     assert {name: kept[name] for name in cells} == cells
-    assert (kept["_reject_type"], kept["_reject_field"]) == (kind, field)
-    assert "good.example" in {row["domain"] for row in sandbox.rows("accounts")}
+    assert kept["_reject_type"] in kind
+    assert kept["_reject_field"] == field
+    assert landed(sandbox).keys() == {"1"}
+
+
+def test_a_record_without_its_key_is_kept_and_can_be_sent_again(
+    sandbox: Sandbox, load: Load
+) -> None:
+    bad = person(2, title="Ada Secret")
+    del bad["record"]["person_id"]
+    done = load(people(), person(1), bad, person(3), state(1), failure=RejectedRowsError)
+    assert done.states == []
+    [kept] = done.rejects
+    assert kept["title"] == "Ada Secret"
+    assert "person_id" in kept["_reject_reason"]
+    assert kept["_reject_type"] == "missing_key"
+    assert landed(sandbox).keys() == {"1", "3"}
+    messages = replayed(done.folder)
+    messages[1]["record"]["person_id"] = "n2"
+    load(*messages)
+    assert landed(sandbox)["2"]["title"] == "Ada Secret"
+    assert not any("_reject" in name for name in files(sandbox)[-1][0])
 
 
 def test_the_error_names_fields_kinds_and_files_and_no_value(load: Load) -> None:
     with pytest.raises(RejectedRowsError) as caught:
-        load(schema(LOOSE), *mixed(), record(domain=None, name="Ada Secret"))
+        load(*MIXED, person(99, person_id=None, title="Ada Secret"))
     sentence = str(caught.value)
-    assert "3 of 6 rows of stream accounts were rejected" in sentence
-    assert "engagement_score, invalid_type: 2 (rows 1, 3)" in sentence
-    assert "the match key domain is null or missing: 1 (row 6)" in sentence
+    assert "3 of 6 rows of stream people were rejected" in sentence
+    assert "lead_score breaks the schema's rule" in sentence
+    assert ": 2 (rows 1, 2)" in sentence
+    assert ": 1 (row 6)" in sentence
     assert "rejects-" in sentence
     assert "on_reject is fail" in sentence
     assert "Secret" not in sentence
     assert "viel" not in sentence
 
 
-@pytest.mark.parametrize("base", [0, 1, 2])
-def test_row_numbers_of_any_base_find_their_rows(base: int, tmp_path: Path) -> None:
-    options = SandboxOptions(pending_seconds=0, processing_seconds=0, row_number_base=base)
-    with Sandbox(options) as sandbox:
-        config = {"api_url": sandbox.url, "access_token": sandbox.token, "on_reject": "continue",
-                  "rejects_path": str(tmp_path), "spool_dir": str(tmp_path)}  # fmt: skip
-        rows = mixed(6)
-        # A value of its own: equal cells would leave the base open.
-        rows[2]["record"]["engagement_score"] = "wenig"
-        text = "".join(json.dumps(each) + "\n" for each in (schema(LOOSE), *rows))
-        QuickTarget(config=config).listen(io.StringIO(text))
-        [path] = tmp_path.glob("rejects-*.jsonl")
-        kept = [json.loads(line).get("record") for line in path.read_text().splitlines()]
-        assert [row["domain"] for row in kept if row] == ["bad0.example", "bad1.example"]
-
-
-def test_where_the_row_stays_open_all_that_it_may_be_are_kept(sandbox: Sandbox, load: Load) -> None:
-    # The same bad cell in each row: any base fits.
-    rows = [record(**{**BAD, "domain": f"b{n}.example"}) for n in range(4)]
-    good = [record(domain=f"g{n}.example", name="G", engagement_score="1") for n in range(4)]
-    sandbox.add_fault(
-        Fault("getImportErrors", Effect.ALTER,
-              members={"errors": [{"row_number": 2, "error_type": "odd"}]}, times=None)
-    )  # fmt: skip
-    sandbox.add_fault(
-        Fault("listImportJobs", Effect.SHIFT, members={"error_count": -3, "success_count": 3},
-              times=None)
-    )  # fmt: skip
-    done = load(schema(LOOSE), *rows, *good, on_reject="continue")
-    assert {row["_reject_type"] for row in done.rejects} == {"uncorrelated"}
-    assert [row["domain"] for row in done.rejects] == ["b0.example", "b1.example", "b2.example"]
-
-
-def test_several_errors_on_one_row_are_one_rejected_row(load: Load) -> None:
-    properties = {**LOOSE, "is_target": {"type": "string"}}
-    row = record(**BAD, is_target="vielleicht")
-    done = load(schema(properties), row, record(domain="g.example"), on_reject="continue")
-    assert len(done.rejects) == 1
-    assert done.report["streams"]["accounts"]["rows_rejected"] == 1
-
-
-def test_error_pages_that_shift_lose_nothing(sandbox: Sandbox, load: Load) -> None:
-    rows = [record(**{**BAD, "domain": f"b{n}.example"}) for n in range(230)]
-    sandbox.add_fault(Fault("getImportErrors", Effect.SHIFT_PAGE, rows=7, after=1, times=2))
-    done = load(schema(LOOSE), *rows, on_reject="continue")
-    assert len({row["domain"] for row in done.rejects}) == 230
-
-
-def test_a_failed_job_with_partial_success_is_told_row_by_row(sandbox: Sandbox, load: Load) -> None:
-    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=3, message="no luck"))
-    rows = [record(domain=f"d{n}.example") for n in range(5)]
-    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
-    # Which rows it came to is not said: none of them is lost.
-    assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
-    assert len(done.rejects) == 5
-    assert done.states == [1]
-
-
-def test_a_failed_job_keeps_each_row_that_it_may_not_have_taken(
-    sandbox: Sandbox, load: Load
-) -> None:
-    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1, message="no luck"))
-    rows = [record(domain=f"d{n}.example") for n in range(2)]
-    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
-    assert [row["_reject_type"] for row in done.rejects] == ["job_failed", "job_failed"]
-    assert done.states == [1]
-
-
-def test_errors_without_a_row_number_count_each_time_they_are_listed(
-    sandbox: Sandbox, load: Load
-) -> None:
-    odd = {"error_type": "odd", "message": "no such thing"}
-    sandbox.add_fault(
-        Fault("getImportErrors", Effect.ALTER, members={"errors": [odd, odd], "total": 2},
-              times=None)
-    )  # fmt: skip
-    sandbox.add_fault(
-        Fault("listImportJobs", Effect.SHIFT, members={"error_count": 2, "success_count": -2},
-              times=None)
-    )  # fmt: skip
-    rows = [record(domain=f"d{n}.example") for n in range(4)]
-    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
-    # Two of four, and nobody says which.
-    assert [row["_reject_type"] for row in done.rejects] == ["uncorrelated"] * 4
-    assert done.states == [1]
-
-
-def test_a_failed_job_that_says_nothing_of_its_rows_ends_the_run(
-    sandbox: Sandbox, load: Load
-) -> None:
-    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, message="no luck"))
-    done = load(
-        schema(), record(domain="a.example"), state(1), failure=JobFailedError,
-        on_reject="continue",
-    )  # fmt: skip
-    assert done.states == []
-
-
-@pytest.mark.parametrize(
-    ("members", "says"),
-    [
-        ({"total_rows": 1}, "total_rows is 6, but should be 5 .*by \\+1"),
-        ({"success_count": -1}, "success_count \\+ error_count is 4, but should be 5 .*by -1"),
-        ({"error_count": 1, "success_count": -1}, "list of row errors is 2, but should be 3"),
-    ],
-)
-def test_figures_that_do_not_add_up_end_the_run(
-    sandbox: Sandbox, load: Load, members: dict[str, int], says: str
-) -> None:
-    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT, members=members, times=None))
-    with pytest.raises(ReconciliationError, match=says):
-        load(schema(LOOSE), *mixed(), state(1), on_reject="continue")
-
-
-@pytest.mark.parametrize(
-    ("member", "says"),
-    [("total_rows", "does not say total_rows, which should be 3"),
-     ("success_count", "does not say success_count, which should be")],
-)  # fmt: skip
-def test_a_figure_that_is_not_there_ends_the_run(
-    sandbox: Sandbox, load: Load, member: str, says: str
-) -> None:
-    # A list that shows no job, so that the job itself is asked for.
-    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT_PAGE, rows=1000, times=None))
-    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members={member: None}, times=None))
-    rows = [record(domain=f"d{n}.example") for n in range(3)]
-    with pytest.raises(ReconciliationError, match=says):
-        load(schema(LOOSE), *rows, state(1), on_reject="continue")
-
-
-def test_the_share_of_rejected_rows_is_that_of_the_whole_run(load: Load) -> None:
-    rows = [record(domain=f"d{n}.example") for n in range(50)]
-    messages = (schema(LOOSE), record(domain=None), *rows, state(1))
-    settings = {"on_reject": "continue", "batch_size_rows": 5}
-    assert load(*messages, max_rejected_percent=2, **settings).states == [1]
-    load(*messages, max_rejected_percent=1, failure=RejectedRowsError, **settings)
-
-
 def test_a_dry_run_says_that_nothing_was_sent(load: Load) -> None:
     with pytest.raises(RejectedRowsError, match="Nothing was sent"):
-        load(schema(LOOSE), record(domain=None), dry_run=True)
+        load(people(), person(1, person_id=None), dry_run=True)
 
 
 def test_nothing_of_a_record_is_in_the_log(load: Load, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG"):
-        load(schema(LOOSE), *mixed(), record(domain=None, name="Ada Secret"),
-             on_reject="continue")  # fmt: skip
-    assert "Secret" not in caplog.text
-    assert "viel" not in caplog.text
-    assert "bad0" not in caplog.text
+        load(*MIXED, person(99, person_id=None, title="Ada Secret"), on_reject="continue")
+    for secret in ("Secret", "viel", "n10", "n1@a.example"):
+        assert secret not in caplog.text

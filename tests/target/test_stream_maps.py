@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
+import pytest
+
 from demandbase_sandbox import Sandbox
-from tests.target.conftest import ACCOUNT, Load, record, schema, state
+from tests.target.conftest import Load, landed, people, person, state
+from tests.target.people_files import files
 from tests.target.replay import replayed
 
-LOOSE = {**ACCOUNT, "engagement_score": {"type": ["string", "null"]}}
-MAPS: dict[str, Any] = {"accounts": {"name": "'Corp ' + name"}}
+MAPS: dict[str, Any] = {"people": {"title": "'Chief ' + title"}}
+LOOSE = {"person_id": {"type": "string"}, "email": {"type": "string"},
+         "title": {"type": "string"}, "lead_score": {"type": "string"}}  # fmt: skip
 
 
-def test_a_rejected_row_is_kept_as_it_came_and_mapped_once_when_it_comes_back(
+def test_a_row_that_is_kept_is_as_it_came_and_mapped_once_when_it_comes_back(
     sandbox: Sandbox, load: Load
 ) -> None:
-    row = record(domain="a.example", name="A", engagement_score="viel", _sdc_sequence=7)
-    done = load(schema(LOOSE), row, on_reject="continue", stream_maps=MAPS)
+    row = person(1, title="A", lead_score="viel", _sdc_sequence=7)
+    done = load(people(), row, on_reject="continue", stream_maps=MAPS)
     [kept] = done.rejects
-    assert (kept["name"], kept["_sdc_sequence"]) == ("A", 7)
+    assert (kept["title"], kept["lead_score"], kept["_sdc_sequence"]) == ("A", "viel", 7)
+    load(*replayed(done.folder, '"viel"', "7"), stream_maps=MAPS)
+    assert (landed(sandbox)["1"]["title"], landed(sandbox)["1"]["lead_score"]) == ("Chief A", "7")
+
+
+@pytest.mark.v1_only("uapi tells no row outcomes")
+def test_a_row_that_demandbase_rejects_is_kept_as_it_came(sandbox: Sandbox, load: Load) -> None:
+    row = person(1, title="A", lead_score="viel", _sdc_sequence=7)
+    done = load(people(LOOSE), row, on_reject="continue", stream_maps=MAPS)
+    [kept] = done.rejects
+    assert (kept["title"], kept["_sdc_sequence"]) == ("A", 7)
     load(*replayed(done.folder, "viel", "7"), stream_maps=MAPS)
-    [found] = [row for row in sandbox.rows("accounts") if row["domain"] == "a.example"]
-    assert (found["name"], found["engagement_score"]) == ("Corp A", "7")
+    assert (landed(sandbox)["1"]["title"], landed(sandbox)["1"]["lead_score"]) == ("Chief A", "7")
 
 
 def test_a_stream_of_another_name_is_kept_under_its_own(sandbox: Sandbox, load: Load) -> None:
-    maps = {"scores": {"__alias__": "accounts"}}
-    rows = (record("scores", domain="a.example"), record("scores", domain=None))
-    done = load(schema(LOOSE, "scores"), *rows, state(1), on_reject="continue", stream_maps=maps)
+    maps = {"contacts": {"__alias__": "people"}}
+    messages = [
+        {**message, "stream": "contacts"}
+        for message in (people(), person(1), person(2, person_id=None))
+    ]
+    done = load(*messages, state(1), on_reject="continue", stream_maps=maps)
     assert done.states == [1]
-    assert [message["stream"] for message in replayed(done.folder)] == ["scores", "scores"]
-    [job] = sandbox.import_jobs()
-    cells = list(csv.reader(io.StringIO(sandbox.uploaded(job["id"]).decode())))
-    assert cells == [["domain"], ["a.example"]]
+    assert [message["stream"] for message in replayed(done.folder)] == ["contacts", "contacts"]
+    assert files(sandbox) == [[person(1)["record"]]]
 
 
 def test_deletions_are_not_sent_though_a_map_leaves_their_mark_out(
     sandbox: Sandbox, load: Load
 ) -> None:
-    maps = {"accounts": {"domain": "domain", "name": "name", "__else__": None}}
+    columns = ("person_id", "email", "first_name", "last_name")
+    maps = {"people": {**{name: name for name in columns}, "__else__": None}}
     done = load(
-        schema(), record(domain="a.example", name="A", _sdc_deleted_at="2026-01-01T00:00:00Z"),
-        record(domain="b.example", name="B"), stream_maps=maps,
-    )  # fmt: skip
-    assert done.report["streams"]["accounts"]["deletions_skipped"] == 1
-    assert "a.example" not in {row["domain"] for row in sandbox.rows("accounts")}
+        people(), person(1, _sdc_deleted_at="2026-01-01T00:00:00Z"), person(2), stream_maps=maps
+    )
+    assert done.report["streams"]["people"]["deletions_skipped"] == 1
+    assert landed(sandbox).keys() == {"2"}

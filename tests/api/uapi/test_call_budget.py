@@ -16,7 +16,7 @@ from demandbase_api.errors import CallBudgetError, SpoolError
 from demandbase_api.operations import ApiOperation
 from demandbase_api.uapi.call_budget import CallBudget
 from demandbase_api.uapi.call_ledger import CallLedger
-from demandbase_api.uapi.call_limits import pause
+from demandbase_api.uapi.call_limits import CALLS_A_DAY, pause
 
 DAY = date(2026, 3, 1)
 LIST = ApiOperation.LIST_EXPORTS
@@ -82,10 +82,25 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_what_is_too_few_is_said_beforehand(tmp_path: Path) -> None:
     days = budget(tmp_path, DayTime())
-    days.check(60)
+    days.check_exports(60)
     days.spend(ApiOperation.CREATE_EXPORT)
     with pytest.raises(CallBudgetError, match="59 are left and at least 60 needed"):
-        days.check(60)
+        days.check_exports(60)
+
+
+@pytest.mark.parametrize("spent", ["CREATE_IMPORT", "UPLOAD_FILE", "LIST_IMPORTS"])
+def test_an_import_that_cannot_come_to_its_end_is_not_begun(tmp_path: Path, spent: str) -> None:
+    operation, clock = ApiOperation[spent], DayTime()
+    days = budget(tmp_path, clock)
+    for _ in range(CALLS_A_DAY[operation] - 1):
+        days.spend(operation)
+    days.check_import()
+    days.spend(operation)
+    with pytest.raises(CallBudgetError, match="0 are left and at least 1 needed") as caught:
+        days.check_import()
+    assert "send more rows a job" in str(caught.value)
+    clock.sleep(24 * 3600)
+    days.check_import()
 
 
 def test_calls_without_a_limit_are_not_counted(tmp_path: Path) -> None:

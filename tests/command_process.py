@@ -1,0 +1,169 @@
+"""The plugins' commands, each in a process of its own that need not import everything first.
+
+A server process imports both plugins once and forks for each command: the process, its signals, its
+files and its end are a command's own, and only the second that Python takes to start is saved. That
+the installed commands start at all is for the tests that run them as such. Between two looks at a
+job, time runs ten times as fast.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from typing_extensions import override
+
+from demandbase_api.clock import SystemClock
+
+_PLUGINS = {
+    "tap-demandbase": ("tap_demandbase.cli", "tap_demandbase.command", "CommandTap"),
+    "target-demandbase": (
+        "target_demandbase.cli", "target_demandbase.target", "TargetDemandbase",
+    ),
+}  # fmt: skip
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(
+    [name for modules in _PLUGINS.values() for name in modules[:2]]
+    + ["pyarrow", "pyarrow.csv", __name__]
+)
+_HASTE = 10
+
+
+class HastyClock(SystemClock):
+    """Time of which jobs are waited for more than there is."""
+
+    @override
+    def now(self) -> float:
+        return super().now() * _HASTE
+
+    @override
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds / _HASTE)
+
+
+class CommandProcess:
+    """A running command; what it writes goes to files, what it reads comes from ``stdin``.
+
+    Args:
+        name: Name of the command.
+        arguments: What follows the name.
+        out: File for its standard output.
+        err: File for its standard error.
+        file_bytes: Largest file that it can write, as on a full disk.
+        environment: Variables beside those of the test itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *arguments: str,
+        out: Path,
+        err: Path,
+        file_bytes: int | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        read, write = os.pipe()
+        self.stdin = open(write, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the run closes it
+        with Connection(read, writable=False) as reader:
+            self._process = _FORKING.Process(
+                target=_be,
+                args=(name, arguments, reader, (out, err), file_bytes),
+                kwargs={"environment": {**os.environ, **(environment or {})}, "folder": Path.cwd()},
+                daemon=True,
+            )
+            self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        self._process.join(seconds)
+        code = self._process.exitcode
+        if code is None:
+            raise subprocess.TimeoutExpired(self._process.name, seconds or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def run_command(
+    name: str, *arguments: str, text: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end.
+
+    Args:
+        name: Name of the command.
+        arguments: What follows the name.
+        text: What it reads.
+        environment: Variables beside those of the test itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = CommandProcess(name, *arguments, out=out, err=err, environment=environment)
+        try:
+            process.stdin.write(text)
+            process.stdin.close()
+        except BrokenPipeError:  # it has ended already
+            pass
+        code = process.wait(60)
+        words = [path.read_text(encoding="utf-8") for path in (out, err)]
+    return subprocess.CompletedProcess([name, *arguments], code, *words)
+
+
+def written(path: Path) -> str:
+    """Return what a command has written to a file so far."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _be(
+    name: str,
+    arguments: tuple[str, ...],
+    reader: Connection,
+    outputs: tuple[Path, Path],
+    file_bytes: int | None,
+    *,
+    environment: dict[str, str],
+    folder: Path,
+) -> None:
+    """Become the command."""
+    for number, path in enumerate(outputs, start=1):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, number)
+        os.close(file)
+    os.dup2(reader.fileno(), 0)
+    reader.close()
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(  # noqa: SIM115
+        2, "w", encoding="utf-8", buffering=1, errors="backslashreplace", closefd=False
+    )
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    if file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    sys.argv = [name, *arguments]
+    command, module, plugin = _PLUGINS[name]
+    getattr(import_module(module), plugin).clock = HastyClock()
+    import_module(command).main()

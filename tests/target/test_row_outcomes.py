@@ -1,0 +1,229 @@
+"""Rows that Demandbase does not take: kept, counted, replayed."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.errors import JobFailedError
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from target_demandbase.errors import ReconciliationError, RejectedRowsError
+from tests.target.conftest import ACCOUNT, Load, QuickTarget, record, schema, state
+
+pytestmark = pytest.mark.v1_only("uapi tells no row outcomes")
+
+BAD = {"domain": "bad.example", "name": "Ada Secret", "engagement_score": "viel"}
+LOOSE = {**ACCOUNT, "engagement_score": {"type": ["string", "null"]}}
+
+
+def mixed(count: int = 5, bad: int = 2) -> list[dict[str, Any]]:
+    rows = [
+        {"domain": f"d{n}.example", "name": f"N{n}", "engagement_score": "1"} for n in range(count)
+    ]
+    for number in range(bad):
+        rows[number * 2] = {**BAD, "domain": f"bad{number}.example"}
+    return [record(**row) for row in rows]
+
+
+def test_rejected_rows_are_kept_and_end_the_run(sandbox: Sandbox, load: Load) -> None:
+    done = load(schema(LOOSE), *mixed(), state(1), failure=RejectedRowsError)
+    assert done.states == []
+    assert {row["domain"] for row in done.rejects} == {"bad0.example", "bad1.example"}
+    kept = done.rejects[0]
+    assert kept["name"] == "Ada Secret"
+    assert (kept["_reject_field"], kept["_reject_type"]) == ("engagement_score", "invalid_type")
+    assert kept["_reject_job_id"] == sandbox.import_jobs()[0]["id"]
+    landed = {row["domain"] for row in sandbox.rows("accounts")}
+    assert {"d1.example", "d3.example", "d4.example"} <= landed
+
+
+def test_with_continue_the_state_goes_out(load: Load) -> None:
+    done = load(schema(LOOSE), *mixed(), state(1), on_reject="continue")
+    assert done.states == [1]
+    assert len(done.rejects) == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "ends"),
+    [
+        ({"max_rejected_rows": 1}, True),
+        ({"max_rejected_rows": 2}, False),
+        ({"max_rejected_percent": 39}, True),
+        ({"max_rejected_percent": 40}, False),
+    ],
+)
+def test_a_run_bears_only_so_many(load: Load, limits: dict[str, Any], *, ends: bool) -> None:
+    failure = RejectedRowsError if ends else None
+    messages = (schema(LOOSE), *mixed(), state(1))
+    done = load(*messages, failure=failure, on_reject="continue", **limits)
+    assert done.states == ([] if ends else [1])
+    assert len(done.rejects) == 2
+
+
+def test_a_rejects_file_can_be_replayed(sandbox: Sandbox, load: Load, tmp_path: Path) -> None:
+    done = load(schema(LOOSE), *mixed(), on_reject="continue")
+    [path] = done.folder.glob("rejects-*.jsonl")
+    corrected = path.read_text(encoding="utf-8").replace("viel", "7.5")
+    config = {"api_url": sandbox.url, "access_token": sandbox.token,
+              "rejects_path": str(tmp_path / "again")}  # fmt: skip
+    QuickTarget(config=config).listen(io.StringIO(corrected))
+    rows = {row["domain"]: row for row in sandbox.rows("accounts")}
+    assert rows["bad0.example"]["engagement_score"] == "7.5"
+    uploaded = sandbox.uploaded(sandbox.import_jobs()[0]["id"])
+    assert b"_reject" not in uploaded
+
+
+def test_the_error_names_fields_kinds_and_files_and_no_value(load: Load) -> None:
+    with pytest.raises(RejectedRowsError) as caught:
+        load(schema(LOOSE), *mixed(), record(domain=None, name="Ada Secret"))
+    sentence = str(caught.value)
+    assert "3 of 6 rows of stream accounts were rejected" in sentence
+    assert "engagement_score, invalid_type: 2 (rows 1, 3)" in sentence
+    assert "the match key domain is null or missing: 1 (row 6)" in sentence
+    assert "rejects-" in sentence
+    assert "on_reject is fail" in sentence
+    assert "Secret" not in sentence
+    assert "viel" not in sentence
+
+
+@pytest.mark.parametrize("base", [0, 1, 2])
+def test_row_numbers_of_any_base_find_their_rows(base: int, tmp_path: Path) -> None:
+    options = SandboxOptions(pending_seconds=0, processing_seconds=0, row_number_base=base)
+    with Sandbox(options) as sandbox:
+        config = {"api_url": sandbox.url, "access_token": sandbox.token, "on_reject": "continue",
+                  "rejects_path": str(tmp_path), "spool_dir": str(tmp_path)}  # fmt: skip
+        rows = mixed(6)
+        # A value of its own: equal cells would leave the base open.
+        rows[2]["record"]["engagement_score"] = "wenig"
+        text = "".join(json.dumps(each) + "\n" for each in (schema(LOOSE), *rows))
+        QuickTarget(config=config).listen(io.StringIO(text))
+        [path] = tmp_path.glob("rejects-*.jsonl")
+        kept = [json.loads(line).get("record") for line in path.read_text().splitlines()]
+        assert [row["domain"] for row in kept if row] == ["bad0.example", "bad1.example"]
+
+
+def test_where_the_row_stays_open_all_that_it_may_be_are_kept(sandbox: Sandbox, load: Load) -> None:
+    # The same bad cell in each row: any base fits.
+    rows = [record(**{**BAD, "domain": f"b{n}.example"}) for n in range(4)]
+    good = [record(domain=f"g{n}.example", name="G", engagement_score="1") for n in range(4)]
+    sandbox.add_fault(
+        Fault("getImportErrors", Effect.ALTER,
+              members={"errors": [{"row_number": 2, "error_type": "odd"}]}, times=None)
+    )  # fmt: skip
+    sandbox.add_fault(
+        Fault("listImportJobs", Effect.SHIFT, members={"error_count": -3, "success_count": 3},
+              times=None)
+    )  # fmt: skip
+    done = load(schema(LOOSE), *rows, *good, on_reject="continue")
+    assert {row["_reject_type"] for row in done.rejects} == {"uncorrelated"}
+    assert [row["domain"] for row in done.rejects] == ["b0.example", "b1.example", "b2.example"]
+
+
+def test_several_errors_on_one_row_are_one_rejected_row(load: Load) -> None:
+    properties = {**LOOSE, "is_target": {"type": "string"}}
+    row = record(**BAD, is_target="vielleicht")
+    done = load(schema(properties), row, record(domain="g.example"), on_reject="continue")
+    assert len(done.rejects) == 1
+    assert done.report["streams"]["accounts"]["rows_rejected"] == 1
+
+
+def test_error_pages_that_shift_lose_nothing(sandbox: Sandbox, load: Load) -> None:
+    rows = [record(**{**BAD, "domain": f"b{n}.example"}) for n in range(230)]
+    sandbox.add_fault(Fault("getImportErrors", Effect.SHIFT_PAGE, rows=7, after=1, times=2))
+    done = load(schema(LOOSE), *rows, on_reject="continue")
+    assert len({row["domain"] for row in done.rejects}) == 230
+
+
+def test_a_failed_job_with_partial_success_is_told_row_by_row(sandbox: Sandbox, load: Load) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=3, message="no luck"))
+    rows = [record(domain=f"d{n}.example") for n in range(5)]
+    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
+    # Which rows it came to is not said: none of them is lost.
+    assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
+    assert len(done.rejects) == 5
+    assert done.states == [1]
+
+
+def test_a_failed_job_keeps_each_row_that_it_may_not_have_taken(
+    sandbox: Sandbox, load: Load
+) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1, message="no luck"))
+    rows = [record(domain=f"d{n}.example") for n in range(2)]
+    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
+    assert [row["_reject_type"] for row in done.rejects] == ["job_failed", "job_failed"]
+    assert done.states == [1]
+
+
+def test_errors_without_a_row_number_count_each_time_they_are_listed(
+    sandbox: Sandbox, load: Load
+) -> None:
+    odd = {"error_type": "odd", "message": "no such thing"}
+    sandbox.add_fault(
+        Fault("getImportErrors", Effect.ALTER, members={"errors": [odd, odd], "total": 2},
+              times=None)
+    )  # fmt: skip
+    sandbox.add_fault(
+        Fault("listImportJobs", Effect.SHIFT, members={"error_count": 2, "success_count": -2},
+              times=None)
+    )  # fmt: skip
+    rows = [record(domain=f"d{n}.example") for n in range(4)]
+    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
+    # Two of four, and nobody says which.
+    assert [row["_reject_type"] for row in done.rejects] == ["uncorrelated"] * 4
+    assert done.states == [1]
+
+
+def test_a_failed_job_that_says_nothing_of_its_rows_ends_the_run(
+    sandbox: Sandbox, load: Load
+) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, message="no luck"))
+    done = load(
+        schema(), record(domain="a.example"), state(1), failure=JobFailedError,
+        on_reject="continue",
+    )  # fmt: skip
+    assert done.states == []
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"total_rows": 1}, "total_rows is 6, but should be 5 .*by \\+1"),
+        ({"success_count": -1}, "success_count \\+ error_count is 4, but should be 5 .*by -1"),
+        ({"error_count": 1, "success_count": -1}, "list of row errors is 2, but should be 3"),
+    ],
+)
+def test_figures_that_do_not_add_up_end_the_run(
+    sandbox: Sandbox, load: Load, members: dict[str, int], says: str
+) -> None:
+    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT, members=members, times=None))
+    with pytest.raises(ReconciliationError, match=says):
+        load(schema(LOOSE), *mixed(), state(1), on_reject="continue")
+
+
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [("total_rows", "does not say total_rows, which should be 3"),
+     ("success_count", "does not say success_count, which should be")],
+)  # fmt: skip
+def test_a_figure_that_is_not_there_ends_the_run(
+    sandbox: Sandbox, load: Load, member: str, says: str
+) -> None:
+    # A list that shows no job, so that the job itself is asked for.
+    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT_PAGE, rows=1000, times=None))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members={member: None}, times=None))
+    rows = [record(domain=f"d{n}.example") for n in range(3)]
+    with pytest.raises(ReconciliationError, match=says):
+        load(schema(LOOSE), *rows, state(1), on_reject="continue")
+
+
+def test_nothing_of_a_record_is_in_the_log(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        load(schema(LOOSE), *mixed(), record(domain=None, name="Ada Secret"),
+             on_reject="continue")  # fmt: skip
+    assert "Secret" not in caplog.text
+    assert "viel" not in caplog.text
+    assert "bad0" not in caplog.text
