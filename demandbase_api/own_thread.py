@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_PIECE_SECONDS = 0.5
 
 
 def leave_signals() -> None:
@@ -30,3 +33,27 @@ def start_thread(function: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
+
+
+def start_pool(workers: int, name: str = "") -> ThreadPoolExecutor:
+    """Return a pool whose threads have all begun and leave signals to the main one.
+
+    Args:
+        workers: How many threads.
+        name: What their names begin with.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=leave_signals)
+    all_begun = threading.Barrier(workers)
+    begun = threading.Event()
+
+    def begin() -> None:
+        for future in [pool.submit(all_begun.wait) for _ in range(workers)]:
+            future.result()
+        begun.set()
+
+    # Were it the main thread that begins them, a signal could end it between a thread's begin and
+    # the note of it, and nobody would end that thread.
+    start_thread(begin)
+    while not begun.wait(_PIECE_SECONDS):
+        pass
+    return pool

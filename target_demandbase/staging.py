@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from singer_sdk.singerlib.json import deserialize_json
 
-from demandbase_api.own_thread import leave_signals
+from demandbase_api.own_thread import start_pool
 from target_demandbase.chunk_file import ChunkFile
 from target_demandbase.csv_row import header_row, read_row, split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
     import pyarrow as pa
@@ -231,6 +232,4 @@ def split_lines(lines: bytes) -> list[bytes]:
 @cache
 def _writer() -> ThreadPoolExecutor:
     """Return the one thread that writes: what is given to it first is written first."""
-    return ThreadPoolExecutor(
-        max_workers=1, thread_name_prefix="staging", initializer=leave_signals
-    )
+    return start_pool(1, "staging")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from demandbase_api.own_thread import leave_signals
+from demandbase_api.own_thread import start_pool
 from tap_demandbase.batches.file_format import FileWriter
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class AheadWriter(FileWriter):
 
     def __init__(self, writer: FileWriter) -> None:
         self._writer = writer
-        self._pool = ThreadPoolExecutor(1, initializer=leave_signals)
+        self._pool = start_pool(1)
         self._ahead: deque[Future[None]] = deque()
 
     @override

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from demandbase_api.own_thread import leave_signals
+from demandbase_api.own_thread import start_pool
 from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.conversion import Conversion
 from tap_demandbase.blocks.cutter import BLOCK_BYTES, Cutter
@@ -20,7 +19,7 @@ from tap_demandbase.plain_file import lines_before, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from tap_demandbase.blocks.conversion import Encoder
     from tap_demandbase.blocks.cutter import Block
@@ -86,7 +85,7 @@ class BlockReader:
         self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
         conversion = Conversion(header, self.columns, self._encode, keeps_source=self._keeps_source)
-        with ThreadPoolExecutor(WORKERS, initializer=leave_signals) as pool:
+        with start_pool(WORKERS) as pool:
             ahead = _convert_ahead(pool, conversion, cutter)
             for block, future in ahead:
                 converted = future.result()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +181,6 @@ def test_rows_are_staged_while_a_file_goes_up(
         until(sandbox.import_jobs)
         run.feed(person("b"), end=False)
         until(lambda: run.staged_files >= 4)  # rows and records of either
-        time.sleep(0.2)
         stop(run)
     names = [each["person_id"] for each in records(kept(tmp_path))]
     # The second's file may still be empty; where nothing can be cancelled, the first may land.
