@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def loading() -> Iterator[None]:
-    """Load modules that stay until the process ends."""
+def loading(module: str) -> Iterator[None]:
+    """Load a module that stays until the process ends, with all that it needs.
+
+    Args:
+        module: Its name; nothing is done where it is loaded already.
+    """
+    if module in sys.modules or not gc.isenabled():
+        yield
+        return
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        # Once: it is called at the end.
+        atexit.unregister(gc.freeze)
         atexit.register(gc.freeze)

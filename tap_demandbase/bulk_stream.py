@@ -172,7 +172,7 @@ class BulkStream(BlockStream):
 
     def _block_delivery(self) -> BlockDelivery:
         # It needs an engine that takes its time to load.
-        with loading():
+        with loading("tap_demandbase.blocks.delivery"):
             from tap_demandbase.blocks.delivery import BlockDelivery  # noqa: PLC0415
 
         return BlockDelivery(self)

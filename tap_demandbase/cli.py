@@ -9,7 +9,7 @@ from demandbase_api.quick_start import loading
 
 def main() -> None:
     """Run the tap."""
-    with loading():
+    with loading("tap_demandbase.command"):
         from demandbase_api.command_end import end_command  # noqa: PLC0415
         from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
         from tap_demandbase.command import CommandTap, OutputClosedError  # noqa: PLC0415

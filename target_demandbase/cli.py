@@ -11,7 +11,7 @@ _PREFIX = "TARGET_DEMANDBASE_"
 
 def main() -> None:
     """Run the target."""
-    with loading():
+    with loading("target_demandbase.target"):
         from singer_sdk.exceptions import (  # noqa: PLC0415
             InvalidRecord,
             MissingKeyPropertiesError,

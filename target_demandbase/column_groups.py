@@ -100,6 +100,7 @@ class ColumnGroups:
         self._header = header
         self._identities = identities or (lambda key: (key,))
         self._groups: dict[Columns, _Group] = {}
+        self._latest: StagedFile | None = None
         # Whether Demandbase tells capitals apart in keys is not documented: rows whose keys differ
         # in no more than that are kept apart, but in order. Made when somebody asks.
         self._columns_by_key: dict[int, Columns] | None = None
@@ -148,6 +149,10 @@ class ColumnGroups:
         group = self._groups.get(columns)
         if group is None:
             group = self._groups[columns] = _Group(StagedFile(self._folder, self._header(columns)))
+        if self._latest is not None and self._latest is not group.file:
+            # Many files must not hold rows in memory at a time.
+            self._latest.write_later()
+        self._latest = group.file
         superseded = group.note(keys)
         if self._columns_by_key is not None:
             self._columns_by_key.update(dict.fromkeys(self._digests(filter(None, keys)), columns))
@@ -178,6 +183,7 @@ class ColumnGroups:
         Args:
             files: Gets them, one by one: at no moment is one in neither place.
         """
+        self._latest = None
         while self._groups:
             columns, group = next(iter(self._groups.items()))
             superseded = group.superseded
@@ -191,7 +197,7 @@ class ColumnGroups:
         """Remove the files."""
         for group in self._groups.values():
             group.file.close()
-        self._groups = {}
+        self._groups, self._latest = {}, None
 
     def _index(self) -> dict[int, Columns]:
         if self._columns_by_key is None:

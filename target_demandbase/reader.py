@@ -72,6 +72,8 @@ class SilentReader(SingerReader):
         text = None if lines[-1] else block
         if text is not None:
             del lines[-1]
+        if not lines:
+            return
         # Most blocks hold nothing but records of the stream that the last one held.
         taken = self._offer(self._stream, lines, text)
         if taken == len(lines):

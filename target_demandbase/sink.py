@@ -70,7 +70,7 @@ class DemandbaseSink(BatchSink):
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)
             return None
         # It brings an engine that takes its time to load.
-        with loading():
+        with loading("target_demandbase.blocks.block_intake"):
             from target_demandbase.blocks.block_intake import BlockIntake  # noqa: PLC0415
 
         return BlockIntake(self._plan, omit_null=omit_null)

@@ -111,20 +111,25 @@ class StagedFile:
         self._later.append((rows, messages, count))
         self._later_bytes += len(messages)
         if self._later_bytes >= _TOGETHER_BYTES:
-            self._write_later()
+            self.write_later()
 
-    def _write_later(self) -> None:
+    def write_later(self) -> None:
+        """Begin to write what waits for more to be written together with."""
+        if not self._later_bytes:
+            return
         while len(self._pending) >= _MOST_PENDING:
             self._pending[0].result()
             self._pending.popleft()
+        self._begin_to_write()
+
+    def _begin_to_write(self) -> None:
         self._pending.append(_writer().submit(self._write))
         self._later_bytes = 0
 
     def _write(self) -> None:
         """Write all that waits, in the thread for that."""
-        waiting = []
-        while self._later:
-            waiting.append(self._later.popleft())
+        # By their places: rows may come behind them at the same time.
+        waiting = [self._later[place] for place in range(len(self._later))]
         if waiting:
             first = waiting[0][0]
             self._append(
@@ -132,6 +137,9 @@ class StagedFile:
                 b"".join([messages for _, messages, _ in waiting]),
                 sum(count for _, _, count in waiting),
             )
+        # Not before: what is there, others wait for.
+        for _ in waiting:
+            self._later.popleft()
 
     def _append(self, rows: Buffer, messages: bytes, count: int) -> None:
         self._append_rows(rows, count)
@@ -144,7 +152,7 @@ class StagedFile:
     def _settle(self) -> None:
         """Wait until all rows are written."""
         if self._later:
-            self._write_later()
+            self._begin_to_write()
         while self._pending:
             self._pending[0].result()
             self._pending.popleft()

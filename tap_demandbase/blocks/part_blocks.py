@@ -6,7 +6,7 @@ import csv
 import io
 from collections import deque
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.own_thread import start_pool
@@ -123,12 +123,24 @@ def _look_ahead(
 ) -> Iterator[tuple[Block, Callable[[], bool]]]:
     """Yield each block and what tells whether it is in form, while the next ones are looked at."""
     ahead: deque[tuple[list[Block], Future[Sequence[bool]]]] = deque()
-    while group := list(islice(blocks, GROUP)):
+    for group in _groups(blocks):
         ahead.append((group, pool.submit(conversion.in_form, group)))
         if len(ahead) > 1:
             yield from _each(*ahead.popleft())
     for last in ahead:
         yield from _each(*last)
+
+
+def _groups(blocks: Iterator[Block]) -> Iterator[list[Block]]:
+    group: list[Block] = []
+    for block in blocks:
+        group.append(block)
+        # Blocks of long rows are long, too.
+        if len(group) == GROUP or sum(len(each.data) for each in group) >= GROUP * BLOCK_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _each(

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _TEXT = r'(?:[^",\r\n]*|"(?:[^"]|"")*")'
 _MOST_MISSES = 2
+_MOST_COLUMNS = 200
+"""With more, the automaton leaves the caches and costs more than it saves; of thousands, RE2 makes
+no automaton.
+"""
 
 
 class RowForm:
@@ -36,7 +40,7 @@ class RowForm:
         row = ",".join(_cell(forms.get(name)) for name in header)
         self._pattern = rf"\A(?:{row}\r?\n)*\z"
         # A line without a comma is a row of its own kind: see TableReader.
-        self._misses = 0 if len(header) > 1 else _MOST_MISSES
+        self._misses = 0 if 1 < len(header) <= _MOST_COLUMNS else _MOST_MISSES
 
     def held(self, blocks: Sequence[bytes]) -> Sequence[bool]:
         """Return of which blocks all rows look so; where there is doubt, they do not.

@@ -107,3 +107,9 @@ def test_a_file_in_another_form_is_soon_not_looked_at_any_more() -> None:
 
 def test_columns_that_nobody_reads_hold_any_text() -> None:
     assert is_held("x,1\n", "other", "whole")
+
+
+def test_a_file_of_very_many_columns_is_looked_at_column_by_column() -> None:
+    names = [f"at{number}" for number in range(4000)]
+    wide = RowForm(names, [Column(name, cast.to_date_time) for name in names])
+    assert list(wide.held([b"," * 3999 + b"\n"])) == [False]

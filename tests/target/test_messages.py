@@ -32,17 +32,18 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def command(config: dict[str, Any], tmp_path: Path) -> Command:
-    """Runs the command over some messages, or lines of text."""
+    """Runs the command over some messages, or lines of text; ``end`` stands behind the last."""
 
     def run(
         *messages: object,
+        end: str = "",
         **settings: object,
     ) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "config.json"
         own = {"spool_dir": str(tmp_path / "spool"), "rejects_path": str(tmp_path / "rejects")}
         file.write_text(json.dumps({**config, **own, **settings}))
         lines = [each if isinstance(each, str) else json.dumps(each) for each in messages]
-        text = "".join(line + "\n" for line in lines)
+        text = "".join(line + "\n" for line in lines) + end
         return run_command("target-demandbase", "--config", str(file), text=text)
 
     return run
@@ -68,6 +69,13 @@ def test_a_run_that_works_ends_with_zero_and_the_state(
     sent = {**person(1)["record"], **cells, "title": "2026-01-02T03:04:05Z"}
     assert files(sandbox) == [[sent]]
     assert not list(tmp_path.glob("spool/*/*"))
+
+
+def test_a_mark_of_the_byte_order_alone_at_the_end_is_no_message(
+    sandbox: Sandbox, command: Command
+) -> None:
+    done = command(SCHEMA, *map(person, range(20)), end="\ufeff")
+    assert (done.returncode, rows_sent(sandbox)) == (0, [20])
 
 
 @pytest.mark.parametrize(
