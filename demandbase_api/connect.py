@@ -88,13 +88,7 @@ def connect_export(
     Raises:
         ConfigurationError: The credentials are not those that the API takes.
     """
-    match api:
-        case Api.V1:
-            return V1ExportApi(HttpClient(connection))
-        case Api.UAPI:
-            return _Uapi(connection, files, clock).exports()
-        case _:
-            assert_never(api)
+    return connect_both(connection, api, files=files, clock=clock)[0]
 
 
 def connect_import(
@@ -112,7 +106,8 @@ def connect_import(
         api: Which one it is.
         files: What is remembered of it.
         clock: Time.
-        list_action: What imports do to the account list of their job, where the API has any.
+        list_action: What imports of accounts do to the account list of their job, where the API
+            has any.
 
     Raises:
         ConfigurationError: The credentials are not those that the API takes.
@@ -146,7 +141,7 @@ def connect_both(
     """
     match api:
         case Api.V1:
-            return connect_export(connection), connect_import(connection)
+            return V1ExportApi(HttpClient(connection)), V1ImportApi(HttpClient(connection))
         case Api.UAPI:
             uapi = _Uapi(connection, files, clock)
             return uapi.exports(), uapi.imports(ListAction.NOOP)
