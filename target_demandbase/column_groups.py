@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_demandbase.csv_row import header_row
+from target_demandbase.row_keys import RowKeys, key_texts
 from target_demandbase.staging import LaterRows, StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from target_demandbase.row_keys import Keys
 
 
 def _open_groups() -> int:
@@ -34,39 +37,10 @@ Columns = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Group:
-    """Rows of one set of columns.
-
-    Args:
-        file: They.
-        last_rows: The last row of each match key.
-        keys: The match key of each row, an empty text where it has none; the last rows without
-            one may be left out.
-    """
+    """Rows of one set of columns, and their match keys."""
 
     file: StagedFile
-    last_rows: dict[str, int] = field(default_factory=dict)
-    keys: list[str] = field(default_factory=list)
-
-    def note(self, keys: Sequence[str]) -> int:
-        """Note the keys of the next rows; return how many rows are superseded by that."""
-        if not any(keys):
-            return 0
-        start, known = self.file.rows, len(self.last_rows)
-        self.keys.extend([""] * (start - len(self.keys)))
-        self.keys.extend(keys)
-        self.last_rows.update(zip(keys, range(start, start + len(keys)), strict=True))
-        without = keys.count("")
-        if without:
-            del self.last_rows[""]
-        return len(keys) - without - (len(self.last_rows) - known)
-
-    @property
-    def superseded(self) -> list[int]:
-        """The rows that a later one of their key replaces, in order."""
-        if len(self.last_rows) == len(self.keys):
-            return []
-        last_rows = self.last_rows
-        return [row for row, key in enumerate(self.keys) if key and last_rows[key] != row]
+    keys: RowKeys = field(default_factory=RowKeys)
 
 
 class ColumnGroups:
@@ -110,7 +84,7 @@ class ColumnGroups:
         """How many rows wait, those that a later one supersedes included."""
         return sum(group.file.rows for group in self._groups.values())
 
-    def takes(self, columns: Columns, size: int, keys: Sequence[str]) -> bool:
+    def takes(self, columns: Columns, size: int, keys: Keys) -> bool:
         """Whether rows can be added before all that waits is sent.
 
         Args:
@@ -121,7 +95,8 @@ class ColumnGroups:
         group = self._groups.get(columns)
         if len(self._groups) > (group is not None):
             known = self._index()
-            if any(known.get(digest, columns) != columns for digest in self._digests(keys)):
+            digests = self._digests(key_texts(keys))
+            if any(known.get(digest, columns) != columns for digest in digests):
                 return False
         if group is None:
             fits = len(header_row(self._header(columns))) + size <= self._max_bytes
@@ -133,8 +108,8 @@ class ColumnGroups:
         columns: Columns,
         rows: bytes | LaterRows,
         messages: bytes,
-        keys: Sequence[str],
-    ) -> int:
+        keys: Keys,
+    ) -> None:
         """Add rows.
 
         Args:
@@ -142,9 +117,6 @@ class ColumnGroups:
             rows: The encoded rows, or how they are made.
             messages: The messages that they come from, one a line.
             keys: Their cells of the match key, one a row; empty texts where they have none.
-
-        Returns:
-            How many rows that waited, or are among these, they supersede.
         """
         group = self._groups.get(columns)
         if group is None:
@@ -153,14 +125,14 @@ class ColumnGroups:
             # Many files must not hold rows in memory at a time.
             self._latest.write_later()
         self._latest = group.file
-        superseded = group.note(keys)
+        group.keys.add(keys)
         if self._columns_by_key is not None:
-            self._columns_by_key.update(dict.fromkeys(self._digests(filter(None, keys)), columns))
+            digests = self._digests(filter(None, key_texts(keys)))
+            self._columns_by_key.update(dict.fromkeys(digests, columns))
         if isinstance(rows, LaterRows):
             group.file.append_later(rows, messages, len(keys))
         else:
             group.file.append(rows, messages, len(keys))
-        return superseded
 
     @property
     def keys(self) -> frozenset[int]:
@@ -177,21 +149,27 @@ class ColumnGroups:
         known = self._index()
         return any(digest in known for digest in self._digests([key]))
 
-    def take(self, files: list[StagedFile]) -> None:
+    def take(self, files: list[StagedFile]) -> int:
         """Hand over the files in the order of their first rows, and begin anew.
 
         Args:
             files: Gets them, one by one: at no moment is one in neither place.
+
+        Returns:
+            How many rows are left out, since a later one of their key supersedes them.
         """
         self._latest = None
+        left_out = 0
         while self._groups:
             columns, group = next(iter(self._groups.items()))
-            superseded = group.superseded
+            superseded = group.keys.superseded()
+            left_out += len(superseded)
             files.append(group.file.without(superseded) if superseded else group.file)
             del self._groups[columns]
             if superseded:
                 group.file.close()
         self._columns_by_key = None
+        return left_out
 
     def close(self) -> None:
         """Remove the files."""
@@ -204,7 +182,7 @@ class ColumnGroups:
             self._columns_by_key = {
                 digest: columns
                 for columns, group in self._groups.items()
-                for digest in self._digests(group.last_rows)
+                for digest in self._digests(filter(None, group.keys))
             }
         return self._columns_by_key
 

@@ -13,7 +13,7 @@ from demandbase_api.pipe import widen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BLOCK_BYTES = 384 * 1024
+BLOCK_BYTES = 768 * 1024
 _SILENT_SECONDS = 1.0
 _GATHERING_SECONDS = 0.01
 

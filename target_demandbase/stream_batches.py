@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from target_demandbase.blocks.block_intake import RowBlock
     from target_demandbase.import_run import ImportRun
     from target_demandbase.intake import Row, RowError
+    from target_demandbase.row_keys import Keys
     from target_demandbase.staging import StagedFile
     from target_demandbase.stream_plan import StreamPlan
     from target_demandbase.undelivered import Undelivered
@@ -88,7 +89,8 @@ class StreamBatches:
         if not self._groups.takes(row.columns, len(row.line), keys):
             self._ship(batch)
         message = record_message(self._plan.source.stream, original)
-        self._count(1, self._groups.add(row.columns, row.line, message, keys))
+        self._groups.add(row.columns, row.line, message, keys)
+        self._run.report.add_staged(self._plan.stream, 1)
         if self._guards_blanks:
             cells = dict(zip(row.columns, row.cells, strict=True))
             watched = self._blanks.watched(row.columns)
@@ -104,15 +106,16 @@ class StreamBatches:
         Returns:
             Whether they fit beside what waits; where not, nothing is staged.
         """
-        rows, keys = len(block.keys), block.keys
+        keys: Keys = block.keys
         if self._plan.identity:
-            keys = identity_keys(self._plan.identity, block.cells, rows)
+            keys = identity_keys(self._plan.identity, block.cells, block.rows)
         if not self._groups.takes(block.columns, block.lines.most_bytes, keys):
             return False
-        self._read(rows)
-        self._count(rows, self._groups.add(block.columns, block.lines, messages, keys))
+        self._read(block.rows)
+        self._groups.add(block.columns, block.lines, messages, keys)
+        self._run.report.add_staged(self._plan.stream, block.rows)
         if self._guards_blanks:
-            self._blanks.count(rows, block.empty(self._blanks.watched(block.columns)))
+            self._blanks.count(block.rows, block.empty(self._blanks.watched(block.columns)))
         return True
 
     def close_batch(self) -> None:
@@ -145,16 +148,12 @@ class StreamBatches:
         self._run.settlement.read(self._plan.stream, self._batch, records)
         return self._batch
 
-    def _count(self, staged: int, superseded: int) -> None:
-        self._run.report.add_staged(self._plan.stream, staged)
-        if superseded:
-            self._run.report.add_deduplicated(self._plan.stream, superseded)
-
     def _ship(self, batch: int) -> None:
         """Ship all that is staged, in the order of the files' first rows."""
         self._warn_of_blanks()
         keys = self._groups.keys if self._is_overlapping else frozenset[int]()
-        self._groups.take(self._files)
+        superseded = self._groups.take(self._files)
+        self._run.report.add_deduplicated(self._plan.stream, superseded)
         jobs = self._shipped + len(self._files)
         if self._shipped <= _MANY_JOBS < jobs:
             logger.warning(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from target_demandbase.blocks.cells import NotPlainError, block_cells, csv_lines, empty_cells
 from target_demandbase.blocks.column_kind import ColumnKind, is_plain_name, plain_columns
+from target_demandbase.blocks.key_column import KeyColumn
 from target_demandbase.blocks.record_block import RecordDecoder
 from target_demandbase.staging import LaterRows
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from target_demandbase.blocks.record_block import RecordBlock
+    from target_demandbase.row_keys import Keys
     from target_demandbase.stream_plan import StreamPlan
 
 
@@ -27,24 +28,22 @@ class RowBlock:
     """Rows of CSV.
 
     Args:
+        rows: How many they are.
         columns: Their columns.
         cells: The cells, by column.
-        has_empty_texts: Whether texts may be empty.
         lines: How they are encoded.
         keys: Their cells of the match key; empty texts where there is no match key.
     """
 
+    rows: int
     columns: tuple[str, ...]
     cells: Mapping[str, pa.Array]
-    has_empty_texts: bool
     lines: LaterRows
-    keys: Sequence[str]
+    keys: Keys
 
     def empty(self, columns: Iterable[str]) -> Mapping[str, int]:
         """Return how many cells of some of the columns are empty."""
-        if self.has_empty_texts:
-            return {name: empty_cells(self.cells[name]) for name in columns}
-        return {name: self.cells[name].null_count for name in columns}
+        return {name: empty_cells(self.cells[name]) for name in columns}
 
 
 class BlockIntake:
@@ -92,32 +91,29 @@ class BlockIntake:
         if block is None or not self._plan.required <= block.columns.keys():
             return None
         try:
-            keys = self._keys(block)
-            names = [name for name in self._plan.fields if name in block.columns]
-            cells, has_empty_texts = block_cells(
-                [(self._plain[name], block.columns[name]) for name in names]
-            )
+            found = block_cells(block, self._plain)
+            keys = self._keys(block.rows, found)
         except NotPlainError:
             return None
-        if self._omit_null and (has_empty_texts or any(each.null_count for each in cells)):
+        cells = {name: found[name] for name in self._plan.fields if name in found}
+        if self._omit_null and any(map(empty_cells, cells.values())):
             return None
-        if len(names) < 2:  # noqa: PLR2004 - a null alone in its row
+        if len(cells) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
         # A cell is no longer than its value in JSON, but for a date-time that is written out.
         date_times = len(lines) * self._date_times
-        later = LaterRows(cells, csv_lines, size + date_times * _LONGEST_DATE_TIME)
-        columns = dict(zip(names, cells, strict=True))
-        return RowBlock(tuple(names), columns, has_empty_texts, later, keys)
+        later = LaterRows(list(cells.values()), csv_lines, size + date_times * _LONGEST_DATE_TIME)
+        return RowBlock(block.rows, tuple(cells), cells, later, keys)
 
     def _fresh_decoder(self) -> RecordDecoder:
         return RecordDecoder(
             self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._known
         )
 
-    def _keys(self, block: RecordBlock) -> Sequence[str]:
+    def _keys(self, rows: int, cells: Mapping[str, pa.Array]) -> Keys:
         if self._key is None:
-            return [""] * block.rows
-        values: Sequence[Any] = block.columns.get(self._key, ())
-        if not values or None in values or "" in values:
+            return [""] * rows
+        column = cells.get(self._key)
+        if column is None or empty_cells(column):
             raise NotPlainError
-        return values if isinstance(values[0], str) else list(map(str, values))
+        return KeyColumn(column)

@@ -16,9 +16,10 @@ from target_demandbase.blocks.column_kind import ColumnKind
 from target_demandbase.encode import MAX_DIGITS, encode_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from target_demandbase.blocks.column_kind import PlainColumn
+    from target_demandbase.blocks.record_block import RecordBlock
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _SECONDS = b"0000-00-00T00:00:00Z"
@@ -31,46 +32,50 @@ class NotPlainError(ValueError):
     """A value needs a closer look; which one is not said."""
 
 
-def block_cells(
-    columns: Sequence[tuple[PlainColumn, Sequence[Any]]],
-) -> tuple[list[pa.Array], bool]:
-    """Return the cells of some columns, in their order, and whether texts may be empty.
+def block_cells(block: RecordBlock, columns: Mapping[str, PlainColumn]) -> dict[str, pa.Array]:
+    """Return the cells of a block by column.
 
     Args:
-        columns: The columns and their values; numbers as their JSON text.
+        block: The block.
+        columns: Its columns, and maybe others.
 
     Raises:
         NotPlainError: A value is absent, or cannot be made a cell of in this way.
     """
     found: dict[str, pa.Array] = {}
-    has_empty_texts = False
     try:
         # All of a kind at once: what a column costs is for the most part the call.
         for kind in ColumnKind:
-            alike = [item for item in columns if item[0].kind is kind]
-            if not alike:
-                continue
-            match kind:
-                case ColumnKind.TEXT:
-                    texts = pa.array(_chained(alike), _TEXT)
-                    has_empty_texts |= pc.min(pc.binary_length(texts)).as_py() == 0
-                    found |= _parted(alike, texts)
-                case ColumnKind.INTEGER:
-                    found |= _parted(alike, pa.array(_chained(alike), _INTEGER))
-                case ColumnKind.BOOLEAN:
-                    found |= _parted(alike, pa.array(_chained(alike), _BOOLEAN))
-                case ColumnKind.NUMBER:
-                    found |= _numbers(alike)
-                case ColumnKind.DATE_TIME:
-                    moments, are_whole_seconds = _date_times(alike)
-                    found |= moments
-                    has_empty_texts |= not are_whole_seconds
-                case _:
-                    assert_never(kind)
+            alike = [columns[name] for name in block.columns if columns[name].kind is kind]
+            if alike:
+                names = [column.name for column in alike]
+                cells = _cells(kind, block.values_of(names))
+                found |= {
+                    name: cells.slice(number * block.rows, block.rows)
+                    for number, name in enumerate(names)
+                }
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         # Their words may quote a value.
         raise NotPlainError from None
-    return [found[column.name] for column, _ in columns], has_empty_texts
+    if any(cells.null_count and not columns[name].nullable for name, cells in found.items()):
+        raise NotPlainError
+    return found
+
+
+def _cells(kind: ColumnKind, values: list[Any]) -> pa.Array:
+    match kind:
+        case ColumnKind.TEXT:
+            return pa.array(values, _TEXT)
+        case ColumnKind.INTEGER:
+            return pa.array(values, _INTEGER)
+        case ColumnKind.BOOLEAN:
+            return pa.array(values, _BOOLEAN)
+        case ColumnKind.NUMBER:
+            return _numbers(values)
+        case ColumnKind.DATE_TIME:
+            return _date_times(values)
+        case _:
+            assert_never(kind)
 
 
 def csv_lines(blocks: Sequence[Sequence[pa.Array]]) -> pa.Buffer:
@@ -90,24 +95,8 @@ def empty_cells(column: pa.Array) -> int:
     return empty
 
 
-def _chained(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> list[Any]:
-    chained: list[Any] = []
-    for _, values in columns:
-        chained += values
-    return chained
-
-
-def _parted(
-    columns: Sequence[tuple[PlainColumn, Sequence[Any]]], cells: pa.Array
-) -> dict[str, pa.Array]:
-    rows = len(columns[0][1])
-    return {
-        column.name: cells.slice(number * rows, rows) for number, (column, _) in enumerate(columns)
-    }
-
-
-def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, pa.Array]:
-    text = b"\n".join(_chained(columns))
+def _numbers(values: list[Any]) -> pa.Array:
+    text = b"\n".join(values)
     # Each is one JSON value: of these characters it can be no other than null or a number without
     # an exponent, whose text is its cell.
     if text.translate(None, b"0123456789.-\nnul"):
@@ -117,43 +106,25 @@ def _numbers(columns: Sequence[tuple[PlainColumn, Sequence[Any]]]) -> dict[str, 
     found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
     if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
         raise NotPlainError
-    if b"null" in text:
-        found = pc.if_else(pc.equal(found, "null"), None, found)
-    cells = _parted(columns, found)
-    if any(cells[column.name].null_count and not column.nullable for column, _ in columns):
-        raise NotPlainError
-    return cells
+    return pc.if_else(pc.equal(found, "null"), None, found) if b"null" in text else found
 
 
-def _date_times(
-    columns: Sequence[tuple[PlainColumn, Sequence[Any]]],
-) -> tuple[dict[str, pa.Array], bool]:
-    """Return the cells, and whether all of them came in their own form."""
-    found = pa.array(_chained(columns), _TEXT)
+def _date_times(values: list[Any]) -> pa.Array:
+    found = pa.array(values, _TEXT)
     if _are_whole_seconds(found):
-        return _parted(columns, found), True
-    return {
-        column.name: pa.array(
-            [value and encode_cell(value, is_date_time=True) for value in values], _TEXT
-        )
-        for column, values in columns
-    }, False
+        return found
+    return pa.array([value and encode_cell(value, is_date_time=True) for value in values], _TEXT)
 
 
 def _are_whole_seconds(column: pa.Array) -> bool:
     """Return whether all texts are such as ``2026-01-02T03:04:05Z``: a date-time's own form."""
-    lengths = pc.min_max(pc.binary_length(column)).as_py()
-    size = len(_SECONDS)
-    if lengths["min"] is None:
-        return True
-    if not lengths["min"] == lengths["max"] == size:
-        return False
     count = len(column) - column.null_count
-    text = memoryview(column.buffers()[2])[: count * size].tobytes()
-    # Arrow knows a year 0, which is none.
-    if text.translate(_DIGITS).count(_SECONDS) != count or b"0000-" in text:
+    text = column.buffers()[2].to_pybytes() if count else b""
+    # One after the other, and nothing between. Arrow knows a year 0, which is none.
+    if text.translate(_DIGITS) != _SECONDS * count or b"0000-" in text:
         return False
     try:
+        # That each text is one of them shows here.
         pc.cast(column, _MOMENT)
     except pa.ArrowInvalid:
         return False  # no day of the calendar

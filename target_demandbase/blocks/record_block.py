@@ -11,22 +11,33 @@ from msgspec import UNSET, UnsetType
 from target_demandbase.blocks.column_kind import DELETED, ColumnKind, PlainColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 _astuple = msgspec.structs.astuple
 
 
 @dataclass(frozen=True, slots=True)
 class RecordBlock:
-    """Records of a stream, by column.
+    """Records of a stream.
 
     Args:
         rows: How many records they are.
-        columns: The values of each column that all of them have; numbers as their JSON text.
+        columns: The columns that they have, and the place of each among a record's values.
+        values: The values, record after record; numbers as their JSON text.
+        width: How many values a record has.
     """
 
     rows: int
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, int]
+    values: Sequence[Any]
+    width: int
+
+    def values_of(self, columns: Iterable[str]) -> list[Any]:
+        """Return the values of some columns, one column after the other."""
+        found: list[Any] = []
+        for name in columns:
+            found += self.values[self.columns[name] :: self.width]
+        return found
 
 
 class RecordDecoder:
@@ -68,34 +79,31 @@ class RecordDecoder:
             gc=False,
         )
         self._width = len(members)
-        self._decode = msgspec.json.Decoder(message).decode
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(message).decode
 
     def decode(self, lines: Sequence[bytes]) -> RecordBlock | None:
         """Return the records of some lines, each a message.
 
         Returns:
             ``None`` where any of them is no record of the stream, breaks the schema, or has
-            properties that others do not have.
+            properties that the first does not have. Where another lacks a property of the first,
+            its value is none that a column can take.
         """
+        decode, values = self._decode, list[Any]()
         try:
-            # One by one: all at once, two messages on one line would pass beside a blank line.
-            messages = list(map(self._decode, lines))
+            # One by one: all at once, two messages on one line would pass beside a blank line. Each
+            # is taken apart at once, so that the next can take its place in the caches.
+            for line in lines:
+                values += _astuple(decode(line).record)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        records: list[Any] = messages
-        values: list[Any] = []
-        for message in records:
-            # Faster than chaining them, which hands on one value after the other.
-            values += _astuple(message.record)
-        columns: dict[str, Sequence[Any]] = {}
-        for number, name in enumerate(self._sent):
-            column = values[number :: self._width]
-            if column[0] is UNSET:
-                if any(value is not UNSET for value in column):
-                    return None
-                continue
-            columns[name] = column
-        return RecordBlock(len(lines), columns)
+        columns: dict[str, int] = {}
+        for place, name in enumerate(self._sent):
+            if values[place] is not UNSET:
+                columns[name] = place
+            elif any(value is not UNSET for value in values[place :: self._width]):
+                return None
+        return RecordBlock(len(lines), columns, values, self._width)
 
 
 def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401

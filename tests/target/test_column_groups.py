@@ -21,15 +21,15 @@ def test_the_last_row_of_each_key_is_left_in_its_order(blocks: list[list[str]]) 
     last = {key or number: number for key, number in rows}
     with TemporaryDirectory() as folder:
         groups = ColumnGroups(Path(folder), 10**6)
-        superseded, number = 0, 0
+        number = 0
         for block in blocks:
             numbered = list(enumerate(block, number))
             lines = b"".join(b'"%s",%d\n' % (key.encode(), n) for n, key in numbered)
             messages = b"".join(b'{"record":{"n":%d}}\n' % n for n, _ in numbered)
-            superseded += groups.add(("key", "n"), lines, messages, block)
+            groups.add(("key", "n"), lines, messages, block)
             number += len(block)
         files: list[StagedFile] = []
-        groups.take(files)
+        superseded = groups.take(files)
         kept = [line for file in files for line in file.open().read().splitlines()[1:]]
         records = [file.record(row)["n"] for file in files for row in range(file.rows)]
         for file in files:
