@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.export_order import ExportOrder
     from demandbase_api.models import EntityField, ExportJob
-    from tap_demandbase.blocks.conversion import Encoder
+    from tap_demandbase.blocks.output import Output
     from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.export_run import ExportRun
 
@@ -66,16 +66,13 @@ class ExportReader:
         reader = self._part_reader(job)
         return self._read(order, job, reader, reader.records, lambda _: 1)
 
-    def blocks(
-        self, order: ExportOrder, job: ExportJob, encode: Encoder, *, keeps_source: bool
-    ) -> Iterator[Item]:
+    def blocks(self, order: ExportOrder, job: ExportJob, output: Output) -> Iterator[Item]:
         """Yield the rows of a job in blocks, and those that need a closer look as records.
 
         Args:
             order: The order.
             job: Its completed job.
-            encode: Returns what goes out for some rows.
-            keeps_source: Whether blocks keep what they were made of.
+            output: What the rows become.
 
         Raises:
             StreamError, DemandbaseError: As for ``records``.
@@ -84,7 +81,7 @@ class ExportReader:
         from tap_demandbase.blocks.part_blocks import BlockReader  # noqa: PLC0415
 
         reader = self._part_reader(job)
-        blocks = BlockReader(reader, encode, keeps_source=keeps_source)
+        blocks = BlockReader(reader, output)
         return self._read(
             order,
             job,

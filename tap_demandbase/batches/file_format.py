@@ -38,14 +38,17 @@ class FileFormat(ABC):
     """How the files' names end."""
     compression: str | None
     """What a BATCH message says of it."""
+    types: Mapping[str, pa.DataType]
+    """Types that values to encode may be of, by property."""
 
     def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
         self.columns = columns
         self.compression = compression
+        self.types = {}
 
     @abstractmethod
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
-        """Return the rows for some values, which are UTF-8 as binary.
+        """Return the rows for some values, which are UTF-8 as binary where they have no type.
 
         Raises:
             ValueError: The format cannot hold all of them as they are.

@@ -53,6 +53,11 @@ class BatchFiles:
         self._writer: FileWriter | None = None
         self._rows = 0
 
+    @property
+    def types(self) -> Mapping[str, pa.DataType]:
+        """Types that values may be of, by property."""
+        return self._format.types
+
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
         """Return the rows for some values; ``ValueError`` where no file can hold all of them."""
         return self._format.encode(values)

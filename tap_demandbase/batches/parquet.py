@@ -42,6 +42,12 @@ class Parquet(FileFormat):
         super().__init__(columns, compression if compression == "gzip" else None)
         self._codec = compression or "zstd"
         self._schema = pa.schema([(column.name, _TYPES[column.to_value]) for column in columns])
+        # Of numbers, the texts tell whether a double holds all digits.
+        self.types = {
+            column.name: _TYPES[column.to_value]
+            for column in columns
+            if not column.is_free_text and column.to_value is not cast.to_number
+        }
 
     @override
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
@@ -90,13 +96,15 @@ class _GroupWriter(FileWriter):
         self._waiting, self._rows = [], 0
 
 
-def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return values in their own type.
 
     Raises:
         ValueError: The type does not hold all of them as they are; the error holds none.
     """
-    texts = texts.view(pa.string())
+    if values.type == kind:
+        return values
+    texts = values.view(pa.string())
     if pa.types.is_string(kind):
         # A copy has no room to spare: the rows of a group wait in memory.
         return pa.concat_arrays([texts])
@@ -111,9 +119,11 @@ def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _are_exact(texts: pa.Array, doubles: pa.Array) -> bool:
     """Return whether doubles have all digits of the decimals that they were made of."""
-    doubtful = pc.or_(
-        pc.greater(pc.binary_length(texts), _SURE_LENGTH), pc.match_substring(texts, "E")
-    )
+    lengths = pc.binary_length(texts)
+    longest = pc.max(lengths).as_py()
+    if longest is None or (longest <= _SURE_LENGTH and b"E" not in texts.buffers()[2].to_pybytes()):
+        return True
+    doubtful = pc.or_(pc.greater(lengths, _SURE_LENGTH), pc.match_substring(texts, "E"))
     return all(
         Decimal(repr(double)) == Decimal(text)
         for text, double in zip(

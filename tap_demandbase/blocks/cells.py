@@ -83,7 +83,7 @@ def values_of(
     Raises:
         ValueError: A cell does not fit; the error does not hold it.
     """
-    found = {column.name: _in_one(cells.column(column.name)) for column in columns}
+    found = columns_of(cells)
     kinds = {column.to_value for column in columns}
     look = forms.are_in_form
     if are_in_form:
@@ -95,6 +95,11 @@ def values_of(
         if not look(together, to_value):
             found |= {column.name: column.values(found[column.name]) for column in alike}
     return found
+
+
+def columns_of(cells: pa.Table) -> dict[str, pa.Array]:
+    """Return the columns of a table by name."""
+    return {name: _in_one(cells.column(name)) for name in cells.column_names}
 
 
 def _in_one(cells: pa.ChunkedArray) -> pa.Array:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from tap_demandbase.batches import stream_files
 from tap_demandbase.blocks import memory, window
 from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.messages import record_messages
+from tap_demandbase.blocks.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from demandbase_api.export_order import ExportOrder
     from demandbase_api.models import ExportJob
     from tap_demandbase.batches.files import Batch
-    from tap_demandbase.blocks.conversion import Encoder
     from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.bulk_stream import BulkStream
 
@@ -40,12 +41,12 @@ class BlockDelivery:
         """Yield the rows, encoded as RECORD messages."""
         stream = self._stream
         encoder = record_messages(stream.name, self._columns_out(), stream.version)
-        return self._deliver(encoder.lines, lambda items: items)
+        return self._deliver(Output(encoder.lines), lambda items: items)
 
     def files(self, config: BatchConfig) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
         """Return how batch files are written, and what yields them; see ``BlockStream``."""
         encoding, files = stream_files.of(self._stream, config, self._columns_out())
-        return encoding, self._deliver(files.encode, files.write)
+        return encoding, self._deliver(Output(files.encode, files.types), files.write)
 
     def _columns_out(self) -> list[Column]:
         """Return the properties that go out; one that only the bookmark needs does not."""
@@ -54,15 +55,15 @@ class BlockDelivery:
         return [Column.of(*item) for item in properties if mask["properties", item[0]]]
 
     def _deliver(
-        self, encode: Encoder, write: Callable[[Iterator[Item]], Iterator[T]]
+        self, output: Output, write: Callable[[Iterator[Item]], Iterator[T]]
     ) -> Iterator[T]:
         stream = self._stream
         columns = [Column.of(*item) for item in self._properties.items()]
         reader = stream.reader()
+        output = replace(output, keeps_source=stream.replication is not None)
 
         def read(order: ExportOrder, job: ExportJob) -> Iterator[Item]:
-            keeps_source = stream.replication is not None
-            return reader.blocks(order, job, encode, keeps_source=keeps_source)
+            return reader.blocks(order, job, output)
 
         def narrow(items: Iterator[Item]) -> Iterator[T]:
             if stream.replication is not None:

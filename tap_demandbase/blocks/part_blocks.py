@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    from tap_demandbase.blocks.conversion import Encoder
     from tap_demandbase.blocks.cutter import Block
+    from tap_demandbase.blocks.output import Output
     from tap_demandbase.blocks.row_block import RowBlock
     from tap_demandbase.cast import Value
     from tap_demandbase.csv_part import PartReader
@@ -40,22 +40,19 @@ class BlockReader:
 
     Args:
         part_reader: The slow path, which counts bytes and NUL for both.
-        encode: Returns what goes out for some rows.
-        keeps_source: Whether blocks keep what they were made of.
+        output: What the rows become.
         block_bytes: About how many bytes a block has.
     """
 
     def __init__(
         self,
         part_reader: PartReader,
-        encode: Encoder,
+        output: Output,
         *,
-        keeps_source: bool,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._slow = part_reader
-        self._encode = encode
-        self._keeps_source = keeps_source
+        self._output = output
         self._block_bytes = block_bytes
         self.columns = [Column.of(*item) for item in part_reader.properties.items()]
         """All properties, in the order of the records."""
@@ -84,7 +81,7 @@ class BlockReader:
     def _blocks(
         self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
-        conversion = Conversion(header, self.columns, self._encode, keeps_source=self._keeps_source)
+        conversion = Conversion(header, self.columns, self._output)
         with start_pool(WORKERS) as pool:
             ahead = _convert_ahead(pool, conversion, cutter)
             for block, future in ahead:

@@ -13,7 +13,7 @@ from pyarrow import csv
 from tap_demandbase.blocks.bytes_view import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # Arrow's reader takes text behind a closing quote for more of the cell. In what matches this,
 # there is none: no quote stands anywhere but around a cell or, doubled, within such a one.
@@ -27,15 +27,21 @@ class TableReader:
     Args:
         header: The part's columns.
         wanted: The columns to read.
+        types: What some of them are read as.
     """
 
-    def __init__(self, header: Sequence[str], wanted: Sequence[str]) -> None:
+    def __init__(
+        self,
+        header: Sequence[str],
+        wanted: Sequence[str],
+        types: Mapping[str, pa.DataType] | None = None,
+    ) -> None:
         self._header = list(header)
         self._parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
         # Bytes: whether they are UTF-8 is looked at for the block as a whole.
         self._convert = csv.ConvertOptions(
             include_columns=list(wanted),
-            column_types=dict.fromkeys(wanted, pa.binary()),
+            column_types=dict.fromkeys(wanted, pa.binary()) | dict(types or {}),
             null_values=[""],
             strings_can_be_null=True,
         )

@@ -17,6 +17,7 @@ from singer_sdk.singerlib.json import serialize_json
 from tap_demandbase.blocks import window as block_window
 from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.messages import record_messages
+from tap_demandbase.blocks.output import Output
 from tap_demandbase.blocks.part_blocks import BlockReader
 from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.csv_part import PartReader
@@ -63,7 +64,7 @@ def by_record(reader: PartReader, replication: Replication, file: io.BytesIO) ->
 def by_block(reader: PartReader, replication: Replication, file: io.BytesIO) -> Iterator[Any]:
     columns = [Column.of(*item) for item in reader.properties.items()]
     encode = record_messages("visits", columns, None).lines
-    items = BlockReader(reader, encode, keeps_source=True, block_bytes=100).items(file, 1)
+    items = BlockReader(reader, Output(encode, keeps_source=True), block_bytes=100).items(file, 1)
     for item in block_window.wanted(replication, items, columns):
         if isinstance(item, dict):
             yield json.loads(serialize_json(item), parse_float=str)

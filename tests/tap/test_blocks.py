@@ -17,6 +17,7 @@ from singer_sdk.singerlib.json import serialize_json
 
 from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.messages import record_messages
+from tap_demandbase.blocks.output import Output
 from tap_demandbase.blocks.part_blocks import BlockReader
 from tap_demandbase.csv_part import PartReader
 from tap_demandbase.errors import StreamError
@@ -154,7 +155,7 @@ def quickly(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int
     encode = record_messages("oddities", columns, None).lines
     records: list[Any] = []
     try:
-        for item in BlockReader(reader, encode, keeps_source=False, block_bytes=block_bytes).items(
+        for item in BlockReader(reader, Output(encode), block_bytes=block_bytes).items(
             io.BytesIO(data), 1
         ):
             if isinstance(item, dict):
