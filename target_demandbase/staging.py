@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _TOGETHER_BYTES = 1024 * 1024
 """Messages whose rows are encoded and written together: each time costs two switches of threads."""
-_MOST_PENDING = 4
+_MOST_PENDING = 2
 """How often as much may wait in memory until it is written."""
 
 

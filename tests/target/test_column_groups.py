@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_demandbase.blocks.key_column import KeyColumn
 from target_demandbase.column_groups import ColumnGroups
 from target_demandbase.staging import StagedFile
 
 BLOCKS = st.lists(st.lists(st.sampled_from(["", *"abcdefg"]), min_size=1, max_size=6), max_size=6)
 
 
-@given(BLOCKS)
-def test_the_last_row_of_each_key_is_left_in_its_order(blocks: list[list[str]]) -> None:
+@given(BLOCKS, st.booleans())
+def test_the_last_row_of_each_key_is_left_in_its_order(
+    blocks: list[list[str]], *, in_columns: bool
+) -> None:
     rows = [(key, number) for number, key in enumerate(key for block in blocks for key in block)]
     # Rows without a key stand for themselves.
     last = {key or number: number for key, number in rows}
@@ -26,7 +30,8 @@ def test_the_last_row_of_each_key_is_left_in_its_order(blocks: list[list[str]]) 
             numbered = list(enumerate(block, number))
             lines = b"".join(b'"%s",%d\n' % (key.encode(), n) for n, key in numbered)
             messages = b"".join(b'{"record":{"n":%d}}\n' % n for n, _ in numbered)
-            groups.add(("key", "n"), lines, messages, block)
+            keys = KeyColumn(pa.array(block)) if in_columns and all(block) else block
+            groups.add(("key", "n"), lines, messages, keys)
             number += len(block)
         files: list[StagedFile] = []
         superseded = groups.take(files)
@@ -38,3 +43,15 @@ def test_the_last_row_of_each_key_is_left_in_its_order(blocks: list[list[str]]) 
     assert records == expected
     assert [int(line.rsplit(b",", 1)[1]) for line in kept] == expected
     assert superseded == len(rows) - len(last)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.sampled_from(["5", "05", "x"]))
+def test_keys_of_a_column_are_found_by_their_texts(numbers: list[int], other: str) -> None:
+    with TemporaryDirectory() as folder:
+        groups = ColumnGroups(Path(folder), 10**6)
+        groups.add(("key",), b'"k"\n' * len(numbers), b"{}\n" * len(numbers),
+                   KeyColumn(pa.array(numbers)))  # fmt: skip
+        assert groups.holds(str(numbers[0]))
+        assert groups.holds(other) == (other in map(str, numbers))
+        assert groups.takes(("key", "more"), 1, (other,)) == (other not in map(str, numbers))
+        groups.close()
