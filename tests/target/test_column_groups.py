@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from hypothesis import given
@@ -13,10 +14,13 @@ from target_demandbase.blocks.key_column import KeyColumn
 from target_demandbase.column_groups import ColumnGroups
 from target_demandbase.staging import StagedFile
 
+if TYPE_CHECKING:
+    from target_demandbase.row_keys import Keys
+
 BLOCKS = st.lists(st.lists(st.sampled_from(["", *"abcdefg"]), min_size=1, max_size=6), max_size=6)
 
 
-@given(BLOCKS, st.booleans())
+@given(blocks=BLOCKS, in_columns=st.booleans())
 def test_the_last_row_of_each_key_is_left_in_its_order(
     blocks: list[list[str]], *, in_columns: bool
 ) -> None:
@@ -30,7 +34,7 @@ def test_the_last_row_of_each_key_is_left_in_its_order(
             numbered = list(enumerate(block, number))
             lines = b"".join(b'"%s",%d\n' % (key.encode(), n) for n, key in numbered)
             messages = b"".join(b'{"record":{"n":%d}}\n' % n for n, _ in numbered)
-            keys = KeyColumn(pa.array(block)) if in_columns and all(block) else block
+            keys: Keys = KeyColumn(pa.array(block)) if in_columns and all(block) else block
             groups.add(("key", "n"), lines, messages, keys)
             number += len(block)
         files: list[StagedFile] = []
