@@ -251,3 +251,19 @@ def test_names_that_json_cannot_hold_as_they_are_are_left_to_the_slow_path(name:
     intake.knows(frozenset({name, "surplus"}))
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "1"})
     assert taken(intake, [odd]) is not None
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ["2026-01-02T03:04:05", "Z2026-01-02T03:04:05Z"],
+        ["2026-01-02T03:04:05Z2026-01-02T03:04:05Z", ""],
+        ["", "2026-01-02T03:04:05Z2026-01-02T03:04:05Z"],
+    ],
+)
+def test_date_times_that_are_right_only_together_are_left_to_the_slow_path(
+    moments: list[str],
+) -> None:
+    whole = {each: values[0] for each, values in PLAIN.items()}
+    lines = [line({**whole, "moment": json.dumps(moment)}) for moment in moments]
+    assert taken(BlockIntake(plan(NULLABLE), omit_null=False), lines) is None

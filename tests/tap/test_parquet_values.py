@@ -1,0 +1,92 @@
+"""What values Parquet files hold: those of the cells with all of their digits, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_demandbase.batches.parquet import Parquet
+from tap_demandbase.blocks.cells import Column
+from tap_demandbase.blocks.conversion import Conversion
+from tap_demandbase.blocks.cutter import Block
+from tap_demandbase.blocks.output import Output
+from tap_demandbase.field_types import SCHEMA_BY_TYPE
+
+NUMBER = Column.of("amount", {"type": ["null", "number"]})
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False) | st.floats(
+    allow_nan=False, allow_infinity=False
+).map(lambda number: Decimal(repr(number)))
+
+
+IN_FORM = st.fixed_dictionaries(
+    {
+        "text": st.sampled_from(["", '""', "a", '"a,b"', '"a ""b"""', '"l\r\nl"', "é", '" "']),
+        "count": st.sampled_from(["", '""', "0", "-7", "9007199254740993", '"12"'])
+        | st.integers(-(10**19), 10**19).map(str),
+        "amount": st.sampled_from(["", "0", "-0", "1.50", '"2.5"', "0.1234567890123456789"]),
+        "flag": st.sampled_from(["", "true", '"false"']),
+        "day": st.sampled_from(["", '"2024-02-29"']) | st.dates().map(str),
+        "at": st.sampled_from(["", '"2026-01-31T23:59:59Z"'])
+        | st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}".zfill(20)),
+    }
+)
+KINDS = {"text": "string", "count": "integer", "amount": "number", "flag": "boolean",
+         "day": "date", "at": "datetime"}  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(IN_FORM, min_size=1, max_size=4), st.permutations(list(KINDS)))
+def test_cells_that_are_read_as_values_at_once_are_those_that_their_texts_make(
+    rows: list[dict[str, str]], names: list[str]
+) -> None:
+    columns = [Column.of(name, SCHEMA_BY_TYPE[KINDS[name]]) for name in names]
+    data = "".join(",".join(row[name] for name in names) + "\n" for row in rows).encode()
+    block = Block(data, 0, data.count(b'"'))
+    form = Parquet(columns, None)
+    typed = Conversion(names, columns, Output(form.encode, form.types))
+    by_text = Conversion(names, columns, Output(form.encode))
+    (is_in_form,) = typed.in_form([block])
+    made = typed.convert(block, is_in_form=is_in_form)
+    expected = by_text.convert(block, is_in_form=is_in_form)
+    assert (made is None) == (expected is None)
+    if made is not None and expected is not None:
+        assert made.rows == expected.rows == len(rows)
+        assert made.encoded.equals(expected.encoded)
+
+
+def test_values_that_arrow_reads_as_python_does_are_never_texts_on_their_way() -> None:
+    columns = [Column.of(name, SCHEMA_BY_TYPE[kind]) for name, kind in KINDS.items()]
+    form = Parquet(columns, None)
+    types: list[dict[str, pa.DataType]] = []
+
+    def encode(values: Mapping[str, pa.Array]) -> pa.Array:
+        types.append({name: column.type for name, column in values.items()})
+        return form.encode(values)
+
+    block = Block(b"a,1,1.5,true,2026-01-31,2026-01-31T01:02:03Z\n", 0, 0)
+    conversion = Conversion(list(KINDS), columns, Output(encode, form.types))
+    assert conversion.convert(block, is_in_form=True) is not None
+    assert types == [
+        {"text": pa.binary(), "count": pa.int64(), "amount": pa.binary(), "flag": pa.bool_(),
+         "day": pa.date32(), "at": pa.timestamp("us", "UTC")}
+    ]  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.none() | DECIMALS, max_size=4))
+def test_parquet_takes_a_number_only_with_all_of_its_digits(numbers: list[Decimal | None]) -> None:
+    texts = [None if number is None else str(number).encode() for number in numbers]
+    exact = [number is None or Decimal(repr(float(number))) == number for number in numbers]
+    try:
+        rows = Parquet([NUMBER], None).encode({"amount": pa.array(texts, pa.binary())})
+    except ValueError:
+        assert not all(exact)
+    else:
+        assert all(exact)
+        assert [row["amount"] for row in rows.to_pylist()] == [
+            None if number is None else float(number) for number in numbers
+        ]
