@@ -6,7 +6,7 @@ import codecs
 import json
 import sys
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 from singer_sdk.io_base import SingerReader
 from singer_sdk.singerlib.json import deserialize_json
@@ -14,23 +14,19 @@ from typing_extensions import override
 
 from target_demandbase.errors import InputError
 from target_demandbase.input_blocks import BLOCK_BYTES, input_blocks
+from target_demandbase.message_lines import NOTHING
 from target_demandbase.record_runs import record_runs
 from target_demandbase.schema_check import schema_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from target_demandbase.message_lines import LineSink, Taken
+
 # Without this check the SDK would skip a record that is null, and show others in a traceback.
 _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
 _FEW = 16
 """So few lines are not worth another try at once."""
-
-
-class LineSink(Protocol):
-    """Takes the records of a stream as lines."""
-
-    def take_lines(self, lines: Sequence[bytes], text: bytes | None = None) -> int:
-        """Take lines; return how many were taken, from the first on."""
 
 
 class SilentReader(SingerReader):
@@ -68,17 +64,22 @@ class SilentReader(SingerReader):
         return self._counts
 
     def _block(self, block: bytes) -> None:
-        lines = block.split(b"\n")
-        text = None if lines[-1] else block
-        if text is not None:
-            del lines[-1]
-        if not lines:
-            return
-        # Most blocks hold nothing but records of the stream that the last one held.
-        taken = self._offer(self._stream, lines, text)
-        if taken == len(lines):
-            return
-        for stream, run in record_runs(lines[taken:]):
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        # Most blocks hold hardly more than records of the stream that the last one held.
+        is_odd = False
+        while True:
+            taken = self._offer(self._stream, block)
+            block = block[taken.size :]
+            if not block:
+                return
+            if taken.records <= _FEW:
+                if is_odd:
+                    break
+                odd, _, block = block.partition(b"\n")
+                self._each([odd])
+            is_odd = taken.records <= _FEW
+        for stream, run in record_runs(block.split(b"\n")[:-1]):
             if stream is None:
                 self._each(run)
             else:
@@ -91,19 +92,18 @@ class SilentReader(SingerReader):
             if self.sink_of(stream) is None or len(lines) <= _FEW:
                 self._each(lines)
                 return
-            taken = self._offer(stream, lines)
+            taken = self._offer(stream, b"\n".join([*lines, b""])).records
             lines = lines[taken:]
             if not taken:
                 middle = len(lines) // 2
                 self._records(stream, lines[:middle])
                 lines = lines[middle:]
 
-    def _offer(self, stream: str, lines: list[bytes], text: bytes | None = None) -> int:
+    def _offer(self, stream: str, lines: bytes) -> Taken:
         sink = self.sink_of(stream)
-        taken = 0 if sink is None else sink.take_lines(lines, text)
-        if taken:
-            self._line += taken
-            self._counts["RECORD"] += taken
+        taken = NOTHING if sink is None else sink.take_lines(lines)
+        self._line += taken.records
+        self._counts["RECORD"] += taken.records
         return taken
 
     def _each(self, lines: Sequence[bytes]) -> None:

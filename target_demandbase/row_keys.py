@@ -42,8 +42,10 @@ class RowKeys:
     def superseded(self) -> list[int]:
         """Return the rows that a later one of their key replaces, in order."""
         columns = [each for each in self._keys if not isinstance(each, str)]
-        if columns and len(columns) == len(self._keys) and columns[0].are_distinct(columns[1:]):
-            return []
+        if columns:
+            texts = [each for each in self._keys if isinstance(each, str) and each]
+            if columns[0].are_distinct(columns[1:], texts):
+                return []
         keys = list(self)
         last_rows = {key: row for row, key in enumerate(keys)}
         return [row for row, key in enumerate(keys) if key and last_rows[key] != row]

@@ -12,6 +12,7 @@ from demandbase_api.quick_start import loading
 from target_demandbase.blocks.column_kind import suits_blocks
 from target_demandbase.errors import MappingError
 from target_demandbase.intake import Intake, RowError
+from target_demandbase.message_lines import NOTHING, Taken
 from target_demandbase.preflight import plan_stream
 from target_demandbase.settlement import INVALID, MISSING_KEY
 from target_demandbase.stream_batches import StreamBatches
@@ -146,34 +147,28 @@ class DemandbaseSink(BatchSink):
         """Whether records can be taken without a look at each of them."""
         return self._blocks is not None and not self._run.other_sinks(self._plan.entity, self)
 
-    def take_lines(self, lines: Sequence[bytes], text: bytes | None = None) -> int:
+    def take_lines(self, lines: bytes) -> Taken:
         """Take RECORD messages of this stream without a look at each of them.
 
         Args:
-            lines: The messages, without their line ends.
-            text: They in one piece, each with its line end, where that is there already.
+            lines: Messages, each with its line end; maybe others among them.
 
         Returns:
-            How many of them were taken, from the first on; the others need a closer look.
+            How many of them were taken, from the first on; what follows needs a closer look.
         """
         if self._blocks is None:
-            return 0
-        room = self._batches.room
-        if len(lines) > room:
-            lines, text = lines[:room], None
-        if text is None:
-            text = b"\n".join([*lines, b""])
+            return NOTHING
         self._blocks.knows(self._names.seen)
-        block = self._blocks.rows(lines, len(text))
+        block = self._blocks.rows(lines, self._batches.room)
         if block is None or any(block.empty(self._plan.must_fill).values()):
-            return 0
-        if not self._batches.stage_block(block, text):
-            return 0
-        self.tally_record_read(len(lines))
-        self.record_counter_metric.increment(len(lines))
+            return NOTHING
+        if not self._batches.stage_block(block, lines[: block.size]):
+            return NOTHING
+        self.tally_record_read(block.rows)
+        self.record_counter_metric.increment(block.rows)
         if self.is_full:
             self._target_demandbase.drain_one(self)
-        return len(lines)
+        return Taken(block.rows, block.size)
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:

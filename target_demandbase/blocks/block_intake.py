@@ -12,7 +12,7 @@ from target_demandbase.blocks.record_block import RecordDecoder
 from target_demandbase.staging import LaterRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
@@ -29,6 +29,7 @@ class RowBlock:
 
     Args:
         rows: How many they are.
+        size: How many bytes the lines are that they come from.
         columns: Their columns.
         cells: The cells, by column.
         lines: How they are encoded.
@@ -36,6 +37,7 @@ class RowBlock:
     """
 
     rows: int
+    size: int
     columns: tuple[str, ...]
     cells: Mapping[str, pa.Array]
     lines: LaterRows
@@ -77,17 +79,17 @@ class BlockIntake:
             self._known = names
             self._decoder = self._fresh_decoder()
 
-    def rows(self, lines: Sequence[bytes], size: int) -> RowBlock | None:
-        """Return the rows of some lines, each a RECORD message.
+    def rows(self, lines: bytes, most: int | None = None) -> RowBlock | None:
+        """Return the rows of lines, each a message.
 
         Args:
-            lines: The lines.
-            size: How many bytes they are at most.
+            lines: The lines. They are read up to the first that is no plain record.
+            most: How many of them to read at most.
 
         Returns:
-            ``None`` where any of them needs a closer look.
+            ``None`` where that is the first line, or where any before needs a closer look.
         """
-        block = self._decoder.decode(lines)
+        block = self._decoder.decode(lines, most)
         if block is None or not self._plan.required <= block.columns.keys():
             return None
         try:
@@ -101,9 +103,10 @@ class BlockIntake:
         if len(cells) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
         # A cell is no longer than its value in JSON, but for a date-time that is written out.
-        date_times = len(lines) * self._date_times
-        later = LaterRows(list(cells.values()), csv_lines, size + date_times * _LONGEST_DATE_TIME)
-        return RowBlock(block.rows, tuple(cells), cells, later, keys)
+        date_times = block.rows * self._date_times
+        most_bytes = block.size + date_times * _LONGEST_DATE_TIME
+        later = LaterRows(list(cells.values()), csv_lines, most_bytes)
+        return RowBlock(block.rows, block.size, tuple(cells), cells, later, keys)
 
     def _fresh_decoder(self) -> RecordDecoder:
         return RecordDecoder(

@@ -32,8 +32,9 @@ class KeyColumn:
         texts: list[str] = self.cells.to_pylist()
         return texts
 
-    def are_distinct(self, others: Sequence[KeyColumn]) -> bool:
-        """Return whether no two are equal, in this column and others."""
-        cells = pa.chunked_array([self.cells, *(other.cells for other in others)])
+    def are_distinct(self, others: Sequence[KeyColumn], texts: Sequence[str] = ()) -> bool:
+        """Return whether no two are equal, in this column, in others, and among further texts."""
+        further = pa.array(texts, pa.string())
+        cells = pa.chunked_array([self.cells, *(other.cells for other in others), further])
         distinct: int = pc.count_distinct(cells).as_py()
         return distinct == len(cells)

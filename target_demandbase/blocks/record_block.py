@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -22,12 +24,14 @@ class RecordBlock:
 
     Args:
         rows: How many records they are.
+        size: How many bytes their lines are.
         columns: The columns that they have, and the place of each among a record's values.
         values: The values, record after record; numbers as their JSON text.
         width: How many values a record has.
     """
 
     rows: int
+    size: int
     columns: Mapping[str, int]
     values: Sequence[Any]
     width: int
@@ -81,21 +85,30 @@ class RecordDecoder:
         self._width = len(members)
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(message).decode
 
-    def decode(self, lines: Sequence[bytes]) -> RecordBlock | None:
-        """Return the records of some lines, each a message.
+    def decode(self, lines: bytes, most: int | None = None) -> RecordBlock | None:
+        """Return the records of lines, each a message.
+
+        Args:
+            lines: The lines. They are read up to the first that is no record of the stream or
+                breaks the schema.
+            most: How many of them to read at most.
 
         Returns:
-            ``None`` where any of them is no record of the stream, breaks the schema, or has
-            properties that the first does not have. Where another lacks a property of the first,
-            its value is none that a column can take.
+            ``None`` where that is the first line, or where any record has properties that the first
+            does not have. Where one lacks a property of the first, its value is none that a column
+            can take.
         """
         decode, values = self._decode, list[Any]()
+        source, line = io.BytesIO(lines), b""
         try:
             # One by one: all at once, two messages on one line would pass beside a blank line. Each
             # is taken apart at once, so that the next can take its place in the caches.
-            for line in lines:
+            for line in islice(source, most):
                 values += _astuple(decode(line).record)
+            size = source.tell()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            size = source.tell() - len(line)
+        if not values:
             return None
         columns: dict[str, int] = {}
         for place, name in enumerate(self._sent):
@@ -103,7 +116,7 @@ class RecordDecoder:
                 columns[name] = place
             elif any(value is not UNSET for value in values[place :: self._width]):
                 return None
-        return RecordBlock(len(lines), columns, values, self._width)
+        return RecordBlock(len(values) // self._width, size, columns, values, self._width)
 
 
 def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401

@@ -89,8 +89,18 @@ def line(cells: dict[str, str], extra: str = "") -> bytes:
     return f'{{"type":"RECORD","stream":"s","record":{{{members}}}{extra}}}'.encode()
 
 
+def text_of(lines: list[bytes]) -> bytes:
+    return b"\n".join([*lines, b""])
+
+
 def taken(intake: BlockIntake, lines: list[bytes]) -> RowBlock | None:
-    return intake.rows(lines, sum(map(len, lines)))
+    """Return the rows of lines if all of them are taken."""
+    text = text_of(lines)
+    block = intake.rows(text)
+    if block is None or block.size < len(text):
+        return None
+    assert block.rows == len(lines)
+    return block
 
 
 def encoded(block: RowBlock) -> bytes:
@@ -131,15 +141,21 @@ HOSTILE = st.lists(
 
 
 @settings(deadline=None, max_examples=400)
-@given(rows=HOSTILE, nullable=st.booleans(), omit_null=st.booleans(), keyed=st.booleans())
+@given(
+    rows=HOSTILE, nullable=st.booleans(), omit_null=st.booleans(), keyed=st.booleans(),
+    most=st.none() | st.integers(1, 4),
+)  # fmt: skip
 def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
-    rows: list[dict[str, str]], *, nullable: bool, omit_null: bool, keyed: bool
+    rows: list[dict[str, str]], *, nullable: bool, omit_null: bool, keyed: bool, most: int | None
 ) -> None:
     of = plan(NULLABLE if nullable else STRICT, ("key",) if keyed else ())
     lines = [line(cells) for cells in rows]
-    block = taken(BlockIntake(of, omit_null=omit_null), lines)
+    block = BlockIntake(of, omit_null=omit_null).rows(text_of(lines), most)
     if block is None:
         return
+    lines = lines[: block.rows]
+    assert block.size == len(text_of(lines))
+    assert most is None or block.rows <= most
     expected = one_by_one(of, lines, omit_null=omit_null)
     assert None not in expected
     assert {row.columns for row in expected} == {block.columns}
@@ -208,6 +224,19 @@ def test_what_is_no_plain_record_is_left_to_the_slow_path(odd: bytes) -> None:
     intake = BlockIntake(plan(NULLABLE), omit_null=False)
     assert taken(intake, [good, odd]) is None
     assert taken(intake, [good, good]) is not None
+
+
+@pytest.mark.parametrize("rest", [b"", b"{}\n", b'{"type":"STATE","value":1}\n', b"\n", b"{"])
+def test_records_before_a_line_that_is_none_are_taken(rest: bytes) -> None:
+    good = line({name: values[0] for name, values in PLAIN.items()})
+    text = text_of([good] * 3)
+    intake = BlockIntake(plan(NULLABLE), omit_null=False)
+    block = intake.rows(text + rest)
+    assert block is not None
+    assert (block.rows, block.size) == (3, len(text))
+    block = intake.rows(text + rest, 2)
+    assert block is not None
+    assert (block.rows, block.size) == (2, len(text_of([good] * 2)))
 
 
 def test_properties_that_were_told_of_do_not_slow_the_next_records_down() -> None:
