@@ -228,6 +228,10 @@ class StagedFile:
         wait(self._pending)
         self._pending.clear()
         self._later.clear()
+        # It takes the system a while to let go of what was written.
+        _writer().submit(self._close)
+
+    def _close(self) -> None:
         self._rows.close()
         self._records.close()
 

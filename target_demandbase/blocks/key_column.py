@@ -36,5 +36,4 @@ class KeyColumn:
         """Return whether no two are equal, in this column, in others, and among further texts."""
         further = pa.array(texts, pa.string())
         cells = pa.chunked_array([self.cells, *(other.cells for other in others), further])
-        distinct: int = pc.count_distinct(cells).as_py()
-        return distinct == len(cells)
+        return len(pc.unique(cells)) == len(cells)
