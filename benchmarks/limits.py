@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.data import ExportFiles, Source
-    from benchmarks.server import Server
+    from benchmarks.programs import Programs
 
 
 def floor_loop(name: str, source: Source, rows: int, lines: Path) -> Contender:
@@ -37,7 +37,7 @@ def duckdb_copy(name: str, files: ExportFiles) -> Contender:
     def command(_folder: Path) -> Command:
         need("duckdb")
         script = str(HERE / "duckdb_copy.py")
-        return Command([sys.executable, script, _kinds(files), *map(str, files.parts)], {})
+        return Command([sys.executable, script, _kinds(files.source), *map(str, files.parts)], {})
 
     def check(_folder: Path, out: Path | None) -> None:
         if out is not None:
@@ -46,14 +46,15 @@ def duckdb_copy(name: str, files: ExportFiles) -> Contender:
     return Contender(name, files.rows, command, check)
 
 
-def parquet_copy(name: str, stream: str, files: ExportFiles, server: Server) -> Contender:
+def parquet_copy(name: str, stream: str, files: ExportFiles, programs: Programs) -> Contender:
     """Return pyarrow's way from CSV to Parquet, behind the same start and download."""
+    server = programs.server
 
     def command(folder: Path) -> Command:
-        need("pyarrow")
-        need("singer_sdk")
-        argv = [sys.executable, str(HERE / "parquet_copy.py"), server.url, stream, _kinds(files)]
-        return Command([*argv, str(len(files.parts)), str(folder)], PAST_PROXIES)
+        # In the plugins' environment: what is installed beside the SDK slows its start.
+        argv = [programs.python, str(HERE / "parquet_copy.py"), server.url, stream]
+        parts = str(len(files.parts))
+        return Command([*argv, _kinds(files.source), parts, str(folder)], PAST_PROXIES)
 
     def check(folder: Path, _out: Path | None) -> None:
         checks.check_parquet_files([folder / "rows.parquet"], files.source, files.rows)
@@ -61,8 +62,8 @@ def parquet_copy(name: str, stream: str, files: ExportFiles, server: Server) -> 
     return Contender(name, files.rows, command, check, server.forget)
 
 
-def _kinds(files: ExportFiles) -> str:
-    return ",".join(f"{column.name}:{column.kind.value}" for column in files.source.columns)
+def _kinds(source: Source) -> str:
+    return ",".join(f"{column.name}:{column.kind.value}" for column in source.columns)
 
 
 def need(package: str) -> None:

@@ -28,7 +28,7 @@ def wide(setting: Setting) -> list[Line]:
         duckdb_copy("DuckDB, one thread", files.wide),
         programs.tap("tap, half of the columns", {"wide": files.half}),
         programs.batch_tap("tap, BATCH parquet", "wide", files.wide),
-        parquet_copy(PARQUET_LIMIT, "wide", files.wide, setting.server),
+        parquet_copy(PARQUET_LIMIT, "wide", files.wide, programs),
         programs.textbook_tap("textbook SDK tap", files.slow),
         *peers,
     ]
