@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.connect import Api, ApiFiles
+from demandbase_api.api_files import ApiFiles
+from demandbase_api.connect import Api
 from demandbase_api.connection import Connection
 from demandbase_api.job_watch import PollPolicy
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A lock file is made a moment before it is locked; only older ones can be those of the dead.
 _LOCKED_BY_NOW_SECONDS = 60
+_MOST_TRIES = 20
 
 
 class Phase(StrEnum):
@@ -129,13 +130,13 @@ class ImportLedger:
             SpoolError: The disk does not take it.
         """
         entry = replace(entry, owner=self._run, origin=self._origin)
-        for is_last in (False, False, True):
+        for tries_left in reversed(range(_MOST_TRIES)):
             try:
                 self._write(entry)
                 break
             except FileNotFoundError as error:
                 # Another run that has just ended has removed the folder, which was empty.
-                if is_last:
+                if not tries_left:
                     raise spool_error(error) from error
             except OSError as error:
                 raise spool_error(error) from error

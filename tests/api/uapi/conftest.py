@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.connect import Api, ApiFiles, connect_export, connect_import
+from demandbase_api.api_files import ApiFiles
+from demandbase_api.connect import Api, connect_export, connect_import
 from demandbase_api.connection import Connection
 from demandbase_api.ports import ExportApi, ImportApi
 from demandbase_api.retry import RetryPolicy

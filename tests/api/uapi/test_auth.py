@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from demandbase_api.connect import Api, ApiFiles, connect_export, connect_import
+from demandbase_api.api_files import ApiFiles
+from demandbase_api.connect import Api, connect_export, connect_import
 from demandbase_api.connection import Connection
 from demandbase_api.errors import AuthenticationError, ConfigurationError
 from demandbase_api.models import ImportOperation, ImportRequest

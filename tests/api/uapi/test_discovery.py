@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from demandbase_api.connect import Api, ApiFiles, connect_export
+from demandbase_api.api_files import ApiFiles
+from demandbase_api.connect import Api, connect_export
 from demandbase_api.connection import Connection
 from demandbase_api.errors import (
     CallBudgetError,

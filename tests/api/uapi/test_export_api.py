@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from demandbase_api.connect import Api, ApiFiles, connect_export
+from demandbase_api.api_files import ApiFiles
+from demandbase_api.connect import Api, connect_export
 from demandbase_api.connection import Connection
 from demandbase_api.download import Downloader
 from demandbase_api.errors import (

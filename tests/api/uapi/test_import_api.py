@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from demandbase_api.connect import Api, ApiFiles, connect_import
+from demandbase_api.api_files import ApiFiles
+from demandbase_api.connect import Api, connect_import
 from demandbase_api.connection import Connection
 from demandbase_api.errors import ConfigurationError, InvalidRequestError, NotFoundError
 from demandbase_api.models import ImportOperation, ImportRequest, ListAction
