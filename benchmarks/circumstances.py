@@ -6,8 +6,15 @@ import json
 import os
 import platform
 import subprocess
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.figures import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PACKAGES = ("singer-sdk", "pyarrow", "msgspec", "duckdb", "meltano")
 _ASK = (
@@ -21,11 +28,12 @@ _ASK = (
 )
 
 
-def circumstances(pythons: list[str]) -> dict[str, object]:
+def circumstances(pythons: list[str], worth: Sequence[float] = ()) -> dict[str, object]:
     """Return the date, the machine and the versions.
 
     Args:
         pythons: The interpreters whose packages took part; what several have is the first's.
+        worth: What the cores were worth at the start of runs, times one of them.
     """
     versions: dict[str, str] = {}
     for python in pythons:
@@ -36,6 +44,7 @@ def circumstances(pythons: list[str]) -> dict[str, object]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cores": os.cpu_count(),
+        "cores_worth": asdict(Figure.of(worth)) if worth else None,
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
@@ -47,7 +56,11 @@ def caption(found: dict[str, object]) -> str:
     versions = found["versions"]
     assert isinstance(versions, dict)  # noqa: S101 - made above
     named = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-    return f"{found['date']}, {found['cores']} cores ({found['processor']}), {named}"
+    cores = f"{found['cores']} cores ({found['processor']})"
+    if found.get("cores_worth"):
+        worth = Figure(**found["cores_worth"])  # type: ignore[arg-type]
+        cores += f" worth {worth.median:.1f} ({worth.low:.1f}–{worth.high:.1f}) at the runs' start"
+    return f"{found['date']}, {cores}, {named}"
 
 
 def _processor() -> str:

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.checks import CheckError
+from benchmarks.cores import wait_for_cores
 from benchmarks.measure import RunError, measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.measure import Command, Run
+
+
+_QUIET = 0.85
+"""The share of what its cores could do at once by which a machine counts as quiet."""
+_PATIENCE_SECONDS = 15
 
 
 class UnavailableError(Exception):
@@ -72,14 +78,22 @@ class Track:
         folder: Folder for what the runs leave.
         quick: Whether to do without the run before that is not counted: the outputs of the
             counted ones are kept and checked instead.
+        patience: How many seconds a run that counts may wait until the machine is quiet.
+        cores: What the cores were worth when those runs began, times one of them.
     """
 
     folder: Path
     quick: bool
+    patience: float = 0
+    cores: list[float] = field(default_factory=list)
 
     def only_counted(self) -> Track:
         """Return the same track without the runs that are not counted: for what takes long."""
-        return replace(self, quick=True)
+        return replace(self, quick=True, patience=0)
+
+    def patient(self) -> Track:
+        """Return the same track, where each run that counts waits for the machine to be quiet."""
+        return self if self.quick else replace(self, patience=_PATIENCE_SECONDS)
 
     def race(self, contenders: Sequence[Contender], rounds: int) -> dict[str, Entry]:
         """Run each contender once a round, in an order that turns round by round.
@@ -103,6 +117,8 @@ class Track:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         out = folder / "out"
+        if counts and self.patience:
+            self.cores.append(wait_for_cores(_QUIET, self.patience))
         try:
             contender.before()
             command = contender.command(folder)

@@ -37,7 +37,7 @@ def main() -> int:
     setting = Setting(sizes, options.bin, options.work, with_peers=options.peers)
     with setting:
         lines = run_all(setting, options.only or list(CASES))
-    found = circumstances([str(options.bin / "python"), sys.executable])
+    found = circumstances([str(options.bin / "python"), sys.executable], setting.track.cores)
     print(f"\n{table(lines)}\n\n{caption(found)}; {time.monotonic() - began:.0f} s in all")
     for path in (options.results, options.picture):
         if path:

@@ -34,7 +34,7 @@ def wide(setting: Setting) -> list[Line]:
     ]
     if sizes.slow < sizes.wide:
         contenders.append(programs.textbook_tap("start", files.start))
-    ran = setting.track.race(contenders, sizes.runs)
+    ran = setting.track.patient().race(contenders, sizes.runs)
     start = ran.get("start")
     tap, textbook = ran["tap"], ran["textbook SDK tap"]
     size = rows_text(sizes.wide, GOAL_WIDE)
@@ -72,7 +72,7 @@ def narrow(setting: Setting) -> list[Line]:
     ]
     if sizes.slow_narrow < sizes.narrow:
         contenders.append(programs.textbook_tap("start", files.start_narrow))
-    ran = setting.track.race(contenders, sizes.runs)
+    ran = setting.track.patient().race(contenders, sizes.runs)
     size = rows_text(sizes.narrow, GOAL_ROWS)
     size += extended_text("textbook", sizes.slow_narrow, sizes.narrow)
     goal = Goal(Sense.AT_LEAST, 12)

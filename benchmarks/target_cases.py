@@ -30,7 +30,7 @@ def wide(setting: Setting) -> list[Line]:
     ]
     if sizes.slow < sizes.wide:
         contenders.append(programs.textbook_target("start", source, 1, setting.start_lines))
-    ran = setting.track.race(contenders, sizes.runs)
+    ran = setting.track.patient().race(contenders, sizes.runs)
     target, textbook = ran["target"], ran["textbook SDK target"]
     size = rows_text(sizes.wide, GOAL_WIDE)
     slow = size + extended_text("textbook", sizes.slow, sizes.wide)

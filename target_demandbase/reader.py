@@ -67,18 +67,19 @@ class SilentReader(SingerReader):
         if not block.endswith(b"\n"):
             block += b"\n"
         # Most blocks hold hardly more than records of the stream that the last one held.
-        is_odd = False
+        was_odd = False
         while True:
             taken = self._offer(self._stream, block)
             block = block[taken.size :]
             if not block:
                 return
-            if taken.records <= _FEW:
-                if is_odd:
-                    break
-                odd, _, block = block.partition(b"\n")
-                self._each([odd])
             is_odd = taken.records <= _FEW
+            if is_odd and was_odd:
+                break
+            if is_odd:
+                line, _, block = block.partition(b"\n")
+                self._each([line])
+            was_odd = is_odd
         for stream, run in record_runs(block.split(b"\n")[:-1]):
             if stream is None:
                 self._each(run)
@@ -88,16 +89,23 @@ class SilentReader(SingerReader):
 
     def _records(self, stream: str, lines: list[bytes]) -> None:
         """Hand on records of a stream; around those that are not taken, smaller pieces may be."""
+        was_odd = False
         while lines:
             if self.sink_of(stream) is None or len(lines) <= _FEW:
                 self._each(lines)
                 return
             taken = self._offer(stream, b"\n".join([*lines, b""])).records
             lines = lines[taken:]
-            if not taken:
+            is_odd = taken <= _FEW
+            if is_odd and was_odd:
                 middle = len(lines) // 2
                 self._records(stream, lines[:middle])
                 lines = lines[middle:]
+                is_odd = False
+            elif is_odd:
+                self._each(lines[:1])
+                lines = lines[1:]
+            was_odd = is_odd
 
     def _offer(self, stream: str, lines: bytes) -> Taken:
         sink = self.sink_of(stream)

@@ -1,0 +1,94 @@
+"""What the reader hands on, and how: each message once and in order, records together if it can."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_demandbase.message_lines import Taken
+from target_demandbase.reader import SilentReader
+
+STREAMS = ("a", "b")
+
+
+class Together:
+    """Takes the records of a stream up to an odd one, and no more than some at a time."""
+
+    def __init__(self, stream: str, most: int, taken: list[Any]) -> None:
+        self.stream = stream
+        self.most = most
+        self.taken = taken
+        self.alone = 0
+
+    def take_lines(self, lines: bytes) -> Taken:
+        records = size = 0
+        for line in io.BytesIO(lines):
+            assert line.endswith(b"\n")
+            message = json.loads(line) if line.strip() else {}
+            if message.get("stream") != self.stream or message.get("odd") or records == self.most:
+                break
+            self.taken.append(message)
+            records += 1
+            size += len(line)
+        return Taken(records, size)
+
+
+def read(lines: list[str], most: int, block_bytes: int, end: str) -> tuple[list[Any], list[Any]]:
+    """Return all messages in the order in which they came out, and the records that came alone."""
+    out: list[Any] = []
+    alone: list[Any] = []
+
+    def record(message: dict[str, Any]) -> None:
+        out.append(message)
+        alone.append(message)
+
+    reader = SilentReader()
+    reader.block_bytes = block_bytes
+    sinks = {stream: Together(stream, most, out) for stream in STREAMS}
+    reader.sink_of = sinks.get
+    counts = reader.process_lines(
+        io.StringIO("\n".join(lines) + end), {"RECORD": record, "STATE": out.append}
+    )
+    assert counts["RECORD"] + counts["STATE"] == len(out)
+    return out, alone
+
+
+def lines_of(kinds: list[str]) -> list[str]:
+    messages: dict[str, dict[str, Any]] = {
+        "state": {"type": "STATE", "value": {}},
+        "odd": {"type": "RECORD", "stream": "a", "record": {}, "odd": True},
+        **{name: {"type": "RECORD", "stream": name, "record": {}} for name in STREAMS},
+    }
+    return [
+        "" if kind == "blank" else json.dumps({**messages[kind], "n": n})
+        for n, kind in enumerate(kinds)
+    ]
+
+
+KINDS = st.lists(
+    st.tuples(st.sampled_from(["a", "a", "b", "odd", "state", "blank"]), st.integers(1, 40))
+).map(lambda runs: [kind for kind, times in runs for _ in range(times)])
+
+
+@given(
+    kinds=KINDS, most=st.integers(1, 50), block_bytes=st.sampled_from([1, 1000, 1_000_000]),
+    end=st.sampled_from(["", "\n", "\n\n"]),
+)  # fmt: skip
+def test_each_message_comes_out_once_and_in_order(
+    kinds: list[str], most: int, block_bytes: int, end: str
+) -> None:
+    lines = lines_of(kinds)
+    out, _ = read(lines, most, block_bytes, end)
+    assert out == [json.loads(line) for line in lines if line]
+
+
+def test_a_line_between_records_does_not_send_those_around_it_alone() -> None:
+    lines = lines_of((["a"] * 100 + ["state"]) * 5 + ["a"] * 50 + ["odd"] + ["a"] * 50)
+    _, alone = read(["", *lines], most=1000, block_bytes=1_000_000, end="\n")
+    # Which stream it is shows at the first record.
+    assert len(alone) <= 2
+    assert [message for message in alone if message.get("odd")]
