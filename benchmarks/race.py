@@ -89,7 +89,7 @@ class Track:
 
     def only_counted(self) -> Track:
         """Return the same track without the runs that are not counted: for what takes long."""
-        return replace(self, quick=True, patience=0)
+        return replace(self, quick=True)
 
     def patient(self) -> Track:
         """Return the same track, where each run that counts waits for the machine to be quiet."""

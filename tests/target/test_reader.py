@@ -22,7 +22,6 @@ class Together:
         self.stream = stream
         self.most = most
         self.taken = taken
-        self.alone = 0
 
     def take_lines(self, lines: bytes) -> Taken:
         records = size = 0
