@@ -38,13 +38,12 @@ class FileFormat(ABC):
     """How the files' names end."""
     compression: str | None
     """What a BATCH message says of it."""
-    types: Mapping[str, pa.DataType]
-    """Types that values to encode may be of, by property."""
+    is_typed: bool = False
+    """Whether values to encode may be of Arrow's types."""
 
     def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
         self.columns = columns
         self.compression = compression
-        self.types = {}
 
     @abstractmethod
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:

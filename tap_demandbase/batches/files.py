@@ -54,9 +54,9 @@ class BatchFiles:
         self._rows = 0
 
     @property
-    def types(self) -> Mapping[str, pa.DataType]:
-        """Types that values may be of, by property."""
-        return self._format.types
+    def are_typed(self) -> bool:
+        """Whether values may be of Arrow's types."""
+        return self._format.is_typed
 
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
         """Return the rows for some values; ``ValueError`` where no file can hold all of them."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
-from pyarrow import compute as pc
 from pyarrow import parquet
 from typing_extensions import override
 
 from tap_demandbase import cast
 from tap_demandbase.batches.file_format import FileFormat, FileWriter
+from tap_demandbase.blocks import doubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,25 +28,18 @@ _TYPES: dict[Callable[[str], Value], pa.DataType] = {
 }
 _GROUP_ROWS = 16 * 1024
 """Rows that are compressed together; they wait in memory until then."""
-_SURE_LENGTH = 15
-"""A decimal of so many digits comes out of a double as it went in, if it has no exponent."""
 
 
 class Parquet(FileFormat):
     """Typed columns; zstd where no codec is set, which every file says of itself."""
 
     suffix = ".parquet"
+    is_typed = True
 
     def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
         super().__init__(columns, compression if compression == "gzip" else None)
         self._codec = compression or "zstd"
         self._schema = pa.schema([(column.name, _TYPES[column.to_value]) for column in columns])
-        # Of numbers, the texts tell whether a double holds all digits.
-        self.types = {
-            column.name: _TYPES[column.to_value]
-            for column in columns
-            if not column.is_free_text and column.to_value is not cast.to_number
-        }
 
     @override
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
@@ -109,24 +101,11 @@ def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
         # A copy has no room to spare: the rows of a group wait in memory.
         return pa.concat_arrays([texts])
     try:
-        values = texts.cast(kind)
+        if pa.types.is_floating(kind):
+            numbers = doubles.read(pa.chunked_array([texts]))
+            if numbers is None:
+                raise ValueError
+            return numbers.combine_chunks()
+        return texts.cast(kind)
     except pa.ArrowInvalid:
         raise ValueError from None
-    if pa.types.is_floating(kind) and not _are_exact(texts, values):
-        raise ValueError
-    return values
-
-
-def _are_exact(texts: pa.Array, doubles: pa.Array) -> bool:
-    """Return whether doubles have all digits of the decimals that they were made of."""
-    lengths = pc.binary_length(texts)
-    longest = pc.max(lengths).as_py()
-    if longest is None or (longest <= _SURE_LENGTH and b"E" not in texts.buffers()[2].to_pybytes()):
-        return True
-    doubtful = pc.or_(pc.greater(lengths, _SURE_LENGTH), pc.match_substring(texts, "E"))
-    return all(
-        Decimal(repr(double)) == Decimal(text)
-        for text, double in zip(
-            texts.filter(doubtful).to_pylist(), doubles.filter(doubtful).to_pylist(), strict=True
-        )
-    )

@@ -1,11 +1,10 @@
-"""Views bytes as Arrow arrays, without a copy: its kernels run while other threads do."""
+"""Bytes as Arrow arrays, without a copy, and back: its kernels run while other threads do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyarrow import compute as pc
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -17,9 +16,13 @@ def cell(data: bytes, kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-def count_byte(data: Buffer, byte: bytes) -> int:
-    """Return how often a byte is among others."""
+def each_byte(data: Buffer) -> pa.UInt8Array:
+    """Return an array whose cells are the bytes."""
     view = memoryview(data)
-    array = pa.Array.from_buffers(pa.uint8(), len(view), [None, pa.py_buffer(view)])
-    found: int = pc.sum(pc.equal(array, pa.scalar(byte[0], pa.uint8())), min_count=0).as_py()
-    return found
+    return pa.Array.from_buffers(pa.uint8(), len(view), [None, pa.py_buffer(view)])
+
+
+def bytes_of(texts: pa.Array) -> bytes:
+    """Return what all texts hold, one behind the other; what is around them may come along."""
+    buffer = texts.buffers()[2]
+    return b"" if buffer is None else buffer.to_pybytes()

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
-from tap_demandbase.blocks import forms
+from tap_demandbase.blocks import forms, typed_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,36 +70,31 @@ class Column:
 
 
 def values_of(
-    columns: Sequence[Column], cells: pa.Table, *, are_in_form: bool = False
+    columns: Sequence[Column], cells: pa.Table, *, typed: bool = False
 ) -> dict[str, pa.Array]:
     """Return the values of all columns by name.
 
     Args:
         columns: The columns.
         cells: UTF-8 as binary, by column.
-        are_in_form: Whether all cells are known to be in their one form, but for integers that
-            may have too many digits.
+        typed: Whether they are of Arrow's types where these are exact; else, they are texts in
+            their one form.
 
     Raises:
         ValueError: A cell does not fit; the error does not hold it.
     """
-    found = columns_of(cells)
-    kinds = {column.to_value for column in columns}
-    look = forms.are_in_form
-    if are_in_form:
-        kinds, look = kinds & {cast.to_integer}, forms.are_short
-    for to_value in kinds:
+    found = {name: _in_one(cells.column(name)) for name in cells.column_names}
+    rows = cells.num_rows
+    for to_value in {column.to_value for column in columns if not column.is_free_text}:
         alike = [column for column in columns if column.to_value is to_value]
         # All columns of a type at once: a call costs as much as some hundred cells.
         together = pa.chunked_array([found[column.name] for column in alike], pa.binary())
-        if not look(together, to_value):
+        if typed and (values := typed_cells.read(together, to_value)) is not None:
+            for number, column in enumerate(alike):
+                found[column.name] = _in_one(values.slice(number * rows, rows))
+        elif typed or not forms.are_in_form(together, to_value):
             found |= {column.name: column.values(found[column.name]) for column in alike}
     return found
-
-
-def columns_of(cells: pa.Table) -> dict[str, pa.Array]:
-    """Return the columns of a table by name."""
-    return {name: _in_one(cells.column(name)) for name in cells.column_names}
 
 
 def _in_one(cells: pa.ChunkedArray) -> pa.Array:

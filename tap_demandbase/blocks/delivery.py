@@ -46,7 +46,7 @@ class BlockDelivery:
     def files(self, config: BatchConfig) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
         """Return how batch files are written, and what yields them; see ``BlockStream``."""
         encoding, files = stream_files.of(self._stream, config, self._columns_out())
-        return encoding, self._deliver(Output(files.encode, files.types), files.write)
+        return encoding, self._deliver(Output(files.encode, files.are_typed), files.write)
 
     def _columns_out(self) -> list[Column]:
         """Return the properties that go out; one that only the bookmark needs does not."""

@@ -1,17 +1,19 @@
 r"""Which cells are in their one form already: that of Python's str() and isoformat(), and of JSON.
 
 ``PATTERNS`` tells for each cell. Arrow's own parsers are five times as fast and tell for a whole
-column, whatever they take beside that form being ruled out: ``007``, ``0x1F``, a blank for the T.
+column, whatever they take beside that form being ruled out: ``007``, a blank for the T.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
+from tap_demandbase.blocks import typed_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,23 +32,14 @@ _LEAP_DAY = (
 _DATE = f"(?:{_YEAR}-{_DAY}|{_LEAP_DAY})"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 
-FORMS: dict[Callable[[str], Value], str] = {
-    cast.to_integer: r"(?:0|-?[1-9][0-9]{0,99})",
-    cast.to_number: r"(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)",
-    cast.to_boolean: r"(?:true|false)",
-    cast.to_date: _DATE,
-    cast.to_date_time: f"(?:{_DATE}T{_TIME}Z)",
+PATTERNS: dict[Callable[[str], Value], str] = {
+    cast.to_integer: r"\A(?:0|-?[1-9][0-9]{0,99})\z",
+    cast.to_number: r"\A-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\z",
+    cast.to_boolean: r"\A(?:true|false)\z",
+    cast.to_date: rf"\A{_DATE}\z",
+    cast.to_date_time: rf"\A{_DATE}T{_TIME}Z\z",
 }
-"""Regular expression for a cell, by what casts it."""
-ROW_FORMS = FORMS | {cast.to_integer: r"(?:0|-?[1-9][0-9]*)"}
-"""The same within a row, where how many digits there may be is looked at by itself: told to count
-them, the expression would take a fifth longer."""
-PATTERNS = {to_value: rf"\A{form}\z" for to_value, form in FORMS.items()}
-"""The same for a whole cell, as RE2 has it."""
-
-_MOST_DIGITS = 100
-_DATE_BYTES = len("2026-01-01")
-_MOMENT_BYTES = len("2026-01-01T00:00:00Z")
+"""Regular expression for a cell, as RE2 has it, by what casts it."""
 
 
 def are_in_form(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> bool:
@@ -56,47 +49,18 @@ def are_in_form(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> boo
         cells: UTF-8 as binary, of one column or several; null is in any form.
         to_value: What casts a cell.
     """
-    try:
-        return _CHECKS[to_value](cells)
-    except pa.ArrowInvalid:  # a cell that the parser does not take
-        return False
+    return _CHECKS[to_value](cells)
 
 
-def are_short(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> bool:
-    """Return whether no integer has more digits than casting takes; other cells may be long.
-
-    Args:
-        cells: Cells that are in their one form but for that.
-        to_value: What casts a cell.
-    """
-    if to_value is not cast.to_integer:
-        return True
-    longest: int | None = pc.max(pc.binary_length(cells)).as_py()
-    return longest is None or longest <= _MOST_DIGITS
+def _are_typed(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> bool:
+    return typed_cells.read(cells, to_value) is not None
 
 
 def _are_integers(cells: pa.ChunkedArray) -> bool:
-    _texts(cells).cast(pa.int64())
-    return not _any(pc.starts_with(cells, b"-0")) and _count(pc.starts_with(cells, b"0")) == _count(
-        pc.equal(cells, pa.scalar(b"0"))
-    )
-
-
-def _are_booleans(cells: pa.ChunkedArray) -> bool:
-    words = pc.or_(pc.equal(cells, pa.scalar(b"true")), pc.equal(cells, pa.scalar(b"false")))
-    return _all(words)
-
-
-def _are_dates(cells: pa.ChunkedArray) -> bool:
-    return _are_of_length(cells, _DATE_BYTES) and _are_in_the_calendar(cells, pa.date32())
-
-
-def _are_moments(cells: pa.ChunkedArray) -> bool:
-    if not _are_of_length(cells, _MOMENT_BYTES):
-        return False
-    between = pc.binary_slice(cells, _DATE_BYTES, _DATE_BYTES + 1)
-    return _all(pc.equal(between, pa.scalar(b"T"))) and _are_in_the_calendar(
-        cells, pa.timestamp("s", "UTC")
+    return (
+        _are_typed(cells, cast.to_integer)
+        and not _any(pc.starts_with(cells, b"-0"))
+        and _count(pc.starts_with(cells, b"0")) == _count(pc.equal(cells, pa.scalar(b"0")))
     )
 
 
@@ -104,29 +68,18 @@ def _are_numbers(cells: pa.ChunkedArray) -> bool:
     return _all(pc.match_substring_regex(cells, PATTERNS[cast.to_number]))
 
 
+def _are_moments(cells: pa.ChunkedArray) -> bool:
+    # A blank for the T is right, too.
+    return _are_typed(cells, cast.to_date_time) and _all(pc.match_substring(cells, b"T"))
+
+
 _CHECKS: dict[Callable[[str], Value], Callable[[pa.ChunkedArray], bool]] = {
-    cast.to_string: lambda _: True,
-    cast.to_number: _are_numbers,
     cast.to_integer: _are_integers,
-    cast.to_boolean: _are_booleans,
-    cast.to_date: _are_dates,
+    cast.to_number: _are_numbers,
+    cast.to_boolean: partial(_are_typed, to_value=cast.to_boolean),
+    cast.to_date: partial(_are_typed, to_value=cast.to_date),
     cast.to_date_time: _are_moments,
 }
-
-
-def _are_in_the_calendar(cells: pa.ChunkedArray, kind: pa.DataType) -> bool:
-    _texts(cells).cast(kind)
-    # Python's begins with year 1.
-    return not _any(pc.starts_with(cells, b"0000"))
-
-
-def _texts(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pa.chunked_array([chunk.view(pa.string()) for chunk in cells.chunks], pa.string())
-
-
-def _are_of_length(cells: pa.ChunkedArray, length: int) -> bool:
-    lengths = pc.min_max(pc.binary_length(cells))
-    return set(lengths.as_py().values()) <= {length, None}
 
 
 def _all(found: pa.ChunkedArray) -> bool:

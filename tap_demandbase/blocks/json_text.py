@@ -5,6 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from pyarrow import compute as pc
 
+from tap_demandbase.blocks.bytes_view import bytes_of, each_byte
+
 _FIRST_PLAIN = 0x20
 
 # What JSON does not have in a text as it is; the backslash first, since the others bring it in.
@@ -30,7 +32,7 @@ def escaped(texts: pa.Array) -> pa.Array:
     Args:
         texts: UTF-8 as binary.
     """
-    for text, escape in _escapes(_bytes_of(texts)).items():
+    for text, escape in _escapes(bytes_of(texts)).items():
         texts = pc.replace_substring(texts, text, escape)
     return texts
 
@@ -48,12 +50,5 @@ def _escapes(data: bytes) -> dict[bytes, bytes]:
 
 
 def _lowest(data: bytes) -> int:
-    view = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
-    lowest: int | None = pc.min(view).as_py()
+    lowest: int | None = pc.min(each_byte(data)).as_py()
     return _FIRST_PLAIN if lowest is None else lowest
-
-
-def _bytes_of(texts: pa.Array) -> bytes:
-    """Return what all texts hold, one behind the other; what is around them may come along."""
-    buffer = texts.buffers()[2]
-    return b"" if buffer is None else buffer.to_pybytes()

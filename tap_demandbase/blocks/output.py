@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ class Output:
     Args:
         encode: Returns what goes out for some rows, one element for each, from their values by
             property. A ``ValueError`` sends them through the slow path.
-        types: Types that values may be of, by property, where that is exact; others are UTF-8 as
-            binary.
-        keeps_source: Whether blocks keep what they were made of; no value has a type then.
+        is_typed: Whether values may be of Arrow's types where these are exact; else, they are UTF-8
+            as binary.
+        keeps_source: Whether blocks keep what they were made of.
     """
 
     encode: Callable[[Mapping[str, pa.Array]], pa.Array]
-    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    is_typed: bool = False
     keeps_source: bool = False

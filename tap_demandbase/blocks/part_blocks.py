@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,7 +17,7 @@ from tap_demandbase.header_names import as_properties
 from tap_demandbase.plain_file import lines_before, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from tap_demandbase.blocks.cutter import Block
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 """Threads that convert; reading and writing go on beside them. Each holds a block or two."""
-GROUP = 4
-"""Blocks whose form is looked at together."""
 
 
 class BlockReader:
@@ -108,54 +105,11 @@ def _convert_ahead(
 ) -> Iterator[tuple[Block, Future[RowBlock | None]]]:
     """Yield each block and its conversion, while the next ones are worked on."""
     ahead: deque[tuple[Block, Future[RowBlock | None]]] = deque()
-    for block, in_form in _look_ahead(pool, conversion, cutter.blocks()):
-        ahead.append((block, pool.submit(_convert, conversion, block, in_form)))
+    for block in cutter.blocks():
+        ahead.append((block, pool.submit(conversion.convert, block)))
         if len(ahead) > WORKERS:
             yield ahead.popleft()
     yield from ahead
-
-
-def _look_ahead(
-    pool: ThreadPoolExecutor, conversion: Conversion, blocks: Iterator[Block]
-) -> Iterator[tuple[Block, Callable[[], bool]]]:
-    """Yield each block and what tells whether it is in form, while the next ones are looked at."""
-    ahead: deque[tuple[list[Block], Future[Sequence[bool]]]] = deque()
-    for group in _groups(blocks):
-        ahead.append((group, pool.submit(conversion.in_form, group)))
-        if len(ahead) > 1:
-            yield from _each(*ahead.popleft())
-    for last in ahead:
-        yield from _each(*last)
-
-
-def _groups(blocks: Iterator[Block]) -> Iterator[list[Block]]:
-    group: list[Block] = []
-    for block in blocks:
-        group.append(block)
-        # Blocks of long rows are long, too.
-        if len(group) == GROUP or sum(len(each.data) for each in group) >= GROUP * BLOCK_BYTES:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _each(
-    group: list[Block], in_form: Future[Sequence[bool]]
-) -> Iterator[tuple[Block, Callable[[], bool]]]:
-    for number, block in enumerate(group):
-        yield block, partial(_nth, in_form, number)
-
-
-def _nth(found: Future[Sequence[bool]], number: int) -> bool:
-    # What is waited for is ahead of who waits: the pool takes first what came first.
-    return found.result()[number]
-
-
-def _convert(
-    conversion: Conversion, block: Block, is_in_form: Callable[[], bool]
-) -> RowBlock | None:
-    return conversion.convert(block, is_in_form=is_in_form())
 
 
 def _names(header: bytes | None) -> list[str] | None:

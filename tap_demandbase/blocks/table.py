@@ -10,15 +10,11 @@ import pyarrow as pa
 from pyarrow import compute as pc
 from pyarrow import csv
 
+from tap_demandbase.blocks import quotes
 from tap_demandbase.blocks.bytes_view import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-# Arrow's reader takes text behind a closing quote for more of the cell. In what matches this,
-# there is none: no quote stands anywhere but around a cell or, doubled, within such a one.
-_CELL = r'(?:"(?:[^"]|"")*"|[^",\r\n]*)'
-_STRICT = rf"\A(?:{_CELL}(?:,|\r\n|\n|\r))*{_CELL}\z"
+    from collections.abc import Sequence
 
 
 class TableReader:
@@ -27,36 +23,30 @@ class TableReader:
     Args:
         header: The part's columns.
         wanted: The columns to read.
-        types: What some of them are read as.
     """
 
-    def __init__(
-        self,
-        header: Sequence[str],
-        wanted: Sequence[str],
-        types: Mapping[str, pa.DataType] | None = None,
-    ) -> None:
+    def __init__(self, header: Sequence[str], wanted: Sequence[str]) -> None:
         self._header = list(header)
         self._parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
         # Bytes: whether they are UTF-8 is looked at for the block as a whole.
         self._convert = csv.ConvertOptions(
             include_columns=list(wanted),
-            column_types=dict.fromkeys(wanted, pa.binary()) | dict(types or {}),
+            column_types=dict.fromkeys(wanted, pa.binary()),
             null_values=[""],
             strings_can_be_null=True,
         )
 
-    def read(self, data: bytes, *, is_strict: bool) -> pa.Table | None:
+    def read(self, data: bytes, are_quotes: pa.BooleanArray) -> pa.Table | None:
         """Return the cells of a block, empty ones as null; ``None`` where there is any doubt.
 
         Args:
             data: Whole rows.
-            is_strict: Whether all quotes are known to be where they should.
+            are_quotes: Which of the bytes are quotes.
         """
         if data.startswith(BOM_UTF8):
             # Here it is a cell's, and Arrow would drop it.
             return None
-        if not is_strict and not _is_strict(data):
+        if not quotes.are_in_place(data, are_quotes):
             return None
         read = csv.ReadOptions(
             column_names=self._header, use_threads=False, block_size=len(data) + 1
@@ -69,11 +59,6 @@ class TableReader:
         except pa.ArrowException:
             return None
         return None if len(self._header) > 1 and _has_empty_row(table) else table
-
-
-def _is_strict(data: bytes) -> bool:
-    found: bool = pc.match_substring_regex(cell(data, pa.binary()), _STRICT)[0].as_py()
-    return found
 
 
 def _has_empty_row(table: pa.Table) -> bool:

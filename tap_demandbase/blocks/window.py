@@ -82,9 +82,9 @@ def _is_on(day: date, moments: pa.Array) -> pa.Array:
     )
 
 
-def _microseconds(texts: pa.Array, *, whole_days: bool) -> pa.Array:
-    """Return the moments of dates or date-times in the one form, since 1970."""
-    moments = texts.cast(pa.string())
+def _microseconds(values: pa.Array, *, whole_days: bool) -> pa.Array:
+    """Return the moments of dates or date-times, which may be texts in the one form, since 1970."""
+    moments = values.cast(pa.string()) if values.type == pa.binary() else values
     if whole_days:
         moments = moments.cast(pa.date32()).cast(pa.timestamp("us"))
     else:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_demandbase.batches.parquet import Parquet
+from tap_demandbase.blocks import quotes
 from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.conversion import Conversion
 from tap_demandbase.blocks.cutter import Block
@@ -45,13 +46,10 @@ def test_cells_that_are_read_as_values_at_once_are_those_that_their_texts_make(
 ) -> None:
     columns = [Column.of(name, SCHEMA_BY_TYPE[KINDS[name]]) for name in names]
     data = "".join(",".join(row[name] for name in names) + "\n" for row in rows).encode()
-    block = Block(data, 0, data.count(b'"'))
+    block = Block(data, 0, quotes.of(data))
     form = Parquet(columns, None)
-    typed = Conversion(names, columns, Output(form.encode, form.types))
-    by_text = Conversion(names, columns, Output(form.encode))
-    (is_in_form,) = typed.in_form([block])
-    made = typed.convert(block, is_in_form=is_in_form)
-    expected = by_text.convert(block, is_in_form=is_in_form)
+    made = Conversion(names, columns, Output(form.encode, is_typed=True)).convert(block)
+    expected = Conversion(names, columns, Output(form.encode)).convert(block)
     assert (made is None) == (expected is None)
     if made is not None and expected is not None:
         assert made.rows == expected.rows == len(rows)
@@ -67,11 +65,11 @@ def test_values_that_arrow_reads_as_python_does_are_never_texts_on_their_way() -
         types.append({name: column.type for name, column in values.items()})
         return form.encode(values)
 
-    block = Block(b"a,1,1.5,true,2026-01-31,2026-01-31T01:02:03Z\n", 0, 0)
-    conversion = Conversion(list(KINDS), columns, Output(encode, form.types))
-    assert conversion.convert(block, is_in_form=True) is not None
+    data = b"a,1,1.5,true,2026-01-31,2026-01-31T01:02:03Z\n"
+    conversion = Conversion(list(KINDS), columns, Output(encode, is_typed=True))
+    assert conversion.convert(Block(data, 0, quotes.of(data))) is not None
     assert types == [
-        {"text": pa.binary(), "count": pa.int64(), "amount": pa.binary(), "flag": pa.bool_(),
+        {"text": pa.binary(), "count": pa.int64(), "amount": pa.float64(), "flag": pa.bool_(),
          "day": pa.date32(), "at": pa.timestamp("us", "UTC")}
     ]  # fmt: skip
 
