@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
-from tap_demandbase.blocks import forms, typed_cells
+from tap_demandbase.blocks import forms, moments, typed_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +55,10 @@ class Column:
         """
         if self.is_free_text:
             return cells
+        if self.to_value is cast.to_date_time:
+            read = typed_cells.read(pa.chunked_array([cells]), self.to_value)
+            if read is not None:
+                return moments.texts_of(_in_one(read))
         fits = pc.match_substring_regex(cells, forms.PATTERNS[self.to_value])
         if pc.all(fits).as_py():  # of no cell: true
             return cells

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
-from tap_demandbase.blocks import typed_cells
+from tap_demandbase.blocks import moments, typed_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,11 @@ def _are_numbers(cells: pa.ChunkedArray) -> bool:
 
 
 def _are_moments(cells: pa.ChunkedArray) -> bool:
-    # A blank for the T is right, too.
-    return _are_typed(cells, cast.to_date_time) and _all(pc.match_substring(cells, b"T"))
+    return (
+        moments.are_of_length(cells)
+        and _are_typed(cells, cast.to_date_time)
+        and _all(pc.match_substring(cells, b"T"))
+    )
 
 
 _CHECKS: dict[Callable[[str], Value], Callable[[pa.ChunkedArray], bool]] = {

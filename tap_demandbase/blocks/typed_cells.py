@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
-from tap_demandbase.blocks import doubles
+from tap_demandbase.blocks import doubles, moments
 from tap_demandbase.blocks.bytes_view import bytes_of
 
 if TYPE_CHECKING:
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
     Reader = Callable[[pa.ChunkedArray], pa.ChunkedArray | None]
 
-_MOMENT_BYTES = len("2026-01-01T00:00:00Z")
-"""Of another length, Arrow takes some that casting does not."""
-_FIRST_DAY = pa.scalar(date.min)
-_FIRST_MOMENT = _FIRST_DAY.cast(pa.timestamp("us"))
-"""Those that Python has; Arrow has a year 0."""
+_FIRST_DAY = pa.scalar(date.min).value
+"""The first one that Python has; Arrow has a year 0."""
 
 
 def read(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> pa.ChunkedArray | None:
@@ -55,15 +52,8 @@ def _booleans(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 def _dates(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     days = texts.cast(pa.date32())
-    return days if _begin_at(days, _FIRST_DAY) else None
-
-
-def _moments(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    lengths = pc.min_max(pc.binary_length(texts)).as_py()
-    if not set(lengths.values()) <= {_MOMENT_BYTES, None}:
-        return None
-    moments = texts.cast(pa.timestamp("us", "UTC"))
-    return moments if _begin_at(moments, _FIRST_MOMENT) else None
+    least: int | None = pc.min(days).value
+    return days if least is None or least >= _FIRST_DAY else None
 
 
 _READERS: dict[Callable[[str], Value], Reader] = {
@@ -71,11 +61,5 @@ _READERS: dict[Callable[[str], Value], Reader] = {
     cast.to_number: doubles.read,
     cast.to_boolean: _booleans,
     cast.to_date: _dates,
-    cast.to_date_time: _moments,
+    cast.to_date_time: moments.read,
 }
-
-
-def _begin_at(values: pa.ChunkedArray, first: pa.Scalar) -> bool:
-    """Return whether no value is before the first one."""
-    least: int | None = pc.min(values).value
-    return least is None or least >= first.value
