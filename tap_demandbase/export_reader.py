@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_demandbase.csv_part import PartReader
@@ -116,9 +117,8 @@ class ExportReader:
         parts = job.file_parts if job.file_parts is not None else 1
         rows = received = 0
         for part in range(1, parts + 1):
-            file, size = self._part(job, part, parts, progress)
-            received += size
-            with file:
+            with self._part(job, part, parts, progress) as (file, size):
+                received += size
                 if part == parts and not is_gzip(file):
                     self._check_size(job, received)
                 due = rows
@@ -140,14 +140,18 @@ class ExportReader:
                 self._stream,
             )
 
+    @contextmanager
     def _part(
         self, job: ExportJob, part: int, parts: int, progress: ReadProgress
-    ) -> tuple[BinaryIO, int]:
+    ) -> Iterator[tuple[BinaryIO, int]]:
         file, size = self._run.part(
             job, self._stream, part, lambda received: progress.downloading(part, parts, received)
         )
-        self._logger.info("Part %d of %d is here: %d bytes", part, parts, size)
-        return file, size
+        try:
+            self._logger.info("Part %d of %d is here: %d bytes", part, parts, size)
+            yield file, size
+        finally:
+            self._run.part_done(file)
 
     def _check_size(self, job: ExportJob, *sizes: int) -> None:
         if job.file_size_bytes is not None and job.file_size_bytes not in sizes:

@@ -39,9 +39,9 @@ class ExportRun:
         watch = JobWatch("export", api, poll_policy(config), clock)
         policy = settings.export_policy(config, tap.retry, api.capabilities)
         self._queue = ExportQueue(api, watch, policy, clock)
-        spool = settings.spool(config)
-        downloader = Downloader(api, tap.retry, spool.need, clock)
-        self._fetcher = PartFetcher(downloader, spool.open)
+        self._spool = settings.spool(config)
+        downloader = Downloader(api, tap.retry, self._spool.need, clock)
+        self._fetcher = PartFetcher(downloader, self._spool.open)
         self._logger = tap.logger
         self._waiting: list[str] = []
         self._done: list[str] = []
@@ -151,7 +151,7 @@ class ExportRun:
     def part(
         self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
     ) -> tuple[BinaryIO, int]:
-        """Return the file of a part, which the caller closes, and its size in bytes.
+        """Return the file of a part, which the caller gives back, and its size in bytes.
 
         Raises:
             QuotaStopError: The day's calls are used up.
@@ -161,6 +161,10 @@ class ExportRun:
             return self._fetcher.take(job, entity, part, progress)
         except QuotaExceededError as error:
             raise self._stopped(entity, error) from error
+
+    def part_done(self, file: BinaryIO) -> None:
+        """Let go of the file of a part."""
+        self._spool.close(file)
 
     def tick(self, order: ExportOrder, job: ExportJob, part: int, parts: int) -> None:
         """Keep things going while a part is read: the next download, jobs and their states."""

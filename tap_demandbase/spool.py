@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.download import spool_error
 from demandbase_api.errors import SpoolError
+from demandbase_api.own_thread import start_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from threading import Thread
 
 RESERVE_BYTES = 32 * 1024 * 1024
 """Room that is left for others: a full disk stops more than this run."""
@@ -26,6 +28,7 @@ class Spool:
     """
 
     folder: Path | None
+    _closing: list[Thread] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def open(self) -> BinaryIO:
         """Return a new, empty file that is gone once it is closed or the process ends.
@@ -40,6 +43,15 @@ class Spool:
         except OSError as error:
             raise spool_error(error) from error
 
+    def close(self, file: BinaryIO) -> None:
+        """Close a file while the caller goes on: the system takes a while to let go of a large one.
+
+        Args:
+            file: One that was opened here.
+        """
+        self._closing[:] = [thread for thread in self._closing if thread.is_alive()]
+        self._closing.append(start_thread(file.close))
+
     def need(self, size: int) -> None:
         """Make sure of room before it is taken.
 
@@ -49,10 +61,16 @@ class Spool:
         Raises:
             SpoolError: There is not enough.
         """
-        free = shutil.disk_usage(self.folder or tempfile.gettempdir()).free
-        if free - RESERVE_BYTES < size:
+        if self._free() - size < RESERVE_BYTES:
+            for thread in list(self._closing):
+                thread.join()
+        free = self._free()
+        if free - size < RESERVE_BYTES:
             raise SpoolError(
                 f"The folder for intermediate files has {free / 1e6:,.0f} MB free, and the next "
                 f"part of an export needs {size / 1e6:,.0f} MB (32 MB are left for others). "
                 "Free some room, or point the setting spool_dir at a larger folder."
             )
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self.folder or tempfile.gettempdir()).free

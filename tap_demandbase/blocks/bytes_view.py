@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-def cell(data: bytes, kind: pa.DataType) -> pa.Array:
+def cell(data: bytes | bytearray, kind: pa.DataType) -> pa.Array:
     """Return an array whose one cell is all of the bytes."""
     offsets = (0).to_bytes(4, "little") + len(data).to_bytes(4, "little")
     return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])

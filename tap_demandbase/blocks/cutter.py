@@ -31,7 +31,7 @@ class Block:
         damage: What reading raised behind them.
     """
 
-    data: bytes
+    data: bytes | bytearray
     offset: int
     quotes: pa.BooleanArray
     is_piece: bool = False
@@ -49,20 +49,20 @@ class Cutter:
     def __init__(self, file: BinaryIO, block_bytes: int = BLOCK_BYTES) -> None:
         self._file = file
         self._block_bytes = block_bytes
-        self._rest = b""
+        self._rest: bytes | bytearray = b""
         self._damage: Exception | None = None
         self.offset = 0
         """Bytes that went out so far."""
 
     def header(self) -> bytes | None:
         """Return the first row with its end; ``None`` where it has none that is near."""
-        data = self._read(self._block_bytes)
+        data = self._read(b"", self._block_bytes)
         end = data.find(b"\n") + 1
         while end and data.count(b'"', 0, end) % 2:
             end = data.find(b"\n", end) + 1
         if not end and (len(data) == self._block_bytes or self._damage):
             return None
-        head = data[:end] if end else data
+        head = bytes(data[:end] if end else data)
         self._rest = data[len(head) :]
         self.offset = len(head)
         return head
@@ -71,9 +71,8 @@ class Cutter:
         """Yield the rows behind the header, every byte of them."""
         wanted = max(self._block_bytes - len(self._rest), 1)
         while True:
-            chunk = self._read(wanted)
-            data = self._rest + chunk if self._rest else chunk
-            if not chunk:
+            data = self._read(self._rest, wanted)
+            if len(data) == len(self._rest):
                 if data or self._damage:
                     self._rest = b""
                     yield self._block(data, quotes.of(data))
@@ -88,33 +87,47 @@ class Cutter:
             wanted = self._block_bytes
             stop = end or len(data)
             self._rest = data[stop:]
-            yield self._block(data[:stop], are_quotes[:stop], is_piece=not end)
+            del data[stop:]
+            yield self._block(data, are_quotes[:stop], is_piece=not end)
 
-    def _block(self, data: bytes, are_quotes: pa.BooleanArray, *, is_piece: bool = False) -> Block:
+    def _block(
+        self, data: bytearray, are_quotes: pa.BooleanArray, *, is_piece: bool = False
+    ) -> Block:
         # What is still to be read is behind the damage, and never comes.
         damage = self._damage if not self._rest else None
         block = Block(data, self.offset, are_quotes, is_piece, damage)
         self.offset += len(data)
         return block
 
-    def _read(self, size: int) -> bytes:
-        """Return the next bytes, all that there are before the end or some damage."""
-        pieces: list[bytes] = []
-        while size and self._damage is None:
+    def _read(self, rest: bytes | bytearray, size: int) -> bytearray:
+        """Return some bytes and the next ones, all that there are before the end or some damage."""
+        start = len(rest)
+        # With room for all of it: to put pieces together takes as long as to read them.
+        data = bytearray(start + size)
+        data[:start] = rest
+        with memoryview(data) as view:
+            stop = start + self._read_into(view[start:])
+        del data[stop:]
+        return data
+
+    def _read_into(self, room: memoryview) -> int:
+        """Fill some room as far as there are bytes; return how many there were."""
+        size = 0
+        while size < len(room) and self._damage is None:
             try:
-                # Not read(), which would lose what came before the damage.
-                piece = self._file.read1(size)  # type: ignore[attr-defined]
+                # Not readinto(), which would lose what came before the damage.
+                count = self._file.readinto1(room[size:])  # type: ignore[attr-defined]
             except DAMAGE as damage:
-                self._damage = damage
+                # Its traceback would hold on to the room.
+                self._damage = damage.with_traceback(None)
                 break
-            if not piece:
+            if not count:
                 break
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+            size += count
+        return size
 
 
-def _whole_rows(data: bytes, are_quotes: pa.BooleanArray) -> int:
+def _whole_rows(data: bytearray, are_quotes: pa.BooleanArray) -> int:
     """Return where the last row ends that is there as a whole.
 
     A row ends at a line feed with an even number of quotes before it.

@@ -27,7 +27,7 @@ def of(data: Buffer) -> pa.BooleanArray:
     return pc.equal(each_byte(data), _QUOTE)
 
 
-def are_in_place(data: bytes, quotes: pa.BooleanArray) -> bool:
+def are_in_place(data: bytes | bytearray, quotes: pa.BooleanArray) -> bool:
     """Return whether all quotes are where they should.
 
     Args:

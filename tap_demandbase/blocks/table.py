@@ -36,7 +36,7 @@ class TableReader:
             strings_can_be_null=True,
         )
 
-    def read(self, data: bytes, are_quotes: pa.BooleanArray) -> pa.Table | None:
+    def read(self, data: bytes | bytearray, are_quotes: pa.BooleanArray) -> pa.Table | None:
         """Return the cells of a block, empty ones as null; ``None`` where there is any doubt.
 
         Args:
