@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
-from singer_sdk.helpers._batch import BatchConfig
+from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 from demandbase_api.errors import ConfigurationError
 
@@ -59,6 +59,19 @@ BATCH_CONFIG = th.Property(
     title="Batch files",
     description="Send the entities' rows as files of BATCH messages, not as RECORD messages.",
 )
+
+
+def announced(config: BatchConfig) -> BaseBatchFileEncoding:
+    """Return what BATCH messages say of the files; Parquet files tell of zstd themselves.
+
+    Args:
+        config: The setting, complete.
+    """
+    wanted = config.encoding
+    is_packed = wanted.compression == "gzip" or (
+        wanted.compression is None and wanted.format == "jsonl"
+    )
+    return BaseBatchFileEncoding(wanted.format, "gzip" if is_packed else None)
 
 
 def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:

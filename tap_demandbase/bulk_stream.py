@@ -12,8 +12,8 @@ from typing_extensions import override
 from demandbase_api.adoption import TakenJob
 from demandbase_api.errors import JobGoneError
 from demandbase_api.export_order import ExportOrder
-from demandbase_api.quick_start import loading
-from tap_demandbase import bookmark, cast
+from tap_demandbase import block_delivery, bookmark, cast
+from tap_demandbase.batch_settings import announced
 from tap_demandbase.block_stream import BlockStream
 from tap_demandbase.catalog_fields import add_fields, current_fields
 from tap_demandbase.day_ranges import replication_of
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import Entity, ExportJob
     from tap_demandbase.batches.files import Batch
-    from tap_demandbase.blocks.delivery import BlockDelivery
     from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.replication import Replication
     from tap_demandbase.stream_options import StreamOptions
@@ -162,20 +161,13 @@ class BulkStream(BlockStream):
 
     @override
     def get_blocks(self) -> Iterator[Item]:
-        return self._block_delivery().messages()
+        return block_delivery.messages(self)
 
     @override
     def get_batch_files(
         self, batch_config: BatchConfig
     ) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
-        return self._block_delivery().files(batch_config)
-
-    def _block_delivery(self) -> BlockDelivery:
-        # It needs an engine that takes its time to load.
-        with loading("tap_demandbase.blocks.delivery"):
-            from tap_demandbase.blocks.delivery import BlockDelivery  # noqa: PLC0415
-
-        return BlockDelivery(self)
+        return announced(batch_config), block_delivery.files(self, batch_config)
 
     @override
     def why_by_record(self, context: Context | None) -> str | None:
@@ -251,6 +243,7 @@ class BulkStream(BlockStream):
         replication = self.replication
         while True:
             job, created_at = run.take(self.name, order)
+            run.begin(order, job)
             try:
                 if replication is not None and window is not None:
                     replication.begin(window)

@@ -148,6 +148,11 @@ class ExportRun:
             self._waiting.remove(stream)
         self._done.append(stream)
 
+    def begin(self, order: ExportOrder, job: ExportJob) -> None:
+        """Let the first part of a job come while the caller does what it needs."""
+        if job.file_parts != 0:
+            self._fetcher.start(job, order.request.entity, 1)
+
     def part(
         self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
     ) -> tuple[BinaryIO, int]:

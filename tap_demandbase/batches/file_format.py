@@ -31,19 +31,15 @@ class FileFormat(ABC):
 
     Args:
         columns: The properties that go out, in the order of the records.
-        compression: The codec, as in ``batch_config``; ``None`` where none is set.
     """
 
     suffix: str
     """How the files' names end."""
-    compression: str | None
-    """What a BATCH message says of it."""
     is_typed: bool = False
     """Whether values to encode may be of Arrow's types."""
 
-    def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
+    def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = columns
-        self.compression = compression
 
     @abstractmethod
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:

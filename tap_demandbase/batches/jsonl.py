@@ -27,8 +27,9 @@ class JsonLines(FileFormat):
     """One record a line; gzip where nothing else is set, as the SDK has it."""
 
     def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
-        super().__init__(columns, None if compression == "none" else "gzip")
-        self.suffix = ".jsonl.gz" if self.compression else ".jsonl"
+        super().__init__(columns)
+        self._is_packed = compression != "none"
+        self.suffix = ".jsonl.gz" if self._is_packed else ".jsonl"
         self._lines = RecordLines(columns, "", lambda: "")
 
     @override
@@ -42,7 +43,7 @@ class JsonLines(FileFormat):
 
     @override
     def open(self, file: BinaryIO) -> FileWriter:
-        if self.compression is None:
+        if not self._is_packed:
             return _LinesWriter(file)
         packed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_GZIP_LEVEL, filename="")
         return _PackedWriter(cast("BinaryIO", packed))

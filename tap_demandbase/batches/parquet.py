@@ -37,7 +37,7 @@ class Parquet(FileFormat):
     is_typed = True
 
     def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
-        super().__init__(columns, compression if compression == "gzip" else None)
+        super().__init__(columns)
         self._codec = compression or "zstd"
         self._schema = pa.schema([(column.name, _TYPES[column.to_value]) for column in columns])
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from singer_sdk.helpers._batch import BaseBatchFileEncoding
-
 from tap_demandbase import settings
 from tap_demandbase.batches.files import BatchFiles
 from tap_demandbase.batches.jsonl import JsonLines
@@ -23,10 +21,8 @@ if TYPE_CHECKING:
 _FORMATS = {"jsonl": JsonLines, "parquet": Parquet}
 
 
-def of(
-    stream: Stream, config: BatchConfig, columns: Sequence[Column]
-) -> tuple[BaseBatchFileEncoding, BatchFiles]:
-    """Return what BATCH messages say of the files, and what writes them.
+def of(stream: Stream, config: BatchConfig, columns: Sequence[Column]) -> BatchFiles:
+    """Return what writes the files.
 
     Args:
         stream: The stream.
@@ -36,5 +32,4 @@ def of(
     wanted = config.encoding
     file_format = _FORMATS[wanted.format](columns, wanted.compression)
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{stream.tap_name}--{stream.name}")
-    files = BatchFiles(name, config, file_format, settings.spool(stream.config))
-    return BaseBatchFileEncoding(wanted.format, file_format.compression), files
+    return BatchFiles(name, config, file_format, settings.spool(stream.config))
