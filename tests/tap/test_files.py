@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +160,17 @@ def test_a_part_that_has_no_room_is_refused_before_the_disk_is_full(tmp_path: An
     spool.need(1000)
     with pytest.raises(SpoolError, match=r"MB free.*needs 1,000,000,000 MB.*spool_dir"):
         spool.need(10**15)
+
+
+def test_room_that_is_being_given_back_is_waited_for(tmp_path: Path) -> None:
+    class LargeFile(io.BytesIO):
+        def close(self) -> None:
+            time.sleep(0.2)
+            super().close()
+
+    file, spool = LargeFile(), Spool(tmp_path)
+    spool.close(file)
+    assert not file.closed  # the caller goes on
+    with pytest.raises(SpoolError):
+        spool.need(10**15)
+    assert file.closed
