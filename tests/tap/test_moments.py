@@ -29,7 +29,7 @@ def usual(draw: st.DrawFn) -> str:
     return date + (draw(st.sampled_from("T ")) + time[:stop] + offset if stop else "")
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(st.none() | usual(), max_size=3))
 def test_they_are_as_casting_makes_them(texts: list[str | None]) -> None:
     values = read(texts)
