@@ -32,16 +32,25 @@ class PartFetcher:
         self._downloader = downloader
         self._open_file = open_file
         self._ahead: _Download | None = None
+        self._is_alone = False
 
-    def start(self, job: ExportJob, entity: str, part: int) -> None:
-        """Begin to download a part, unless a download is under way or waits to be taken."""
+    def start(self, job: ExportJob, entity: str, part: int, *, is_alone: bool = False) -> None:
+        """Begin to download a part, unless a download is under way or waits to be taken.
+
+        Args:
+            job: The job.
+            entity: What the job is about, for messages.
+            part: Which part, counted from 1.
+            is_alone: Whether no other is read meanwhile, which would give back its room.
+        """
         if self._ahead is None:
             self._ahead = _Download(self._downloader, self._open_file(), job, entity, part)
+            self._is_alone = is_alone
 
     def take(
         self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
     ) -> tuple[BinaryIO, int]:
-        """Return a part's file, which the caller closes, and its size in bytes.
+        """Return a part's file, which is the caller's to close, and its size in bytes.
 
         Args:
             job: The job.
@@ -57,6 +66,8 @@ class PartFetcher:
             try:
                 return ahead.wait(progress)
             except SpoolError:
+                if self._is_alone:
+                    raise
                 # The part before took the room that there is now.
                 logger.info("Part %d is downloaded again: there was no room ahead of time", part)
         elif ahead is not None and ahead.is_behind(job, entity):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tap_demandbase.batches.files import Batch
     from tap_demandbase.blocks.part_blocks import Item
     from tap_demandbase.replication import Replication
+    from tap_demandbase.spool import Spool
     from tap_demandbase.stream_options import StreamOptions
     from tap_demandbase.tap import TapDemandbase
     from tap_demandbase.windows import Window
@@ -179,6 +180,11 @@ class BulkStream(BlockStream):
         if not any(self.mask["properties", name] for name in self.selected_properties()):
             return "no field goes out"
         return super().why_by_record(context)
+
+    @property
+    def spool(self) -> Spool:
+        """Where files lie while they are read or written."""
+        return self._tap_demandbase.exports.spool
 
     def reader(self) -> ExportReader:
         """Return what reads the files of a job."""

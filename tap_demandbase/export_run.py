@@ -39,9 +39,10 @@ class ExportRun:
         watch = JobWatch("export", api, poll_policy(config), clock)
         policy = settings.export_policy(config, tap.retry, api.capabilities)
         self._queue = ExportQueue(api, watch, policy, clock)
-        self._spool = settings.spool(config)
-        downloader = Downloader(api, tap.retry, self._spool.need, clock)
-        self._fetcher = PartFetcher(downloader, self._spool.open)
+        self.spool = settings.spool(config)
+        """Where files lie while they are read or written."""
+        downloader = Downloader(api, tap.retry, self.spool.need, clock)
+        self._fetcher = PartFetcher(downloader, self.spool.open)
         self._logger = tap.logger
         self._waiting: list[str] = []
         self._done: list[str] = []
@@ -151,7 +152,7 @@ class ExportRun:
     def begin(self, order: ExportOrder, job: ExportJob) -> None:
         """Let the first part of a job come while the caller does what it needs."""
         if job.file_parts != 0:
-            self._fetcher.start(job, order.request.entity, 1)
+            self._fetcher.start(job, order.request.entity, 1, is_alone=True)
 
     def part(
         self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
@@ -169,7 +170,7 @@ class ExportRun:
 
     def part_done(self, file: BinaryIO) -> None:
         """Let go of the file of a part."""
-        self._spool.close(file)
+        self.spool.close(file)
 
     def tick(self, order: ExportOrder, job: ExportJob, part: int, parts: int) -> None:
         """Keep things going while a part is read: the next download, jobs and their states."""

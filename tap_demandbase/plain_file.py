@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def lines_before(file: BinaryIO, offset: int) -> int:
     """
     lines = 0
     ended_with_return = False
-    with plain(file) as text:
+    # Where it is damaged, it may end before.
+    with plain(file) as text, suppress(*DAMAGE):
         while offset and (chunk := text.read(min(offset, _CHUNK_BYTES))):
             offset -= len(chunk)
             lines += chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n")

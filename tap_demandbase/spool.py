@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -50,7 +51,21 @@ class Spool:
             file: One that was opened here.
         """
         self._closing[:] = [thread for thread in self._closing if thread.is_alive()]
-        self._closing.append(start_thread(file.close))
+
+        def close() -> None:
+            # It has been read: nothing can be lost any more.
+            with suppress(OSError):
+                file.close()
+
+        try:
+            self._closing.append(start_thread(close))
+        except RuntimeError:  # no more threads can be had
+            close()
+
+    def settle(self) -> None:
+        """Wait until there is all the room that closed files give back."""
+        for thread in list(self._closing):
+            thread.join()
 
     def need(self, size: int) -> None:
         """Make sure of room before it is taken.
@@ -62,8 +77,7 @@ class Spool:
             SpoolError: There is not enough.
         """
         if self._free() - size < RESERVE_BYTES:
-            for thread in list(self._closing):
-                thread.join()
+            self.settle()
         free = self._free()
         if free - size < RESERVE_BYTES:
             raise SpoolError(

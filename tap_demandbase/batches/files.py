@@ -96,6 +96,8 @@ class BatchFiles:
             if self._writer is None:
                 self._file = self._spool.open()
                 self._writer = AheadWriter(self._format.open(self._file))
+            # It may need the room of a part that has just been read.
+            self._spool.settle()
             now = rows[: self._most - self._rows]
             rows = rows[len(now) :]
             try:
@@ -122,6 +124,7 @@ class BatchFiles:
         yield rows, address
 
     def _put(self, file: BinaryIO, name: str) -> str:
+        self._spool.settle()
         try:
             with self._storage.open(name, "wb") as placed:
                 shutil.copyfileobj(file, placed, _COPY_BYTES)

@@ -28,7 +28,7 @@ class JsonLines(FileFormat):
 
     def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
         super().__init__(columns)
-        self._is_packed = compression != "none"
+        self._is_packed = compression is not None
         self.suffix = ".jsonl.gz" if self._is_packed else ".jsonl"
         self._lines = RecordLines(columns, "", lambda: "")
 

@@ -39,7 +39,7 @@ class Conversion:
         """
         if block.is_piece or block.damage is not None:
             return None
-        data, are_quotes, nul_bytes = block.data, block.quotes, 0
+        data, are_quotes, nul_bytes = block.data, block.are_quotes, 0
         if b"\0" in data:
             if b"\r\0" in data or data.endswith(b"\0"):
                 # Without them, the lines would not be what they are with them.

@@ -26,14 +26,14 @@ class Block:
     Args:
         data: Their bytes.
         offset: How many plain bytes the file has before them.
-        quotes: Which of them are quotes.
+        are_quotes: Which of them are quotes.
         is_piece: Whether they are only a piece of a row.
         damage: What reading raised behind them.
     """
 
     data: bytes | bytearray
     offset: int
-    quotes: pa.BooleanArray
+    are_quotes: pa.BooleanArray
     is_piece: bool = False
     damage: Exception | None = None
 

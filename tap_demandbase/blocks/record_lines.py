@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NOTHING = pa.scalar(b"")
 _NULL_AS_WORD = pc.JoinOptions(null_handling="replace", null_replacement="null")
 _TOGETHER = 16
-"""Pieces that are joined at once. Of sixty, each costs twice as much: they leave the caches."""
+"""Pieces that are joined at once. Of sixty, each costs a quarter more: they leave the caches."""
 
 
 class RecordLines:
@@ -93,11 +93,12 @@ def _seam(behind: _Side, between: str, before: _Side) -> pa.Array | pa.Scalar:
         between: What stands there always.
         before: The side of the second column.
     """
-    at_value, at_null = (
-        before.either(_text(first + between + before.at_value), _text(first + between))
-        for first in (behind.at_value, "")
-    )
-    return behind.either(at_value, at_null)
+
+    def after(first: str) -> pa.Array | pa.Scalar:
+        return before.either(_text(first + between + before.at_value), _text(first + between))
+
+    at_value = after(behind.at_value)
+    return at_value if behind.are_null is None else behind.either(at_value, after(""))
 
 
 def _joined(pieces: Sequence[pa.Array | pa.Scalar]) -> pa.Array:

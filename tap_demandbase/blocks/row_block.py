@@ -19,7 +19,7 @@ class RowSource:
     """What some rows were made of.
 
     Args:
-        values: Their values by property, in the one form.
+        values: Their values by property: texts in the one form, or of Arrow's types.
         cells: The same as the file has them.
     """
 

@@ -13,6 +13,7 @@ from demandbase_api.download import Downloader
 from demandbase_api.errors import DownloadError, JobGoneError, SpoolError
 from demandbase_api.http import HttpClient
 from demandbase_api.models import ExportJob, ExportRequest
+from demandbase_api.part_fetcher import PartFetcher
 from demandbase_api.retry import RetryPolicy
 from demandbase_api.status import JobStatus
 from demandbase_api.v1.export_api import V1ExportApi
@@ -145,6 +146,23 @@ def test_room_is_made_sure_of_before_the_body_is_taken(
         Downloader(api, QUICK, room).download(job, "campaigns", 1, file)
     assert asked == [len(whole)]
     assert file.getvalue() == b""
+
+
+@pytest.mark.parametrize(("is_alone", "downloads"), [(True, 1), (False, 2)])
+def test_only_where_another_part_gives_back_its_room_there_is_another_try(
+    api: V1ExportApi, job: ExportJob, *, is_alone: bool, downloads: int
+) -> None:
+    asked: list[int] = []
+
+    def room(size: int) -> None:
+        asked.append(size)
+        raise SpoolError("too little room")
+
+    fetcher = PartFetcher(Downloader(api, QUICK, room), io.BytesIO)
+    fetcher.start(job, "campaigns", 1, is_alone=is_alone)
+    with pytest.raises(SpoolError):
+        fetcher.take(job, "campaigns", 1, lambda _received: None)
+    assert len(asked) == downloads
 
 
 def test_packed_parts_come_as_they_are() -> None:

@@ -239,6 +239,12 @@ def test_both_paths_say_the_same_of_packed_files(data: bytes, block_bytes: int, 
     compare(packed[: len(packed) - max(cut, 0)], PROPERTIES, block_bytes)
 
 
+def test_both_paths_say_the_same_of_packed_bytes_that_are_damaged() -> None:
+    # What reading it again for the line's number raises is damage, too.
+    damaged = bytes.fromhex("1f8b0800fb18086b04ffca34e4e5323432861200821e12ac0e000000")
+    compare(damaged, {"i1": {"type": ["null", "integer"]}}, 5)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     cells=st.lists(st.sampled_from(["", "1", "x", '""', '"a\nb"', "\0"]), max_size=12),

@@ -17,6 +17,10 @@ from hypothesis import strategies as st
 
 from demandbase_api.errors import SpoolError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tap_demandbase.batch_settings import batch_config
+from tap_demandbase.batches.files import BatchFiles
+from tap_demandbase.batches.jsonl import JsonLines
+from tap_demandbase.blocks.cells import Column
 from tap_demandbase.csv_part import PartReader
 from tap_demandbase.errors import FileFormatError, FileSizeError
 from tap_demandbase.spool import Spool
@@ -162,15 +166,28 @@ def test_a_part_that_has_no_room_is_refused_before_the_disk_is_full(tmp_path: An
         spool.need(10**15)
 
 
-def test_room_that_is_being_given_back_is_waited_for(tmp_path: Path) -> None:
-    class LargeFile(io.BytesIO):
-        def close(self) -> None:
-            time.sleep(0.2)
-            super().close()
+class LargeFile(io.BytesIO):
+    """One that the system takes a while to let go of."""
 
+    def close(self) -> None:
+        time.sleep(0.2)
+        super().close()
+
+
+def test_room_that_is_being_given_back_is_waited_for(tmp_path: Path) -> None:
     file, spool = LargeFile(), Spool(tmp_path)
     spool.close(file)
     assert not file.closed  # the caller goes on
     with pytest.raises(SpoolError):
         spool.need(10**15)
+    assert file.closed
+
+
+def test_batch_files_wait_for_the_room_of_a_part(tmp_path: Path) -> None:
+    config = batch_config({"batch_config": {"storage": {"root": tmp_path.as_uri()}}})
+    assert config is not None
+    file, spool = LargeFile(), Spool(tmp_path)
+    files = BatchFiles("rows", config, JsonLines([Column.of("id", TEXT["id"])], None), spool)
+    spool.close(file)
+    assert [rows for rows, _ in files.write([{"id": "1"}])] == [1]
     assert file.closed
