@@ -66,7 +66,7 @@ def doubtful(draw: st.DrawFn, to_value: Cast) -> str:
 
 
 @pytest.mark.parametrize("to_value", list(ALPHABETS))
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(data=st.data())
 def test_a_column_in_form_is_what_casting_makes_of_it(to_value: Cast, data: st.DataObject) -> None:
     text = data.draw(doubtful(to_value))

@@ -34,7 +34,7 @@ def typed(texts: list[str | None], to_value: Cast) -> list[Typed] | None:
 
 
 @pytest.mark.parametrize("to_value", list(ALPHABETS))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(data=st.data())
 def test_what_is_read_is_what_casting_makes(to_value: Cast, data: st.DataObject) -> None:
     text = data.draw(doubtful(to_value))
