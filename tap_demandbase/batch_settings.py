@@ -62,7 +62,9 @@ BATCH_CONFIG = th.Property(
 
 
 def announced(config: BatchConfig) -> BaseBatchFileEncoding:
-    """Return what BATCH messages say of the files; Parquet files tell of zstd themselves.
+    """Return what BATCH messages say of the files.
+
+    Where nothing is set, jsonl is packed by gzip, as the SDK has it; Parquet tells of zstd itself.
 
     Args:
         config: The setting, complete.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.download import spool_error
@@ -20,7 +19,6 @@ RESERVE_BYTES = 32 * 1024 * 1024
 """Room that is left for others: a full disk stops more than this run."""
 
 
-@dataclass(frozen=True)
 class Spool:
     """The folder for intermediate files.
 
@@ -28,8 +26,9 @@ class Spool:
         folder: The folder; the system's temporary one where absent.
     """
 
-    folder: Path | None
-    _closing: list[Thread] = field(default_factory=list, init=False, repr=False, compare=False)
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._closing: list[Thread] = []
 
     def open(self) -> BinaryIO:
         """Return a new, empty file that is gone once it is closed or the process ends.
@@ -38,9 +37,9 @@ class Spool:
             SpoolError: The folder cannot be used.
         """
         try:
-            if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            return tempfile.TemporaryFile(dir=self.folder, prefix="tap-demandbase-")
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryFile(dir=self._folder, prefix="tap-demandbase-")
         except OSError as error:
             raise spool_error(error) from error
 
@@ -50,7 +49,7 @@ class Spool:
         Args:
             file: One that was opened here.
         """
-        self._closing[:] = [thread for thread in self._closing if thread.is_alive()]
+        self._closing = [thread for thread in self._closing if thread.is_alive()]
 
         def close() -> None:
             # It has been read: nothing can be lost any more.
@@ -64,7 +63,7 @@ class Spool:
 
     def settle(self) -> None:
         """Wait until there is all the room that closed files give back."""
-        for thread in list(self._closing):
+        for thread in self._closing:
             thread.join()
 
     def need(self, size: int) -> None:
@@ -87,4 +86,4 @@ class Spool:
             )
 
     def _free(self) -> int:
-        return shutil.disk_usage(self.folder or tempfile.gettempdir()).free
+        return shutil.disk_usage(self._folder or tempfile.gettempdir()).free

@@ -24,7 +24,12 @@ _GZIP_LEVEL = 1
 
 
 class JsonLines(FileFormat):
-    """One record a line; gzip where nothing else is set, as the SDK has it."""
+    """One record a line.
+
+    Args:
+        columns: The properties that go out, in the order of the records.
+        compression: ``gzip``, or ``None`` for plain files.
+    """
 
     def __init__(self, columns: Sequence[Column], compression: str | None) -> None:
         super().__init__(columns)

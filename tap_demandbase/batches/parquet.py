@@ -31,7 +31,12 @@ _GROUP_ROWS = 16 * 1024
 
 
 class Parquet(FileFormat):
-    """Typed columns; zstd where no codec is set, which every file says of itself."""
+    """Typed columns.
+
+    Args:
+        columns: The properties that go out, in the order of the records.
+        compression: The codec, which every file says of itself; zstd where absent.
+    """
 
     suffix = ".parquet"
     is_typed = True

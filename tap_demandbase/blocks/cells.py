@@ -1,4 +1,7 @@
-"""From columns of cells to columns of values in their one form; equal to ``cast`` by cell."""
+"""From columns of cells to columns of values: texts in their one form, or of Arrow's types.
+
+Each is what ``cast`` makes of its cell.
+"""
 
 from __future__ import annotations
 

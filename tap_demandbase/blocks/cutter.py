@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK_BYTES = 1536 * 1024
-"""Smaller blocks cost time for each call, larger ones leave the processor's cache."""
+"""Smaller blocks cost time for each call, larger ones nothing but memory."""
 MAX_BLOCKS_A_ROW = 64
 """A row that is longer goes out in pieces, which have no line feed at their end."""
 
@@ -102,7 +102,7 @@ class Cutter:
     def _read(self, rest: bytes | bytearray, size: int) -> bytearray:
         """Return some bytes and the next ones, all that there are before the end or some damage."""
         start = len(rest)
-        # With room for all of it: to put pieces together takes as long as to read them.
+        # With room for all of it: putting pieces together copies them twice more.
         data = bytearray(start + size)
         data[:start] = rest
         with memoryview(data) as view:

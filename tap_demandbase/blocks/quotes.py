@@ -27,16 +27,16 @@ def of(data: Buffer) -> pa.BooleanArray:
     return pc.equal(each_byte(data), _QUOTE)
 
 
-def are_in_place(data: bytes | bytearray, quotes: pa.BooleanArray) -> bool:
+def are_in_place(data: bytes | bytearray, are_quotes: pa.BooleanArray) -> bool:
     """Return whether all quotes are where they should.
 
     Args:
         data: Whole rows.
-        quotes: Which of the bytes are quotes.
+        are_quotes: Which of the bytes are quotes.
     """
     view = each_byte(data)
-    before = _bytes(view[:-1].filter(quotes[1:]))
-    behind = _bytes(view[1:].filter(quotes[:-1]))
+    before = _bytes(view[:-1].filter(are_quotes[1:]))
+    behind = _bytes(view[1:].filter(are_quotes[:-1]))
     if data.startswith(b'"'):
         before = b"\n" + before
     if len(before) % 2:
