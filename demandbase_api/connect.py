@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
-from demandbase_api.api_files import ApiFiles
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.http import HttpClient
+from demandbase_api.config import Api
+from demandbase_api.connection import ApiFiles
+from demandbase_api.http.client import HttpClient
 from demandbase_api.models import ListAction
-from demandbase_api.v1.export_api import V1ExportApi
-from demandbase_api.v1.import_api import V1ImportApi
+from demandbase_api.v1.exports import V1ExportApi
+from demandbase_api.v1.imports import V1ImportApi
 
 if TYPE_CHECKING:
     from demandbase_api.connection import Connection
     from demandbase_api.ports import ExportApi, ImportApi
-    from demandbase_api.uapi.tenant import UapiTenant
-
-
-class Api(StrEnum):
-    """The APIs that Demandbase's data can be had by."""
-
-    V1 = "v1"
-    UAPI = "uapi"
-
-    @property
-    def default_url(self) -> str:
-        """Where it is for all tenants."""
-        match self:
-            case Api.V1:
-                return "https://api.demandbase.com"
-            case Api.UAPI:
-                return "https://uapi.demandbase.com"
-            case _:
-                assert_never(self)
+    from demandbase_api.uapi.connect import UapiTenant
 
 
 def connect_export(
@@ -117,6 +99,6 @@ def connect_both(
 
 def _uapi(connection: Connection, files: ApiFiles | None, clock: Clock | None) -> UapiTenant:
     # Commands that use the other API start without it.
-    from demandbase_api.uapi.tenant import UapiTenant  # noqa: PLC0415
+    from demandbase_api.uapi.connect import UapiTenant  # noqa: PLC0415
 
     return UapiTenant(connection, files or ApiFiles(), clock or SystemClock())

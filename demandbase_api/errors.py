@@ -5,14 +5,31 @@ No message holds a token, a header, a signed link or a record value.
 
 from __future__ import annotations
 
+import errno
 import math
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from demandbase_api.redaction import mask_values, scrub
+
 if TYPE_CHECKING:
-    from demandbase_api.operations import ApiOperation
-    from demandbase_api.status import JobStatus
+    from demandbase_api.models import JobStatus
+    from demandbase_api.ports import Job
+
+
+def spool_error(error: OSError) -> SpoolError:
+    """Return the error for a spool folder that does not take a file."""
+    reason = (
+        "it has no room left" if error.errno == errno.ENOSPC else (error.strerror or "it failed")
+    )
+    return SpoolError(
+        f"The folder for intermediate files cannot be written: {reason}. "
+        "Free some room, or point the setting spool_dir at a larger or writable folder."
+    )
+
 
 EXIT_FAILURE = 1
+
 EXIT_TRY_LATER = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong here, the same run may work later."""
 
@@ -235,3 +252,77 @@ class StoppedError(DemandbaseError):
 
 class DownloadError(JobError):
     """A part of an export could not be downloaded."""
+
+
+def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
+    """Return the error for a job that somebody cancelled."""
+    return JobCancelledError(
+        f"The {kind} job {job.id} for {entity} was cancelled in Demandbase. "
+        "Run again to create a new one.",
+        kind=kind,
+        job_id=job.id,
+        entity=entity,
+        status=job.status,
+    )
+
+
+def job_gone(kind: str, entity: str, job_id: str, error: NotFoundError) -> JobGoneError:
+    """Return the error for a job that the server no longer knows, as it said by an error."""
+    return JobGoneError(
+        f"Demandbase no longer knows the {kind} job {job_id} for {entity}{error.marks}.",
+        kind=kind,
+        job_id=job_id,
+        entity=entity,
+    )
+
+
+def job_failed(kind: str, entity: str, job: Job, *, may_quote_rows: bool) -> JobFailedError:
+    """Return the error for a job that ended as failed, with the server's words, scrubbed."""
+    words = scrub(job.error_message or "Demandbase gave no reason")
+    if may_quote_rows:
+        words = mask_values(words)
+    return JobFailedError(
+        f"The {kind} job {job.id} for {entity} failed: {words.rstrip('.')}.",
+        kind=kind,
+        job_id=job.id,
+        entity=entity,
+        status=job.status,
+    )
+
+
+class ApiOperation(StrEnum):
+    """A call; its value completes the sentence "Demandbase … when asked to …"."""
+
+    ISSUE_TOKEN = "issue an access token"  # noqa: S105 - no token
+    LIST_ENTITIES = "list the exportable entities"
+    LIST_FIELDS = "list the fields of an entity"
+    CREATE_EXPORT = "create an export job"
+    LIST_EXPORTS = "list the export jobs"
+    GET_EXPORT = "describe an export job"
+    CANCEL_EXPORT = "cancel an export job"
+    DOWNLOAD_PART = "hand out an exported file"
+    FETCH_LINK = "serve an exported file from its signed link"
+    CREATE_IMPORT = "create an import job"
+    LIST_IMPORTS = "list the import jobs"
+    GET_IMPORT = "describe an import job"
+    CANCEL_IMPORT = "cancel an import job"
+    UPLOAD_FILE = "take an import file"
+    LIST_ROW_ERRORS = "list the row errors of an import job"
+    LIST_MAPPINGS = "list the field mappings"
+    LIST_ACTIVITY_TYPES = "list the activity types"
+    GET_ACTIVITY_TYPE = "describe an activity type"
+
+    @property
+    def creates_a_job(self) -> bool:
+        """Whether a repetition could leave a second job behind."""
+        return self in {ApiOperation.CREATE_EXPORT, ApiOperation.CREATE_IMPORT}
+
+    @property
+    def carries_record_values(self) -> bool:
+        """Whether the server's answer to it may quote a tenant's data."""
+        return self in {
+            ApiOperation.UPLOAD_FILE,
+            ApiOperation.GET_IMPORT,
+            ApiOperation.LIST_ROW_ERRORS,
+            ApiOperation.FETCH_LINK,
+        }

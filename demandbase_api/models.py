@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as member
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from demandbase_api.status import JobStatus
+
+def has_expired(job: ExportJob, now: datetime) -> bool:
+    """Return whether a job's file can no longer be downloaded."""
+    return job.expires_at is not None and job.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,3 +236,25 @@ class FieldMapping:
     type: str = "string"
     required: bool = False
     description: str = ""
+
+
+class JobStatus(StrEnum):
+    """A job's state; adapters translate their API's own words into these."""
+
+    PENDING = "pending"
+    VALIDATING = "validating"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended and will not change any more."""
+        match self:
+            case JobStatus.PENDING | JobStatus.VALIDATING | JobStatus.PROCESSING:
+                return False
+            case JobStatus.COMPLETED | JobStatus.FAILED | JobStatus.CANCELLED:
+                return True
+            case _:
+                assert_never(self)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as member
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from typing import BinaryIO
 
     from demandbase_api.models import (
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
         ImportJob,
         ImportOperation,
         ImportRequest,
+        JobStatus,
         RowError,
     )
-    from demandbase_api.status import JobStatus
 
 
 class ExportFilter(StrEnum):
@@ -263,3 +264,42 @@ class ImportApi(Protocol):
 
     def row_errors(self, job_id: str) -> Iterator[RowError]:
         """Yield the rows that were not taken, all pages."""
+
+
+class Job(Protocol):
+    """What the watch needs of a job."""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's state."""
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the job was created."""
+
+    @property
+    def error_message(self) -> str | None:
+        """Why the job failed."""
+
+
+J_co = TypeVar("J_co", bound=Job, covariant=True)
+
+
+class JobSource(Protocol[J_co]):
+    """What the watch needs of an API; both ports have it."""
+
+    def get(self, job_id: str) -> J_co:
+        """Return the job as it is now."""
+
+    def jobs(self) -> Iterator[J_co]:
+        """Yield the jobs, newest first."""
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel the job."""
+
+    def poll_pause(self) -> float:
+        """Return the seconds that must pass before the jobs are read again, at least."""

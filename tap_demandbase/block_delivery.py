@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from demandbase_api.quick_start import loading
+from demandbase_api.process import loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from singer_sdk.helpers._batch import BatchConfig
 
-    from demandbase_api.export_order import ExportOrder
+    from demandbase_api.jobs.export_scheduler import ExportOrder
     from demandbase_api.models import ExportJob
     from tap_demandbase.batches.files import Batch
     from tap_demandbase.blocks.part_blocks import Item

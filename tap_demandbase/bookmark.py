@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.adoption import TakenJob
+from demandbase_api.jobs.export_reuse import TakenJob
 from tap_demandbase.errors import StateError
 from tap_demandbase.moment import form, midnight, parse
 

@@ -9,9 +9,9 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
 
-from demandbase_api.adoption import TakenJob
 from demandbase_api.errors import JobGoneError
-from demandbase_api.export_order import ExportOrder
+from demandbase_api.jobs.export_reuse import TakenJob
+from demandbase_api.jobs.export_scheduler import ExportOrder
 from tap_demandbase import block_delivery, bookmark, cast
 from tap_demandbase.batch_settings import announced
 from tap_demandbase.block_stream import BlockStream

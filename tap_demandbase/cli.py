@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from demandbase_api.quick_start import loading
+from demandbase_api.process import loading
 
 
 def main() -> None:
     """Run the tap."""
     with loading("tap_demandbase.command"):
-        from demandbase_api.command_end import end_command  # noqa: PLC0415
         from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
+        from demandbase_api.process import end_command  # noqa: PLC0415
         from tap_demandbase.command import CommandTap, OutputClosedError  # noqa: PLC0415
     try:
         CommandTap.cli()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from demandbase_api.errors import DemandbaseError
-from demandbase_api.pipe import widen
+from demandbase_api.process import widen
 from tap_demandbase.tap import TapDemandbase
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
-    from demandbase_api.export_order import ExportOrder
+    from demandbase_api.jobs.export_scheduler import ExportOrder
     from demandbase_api.models import EntityField, ExportJob
     from tap_demandbase.blocks.output import Output
     from tap_demandbase.blocks.part_blocks import Item

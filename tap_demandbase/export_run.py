@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from demandbase_api.api_settings import poll_policy
-from demandbase_api.download import Downloader
+from demandbase_api.config import poll_policy
+from demandbase_api.downloads import Downloader, PartFetcher
 from demandbase_api.errors import InvalidRequestError, JobGoneError, QuotaExceededError
-from demandbase_api.export_order import ExportOrder
-from demandbase_api.export_queue import ExportQueue
-from demandbase_api.job_watch import JobWatch
+from demandbase_api.jobs.export_scheduler import ExportOrder, ExportQueue
+from demandbase_api.jobs.poller import JobWatch
 from demandbase_api.models import ExportRequest
-from demandbase_api.part_fetcher import PartFetcher
 from tap_demandbase import settings
 from tap_demandbase.errors import QuotaStopError, SelectionError
 from tap_demandbase.id_export import read_ids
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import BinaryIO
 
-    from demandbase_api.adoption import TakenJob
     from demandbase_api.errors import DemandbaseError
+    from demandbase_api.jobs.export_reuse import TakenJob
     from demandbase_api.models import ExportJob, IdPages
     from tap_demandbase.tap import TapDemandbase
 

@@ -10,7 +10,7 @@ from tap_demandbase.export_reader import ExportReader
 if TYPE_CHECKING:
     import logging
 
-    from demandbase_api.export_order import ExportOrder
+    from demandbase_api.jobs.export_scheduler import ExportOrder
     from demandbase_api.models import ExportJob, IdPages
     from tap_demandbase.export_run import ExportRun
 

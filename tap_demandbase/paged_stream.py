@@ -12,7 +12,7 @@ from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.export_requests import account_lists_of
 
 if TYPE_CHECKING:
-    from demandbase_api.export_order import ExportOrder
+    from demandbase_api.jobs.export_scheduler import ExportOrder
     from tap_demandbase.windows import Window
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from demandbase_api import api_settings
-from demandbase_api.api_settings import poll_policy, spool_folder, with_api_settings
-from demandbase_api.export_order import ExportPolicy
-from demandbase_api.quota import QuotaPatience
+from demandbase_api import config as api_config
+from demandbase_api.config import poll_policy, spool_folder, with_api_settings
+from demandbase_api.jobs.export_scheduler import ExportPolicy
+from demandbase_api.jobs.submitter import QuotaPatience
 from tap_demandbase.batch_settings import BATCH_CONFIG
 from tap_demandbase.spool import Spool
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from demandbase_api.connection import Connection
+    from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.ports import ExportCapabilities
-    from demandbase_api.retry import RetryPolicy
 
 _SECONDS = th.IntegerType(minimum=1)
 _ID = th.IntegerType(minimum=0)
@@ -164,7 +164,7 @@ CONFIG = with_api_settings(_CONFIG)
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return where the API is, from the settings."""
-    return api_settings.connection(config, retry, "tap-demandbase")
+    return api_config.connection(config, retry, "tap-demandbase")
 
 
 def export_policy(

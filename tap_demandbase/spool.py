@@ -7,9 +7,8 @@ import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from demandbase_api.download import spool_error
-from demandbase_api.errors import SpoolError
-from demandbase_api.own_thread import start_thread
+from demandbase_api.errors import SpoolError, spool_error
+from demandbase_api.threads import start_thread
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,12 +11,11 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
-from demandbase_api.api_settings import api_files, chosen_api
 from demandbase_api.clock import Clock, SystemClock
+from demandbase_api.config import api_files, chosen_api, settings_error
 from demandbase_api.connect import connect_both
-from demandbase_api.retry import RetryPolicy
-from demandbase_api.setting_rules import settings_error
-from demandbase_api.termination import terminate, undisturbed
+from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.process import terminate, undisturbed
 from tap_demandbase import connection_test, discovery, settings
 from tap_demandbase.bulk_stream import BulkStream
 from tap_demandbase.catalog_fields import saved_fields

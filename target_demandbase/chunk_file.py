@@ -10,8 +10,7 @@ from bisect import bisect_right
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from demandbase_api.download import spool_error
-from demandbase_api.errors import SpoolError
+from demandbase_api.errors import SpoolError, spool_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

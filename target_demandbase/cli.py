@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from demandbase_api.quick_start import loading
+from demandbase_api.process import loading
 
 _PREFIX = "TARGET_DEMANDBASE_"
 
@@ -18,8 +18,8 @@ def main() -> None:
             RecordsWithoutSchemaException,
         )
 
-        from demandbase_api.command_end import end_command  # noqa: PLC0415
         from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
+        from demandbase_api.process import end_command  # noqa: PLC0415
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     try:

@@ -8,10 +8,10 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.api_settings import api_url, poll_policy, spool_folder
-from demandbase_api.import_ledger import ImportLedger
-from demandbase_api.import_sender import ImportSender
-from demandbase_api.job_watch import JobWatch
+from demandbase_api.config import api_url, poll_policy, spool_folder
+from demandbase_api.jobs.import_journal import ImportLedger
+from demandbase_api.jobs.import_uploader import ImportSender
+from demandbase_api.jobs.poller import JobWatch
 from target_demandbase import settings
 from target_demandbase.abilities import OUTCOMES_UNKNOWN, tell_limits
 from target_demandbase.dead_letters import DeadLetters

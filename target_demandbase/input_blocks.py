@@ -8,7 +8,7 @@ import sys
 from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING
 
-from demandbase_api.pipe import widen
+from demandbase_api.process import widen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

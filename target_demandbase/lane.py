@@ -16,9 +16,9 @@ from target_demandbase.errors import StillRunningError
 from target_demandbase.sending import Sending
 
 if TYPE_CHECKING:
-    from demandbase_api.import_file import ImportFile
-    from demandbase_api.import_sender import ImportSender
-    from demandbase_api.job_watch import JobWatch
+    from demandbase_api.jobs.import_journal import ImportFile
+    from demandbase_api.jobs.import_uploader import ImportSender
+    from demandbase_api.jobs.poller import JobWatch
     from demandbase_api.models import ImportJob
     from target_demandbase.shipment import Shipment
     from target_demandbase.undelivered import Undelivered

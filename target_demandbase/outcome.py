@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from demandbase_api.job_end import job_cancelled, job_failed
-from demandbase_api.status import JobStatus
+from demandbase_api.errors import job_cancelled, job_failed
+from demandbase_api.models import JobStatus
 from target_demandbase.errors import ReconciliationError
 from target_demandbase.row_numbers import row_of
 

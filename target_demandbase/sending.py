@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from demandbase_api.own_thread import start_thread
+from demandbase_api.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from demandbase_api.import_file import ImportFile
+    from demandbase_api.jobs.import_journal import ImportFile
 
 _SIGNAL_SECONDS = 0.2
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from demandbase_api import api_settings
-from demandbase_api.api_settings import spool_folder, with_api_settings
+from demandbase_api import config as api_config
+from demandbase_api.config import spool_folder, with_api_settings
 from demandbase_api.models import ImportOperation, ListAction
 from target_demandbase.reject_policy import OnReject, RejectPolicy
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from demandbase_api.connection import Connection
-    from demandbase_api.retry import RetryPolicy
+    from demandbase_api.http.retry import RetryPolicy
 
 _SECONDS = th.IntegerType(minimum=1)
 _TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
@@ -194,7 +194,7 @@ UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return where the API is, from the settings."""
-    return api_settings.connection(config, retry, "target-demandbase")
+    return api_config.connection(config, retry, "target-demandbase")
 
 
 def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:
@@ -208,7 +208,7 @@ def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:
 
 def destination(config: Mapping[str, Any]) -> str:
     """Return what a file's meaning depends on beside the file and its job, from the settings."""
-    url, action = api_settings.api_url(config), config["list_action"]
+    url, action = api_config.api_url(config), config["list_action"]
     return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demandbase_api.import_file import ImportFile
+from demandbase_api.jobs.import_journal import ImportFile
 
 if TYPE_CHECKING:
     from demandbase_api.models import ImportRequest

@@ -8,7 +8,7 @@ from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
-from demandbase_api.quick_start import loading
+from demandbase_api.process import loading
 from target_demandbase.blocks.column_kind import suits_blocks
 from target_demandbase.errors import MappingError
 from target_demandbase.intake import Intake, RowError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from singer_sdk.singerlib.json import deserialize_json
 
-from demandbase_api.own_thread import start_pool
+from demandbase_api.threads import start_pool
 from target_demandbase.chunk_file import ChunkFile
 from target_demandbase.csv_row import header_row, read_row, split_rows
 

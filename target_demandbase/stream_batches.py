@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.api_settings import spool_folder
+from demandbase_api.config import spool_folder
 from target_demandbase.blank_guard import BlankGuard
 from target_demandbase.column_groups import ColumnGroups
 from target_demandbase.dead_letters import Reject

@@ -12,13 +12,12 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
-from demandbase_api.api_settings import api_files, chosen_api
 from demandbase_api.clock import Clock, SystemClock
+from demandbase_api.config import api_files, chosen_api, settings_error
 from demandbase_api.connect import connect_import
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ListAction
-from demandbase_api.retry import RetryPolicy
-from demandbase_api.setting_rules import settings_error
-from demandbase_api.termination import terminate, undisturbed
+from demandbase_api.process import terminate, undisturbed
 from target_demandbase import settings
 from target_demandbase.abilities import check_abilities
 from target_demandbase.batch_input import batch_records

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from demandbase_api.errors import DemandbaseError
-from demandbase_api.retry import RetryPolicy
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime

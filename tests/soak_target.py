@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from demandbase_api.errors import DemandbaseError
-from demandbase_api.retry import RetryPolicy
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from target_demandbase.target import TargetDemandbase
 from tests.sandbox_time import SandboxTime

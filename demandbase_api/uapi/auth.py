@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from demandbase_api.auth import ApiAuth, NoAuth
-from demandbase_api.http import HttpClient
-from demandbase_api.json_reader import Reader
-from demandbase_api.operations import ApiOperation
+from demandbase_api.errors import ApiOperation
+from demandbase_api.http.auth import ApiAuth, NoAuth
+from demandbase_api.http.client import HttpClient
+from demandbase_api.http.json_reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import requests
 
-    from demandbase_api.answers import Meaning, Refusal
     from demandbase_api.clock import Clock
     from demandbase_api.connection import Connection
-    from demandbase_api.retry import RetryPolicy
+    from demandbase_api.http.error_mapping import Meaning, Refusal
+    from demandbase_api.http.retry import RetryPolicy
 
 TOKEN = "/auth/v1/token"  # noqa: S105 - a path
 LIFE_SECONDS = 8 * 3600.0

@@ -2,29 +2,81 @@
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from demandbase_api.errors import CallBudgetError
-from demandbase_api.operations import ApiOperation
-from demandbase_api.uapi.call_limits import CALLS_A_DAY, pause, seconds_left
+from filelock import FileLock
+
+from demandbase_api.errors import ApiOperation, CallBudgetError, spool_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
+    from pathlib import Path
 
     from demandbase_api.clock import Clock
-    from demandbase_api.uapi.call_ledger import CallLedger
+
+
+CALLS_A_DAY: dict[ApiOperation, int] = {
+    ApiOperation.CREATE_EXPORT: 60,
+    ApiOperation.GET_EXPORT: 300,
+    ApiOperation.LIST_EXPORTS: 1_200,
+    ApiOperation.LIST_FIELDS: 60,
+    ApiOperation.CREATE_IMPORT: 1_200,
+    ApiOperation.UPLOAD_FILE: 1_200,
+    ApiOperation.GET_IMPORT: 3_600,
+    ApiOperation.LIST_IMPORTS: 3_600,
+    ApiOperation.LIST_ACTIVITY_TYPES: 3_600,
+    ApiOperation.GET_ACTIVITY_TYPE: 3_600,
+}
+"""Calls that are not named here, such as downloads, have no limit of their own."""
+
+FREE_SHARE = 0.1
+"""What share of a day's calls may be ahead of the day without anything being slowed down."""
+
+_DAY_SECONDS = 86_400.0
+
+
+def seconds_left(now: datetime) -> float:
+    """Return the seconds until the count starts anew.
+
+    Args:
+        now: The moment in UTC.
+    """
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+    return (midnight - now).total_seconds()
+
+
+def pause(used: int, limit: int, now: datetime) -> float:
+    """Return the seconds to let pass before the next call of a kind, so that they last all day.
+
+    Args:
+        used: Calls made today.
+        limit: Calls allowed a day.
+        now: The moment in UTC.
+    """
+    left = seconds_left(now)
+    share_of_day = 1 - left / _DAY_SECONDS
+    if used < limit * min(share_of_day + FREE_SHARE, 1 - FREE_SHARE):
+        return 0.0
+    return left / max(1, limit - used)
+
 
 _LEAST_CALLS_AN_EXPORT = {
     ApiOperation.CREATE_EXPORT: 1,
     ApiOperation.GET_EXPORT: 1,
     ApiOperation.LIST_EXPORTS: 2,
 }
+
 _LEAST_CALLS_AN_IMPORT = {
     ApiOperation.CREATE_IMPORT: 1,
     ApiOperation.UPLOAD_FILE: 1,
     ApiOperation.LIST_IMPORTS: 1,
 }
+
 _FEWER_STREAMS = "select fewer streams."
 
 
@@ -107,3 +159,61 @@ class CallBudget:
             + ("send more rows a job." if operation in _LEAST_CALLS_AN_IMPORT else _FEWER_STREAMS),
             retry_after=seconds_left(self._clock.utc()),
         )
+
+
+_LOCK_SECONDS = 30.0
+
+
+class CallLedger:
+    """The calls of a day by kind; what was counted on another day is forgotten.
+
+    Args:
+        path: The file; it is made with the first call, and its folder with it.
+
+    Raises:
+        SpoolError: From every method: the folder cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def used(self, operation: ApiOperation, day: date) -> int:
+        """Return how many calls of a kind were made on a day."""
+        return self._read(day).get(operation.name, 0)
+
+    def add(self, operation: ApiOperation, day: date, limit: int) -> bool:
+        """Count a call that is about to be made; return whether the limit allows it."""
+        with self._locked():
+            calls = self._read(day)
+            made = calls.get(operation.name, 0)
+            if made >= limit:
+                return False
+            self._write(day, {**calls, operation.name: made + 1})
+        return True
+
+    def _read(self, day: date) -> dict[str, int]:
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+            if found["day"] != day.isoformat():
+                return {}
+            return {str(name): int(calls) for name, calls in found["calls"].items()}
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise spool_error(error) from error
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return {}  # cut by a full disk: Demandbase's own count is what holds in the end
+
+    def _write(self, day: date, calls: dict[str, int]) -> None:
+        fresh = self._path.with_suffix(f".{os.getpid()}.new")
+        fresh.write_text(json.dumps({"day": day.isoformat(), "calls": calls}), encoding="utf-8")
+        fresh.replace(self._path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._path.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+                yield
+        except OSError as error:
+            raise spool_error(error) from error

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+MAX_IDS = 10_000
 
 JOB = "/data/export/v1/job"
 
@@ -94,4 +102,46 @@ ENTITIES = (
 )
 
 BY_NAME = {entity.name: entity for entity in ENTITIES}
+
 NAME_BY_TYPE = {entity.type.lower(): entity.name for entity in ENTITIES if entity.type}
+
+_OF_ENTITY = re.compile(r"\{([^{}]+)\}\.(.+)", re.DOTALL)
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def property_names(api_names: Iterable[str], entity_type: str) -> dict[str, str]:
+    """Return the property of each field, whatever order they come in.
+
+    Args:
+        api_names: The fields of one entity, as jobs call them.
+        entity_type: The API's word for the entity.
+    """
+    ordered = sorted(set(api_names), key=lambda name: (not is_own(name, entity_type), name))
+    taken: set[str] = set()
+    names: dict[str, str] = {}
+    for api_name in ordered:
+        wanted = name = _wanted(api_name, entity_type)
+        number = 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        taken.add(name.casefold())
+        names[api_name] = name
+    return names
+
+
+def is_own(api_name: str, entity_type: str) -> bool:
+    """Return whether a field is of the entity itself."""
+    found = _OF_ENTITY.fullmatch(api_name)
+    return found is None or found[1].casefold() == entity_type.casefold()
+
+
+def _wanted(api_name: str, entity_type: str) -> str:
+    found = _OF_ENTITY.fullmatch(api_name)
+    if found is None:
+        return api_name
+    entity, name = found.groups()
+    if entity.casefold() == entity_type.casefold():
+        return name
+    return f"{_WORD_START.sub('_', entity).lower()}_{name}"

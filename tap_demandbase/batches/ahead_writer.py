@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from demandbase_api.own_thread import start_pool
+from demandbase_api.threads import start_pool
 from tap_demandbase.batches.file_format import FileWriter
 
 if TYPE_CHECKING:

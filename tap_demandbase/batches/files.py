@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
-from demandbase_api.download import spool_error
+from demandbase_api.errors import spool_error
 from tap_demandbase.batches.ahead_writer import AheadWriter
 from tap_demandbase.errors import BatchStorageError
 

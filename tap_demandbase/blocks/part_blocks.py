@@ -8,7 +8,7 @@ from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
-from demandbase_api.own_thread import start_pool
+from demandbase_api.threads import start_pool
 from tap_demandbase.blocks.cells import Column
 from tap_demandbase.blocks.conversion import Conversion
 from tap_demandbase.blocks.cutter import BLOCK_BYTES, Cutter

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api import errors
-from demandbase_api.answers import retry_after_seconds
 from demandbase_api.connection import Connection
-from demandbase_api.http import HttpClient
+from demandbase_api.http.client import HttpClient
+from demandbase_api.http.error_mapping import retry_after_seconds
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import (
     ColumnMapping,
     ExportRequest,
     ImportOperation,
     ImportRequest,
+    JobStatus,
     RowError,
 )
-from demandbase_api.retry import RetryPolicy
-from demandbase_api.scrub import mask_values, scrub
-from demandbase_api.status import JobStatus
-from demandbase_api.v1.export_api import V1ExportApi
-from demandbase_api.v1.import_api import V1ImportApi
+from demandbase_api.redaction import mask_values, scrub
+from demandbase_api.v1.exports import V1ExportApi
+from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
 
 QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.002)

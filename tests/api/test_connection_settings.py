@@ -6,8 +6,8 @@ import pytest
 
 from demandbase_api.connection import Connection
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.http import HttpClient
-from demandbase_api.v1.export_api import V1ExportApi
+from demandbase_api.http.client import HttpClient
+from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Sandbox
 
 

@@ -12,13 +12,12 @@ import pytest
 
 from demandbase_api import errors
 from demandbase_api.connection import Connection
-from demandbase_api.download import Downloader
-from demandbase_api.download_body import CHUNK_BYTES
-from demandbase_api.http import HttpClient
-from demandbase_api.models import ExportJob, ExportRequest
-from demandbase_api.retry import RetryPolicy
-from demandbase_api.status import JobStatus
-from demandbase_api.v1.export_api import V1ExportApi
+from demandbase_api.downloads import Downloader
+from demandbase_api.http.client import HttpClient
+from demandbase_api.http.download_response import CHUNK_BYTES
+from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.models import ExportJob, ExportRequest, JobStatus
+from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 
 QUICK = RetryPolicy(tries=3, base_seconds=0.001, max_seconds=0.01)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from demandbase_api.import_ledger import ImportLedger, LedgerEntry, Phase
+from demandbase_api.jobs.import_journal import ImportLedger, LedgerEntry, Phase
 
 ENTRY = LedgerEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+00:00")
 _OTHER_RUN = """

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.adoption import EXPIRY_MARGIN, TakenJob, adoptable
-from demandbase_api.job_list import recent
-from demandbase_api.models import ExportJob
-from demandbase_api.status import JobStatus
+from demandbase_api.jobs.export_reuse import EXPIRY_MARGIN, TakenJob, adoptable
+from demandbase_api.jobs.poller import recent
+from demandbase_api.models import ExportJob, JobStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 AGE = timedelta(hours=6)

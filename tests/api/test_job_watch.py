@@ -8,16 +8,15 @@ from datetime import UTC, datetime
 import pytest
 
 from demandbase_api.errors import (
+    ApiOperation,
     ConflictError,
     JobGoneError,
     JobTimeoutError,
     NotFoundError,
     ServerError,
 )
-from demandbase_api.job_watch import JobWatch, PollPolicy
-from demandbase_api.models import ExportJob
-from demandbase_api.operations import ApiOperation
-from demandbase_api.status import JobStatus
+from demandbase_api.jobs.poller import JobWatch, PollPolicy
+from demandbase_api.models import ExportJob, JobStatus
 
 GONE = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 
-from demandbase_api.own_thread import start_pool
+from demandbase_api.threads import start_pool
 
 
 def test_all_threads_of_a_pool_are_there_before_it_is_used() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.plain_words import _OPENERS, _WORDS, LEFT_OUT, mask_values
+from demandbase_api.redaction import _OPENERS, _WORDS, LEFT_OUT, mask_values
 
 WORD = st.text(string.ascii_letters + string.digits + "-_", min_size=12, max_size=60)
 

@@ -9,14 +9,12 @@ import pytest
 
 from demandbase_api.clock import Clock
 from demandbase_api.connection import Connection
-from demandbase_api.download import Downloader
+from demandbase_api.downloads import Downloader, PartFetcher
 from demandbase_api.errors import DownloadError, JobGoneError, SpoolError
-from demandbase_api.http import HttpClient
-from demandbase_api.models import ExportJob, ExportRequest
-from demandbase_api.part_fetcher import PartFetcher
-from demandbase_api.retry import RetryPolicy
-from demandbase_api.status import JobStatus
-from demandbase_api.v1.export_api import V1ExportApi
+from demandbase_api.http.client import HttpClient
+from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.models import ExportJob, ExportRequest, JobStatus
+from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 
 QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.01)

@@ -9,12 +9,12 @@ import pytest
 
 from demandbase_api import errors
 from demandbase_api.connection import Connection
-from demandbase_api.http import HttpClient
+from demandbase_api.errors import ApiOperation
+from demandbase_api.http.client import HttpClient
+from demandbase_api.http.retry import RetryPolicy, _waits
 from demandbase_api.models import ColumnMapping, ExportRequest, ImportOperation, ImportRequest
-from demandbase_api.operations import ApiOperation
-from demandbase_api.retry import RetryPolicy, _waits
-from demandbase_api.v1.export_api import V1ExportApi
-from demandbase_api.v1.import_api import V1ImportApi
+from demandbase_api.v1.exports import V1ExportApi
+from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
 
 QUICK = RetryPolicy(tries=3, base_seconds=0.001, max_seconds=0.01)

@@ -15,20 +15,20 @@ from hypothesis import strategies as st
 
 from demandbase_api import errors
 from demandbase_api.connection import Connection
-from demandbase_api.download import Downloader
-from demandbase_api.http import HttpClient
+from demandbase_api.downloads import Downloader
+from demandbase_api.http.client import HttpClient
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import (
     ColumnMapping,
     ExportJob,
     ExportRequest,
     ImportOperation,
     ImportRequest,
+    JobStatus,
 )
-from demandbase_api.retry import RetryPolicy
-from demandbase_api.scrub import MAX_LENGTH, scrub
-from demandbase_api.status import JobStatus
-from demandbase_api.v1.export_api import V1ExportApi
-from demandbase_api.v1.import_api import V1ImportApi
+from demandbase_api.redaction import MAX_LENGTH, scrub
+from demandbase_api.v1.exports import V1ExportApi
+from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
 
 QUICK = RetryPolicy(tries=2, base_seconds=0.001, max_seconds=0.01)

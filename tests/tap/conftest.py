@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.retry import RetryPolicy
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime

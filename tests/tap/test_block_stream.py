@@ -16,7 +16,7 @@ import pytest
 from singer_sdk import Stream
 from singer_sdk.io_base import SingerWriter
 
-from demandbase_api.pipe import PIPE_BYTES
+from demandbase_api.process import PIPE_BYTES
 from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import both_apis

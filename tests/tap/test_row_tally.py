@@ -4,8 +4,7 @@ import logging
 
 import pytest
 
-from demandbase_api.models import ExportJob
-from demandbase_api.status import JobStatus
+from demandbase_api.models import ExportJob, JobStatus
 from tap_demandbase.errors import RecordCountError
 from tap_demandbase.row_tally import RowTally
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.retry import RetryPolicy
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Sandbox
 from target_demandbase.target import TargetDemandbase
 from tests.sandbox_time import SandboxTime

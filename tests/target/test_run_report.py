@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
-from demandbase_api.status import JobStatus
+from demandbase_api.models import JobStatus
 from target_demandbase.rejects_folder import RejectsError
 from target_demandbase.run_report import RunReport
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.api_files import ApiFiles
-from demandbase_api.connect import Api, connect_export, connect_import
-from demandbase_api.connection import Connection
+from demandbase_api.config import Api
+from demandbase_api.connect import connect_export, connect_import
+from demandbase_api.connection import ApiFiles, Connection
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.ports import ExportApi, ImportApi
-from demandbase_api.retry import RetryPolicy
 from demandbase_sandbox import Sandbox
 from tests.sandbox_time import SandboxTime
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from demandbase_api.api_files import ApiFiles
-from demandbase_api.connect import Api, connect_export, connect_import
-from demandbase_api.connection import Connection
+from demandbase_api.config import Api
+from demandbase_api.connect import connect_export, connect_import
+from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import AuthenticationError, ConfigurationError
 from demandbase_api.models import ImportOperation, ImportRequest
 from demandbase_api.ports import ExportApi, ImportApi

@@ -12,11 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
-from demandbase_api.errors import CallBudgetError, SpoolError
-from demandbase_api.operations import ApiOperation
-from demandbase_api.uapi.call_budget import CallBudget
-from demandbase_api.uapi.call_ledger import CallLedger
-from demandbase_api.uapi.call_limits import CALLS_A_DAY, pause
+from demandbase_api.errors import ApiOperation, CallBudgetError, SpoolError
+from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallLedger, pause
 
 DAY = date(2026, 3, 1)
 LIST = ApiOperation.LIST_EXPORTS

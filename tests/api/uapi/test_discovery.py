@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from demandbase_api.api_files import ApiFiles
-from demandbase_api.connect import Api, connect_export
-from demandbase_api.connection import Connection
+from demandbase_api.config import Api
+from demandbase_api.connect import connect_export
+from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import (
     CallBudgetError,
     ConfigurationError,

@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from demandbase_api.api_files import ApiFiles
-from demandbase_api.connect import Api, connect_export
-from demandbase_api.connection import Connection
-from demandbase_api.download import Downloader
+from demandbase_api.config import Api
+from demandbase_api.connect import connect_export
+from demandbase_api.connection import ApiFiles, Connection
+from demandbase_api.downloads import Downloader
 from demandbase_api.errors import (
     ConfigurationError,
     DownloadError,
     JobGoneError,
     UnexpectedAnswerError,
 )
-from demandbase_api.models import ExportJob, ExportRequest
+from demandbase_api.models import ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import ExportApi
-from demandbase_api.status import JobStatus
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.api.uapi.conftest import QUICK
 from tests.sandbox_time import SandboxTime

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.uapi.entities import BY_NAME
-from demandbase_api.uapi.export_request import job_name, request_body
+from demandbase_api.uapi.exports import job_name, request_body
 
 DAYS = DateRange("{Account}.seen", date(2026, 1, 1), date(2026, 1, 31))
 

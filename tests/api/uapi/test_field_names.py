@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.uapi.field_names import property_names
+from demandbase_api.uapi.entities import property_names
 
 WORDS = st.sampled_from(["Account", "Person", "Activity", "accountBuyingGroup"])
 NAMES = st.text("aAbB_1 ", min_size=1, max_size=4)

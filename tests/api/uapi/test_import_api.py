@@ -8,13 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from demandbase_api.api_files import ApiFiles
-from demandbase_api.connect import Api, connect_import
-from demandbase_api.connection import Connection
+from demandbase_api.config import Api
+from demandbase_api.connect import connect_import
+from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import ConfigurationError, InvalidRequestError, NotFoundError
-from demandbase_api.models import ImportOperation, ImportRequest, ListAction
+from demandbase_api.models import ImportOperation, ImportRequest, JobStatus, ListAction
 from demandbase_api.ports import ImportApi
-from demandbase_api.status import JobStatus
 from demandbase_sandbox import Sandbox
 
 REQUEST = ImportRequest("accounts", ImportOperation.UPSERT, None, ())

@@ -1,0 +1,1 @@
+"""HTTP: the client, authentication, retries and what error responses mean."""

@@ -1,0 +1,296 @@
+"""HTTP with Demandbase: one session, time-outs, retries of reads, typed errors."""
+
+from __future__ import annotations
+
+import logging
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from typing_extensions import override
+
+from demandbase_api.errors import ConfigurationError, UnexpectedAnswerError, UnreachableError
+from demandbase_api.http.auth import NoAuth, StaticToken
+from demandbase_api.http.error_mapping import error_for, meaning_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import BinaryIO
+
+    from demandbase_api.connection import Connection
+    from demandbase_api.errors import ApiOperation
+    from demandbase_api.http.auth import ApiAuth
+    from demandbase_api.http.error_mapping import Meaning, Refusal
+
+
+BLOCK_BYTES = 256 * 1024
+
+
+class LargeBlocks(HTTPAdapter):
+    """The adapter of requests, but for the 16 KiB in which it would read a file to send."""
+
+    @override
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, blocksize=BLOCK_BYTES, **options)
+
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+# At debug level urllib3 logs each request line, signed links included.
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+class HttpClient:
+    """Sends calls and turns every answer that is no success into a typed error.
+
+    Args:
+        connection: Where to.
+        auth: How calls show who makes them; with the connection's own token where absent.
+        meaning: Says what the API means by a refusal.
+        gate: Called before each call to the API itself; raises where it must not be made.
+
+    Raises:
+        ConfigurationError: There is no token.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        auth: ApiAuth | None = None,
+        meaning: Callable[[Refusal], Meaning] = meaning_of,
+        gate: Callable[[ApiOperation], None] = lambda _: None,
+    ) -> None:
+        self._connection = connection
+        self._base = connection.api_url
+        self._auth = auth or _own_token(connection)
+        self._no_auth = NoAuth()
+        self._meaning = meaning
+        self._gate = gate
+        self._session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, LargeBlocks())
+        version = metadata.version("singer-demandbase")
+        self._session.headers["User-Agent"] = f"{connection.user_agent}/{version}"
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host, without credentials or path: fit for messages."""
+        parts = urlsplit(self._base)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname}{port}"
+
+    def read(
+        self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return the JSON object at a path; repeated while the failure may pass."""
+        return self._connection.retry.retrying(self._object)(operation, "GET", path, params=params)
+
+    def read_list(
+        self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """Return the JSON list at a path; repeated while the failure may pass."""
+        return self._connection.retry.retrying(self._json)(
+            operation, "GET", path, list, params=params
+        )
+
+    def delete(self, operation: ApiOperation, path: str) -> None:
+        """Delete; repeated while the failure may pass, since a second one changes nothing."""
+        self._connection.retry.retrying(self.send)(operation, "DELETE", self._base + path)
+
+    def create(self, operation: ApiOperation, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST once and return the JSON object of the answer."""
+        return self._object(operation, "POST", path, json=body)
+
+    def put_stream(
+        self,
+        operation: ApiOperation,
+        path: str,
+        file: BinaryIO,
+        content_type: str,
+        params: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """PUT the rest of a file once, streamed, and return the JSON object of the answer."""
+        return self._object(
+            operation,
+            "PUT",
+            path,
+            params=params,
+            data=file,
+            headers={"Content-Type": content_type},
+        )
+
+    def post_stream(
+        self, operation: ApiOperation, path: str, body: object, content_type: str
+    ) -> dict[str, Any]:
+        """POST a streamed body once and return the JSON object of the answer."""
+        return self._object(
+            operation, "POST", path, data=body, headers={"Content-Type": content_type}
+        )
+
+    def open_url(
+        self, operation: ApiOperation, url: str, headers: Mapping[str, str]
+    ) -> requests.Response:
+        """GET without following redirects or reading the body; 416 is an answer, too.
+
+        The token goes along only to the API's own scheme, host and port.
+        """
+        return self.send(
+            operation,
+            "GET",
+            url if "://" in url else self._base + url,
+            also={requests.codes.requested_range_not_satisfiable},
+            stream=True,
+            headers={"Accept-Encoding": "identity", **headers},
+        )
+
+    def is_own(self, url: str) -> bool:
+        """Whether a URL has the API's own scheme, host and port."""
+        return _origin_of(url) == _origin_of(self._base)
+
+    def send(
+        self,
+        operation: ApiOperation,
+        method: str,
+        url: str,
+        *,
+        also: Collection[int] = (),
+        **options: Any,  # noqa: ANN401
+    ) -> requests.Response:
+        """Send one request; statuses in ``also`` are no errors.
+
+        Raises:
+            ApiError: There was no answer, or it was no success.
+        """
+        auth = self._auth if self.is_own(url) else self._no_auth
+        file: BinaryIO | None = options.get("data") if method == "PUT" else None
+        start = 0 if file is None else file.tell()
+        response = self._send(operation, method, url, auth, options)
+        if response.status_code == requests.codes.unauthorized and auth.renew(
+            response.request.headers.get("Authorization")
+        ):
+            response.close()
+            if file is not None:
+                file.seek(start)
+            response = self._send(operation, method, url, auth, options)
+        if response.status_code >= requests.codes.bad_request and response.status_code not in also:
+            with response:
+                raise error_for(
+                    operation,
+                    response,
+                    origin=self.origin,
+                    secrets=self._auth.secrets,
+                    meaning=self._meaning,
+                )
+        return response
+
+    def _send(
+        self,
+        operation: ApiOperation,
+        method: str,
+        url: str,
+        auth: ApiAuth,
+        options: Mapping[str, Any],
+    ) -> requests.Response:
+        if auth is self._auth:
+            self._gate(operation)
+        try:
+            return self._session.request(
+                method,
+                url,
+                auth=auth,
+                timeout=(CONNECT_TIMEOUT_SECONDS, self._connection.request_timeout_seconds),
+                allow_redirects=False,
+                **options,
+            )
+        except requests.exceptions.RequestException as error:
+            # The cause is left out: its text may hold a signed link.
+            raise self._unreachable(operation, url, error) from None
+        except ValueError:
+            # A redirect's address that cannot be parsed; the text would show it.
+            raise UnexpectedAnswerError(operation, "gave a link that is no web address") from None
+
+    def _object(
+        self,
+        operation: ApiOperation,
+        method: str,
+        path: str,
+        **options: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:
+        return self._json(operation, method, path, dict, **options)
+
+    def _json(
+        self,
+        operation: ApiOperation,
+        method: str,
+        path: str,
+        kind: type[T],
+        **options: Any,  # noqa: ANN401
+    ) -> T:
+        response = self.send(operation, method, self._base + path, **options)
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, kind):
+            raise UnexpectedAnswerError(
+                operation,
+                f"at {self.origin} did not answer with a JSON "
+                f"{'object' if kind is dict else kind.__name__}",
+                status=response.status_code,
+                advice="Check the setting api_url: a proxy or another service may be answering.",
+            )
+        return body
+
+    def _unreachable(
+        self, operation: ApiOperation, url: str, error: requests.exceptions.RequestException
+    ) -> UnreachableError:
+        own = self.is_own(url)
+        where = self.origin if own else "(the host of a signed link)"
+        seconds = self._connection.request_timeout_seconds
+        match error:
+            case requests.exceptions.ConnectTimeout():
+                problem, nothing_sent = f"at {where} could not be connected to", True
+            case requests.exceptions.Timeout():
+                problem, nothing_sent = f"at {where} stayed silent for {seconds:g} s", False
+            case requests.exceptions.SSLError():
+                problem, nothing_sent = f"at {where} has no certificate that is trusted here", True
+            case (
+                requests.exceptions.InvalidURL()
+                | requests.exceptions.InvalidSchema()
+                | requests.exceptions.MissingSchema()
+            ):
+                problem, nothing_sent = "has no such address", True
+            case requests.exceptions.ConnectionError() if "NewConnectionError" in repr(error.args):
+                problem, nothing_sent = f"at {where} could not be connected to", True
+            case _:
+                problem, nothing_sent = f"at {where} broke the connection", False
+        if operation.creates_a_job and not nothing_sent:
+            advice = (
+                "The job may have been created all the same: look for it in Demandbase's list of "
+                "jobs, and cancel it if it is there, before you run again."
+            )
+        else:
+            advice = "Check the setting api_url and the network." if own else "Check the network."
+        return UnreachableError(operation, problem, nothing_sent=nothing_sent, advice=advice)
+
+
+def _own_token(connection: Connection) -> ApiAuth:
+    if connection.access_token is None:
+        if connection.client_id is not None:
+            raise ConfigurationError(
+                "The setting access_token is missing, and client_id and client_secret are for "
+                "api: uapi only. Set api: uapi, or put a token into access_token."
+            )
+        raise ConfigurationError("The setting access_token is missing. Put a token into it.")
+    return StaticToken(connection.access_token)
+
+
+def _origin_of(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default

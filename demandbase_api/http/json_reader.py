@@ -1,0 +1,85 @@
+"""Reads the members of an answer's JSON: what is missing or of another type is an error."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from demandbase_api.errors import UnexpectedAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from demandbase_api.errors import ApiOperation
+    from demandbase_api.models import JobStatus
+
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads the members of one JSON object of an answer.
+
+    Args:
+        operation: The call that was answered, for errors.
+        data: The object.
+
+    Raises:
+        UnexpectedAnswerError: From every method, where a member is missing or of another type;
+            it names the member and never shows its value.
+    """
+
+    def __init__(self, operation: ApiOperation, data: object) -> None:
+        self._operation = operation
+        if not isinstance(data, dict):
+            raise self._unexpected("gave something other than an object in a list of objects")
+        self._data: Mapping[str, Any] = data
+
+    def _unexpected(self, problem: str) -> UnexpectedAnswerError:
+        return UnexpectedAnswerError(self._operation, problem)
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        """Return a member, or ``None`` where it is absent or null."""
+        value = self._data.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise self._unexpected(f"gave a member “{name}” that is no {kind.__name__}")
+        return value
+
+    def required(self, name: str, kind: type[T]) -> T:
+        """Return a member that must be there."""
+        value = self.optional(name, kind)
+        if value is None:
+            raise self._unexpected(f"left out the member “{name}”")
+        return value
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a date-time member as UTC; one without an offset is taken for UTC."""
+        text = self.optional(name, str)
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise self._unexpected(f"gave a member “{name}” that is no date-time") from None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+    def status(self, name: str, words: Mapping[str, JobStatus]) -> JobStatus:
+        """Return a job's state; a word that the contract lacks is shown in the error.
+
+        Args:
+            name: The member.
+            words: The API's own words, in lower case, and what they mean.
+        """
+        word = self.required(name, str)
+        try:
+            return words[word.lower()]
+        except KeyError:
+            raise self._unexpected(
+                f"gave a job the unknown status “{word[:40]}” (known: {', '.join(words)})"
+            ) from None
+
+    def objects(self, name: str) -> list[Reader]:
+        """Return a list member's objects; an absent one is empty."""
+        return [Reader(self._operation, item) for item in self.optional(name, list) or ()]

@@ -1,0 +1,1 @@
+"""Export and import jobs over either API: create, poll, reuse, upload, recover."""

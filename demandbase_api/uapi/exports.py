@@ -1,0 +1,275 @@
+"""The Data Export API as Demandbase publishes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from typing_extensions import override
+
+from demandbase_api.errors import (
+    ApiOperation,
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnexpectedAnswerError,
+)
+from demandbase_api.http.download_response import DownloadBody
+from demandbase_api.http.json_reader import Reader
+from demandbase_api.models import JobStatus
+from demandbase_api.ports import (
+    EVERYTHING,
+    DiscoveryScope,
+    ExportApi,
+    ExportCapabilities,
+    ExportFilter,
+    PartBody,
+    Resume,
+)
+from demandbase_api.uapi import schemas
+from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
+from demandbase_api.uapi.schemas import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from demandbase_api.http.client import HttpClient
+    from demandbase_api.models import DateRange, Entity, ExportJob, ExportRequest
+    from demandbase_api.uapi.call_budget import CallBudget
+    from demandbase_api.uapi.discovery import FieldDiscovery
+
+
+_DIGEST_BYTES = 10
+
+_ALL_SOURCES = "all"
+
+
+def request_body(request: ExportRequest) -> dict[str, Any]:
+    """Return the body that creates a job; its name tells this very request from any other.
+
+    Raises:
+        ConfigurationError: The API cannot do what is wanted.
+    """
+    entity = BY_NAME[request.entity]
+    body = _members(entity, request)
+    return {"jobName": job_name(request), **body}
+
+
+def job_name(request: ExportRequest) -> str:
+    """Return the name of the job for a request, at most 50 characters.
+
+    Raises:
+        ConfigurationError: The API cannot do what is wanted.
+    """
+    body = _members(BY_NAME[request.entity], request)
+    if "fields" in body:
+        body["fields"] = sorted(body["fields"])
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    return f"singer {request.entity} {digest}"
+
+
+def _members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if entity.type:
+        body = {"entityType": entity.type, "fields": list(request.fields), "format": "CSV"}
+        if request.date_range is not None:
+            body |= _days(entity, request.date_range)
+    if request.account_lists:
+        body["accountListIds"] = _numbers(entity.name, "account_list_ids", request.account_lists)
+    if request.person_lists:
+        body["personListIds"] = _numbers(entity.name, "person_list_ids", request.person_lists)
+    if request.ids:
+        body["accountIds"] = _numbers(entity.name, "account ids", request.ids)
+    if request.report_type is not None:
+        body["adReportType"] = request.report_type
+    if request.sources and not entity.is_report:
+        raise ConfigurationError(
+            f"The setting stream_options.{entity.name}.source is for advertising reports only: "
+            "take it away."
+        )
+    if entity.is_report:
+        body["source"] = sorted(set(request.sources)) or [_ALL_SOURCES]
+    return body
+
+
+def _days(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
+    if entity.max_days is not None:
+        if days.start is None:
+            raise ConfigurationError(
+                f"Stream {entity.name} needs a first day where there is a last one: set start_date."
+            )
+        return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
+    # All of the last day, also where the field has a time of day.
+    rules = [("Less Than", days.end + timedelta(days=1))]
+    if days.start is not None:
+        rules.insert(0, ("Greater Than or Equal To", days.start))
+    return {
+        "filters": [
+            {"field": days.field, "operator": operator, "values": [day.isoformat()]}
+            for operator, day in rules
+        ]
+    }
+
+
+def _numbers(stream: str, what: str, ids: Sequence[str]) -> list[int]:
+    """Return ids as the numbers that they have to be, sorted, each once."""
+    if not all(text.isascii() and text.isdigit() for text in ids):
+        raise ConfigurationError(
+            f"Stream {stream}: on this API {what} are whole numbers, and one of them is none. "
+            "Check the settings stream_options and account_list_id."
+        )
+    numbers = sorted({int(text) for text in ids})
+    if len(numbers) > MAX_IDS:
+        raise ConfigurationError(
+            f"Stream {stream}: a job takes at most {MAX_IDS:,} {what}, and there are "
+            f"{len(numbers):,}. Name fewer of them."
+        )
+    return numbers
+
+
+JOBS = "/data/export/v1/jobs"
+
+_WORDS = {status: word for word, status in schemas.EXPORT_WORDS.items()}
+
+
+class UapiExportApi(ExportApi):
+    """The adapter of the export port.
+
+    Args:
+        http: Where to.
+        discovery: Knows the fields.
+        budget: Counts the day's calls.
+    """
+
+    capabilities = ExportCapabilities(
+        cancel=False,
+        record_counts=False,
+        concurrent_jobs=1,
+        daily_calls=True,
+        filters=frozenset(ExportFilter),
+    )
+
+    def __init__(self, http: HttpClient, discovery: FieldDiscovery, budget: CallBudget) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._budget = budget
+        self._links: dict[str, tuple[str, ...]] = {}
+        # A file may be downloaded ahead just when its job is asked for.
+        self._reading = threading.Lock()
+
+    @override
+    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
+        return self._discovery.entities(scope)
+
+    @override
+    def submit(self, request: ExportRequest) -> ExportJob:
+        operation = ApiOperation.CREATE_EXPORT
+        entity = BY_NAME[request.entity]
+        try:
+            answer = self._http.create(operation, entity.path, request_body(request))
+        except (InvalidRequestError, PermissionDeniedError):
+            # What is known of the fields, or of who may have them, may be out of date.
+            self._discovery.forget(entity, request.report_type)
+            raise
+        return schemas.export_job(Reader(operation, answer))
+
+    @override
+    def get(self, job_id: str) -> ExportJob:
+        operation = ApiOperation.GET_EXPORT
+        answer = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
+        job = schemas.export_job(answer)
+        if job.status is not JobStatus.COMPLETED:
+            return job
+        links = schemas.links(answer)
+        self._links[job_id] = links
+        return schemas.with_parts(job, len(links))
+
+    @override
+    def ended(self, job: ExportJob) -> ExportJob:
+        with self._reading:
+            links = self._links.get(job.id)
+            if links is not None:
+                return schemas.with_parts(job, len(links))
+            # The list says neither where the files are nor why a job failed.
+            return self.get(job.id)
+
+    @override
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
+        if status is not None and status not in _WORDS:
+            return iter(())  # no job of this API is ever in it
+        params = {} if status is None else {"jobStatus": _WORDS[status]}
+        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, params, schemas.export_job)
+
+    @override
+    def poll_pause(self) -> float:
+        # A job that the list does not show costs a call of its own at each look.
+        polled = ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT
+        return max(self._budget.pause(operation) for operation in polled)
+
+    @override
+    def check_budget(self, jobs: int) -> None:
+        self._budget.check_exports(jobs)
+
+    @override
+    def cancel(self, job_id: str) -> None:
+        raise ConfigurationError(
+            "This API cannot cancel jobs: it runs to its end in Demandbase, where the next run "
+            "finds it."
+        )
+
+    @override
+    def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
+        return job.name == job_name(request)
+
+    @override
+    @contextmanager
+    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
+        operation = ApiOperation.FETCH_LINK
+        link = self._link(job_id, part)
+        headers = {}
+        if resume is not None:
+            headers = {"Range": f"bytes={resume.offset}-", "If-Range": resume.validator}
+        try:
+            response = self._http.open_url(operation, link, headers)
+        except NotFoundError:
+            # It has expired: the next try reads the job again.
+            self._links.pop(job_id, None)
+            raise
+        with response:
+            if response.is_redirect:
+                raise UnexpectedAnswerError(operation, "gave a link that leads to another one")
+            yield DownloadBody(operation, response, resume)
+
+    def _link(self, job_id: str, part: int) -> str:
+        with self._reading:
+            links = self._links.get(job_id) or self._links_anew(job_id)
+        if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
+            raise UnexpectedAnswerError(
+                ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
+            )
+        return links[part - 1]
+
+    def _links_anew(self, job_id: str) -> tuple[str, ...]:
+        try:
+            job = self.get(job_id)
+        except NotFoundError as error:
+            raise NotFoundError(
+                ApiOperation.DOWNLOAD_PART,
+                error.problem,
+                status=error.status,
+                code=error.code,
+                diagnostic=error.diagnostic,
+            ) from None
+        links = self._links.get(job_id)
+        if links is None:
+            raise UnexpectedAnswerError(
+                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
+            )
+        return links

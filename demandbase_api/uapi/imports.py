@@ -1,0 +1,242 @@
+"""The Data Import API as Demandbase publishes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from typing_extensions import override
+
+from demandbase_api.errors import ApiOperation, ConfigurationError
+from demandbase_api.http.json_reader import Reader
+from demandbase_api.models import ActivityType, FieldMapping, ImportOperation, JobStatus, ListAction
+from demandbase_api.ports import ImportApi, ImportCapabilities
+from demandbase_api.uapi import schemas
+from demandbase_api.uapi.schemas import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demandbase_api.http.client import HttpClient
+    from demandbase_api.models import ImportJob, ImportRequest, RowError
+    from demandbase_api.uapi.call_budget import CallBudget
+
+
+def _headers(entity: str, required: tuple[str, ...], *others: str) -> tuple[FieldMapping, ...]:
+    return (
+        *(FieldMapping(entity, name, required=True) for name in required),
+        *(FieldMapping(entity, name) for name in others),
+    )
+
+
+HEADERS = {
+    "accounts": _headers(
+        "accounts",
+        ("Account Name", "Account Domain"),
+        "Owner",
+        "Phone Number",
+        "Employees",
+        "Annual Revenue",
+        "Industry",
+        "External Account ID",
+    ),
+    "people": _headers(
+        "people",
+        ("First Name", "Last Name", "Email", "External Person Id"),
+        "Account Name",
+        "Account Domain",
+        "Person Type",
+        "Postal Code",
+        "Role",
+        "Title",
+        "State",
+    ),
+    "opportunities": _headers(
+        "opportunities",
+        ("External Opportunity ID", "Opportunity Name", "Account Name", "Account Domain"),
+        "Close Date",
+        "External Account ID",
+        "Opportunity Stage",
+        "Opportunity Type",
+        "Revenue",
+    ),
+    "activities": (),
+}
+"""By entity; those of activities depend on their type."""
+
+IDENTITIES = {
+    "accounts": ("External Account ID", "Account Domain", "Account Name"),
+    "people": ("External Person Id", "Email"),
+    "opportunities": ("External Opportunity ID",),
+}
+"""By entity, what rows may be matched by: accounts by their id, else by domain and name."""
+
+JOB = "/import/v1/job"
+
+JOBS = "/import/v1/jobs"
+
+ACTIVITY_TYPES = "/import/v1/activity_type"
+
+SOURCE = "CSV"
+
+_MAX_FILE_BYTES = 5_000_000_000
+
+_TYPES = {
+    "accounts": "Account",
+    "people": "Person",
+    "opportunities": "Opportunity",
+    "activities": "Activity",
+}
+
+_WORDS = {status: word for word, status in schemas.IMPORT_WORDS.items()}
+
+
+class UapiImportApi(ImportApi):
+    """The adapter of the import port.
+
+    Args:
+        http: Where to.
+        budget: Counts the day's calls.
+        list_action: What imports of accounts do to the account list of their job; others leave
+            lists alone.
+    """
+
+    capabilities = ImportCapabilities(
+        entities=frozenset(_TYPES),
+        operations=frozenset({ImportOperation.UPSERT}),
+        adds_only=frozenset({"activities"}),
+        identities=IDENTITIES,
+        max_file_bytes=_MAX_FILE_BYTES,
+        match_key=False,
+        mappings=False,
+        cancel=False,
+        named_jobs=True,
+        row_errors=False,
+        activity_types=True,
+        list_actions=True,
+    )
+
+    def __init__(self, http: HttpClient, budget: CallBudget, list_action: ListAction) -> None:
+        self._http = http
+        self._budget = budget
+        self._list_action = list_action
+        self._entities: dict[str, str | None] = {}
+
+    @override
+    def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
+        wanted = HEADERS if entity is None else {entity: HEADERS.get(entity, ())}
+        return tuple(mapping for mappings in wanted.values() for mapping in mappings)
+
+    @override
+    def activity_types(self) -> tuple[ActivityType, ...]:
+        operation = ApiOperation.LIST_ACTIVITY_TYPES
+        readers = [
+            Reader(operation, item) for item in self._http.read_list(operation, ACTIVITY_TYPES)
+        ]
+        return tuple(
+            ActivityType(reader.required("id", int), reader.required("name", str))
+            for reader in readers
+        )
+
+    @override
+    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
+        operation = ApiOperation.GET_ACTIVITY_TYPE
+        found = Reader(operation, self._http.read(operation, f"{ACTIVITY_TYPES}/{activity_type}"))
+        return tuple(
+            FieldMapping(
+                "activities",
+                field.required("fieldName", str),
+                field.optional("fieldDataType", str) or "string",
+                required=bool(field.optional("isRequiredForCsvImport", bool)),
+            )
+            for field in found.objects("fields")
+        )
+
+    @override
+    def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
+        operation = ApiOperation.CREATE_IMPORT
+        body = request_body(request, file_name)
+        self._budget.check_import()
+        job = self._known(Reader(operation, self._http.create(operation, JOB, body)))
+        self._entities[job.id] = request.entity
+        return job
+
+    @override
+    def waits_for_file(self, job: ImportJob) -> bool:
+        return job.status is JobStatus.PENDING
+
+    @override
+    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
+        operation = ApiOperation.UPLOAD_FILE
+        # Left out, it would be “replace”, which empties the job's account list first.
+        params = {"listAction": self._action_of(job_id).value}
+        answer = self._http.put_stream(
+            operation, f"{_path(job_id)}/data", file, "application/octet-stream", params
+        )
+        return self._known(Reader(operation, answer))
+
+    def _action_of(self, job_id: str) -> ListAction:
+        if self._list_action is ListAction.NOOP:
+            return ListAction.NOOP
+        if job_id not in self._entities:
+            self.get(job_id)
+        return self._list_action if self._entities[job_id] == "accounts" else ListAction.NOOP
+
+    def _known(self, answer: Reader) -> ImportJob:
+        job = schemas.import_job(answer)
+        self._entities.setdefault(job.id, job.entity)
+        return job
+
+    @override
+    def get(self, job_id: str) -> ImportJob:
+        operation = ApiOperation.GET_IMPORT
+        return self._known(Reader(operation, self._http.read(operation, _path(job_id))))
+
+    @override
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
+        if status is not None and status not in _WORDS:
+            return iter(())  # no job of this API is ever in it
+        params = {} if status is None else {"state": _WORDS[status]}
+        return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, self._known)
+
+    @override
+    def poll_pause(self) -> float:
+        return self._budget.pause(ApiOperation.LIST_IMPORTS)
+
+    @override
+    def cancel(self, job_id: str) -> None:
+        raise ConfigurationError("This API cannot cancel imports.")
+
+    @override
+    def row_errors(self, job_id: str) -> Iterator[RowError]:
+        raise ConfigurationError(
+            "This API does not say what became of the rows: see the import audit in Demandbase."
+        )
+
+
+def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
+    """Return the ``CreateDataImportJob`` for a request.
+
+    Raises:
+        ConfigurationError: The API cannot do what is wanted.
+    """
+    is_added = request.entity in UapiImportApi.capabilities.adds_only
+    fixed = ImportOperation.INSERT if is_added else ImportOperation.UPSERT
+    if request.operation is not fixed or request.match_key is not None:
+        raise ConfigurationError(
+            "This API matches rows by rules of its own, and updates or adds what they say: leave "
+            "the settings operation and match_keys away."
+        )
+    body: dict[str, Any] = {
+        "dataImportName": file_name,
+        "entityType": _TYPES[request.entity],
+        "source": SOURCE,
+    }
+    if request.activity_type is not None:
+        body["activityTypeId"] = request.activity_type
+    return body
+
+
+def _path(job_id: str) -> str:
+    if not (job_id.isascii() and job_id.isdigit()):
+        raise ConfigurationError(f"The import job {job_id[:40]} is of another API.")
+    return f"{JOB}/{job_id}"

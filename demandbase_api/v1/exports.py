@@ -1,0 +1,144 @@
+"""The v1 Data Export API."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from typing_extensions import override
+
+from demandbase_api.errors import ApiOperation, UnexpectedAnswerError
+from demandbase_api.http.download_response import DownloadBody
+from demandbase_api.http.json_reader import Reader
+from demandbase_api.ports import (
+    EVERYTHING,
+    DiscoveryScope,
+    ExportApi,
+    ExportCapabilities,
+    ExportFilter,
+    PartBody,
+    Resume,
+)
+from demandbase_api.v1 import schemas
+from demandbase_api.v1.schemas import each_once, pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demandbase_api.http.client import HttpClient
+    from demandbase_api.models import Entity, ExportJob, ExportRequest, JobStatus
+
+
+JOBS = "/export/v1/jobs"
+
+MAX_REDIRECTS = 5
+
+
+class V1ExportApi(ExportApi):
+    """The v1 adapter of the export port."""
+
+    capabilities = ExportCapabilities(
+        cancel=True,
+        record_counts=True,
+        concurrent_jobs=2,
+        daily_calls=False,
+        filters=frozenset({ExportFilter.ACCOUNT_LIST}),
+    )
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    @override
+    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
+        answer = Reader(
+            ApiOperation.LIST_ENTITIES,
+            self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
+        )
+        return tuple(schemas.entity(item) for item in answer.objects("entities"))
+
+    @override
+    def submit(self, request: ExportRequest) -> ExportJob:
+        operation = ApiOperation.CREATE_EXPORT
+        return schemas.export_job(
+            Reader(operation, self._http.create(operation, JOBS, request_body(request)))
+        )
+
+    @override
+    def get(self, job_id: str) -> ExportJob:
+        operation = ApiOperation.GET_EXPORT
+        return schemas.export_job(Reader(operation, self._http.read(operation, _path(job_id))))
+
+    @override
+    def ended(self, job: ExportJob) -> ExportJob:
+        return job
+
+    @override
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
+        params = {} if status is None else {"status": status.value}
+        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", params)
+        return (schemas.export_job(reader) for reader in each_once(found))
+
+    @override
+    def poll_pause(self) -> float:
+        return 0.0
+
+    @override
+    def check_budget(self, jobs: int) -> None:
+        pass
+
+    @override
+    def cancel(self, job_id: str) -> None:
+        self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id))
+
+    @override
+    def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
+        body = request_body(request)
+        # A job that does not say what it was asked for cannot be told from another.
+        return (
+            job.entity == request.entity
+            and job.fields is not None
+            and sorted(job.fields) == sorted(request.fields)
+            and (job.filters or {}) == body.get("filters", {})
+        )
+
+    @override
+    @contextmanager
+    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
+        operation = ApiOperation.DOWNLOAD_PART
+        url = f"{_path(job_id)}/download?part={part}"
+        headers = {}
+        if resume is not None:
+            headers = {"Range": f"bytes={resume.offset}-", "If-Range": resume.validator}
+        for _ in range(MAX_REDIRECTS):
+            with self._http.open_url(operation, url, headers) as response:
+                if not response.is_redirect:
+                    yield DownloadBody(operation, response, resume)
+                    return
+                url = urljoin(response.url, response.headers["Location"])
+                operation = ApiOperation.FETCH_LINK
+                if urlsplit(url).scheme not in {"http", "https"}:
+                    raise UnexpectedAnswerError(operation, "gave a link that is no web address")
+        raise UnexpectedAnswerError(operation, f"redirected more than {MAX_REDIRECTS} times")
+
+
+def request_body(request: ExportRequest) -> dict[str, Any]:
+    """Return the ``CreateExportJobRequest`` for a request."""
+    filters: dict[str, Any] = {}
+    if request.date_range is not None:
+        window = {"field": request.date_range.field}
+        if request.date_range.start is not None:
+            window["start"] = request.date_range.start.isoformat()
+        filters["date_range"] = {**window, "end": request.date_range.end.isoformat()}
+    if request.account_lists:
+        (filters["account_list_id"],) = request.account_lists
+    body: dict[str, Any] = {"entity_type": request.entity, "format": "csv"}
+    if request.fields:
+        body["fields"] = list(request.fields)
+    if filters:
+        body["filters"] = filters
+    return body
+
+
+def _path(job_id: str) -> str:
+    return f"{JOBS}/{quote(job_id, safe='')}"

@@ -1,0 +1,121 @@
+"""The v1 Data Import API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
+
+from requests_toolbelt import MultipartEncoder
+from typing_extensions import override
+
+from demandbase_api.errors import ApiOperation
+from demandbase_api.http.json_reader import Reader
+from demandbase_api.models import ImportOperation, JobStatus
+from demandbase_api.ports import ImportApi, ImportCapabilities
+from demandbase_api.v1 import schemas
+from demandbase_api.v1.schemas import each_once, pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demandbase_api.http.client import HttpClient
+    from demandbase_api.models import ActivityType, FieldMapping, ImportJob, ImportRequest, RowError
+
+
+JOBS = "/import/v1/jobs"
+
+
+class V1ImportApi(ImportApi):
+    """The v1 adapter of the import port."""
+
+    capabilities = ImportCapabilities(
+        entities=frozenset({"accounts", "people", "opportunities", "activities"}),
+        operations=frozenset(ImportOperation),
+        match_key=True,
+        mappings=True,
+        cancel=True,
+        named_jobs=False,
+        row_errors=True,
+    )
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    @override
+    def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
+        operation = ApiOperation.LIST_MAPPINGS
+        params = {} if entity is None else {"entity_type": entity}
+        answer = Reader(operation, self._http.read(operation, "/import/v1/mappings", params))
+        return tuple(schemas.field_mapping(item) for item in answer.objects("mappings"))
+
+    @override
+    def activity_types(self) -> tuple[ActivityType, ...]:
+        return ()
+
+    @override
+    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
+        return self.mappings("activities")
+
+    @override
+    def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
+        operation = ApiOperation.CREATE_IMPORT
+        return schemas.import_job(
+            Reader(operation, self._http.create(operation, JOBS, request_body(request)))
+        )
+
+    @override
+    def waits_for_file(self, job: ImportJob) -> bool:
+        return job.status is JobStatus.PENDING and job.file_name is None
+
+    @override
+    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
+        operation = ApiOperation.UPLOAD_FILE
+        # requests' own ``files=`` would read the whole file into memory.
+        body = MultipartEncoder({"file": (file_name, file, "text/csv")})
+        answer = self._http.post_stream(
+            operation, f"{_path(job_id)}/upload", body, body.content_type
+        )
+        return schemas.import_job(Reader(operation, answer))
+
+    @override
+    def get(self, job_id: str) -> ImportJob:
+        operation = ApiOperation.GET_IMPORT
+        return schemas.import_job(Reader(operation, self._http.read(operation, _path(job_id))))
+
+    @override
+    def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
+        params = {} if status is None else {"status": status.value}
+        found = pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, "jobs", params)
+        return (schemas.import_job(reader) for reader in each_once(found))
+
+    @override
+    def poll_pause(self) -> float:
+        return 0.0
+
+    @override
+    def cancel(self, job_id: str) -> None:
+        self._http.delete(ApiOperation.CANCEL_IMPORT, _path(job_id))
+
+    @override
+    def row_errors(self, job_id: str) -> Iterator[RowError]:
+        found = pages(self._http, ApiOperation.LIST_ROW_ERRORS, f"{_path(job_id)}/errors", "errors")
+        return (schemas.row_error(reader) for reader in found)
+
+
+def request_body(request: ImportRequest) -> dict[str, Any]:
+    """Return the ``CreateImportJobRequest`` for a request."""
+    body: dict[str, Any] = {
+        "entity_type": request.entity,
+        "operation": request.operation.value,
+        "field_mappings": [
+            {"csv_column": mapping.column, "demandbase_field": mapping.field}
+            for mapping in request.mappings
+        ],
+    }
+    if request.match_key is not None:
+        body["match_key"] = request.match_key
+    return body
+
+
+def _path(job_id: str) -> str:
+    return f"{JOBS}/{quote(job_id, safe='')}"
