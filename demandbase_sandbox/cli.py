@@ -15,18 +15,34 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from demandbase_sandbox.fault_file import faults_from_json
-from demandbase_sandbox.loopback import past_proxies
+from demandbase_sandbox.faults import faults_from_json
 from demandbase_sandbox.options import MAX_PORT, SandboxOptions, new_token
-from demandbase_sandbox.sample import DEFAULT_ROWS
 from demandbase_sandbox.server import Sandbox
+from demandbase_sandbox.tenant.sample import DEFAULT_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
+
+LOOPBACK = "127.0.0.1"
+
+
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which calls to 127.0.0.1 go through no proxy."""
+    exempt = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in exempt.split(",") if host.strip()]
+    # A lone asterisk exempts all hosts, and only as long as it is alone.
+    if hosts != ["*"] and LOOPBACK not in hosts:
+        hosts.append(LOOPBACK)
+    # Which of the two spellings counts differs from program to program.
+    return {**environment, "no_proxy": ",".join(hosts), "NO_PROXY": ",".join(hosts)}
+
+
 SIGNAL_EXIT = 128
+
 NOT_FOUND_EXIT = 127
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -52,6 +68,7 @@ def _faults(_context: click.Context, _option: click.Parameter, path: Path | None
 
 
 _UAPI = "uapi"
+
 _API = click.option(
     "--api",
     type=click.Choice(["v1", _UAPI]),
@@ -59,10 +76,15 @@ _API = click.option(
     show_default=True,
     help="Which API to tell of; both are served.",
 )
+
 _PORT = click.IntRange(0, MAX_PORT)
+
 _COUNT = click.IntRange(1)
+
 _SECONDS = click.FloatRange(0)
+
 _BYTES = click.IntRange(0)
+
 OPTIONS = (
     click.option("--port", type=_PORT, help="Port of the API; a free one by default."),
     click.option("--uapi-port", type=_PORT, help="Port of the published API."),

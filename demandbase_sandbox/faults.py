@@ -2,16 +2,72 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
+import json
+import random
+import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
-from demandbase_sandbox.csv_mangling import WAYS
 from demandbase_sandbox.operations import CREATING, OPERATIONS, PAGED, SIGNED_FILE
-from demandbase_sandbox.uapi.error_codes import ERROR_CODES
+from demandbase_sandbox.uapi.errors import ERROR_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+
+WAYS = (
+    "missing_column", "extra_column", "duplicate_header", "ragged_row",
+    "nul_bytes", "cut_in_quotes", "drop_last_row", "not_utf8",
+)  # fmt: skip
+
+
+def mangle(path: Path, way: str) -> None:
+    """Spoil a small file; no way leaves it alone.
+
+    Raises:
+        ValueError: The way is unknown.
+    """
+    if not way:
+        return
+    content = path.read_bytes()
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    match way:
+        case "missing_column":
+            content = _csv([header[:-1], *(row[:-1] for row in rows)])
+        case "extra_column":
+            content = _csv([[*header, "extra"], *([*row, "1"] for row in rows)])
+        case "duplicate_header":
+            content = _csv([[header[0], header[0], *header[2:]], *rows])
+        case "ragged_row":
+            content += b"only one cell\r\n"
+        case "nul_bytes":
+            content = content[:-2] + b"\0\0\r\n"
+        case "cut_in_quotes":
+            content += b'"never closed'
+        case "drop_last_row":
+            content = _csv([header, *rows[:-1]])
+        case "not_utf8":
+            content = content[:-2] + b"\xff\r\n"
+        case _:
+            raise ValueError(f"unknown way to mangle a file: {way}; known are {', '.join(WAYS)}")
+    path.write_bytes(content)
+
+
+def reverse_rows(content: bytes) -> bytes:
+    """Return a file with its rows in reverse: as long and as right, but not to be mixed."""
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    return _csv([header, *reversed(rows)])
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
 
 
 class Effect(StrEnum):
@@ -166,3 +222,135 @@ def _ways(effect: Effect) -> frozenset[str] | None:
     if effect is Effect.CHANGED:
         return frozenset({"", "etag", "content"})
     return None
+
+
+class FaultBook:
+    """Decides which faults strike a request; from any thread.
+
+    Args:
+        faults: Rules in force from the start.
+        seed: Seed of the draws for rules with a probability.
+    """
+
+    def __init__(self, faults: Iterable[Fault], seed: int) -> None:
+        self._lock = threading.Lock()
+        self._seed = seed
+        self._draw = _draws(seed)
+        self._rules: list[tuple[Fault, list[int]]] = [(fault, [0]) for fault in faults]
+
+    def add(self, fault: Fault) -> None:
+        """Put a rule in force."""
+        with self._lock:
+            self._rules.append((fault, [0]))
+
+    def clear(self) -> None:
+        """Take all rules out of force; draws begin anew."""
+        with self._lock:
+            self._rules.clear()
+            self._draw = _draws(self._seed)
+
+    def hits(
+        self, operation: str, facts: Mapping[str, Any], *effects: Effect
+    ) -> dict[Effect, Fault]:
+        """Return the faults that strike this request, and count it."""
+        struck: dict[Effect, Fault] = {}
+        with self._lock:
+            for fault, met in self._rules:
+                if fault.operation != operation or fault.effect not in effects:
+                    continue
+                if fault.effect in struck:
+                    continue
+                if any(facts.get(name) != value for name, value in fault.match.items()):
+                    continue
+                met[0] += 1
+                turn = met[0] - fault.after
+                if turn < 1 or (fault.times is not None and turn > fault.times):
+                    continue
+                if fault.probability == 1 or self._draw.random() < fault.probability:
+                    struck[fault.effect] = fault
+        return struck
+
+
+def _draws(seed: int) -> random.Random:
+    return random.Random(f"faults/{seed}")  # noqa: S311 - a script, no secret
+
+
+_NAMES = frozenset(item.name for item in dataclasses.fields(Fault))
+
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "operation": ((str,), "a text"),
+    "match": ((dict,), "an object"),
+    "after": ((int,), "a whole number"),
+    "times": ((int, type(None)), "a whole number or null"),
+    "probability": ((int, float), "a number"),
+    "status": ((int,), "a whole number"),
+    "headers": ((dict,), "an object"),
+    "body": ((str,), "a text"),
+    "seconds": ((int, float), "a number"),
+    "bytes": ((int,), "a whole number"),
+    "rows": ((int,), "a whole number"),
+    "how": ((str,), "a text"),
+    "message": ((str,), "a text"),
+    "members": ((dict,), "an object"),
+}
+
+
+def faults_from_json(text: str) -> tuple[Fault, ...]:
+    """Return the faults of a file: a JSON list of objects with the members of :class:`Fault`.
+
+    Raises:
+        ValueError: The text is something else; the sentence says where.
+    """
+    try:
+        rules = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"this is no JSON: {error}") from None
+    return faults_from_rules(rules)
+
+
+def faults_from_rules(rules: object) -> tuple[Fault, ...]:
+    """Return the faults of a list of rules.
+
+    Raises:
+        ValueError: The list is something else; the sentence says where.
+    """
+    if not isinstance(rules, list):
+        raise ValueError("a fault file holds a JSON list of rules")  # noqa: TRY004
+    return tuple(_fault(f"rule {number}", rule) for number, rule in enumerate(rules, 1))
+
+
+def _fault(place: str, rule: Any) -> Fault:  # noqa: ANN401 - whatever the JSON holds
+    if not isinstance(rule, dict) or {"operation", "effect"} - rule.keys():
+        raise ValueError(f"{place} needs the members operation and effect")
+    if unknown := sorted(rule.keys() - _NAMES):
+        raise ValueError(f"{place} has unknown members: {', '.join(unknown)}")
+    if rule["effect"] not in list(Effect):
+        raise ValueError(f"{place} has an unknown effect; known are {', '.join(Effect)}")
+    for name, value in rule.items():
+        kinds, called = _KINDS.get(name, ((str,), "a text"))
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise ValueError(f"{place}: {name} is {called}")  # noqa: TRY004 - one kind of error
+    headers = rule.get("headers", {})
+    if not all(isinstance(value, str) and value.isprintable() for value in headers.values()):
+        raise ValueError(f"{place}: headers holds texts of one line")
+    try:
+        return Fault(**{**rule, "effect": Effect(rule["effect"])})
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+
+
+def job_secret(faults: FaultBook, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the job keeps to itself until it is time."""
+    hits = faults.hits(
+        operation, asked, Effect.JOB_FAILS, Effect.JOB_GONE, Effect.NEVER_ENDS, Effect.MANGLE_CSV
+    )
+    secret: dict[str, Any] = {}
+    if (fault := hits.get(Effect.JOB_FAILS)) is not None:
+        secret |= {"job_fails": fault.message, "rows": fault.rows}
+    if (fault := hits.get(Effect.JOB_GONE)) is not None:
+        secret["job_gone"] = fault.seconds
+    if Effect.NEVER_ENDS in hits:
+        secret["never_ends"] = True
+    if (fault := hits.get(Effect.MANGLE_CSV)) is not None:
+        secret["mangle_csv"] = fault.how
+    return secret

@@ -4,7 +4,70 @@ from __future__ import annotations
 
 import re
 
-from demandbase_sandbox.uapi.operations import UAPI_CREATING, UAPI_OPERATIONS, UAPI_PAGED
+EXPORT_PREFIX = "/data/export/v1"
+
+IMPORT_PREFIX = "/import/v1"
+
+TOKEN_PATH = "/auth/v1/token"  # noqa: S105 - a path
+
+UAPI_OPERATIONS = {
+    "createToken": ("POST", TOKEN_PATH),
+    "fetchFields": ("GET", f"{EXPORT_PREFIX}/fields"),
+    "createExportJob": ("POST", f"{EXPORT_PREFIX}/job"),
+    "fetchAccountListJob": ("POST", f"{EXPORT_PREFIX}/accountList/job"),
+    "fetchPersonListJob": ("POST", f"{EXPORT_PREFIX}/personList/job"),
+    "fetchExportJobsInfo": ("GET", f"{EXPORT_PREFIX}/jobs"),
+    "checkExportJobStatus": ("GET", f"{EXPORT_PREFIX}/job/{{jobId}}"),
+    "get-reference": ("GET", f"{EXPORT_PREFIX}/references"),
+    "get-support-object": ("GET", f"{EXPORT_PREFIX}/reference/{{object}}"),
+    "createImportJob": ("POST", f"{IMPORT_PREFIX}/job"),
+    "uploadImportFile": ("PUT", f"{IMPORT_PREFIX}/job/{{id}}/data"),
+    "getImportJob": ("GET", f"{IMPORT_PREFIX}/job/{{id}}"),
+    "listImportJobs": ("GET", f"{IMPORT_PREFIX}/jobs"),
+    "listImportSources": ("GET", f"{IMPORT_PREFIX}/{{entityType}}/sources"),
+    "listActivityTypes": ("GET", f"{IMPORT_PREFIX}/activity_type"),
+    "createActivityType": ("POST", f"{IMPORT_PREFIX}/activity_type"),
+    "getActivityType": ("GET", f"{IMPORT_PREFIX}/activity_type/{{identifier}}"),
+    "updateActivityType": ("PUT", f"{IMPORT_PREFIX}/activity_type/{{activityTypeId}}"),
+}
+
+EXPORT_OPERATIONS = frozenset(
+    operation for operation, (_, path) in UAPI_OPERATIONS.items() if path.startswith(EXPORT_PREFIX)
+)
+
+UAPI_CREATING = frozenset(
+    {"createExportJob", "fetchAccountListJob", "fetchPersonListJob", "createImportJob"}
+)
+
+UAPI_PAGED = frozenset({"fetchExportJobsInfo", "listImportJobs"})
+
+COUNTERPARTS = {
+    "listExportableEntities": "fetchFields",
+    "createExportJob": "createExportJob",
+    "listExportJobs": "fetchExportJobsInfo",
+    "getExportJob": "checkExportJobStatus",
+    "downloadExportFile": "checkExportJobStatus",
+    "createImportJob": "createImportJob",
+    "listImportJobs": "listImportJobs",
+    "getImportJob": "getImportJob",
+    "uploadImportFile": "uploadImportFile",
+    "signedFile": "signedFile",
+}
+"""The published operation that does what one of v1 does, where there is one."""
+
+_UAPI_PATTERNS = {
+    operation: (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
+    for operation, (method, path) in UAPI_OPERATIONS.items()
+}
+
+
+def uapi_operation_of(method: str, path: str) -> str:
+    """Return the id of the operation that a request is meant for, or an empty text."""
+    for operation, (its_method, pattern) in _UAPI_PATTERNS.items():
+        if method == its_method and pattern.fullmatch(path):
+            return operation
+    return ""
+
 
 SIGNED_FILE = "signedFile"
 """What the host behind signed links does; it is no operation of the API."""
@@ -24,11 +87,14 @@ API_OPERATIONS = {
     "getImportErrors": ("GET", "/import/v1/jobs/{jobId}/errors"),
     "listFieldMappings": ("GET", "/import/v1/mappings"),
 }
+
 OPERATIONS = frozenset({*API_OPERATIONS, *UAPI_OPERATIONS, SIGNED_FILE})
+
 CREATING = frozenset({"createExportJob", "createImportJob"}) | UAPI_CREATING
+
 PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors"}) | UAPI_PAGED
 
-_PATTERNS = {
+_V1_PATTERNS = {
     operation: (method, re.compile(path.replace("{jobId}", "[^/]+")))
     for operation, (method, path) in API_OPERATIONS.items()
 }
@@ -36,7 +102,7 @@ _PATTERNS = {
 
 def operation_of(method: str, path: str) -> str:
     """Return the id of the operation that a request is meant for, or an empty text."""
-    for operation, (its_method, pattern) in _PATTERNS.items():
+    for operation, (its_method, pattern) in _V1_PATTERNS.items():
         if method == its_method and pattern.fullmatch(path):
             return operation
     return ""

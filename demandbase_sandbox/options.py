@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003 - whoever resolves the annotations needs it
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demandbase_sandbox.sample import DEFAULT_ROWS
-from demandbase_sandbox.uapi.daily_calls import DAILY_CALLS
+from demandbase_sandbox.tenant.sample import DEFAULT_ROWS
+from demandbase_sandbox.uapi.limits import DAILY_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,30 +6,56 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from demandbase_sandbox.answering import public
-from demandbase_sandbox.api import create_api
 from demandbase_sandbox.connections import Connections
-from demandbase_sandbox.hosts import Hosts
+from demandbase_sandbox.file_host import StorageHost
 from demandbase_sandbox.options import SandboxOptions
-from demandbase_sandbox.storage_host import StorageHost
-from demandbase_sandbox.tenant import Tenant, cell_text
-from demandbase_sandbox.tenant_schema import TenantEntity, TenantField
-from demandbase_sandbox.uapi import export_jobs as uapi_export_jobs
-from demandbase_sandbox.uapi import import_jobs as uapi_import_jobs
-from demandbase_sandbox.uapi.api import create_uapi
+from demandbase_sandbox.routing import public
+from demandbase_sandbox.tenant.schema import TenantEntity, TenantField
+from demandbase_sandbox.tenant.tenant import Tenant, cell_text
+from demandbase_sandbox.uapi import exports as uapi_export_jobs
+from demandbase_sandbox.uapi import imports as uapi_import_jobs
+from demandbase_sandbox.uapi.app import create_uapi
+from demandbase_sandbox.v1.app import create_api
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from demandbase_sandbox.clock import SandboxClock
     from demandbase_sandbox.faults import Fault
     from demandbase_sandbox.recorder import SeenRequest
+
+
+class Hosts:
+    """An application made of two.
+
+    Args:
+        api: The v1 API.
+        uapi_port: The port of the published API.
+        create_uapi: Makes the published API, with the first request to it.
+    """
+
+    def __init__(self, api: ASGIApp, uapi_port: int, create_uapi: Callable[[], ASGIApp]) -> None:
+        self._api = api
+        self._uapi_port = uapi_port
+        self._create_uapi = create_uapi
+
+    @cached_property
+    def _uapi(self) -> ASGIApp:
+        return self._create_uapi()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to the API that it came to."""
+        is_uapi = scope["type"] == "http" and scope["server"][1] == self._uapi_port
+        await (self._uapi if is_uapi else self._api)(scope, receive, send)
 
 
 class Sandbox:

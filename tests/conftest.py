@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from demandbase_sandbox import Sandbox, SandboxOptions
-from demandbase_sandbox.loopback import past_proxies
+from demandbase_sandbox.cli import past_proxies
 
 # For the tests themselves and for the commands that they start.
 os.environ.update(past_proxies(os.environ))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from demandbase_sandbox.refusal import RefusalError, bad_request, not_found
+from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
 
 if TYPE_CHECKING:
-    from demandbase_sandbox.uapi.import_documents import ActivityTypeBody
+    from demandbase_sandbox.uapi.schemas import ActivityTypeBody
 
 FIRST_ID = 37
 SAMPLE_TYPES = ("web_visit", "email_open", "form_fill", "event", "ad_click")

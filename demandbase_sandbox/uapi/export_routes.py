@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response  # noqa: TC002 - FastAPI resolves annotations
+from fastapi.responses import Response
 
-from demandbase_sandbox.faults import Effect
-from demandbase_sandbox.job_faults import job_secret
-from demandbase_sandbox.uapi.entity_types import ACCOUNT_LIST, ENTITY_TYPES, PERSON_LIST
-from demandbase_sandbox.uapi.error_codes import coded
-from demandbase_sandbox.uapi.export_documents import (
+from demandbase_sandbox.faults import Effect, job_secret
+from demandbase_sandbox.operations import EXPORT_PREFIX
+from demandbase_sandbox.uapi.entities import (
+    ACCOUNT_LIST,
+    ENTITY_TYPES,
+    PERSON_LIST,
+    published_fields,
+)
+from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.uapi.export_query import check_ids, export_query, members_query
+from demandbase_sandbox.uapi.exports import KIND, created, job_page, listed
+from demandbase_sandbox.uapi.schemas import (
     AccountListJobBody,
     ErrorDto,
     FieldDocument,
@@ -20,24 +27,22 @@ from demandbase_sandbox.uapi.export_documents import (
     JobRequestBody,
     JobStatus,
     PersonListJobBody,
+    ReferenceData,
+    References,
 )
-from demandbase_sandbox.uapi.export_job_list import created, job_page, listed
-from demandbase_sandbox.uapi.export_jobs import KIND
-from demandbase_sandbox.uapi.export_request import check_ids, export_query
-from demandbase_sandbox.uapi.list_members import members_query
-from demandbase_sandbox.uapi.operations import EXPORT_PREFIX
-from demandbase_sandbox.uapi.published_fields import published_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from demandbase_sandbox.answering import Answering
-    from demandbase_sandbox.tenant import Tenant
+    from demandbase_sandbox.routing import Answering
+    from demandbase_sandbox.tenant.tenant import Tenant
     from demandbase_sandbox.uapi.export_query import ExportQuery
+
 
 REFUSED: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorDto} for status in (400, 401, 403, 429, 500)
 }
+
 UNKNOWN: dict[int | str, dict[str, Any]] = {**REFUSED, 404: {"model": ErrorDto}}
 
 
@@ -225,3 +230,52 @@ def _fields(
         for field in published_fields(known, tenant.store.entities).values()
         if field.name not in tenant.options.withheld_fields
     ]
+
+
+OBJECTS: dict[str, tuple[str, ...]] = {
+    "persona": ("Economic buyer", "Technical buyer"),
+    "buyerRole": ("Champion", "Decision maker", "Influencer"),
+    "idealBuyingGroup": ("Platform team",),
+    "idealBuyingGroupPersonaRole": ("Champion in the platform team",),
+    "keywordSet": ("Competitors", "Own brand"),
+    "keywordSetMember": ("Globex", "Initech"),
+    "JobFunction": ("Engineering", "Marketing", "Sales"),
+    "JobLevel": ("Director", "Manager", "Staff"),
+}
+"""Names of the rows of each object."""
+
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorDto} for status in (400, 401, 403, 429, 500)
+}
+
+
+def reference_routes(answering: Answering) -> APIRouter:
+    """Return the routes of reference data, which is the same for all tenants."""
+    router = APIRouter(prefix=EXPORT_PREFIX)
+
+    @router.get(
+        "/references", operation_id="get-reference", response_model=References, responses=_REFUSED
+    )
+    def references(request: Request) -> Response:
+        objects = [
+            {"name": name, "description": "", "href": f"{EXPORT_PREFIX}/reference/{name}"}
+            for name in OBJECTS
+        ]
+        return answering.answer(request, lambda: {"refObjectsAvailable": objects})
+
+    @router.get(
+        "/reference/{object}",
+        operation_id="get-support-object",
+        response_model=ReferenceData,
+        responses=_REFUSED,
+    )
+    def reference(request: Request, object: str) -> Response:  # noqa: A002 - the published name
+        def work() -> dict[str, Any]:
+            if object not in OBJECTS:
+                raise coded("400-154", object)
+            rows = [{"id": number, "name": name} for number, name in enumerate(OBJECTS[object], 1)]
+            return {"objectType": object, "data": rows}
+
+        return answering.answer(request, work)
+
+    return router

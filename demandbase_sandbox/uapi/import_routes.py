@@ -6,32 +6,44 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response  # noqa: TC002 - FastAPI resolves annotations
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from demandbase_sandbox.faults import Effect
-from demandbase_sandbox.job_faults import job_secret
-from demandbase_sandbox.refusal import bad_request
-from demandbase_sandbox.uapi.account_list_action import DEFAULT_ACTION, ListAction
-from demandbase_sandbox.uapi.entity_types import IMPORT_ENTITIES
-from demandbase_sandbox.uapi.import_documents import (
+from demandbase_sandbox.exceptions import RefusalError, bad_request
+from demandbase_sandbox.faults import Effect, job_secret
+from demandbase_sandbox.operations import IMPORT_PREFIX
+from demandbase_sandbox.uapi.entities import IMPORT_ENTITIES
+from demandbase_sandbox.uapi.import_rows import DEFAULT_ACTION, ListAction
+from demandbase_sandbox.uapi.imports import KIND, SOURCE, import_job_page, shown
+from demandbase_sandbox.uapi.schemas import (
+    ActivityType,
+    ActivityTypeBody,
     CreateDataImportJob,
+    CustomActivityData,
+    CustomActivityType,
     DataImportJob,
     DataImportJobs,
     Message,
     Sources,
     StatusMessage,
 )
-from demandbase_sandbox.uapi.import_job_list import import_job_page, shown
-from demandbase_sandbox.uapi.import_jobs import KIND, SOURCE
-from demandbase_sandbox.uapi.operations import IMPORT_PREFIX
-from demandbase_sandbox.uapi.permission import may_import
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demandbase_sandbox.answering import Answering
-    from demandbase_sandbox.tenant import Tenant
+    from demandbase_sandbox.routing import Answering
+    from demandbase_sandbox.tenant.tenant import Tenant
+
+
+def may_import(tenant: Tenant) -> None:
+    """Refuse credentials without the permission to import data.
+
+    Raises:
+        RefusalError: 403.
+    """
+    if not tenant.options.import_permission:
+        raise RefusalError(403, "the user lacks the permission to import data")
+
 
 REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"model": Message},
@@ -40,7 +52,9 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     429: {"model": Message},
     500: {"model": Message},
 }
+
 UNKNOWN: dict[int | str, dict[str, Any]] = {**REFUSED, 404: {"model": Message}}
+
 FILE_BODY = {
     "requestBody": {
         "required": True,
@@ -155,5 +169,75 @@ def import_routes(tenant: Tenant, answering: Answering) -> APIRouter:  # noqa: C
             return {"data": [SOURCE]}
 
         return answering.answer(request, work)
+
+    return router
+
+
+ACTIVITY_REFUSED: dict[int | str, dict[str, Any]] = {
+    400: {"model": Message},
+    401: {"model": StatusMessage},
+    403: {"model": StatusMessage},
+    404: {"model": Message},
+    429: {"model": Message},
+    500: {"model": Message},
+}
+
+
+def activity_routes(tenant: Tenant, answering: Answering) -> APIRouter:
+    """Return the routes of a tenant's activity types."""
+    router = APIRouter(prefix=f"{IMPORT_PREFIX}/activity_type")
+    types = tenant.activity_types
+
+    @router.get(
+        "",
+        operation_id="listActivityTypes",
+        response_model=list[CustomActivityType],
+        responses=ACTIVITY_REFUSED,
+    )
+    def list_types(request: Request) -> Response:
+        def work() -> list[Any]:
+            may_import(tenant)
+            return types.all()
+
+        return answering.answer(request, work)
+
+    @router.post(
+        "",
+        operation_id="createActivityType",
+        response_model=ActivityType,
+        responses=ACTIVITY_REFUSED,
+    )
+    def create(request: Request, body: ActivityTypeBody) -> Response:
+        def work() -> dict[str, Any]:
+            may_import(tenant)
+            return types.create(body)
+
+        return answering.answer(request, work, body=body.model_dump())
+
+    @router.get(
+        "/{identifier}",
+        operation_id="getActivityType",
+        response_model=CustomActivityData,
+        responses=ACTIVITY_REFUSED,
+    )
+    def look_up(request: Request, identifier: str) -> Response:
+        def work() -> dict[str, Any]:
+            may_import(tenant)
+            return types.get(identifier)
+
+        return answering.answer(request, work)
+
+    @router.put(
+        "/{activityTypeId}",
+        operation_id="updateActivityType",
+        response_model=ActivityType,
+        responses=ACTIVITY_REFUSED,
+    )
+    def update(request: Request, activityTypeId: str, body: ActivityTypeBody) -> Response:  # noqa: N803
+        def work() -> dict[str, Any]:
+            may_import(tenant)
+            return types.update(activityTypeId, body)
+
+        return answering.answer(request, work, body=body.model_dump())
 
     return router

@@ -14,27 +14,88 @@ this: it is the reading that is least kind to a client.
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from demandbase_sandbox.cell_types import fits
-from demandbase_sandbox.import_file import read_rows
-from demandbase_sandbox.uapi.import_columns import (
-    ACCOUNT_REFERENCE,
-    REQUIRED,
-    ImportColumn,
-    import_columns,
-)
+from demandbase_sandbox.tenant.schema import TenantField, fits
+from demandbase_sandbox.uapi.entities import STANDARD, label_of
+from demandbase_sandbox.v1.imports import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from demandbase_sandbox.store import Store
+    from demandbase_sandbox.tenant.store import Store
+
+
+REQUIRED = {
+    "accounts": ("Account Name", "Account Domain"),
+    "people": ("First Name", "Last Name", "Email", "External Person Id"),
+    "opportunities": (
+        "External Opportunity ID", "Opportunity Name", "Account Name", "Account Domain",
+    ),
+    "activities": ("External Person Id", "Activity Date"),
+}  # fmt: skip
+"""Headers that a file must have, and cells that a row must fill."""
+
+ACCOUNT_REFERENCE = ("External Account ID", "Account Domain", "Account Name")
+"""Headers by which rows of other entities name their account, the first that matches."""
+
+_MADE_UP = {"activities": frozenset({"activity_id", "account_id", "activity_type"})}
+"""Fields that the tenant fills itself, whatever a file says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportColumn:
+    """A column: the field that it fills, or ``None`` where it fills none."""
+
+    header: str
+    field: TenantField | None
+
+
+def import_columns(
+    store: Store, entity_name: str, headers: Sequence[str], created: list[str]
+) -> list[ImportColumn]:
+    """Return what the headers mean; an unknown one creates a field and is put on ``created``.
+
+    Labels are compared as they stand, case and blanks included. A column for a field that the
+    tenant fills itself is ignored.
+    """
+    entity = store.entities[entity_name]
+    by_label = {label_of(entity_name, field): field for field in entity.fields}
+    standard = {label: name for name, label in STANDARD[entity_name].items()}
+    columns = []
+    for header in headers:
+        field = by_label.get(header)
+        if entity_name != "accounts" and header in ACCOUNT_REFERENCE:
+            columns.append(ImportColumn(header, None))
+            continue
+        if field is None:
+            name = standard.get(header) or _free_name(header, {*store.entities[entity_name].names})
+            field = TenantField(name, "string", label=header, importable=True)
+            store.add_field(entity_name, field)
+            by_label[header] = field
+            if header not in standard:
+                created.append(header)
+        if not field.importable or field.name in _MADE_UP.get(entity_name, ()):
+            field = None
+        columns.append(ImportColumn(header, field))
+    return columns
+
+
+def _free_name(label: str, taken: set[str]) -> str:
+    stem = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "field"
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}_{number}", number + 1
+    return name
+
 
 Cells = dict[str, str]
+
 Match = tuple[bool, int | None]
 """Whether a row lands, and the row number in SQLite of the record it changes."""
 
@@ -174,3 +235,48 @@ class UapiRowImporter:
 
 def _only(found: list[int]) -> int | None:
     return found[0] if len(found) == 1 else None
+
+
+ListAction = Literal["replace", "insert", "delete", "noop"]
+
+DEFAULT_ACTION: ListAction = "replace"
+
+_LIST = "account_lists"
+
+_MEMBERS = "account_list_members"
+
+
+def apply_list_action(
+    store: Store, list_name: str, action: ListAction, account_ids: Iterable[str]
+) -> None:
+    """Change the list's members: which list belongs to an import is its name, as in the app.
+
+    ``replace`` and ``insert`` create a list that is not there; ``replace`` takes all other
+    members out first.
+    """
+    if action == "noop":
+        return
+    with store.lock:
+        numbers = store.select(_LIST, ["account_list_id"], "account_list_name = ?", [list_name])
+        number = next((found for (found,) in numbers if found), None)
+        if number is None:
+            if action == "delete":
+                return
+            taken = [int(found or 0) for (found,) in store.select(_LIST, ["account_list_id"])]
+            number = str(max(taken, default=0) + 1)
+            store.write(_LIST, None, {"account_list_id": number, "account_list_name": list_name})
+        on_list = {
+            found
+            for (found,) in store.select(_MEMBERS, ["account_id"], "account_list_id = ?", [number])
+        }
+        named = dict.fromkeys(account_ids)
+        gone = on_list.difference(named) if action == "replace" else on_list.intersection(named)
+        with store.transaction():
+            for account_id in gone if action != "insert" else ():
+                store.delete(
+                    _MEMBERS, "account_id = ? AND account_list_id = ?", [account_id or "", number]
+                )
+            for account_id in named if action != "delete" else ():
+                if account_id not in on_list:
+                    member = {"account_list_id": number, "account_id": account_id}
+                    store.write(_MEMBERS, None, member)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from demandbase_sandbox.loopback import past_proxies
+from demandbase_sandbox.cli import past_proxies
 
 COMMAND = str(Path(sys.executable).with_name("demandbase-sandbox"))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import requests
 
 from demandbase_sandbox import Sandbox, SandboxOptions
-from demandbase_sandbox.uapi.daily_calls import DAILY_CALLS
-from demandbase_sandbox.uapi.error_codes import ERROR_CODES
-from demandbase_sandbox.uapi.operations import UAPI_OPERATIONS
+from demandbase_sandbox.operations import UAPI_OPERATIONS
+from demandbase_sandbox.uapi.errors import ERROR_CODES
+from demandbase_sandbox.uapi.limits import DAILY_CALLS
 from tests.sandbox.uapi import published
 from tests.sandbox.uapi.published import OPERATIONS
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_sandbox.refusal import RefusalError
-from demandbase_sandbox.uapi.date_range import asked_range
-from demandbase_sandbox.uapi.error_codes import ERROR_CODES, coded
-from demandbase_sandbox.uapi.export_job_list import job_page
+from demandbase_sandbox.exceptions import RefusalError
+from demandbase_sandbox.uapi.errors import ERROR_CODES, coded
+from demandbase_sandbox.uapi.export_query import asked_range
+from demandbase_sandbox.uapi.exports import job_page
 from tests.sandbox.uapi.published import MAX_ACTIVITY_DAYS
 
 days = st.dates(date(2000, 1, 1), date(2100, 1, 1))

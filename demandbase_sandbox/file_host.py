@@ -1,0 +1,310 @@
+"""The host behind signed links: takes requests, checks links, answers in time."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import socket
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from typing_extensions import override
+
+from demandbase_sandbox.faults import CutMode, Effect, Fault, reverse_rows
+from demandbase_sandbox.operations import SIGNED_FILE
+from demandbase_sandbox.recorder import NOTED_HEADERS, SeenRequest
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Mapping
+    from email.message import Message
+    from pathlib import Path
+
+    from demandbase_sandbox.tenant.tenant import Tenant
+
+
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+def asked_range(header: str, size: int) -> tuple[int, int] | None:
+    """Return start and end (exclusive) of what is asked for; ``None`` means the whole file.
+
+    What is no single range of bytes counts as none. A start at or after the end of the
+    file comes back as it is: the caller answers 416.
+    """
+    found = _RANGE.fullmatch(header.strip())
+    if found is None or found[1] == found[2] == "":
+        return None
+    if not found[1]:
+        return (max(0, size - int(found[2])), size) if int(found[2]) else (size, size)
+    start = int(found[1])
+    end = int(found[2]) + 1 if found[2] else size
+    if found[2] and end <= start:
+        return None
+    return start, min(size, end)
+
+
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFile:
+    """A part on the disk."""
+
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        return self.path.stat().st_size
+
+    @property
+    def tag(self) -> str:
+        """What changes when it changes."""
+        found = self.path.stat()
+        return f'"{found.st_size:x}-{found.st_mtime_ns:x}"'
+
+    def changed(self) -> SignedFile:
+        """Return another version of a small file: the same rows in reverse."""
+        other = self.path.with_name(f"changed-{self.path.name}")
+        content = self.path.read_bytes()
+        if self.path.suffix == ".gz":
+            content = gzip.compress(reverse_rows(gzip.decompress(content)), mtime=0)
+        else:
+            content = reverse_rows(content)
+        other.write_bytes(content)
+        return SignedFile(other)
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """An answer with a file's bytes, or none of them.
+
+    Args:
+        status: 200, 206 or 416.
+        headers: Its headers.
+        file: The file.
+        start: Where the bytes begin.
+        stop: Where they end, exclusive.
+        whole: Whether everything that was announced is sent.
+        chunked: Whether the body is framed in chunks.
+        stall: Makes a pause.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    file: SignedFile
+    start: int
+    stop: int
+    whole: bool = True
+    chunked: bool = False
+    stall: Fault | None = None
+
+    @classmethod
+    def to(cls, asked: Message, file: SignedFile, hits: Mapping[Effect, Fault]) -> Self:
+        """Return the answer to a request's headers, with the faults that strike it."""
+        tag = file.tag
+        if (change := hits.get(Effect.CHANGED)) is not None:
+            tag = f'"changed-{tag[1:]}'
+            file = file if change.how == "etag" else file.changed()
+        size = file.size
+        kind = "application/gzip" if file.path.suffix == ".gz" else "text/csv"
+        headers = {"Content-Type": kind, "ETag": tag, "Accept-Ranges": "bytes"}
+        found = None
+        if Effect.NO_RANGE in hits:
+            del headers["Accept-Ranges"]
+        elif asked.get("If-Range", tag) == tag:
+            found = asked_range(asked.get("Range", ""), size)
+        start, end = found or (0, size)
+        if found and start >= size:
+            headers |= {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
+            return cls(416, headers, file, size, size)
+        if found:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        cut, stop, chunked = hits.get(Effect.CUT), end, False
+        if cut is not None:
+            stop = min(end, start + cut.bytes)
+        match CutMode(cut.how or CutMode.CONTENT_LENGTH) if cut else CutMode.CONTENT_LENGTH:
+            case CutMode.CONTENT_LENGTH | CutMode.LENGTH:
+                headers["Content-Length"] = str(end - start)
+            case CutMode.CHUNKED:
+                headers["Transfer-Encoding"] = "chunked"
+                chunked = True
+            case CutMode.CLOSE | CutMode.SILENT:
+                headers["Connection"] = "close"
+        return cls(
+            206 if found else 200, headers, file, start, stop,
+            whole=cut is None, chunked=chunked, stall=hits.get(Effect.STALL),
+        )  # fmt: skip
+
+    def pieces(self, stopping: threading.Event) -> Iterator[bytes]:
+        """Yield the bytes to send, with the pause where one is scripted."""
+        pause = None
+        if self.stall is not None:
+            pause = min(self.stop, self.start + self.stall.bytes)
+        position = self.start
+        with self.file.path.open("rb") as content:
+            content.seek(position)
+            while True:
+                if self.stall is not None and position == pause:
+                    stopping.wait(self.stall.seconds)
+                    pause = None
+                if position >= self.stop:
+                    break
+                bound = self.stop if pause is None else pause
+                piece = content.read(min(CHUNK_BYTES, bound - position))
+                position += len(piece)
+                yield b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece
+
+
+_PART = re.compile(r"(?P<job>[^/]+)-part-(?P<part>[0-9]{1,9})\.(csv|json)(\.gz)?")
+
+_EFFECTS = (
+    Effect.STATUS, Effect.DROP_BEFORE, Effect.DELAY, Effect.STALL,
+    Effect.CUT, Effect.NO_RANGE, Effect.CHANGED,
+)  # fmt: skip
+
+
+class StorageHost(ThreadingHTTPServer):
+    """Serves the files of a tenant to holders of a signed link.
+
+    Args:
+        tenant: Whose files.
+        port: Where; 0 takes a free one.
+    """
+
+    daemon_threads = False
+
+    def __init__(self, tenant: Tenant, port: int) -> None:
+        self.tenant = tenant
+        self._connections: set[socket.socket] = set()
+        self._connections_lock = threading.Lock()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @override
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        with self._connections_lock:
+            self._connections.add(connection)
+        return connection, address
+
+    @override
+    def shutdown_request(self, request: Any) -> None:
+        with self._connections_lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away."""
+
+    def stop(self) -> None:
+        """Close all connections, also idle and stalled ones, and wait for their threads."""
+        with self._connections_lock:
+            for connection in self._connections:
+                _hang_up(connection)
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Header and body are two writes: the second must not wait for the first's acknowledgement.
+    disable_nagle_algorithm = True
+    server: StorageHost
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep signed links out of the log."""
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        tenant = self.server.tenant
+        self._name = unquote(urlsplit(self.path).path).removeprefix("/files/")
+        self._query = dict(parse_qsl(urlsplit(self.path).query))
+        found = _PART.fullmatch(self._name)
+        job = tenant.book.find(found["job"]) if found else None
+        facts = {
+            "job_id": found["job"] if found else None,
+            "part": int(found["part"]) if found else None,
+            "entity_type": job["entity_type"] if job else None,
+        }
+        hits = tenant.faults.hits(SIGNED_FILE, facts, *_EFFECTS)
+        if Effect.DELAY in hits and not tenant.delay(hits[Effect.DELAY].seconds):
+            self.close_connection = True
+            _hang_up(self.connection)
+        elif Effect.DROP_BEFORE in hits:
+            self._note(0)
+            self.close_connection = True
+            _hang_up(self.connection)
+        elif "Authorization" in self.headers:
+            self._refuse(400, "a signed link takes no Authorization header")
+        elif (fault := hits.get(Effect.STATUS)) is not None:
+            self._refuse(fault.status, fault.body, fault.headers)
+        elif not tenant.signer.allows(self._name, self._query, tenant.clock.now().timestamp()):
+            self._refuse(403, "the link has expired or is not genuine")
+        elif not (path := tenant.folder / self._name).is_file():
+            self._refuse(404, "no such file")
+        else:
+            self._serve(SignedFile(path), hits)
+
+    def _serve(self, file: SignedFile, hits: Mapping[Effect, Fault]) -> None:
+        answer = FileAnswer.to(self.headers, file, hits)
+        self._note(answer.status)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        for piece in answer.pieces(self.server.tenant.stopping):
+            self.wfile.write(piece)
+        if not answer.whole:
+            self.close_connection = True
+            _hang_up(self.connection)
+
+    def _refuse(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        self._note(status)
+        body = text.encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "text/plain", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _note(self, status: int) -> None:
+        self.server.tenant.recorder.add(
+            SeenRequest(
+                operation=SIGNED_FILE,
+                method=self.command,
+                path=urlsplit(self.path).path,
+                status=status,
+                authorized="Authorization" in self.headers,
+                query=self._query,
+                headers={
+                    name: self.headers[name] for name in NOTED_HEADERS if name in self.headers
+                },
+                api="files",
+            )
+        )
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the other side was faster

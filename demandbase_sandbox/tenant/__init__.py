@@ -1,0 +1,1 @@
+"""The data behind both APIs: entities, rows and jobs of one tenant."""
