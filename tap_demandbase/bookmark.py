@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.jobs.export_reuse import TakenJob
 from tap_demandbase.errors import StateError
-from tap_demandbase.moment import form, midnight, parse
+from tap_demandbase.windows import form, midnight, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

@@ -9,10 +9,10 @@ from demandbase_api.process import loading
 
 def main() -> None:
     """Run the tap."""
-    with loading("tap_demandbase.command"):
+    with loading("tap_demandbase.tap"):
         from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
         from demandbase_api.process import end_command  # noqa: PLC0415
-        from tap_demandbase.command import CommandTap, OutputClosedError  # noqa: PLC0415
+        from tap_demandbase.tap import CommandTap, OutputClosedError  # noqa: PLC0415
     try:
         CommandTap.cli()
     except OutputClosedError as error:

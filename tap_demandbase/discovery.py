@@ -6,21 +6,108 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.ports import DiscoveryScope
-from tap_demandbase.bulk_stream import BulkStream
-from tap_demandbase.field_types import entity_schema
-from tap_demandbase.history_streams import history_streams
-from tap_demandbase.key_properties import guess_key
-from tap_demandbase.paged_stream import PagedStream
-from tap_demandbase.stream_options import check_columns, check_filters, options_of
+from tap_demandbase.config import check_columns, check_filters, options_of
+from tap_demandbase.job_streams import history_streams
+from tap_demandbase.streams import BulkStream, PagedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from singer_sdk import Stream
 
     from demandbase_api.models import Entity
-    from tap_demandbase.stream_options import StreamOptions
+    from tap_demandbase.config import StreamOptions
     from tap_demandbase.tap import TapDemandbase
+
+
+_STRING: dict[str, Any] = {"type": ["null", "string"]}
+
+_INTEGER: dict[str, Any] = {"type": ["null", "integer"]}
+
+_NUMBER: dict[str, Any] = {"type": ["null", "number"]}
+
+_BOOLEAN: dict[str, Any] = {"type": ["null", "boolean"]}
+
+_DATE: dict[str, Any] = {"type": ["null", "string"], "format": "date"}
+
+_DATE_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
+
+# Lower case, without spaces, underscores and hyphens: spellings differ between entities.
+SCHEMA_BY_TYPE: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(
+        (
+            "string", "text", "varchar", "char", "email", "url", "phone", "picklist",
+            "multipicklist", "enum", "id", "uuid", "textarea", "reference",
+        ),
+        _STRING,
+    ),
+    **dict.fromkeys(("integer", "int", "long", "bigint", "short", "smallint"), _INTEGER),
+    **dict.fromkeys(
+        ("number", "numeric", "double", "float", "decimal", "currency", "percent"), _NUMBER
+    ),
+    **dict.fromkeys(("boolean", "bool"), _BOOLEAN),
+    "date": _DATE,
+    **dict.fromkeys(("datetime", "timestamp"), _DATE_TIME),
+}  # fmt: skip
+
+
+def entity_schema(
+    entity: Entity, *, lenient_numbers: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return an entity's JSON Schema and its fields of unknown type.
+
+    Args:
+        entity: The entity.
+        lenient_numbers: Whether whole-number fields may hold fractions, too.
+
+    Returns:
+        The schema, and the unknown type by field; such a field is a nullable string.
+    """
+    properties: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
+    for field in entity.fields:
+        known = SCHEMA_BY_TYPE.get(_normal(field.type))
+        if known is None:
+            unknown[field.name] = field.type
+        schema = dict(known or _STRING)
+        if lenient_numbers and known is _INTEGER:
+            schema = dict(_NUMBER)
+        if field.description:
+            schema["description"] = field.description
+        properties[field.name] = schema
+    return {"type": "object", "properties": properties}, unknown
+
+
+def _normal(field_type: str) -> str:
+    return "".join(letter for letter in field_type.lower() if letter.isalnum())
+
+
+# By entity, the names that an id goes by, the likeliest first. The contract names no key.
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    "accounts": ("account_id", "id"),
+    "people": ("person_id", "people_id", "id"),
+    "opportunities": ("opportunity_id", "id"),
+    "activities": ("activity_id", "id"),
+    "campaigns": ("campaign_id", "id"),
+    "buying_groups": ("buying_group_id", "id"),
+}
+
+
+def guess_key(entity: str, fields: Collection[str]) -> tuple[str, ...]:
+    """Return the key of an entity, by its candidates against the fields that exist.
+
+    Args:
+        entity: Name of the entity.
+        fields: Names of its fields.
+
+    Returns:
+        One field, or nothing where no candidate exists.
+    """
+    singular = entity.removesuffix("s")
+    for name in CANDIDATES.get(entity, (f"{singular}_id", f"{entity}_id", "id")):
+        if name in fields:
+            return (name,)
+    return ()
 
 
 def discover_streams(tap: TapDemandbase) -> list[Stream]:

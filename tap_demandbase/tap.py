@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,16 +16,17 @@ from typing_extensions import override
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_error
 from demandbase_api.connect import connect_both
+from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_api.process import terminate, undisturbed
-from tap_demandbase import connection_test, discovery, settings
-from tap_demandbase.bulk_stream import BulkStream
-from tap_demandbase.catalog_fields import saved_fields
-from tap_demandbase.export_run import ExportRun
-from tap_demandbase.line_writer import LineWriter
-from tap_demandbase.paged_stream import PagedStream
+from demandbase_api.process import terminate, undisturbed, widen
+from tap_demandbase import config, discovery
+from tap_demandbase.catalog import saved_fields
+from tap_demandbase.exporter import ExportRun
+from tap_demandbase.fast_sync import LineWriter
+from tap_demandbase.streams import BulkStream, PagedStream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from singer_sdk import Stream
@@ -31,12 +34,28 @@ if TYPE_CHECKING:
     from demandbase_api.ports import ExportApi, ImportApi
 
 
+def check_connection(tap: TapDemandbase) -> bool:
+    """Check credentials, discovery and the job list.
+
+    Raises:
+        DemandbaseError: One of them fails.
+    """
+    streams = len(tap.streams)
+    next(iter(tap.export_api.jobs()), None)
+    tap.logger.info(
+        "The credentials are good, discovery finds %d streams, and export jobs can be listed. "
+        "No export job was created.",
+        streams,
+    )
+    return True
+
+
 class TapDemandbase(Tap):
     """Singer tap for Demandbase's bulk export API."""
 
     name = "tap-demandbase"
     package_name = "singer-demandbase"
-    config_jsonschema: ClassVar = settings.CONFIG
+    config_jsonschema: ClassVar = config.CONFIG
     dynamic_catalog = True
     message_writer_class = LineWriter
     retry: ClassVar = RetryPolicy()
@@ -62,7 +81,7 @@ class TapDemandbase(Tap):
     @cached_property
     def _apis(self) -> tuple[ExportApi, ImportApi]:
         return connect_both(
-            settings.connection(self.config, self.retry),
+            config.connection(self.config, self.retry),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
@@ -119,7 +138,7 @@ class TapDemandbase(Tap):
     @override  # type: ignore[misc]
     def run_connection_test(self) -> bool:
         # Final in the SDK, whose own buys an export of every stream.
-        return connection_test.run(self)
+        return check_connection(self)
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -137,3 +156,37 @@ class TapDemandbase(Tap):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK's own ends with 0 and leaves jobs running.
         terminate(signum, self.logger)
+
+
+class OutputClosedError(DemandbaseError):
+    """Whoever read the tap's output reads no more."""
+
+
+class CommandTap(TapDemandbase):
+    """Singer tap for Demandbase's bulk export API."""
+
+    @classmethod
+    @override
+    def invoke(cls, **options: Any) -> None:
+        widen(sys.stdout.fileno())
+        with _reader_needed():
+            super().invoke(**options)
+
+    @override
+    def run_discovery(self) -> str:
+        with _reader_needed():
+            return super().run_discovery()
+
+
+@contextmanager
+def _reader_needed() -> Iterator[None]:
+    """Turn a broken pipe into an error: click would end the command without a word.
+
+    Raises:
+        OutputClosedError: The pipe behind standard output broke.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise OutputClosedError("The target stopped reading: see its own messages.") from None

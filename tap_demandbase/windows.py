@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,24 @@ def cut(start: date | None, end: date, window_days: int | None) -> tuple[Window,
             break
         start = stop
     return tuple(windows)
+
+
+def form(moment: datetime) -> str:
+    """Return a moment as YYYY-MM-DDTHH:MM:SS.ffffffZ: texts of one width sort like moments."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="microseconds") + "Z"
+
+
+def parse(text: str) -> datetime:
+    """Return the moment of an ISO-8601 date or date-time; no offset means UTC.
+
+    Raises:
+        ValueError: It is none.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def midnight(day: date) -> datetime:
+    """Return the moment at which a day begins, in UTC."""
+    return datetime.combine(day, time(), UTC)

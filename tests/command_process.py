@@ -24,7 +24,7 @@ from typing_extensions import override
 from demandbase_api.clock import SystemClock
 
 _PLUGINS = {
-    "tap-demandbase": ("tap_demandbase.cli", "tap_demandbase.command", "CommandTap"),
+    "tap-demandbase": ("tap_demandbase.cli", "tap_demandbase.tap", "CommandTap"),
     "target-demandbase": (
         "target_demandbase.cli", "target_demandbase.target", "TargetDemandbase",
     ),

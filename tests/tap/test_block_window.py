@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import serialize_json
 
-from tap_demandbase.blocks import window as block_window
-from tap_demandbase.blocks.cells import Column
-from tap_demandbase.blocks.messages import record_messages
-from tap_demandbase.blocks.output import Output
-from tap_demandbase.blocks.part_blocks import BlockReader
+from tap_demandbase.arrow import row_filter as block_window
+from tap_demandbase.arrow.json_lines import record_messages
+from tap_demandbase.arrow.reader import BlockReader
+from tap_demandbase.arrow.row_block import Output
+from tap_demandbase.arrow.values import Column
 from tap_demandbase.bookmark import Bookmark
-from tap_demandbase.csv_part import PartReader
-from tap_demandbase.replication import Replication
-from tap_demandbase.stream_options import StreamOptions
+from tap_demandbase.config import StreamOptions
+from tap_demandbase.csv_reader import PartReader
+from tap_demandbase.incremental import Replication
 
 NUMBER = {"type": ["null", "number"]}
 MOMENTS = st.sampled_from(

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import serialize_json
 
-from tap_demandbase.blocks.cells import Column
-from tap_demandbase.blocks.messages import record_messages
-from tap_demandbase.blocks.output import Output
-from tap_demandbase.blocks.part_blocks import BlockReader
-from tap_demandbase.csv_part import PartReader
+from tap_demandbase.arrow.json_lines import record_messages
+from tap_demandbase.arrow.reader import BlockReader
+from tap_demandbase.arrow.row_block import Output
+from tap_demandbase.arrow.values import Column
+from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import StreamError
 
 LOG = logging.getLogger("test_blocks")

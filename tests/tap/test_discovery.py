@@ -8,8 +8,7 @@ import pytest
 
 from demandbase_api.models import Entity, EntityField
 from demandbase_sandbox import Sandbox
-from tap_demandbase.field_types import entity_schema
-from tap_demandbase.key_properties import guess_key
+from tap_demandbase.discovery import entity_schema, guess_key
 from tap_demandbase.tap import TapDemandbase
 
 SNAPSHOT = Path(__file__).with_name("catalog.json")

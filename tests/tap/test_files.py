@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 from demandbase_api.errors import SpoolError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tap_demandbase.batch_settings import batch_config
-from tap_demandbase.batches.files import BatchFiles
-from tap_demandbase.batches.jsonl import JsonLines
-from tap_demandbase.blocks.cells import Column
-from tap_demandbase.csv_part import PartReader
+from tap_demandbase.arrow.batch_files import BatchFiles, JsonLines
+from tap_demandbase.arrow.values import Column
+from tap_demandbase.config import batch_config
+from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import FileFormatError, FileSizeError
 from tap_demandbase.spool import Spool
 from tap_demandbase.tap import TapDemandbase

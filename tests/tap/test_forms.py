@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_demandbase import cast
-from tap_demandbase.blocks import forms
-from tap_demandbase.blocks.json_text import escaped
+from tap_demandbase.arrow import values
+from tap_demandbase.arrow.json_lines import escaped
 
 Cast = Callable[[str], cast.Value]
 
@@ -50,7 +50,7 @@ def is_as_cast(text: str, to_value: Cast) -> bool:
 
 def are_in_form(texts: list[str | None], to_value: Cast) -> bool:
     cells = [text if text is None else text.encode() for text in texts]
-    return forms.are_in_form(pa.chunked_array([cells, []], pa.binary()), to_value)
+    return values.are_in_form(pa.chunked_array([cells, []], pa.binary()), to_value)
 
 
 @st.composite

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.models import EntityField
-from tap_demandbase.header_names import as_properties
+from tap_demandbase.csv_reader import as_properties
 
 FIELDS = {
     "id": EntityField("id", "Long", api_name="{Account}.id", label="Account ID"),

@@ -6,7 +6,7 @@ import sys
 import pytest
 from typing_extensions import Buffer, override
 
-from tap_demandbase.line_writer import LineWriter
+from tap_demandbase.fast_sync import LineWriter
 
 LINES = b"".join(b'{"type":"RECORD","number":%d}\n' % number for number in range(100))
 

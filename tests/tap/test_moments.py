@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_demandbase import cast
-from tap_demandbase.blocks import moments, typed_cells
-from tap_demandbase.blocks.cells import Column
+from tap_demandbase.arrow import values as values_
+from tap_demandbase.arrow.values import Column, texts_of
 
 COLUMN = Column.of("at", {"type": ["null", "string"], "format": "date-time"})
 
 
 def read(texts: list[str | None]) -> pa.ChunkedArray | None:
     cells = [text if text is None else text.encode() for text in texts]
-    return typed_cells.read(pa.chunked_array([pa.array(cells, pa.binary())]), cast.to_date_time)
+    return values_.read_typed(pa.chunked_array([pa.array(cells, pa.binary())]), cast.to_date_time)
 
 
 @st.composite
@@ -34,7 +34,7 @@ def usual(draw: st.DrawFn) -> str:
 def test_they_are_as_casting_makes_them(texts: list[str | None]) -> None:
     values = read(texts)
     if values is not None:
-        made = moments.texts_of(values.combine_chunks()).to_pylist()
+        made = texts_of(values.combine_chunks()).to_pylist()
         assert [text and text.decode() for text in made] == [
             cast.to_date_time(text or "") for text in texts
         ]

@@ -9,13 +9,13 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_demandbase.batches.parquet import Parquet
-from tap_demandbase.blocks import quotes
-from tap_demandbase.blocks.cells import Column
-from tap_demandbase.blocks.conversion import Conversion
-from tap_demandbase.blocks.cutter import Block
-from tap_demandbase.blocks.output import Output
-from tap_demandbase.field_types import SCHEMA_BY_TYPE
+from tap_demandbase.arrow import splitter
+from tap_demandbase.arrow.batch_files import Parquet
+from tap_demandbase.arrow.reader import Conversion
+from tap_demandbase.arrow.row_block import Output
+from tap_demandbase.arrow.splitter import Block
+from tap_demandbase.arrow.values import Column
+from tap_demandbase.discovery import SCHEMA_BY_TYPE
 
 NUMBER = Column.of("amount", {"type": ["null", "number"]})
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False) | st.floats(
@@ -45,7 +45,7 @@ def test_cells_that_are_read_as_values_at_once_are_those_that_their_texts_make(
 ) -> None:
     columns = [Column.of(name, SCHEMA_BY_TYPE[KINDS[name]]) for name in names]
     data = "".join(",".join(row[name] for name in names) + "\n" for row in rows).encode()
-    block = Block(data, 0, quotes.of(data))
+    block = Block(data, 0, splitter.of(data))
     form = Parquet(columns, None)
     made = Conversion(names, columns, Output(form.encode, is_typed=True)).convert(block)
     expected = Conversion(names, columns, Output(form.encode)).convert(block)
@@ -66,7 +66,7 @@ def test_values_that_arrow_reads_as_python_does_are_never_texts_on_their_way() -
 
     data = b"a,a,1,2,1.5,2.5,true,,2026-01-31,,2026-01-31T01:02:03Z,\n"
     conversion = Conversion(list(KINDS), columns, Output(encode, is_typed=True))
-    assert conversion.convert(Block(data, 0, quotes.of(data))) is not None
+    assert conversion.convert(Block(data, 0, splitter.of(data))) is not None
     types = {
         "string": pa.binary(), "integer": pa.int64(), "number": pa.float64(),
         "boolean": pa.bool_(), "date": pa.date32(), "datetime": pa.timestamp("us", "UTC"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_demandbase.blocks import quotes
+from tap_demandbase.arrow import splitter
 
 CELL = r'(?:"(?:[^"]|"")*"|[^",\r\n]*)'
 STRICT = re.compile(rf"(?:{CELL}(?:,|\r\n|\n|\r))*{CELL}")
@@ -16,7 +16,7 @@ STRICT = re.compile(rf"(?:{CELL}(?:,|\r\n|\n|\r))*{CELL}")
 
 def are_in_place(text: str) -> bool:
     data = text.encode()
-    return quotes.are_in_place(data, quotes.of(data))
+    return splitter.are_in_place(data, splitter.of(data))
 
 
 @settings(max_examples=3000, deadline=None)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_demandbase.blocks.cells import Column
-from tap_demandbase.blocks.record_lines import RecordLines
+from tap_demandbase.arrow.json_lines import RecordLines
+from tap_demandbase.arrow.values import Column
 
 SCHEMAS = ({"type": ["null", "string"]}, {"type": ["null", "integer"]})
 TEXTS = st.lists(st.none() | st.text('a"\\\n\u2028', max_size=3), min_size=1, max_size=7)

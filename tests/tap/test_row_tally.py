@@ -6,7 +6,7 @@ import pytest
 
 from demandbase_api.models import ExportJob, JobStatus
 from tap_demandbase.errors import RecordCountError
-from tap_demandbase.row_tally import RowTally
+from tap_demandbase.streams import RowTally
 
 LOG = logging.getLogger("test")
 ROWS = [{"id": str(number)} for number in range(5)]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_demandbase import cast
-from tap_demandbase.blocks import typed_cells
+from tap_demandbase.arrow.values import read_typed
 from tests.tap.test_forms import ALPHABETS, Cast, doubtful
 
 Typed = int | float | bool | date | None
@@ -29,7 +29,7 @@ AS_TYPED: dict[Cast, Callable[[cast.Value], Typed]] = {
 
 def typed(texts: list[str | None], to_value: Cast) -> list[Typed] | None:
     cells = [text if text is None else text.encode() for text in texts]
-    values = typed_cells.read(pa.chunked_array([cells, []], pa.binary()), to_value)
+    values = read_typed(pa.chunked_array([cells, []], pa.binary()), to_value)
     return None if values is None else values.to_pylist()
 
 

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase.bookmark import Bookmark, advanced, read, write
-from tap_demandbase.moment import form, midnight, parse
-from tap_demandbase.overlap import SharedDay
-from tap_demandbase.windows import Window, cut
+from tap_demandbase.incremental import SharedDay
+from tap_demandbase.windows import Window, cut, form, midnight, parse
 
 days = st.dates(date(2000, 1, 1), date(2030, 1, 1))
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001

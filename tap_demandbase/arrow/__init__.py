@@ -1,0 +1,4 @@
+"""Rows in blocks, many at a time: the fast path proves, the slow path (``csv_reader``) explains.
+
+These modules need pyarrow, which costs time and memory: import them when a sync starts.
+"""

@@ -1,0 +1,289 @@
+"""Reads one part in blocks; what is not beyond doubt goes through the slow path row by row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from codecs import BOM_UTF8
+from collections import deque
+from functools import reduce
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import pyarrow as pa
+from pyarrow import compute as pc
+from pyarrow import csv as pa_csv
+
+from demandbase_api.threads import start_pool
+from tap_demandbase.arrow import splitter
+from tap_demandbase.arrow.row_block import RowBlock, RowSource
+from tap_demandbase.arrow.splitter import BLOCK_BYTES, Cutter
+from tap_demandbase.arrow.values import Column, cell, values_of
+from tap_demandbase.csv_reader import as_properties, lines_before, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from tap_demandbase.arrow.row_block import Output
+    from tap_demandbase.arrow.splitter import Block
+    from tap_demandbase.cast import Value
+    from tap_demandbase.csv_reader import PartReader
+
+    Item = RowBlock | dict[str, Value]
+
+
+class TableReader:
+    """Reads blocks of one part.
+
+    Args:
+        header: The part's columns.
+        wanted: The columns to read.
+    """
+
+    def __init__(self, header: Sequence[str], wanted: Sequence[str]) -> None:
+        self._header = list(header)
+        self._parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+        # Bytes: whether they are UTF-8 is looked at for the block as a whole.
+        self._convert = pa_csv.ConvertOptions(
+            include_columns=list(wanted),
+            column_types=dict.fromkeys(wanted, pa.binary()),
+            null_values=[""],
+            strings_can_be_null=True,
+        )
+
+    def read(self, data: bytes | bytearray, are_quotes: pa.BooleanArray) -> pa.Table | None:
+        """Return the cells of a block, empty ones as null; ``None`` where there is any doubt.
+
+        Args:
+            data: Whole rows.
+            are_quotes: Which of the bytes are quotes.
+        """
+        if data.startswith(BOM_UTF8):
+            # Here it is a cell's, and Arrow would drop it.
+            return None
+        if not splitter.are_in_place(data, are_quotes):
+            return None
+        read = pa_csv.ReadOptions(
+            column_names=self._header, use_threads=False, block_size=len(data) + 1
+        )
+        try:
+            if not data.isascii():
+                cell(data, pa.string()).validate(full=True)
+            # Its messages quote cells: they go nowhere.
+            table = pa_csv.read_csv(pa.BufferReader(data), read, self._parse, self._convert)
+        except pa.ArrowException:
+            return None
+        return None if len(self._header) > 1 and _has_empty_row(table) else table
+
+
+def _has_empty_row(table: pa.Table) -> bool:
+    """Return whether any row has no cell at all, as Arrow reads a line without even commas."""
+    if not all(column.null_count for column in table.columns):
+        return False
+    empty = reduce(pc.and_, (pc.is_null(column) for column in table.columns))
+    found: bool = pc.any(empty, min_count=0).as_py()
+    return found
+
+
+class Conversion:
+    """Converts the blocks of one part.
+
+    Args:
+        header: The part's columns.
+        columns: All properties to read.
+        output: What the rows become.
+    """
+
+    def __init__(self, header: Sequence[str], columns: Sequence[Column], output: Output) -> None:
+        self._columns = columns
+        self._reader = TableReader(header, [column.name for column in columns])
+        self._output = output
+
+    def convert(self, block: Block) -> RowBlock | None:
+        """Return a block's rows; ``None`` where they have to be looked at one by one.
+
+        Args:
+            block: The block.
+        """
+        if block.is_piece or block.damage is not None:
+            return None
+        data, are_quotes, nul_bytes = block.data, block.are_quotes, 0
+        if b"\0" in data:
+            if b"\r\0" in data or data.endswith(b"\0"):
+                # Without them, the lines would not be what they are with them.
+                return None
+            nul_bytes = data.count(b"\0")
+            data = data.replace(b"\0", b"")
+            are_quotes = splitter.of(data)
+        cells = self._reader.read(data, are_quotes)
+        if cells is None:
+            return None
+        try:
+            values = values_of(self._columns, cells, typed=self._output.is_typed)
+            encoded = self._output.encode(values)
+        except ValueError:
+            return None
+        source = RowSource(values, cells) if self._output.keeps_source else None
+        return RowBlock(cells.num_rows, encoded, nul_bytes, source)
+
+
+class LineFeed:
+    """The lines of one block, and of the following ones as long as a row is under way.
+
+    Args:
+        blocks: The block and those behind it; what is not needed is left.
+    """
+
+    def __init__(self, blocks: Iterator[Block]) -> None:
+        self._blocks = blocks
+        self._lines: Iterator[str] = iter(())
+        self._damage: Exception | None = None
+        self._is_between_rows = False
+
+    def row_done(self) -> None:
+        """Note that a row has come to its end with the last line."""
+        self._is_between_rows = True
+
+    def __iter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line with its end.
+
+        Raises:
+            UnicodeDecodeError: It is not UTF-8.
+        """
+        while (line := next(self._lines, None)) is None:
+            if self._damage is not None:
+                raise self._damage
+            data = b"" if self._is_between_rows else self._whole_lines()
+            if not data and self._damage is None:
+                raise StopIteration
+            # Line by line, so that text which is not UTF-8 has its line.
+            self._lines = (line.decode() for line in data.splitlines(keepends=True))
+        self._is_between_rows = False
+        return line
+
+    def _whole_lines(self) -> bytes:
+        """Return the bytes of the next block, and of more where a row is longer than that."""
+        data = b""
+        while not data.endswith(b"\n") and (block := next(self._blocks, None)) is not None:
+            data += block.data
+            self._damage = block.damage
+        return data
+
+
+WORKERS = 2
+"""Threads that convert; reading and writing go on beside them. Each holds a block or two."""
+
+
+class BlockReader:
+    """Reads the parts of one job in blocks.
+
+    Args:
+        part_reader: The slow path, which counts bytes and NUL for both.
+        output: What the rows become.
+        block_bytes: About how many bytes a block has.
+    """
+
+    def __init__(
+        self,
+        part_reader: PartReader,
+        output: Output,
+        *,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        self._slow = part_reader
+        self._output = output
+        self._block_bytes = block_bytes
+        self.columns = [Column.of(*item) for item in part_reader.properties.items()]
+        """All properties, in the order of the records."""
+
+    def items(self, file: BinaryIO, part: int) -> Iterator[Item]:
+        """Yield the rows of a part in their order: in blocks, or each as a record.
+
+        Args:
+            file: The part, packed or plain.
+            part: Its number, counted from 1.
+
+        Raises:
+            FileFormatError: The file is no CSV with the selected columns.
+            CellError: A cell does not fit its type.
+        """
+        with plain(file) as plain_file:
+            cutter = Cutter(plain_file, self._block_bytes)
+            if (columns := _names(cutter.header())) is not None:
+                header = as_properties(columns, self._slow.fields)
+                self._slow.check_columns(header, part)
+                yield from self._blocks(cutter, header, file, part)
+                self._slow.plain_bytes += cutter.offset
+                return
+        yield from self._slow.records(file, part)
+
+    def _blocks(
+        self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
+    ) -> Iterator[Item]:
+        conversion = Conversion(header, self.columns, self._output)
+        with start_pool(WORKERS) as pool:
+            ahead = _convert_ahead(pool, conversion, cutter)
+            for block, future in ahead:
+                converted = future.result()
+                if converted is None:
+                    undone = chain([block], (following for following, _ in ahead))
+                    yield from self._rows(undone, block.offset, header, file, part)
+                else:
+                    self._slow.nul_bytes += converted.nul_bytes
+                    yield converted
+
+    def _rows(
+        self, blocks: Iterator[Block], offset: int, header: list[str], file: BinaryIO, part: int
+    ) -> Iterator[Item]:
+        lines = LineFeed(blocks)
+        records = self._slow.records_below(lines, header, part, lambda: lines_before(file, offset))
+        for record in records:
+            lines.row_done()
+            yield record
+
+
+def _convert_ahead(
+    pool: ThreadPoolExecutor, conversion: Conversion, cutter: Cutter
+) -> Iterator[tuple[Block, Future[RowBlock | None]]]:
+    """Yield each block and its conversion, while the next ones are worked on."""
+    ahead: deque[tuple[Block, Future[RowBlock | None]]] = deque()
+    for block in cutter.blocks():
+        ahead.append((block, pool.submit(conversion.convert, block)))
+        if len(ahead) > WORKERS:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _names(header: bytes | None) -> list[str] | None:
+    """Return the columns that a header names; ``None`` where it is not plain what they are."""
+    if not header or b"\0" in header:
+        return None
+    try:
+        rows = list(csv.reader(io.StringIO(header.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    return rows[0] if len(rows) == 1 else None
+
+
+_DECAY_MILLISECONDS = 5000
+
+
+def use_lean_pool() -> None:
+    """Let Arrow use jemalloc, where it has it and nobody says otherwise.
+
+    Blocks come and go by the hundred, in several threads. Under Arrow's usual allocator a run
+    needs a fifth more memory, and given back at once, the next block pays for each page anew.
+    """
+    if (
+        os.environ.get("ARROW_DEFAULT_MEMORY_POOL")
+        or "jemalloc" not in pa.supported_memory_backends()
+    ):
+        return
+    pa.jemalloc_set_decay_ms(_DECAY_MILLISECONDS)
+    pa.set_memory_pool(pa.jemalloc_memory_pool())

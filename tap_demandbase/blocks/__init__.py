@@ -1,4 +1,0 @@
-"""Rows in blocks, many at a time: the fast path proves, the slow path (``csv_part``) explains.
-
-These modules need pyarrow, which costs time and memory: import them when a sync starts.
-"""

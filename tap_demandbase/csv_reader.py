@@ -1,0 +1,285 @@
+"""Reads one part of an export: strict CSV, cells cast by the schema."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import sys
+import zlib
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+
+from tap_demandbase.cast import Value, caster, type_name
+from tap_demandbase.errors import CellError, FileFormatError
+
+if TYPE_CHECKING:
+    import logging
+    from _csv import Reader
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from demandbase_api.models import EntityField
+
+
+def as_properties(header: Sequence[str], fields: Mapping[str, EntityField]) -> list[str]:
+    """Return a header with the name of the property for each column that is known.
+
+    A column bears the name that jobs use or, where no column bears that, a label that only one
+    of the fields has.
+
+    Args:
+        header: The columns.
+        fields: The field of each property that was asked for.
+    """
+    by_name = {field.job_name: name for name, field in fields.items()}
+    found = {by_name[column] for column in header if column in by_name}
+    labels = [field.label for field in fields.values()]
+    by_label = {
+        field.label: name
+        for name, field in fields.items()
+        if field.label and name not in found and labels.count(field.label) == 1
+    }
+    return [by_name.get(column) or by_label.get(column) or column for column in header]
+
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+_CHUNK_BYTES = 1024 * 1024
+
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading a packed file that is cut or damaged raises."""
+
+
+def is_gzip(file: BinaryIO) -> bool:
+    """Return whether a file is packed; it stands at its start afterwards."""
+    file.seek(0)
+    start = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    return start == _GZIP_MAGIC
+
+
+@contextmanager
+def plain(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Open a file from its start as plain bytes; the file itself stays open.
+
+    Reading raises one of ``DAMAGE`` where a packed file is cut or damaged.
+    """
+    if not is_gzip(file):
+        yield file
+        return
+    # GzipFile reads all members and raises where the last is cut.
+    with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+        yield cast("BinaryIO", unpacked)
+
+
+def lines_before(file: BinaryIO, offset: int) -> int:
+    r"""Return how many lines the first bytes of a file hold; they end with \n, \r or both.
+
+    Args:
+        file: The file, packed or plain.
+        offset: Plain bytes to look at.
+    """
+    lines = 0
+    ended_with_return = False
+    # Where it is damaged, it may end before.
+    with plain(file) as text, suppress(*DAMAGE):
+        while offset and (chunk := text.read(min(offset, _CHUNK_BYTES))):
+            offset -= len(chunk)
+            lines += chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n")
+            lines -= ended_with_return and chunk.startswith(b"\n")
+            ended_with_return = chunk.endswith(b"\r")
+    return lines
+
+
+# A cell may hold a whole document; the csv module refuses more than 131,072 characters.
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+
+Column = tuple[str, int, "Callable[[str], Value]"]
+
+
+@dataclass
+class PartReader:
+    """Reads the parts of one job; plain or gzip, which their first bytes tell.
+
+    Args:
+        stream: Name of the stream, for messages.
+        job_id: The job, for messages.
+        properties: JSON Schema by selected property, in the order of the records.
+        logger: Where unexpected columns are noted.
+    """
+
+    stream: str
+    job_id: str
+    properties: Mapping[str, Mapping[str, Any]]
+    logger: logging.Logger
+    fields: Mapping[str, EntityField] = field(default_factory=dict)
+    """What files may call the properties; as they are called where it is not said."""
+    advice: str = "Run discovery again"
+    """What to do where a selected column is missing, without a full stop."""
+    nul_bytes: int = 0
+    """NUL bytes that were removed so far."""
+    has_warned: bool = False
+    """Whether unexpected columns have been told of."""
+    plain_bytes: int = 0
+    """Bytes read so far, without compression."""
+
+    def records(self, file: BinaryIO, part: int) -> Iterator[dict[str, Value]]:
+        """Yield the records of a part.
+
+        Raises:
+            FileFormatError: The file is no CSV with the selected columns.
+            CellError: A cell does not fit its type.
+        """
+        with plain(file) as plain_file:
+            text = io.TextIOWrapper(plain_file, encoding="utf-8-sig", newline="")
+            try:
+                reader = csv.reader(self._lines(text), strict=True)
+                rows = self._rows(reader, part, lambda: reader.line_num)
+                if (columns := next(rows, None)) is not None:
+                    header = as_properties(columns, self.fields)
+                    self.check_columns(header, part)
+                    yield from self._records(rows, header, part, lambda: reader.line_num)
+                self.plain_bytes += plain_file.tell()
+            finally:
+                # The file is the caller's to close.
+                text.detach()
+
+    def records_below(
+        self, lines: Iterable[str], header: Sequence[str], part: int, lines_above: Callable[[], int]
+    ) -> Iterator[dict[str, Value]]:
+        """Yield the records of lines from the midst of a part.
+
+        Args:
+            lines: The lines with their ends; the first begins a row.
+            header: The part's columns, which have been checked.
+            part: The part, counted from 1.
+            lines_above: Returns how many lines the part has above; only asked for an error.
+
+        Raises:
+            FileFormatError: The lines are no CSV with these columns.
+            CellError: A cell does not fit its type.
+        """
+        reader = csv.reader(self._lines(lines), strict=True)
+
+        def line() -> int:
+            return lines_above() + reader.line_num
+
+        yield from self._records(self._rows(reader, part, line), header, part, line)
+
+    def _lines(self, text: Iterable[str]) -> Iterator[str]:
+        """Yield the lines without NUL, which loaders' databases refuse."""
+        for line in text:
+            if "\0" in line:
+                self.nul_bytes += line.count("\0")
+                yield line.replace("\0", "")
+            else:
+                yield line
+
+    def _records(
+        self,
+        rows: Iterator[list[str]],
+        header: Sequence[str],
+        part: int,
+        line: Callable[[], int],
+    ) -> Iterator[dict[str, Value]]:
+        columns = [
+            (name, header.index(name), caster(schema)) for name, schema in self.properties.items()
+        ]
+        width = len(header)
+        for row in rows:
+            if len(row) != width:
+                if not row and width == 1:
+                    # One empty cell may be written as an empty line.
+                    row = [""]  # noqa: PLW2901
+                else:
+                    self._fail(f"has {len(row)} cells where the header has {width}", part, line())
+            try:
+                record = {name: to_value(row[index]) for name, index, to_value in columns}
+            except ValueError:
+                self._fail_cell(columns, row, part, line())
+            yield record
+
+    def _rows(self, reader: Reader, part: int, line: Callable[[], int]) -> Iterator[list[str]]:
+        try:
+            yield from reader
+        except csv.Error as error:
+            # The csv module's messages name the fault, never the text.
+            self._fail(f"is no valid CSV ({error})", part, line())
+        except UnicodeDecodeError:
+            self._fail("is not UTF-8", part, line() + 1)
+        except DAMAGE:
+            self._fail("is a damaged or cut gzip file", part, line() + 1)
+
+    def check_columns(self, header: Sequence[str], part: int) -> None:
+        """Make sure that a part has the selected columns, each once.
+
+        Raises:
+            FileFormatError: It has not.
+        """
+        repeated = sorted({name for name in header if header.count(name) > 1})
+        if asked := [name for name in repeated if name in self.properties]:
+            self._fail(f"has columns of the same name: {', '.join(asked)}", part, 1)
+        # A file without a header begins with a record, which no message may show.
+        missing = [name for name in self.properties if name not in header]
+        if alike := [name for name in missing if self._label(name) in header]:
+            self._fail(
+                f"heads its columns by labels, and {' and '.join(alike)} share one: deselect all "
+                "but one of them",
+                part,
+                1,
+            )
+        if missing:
+            self._fail(f"lacks the selected columns {', '.join(missing)}. {self.advice}", part, 1)
+        if repeated:
+            self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
+        unexpected = [name for name in header if name not in self.properties]
+        if unexpected and not self.has_warned:
+            self.has_warned = True
+            self.logger.warning(
+                "The export job %s of stream %s has columns that were not asked for; "
+                "they are ignored: %s",
+                self.job_id,
+                self.stream,
+                ", ".join(unexpected),
+            )
+
+    def _label(self, name: str) -> str | None:
+        found = self.fields.get(name)
+        return None if found is None else found.label
+
+    def _fail(self, problem: str, part: int, line: int | None) -> NoReturn:
+        raise FileFormatError(
+            f"Part {part} of the export job {self.job_id} of stream {self.stream}, "
+            f"line {line}, {problem}.",
+            stream=self.stream,
+            job_id=self.job_id,
+            part=part,
+            line=line,
+        )
+
+    def _fail_cell(self, columns: list[Column], row: list[str], part: int, line: int) -> NoReturn:
+        name = next(name for name, index, to_value in columns if not _fits(to_value, row[index]))
+        wanted = type_name(self.properties[name])
+        advice = (
+            f"Set stream_options.{self.stream}.lenient_numbers to read it as a number"
+            if wanted == "integer"
+            else "Set the property's type in the catalog (in Meltano: the extra schema)"
+        )
+        raise CellError(
+            f"Stream {self.stream}: the cell in part {part}, line {line}, column {name} of the "
+            f"export job {self.job_id} is no {wanted}. {advice}, or correct the field in "
+            "Demandbase.",
+            stream=self.stream,
+            job_id=self.job_id,
+            part=part,
+            line=line,
+        ) from None
+
+
+def _fits(to_value: Callable[[str], Value], text: str) -> bool:
+    try:
+        to_value(text)
+    except ValueError:
+        return False
+    return True
