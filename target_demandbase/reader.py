@@ -3,28 +3,147 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import json
+import os
+import select
 import sys
+import zlib
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import ExitStack
+from functools import cache
+from io import UnsupportedOperation
+from itertools import groupby
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchFileFormat, StorageTarget
 from singer_sdk.io_base import SingerReader
 from singer_sdk.singerlib.json import deserialize_json
 from typing_extensions import override
 
+from demandbase_api.process import widen
 from target_demandbase.errors import InputError
-from target_demandbase.input_blocks import BLOCK_BYTES, input_blocks
-from target_demandbase.message_lines import NOTHING
-from target_demandbase.record_runs import record_runs
-from target_demandbase.schema_check import schema_problem
+from target_demandbase.schema import schema_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from target_demandbase.message_lines import LineSink, Taken
+
+BLOCK_BYTES = 768 * 1024
+
+_SILENT_SECONDS = 1.0
+
+_GATHERING_SECONDS = 0.01
+
+
+def input_blocks(
+    source: IO[str], idle: Callable[[], None], block_bytes: int = BLOCK_BYTES
+) -> Iterator[bytes]:
+    """Yield the input, cut after line ends; only the last block may lack its line end.
+
+    Args:
+        source: The input, of which nothing has been read yet; its bytes are taken where it has
+            some, and encoded as UTF-8 where it holds text only.
+        idle: Called about once a second while nothing comes.
+        block_bytes: About how large a block is; one with a longer line is as long as that.
+    """
+    try:
+        descriptor = source.fileno()
+    except (UnsupportedOperation, AttributeError):
+        yield from _of_text(source, block_bytes)
+        return
+    widen(descriptor)
+    pieces: list[bytes] = []
+    while chunk := _read(descriptor, idle, block_bytes):
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            pieces.append(chunk)
+            continue
+        yield b"".join([*pieces, memoryview(chunk)[:end]])
+        pieces = [chunk[end:]]
+    if last := b"".join(pieces):
+        yield last
+
+
+def _read(descriptor: int, idle: Callable[[], None], size: int) -> bytes:
+    """Return what comes, gathered as long as there is more at once; nothing at the end."""
+    while not _is_ready(descriptor, _SILENT_SECONDS):
+        idle()
+    chunks = [os.read(descriptor, size)]
+    while chunks[-1] and (left := size - sum(map(len, chunks))) > 0:
+        if not _is_ready(descriptor, _GATHERING_SECONDS):
+            break
+        chunks.append(os.read(descriptor, left))
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _is_ready(descriptor: int, seconds: float) -> bool:
+    if sys.platform == "win32":
+        return True  # it can tell of sockets only
+    return bool(select.select([descriptor], [], [], seconds)[0])
+
+
+def _of_text(source: IO[str], block_bytes: int) -> Iterator[bytes]:
+    lines: list[bytes] = []
+    size = 0
+    for line in source:
+        lines.append(line.encode("utf-8", "surrogatepass"))
+        size += len(lines[-1])
+        if size >= block_bytes:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)
+
+
+class Taken(NamedTuple):
+    """How much of some lines was taken, from the first on."""
+
+    records: int
+    size: int
+    """In bytes."""
+
+
+NOTHING = Taken(0, 0)
+
+
+class LineSink(Protocol):
+    """Takes the records of a stream as lines."""
+
+    def take_lines(self, lines: bytes) -> Taken:
+        """Take the first of some lines, each with its line end."""
+
+
+def record_runs(lines: Sequence[bytes]) -> Iterator[tuple[str | None, list[bytes]]]:
+    """Yield runs of lines, each with the stream that they are records of.
+
+    The stream is ``None`` for lines that are something else, or nothing at all.
+    """
+    decode = _header_decoder()
+    for stream, run in groupby(lines, lambda line: _stream_of(line, decode)):
+        yield stream, list(run)
+
+
+def _stream_of(line: bytes, decode: Callable[[bytes], Any]) -> str | None:
+    try:
+        header = decode(line)
+    except (ValueError, RecursionError):  # of msgspec, and of UTF-8
+        return None
+    stream: str | None = header.stream if header.type == "RECORD" else None
+    return stream
+
+
+@cache
+def _header_decoder() -> Callable[[bytes], Any]:
+    import msgspec  # noqa: PLC0415 - whoever reads nothing needs it not
+
+    header = msgspec.defstruct("Header", [("type", str), ("stream", str | None, None)])
+    return msgspec.json.Decoder(header).decode
+
 
 # Without this check the SDK would skip a record that is null, and show others in a traceback.
 _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
+
 _FEW = 16
 """So few lines are not worth another try at once."""
 
@@ -195,3 +314,64 @@ class SilentReader(SingerReader):
         raise InputError(
             f"Line {self._line} of the input is a Singer message of unknown type. Check the tap."
         )
+
+
+def batch_records(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the records of all files of a BATCH message.
+
+    Raises:
+        InputError: The message or a file is not what it should be.
+    """
+    stream = message["stream"]
+    try:
+        encoding = BaseBatchFileEncoding.from_dict(message["encoding"])
+        files = list(message["manifest"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f"A BATCH message of stream {stream} has no valid encoding or manifest. Check the tap.",
+            stream=stream,
+        ) from None
+    if encoding.format != BatchFileFormat.JSONL or encoding.compression not in {None, "gzip"}:
+        raise InputError(
+            f"A BATCH message of stream {stream} has files that are neither jsonl nor jsonl with "
+            "gzip. Set the tap's batch_config.encoding.format to jsonl.",
+            stream=stream,
+        )
+    for number, path in enumerate(files, 1):
+        yield from _file(stream, number, str(path), packed=encoding.compression == "gzip")
+
+
+def _file(stream: str, number: int, path: str, *, packed: bool) -> Iterator[dict[str, Any]]:
+    line = 0
+    try:
+        head, tail = StorageTarget.split_url(path)
+        with ExitStack() as stack:
+            file: IO[bytes] = stack.enter_context(
+                StorageTarget.from_url(head).open(tail, mode="rb")
+            )
+            if packed:
+                file = cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=file)))
+            for text in file:
+                line += 1
+                if text.strip():
+                    yield _record(text)
+    except ValueError:
+        raise InputError(
+            f"File {number} of a BATCH message of stream {stream}, line {line}, is no JSON object. "
+            "Check the tap.",
+            stream=stream,
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"File {number} of a BATCH message of stream {stream} cannot be read to its end "
+            f"({type(error).__name__} after line {line}). Check where the tap puts its files.",
+            stream=stream,
+        ) from None
+
+
+def _record(text: bytes) -> dict[str, Any]:
+    """Return a record; ``ValueError`` where a line is none."""
+    record = deserialize_json(text)
+    if not isinstance(record, dict):
+        raise ValueError  # noqa: TRY004 - one error for all that is no JSON object
+    return record

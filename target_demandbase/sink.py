@@ -2,31 +2,105 @@
 
 from __future__ import annotations
 
+import logging
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from jsonschema import ValidationError
 from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.sinks import BatchSink
+from singer_sdk.sinks.core import JSONSchemaValidator
 from typing_extensions import override
 
 from demandbase_api.process import loading
-from target_demandbase.blocks.column_kind import suits_blocks
+from target_demandbase.batching import StreamBatches
+from target_demandbase.csv_writer import Intake, RowError
 from target_demandbase.errors import MappingError
-from target_demandbase.intake import Intake, RowError
-from target_demandbase.message_lines import NOTHING, Taken
-from target_demandbase.preflight import plan_stream
-from target_demandbase.settlement import INVALID, MISSING_KEY
-from target_demandbase.stream_batches import StreamBatches
-from target_demandbase.unknown_names import UnknownNames
-from target_demandbase.validation import SilentValidator
+from target_demandbase.mapping import METADATA_PREFIXES
+from target_demandbase.plan import plan_stream, suits_blocks
+from target_demandbase.reader import NOTHING, Taken
+from target_demandbase.results import INVALID, MISSING_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
-    from target_demandbase.blocks.block_intake import BlockIntake
+    from target_demandbase.arrow.encoder import BlockIntake
+    from target_demandbase.rejects import Undelivered
     from target_demandbase.target import TargetDemandbase
-    from target_demandbase.undelivered import Undelivered
+
+
+logger = logging.getLogger("target-demandbase")
+
+# Names in records can be data in disguise, and endless.
+_MAX_NAMES = 100
+
+_SDK_NAMES = frozenset(
+    f"_sdc_{name}"
+    for name in (
+        "extracted_at", "received_at", "batched_at", "sequence", "table_version", "sync_started_at",
+    )
+)  # fmt: skip
+
+
+class UnknownNames:
+    """The properties of one stream's records that are not sent, since no schema names them.
+
+    Args:
+        stream: Name of the stream.
+        properties: The properties that its schema has.
+    """
+
+    def __init__(self, stream: str, properties: Iterable[str]) -> None:
+        self._stream = stream
+        self._known = set(properties)
+        self.seen: frozenset[str] = _SDK_NAMES
+        """Those that have been warned of, or need no warning; no more than a hundred or so."""
+
+    def warn_of(self, record: Mapping[str, object]) -> None:
+        """Warn of the properties of a record that nobody has been warned of."""
+        if record.keys() <= self._known:
+            return
+        for name in record.keys() - self._known:
+            if len(self.seen) >= _MAX_NAMES:
+                return
+            self._known.add(name)
+            self.seen |= {name}
+            if not name.startswith(METADATA_PREFIXES):
+                logger.warning(
+                    "Records of stream %s have a property %s that their schema lacks; "
+                    "it is not sent.",
+                    self._stream,
+                    name,
+                )
+
+
+class SilentValidator(JSONSchemaValidator):
+    """The SDK's validator; its message names the property and the rule only.
+
+    The SDK's own message quotes the value, which may be personal data, and logs it.
+    """
+
+    @override
+    def validate(self, record: dict[str, Any]) -> None:
+        """Check a record.
+
+        Raises:
+            InvalidRecord: It does not fit the schema.
+        """
+        error = next(self.validator.iter_errors(record), None)
+        if isinstance(error, ValidationError):
+            # The place by the schema's names: in the record, an object's keys may be data, too.
+            steps = list(error.absolute_schema_path)
+            names = [str(name) for word, name in pairwise(steps) if word == "properties"]
+            place = ".".join(names) or "the record"
+            rule = f"{error.validator} {error.validator_value}"
+            if error.validator == "required":
+                missing = sorted(set(self.schema.get("required", ())) - set(record))
+                rule = f"required: {', '.join(missing)}"
+            sentence = f"{place} breaks the schema's rule “{rule}”"
+            raise InvalidRecord(sentence, {}) from None
 
 
 class DemandbaseSink(BatchSink):
@@ -71,8 +145,8 @@ class DemandbaseSink(BatchSink):
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)
             return None
         # It brings an engine that takes its time to load.
-        with loading("target_demandbase.blocks.block_intake"):
-            from target_demandbase.blocks.block_intake import BlockIntake  # noqa: PLC0415
+        with loading("target_demandbase.arrow.encoder"):
+            from target_demandbase.arrow.encoder import BlockIntake  # noqa: PLC0415
 
         return BlockIntake(self._plan, omit_null=omit_null)
 

@@ -2,31 +2,127 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from bisect import bisect_left
+import os
+import tempfile
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from singer_sdk.singerlib.json import deserialize_json
 
+from demandbase_api.errors import SpoolError, spool_error
 from demandbase_api.threads import start_pool
-from target_demandbase.chunk_file import ChunkFile
-from target_demandbase.csv_row import header_row, read_row, split_rows
+from target_demandbase.csv_writer import header_row, read_row, split_rows
+from target_demandbase.keys import RowKeys, key_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
     import pyarrow as pa
     from typing_extensions import Buffer
 
+    from target_demandbase.keys import Keys
+
+
+class ChunkFile:
+    """Rows in a file without a name: gone once it is closed or the process ends.
+
+    What came together is one chunk; only the chunks' places are kept in memory.
+
+    Args:
+        folder: Where it lies; the system's temporary folder where absent.
+        split: Returns the rows of a chunk.
+
+    Raises:
+        SpoolError: From every method, where the folder or the disk does not take it.
+    """
+
+    def __init__(self, folder: Path | None, split: Callable[[bytes], list[bytes]]) -> None:
+        self.rows = 0
+        self.size = 0
+        self._split = split
+        self._starts = array("Q")
+        self._first_rows = array("Q")
+        self._last_read: tuple[int, list[bytes]] = (-1, [])
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
+                dir=folder, prefix="target-demandbase-"
+            )
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise SpoolError(
+                    "The target has as many files open as the system allows and cannot stage "
+                    "more rows. Raise that limit (ulimit -n) and run again."
+                ) from error
+            raise spool_error(error) from error
+
+    def append(self, chunk: Buffer, rows: int) -> None:
+        """Add rows."""
+        try:
+            self._file.write(chunk)
+        except OSError as error:
+            raise spool_error(error) from error
+        self._starts.append(self.size)
+        self._first_rows.append(self.rows)
+        self.size += memoryview(chunk).nbytes
+        self.rows += rows
+
+    def row(self, index: int) -> bytes:
+        """Return a row, counted from 0."""
+        number = bisect_right(self._first_rows, index) - 1
+        if self._last_read[0] != number:
+            self._last_read = (number, self._split(self._chunk(number)))
+        return self._last_read[1][index - self._first_rows[number]]
+
+    def chunks(self) -> Iterator[tuple[bytes, int]]:
+        """Yield all chunks, and how many rows each holds."""
+        for number in range(len(self._starts)):
+            first = self._first_rows[number]
+            yield self._chunk(number), self._end(self._first_rows, number, self.rows) - first
+
+    def open(self) -> BinaryIO:
+        """Return the file, standing at its start; nothing can be added from then on."""
+        self._flush()
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Remove the file."""
+        with suppress(OSError):  # what could not be written any more is not needed any more
+            self._file.close()
+
+    def _chunk(self, number: int) -> bytes:
+        self._flush()
+        start = self._starts[number]
+        size = self._end(self._starts, number, self.size) - start
+        return os.pread(self._file.fileno(), size, start)
+
+    def _flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise spool_error(error) from error
+
+    @staticmethod
+    def _end(places: array[int], number: int, last: int) -> int:
+        return places[number + 1] if number + 1 < len(places) else last
+
+
 _TOGETHER_BYTES = 1024 * 1024
 """Messages whose rows are encoded and written together: each time costs two switches of threads."""
+
 _MOST_PENDING = 2
 """How often as much may wait in memory until it is written."""
 
@@ -245,3 +341,178 @@ def split_lines(lines: bytes) -> list[bytes]:
 def _writer() -> ThreadPoolExecutor:
     """Return the one thread that writes: what is given to it first is written first."""
     return start_pool(1, "staging")
+
+
+def _open_groups() -> int:
+    """Return how many groups may wait at a time: each is two of the files that may be open."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return 32
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 256 if limit == resource.RLIM_INFINITY else min(256, max(16, limit // 8))
+
+
+MAX_OPEN_GROUPS = _open_groups()
+
+Columns = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Rows of one set of columns, and their match keys."""
+
+    file: StagedFile
+    keys: RowKeys = field(default_factory=RowKeys)
+
+
+class ColumnGroups:
+    """Rows of one stream in files by their columns, until they are taken to be sent.
+
+    The files are sent one after the other, so all waiting rows of one match key are kept in one
+    file: were they in two, an older row could land after a newer one. Of several rows of one key in
+    a file the last is sent.
+
+    Args:
+        folder: Where the files lie; the system's temporary folder where absent.
+        max_bytes: Bytes in one file at most.
+        max_groups: How many files may wait.
+        header: Returns what heads some columns in a file.
+        identities: Returns the texts that rows of a key share with others that may be about the
+            same record; the key itself where absent.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        max_bytes: int,
+        max_groups: int = MAX_OPEN_GROUPS,
+        *,
+        header: Callable[[Columns], Columns] = lambda columns: columns,
+        identities: Callable[[str], Sequence[str]] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._max_groups = max_groups
+        self._header = header
+        self._identities = identities or (lambda key: (key,))
+        self._groups: dict[Columns, _Group] = {}
+        self._latest: StagedFile | None = None
+        # Whether Demandbase tells capitals apart in keys is not documented: rows whose keys differ
+        # in no more than that are kept apart, but in order. Made when somebody asks.
+        self._columns_by_key: dict[int, Columns] | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows wait, those that a later one supersedes included."""
+        return sum(group.file.rows for group in self._groups.values())
+
+    def takes(self, columns: Columns, size: int, keys: Keys) -> bool:
+        """Whether rows can be added before all that waits is sent.
+
+        Args:
+            columns: The columns that they have.
+            size: The encoded rows, in bytes.
+            keys: Their cells of the match key; empty where they have none.
+        """
+        group = self._groups.get(columns)
+        if len(self._groups) > (group is not None):
+            known = self._index()
+            digests = self._digests(key_texts(keys))
+            if any(known.get(digest, columns) != columns for digest in digests):
+                return False
+        if group is None:
+            fits = len(header_row(self._header(columns))) + size <= self._max_bytes
+            return fits and len(self._groups) < self._max_groups
+        return group.file.fits(size, self._max_bytes)
+
+    def add(
+        self,
+        columns: Columns,
+        rows: bytes | LaterRows,
+        messages: bytes,
+        keys: Keys,
+    ) -> None:
+        """Add rows.
+
+        Args:
+            columns: The columns that they have.
+            rows: The encoded rows, or how they are made.
+            messages: The messages that they come from, one a line.
+            keys: Their cells of the match key, one a row; empty texts where they have none.
+        """
+        group = self._groups.get(columns)
+        if group is None:
+            group = self._groups[columns] = _Group(StagedFile(self._folder, self._header(columns)))
+        if self._latest is not None and self._latest is not group.file:
+            # Many files must not hold rows in memory at a time.
+            self._latest.write_later()
+        self._latest = group.file
+        group.keys.add(keys)
+        if self._columns_by_key is not None:
+            digests = self._digests(filter(None, key_texts(keys)))
+            self._columns_by_key.update(dict.fromkeys(digests, columns))
+        if isinstance(rows, LaterRows):
+            group.file.append_later(rows, messages, len(keys))
+        else:
+            group.file.append(rows, messages, len(keys))
+
+    @property
+    def keys(self) -> frozenset[int]:
+        """Digests of the match keys that wait."""
+        return frozenset(self._index())
+
+    @property
+    def files(self) -> list[StagedFile]:
+        """The files that wait."""
+        return [group.file for group in self._groups.values()]
+
+    def holds(self, key: str) -> bool:
+        """Whether a row of a match key waits."""
+        known = self._index()
+        return any(digest in known for digest in self._digests([key]))
+
+    def take(self, files: list[StagedFile]) -> int:
+        """Hand over the files in the order of their first rows, and begin anew.
+
+        Args:
+            files: Gets them, one by one: at no moment is one in neither place.
+
+        Returns:
+            How many rows are left out, since a later one of their key supersedes them.
+        """
+        self._latest = None
+        left_out = 0
+        while self._groups:
+            columns, group = next(iter(self._groups.items()))
+            superseded = group.keys.superseded()
+            left_out += len(superseded)
+            files.append(group.file.without(superseded) if superseded else group.file)
+            del self._groups[columns]
+            if superseded:
+                group.file.close()
+        self._columns_by_key = None
+        return left_out
+
+    def close(self) -> None:
+        """Remove the files."""
+        for group in self._groups.values():
+            group.file.close()
+        self._groups, self._latest = {}, None
+
+    def _index(self) -> dict[int, Columns]:
+        if self._columns_by_key is None:
+            self._columns_by_key = {
+                digest: columns
+                for columns, group in self._groups.items()
+                for digest in self._digests(filter(None, group.keys))
+            }
+        return self._columns_by_key
+
+    def _digests(self, keys: Iterable[str]) -> Iterator[int]:
+        return (key_digest(text) for key in keys for text in self._identities(key))
+
+
+def key_digest(key: str) -> int:
+    """Return a number that equal keys share, whatever their capitals; others hardly ever."""
+    return hash(key.strip().casefold())

@@ -18,14 +18,12 @@ from demandbase_api.connect import connect_import
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ListAction
 from demandbase_api.process import terminate, undisturbed
-from target_demandbase import settings
-from target_demandbase.abilities import check_abilities
-from target_demandbase.batch_input import batch_records
-from target_demandbase.import_run import ImportRun
-from target_demandbase.reader import SilentReader
-from target_demandbase.routing import check_entities
+from target_demandbase import config
+from target_demandbase.config import check_abilities, check_entities
+from target_demandbase.loader import ImportRun
+from target_demandbase.plan import SourceStream
+from target_demandbase.reader import SilentReader, batch_records
 from target_demandbase.sink import DemandbaseSink
-from target_demandbase.stream_plan import SourceStream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +39,7 @@ class TargetDemandbase(Target):
 
     name = "target-demandbase"
     package_name = "singer-demandbase"
-    config_jsonschema: ClassVar = settings.CONFIG
+    config_jsonschema: ClassVar = config.CONFIG
     default_sink_class = DemandbaseSink
     message_reader_class = SilentReader
     retry: ClassVar = RetryPolicy()
@@ -67,7 +65,7 @@ class TargetDemandbase(Target):
                 none, or ask for what the API cannot do.
         """
         api = connect_import(
-            settings.connection(self.config, self.retry),
+            config.connection(self.config, self.retry),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
@@ -216,5 +214,5 @@ class TargetDemandbase(Target):
     @override
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         super().append_builtin_config(config_jsonschema)
-        for name in settings.UNUSED_SDK_SETTINGS:
+        for name in config.UNUSED_SDK_SETTINGS:
             config_jsonschema["properties"].pop(name, None)

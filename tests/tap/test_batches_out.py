@@ -18,7 +18,7 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import BatchStorageError, RecordCountError
 from tap_demandbase.tap import TapDemandbase
-from target_demandbase.batch_input import batch_records
+from target_demandbase.reader import batch_records
 from tests.tap.conftest import both_apis
 
 Config = dict[str, Any]

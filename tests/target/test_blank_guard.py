@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.blank_guard import BlankGuard
+from target_demandbase.batching import BlankGuard
 
 
 def mostly_blank(rows: int, empty: int, most_rows: int | None = None) -> bool:

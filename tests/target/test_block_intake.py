@@ -13,12 +13,12 @@ from singer_sdk.exceptions import InvalidRecord
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.models import ImportOperation
-from target_demandbase.blocks.block_intake import BlockIntake, RowBlock
-from target_demandbase.blocks.column_kind import plain_columns
-from target_demandbase.intake import Intake, RowError
-from target_demandbase.row_keys import key_texts
-from target_demandbase.stream_plan import SourceStream, StreamPlan
-from target_demandbase.validation import SilentValidator
+from target_demandbase.arrow.encoder import BlockIntake, RowBlock
+from target_demandbase.csv_writer import Intake, RowError
+from target_demandbase.keys import key_texts
+from target_demandbase.plan import SourceStream, StreamPlan
+from target_demandbase.schema import plain_columns
+from target_demandbase.sink import SilentValidator
 
 NULLABLE: dict[str, dict[str, Any]] = {
     "key": {"type": ["null", "string"]},

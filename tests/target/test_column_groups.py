@@ -10,12 +10,11 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.blocks.key_column import KeyColumn
-from target_demandbase.column_groups import ColumnGroups
-from target_demandbase.staging import StagedFile
+from target_demandbase.arrow.keys import KeyColumn
+from target_demandbase.staging import ColumnGroups, StagedFile
 
 if TYPE_CHECKING:
-    from target_demandbase.row_keys import Keys
+    from target_demandbase.keys import Keys
 
 BLOCKS = st.lists(st.lists(st.sampled_from(["", *"abcdefg"]), min_size=1, max_size=6), max_size=6)
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.models import FieldMapping
-from target_demandbase.column_types import json_types, type_problems
+from target_demandbase.mapping import type_problems
+from target_demandbase.schema import json_types
 
 FIELD_TYPES = ["integer", "Long", "currency", "boolean", "date", "Date-Time", "string", "picklist"]
 JSON_TYPES = ["object", "array", "boolean", "integer", "number", "string"]

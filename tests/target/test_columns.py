@@ -4,10 +4,10 @@ import pytest
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import FieldMapping, ImportOperation
-from target_demandbase.columns import ColumnPlan, plan_columns
+from target_demandbase.config import check_entities
 from target_demandbase.errors import MappingError, RoutingError
-from target_demandbase.match_key import match_key_for
-from target_demandbase.routing import check_entities, entity_for
+from target_demandbase.mapping import ColumnPlan, match_key_for, plan_columns
+from target_demandbase.plan import entity_for
 
 KNOWN = (
     FieldMapping("accounts", "domain", required=True),

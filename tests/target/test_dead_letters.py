@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import deserialize_json
 
-from target_demandbase.dead_letters import DeadLetters, Reject
 from target_demandbase.reader import SilentReader
-from target_demandbase.rejects_folder import RejectsError, file_name_part
+from target_demandbase.rejects import DeadLetters, Reject, RejectsError, file_name_part
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"id": {"type": "string"}}}
 WHY = Reject("no such date", "renewal_date", "invalid_type", "job-1")

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.csv_row import csv_cell, csv_row, read_row, split_rows
-from target_demandbase.encode import encode_cell
+from target_demandbase.csv_writer import csv_cell, csv_row, encode_cell, read_row, split_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

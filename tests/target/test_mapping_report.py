@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.models import FieldMapping, ImportOperation
-from target_demandbase.columns import ColumnPlan
-from target_demandbase.mapping_report import mapping_report, settings_lines
-from target_demandbase.yaml_text import scalar
+from target_demandbase.mapping import ColumnPlan, mapping_report, scalar, settings_lines
 
 KNOWN = (
     FieldMapping("accounts", "domain", required=True),

@@ -11,8 +11,7 @@ import pytest
 
 from demandbase_api.errors import SpoolError
 from demandbase_sandbox import Sandbox
-from target_demandbase.column_groups import ColumnGroups
-from target_demandbase.staging import StagedFile
+from target_demandbase.staging import ColumnGroups, StagedFile
 from tests.target.conftest import PERSON, Load, landed, people, person
 from tests.target.people_files import rows_sent
 

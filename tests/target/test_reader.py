@@ -9,8 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.message_lines import Taken
-from target_demandbase.reader import SilentReader
+from target_demandbase.reader import SilentReader, Taken
 
 STREAMS = ("a", "b")
 

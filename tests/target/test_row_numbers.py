@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.models import RowError
-from target_demandbase.row_numbers import BASES, RowNumbers, row_of
+from target_demandbase.row_errors import BASES, RowNumbers, row_of
 
 CELLS = st.sampled_from(["", "a", "A", "b"])
 

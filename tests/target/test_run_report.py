@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
 from demandbase_api.models import JobStatus
-from target_demandbase.rejects_folder import RejectsError
-from target_demandbase.run_report import RunReport
+from target_demandbase.rejects import RejectsError
+from target_demandbase.report import RunReport
 
 
 class HandClock(Clock):

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_demandbase import staging
-from target_demandbase.column_groups import ColumnGroups
-from target_demandbase.staging import LaterRows, StagedFile
+from target_demandbase.staging import ColumnGroups, LaterRows, StagedFile
 from tests.target.command import until
 
 # How many rows come together, and whether later; 0 reads what is there.

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.state_gate import StateGate
+from target_demandbase.loader import StateGate
 
 steps = st.lists(
     st.tuples(st.just("hold"), st.sets(st.integers(0, 5)))

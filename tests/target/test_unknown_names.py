@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from target_demandbase.unknown_names import UnknownNames
+from target_demandbase.sink import UnknownNames
 
 
 def test_endlessly_new_names_are_neither_told_of_nor_remembered(

@@ -1,4 +1,4 @@
-"""Which columns can be read in blocks: those whose schema is a plain type."""
+"""What a SCHEMA message must hold before the SDK and the sink lean on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,66 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from target_demandbase.stream_plan import StreamPlan
+
+REJECT_PREFIX = "_reject_"
+REJECT_TYPE = f"{REJECT_PREFIX}type"
+
+
+def json_types(rule: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the types that a property's schema allows, null left out.
+
+    Returns:
+        Empty where the schema allows any type.
+    """
+    declared = rule.get("type")
+    if declared is not None:
+        names = declared if isinstance(declared, list) else [declared]
+        return tuple(dict.fromkeys(str(name) for name in names if name != "null"))
+    types: list[str] = []
+    for word in ("anyOf", "oneOf"):
+        several = rule.get(word)
+        for choice in several if isinstance(several, list) else []:
+            allowed = json_types(choice) if isinstance(choice, dict) else ()
+            if not allowed and not (isinstance(choice, dict) and "type" in choice):
+                return ()
+            types += allowed
+    return tuple(dict.fromkeys(types))
+
+
+def schema_problem(message: Mapping[str, Any]) -> str:
+    """Return what is wrong with a SCHEMA message, as a clause; empty where nothing is."""
+    keys = message.get("key_properties")
+    if keys is not None and not (
+        isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    ):
+        return "has key_properties that are no array of names"
+    schema = message.get("schema")
+    if not isinstance(schema, dict) or "properties" not in schema:
+        # The SDK says which member is absent.
+        return ""
+    properties = schema["properties"]
+    if not isinstance(properties, dict):
+        return "has a schema whose properties are no object"
+    for name, rule in properties.items():
+        if not isinstance(rule, dict):
+            return f"has a schema whose property {name} is no object"
+    return ""
+
+
+def is_date_time(rule: Mapping[str, Any]) -> bool:
+    """Whether a property's schema says that its texts are date-times."""
+    choices = [rule]
+    for word in ("anyOf", "oneOf"):
+        several = rule.get(word)
+        choices += several if isinstance(several, list) else []
+    return any(
+        isinstance(choice, dict)
+        and choice.get("format") == "date-time"
+        and choice.get("type") is not None
+        and "string" in str(choice["type"])
+        for choice in choices
+    )
+
 
 DELETED = "_sdc_deleted_at"
 """Whoever has a value in it is no row: such a record is looked at by itself."""
@@ -18,6 +77,7 @@ DELETED = "_sdc_deleted_at"
 _SILENT_WORDS = frozenset(
     {"type", "format", "title", "description", "default", "examples", "$comment", "$schema", "$id"}
 )
+
 _SILENT_SCHEMA_WORDS = _SILENT_WORDS | {"properties", "required", "additionalProperties"}
 
 
@@ -109,16 +169,3 @@ def _column(name: str, rule: Mapping[str, Any], *, required: bool) -> PlainColum
 
 def _is_silent(word: str, known: frozenset[str]) -> bool:
     return word in known or word.startswith("x-")
-
-
-def suits_blocks(plan: StreamPlan) -> bool:
-    """Return whether a stream's records can be read many at a time."""
-    plain = plain_columns(plan.schema)
-    if plain is None or len(plan.fields) < 2:  # noqa: PLR2004 - a null alone in its row
-        return False
-    kinds = {column.name: column.kind for column in plain}
-    if DELETED in kinds or not kinds.keys() >= set(plan.key_properties):
-        return False
-    return plan.key_column is None or kinds[plan.key_column] in {
-        ColumnKind.TEXT, ColumnKind.INTEGER,
-    }  # fmt: skip

@@ -2,26 +2,92 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import logging
+import os
+import re
+import shutil
+import threading
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, BinaryIO, Protocol, assert_never
 
 from demandbase_api.errors import FileTooLargeError, JobTimeoutError
+from demandbase_api.jobs.import_journal import ImportFile
 from demandbase_api.models import ImportOperation
+from demandbase_api.threads import start_thread
 from target_demandbase.errors import StillRunningError
-from target_demandbase.sending import Sending
+from target_demandbase.rejects import file_name_part, make_folder, open_private, rejects_error
 
 if TYPE_CHECKING:
-    from demandbase_api.jobs.import_journal import ImportFile
+    from collections.abc import Callable
+    from pathlib import Path
+
     from demandbase_api.jobs.import_uploader import ImportSender
     from demandbase_api.jobs.poller import JobWatch
-    from demandbase_api.models import ImportJob
-    from target_demandbase.shipment import Shipment
-    from target_demandbase.undelivered import Undelivered
+    from demandbase_api.models import ImportJob, ImportRequest
+    from target_demandbase.plan import StreamPlan
+    from target_demandbase.rejects import Undelivered
+    from target_demandbase.staging import StagedFile
+
+
+_SIGNAL_SECONDS = 0.2
+
+
+class Sending:
+    """Brings one file to its job.
+
+    The thread keeps no process from ending: a server that stays silent would.
+
+    Args:
+        file: The file.
+        send: Does it, and returns the job's id.
+    """
+
+    def __init__(self, file: ImportFile, send: Callable[[ImportFile], str]) -> None:
+        self.file = file
+        self._send = send
+        self._job_id = ""
+        self._error: BaseException | None = None
+        # Not the thread's own join: in CPython 3.11, one that a signal breaks off takes the thread
+        # for ended.
+        self._ended = threading.Event()
+        start_thread(self._run)
+
+    def _run(self) -> None:
+        try:
+            self._job_id = self._send(self.file)
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            self._error = error
+        finally:
+            self._ended.set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it came to an end, good or bad."""
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, but not for long."""
+        self._ended.wait(seconds)
+
+    def job_id(self) -> str:
+        """Wait for its end and return the job.
+
+        Raises:
+            Exception: Whatever kept the file from it.
+        """
+        while not self._ended.wait(_SIGNAL_SECONDS):
+            pass  # between two waits Python looks for signals
+        if self._error is not None:
+            raise self._error
+        return self._job_id
+
 
 logger = logging.getLogger("target-demandbase")
 
@@ -298,3 +364,141 @@ class Lane:
             shipment.staged.close()
         self._underway.clear()
         self._waiting.clear()
+
+
+class DryLane:
+    """Takes shipments as the lane does, and writes them into a folder.
+
+    Args:
+        folder: The folder; created with the first file.
+        settlement: What becomes of batches.
+    """
+
+    is_busy = False
+
+    def __init__(self, folder: Path, settlement: Settlement) -> None:
+        self._folder = folder
+        self._settlement = settlement
+        self._number = 0
+
+    @property
+    def batches(self) -> set[int]:
+        """The batches that are not settled: none."""
+        return set()
+
+    def ship(self, shipment: Shipment) -> None:
+        """Write a file.
+
+        Raises:
+            RejectsError: The disk does not take it.
+        """
+        self._number += 1
+        path = self._folder / f"{self._number:04d}-{shipment.plan.entity}.csv"
+        self._write(path, shipment.staged.open())
+        logger.info(
+            "Dry run: %d rows of stream %s for %s are in %s; nothing is sent",
+            shipment.staged.rows,
+            shipment.plan.stream,
+            shipment.plan.entity,
+            path,
+        )
+        shipment.staged.close()
+
+    def keep(self, stream: str, report: str) -> None:
+        """Write what was found of a stream at its schema.
+
+        Raises:
+            RejectsError: The disk does not take it.
+        """
+        text = io.BytesIO(f"{report}\n".encode())
+        self._write(self._folder / f"{file_name_part(stream)}-mapping.txt", text)
+
+    def _write(self, path: Path, content: BinaryIO) -> None:
+        try:
+            make_folder(self._folder)
+            with os.fdopen(open_private(path, os.O_TRUNC), "wb") as file:
+                shutil.copyfileobj(content, file)
+        except OSError as error:
+            raise rejects_error(error) from error
+
+    def end_of_batch(self, batch: int) -> None:
+        """Note that all files of a batch are written."""
+        self._settlement.batch_done(batch)
+
+    def settle_sending(self) -> None:
+        """Do nothing: no file is on its way up."""
+
+    def tick(self) -> None:
+        """Do nothing: there are no jobs."""
+
+    def finish(self) -> None:
+        """Do nothing: there are no jobs."""
+
+    def told(self, batch: int) -> None:
+        """Do nothing: there is no ledger."""
+
+    def close(self, undelivered: Undelivered | None = None) -> None:
+        """Do nothing: there are no jobs."""
+
+
+_FINGERPRINT_CHARACTERS = 32
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A file, where it goes, and the batch that it belongs to.
+
+    Args:
+        plan: The stream's plan.
+        staged: The file.
+        batch: Number of the batch.
+        keys: Digests of the match keys in it.
+    """
+
+    plan: StreamPlan
+    staged: StagedFile
+    batch: int
+    keys: frozenset[int]
+
+    @property
+    def request(self) -> ImportRequest:
+        """What to ask for."""
+        return self.plan.request(self.staged.columns)
+
+    def file(self, origin: str) -> ImportFile:
+        """Return the file as the job gets it.
+
+        Args:
+            origin: The API that it is sent to: the same file means another thing elsewhere.
+        """
+        fingerprint = _fingerprint(origin, self.request, self.staged.sha256())
+        stream = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.plan.stream)[:80]
+        return ImportFile(
+            name=f"{stream}-{fingerprint}.csv",
+            fingerprint=fingerprint,
+            stream=self.plan.stream,
+            rows=self.staged.rows,
+            open=self.staged.open,
+            is_replay=self.plan.is_replay,
+        )
+
+    def halves(self) -> tuple[Shipment, Shipment]:
+        """Return two shipments of half of the rows each, in order."""
+        first, second = self.staged.halves()
+        return (
+            Shipment(self.plan, first, self.batch, self.keys),
+            Shipment(self.plan, second, self.batch, self.keys),
+        )
+
+
+def _fingerprint(origin: str, request: ImportRequest, content: str) -> str:
+    asked = [
+        origin,
+        request.entity,
+        request.operation.value,
+        request.match_key,
+        [[mapping.column, mapping.field] for mapping in request.mappings],
+        content,
+        *([] if request.activity_type is None else [request.activity_type]),
+    ]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:_FINGERPRINT_CHARACTERS]

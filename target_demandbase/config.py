@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,44 @@ from singer_sdk import typing as th
 
 from demandbase_api import config as api_config
 from demandbase_api.config import spool_folder, with_api_settings
+from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ImportOperation, ListAction
-from target_demandbase.reject_policy import OnReject, RejectPolicy
+from target_demandbase.plan import ACTIVITIES
+from target_demandbase.report import OUTCOMES_UNKNOWN
+from target_demandbase.results import OnReject, RejectPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from demandbase_api.connection import Connection
     from demandbase_api.http.retry import RetryPolicy
+    from demandbase_api.ports import ImportCapabilities
+
+
+def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None:
+    """Check the settings that name entities.
+
+    Raises:
+        ConfigurationError: Some name an entity that cannot be imported; the one message names all.
+    """
+    named = [
+        *(
+            (f"entity_map.{stream}", entity)
+            for stream, entity in (config.get("entity_map") or {}).items()
+        ),
+        *(("match_keys", entity) for entity in config.get("match_keys") or {}),
+        *(("field_mappings", entity) for entity in config.get("field_mappings") or {}),
+    ]
+    problems = [f"{setting} names {entity}" for setting, entity in named if entity not in entities]
+    if problems:
+        raise ConfigurationError(
+            f"No such entity can be imported: {'; '.join(problems)}. "
+            f"Change it to one of {', '.join(sorted(entities))}."
+        )
+
 
 _SECONDS = th.IntegerType(minimum=1)
+
 _TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
 
 _CONFIG = th.PropertiesList(
@@ -186,6 +215,7 @@ _CONFIG = th.PropertiesList(
         "system's temporary folder where absent.",
     ),
 ).to_dict()
+
 CONFIG = with_api_settings(_CONFIG)
 
 # Settings that the SDK adds to every target and that mean nothing here.
@@ -221,3 +251,65 @@ def ledger_folder(config: Mapping[str, Any]) -> Path:
 def rejects_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder for rejected rows and reports, from the settings."""
     return Path(config["rejects_path"])
+
+
+logger = logging.getLogger("target-demandbase")
+
+
+def check_abilities(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:
+    """Check the settings against what the API can do.
+
+    Raises:
+        ConfigurationError: Some ask for more; the one message names all.
+    """
+    if problems := _problems(config, capabilities):
+        raise ConfigurationError(
+            f"With api: {config['api']} the settings ask for what the API cannot do: "
+            f"{'; '.join(problems)}. Correct them and run again."
+        )
+
+
+def _problems(config: Mapping[str, Any], capabilities: ImportCapabilities) -> list[str]:
+    problems = []
+    if config["operation"] not in {each.value for each in capabilities.operations}:
+        known = " or ".join(sorted(each.value for each in capabilities.operations))
+        problems.append(f"operation can only be {known}")
+    if config.get("match_keys") and not capabilities.match_key:
+        problems.append("match_keys must be left out, since rows are matched by fixed rules")
+    if config["list_action"] != ListAction.NOOP.value and not capabilities.list_actions:
+        problems.append(f"list_action can only be {ListAction.NOOP.value}")
+    types = config.get("activity_types") or {}
+    if types and not capabilities.activity_types:
+        problems.append("activity_types must be left out")
+    entity_map = config.get("entity_map") or {}
+    problems += [
+        f"activity_types.{stream} names a stream that does not go to {ACTIVITIES}"
+        for stream in types
+        if capabilities.activity_types and entity_map.get(stream, stream) != ACTIVITIES
+    ]
+    most = capabilities.max_file_bytes
+    if most is not None and config["max_file_bytes"] > most:
+        problems.append(f"max_file_bytes can be {most} at most")
+    return problems
+
+
+def tell_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:
+    """Say what follows from what the API cannot do, and what it does to account lists."""
+    if not capabilities.row_errors:
+        logger.info("This API accepts imports as a whole; %s", OUTCOMES_UNKNOWN)
+        limits = [
+            name
+            for name in ("max_rejected_rows", "max_rejected_percent")
+            if config.get(name) is not None
+        ]
+        if config["on_reject"] == OnReject.CONTINUE.value or limits:
+            logger.warning(
+                "%s bear only on rows that this target holds back itself, since this API does "
+                "not say which rows Demandbase rejects",
+                " and ".join(["on_reject", *limits]),
+            )
+    if config["list_action"] != ListAction.NOOP.value:
+        logger.warning(
+            "list_action is %s: imports of accounts change the account lists that go with them",
+            config["list_action"],
+        )

@@ -6,29 +6,65 @@ import logging
 import sys
 import time
 import uuid
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import api_url, poll_policy, spool_folder
 from demandbase_api.jobs.import_journal import ImportLedger
 from demandbase_api.jobs.import_uploader import ImportSender
 from demandbase_api.jobs.poller import JobWatch
-from target_demandbase import settings
-from target_demandbase.abilities import OUTCOMES_UNKNOWN, tell_limits
-from target_demandbase.dead_letters import DeadLetters
-from target_demandbase.dry_run import DryLane
-from target_demandbase.lane import Lane
-from target_demandbase.rejects_folder import RejectsError, check_folder
-from target_demandbase.run_report import RunReport
-from target_demandbase.settlement import BatchSettlement
-from target_demandbase.state_gate import StateGate
-from target_demandbase.undelivered import Undelivered
+from target_demandbase.config import (
+    destination,
+    ledger_folder,
+    reject_policy,
+    rejects_folder,
+    tell_limits,
+)
+from target_demandbase.import_queue import DryLane, Lane
+from target_demandbase.rejects import DeadLetters, RejectsError, Undelivered, check_folder
+from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
+from target_demandbase.results import BatchSettlement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from demandbase_api.models import ImportJob
     from target_demandbase.sink import DemandbaseSink
     from target_demandbase.target import TargetDemandbase
+
+
+class StateGate:
+    """Lets states out in their order, each only when its batches are settled.
+
+    Args:
+        emit: Writes a state out.
+    """
+
+    def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
+        self._emit = emit
+        self._waiting: deque[tuple[dict[str, Any], set[int]]] = deque()
+
+    def hold(self, state: dict[str, Any], batches: Iterable[int]) -> None:
+        """Hold a state until the given batches are settled; without any it goes out at once."""
+        needed = set(batches)
+        if self._waiting and self._waiting[-1][1] == needed:
+            # Both would go out at the same moment: only the later one is worth its memory.
+            self._waiting.pop()
+        self._waiting.append((state, needed))
+        self._let_out()
+
+    def settled(self, batch: int) -> None:
+        """Note that a batch's rows are taken or kept."""
+        for _, batches in self._waiting:
+            batches.discard(batch)
+        self._let_out()
+
+    def _let_out(self) -> None:
+        ready: dict[str, Any] | None = None
+        while self._waiting and not self._waiting[0][1]:
+            ready, _ = self._waiting.popleft()
+        if ready is not None:
+            self._emit(ready)
 
 
 logger = logging.getLogger("target-demandbase")
@@ -48,7 +84,7 @@ class ImportRun:
         self._emit = emit
         self.undelivered: Undelivered | None = None
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
-        self._rejects = settings.rejects_folder(config)
+        self._rejects = rejects_folder(config)
         check_folder(self._rejects)
         able = api.capabilities
         tell_limits(config, able)
@@ -59,7 +95,7 @@ class ImportRun:
         )  # fmt: skip
         self.dead_letters = DeadLetters(self._rejects, self._run)
         self.settlement = BatchSettlement(
-            api, self.dead_letters, self.report, settings.reject_policy(config), self._settled,
+            api, self.dead_letters, self.report, reject_policy(config), self._settled,
             is_dry=config["dry_run"],
         )  # fmt: skip
         if config["dry_run"]:
@@ -74,13 +110,13 @@ class ImportRun:
             self._sender = ImportSender(
                 api,
                 watch,
-                ImportLedger(settings.ledger_folder(config), self._run, api_url(config)),
+                ImportLedger(ledger_folder(config), self._run, api_url(config)),
                 target.retry,
                 clock,
             )
             self.lane = Lane(
                 self._sender, watch, self.settlement, config["max_concurrent_jobs"],
-                settings.destination(config),
+                destination(config),
             )  # fmt: skip
         self._gate = StateGate(self._let_out)
         self._told_of_deletions = False

@@ -8,17 +8,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from target_demandbase.rejects_folder import (
-    make_folder,
-    open_private,
-    rejects_error,
-    sync_folder,
-)
+from target_demandbase.rejects import make_folder, open_private, rejects_error, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from demandbase_api.clock import Clock
+
+
+OUTCOMES_UNKNOWN = "row outcomes unknown: see the import audit in Demandbase"
 
 
 @dataclass(frozen=True)

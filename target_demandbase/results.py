@@ -4,33 +4,150 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 from typing_extensions import override
 
-from target_demandbase.abilities import OUTCOMES_UNKNOWN
-from target_demandbase.dead_letters import DeadLetters, Reject
-from target_demandbase.digest import RejectDigest
 from target_demandbase.errors import RejectedRowsError
-from target_demandbase.lane import Settlement, Verdict
-from target_demandbase.outcome import check_accepted, judge, read_errors
-from target_demandbase.reject_policy import rejected_sentence
+from target_demandbase.import_queue import Settlement, Verdict
+from target_demandbase.rejects import DeadLetters, Reject
+from target_demandbase.report import OUTCOMES_UNKNOWN
+from target_demandbase.row_errors import check_accepted, judge, read_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from demandbase_api.models import ImportJob, RowError
     from demandbase_api.ports import ImportApi
-    from target_demandbase.reject_policy import RejectPolicy
-    from target_demandbase.run_report import RunReport
-    from target_demandbase.shipment import Shipment
-    from target_demandbase.stream_plan import StreamPlan
+    from target_demandbase.import_queue import Shipment
+    from target_demandbase.plan import StreamPlan
+    from target_demandbase.report import RunReport
+
+
+ROWS_SHOWN = 10
+
+KINDS_SHOWN = 20
+
+
+@dataclass
+class RejectDigest:
+    """Counts rejected rows; memory stays flat however many there are."""
+
+    rows: int = 0
+    _counts: dict[str, int] = field(default_factory=dict)
+    _first: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, kind: str, row: int) -> None:
+        """Count a row.
+
+        Args:
+            kind: What was wrong.
+            row: The row, counted from 1.
+        """
+        self.rows += 1
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        first = self._first.setdefault(kind, [])
+        if len(first) < ROWS_SHOWN:
+            first.append(row)
+
+    def lines(self) -> list[str]:
+        """Return a clause for each of the most frequent kinds."""
+        ordered = sorted(self._counts.items(), key=lambda item: -item[1])
+        lines = [f"{kind}: {count} ({self._shown(kind, count)})" for kind, count in ordered]
+        more = len(lines) - KINDS_SHOWN
+        return lines if more <= 0 else [*lines[:KINDS_SHOWN], f"{more} other kinds"]
+
+    def _shown(self, kind: str, count: int) -> str:
+        numbers = ", ".join(map(str, self._first[kind]))
+        return ("row " if count == 1 else "rows ") + numbers + (", …" if count > ROWS_SHOWN else "")
+
+
+_TELLING_ROWS = 1000
+
+
+class OnReject(StrEnum):
+    """What rejected rows do to the run."""
+
+    FAIL = "fail"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectPolicy:
+    """How many rejected rows a run bears.
+
+    Args:
+        on_reject: Whether it bears any.
+        max_rows: How many it bears in all; ``None`` for any number.
+        max_percent: Which share of the rows read so far; ``None`` for any.
+    """
+
+    on_reject: OnReject
+    max_rows: int | None = None
+    max_percent: float | None = None
+
+    def breach(self, rejected: int, read: int, *, is_all: bool = True) -> str | None:
+        """Return why the run has to end, as a clause, or ``None`` where it goes on.
+
+        Args:
+            rejected: Rows rejected so far in the run.
+            read: Rows read so far in the run.
+            is_all: Whether no more rows come; before that, a share of a few rows says little.
+        """
+        if not rejected:
+            return None
+        if self.on_reject is OnReject.FAIL:
+            return "on_reject is fail"
+        if self.max_rows is not None and rejected > self.max_rows:
+            return f"{rejected} rejected rows are more than max_rejected_rows ({self.max_rows})"
+        share = 100 * rejected / max(read, rejected)
+        is_telling = is_all or read >= _TELLING_ROWS
+        if self.max_percent is not None and is_telling and share > self.max_percent:
+            return (
+                f"{share:.1f} % rejected rows are more than max_rejected_percent "
+                f"({self.max_percent:g})"
+            )
+        return None
+
+
+def rejected_sentence(  # noqa: PLR0913 - all of it is told
+    *,
+    stream: str,
+    rejected: int,
+    rows: int,
+    digest: Sequence[str],
+    breach: str,
+    kept: Sequence[str],
+    is_dry: bool = False,
+) -> str:
+    """Return the sentence that ends the run, without a value.
+
+    Args:
+        stream: The stream.
+        rejected: Rows of the batch that were not taken.
+        rows: Rows of the batch.
+        digest: What was wrong, by field and type.
+        breach: Why the run ends.
+        kept: The files that hold the rejected rows.
+        is_dry: Whether nothing is sent.
+    """
+    others = "Nothing was sent" if is_dry else "The other rows of the batch have landed"
+    return (
+        f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
+        f"{others}. The rejected ones are in {', '.join(kept)}: "
+        f"correct that file and send it with “cat FILE | target-demandbase”. The run ends since "
+        f"{breach}."
+    )
+
 
 logger = logging.getLogger("target-demandbase")
 
 INVALID = "invalid_record"
+
 MISSING_KEY = "missing_key"
+
 TOO_LARGE = "too_large"
 
 

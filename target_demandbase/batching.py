@@ -7,27 +7,78 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import spool_folder
-from target_demandbase.blank_guard import BlankGuard
-from target_demandbase.column_groups import ColumnGroups
-from target_demandbase.dead_letters import Reject
-from target_demandbase.identity import identities, identity_keys
-from target_demandbase.record_json import record_message
-from target_demandbase.shipment import Shipment
+from target_demandbase.import_queue import Shipment
+from target_demandbase.keys import identities, identity_keys
+from target_demandbase.rejects import Reject, record_message
+from target_demandbase.staging import ColumnGroups
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from target_demandbase.blocks.block_intake import RowBlock
-    from target_demandbase.import_run import ImportRun
-    from target_demandbase.intake import Row, RowError
-    from target_demandbase.row_keys import Keys
+    from target_demandbase.arrow.encoder import RowBlock
+    from target_demandbase.csv_writer import Row, RowError
+    from target_demandbase.keys import Keys
+    from target_demandbase.loader import ImportRun
+    from target_demandbase.plan import StreamPlan
+    from target_demandbase.rejects import Undelivered
     from target_demandbase.staging import StagedFile
-    from target_demandbase.stream_plan import StreamPlan
-    from target_demandbase.undelivered import Undelivered
+
+
+MIN_ROWS = 100
+
+MAX_BLANK_PERCENT = 95
+
+
+class BlankGuard:
+    """Counts the empty cells of one batch, by column.
+
+    Args:
+        most_rows: How many rows the batch has at most, where that is known.
+    """
+
+    def __init__(self, most_rows: int | None = None) -> None:
+        # A column that is not empty in so many rows stays below the limit whatever follows.
+        self._enough = (
+            None
+            if most_rows is None
+            else max(most_rows, MIN_ROWS) * (100 - MAX_BLANK_PERCENT) // 100 + 1
+        )
+        self._empty: dict[str, int] = {}
+        self._passed: set[str] = set()
+        self._rows = 0
+
+    def watched(self, columns: Sequence[str]) -> list[str]:
+        """Return the columns that may still be mostly blank at the end."""
+        return [column for column in columns if column not in self._passed]
+
+    def count(self, rows: int, empty: Mapping[str, int]) -> None:
+        """Count rows.
+
+        Args:
+            rows: How many they are.
+            empty: How many cells of each watched column are empty; none where it is absent.
+        """
+        self._rows += rows
+        for column, cells in empty.items():
+            found = self._empty[column] = self._empty.get(column, 0) + cells
+            if self._enough is not None and self._rows - found >= self._enough:
+                self._passed.add(column)
+
+    def mostly_blank(self) -> tuple[str, ...]:
+        """Return the columns that are empty in more than 95 % of at least 100 rows."""
+        if self._rows < MIN_ROWS:
+            return ()
+        return tuple(
+            column
+            for column, empty in self._empty.items()
+            if empty * 100 > self._rows * MAX_BLANK_PERCENT
+        )
+
 
 logger = logging.getLogger("target-demandbase")
 
 _MANY_JOBS = 10
+
 _MAX_AGE_SECONDS = 300.0
 
 

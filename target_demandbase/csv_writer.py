@@ -2,19 +2,156 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from target_demandbase.column_types import json_types
-from target_demandbase.csv_row import csv_cell, csv_row, header_row
-from target_demandbase.encode import encode_cell
-from target_demandbase.identity import identity_key
-from target_demandbase.schema_check import is_date_time
+import simplejson
+
+from target_demandbase.keys import identity_key
+from target_demandbase.schema import is_date_time, json_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from target_demandbase.stream_plan import StreamPlan
+    from target_demandbase.plan import StreamPlan
+
+
+LINE_END = b"\n"
+
+# Python's own limit for a cell is 128 KiB.
+csv.field_size_limit(2**31 - 1)
+
+
+def csv_cell(text: str | None, *, bare: bool) -> str:
+    """Return a cell.
+
+    Args:
+        text: Its text; ``None`` for null.
+        bare: Whether it stands without quotes.
+    """
+    if text is None:
+        return ""
+    return text if bare else '"' + text.replace('"', '""') + '"'
+
+
+def csv_row(cells: Sequence[str]) -> bytes:
+    """Return a row as UTF-8.
+
+    Raises:
+        UnicodeEncodeError: A text holds half of a character (a lone surrogate).
+    """
+    # A row of nothing would be a line of nothing, which readers pass over.
+    line = ",".join(cells) if len(cells) > 1 else cells[0] or '""'
+    return line.encode() + LINE_END
+
+
+def header_row(columns: Sequence[str]) -> bytes:
+    """Return the first line of a file."""
+    return csv_row([csv_cell(column, bare=False) for column in columns])
+
+
+def split_rows(lines: bytes) -> list[bytes]:
+    """Return the rows of some lines, each with its line end; line ends in cells are no ends."""
+    rows: list[bytes] = []
+    open_row = b""
+    is_open = False
+    for line in lines.split(LINE_END)[:-1]:
+        is_open ^= bool(line.count(b'"') % 2)
+        open_row += line + LINE_END
+        if not is_open:
+            rows.append(open_row)
+            open_row = b""
+    return rows
+
+
+def read_row(row: bytes) -> list[str]:
+    """Return the cells of a row."""
+    [cells] = csv.reader(io.StringIO(row.decode(), newline=""), strict=True)
+    return cells
+
+
+# Python's own limit for the digits of an integer; without one, 1e999999999 would fill the memory.
+MAX_DIGITS = 4300
+
+
+def encode_cell(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN401, PLR0911
+    """Return a cell's text.
+
+    Args:
+        value: From a JSON document, numbers as int, float or Decimal.
+        is_date_time: Whether the schema says that a text is a date-time.
+
+    Returns:
+        Decimals without exponents, booleans in lower case, date-times as ISO 8601 with ``Z``,
+        arrays and objects as JSON; null is the empty text.
+    """
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _date_time(value) if is_date_time and value else value
+        case int():
+            return str(value)
+        case float() | Decimal():
+            return _number(value if isinstance(value, Decimal) else Decimal(repr(value)))
+        case datetime():
+            return _iso(value)
+        case date():
+            return value.isoformat()
+        case _:
+            return _json(value)
+
+
+def _date_time(text: str) -> str:
+    try:
+        return _iso(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        raise ValueError from None
+
+
+def _iso(moment: datetime) -> str:
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def _number(number: Decimal) -> str:
+    if not number.is_finite():
+        raise ValueError
+    exponent = number.as_tuple().exponent
+    if number.adjusted() >= MAX_DIGITS or (isinstance(exponent, int) and exponent < -MAX_DIGITS):
+        raise ValueError
+    return format(number, "f")
+
+
+def _json(value: object) -> str:
+    try:
+        text: str = simplejson.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            # Decimals go to _json_default, which refuses those that are no number.
+            use_decimal=False,
+            default=_json_default,
+        )
+    except (ValueError, RecursionError):
+        raise ValueError from None
+    return text
+
+
+def _json_default(value: object) -> object:
+    if isinstance(value, Decimal):
+        return simplejson.RawJSON(_number(value))
+    if isinstance(value, datetime):
+        return _iso(value)
+    return str(value)
 
 
 _BARE_TYPES = ({"integer"}, {"boolean"})

@@ -1,0 +1,370 @@
+"""From lines of records to rows that are staged, many at a time."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from msgspec import UNSET, UnsetType
+
+from target_demandbase.arrow.keys import KeyColumn
+from target_demandbase.csv_writer import MAX_DIGITS, encode_cell
+from target_demandbase.schema import DELETED, ColumnKind, PlainColumn, is_plain_name, plain_columns
+from target_demandbase.staging import LaterRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from target_demandbase.keys import Keys
+    from target_demandbase.plan import StreamPlan
+
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+_SECONDS = b"0000-00-00T00:00:00Z"
+
+_TEXT, _INTEGER, _BOOLEAN = pa.string(), pa.int64(), pa.bool_()
+
+_MOMENT = pa.timestamp("s", "UTC")
+
+_WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
+
+
+class NotPlainError(ValueError):
+    """A value needs a closer look; which one is not said."""
+
+
+def block_cells(block: RecordBlock, columns: Mapping[str, PlainColumn]) -> dict[str, pa.Array]:
+    """Return the cells of a block by column.
+
+    Args:
+        block: The block.
+        columns: Its columns, and maybe others.
+
+    Raises:
+        NotPlainError: A value is absent, or cannot be made a cell of in this way.
+    """
+    found: dict[str, pa.Array] = {}
+    try:
+        # All of a kind at once: what a column costs is for the most part the call.
+        for kind in ColumnKind:
+            alike = [columns[name] for name in block.columns if columns[name].kind is kind]
+            if alike:
+                names = [column.name for column in alike]
+                cells = _cells(kind, block.values_of(names))
+                found |= {
+                    name: cells.slice(number * block.rows, block.rows)
+                    for number, name in enumerate(names)
+                }
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        # Their words may quote a value.
+        raise NotPlainError from None
+    if any(cells.null_count and not columns[name].nullable for name, cells in found.items()):
+        raise NotPlainError
+    return found
+
+
+def _cells(kind: ColumnKind, values: list[Any]) -> pa.Array:
+    match kind:
+        case ColumnKind.TEXT:
+            return pa.array(values, _TEXT)
+        case ColumnKind.INTEGER:
+            return pa.array(values, _INTEGER)
+        case ColumnKind.BOOLEAN:
+            return pa.array(values, _BOOLEAN)
+        case ColumnKind.NUMBER:
+            return _numbers(values)
+        case ColumnKind.DATE_TIME:
+            return _date_times(values)
+        case _:
+            assert_never(kind)
+
+
+def csv_lines(blocks: Sequence[Sequence[pa.Array]]) -> pa.Buffer:
+    """Return the rows of some blocks of the same columns as lines of CSV."""
+    names = [str(number) for number in range(len(blocks[0]))]
+    table = pa.Table.from_batches([pa.record_batch(list(cells), names) for cells in blocks])
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(table, sink, _WITHOUT_HEADER)
+    return sink.getvalue()
+
+
+def empty_cells(column: pa.Array) -> int:
+    """Return how many cells of a column are empty."""
+    empty: int = column.null_count
+    if not pa.types.is_string(column.type) or empty == len(column):
+        return empty
+    # Most columns have no empty text, which is found out with one call.
+    if pc.index(column, "").as_py() >= 0:
+        empty += pc.sum(pc.equal(column, "")).as_py()
+    return empty
+
+
+def _numbers(values: list[Any]) -> pa.Array:
+    text = b"\n".join(values)
+    # Each is one JSON value: of these characters it can be no other than null or a number without
+    # an exponent, whose text is its cell.
+    if text.translate(None, b"0123456789.-\nnul"):
+        raise NotPlainError
+    if b"-" in text and b"\n-0\n" in b"\n%s\n" % text:
+        raise NotPlainError  # minus nought has a sign as a number with decimals only
+    found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
+    if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
+        raise NotPlainError
+    return pc.if_else(pc.equal(found, "null"), None, found) if b"null" in text else found
+
+
+def _date_times(values: list[Any]) -> pa.Array:
+    found = pa.array(values, _TEXT)
+    if _are_whole_seconds(found):
+        return found
+    return pa.array([value and encode_cell(value, is_date_time=True) for value in values], _TEXT)
+
+
+def _are_whole_seconds(column: pa.Array) -> bool:
+    """Return whether all texts are such as ``2026-01-02T03:04:05Z``: a date-time's own form."""
+    count = len(column) - column.null_count
+    text = column.buffers()[2].to_pybytes() if count else b""
+    # One after the other, and nothing between. Arrow knows a year 0, which is none.
+    if text.translate(_DIGITS) != _SECONDS * count or b"0000-" in text:
+        return False
+    try:
+        # That each text is one of them shows here.
+        pc.cast(column, _MOMENT)
+    except pa.ArrowInvalid:
+        return False  # no day of the calendar
+    return True
+
+
+_astuple = msgspec.structs.astuple
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBlock:
+    """Records of a stream.
+
+    Args:
+        rows: How many records they are.
+        size: How many bytes their lines are.
+        columns: The columns that they have, and the place of each among a record's values.
+        values: The values, record after record; numbers as their JSON text.
+        width: How many values a record has.
+    """
+
+    rows: int
+    size: int
+    columns: Mapping[str, int]
+    values: Sequence[Any]
+    width: int
+
+    def values_of(self, columns: Iterable[str]) -> list[Any]:
+        """Return the values of some columns, one column after the other."""
+        found: list[Any] = []
+        for name in columns:
+            found += self.values[self.columns[name] :: self.width]
+        return found
+
+
+class RecordDecoder:
+    """Decodes the records of one stream.
+
+    Args:
+        stream: Name of the stream.
+        columns: All properties of its schema.
+        sent: Names of those that are sent; of the others it is only checked that they fit.
+        known: Names of properties that records have beside the schema's, and nobody asks for.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        columns: Sequence[PlainColumn],
+        sent: Collection[str],
+        known: Collection[str] = (),
+    ) -> None:
+        ordered = sorted(columns, key=lambda column: column.name not in sent)
+        self._sent = [column.name for column in ordered if column.name in sent]
+        members: list[Any] = [
+            _member(f"c{number}", column, _type(column, is_sent=column.name in sent))
+            for number, column in enumerate(ordered)
+        ]
+        names = {column.name for column in columns}
+        members += [
+            (f"k{number}", msgspec.Raw | UnsetType, msgspec.field(name=name, default=UNSET))
+            for number, name in enumerate(sorted(set(known) - names - {DELETED}))
+        ]
+        members.append(("deleted", UnsetType | None, msgspec.field(name=DELETED, default=UNSET)))
+        record = msgspec.defstruct(
+            # By keyword: required properties may come after others.
+            "Record", members, forbid_unknown_fields=True, gc=False, kw_only=True,
+        )  # fmt: skip
+        message = msgspec.defstruct(
+            "Message",
+            [("type", Literal["RECORD"]), ("stream", Literal[stream]), ("record", record)],
+            gc=False,
+        )
+        self._width = len(members)
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(message).decode
+
+    def decode(self, lines: bytes, most: int | None = None) -> RecordBlock | None:
+        """Return the records of lines, each a message.
+
+        Args:
+            lines: The lines. They are read up to the first that is no record of the stream or
+                breaks the schema.
+            most: How many of them to read at most.
+
+        Returns:
+            ``None`` where that is the first line, or where any record has properties that the first
+            does not have. Where one lacks a property of the first, its value is none that a column
+            can take.
+        """
+        decode, values = self._decode, list[Any]()
+        source, line = io.BytesIO(lines), b""
+        try:
+            # One by one: all at once, two messages on one line would pass beside a blank line. Each
+            # is taken apart at once, so that the next can take its place in the caches.
+            for line in islice(source, most):
+                values += _astuple(decode(line).record)
+            size = source.tell()
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            size = source.tell() - len(line)
+        if not values:
+            return None
+        columns: dict[str, int] = {}
+        for place, name in enumerate(self._sent):
+            if values[place] is not UNSET:
+                columns[name] = place
+            elif any(value is not UNSET for value in values[place :: self._width]):
+                return None
+        return RecordBlock(len(values) // self._width, size, columns, values, self._width)
+
+
+def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    if column.required:
+        return (attribute, kind, msgspec.field(name=column.name))
+    return (attribute, kind | UnsetType, msgspec.field(name=column.name, default=UNSET))
+
+
+def _type(column: PlainColumn, *, is_sent: bool) -> Any:  # noqa: ANN401
+    match column.kind:
+        case ColumnKind.TEXT | ColumnKind.DATE_TIME:
+            limit = column.max_length
+            kind: Any = str if limit is None else Annotated[str, msgspec.Meta(max_length=limit)]
+        case ColumnKind.INTEGER:
+            kind = int
+        case ColumnKind.BOOLEAN:
+            kind = bool
+        case ColumnKind.NUMBER if is_sent:
+            return msgspec.Raw  # its digits as they came; what it is shows in its text
+        case ColumnKind.NUMBER:
+            kind = float
+    return kind | None if column.nullable else kind
+
+
+_LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Rows of CSV.
+
+    Args:
+        rows: How many they are.
+        size: How many bytes the lines are that they come from.
+        columns: Their columns.
+        cells: The cells, by column.
+        lines: How they are encoded.
+        keys: Their cells of the match key; empty texts where there is no match key.
+    """
+
+    rows: int
+    size: int
+    columns: tuple[str, ...]
+    cells: Mapping[str, pa.Array]
+    lines: LaterRows
+    keys: Keys
+
+    def empty(self, columns: Iterable[str]) -> Mapping[str, int]:
+        """Return how many cells of some of the columns are empty."""
+        return {name: empty_cells(self.cells[name]) for name in columns}
+
+
+class BlockIntake:
+    """Encodes the records of one stream, many at a time.
+
+    Args:
+        plan: The stream's plan.
+        omit_null: Whether null and empty texts are left out instead of blanking a field.
+    """
+
+    def __init__(self, plan: StreamPlan, *, omit_null: bool) -> None:
+        self._plan = plan
+        self._omit_null = omit_null
+        self._key = plan.key_column
+        self._plain = {
+            column.name: replace(column, required=True)
+            if column.name in plan.key_properties
+            else column
+            for column in plain_columns(plan.schema) or ()
+        }
+        self._date_times = sum(
+            self._plain[name].kind is ColumnKind.DATE_TIME for name in plan.fields
+        )
+        self._known: frozenset[str] = frozenset()
+        self._decoder = self._fresh_decoder()
+
+    def knows(self, names: frozenset[str]) -> None:
+        """Note which properties the records have beside the schema's; nobody is told of them."""
+        names = frozenset(filter(is_plain_name, names))
+        if names != self._known:
+            self._known = names
+            self._decoder = self._fresh_decoder()
+
+    def rows(self, lines: bytes, most: int | None = None) -> RowBlock | None:
+        """Return the rows of lines, each a message.
+
+        Args:
+            lines: The lines. They are read up to the first that is no plain record.
+            most: How many of them to read at most.
+
+        Returns:
+            ``None`` where that is the first line, or where any before needs a closer look.
+        """
+        block = self._decoder.decode(lines, most)
+        if block is None or not self._plan.required <= block.columns.keys():
+            return None
+        try:
+            found = block_cells(block, self._plain)
+            keys = self._keys(block.rows, found)
+        except NotPlainError:
+            return None
+        cells = {name: found[name] for name in self._plan.fields if name in found}
+        if self._omit_null and any(map(empty_cells, cells.values())):
+            return None
+        if len(cells) < 2:  # noqa: PLR2004 - a null alone in its row
+            return None
+        # A cell is no longer than its value in JSON, but for a date-time that is written out.
+        date_times = block.rows * self._date_times
+        most_bytes = block.size + date_times * _LONGEST_DATE_TIME
+        later = LaterRows(list(cells.values()), csv_lines, most_bytes)
+        return RowBlock(block.rows, block.size, tuple(cells), cells, later, keys)
+
+    def _fresh_decoder(self) -> RecordDecoder:
+        return RecordDecoder(
+            self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._known
+        )
+
+    def _keys(self, rows: int, cells: Mapping[str, pa.Array]) -> Keys:
+        if self._key is None:
+            return [""] * rows
+        column = cells.get(self._key)
+        if column is None or empty_cells(column):
+            raise NotPlainError
+        return KeyColumn(column)
