@@ -23,7 +23,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import has_expired
 from demandbase_api.ports import Resume
-from demandbase_api.threads import start_thread
+from demandbase_api.threads import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -316,11 +316,9 @@ class _Download:
         self._entity = entity
         self._part = part
         self._received = 0
-        self._error: BaseException | None = None
-        self._done = threading.Event()
+        self._closing = threading.Lock()
         self._stopped = threading.Event()
-        # A daemon: a silent server must not keep the process from ending.
-        start_thread(self._run)
+        self._task = Task(self._run)
 
     def is_of(self, job: ExportJob, part: int) -> bool:
         return (self._job.id, self._part) == (job.id, part)
@@ -331,32 +329,29 @@ class _Download:
 
     def wait(self, progress: Callable[[int], None]) -> tuple[BinaryIO, int]:
         try:
-            while not self._done.wait(PROGRESS_SECONDS):
-                progress(self._received)
+            size = self._task.result(
+                every=PROGRESS_SECONDS, on_wait=lambda: progress(self._received)
+            )
         except BaseException:
             self.stop()
             raise
-        if self._error is not None:
-            self._file.close()
-            raise self._error
-        return self._file, self._received
+        return self._file, size
 
     def stop(self) -> None:
-        self._stopped.set()
-        if self._done.is_set():
-            self._file.close()
+        with self._closing:
+            self._stopped.set()
+            if self._task.done:
+                self._file.close()
 
-    def _run(self) -> None:
+    def _run(self) -> int:
         try:
-            self._received = self._downloader.download(
+            return self._downloader.download(
                 self._job, self._entity, self._part, self._file, self._note
             )
-        except BaseException as error:  # noqa: BLE001 - it is raised where the part is taken
-            self._error = error
         finally:
-            self._done.set()
-            if self._stopped.is_set():
-                self._file.close()
+            with self._closing:
+                if self._stopped.is_set():
+                    self._file.close()
 
     def _note(self, received: int) -> None:
         self._received = received

@@ -20,7 +20,8 @@ from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
 
 
 _PLACES = 4
@@ -132,16 +133,40 @@ def terminate(number: int, logger: logging.Logger) -> NoReturn:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let no signal break into the cleaning up, which ends by itself within seconds."""
+def signals_ignored() -> Iterator[None]:
+    """Ignore SIGINT and SIGTERM during the block: clean-up that ends within seconds."""
+    with _handling_signals(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM that arrive during the block at its end.
+
+    It marks sections whose order of statements is their safety. Masking the main thread would not
+    do: a library's thread may receive the signal.
+    """
+    received: list[int] = []
+    try:
+        with _handling_signals(lambda number, _: received.append(number)):
+            yield
+    finally:
+        if received:
+            signal.raise_signal(received[0])
+
+
+@contextmanager
+def _handling_signals(
+    handler: Callable[[int, FrameType | None], Any] | signal.Handlers,
+) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is told of signals
+        yield  # only the main thread handles signals
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,7 +1,9 @@
-"""Threads that leave signals to the main thread.
+"""Helper threads: they leave signals to the main thread and never keep the process from ending.
 
-The system hands a signal to any thread, but Python acts on it in the main one, which sleeps or
-waits on unawares if another thread got it.
+The system hands a signal to any thread, but Python runs its handler in the main thread, which does
+not wake up if another thread received it. So helper threads start with signals masked, and the main
+thread waits in pieces, never by ``Thread.join`` (in CPython 3.11, a join that a signal interrupts
+marks a running thread as ended).
 """
 
 from __future__ import annotations
@@ -9,90 +11,236 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+_PIECE_SECONDS = 0.2
+"""Longest time for which the main thread ignores a signal that another thread received."""
 
 
-_PIECE_SECONDS = 0.5
-
-
-def leave_signals() -> None:
-    """Let signals go to other threads than this one, where the system can."""
+def _mask_signals() -> None:
+    """Mask SIGINT and SIGTERM in the calling thread where the platform supports it."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
-def start_thread(function: Callable[[], None]) -> threading.Thread:
-    """Start a thread that keeps no process from ending."""
-
-    def run() -> None:
-        leave_signals()
-        function()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
-
-
-def start_pool(workers: int, name: str = "") -> ThreadPoolExecutor:
-    """Return a pool whose threads have all begun and leave signals to the main one.
+class Task(Generic[T]):
+    """One call in a daemon thread.
 
     Args:
-        workers: How many threads.
-        name: What their names begin with.
+        function: Runs at once; what it returns or raises is the task's result.
+        name: Name of the thread.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=leave_signals)
-    all_begun = threading.Barrier(workers)
-    begun = threading.Event()
 
-    def begin() -> None:
-        for future in [pool.submit(all_begun.wait) for _ in range(workers)]:
-            future.result()
-        begun.set()
+    def __init__(self, function: Callable[[], T], name: str | None = None) -> None:
+        self._function = function
+        self._value: T
+        self._error: BaseException | None = None
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    # Were it the main thread that begins them, a signal could end it between a thread's begin and
-    # the note of it, and nobody would end that thread.
-    start_thread(begin)
-    while not begun.wait(_PIECE_SECONDS):
+    def _run(self) -> None:
+        _mask_signals()
+        try:
+            self._value = self._function()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            self._error = error
+        finally:
+            self._ended.set()
+
+    @property
+    def done(self) -> bool:
+        """Whether the call has returned or raised."""
+        return self._ended.is_set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end of the call, forever by default; return whether it has ended."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self._ended.is_set():
+            left = _PIECE_SECONDS if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._ended.wait(min(left, _PIECE_SECONDS))
+        return self._ended.is_set()
+
+    def result(self, *, every: float = 10.0, on_wait: Callable[[], None] | None = None) -> T:
+        """Wait for the end of the call and return its result.
+
+        Args:
+            every: Seconds between two calls of ``on_wait``.
+            on_wait: Called while the caller waits, for example to log progress.
+
+        Raises:
+            BaseException: Whatever the call raised.
+        """
+        while not self.wait(every):
+            if on_wait is not None:
+                on_wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class OrderedWorkers:
+    """Daemon threads that share a queue of calls; results come in the order of the calls.
+
+    Args:
+        workers: Number of threads; one of them also keeps the calls themselves in order.
+        ahead: Calls that may wait or run before ``submit`` and ``map`` wait for the oldest.
+            Default: no limit.
+        name: Prefix of the threads' names.
+    """
+
+    def __init__(self, workers: int, ahead: int | None = None, name: str = "worker") -> None:
+        self._ahead = ahead
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._pending: deque[Future[Any]] = deque()
+        self._is_closed = False
+        self._threads = [Task(self._work, f"{name}-{number}") for number in range(workers)]
+
+    def submit(self, function: Callable[..., T], *args: object) -> Future[T]:
+        """Queue a call.
+
+        Raises:
+            BaseException: What an earlier call raised, if this had to wait for it.
+        """
+        if self._ahead is not None:
+            self._wait_for_all_but(self._ahead - 1)
+        future = self._put(function, args)
+        if self._ahead is not None:
+            self._pending.append(future)
+        return future
+
+    def map(self, function: Callable[[T], U], items: Iterable[T]) -> Iterator[tuple[T, U]]:
+        """Yield each item and what the function makes of it, while later items are worked on.
+
+        Args:
+            function: Called in the threads.
+            items: Read in the calling thread, no more than ``ahead`` of them before their results
+                are taken.
+        """
+        running: deque[tuple[T, Future[U]]] = deque()
+        for item in items:
+            running.append((item, self._put(function, (item,))))
+            if self._ahead is not None and len(running) > self._ahead:
+                first, future = running.popleft()
+                yield first, result_of(future)
+        while running:
+            first, future = running.popleft()
+            yield first, result_of(future)
+
+    def drain(self) -> None:
+        """Wait for all submitted calls.
+
+        Raises:
+            BaseException: What the first of those that failed raised.
+        """
+        self._wait_for_all_but(0)
+
+    def close(self, *, wait: bool = False) -> None:
+        """Cancel the calls that wait and let the threads end.
+
+        Args:
+            wait: Whether to wait for the calls that run.
+        """
+        self._is_closed = True
+        for _ in self._threads:
+            self._calls.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.wait()
+        self._pending.clear()
+
+    def __enter__(self) -> Self:
+        """Return the workers; the end of the block closes them."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the workers and wait for what runs."""
+        self.close(wait=True)
+
+    def _wait_for_all_but(self, most: int) -> None:
+        while len(self._pending) > most:
+            # On an error or a signal it stays: the next call raises the error again.
+            result_of(self._pending[0])
+            self._pending.popleft()
+
+    def _put(self, function: Callable[..., T], args: tuple[Any, ...]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def call() -> None:
+            if self._is_closed:
+                future.cancel()
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                value = function(*args)
+            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+
+        self._calls.put(call)
+        return future
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
+def wait_for(future: Future[Any]) -> None:
+    """Wait until a future has ended, in pieces, so that signals are handled meanwhile."""
+    if future.done():
+        return
+    ended = threading.Event()
+    future.add_done_callback(lambda _: ended.set())
+    while not ended.wait(_PIECE_SECONDS):
         pass
-    return pool
 
 
-def within(seconds: float, functions: Sequence[Callable[[], None]]) -> list[bool]:
-    """Call functions side by side; return which of them came to their end in time.
+def result_of(future: Future[T]) -> T:
+    """Wait for a future's end and return its result.
+
+    Raises:
+        BaseException: Whatever the call raised.
+    """
+    wait_for(future)
+    return future.result()
+
+
+def run_with_timeout(seconds: float, functions: Sequence[Callable[[], object]]) -> list[bool]:
+    """Call functions concurrently; return which of them ended in time.
 
     Args:
-        seconds: How long to wait for all of them; those that take longer are left behind.
-        functions: What to call.
+        seconds: Time for all of them; the threads of those that take longer are left behind.
+        functions: Called in a thread each.
     """
-    threads = [start_thread(function) for function in functions]
+    tasks = [Task(function) for function in functions]
     deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [not thread.is_alive() for thread in threads]
+    return [task.wait(max(0.0, deadline - time.monotonic())) for task in tasks]
 
 
 @contextmanager
-def heartbeat(seconds: float, beat: Callable[[], None]) -> Iterator[None]:
-    """Call a function again and again while something else is done.
-
-    Args:
-        seconds: How often.
-        beat: The function; it is called in another thread.
-    """
+def log_periodically(seconds: float, log: Callable[[], None]) -> Iterator[None]:
+    """Call a function in another thread every few seconds while the block runs."""
     ended = threading.Event()
 
-    def beats() -> None:
+    def repeat() -> None:
         while not ended.wait(seconds):
-            beat()
+            log()
 
-    thread = start_thread(beats)
+    task = Task(repeat)
     try:
         yield
     finally:
         ended.set()
-        thread.join()
+        task.wait()

@@ -8,11 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.errors import SpoolError, spool_error
-from demandbase_api.threads import start_thread
+from demandbase_api.threads import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from threading import Thread
 
 RESERVE_BYTES = 32 * 1024 * 1024
 """Room that is left for others: a full disk stops more than this run."""
@@ -27,7 +26,7 @@ class Spool:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._closing: list[Thread] = []
+        self._closing: list[Task[None]] = []
 
     def open(self) -> BinaryIO:
         """Return a new, empty file that is gone once it is closed or the process ends.
@@ -48,7 +47,7 @@ class Spool:
         Args:
             file: One that was opened here.
         """
-        self._closing = [thread for thread in self._closing if thread.is_alive()]
+        self._closing = [task for task in self._closing if not task.done]
 
         def close() -> None:
             # It has been read: nothing can be lost any more.
@@ -56,14 +55,14 @@ class Spool:
                 file.close()
 
         try:
-            self._closing.append(start_thread(close))
+            self._closing.append(Task(close))
         except RuntimeError:  # no more threads can be had
             close()
 
     def settle(self) -> None:
         """Wait until there is all the room that closed files give back."""
-        for thread in self._closing:
-            thread.join()
+        for task in self._closing:
+            task.wait()
 
     def need(self, size: int) -> None:
         """Make sure of room before it is taken.

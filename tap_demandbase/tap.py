@@ -18,7 +18,7 @@ from demandbase_api.config import api_files, chosen_api, settings_error
 from demandbase_api.connect import connect_both
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_api.process import terminate, undisturbed, widen
+from demandbase_api.process import signals_ignored, terminate, widen
 from tap_demandbase import config, discovery
 from tap_demandbase.catalog import saved_fields
 from tap_demandbase.exporter import ExportRun
@@ -132,7 +132,7 @@ class TapDemandbase(Tap):
                 self.state_writer.write_state(self.state)
         finally:
             if "exports" in self.__dict__:
-                with undisturbed():
+                with signals_ignored():
                     self.exports.close()
 
     @override  # type: ignore[misc]

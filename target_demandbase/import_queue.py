@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import shutil
-import threading
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +19,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, assert_never
 from demandbase_api.errors import FileTooLargeError, JobTimeoutError
 from demandbase_api.jobs.import_journal import ImportFile
 from demandbase_api.models import ImportOperation
-from demandbase_api.threads import start_thread
+from demandbase_api.threads import Task
 from target_demandbase.errors import StillRunningError
 from target_demandbase.rejects import file_name_part, make_folder, open_private, rejects_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from demandbase_api.jobs.import_uploader import ImportSender
@@ -34,59 +32,6 @@ if TYPE_CHECKING:
     from target_demandbase.plan import StreamPlan
     from target_demandbase.rejects import Undelivered
     from target_demandbase.staging import StagedFile
-
-
-_SIGNAL_SECONDS = 0.2
-
-
-class Sending:
-    """Brings one file to its job.
-
-    The thread keeps no process from ending: a server that stays silent would.
-
-    Args:
-        file: The file.
-        send: Does it, and returns the job's id.
-    """
-
-    def __init__(self, file: ImportFile, send: Callable[[ImportFile], str]) -> None:
-        self.file = file
-        self._send = send
-        self._job_id = ""
-        self._error: BaseException | None = None
-        # Not the thread's own join: in CPython 3.11, one that a signal breaks off takes the thread
-        # for ended.
-        self._ended = threading.Event()
-        start_thread(self._run)
-
-    def _run(self) -> None:
-        try:
-            self._job_id = self._send(self.file)
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-            self._error = error
-        finally:
-            self._ended.set()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it came to an end, good or bad."""
-        return self._ended.is_set()
-
-    def wait(self, seconds: float) -> None:
-        """Wait for its end, but not for long."""
-        self._ended.wait(seconds)
-
-    def job_id(self) -> str:
-        """Wait for its end and return the job.
-
-        Raises:
-            Exception: Whatever kept the file from it.
-        """
-        while not self._ended.wait(_SIGNAL_SECONDS):
-            pass  # between two waits Python looks for signals
-        if self._error is not None:
-            raise self._error
-        return self._job_id
 
 
 logger = logging.getLogger("target-demandbase")
@@ -151,7 +96,7 @@ class Lane:
         self._origin = origin
         # The first of them may be on its way up.
         self._waiting: deque[Shipment] = deque()
-        self._sending: Sending | None = None
+        self._sending: tuple[ImportFile, Task[str]] | None = None
         self._times: Counter[str] = Counter()
         self._underway: deque[_Underway] = deque()
         self._ends: deque[int] = deque()
@@ -200,7 +145,7 @@ class Lane:
             shipment.plan.entity,
             file.name,
         )
-        self._sending = Sending(file, partial(self._sender.send, shipment.request))
+        self._sending = (file, Task(partial(self._sender.send, shipment.request, file)))
 
     def settle_sending(self) -> None:
         """Wait until no file is on its way up; nobody else uses the API meanwhile.
@@ -211,9 +156,9 @@ class Lane:
         """
         if self._sending is None:
             return
-        shipment, file = self._waiting[0], self._sending.file
+        shipment, (file, sending) = self._waiting[0], self._sending
         try:
-            job_id = self._sending.job_id()
+            job_id = sending.result()
         except FileTooLargeError:
             self._sending = None
             self._split(shipment)
@@ -235,7 +180,7 @@ class Lane:
     def tick(self) -> None:
         """Look at the jobs if it is time to, and settle those at the head that have ended."""
         if self._sending is not None:
-            if not self._sending.is_done:
+            if not self._sending[1].done:
                 return
             self.settle_sending()
             self._send_all_but_last()
@@ -345,8 +290,8 @@ class Lane:
         """
         if self._sending is not None:
             self._sender.stop()
-            self._sending.wait(_STOP_SECONDS)
-            if self._sending.is_done:
+            self._sending[1].wait(_STOP_SECONDS)
+            if self._sending[1].done:
                 with suppress(Exception):  # the run's own end is the one to tell of
                     self.settle_sending()
         job_with_file = self._sender.sending

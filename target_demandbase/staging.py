@@ -9,7 +9,6 @@ import tempfile
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,13 +18,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.errors import SpoolError, spool_error
-from demandbase_api.threads import start_pool
+from demandbase_api.threads import OrderedWorkers, result_of, wait_for
 from target_demandbase.csv_writer import header_row, read_row, split_rows
 from target_demandbase.keys import RowKeys, key_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future
     from pathlib import Path
 
     import pyarrow as pa
@@ -214,7 +213,7 @@ class StagedFile:
         if not self._later_bytes:
             return
         while len(self._pending) >= _MOST_PENDING:
-            self._pending[0].result()
+            result_of(self._pending[0])
             self._pending.popleft()
         self._begin_to_write()
 
@@ -250,7 +249,7 @@ class StagedFile:
         if self._later:
             self._begin_to_write()
         while self._pending:
-            self._pending[0].result()
+            result_of(self._pending[0])
             self._pending.popleft()
 
     def open(self) -> BinaryIO:
@@ -321,7 +320,8 @@ class StagedFile:
         """Remove the file."""
         for each in self._pending:
             each.cancel()
-        wait(self._pending)
+        for each in self._pending:
+            wait_for(each)
         self._pending.clear()
         self._later.clear()
         # It takes the system a while to let go of what was written.
@@ -338,9 +338,9 @@ def split_lines(lines: bytes) -> list[bytes]:
 
 
 @cache
-def _writer() -> ThreadPoolExecutor:
+def _writer() -> OrderedWorkers:
     """Return the one thread that writes: what is given to it first is written first."""
-    return start_pool(1, "staging")
+    return OrderedWorkers(1, name="staging")
 
 
 def _open_groups() -> int:

@@ -17,7 +17,7 @@ from demandbase_api.config import api_files, chosen_api, settings_error
 from demandbase_api.connect import connect_import
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ListAction
-from demandbase_api.process import terminate, undisturbed
+from demandbase_api.process import signals_ignored, terminate
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
 from target_demandbase.loader import ImportRun
@@ -193,7 +193,7 @@ class TargetDemandbase(Target):
             raise
         finally:
             if "imports" in self.__dict__:
-                with undisturbed():
+                with signals_ignored():
                     self._leave_nothing_behind()
 
     def _leave_nothing_behind(self) -> None:

@@ -22,7 +22,7 @@ from demandbase_api.jobs.export_reuse import EarlierExports
 from demandbase_api.jobs.poller import PollPolicy
 from demandbase_api.jobs.submitter import JobCreation, JobSlot
 from demandbase_api.models import JobStatus, has_expired
-from demandbase_api.threads import within
+from demandbase_api.threads import run_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -169,7 +169,7 @@ class ExportQueue:
 
     def close(self) -> None:
         """Cancel what this run created and did not finish; nothing is left for a second call."""
-        within(_LOST_JOB_SECONDS + _LOOK_SECONDS, [self._find_lost])
+        run_with_timeout(_LOST_JOB_SECONDS + _LOOK_SECONDS, [self._find_lost])
         self._watch.close()
 
     def _find_lost(self) -> None:

@@ -12,7 +12,7 @@ from demandbase_api.jobs.import_recovery import EarlierImports
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.jobs.submitter import JobCreation, may_have_happened
 from demandbase_api.models import ImportOperation
-from demandbase_api.threads import heartbeat, within
+from demandbase_api.threads import log_periodically, run_with_timeout
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -129,7 +129,7 @@ class ImportSender:
 
     def close(self) -> None:
         """Cancel a job whose creation was interrupted, or tell of it."""
-        [is_told] = within(_LOST_JOB_SECONDS, [self._end_lost])
+        [is_told] = run_with_timeout(_LOST_JOB_SECONDS, [self._end_lost])
         if not is_told:
             logger.warning(
                 "An import job may have been created whose id is not known; it has no file and "
@@ -201,7 +201,7 @@ class ImportSender:
                 return now
 
         try:
-            with heartbeat(PROGRESS_SECONDS, self._watch.tell):
+            with log_periodically(PROGRESS_SECONDS, self._watch.tell):
                 uploaded = self._retry.retrying(attempt)()
         except DemandbaseError as error:
             if not may_have_happened(error):

@@ -19,7 +19,7 @@ from demandbase_api.errors import (
     job_gone,
 )
 from demandbase_api.ports import Job
-from demandbase_api.threads import within
+from demandbase_api.threads import run_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -315,7 +315,7 @@ class JobWatch(Generic[J]):
             return frozenset()
         cancelled: set[str] = set()
         # A server that stays silent must not keep a run from ending that is told to.
-        ended = within(
+        ended = run_with_timeout(
             CANCEL_SECONDS, [partial(self._cancel, watched, cancelled) for watched in own]
         )
         for watched, has_ended in zip(own, ended, strict=True):

@@ -6,7 +6,6 @@ import gzip
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 from typing import cast as typed_as
@@ -18,7 +17,7 @@ from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
 from demandbase_api.errors import spool_error
-from demandbase_api.threads import start_pool
+from demandbase_api.threads import OrderedWorkers
 from tap_demandbase import cast
 from tap_demandbase.arrow.json_lines import RecordLines, pieces
 from tap_demandbase.arrow.values import read_float64
@@ -27,7 +26,6 @@ from tap_demandbase.errors import BatchStorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
 
     from singer_sdk.helpers._batch import BatchConfig
 
@@ -97,27 +95,19 @@ class AheadWriter(FileWriter):
 
     def __init__(self, writer: FileWriter) -> None:
         self._writer = writer
-        self._pool = start_pool(1)
-        self._ahead: deque[Future[None]] = deque()
+        self._worker = OrderedWorkers(1, ahead=_MOST_AHEAD, name="batch-file")
 
     @override
     def write(self, rows: pa.Array) -> None:
-        self._settle(_MOST_AHEAD - 1)
-        self._ahead.append(self._pool.submit(self._writer.write, rows))
+        self._worker.submit(self._writer.write, rows)
 
     @override
     def finish(self) -> None:
         try:
-            self._settle(0)
+            self._worker.drain()
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            self._worker.close(wait=True)
             self._writer.finish()
-
-    def _settle(self, most: int) -> None:
-        """Wait until no more than some blocks are ahead."""
-        while len(self._ahead) > most:
-            self._ahead[0].result()
-            self._ahead.popleft()
 
 
 _COPY_BYTES = 1024 * 1024

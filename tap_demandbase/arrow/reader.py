@@ -6,7 +6,6 @@ import csv
 import io
 import os
 from codecs import BOM_UTF8
-from collections import deque
 from functools import reduce
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -15,7 +14,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 from pyarrow import csv as pa_csv
 
-from demandbase_api.threads import start_pool
+from demandbase_api.threads import OrderedWorkers
 from tap_demandbase.arrow import splitter
 from tap_demandbase.arrow.row_block import RowBlock, RowSource
 from tap_demandbase.arrow.splitter import BLOCK_BYTES, Cutter
@@ -24,7 +23,6 @@ from tap_demandbase.csv_reader import as_properties, lines_before, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future, ThreadPoolExecutor
 
     from tap_demandbase.arrow.row_block import Output
     from tap_demandbase.arrow.splitter import Block
@@ -227,10 +225,9 @@ class BlockReader:
         self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
         conversion = Conversion(header, self.columns, self._output)
-        with start_pool(WORKERS) as pool:
-            ahead = _convert_ahead(pool, conversion, cutter)
-            for block, future in ahead:
-                converted = future.result()
+        with OrderedWorkers(WORKERS, ahead=WORKERS, name="convert") as workers:
+            ahead = workers.map(conversion.convert, cutter.blocks())
+            for block, converted in ahead:
                 if converted is None:
                     undone = chain([block], (following for following, _ in ahead))
                     yield from self._rows(undone, block.offset, header, file, part)
@@ -246,18 +243,6 @@ class BlockReader:
         for record in records:
             lines.row_done()
             yield record
-
-
-def _convert_ahead(
-    pool: ThreadPoolExecutor, conversion: Conversion, cutter: Cutter
-) -> Iterator[tuple[Block, Future[RowBlock | None]]]:
-    """Yield each block and its conversion, while the next ones are worked on."""
-    ahead: deque[tuple[Block, Future[RowBlock | None]]] = deque()
-    for block in cutter.blocks():
-        ahead.append((block, pool.submit(conversion.convert, block)))
-        if len(ahead) > WORKERS:
-            yield ahead.popleft()
-    yield from ahead
 
 
 def _names(header: bytes | None) -> list[str] | None:
