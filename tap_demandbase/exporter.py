@@ -9,8 +9,8 @@ from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import poll_policy
 from demandbase_api.downloads import Downloader, PartFetcher
 from demandbase_api.errors import InvalidRequestError, JobGoneError, QuotaExceededError
-from demandbase_api.jobs.export_scheduler import ExportOrder, ExportQueue
-from demandbase_api.jobs.poller import JobWatch
+from demandbase_api.jobs.export_scheduler import ExportScheduler, ExportTask
+from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import EntityField, ExportRequest
 from tap_demandbase.config import export_policy, spool
 from tap_demandbase.csv_reader import PartReader, is_gzip
@@ -103,7 +103,7 @@ class ExportReader:
         self._fields = fields
         self._advice = advice
 
-    def records(self, order: ExportOrder, job: ExportJob) -> Iterator[dict[str, Any]]:
+    def records(self, order: ExportTask, job: ExportJob) -> Iterator[dict[str, Any]]:
         """Yield the records of a job.
 
         Raises:
@@ -115,7 +115,7 @@ class ExportReader:
         reader = self._part_reader(job)
         return self._read(order, job, reader, reader.records, lambda _: 1)
 
-    def blocks(self, order: ExportOrder, job: ExportJob, output: Output) -> Iterator[Item]:
+    def blocks(self, order: ExportTask, job: ExportJob, output: Output) -> Iterator[Item]:
         """Yield the rows of a job in blocks, and those that need a closer look as records.
 
         Args:
@@ -146,7 +146,7 @@ class ExportReader:
 
     def _read(
         self,
-        order: ExportOrder,
+        order: ExportTask,
         job: ExportJob,
         reader: PartReader,
         items: Callable[[BinaryIO, int], Iterator[T]],
@@ -229,7 +229,7 @@ _SCHEMA = {_ID: {"type": ["null", "string"]}}
 
 
 def read_ids(
-    run: ExportRun, pages: IdPages, order: ExportOrder, job: ExportJob, logger: logging.Logger
+    run: ExportRun, pages: IdPages, order: ExportTask, job: ExportJob, logger: logging.Logger
 ) -> tuple[str, ...]:
     """Return the ids that a job holds, each once, in an order that stays.
 
@@ -258,9 +258,9 @@ class ExportRun:
 
     def __init__(self, tap: TapDemandbase) -> None:
         api, config, clock = tap.export_api, tap.config, tap.clock
-        watch = JobWatch("export", api, poll_policy(config), clock)
+        watch = JobPoller("export", api, poll_policy(config), clock)
         policy = export_policy(config, tap.retry, api.capabilities)
-        self._queue = ExportQueue(api, watch, policy, clock)
+        self._queue = ExportScheduler(api, watch, policy, clock)
         self.spool = spool(config)
         """Where files lie while they are read or written."""
         downloader = Downloader(api, tap.retry, self.spool.need, clock)
@@ -270,7 +270,7 @@ class ExportRun:
         self._done: list[str] = []
         self._ids: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
-    def plan(self, orders: Sequence[tuple[str, Sequence[ExportOrder]]], later: int = 0) -> None:
+    def plan(self, orders: Sequence[tuple[str, Sequence[ExportTask]]], later: int = 0) -> None:
         """Say what will be needed.
 
         Args:
@@ -318,7 +318,7 @@ class ExportRun:
         key = (pages.entity, account_lists)
         if key not in self._ids:
             request = ExportRequest(pages.entity, (pages.field,), account_lists=account_lists)
-            order = ExportOrder(request, taken)
+            order = ExportTask(request, taken)
             while key not in self._ids:
                 job, _ = self.take(stream, order)
                 try:
@@ -328,7 +328,7 @@ class ExportRun:
             self.order_done(order)
         return self._ids[key]
 
-    def take(self, stream: str, order: ExportOrder) -> tuple[ExportJob, datetime]:
+    def take(self, stream: str, order: ExportTask) -> tuple[ExportJob, datetime]:
         """Return the completed job for an order, and when it was created.
 
         Raises:
@@ -357,11 +357,11 @@ class ExportRun:
             stream=stream,
         )
 
-    def replace(self, order: ExportOrder, error: DemandbaseError) -> None:
+    def replace(self, order: ExportTask, error: DemandbaseError) -> None:
         """Let another job take the place of one that is gone, once; else raise the error."""
         self._queue.replace(order, error)
 
-    def order_done(self, order: ExportOrder) -> None:
+    def order_done(self, order: ExportTask) -> None:
         """Note that an order's records have all gone out."""
         self._queue.done(order)
 
@@ -371,7 +371,7 @@ class ExportRun:
             self._waiting.remove(stream)
         self._done.append(stream)
 
-    def begin(self, order: ExportOrder, job: ExportJob) -> None:
+    def begin(self, order: ExportTask, job: ExportJob) -> None:
         """Let the first part of a job come while the caller does what it needs."""
         if job.file_parts != 0:
             self._fetcher.start(job, order.request.entity, 1, is_alone=True)
@@ -394,7 +394,7 @@ class ExportRun:
         """Let go of the file of a part."""
         self.spool.close(file)
 
-    def tick(self, order: ExportOrder, job: ExportJob, part: int, parts: int) -> None:
+    def tick(self, order: ExportTask, job: ExportJob, part: int, parts: int) -> None:
         """Keep things going while a part is read: the next download, jobs and their states."""
         self._queue.tick()
         if part < parts:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError, JobGoneError
 from demandbase_api.jobs.export_reuse import TakenJob
-from demandbase_api.jobs.export_scheduler import ExportOrder
+from demandbase_api.jobs.export_scheduler import ExportTask
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
 from tap_demandbase import bookmark, cast
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tap_demandbase.tap import TapDemandbase
     from tap_demandbase.windows import Window
 
-    Read = Callable[[ExportOrder, ExportJob], "Iterator[T]"]
+    Read = Callable[[ExportTask, ExportJob], "Iterator[T]"]
     Narrow = Callable[["Iterator[T]"], "Iterator[U]"]
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def _deliver(stream: BulkStream, find: Callable[[], WayOut[T]]) -> Iterator[T]:
         with loading("tap_demandbase.arrow.encoders"):
             return find()
 
-    def read(order: ExportOrder, job: ExportJob) -> Iterator[Item]:
+    def read(order: ExportTask, job: ExportJob) -> Iterator[Item]:
         return reader.blocks(order, job, way_out().output)
 
     def narrow(items: Iterator[Item]) -> Iterator[T]:
@@ -299,7 +299,7 @@ class BulkStream(BlockStream):
     """Whether the orders are known before anything is exported."""
 
     @cached_property
-    def orders(self) -> tuple[tuple[Window | None, ExportOrder], ...]:
+    def orders(self) -> tuple[tuple[Window | None, ExportTask], ...]:
         """The exports that this run of the stream needs, and their windows.
 
         Raises:
@@ -310,12 +310,12 @@ class BulkStream(BlockStream):
         windows = (None,) if replication is None else replication.windows
         return tuple((window, self._order(window)) for window in windows)
 
-    def _order(self, window: Window | None, ids: Sequence[str] = ()) -> ExportOrder:
+    def _order(self, window: Window | None, ids: Sequence[str] = ()) -> ExportTask:
         fields = [self.fields[name].job_name for name in self.selected_properties()]
         key = self.fields[self.replication.key].job_name if self.replication else ""
         days = days_of(window, self._options, key)
         request = request_for(self._entity, self._options, fields, days, ids)
-        return ExportOrder(request, self.last_taken)
+        return ExportTask(request, self.last_taken)
 
     @property
     def last_taken(self) -> TakenJob | None:
@@ -413,7 +413,7 @@ class BulkStream(BlockStream):
             bookmark.write_taken(self.get_context_state(None), self._taken)
 
     def _window(
-        self, window: Window | None, order: ExportOrder, read: Read[T], narrow: Narrow[T, U]
+        self, window: Window | None, order: ExportTask, read: Read[T], narrow: Narrow[T, U]
     ) -> Generator[U, None, TakenJob]:
         """Yield the rows of one order; return the job that they came from."""
         run = self._tap_demandbase.exports
@@ -481,7 +481,7 @@ class PagedStream(BulkStream):
 
     @cached_property
     @override
-    def orders(self) -> tuple[tuple[Window | None, ExportOrder], ...]:
+    def orders(self) -> tuple[tuple[Window | None, ExportTask], ...]:
         if self.is_incremental:
             raise ConfigurationError(
                 f"Stream {self.name} cannot be incremental on this API: take its replication key "

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from demandbase_api.jobs.import_uploader import ImportSender
-    from demandbase_api.jobs.poller import JobWatch
+    from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from target_demandbase.plan import StreamPlan
     from target_demandbase.rejects import Undelivered
@@ -84,7 +84,7 @@ class Lane:
     def __init__(
         self,
         sender: ImportSender,
-        watch: JobWatch[ImportJob],
+        watch: JobPoller[ImportJob],
         settlement: Settlement,
         max_jobs: int,
         origin: str,

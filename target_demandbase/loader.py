@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from demandbase_api.config import api_url, poll_policy, spool_folder
 from demandbase_api.jobs.import_journal import ImportLedger
 from demandbase_api.jobs.import_uploader import ImportSender
-from demandbase_api.jobs.poller import JobWatch
+from demandbase_api.jobs.poller import JobPoller
 from target_demandbase.config import (
     destination,
     ledger_folder,
@@ -103,7 +103,7 @@ class ImportRun:
                 self._rejects / f"dry-run-{self._run}", self.settlement
             )
         else:
-            watch = JobWatch(
+            watch = JobPoller(
                 "import", api, poll_policy(config), clock, progress=_progress,
                 can_cancel=able.cancel,
             )  # fmt: skip

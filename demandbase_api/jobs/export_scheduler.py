@@ -20,7 +20,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.export_reuse import EarlierExports
 from demandbase_api.jobs.poller import PollPolicy
-from demandbase_api.jobs.submitter import JobCreation, JobSlot
+from demandbase_api.jobs.submitter import JobSlot, JobSubmitter
 from demandbase_api.models import JobStatus, has_expired
 from demandbase_api.threads import run_with_timeout
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.jobs.export_reuse import TakenJob
-    from demandbase_api.jobs.poller import JobWatch
+    from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.jobs.submitter import QuotaPatience
     from demandbase_api.models import ExportJob, ExportRequest
     from demandbase_api.ports import ExportApi
@@ -49,7 +49,7 @@ _BUSY_SECONDS = 300.0
 
 @dataclass(slots=True)
 class _Entry:
-    order: ExportOrder
+    order: ExportTask
     job_id: str | None = None
     created_at: datetime | None = None
     error: DemandbaseError | None = None
@@ -57,7 +57,7 @@ class _Entry:
     is_adopted: bool = False
 
 
-class ExportQueue:
+class ExportScheduler:
     """The exports of one run, first come, first served.
 
     Args:
@@ -68,7 +68,7 @@ class ExportQueue:
     """
 
     def __init__(
-        self, api: ExportApi, watch: JobWatch[ExportJob], policy: ExportPolicy, clock: Clock
+        self, api: ExportApi, watch: JobPoller[ExportJob], policy: ExportPolicy, clock: Clock
     ) -> None:
         self._api = api
         self._watch = watch
@@ -78,12 +78,12 @@ class ExportQueue:
         self._used: set[str] = set()
         self._busy_until = 0.0
         self._earlier = EarlierExports(api, policy.job_reuse_hours, clock)
-        self._creation = JobCreation(
+        self._creation = JobSubmitter(
             api.submit, lambda request: self._earlier.created(request, self._used), policy.retry
         )
         self._slot = JobSlot(api, policy.poll, clock)
 
-    def plan(self, orders: Iterable[ExportOrder]) -> None:
+    def plan(self, orders: Iterable[ExportTask]) -> None:
         """Add what will be needed, in the order in which it will be taken."""
         self._entries += [_Entry(order) for order in orders]
 
@@ -108,7 +108,7 @@ class ExportQueue:
         needed = len(missing) - len(found) + more
         self._policy.quota.waiting(lambda: self._api.check_budget(needed), self._clock)()
 
-    def take(self, order: ExportOrder) -> tuple[ExportJob, datetime]:
+    def take(self, order: ExportTask) -> tuple[ExportJob, datetime]:
         """Return the completed job for an order, and when it was created.
 
         The jobs of the orders behind it are created meanwhile.
@@ -130,14 +130,14 @@ class ExportQueue:
                 self._fill()
                 return job, created
 
-    def done(self, order: ExportOrder) -> None:
+    def done(self, order: ExportTask) -> None:
         """Note that an order's records have all gone out."""
         entry = self._entry(order)
         self._entries.remove(entry)
         if entry.job_id is not None:
             self._watch.forget(entry.job_id)
 
-    def replace(self, order: ExportOrder, error: DemandbaseError) -> None:
+    def replace(self, order: ExportTask, error: DemandbaseError) -> None:
         """Let another job be created in the place of one that is gone; once.
 
         Raises:
@@ -157,7 +157,7 @@ class ExportQueue:
         if self._watch.look_if_due():
             self._fill()
 
-    def next_ready(self, order: ExportOrder) -> tuple[ExportOrder, ExportJob] | None:
+    def next_ready(self, order: ExportTask) -> tuple[ExportTask, ExportJob] | None:
         """Return the order behind the given one and its job, where that has completed."""
         behind = self._entries[self._entries.index(self._entry(order)) + 1 :][:1]
         for entry in behind:
@@ -186,7 +186,7 @@ class ExportQueue:
             else:
                 self._clock.sleep(_LOOK_SECONDS)
 
-    def _entry(self, order: ExportOrder) -> _Entry:
+    def _entry(self, order: ExportTask) -> _Entry:
         for entry in self._entries:
             if entry.order is order:
                 return entry
@@ -322,7 +322,7 @@ class ExportQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportOrder:
+class ExportTask:
     """One export that the run needs.
 
     Args:

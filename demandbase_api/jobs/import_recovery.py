@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.jobs.import_journal import ImportFile, ImportLedger, LedgerEntry
-    from demandbase_api.jobs.poller import JobWatch
+    from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
 
@@ -49,7 +49,7 @@ class EarlierImports:
     """
 
     def __init__(
-        self, api: ImportApi, watch: JobWatch[ImportJob], ledger: ImportLedger, clock: Clock
+        self, api: ImportApi, watch: JobPoller[ImportJob], ledger: ImportLedger, clock: Clock
     ) -> None:
         self._api = api
         self._watch = watch

@@ -10,7 +10,7 @@ from demandbase_api.errors import ConflictError, DemandbaseError, StoppedError, 
 from demandbase_api.jobs.import_journal import LedgerEntry, Phase
 from demandbase_api.jobs.import_recovery import EarlierImports
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
-from demandbase_api.jobs.submitter import JobCreation, may_have_happened
+from demandbase_api.jobs.submitter import JobSubmitter, may_have_happened
 from demandbase_api.models import ImportOperation
 from demandbase_api.threads import log_periodically, run_with_timeout
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.jobs.import_journal import ImportFile, ImportLedger
-    from demandbase_api.jobs.poller import JobWatch
+    from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
 
@@ -54,7 +54,7 @@ class ImportSender:
     def __init__(
         self,
         api: ImportApi,
-        watch: JobWatch[ImportJob],
+        watch: JobPoller[ImportJob],
         ledger: ImportLedger,
         retry: RetryPolicy,
         clock: Clock,
@@ -67,7 +67,7 @@ class ImportSender:
         self._earlier = EarlierImports(api, watch, ledger, clock)
         self._used: set[str] = set()
         self._wanted: _Wanted | None = None
-        self._creation = JobCreation(
+        self._creation = JobSubmitter(
             self._submit, self._created if api.capabilities.named_jobs else None, retry
         )
         self._was_lost = False

@@ -111,7 +111,7 @@ class _Watched(Generic[J]):
         return self.gone is None and not self.job.status.is_terminal
 
 
-class JobWatch(Generic[J]):
+class JobPoller(Generic[J]):
     """Knows the state of some jobs.
 
     Args:

@@ -40,7 +40,7 @@ R = TypeVar("R")
 J = TypeVar("J", bound=Job)
 
 
-class JobCreation(Generic[R, J]):
+class JobSubmitter(Generic[R, J]):
     """Creates jobs.
 
     A creation without an answer is looked up before it is repeated.

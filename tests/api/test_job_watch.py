@@ -15,7 +15,7 @@ from demandbase_api.errors import (
     NotFoundError,
     ServerError,
 )
-from demandbase_api.jobs.poller import JobWatch, PollPolicy
+from demandbase_api.jobs.poller import JobPoller, PollPolicy
 from demandbase_api.models import ExportJob, JobStatus
 
 GONE = None
@@ -84,7 +84,7 @@ class Life:
     clock: FakeClock
 
     def run(self, task: ScriptedTask) -> JobStatus:
-        watch = JobWatch(
+        watch = JobPoller(
             "export", task, self.policy, self.clock, jitter=lambda: 1.0, progress=task.progress
         )
         try:
