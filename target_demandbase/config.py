@@ -242,7 +242,7 @@ def destination(config: Mapping[str, Any]) -> str:
     return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
 
 
-def ledger_folder(config: Mapping[str, Any]) -> Path:
+def journal_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder for the ledger of open jobs, from the settings."""
     base = spool_folder(config) or Path(tempfile.gettempdir())
     return base / "target-demandbase-ledger"

@@ -26,7 +26,7 @@ from target_demandbase.rejects import file_name_part, make_folder, open_private,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demandbase_api.jobs.import_uploader import ImportSender
+    from demandbase_api.jobs.import_uploader import ImportUploader
     from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from target_demandbase.plan import StreamPlan
@@ -83,7 +83,7 @@ class Lane:
 
     def __init__(
         self,
-        sender: ImportSender,
+        sender: ImportUploader,
         watch: JobPoller[ImportJob],
         settlement: Settlement,
         max_jobs: int,

@@ -10,12 +10,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import api_url, poll_policy, spool_folder
-from demandbase_api.jobs.import_journal import ImportLedger
-from demandbase_api.jobs.import_uploader import ImportSender
+from demandbase_api.jobs.import_journal import ImportJournal
+from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
 from target_demandbase.config import (
     destination,
-    ledger_folder,
+    journal_folder,
     reject_policy,
     rejects_folder,
     tell_limits,
@@ -107,10 +107,10 @@ class ImportRun:
                 "import", api, poll_policy(config), clock, progress=_progress,
                 can_cancel=able.cancel,
             )  # fmt: skip
-            self._sender = ImportSender(
+            self._sender = ImportUploader(
                 api,
                 watch,
-                ImportLedger(ledger_folder(config), self._run, api_url(config)),
+                ImportJournal(journal_folder(config), self._run, api_url(config)),
                 target.retry,
                 clock,
             )

@@ -44,7 +44,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class JournalEntry:
     """What is known of one file.
 
     Args:
@@ -76,12 +76,12 @@ class LedgerEntry:
         """When the job was about to be created."""
         return datetime.fromisoformat(self.began_at)
 
-    def now(self, phase: Phase, job_id: str | None = None) -> LedgerEntry:
+    def now(self, phase: Phase, job_id: str | None = None) -> JournalEntry:
         """Return the entry in another phase."""
         return replace(self, phase=phase, job_id=job_id or self.job_id)
 
 
-class ImportLedger:
+class ImportJournal:
     """The entries of all files whose fate is open.
 
     Several runs may share the folder: what a run that is alive has written is not there for others.
@@ -98,21 +98,21 @@ class ImportLedger:
         self._origin = origin
         self._lock: BaseFileLock | None = None
 
-    def path(self, entry: LedgerEntry) -> Path:
+    def path(self, entry: JournalEntry) -> Path:
         """Return the file of an entry."""
         return self._folder / f"{entry.fingerprint}.{entry.owner}.json"
 
-    def find(self, fingerprint: str) -> LedgerEntry | None:
+    def find(self, fingerprint: str) -> JournalEntry | None:
         """Return the newest entry of a file; one that cannot be read counts as none."""
         return max(self._entries(fingerprint), key=lambda entry: entry.began_at, default=None)
 
-    def alike(self, fingerprint: str) -> list[LedgerEntry]:
+    def alike(self, fingerprint: str) -> list[JournalEntry]:
         """Return the entries of all files of the same content, the oldest first."""
         content = fingerprint.partition("-")[0]
         found = [*self._entries(content), *self._entries(f"{content}-*")]
         return sorted(found, key=lambda entry: entry.began_at)
 
-    def take_over(self, entry: LedgerEntry, fingerprint: str) -> LedgerEntry:
+    def take_over(self, entry: JournalEntry, fingerprint: str) -> JournalEntry:
         """Make an entry this run's, for a file of the same content.
 
         Raises:
@@ -123,7 +123,7 @@ class ImportLedger:
             self.path(entry).unlink(missing_ok=True)
         return taken
 
-    def put(self, entry: LedgerEntry) -> LedgerEntry:
+    def put(self, entry: JournalEntry) -> JournalEntry:
         """Write an entry to the disk as this run's, all of it or nothing.
 
         Returns:
@@ -146,7 +146,7 @@ class ImportLedger:
         self._forget(entry.fingerprint, but=entry)
         return entry
 
-    def _write(self, entry: LedgerEntry) -> None:
+    def _write(self, entry: JournalEntry) -> None:
         path = self.path(entry)
         fresh = path.with_suffix(".new")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ class ImportLedger:
         """Forget a file: its fate is settled. What other living runs wrote of it stays."""
         self._forget(fingerprint, but=None)
 
-    def left_behind(self) -> list[LedgerEntry]:
+    def left_behind(self) -> list[JournalEntry]:
         """Return the entries of runs before this one that are no longer alive."""
         return [entry for entry in self._entries("*") if entry.owner != self._run]
 
@@ -175,7 +175,7 @@ class ImportLedger:
         with suppress(OSError):  # entries are left, or it is not there
             self._folder.rmdir()
 
-    def _entries(self, fingerprint: str) -> list[LedgerEntry]:
+    def _entries(self, fingerprint: str) -> list[JournalEntry]:
         """Return the entries of this run and of runs that are no longer alive.
 
         Args:
@@ -188,7 +188,7 @@ class ImportLedger:
             if entry is not None and entry.origin == self._origin and not self._is_anothers(entry)
         ]
 
-    def _forget(self, fingerprint: str, but: LedgerEntry | None) -> None:
+    def _forget(self, fingerprint: str, but: JournalEntry | None) -> None:
         for entry in self._entries(fingerprint):
             if but is None or entry.owner != but.owner:
                 self.path(entry).unlink(missing_ok=True)
@@ -202,9 +202,9 @@ class ImportLedger:
             lock = FileLock(self._lock_path(self._run), blocking=False)
             lock.acquire()
             self._lock = lock
-            self._bury_the_dead()
+            self._remove_stale_locks()
 
-    def _bury_the_dead(self) -> None:
+    def _remove_stale_locks(self) -> None:
         """Remove the locks of runs that ended without doing it themselves."""
         for path in self._folder.glob("*.alive"):
             with suppress(OSError):
@@ -212,7 +212,7 @@ class ImportLedger:
                 if path != self._lock_path(self._run) and age > _LOCKED_BY_NOW_SECONDS:
                     _is_locked(path)
 
-    def _is_anothers(self, entry: LedgerEntry) -> bool:
+    def _is_anothers(self, entry: JournalEntry) -> bool:
         """Return whether an entry is of another run that is alive."""
         path = self._lock_path(entry.owner)
         return entry.owner != self._run and path.is_file() and _is_locked(path)
@@ -230,10 +230,10 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _entry(path: Path) -> LedgerEntry | None:
+def _entry(path: Path) -> JournalEntry | None:
     try:
         members = json.loads(path.read_text(encoding="utf-8"))
-        return LedgerEntry(**{**members, "phase": Phase(members["phase"])})
+        return JournalEntry(**{**members, "phase": Phase(members["phase"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from demandbase_api.clock import Clock
-    from demandbase_api.jobs.import_journal import ImportFile, ImportLedger, LedgerEntry
+    from demandbase_api.jobs.import_journal import ImportFile, ImportJournal, JournalEntry
     from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
@@ -49,7 +49,7 @@ class EarlierImports:
     """
 
     def __init__(
-        self, api: ImportApi, watch: JobPoller[ImportJob], ledger: ImportLedger, clock: Clock
+        self, api: ImportApi, watch: JobPoller[ImportJob], ledger: ImportJournal, clock: Clock
     ) -> None:
         self._api = api
         self._watch = watch
@@ -59,7 +59,7 @@ class EarlierImports:
 
     def take_up(
         self, file: ImportFile, request: ImportRequest, used: Collection[str]
-    ) -> tuple[LedgerEntry, ImportJob] | None:
+    ) -> tuple[JournalEntry, ImportJob] | None:
         """Return the entry and the job of a file, where it still stands for the file.
 
         Args:
@@ -85,7 +85,7 @@ class EarlierImports:
         return None
 
     def _job_of(
-        self, entry: LedgerEntry, file: ImportFile, request: ImportRequest
+        self, entry: JournalEntry, file: ImportFile, request: ImportRequest
     ) -> ImportJob | None:
         if entry.job_id is not None:
             return self._job(entry)
@@ -184,7 +184,7 @@ class EarlierImports:
                     f"what to send, remove {self._ledger.path(entry)} and run again."
                 )
 
-    def _job(self, entry: LedgerEntry) -> ImportJob | None:
+    def _job(self, entry: JournalEntry) -> ImportJob | None:
         """Return the job of an entry, where it has one and Demandbase knows it."""
         if entry.job_id is None:
             return None
@@ -193,7 +193,7 @@ class EarlierImports:
         except NotFoundError:
             return None
 
-    def _took_nothing(self, entry: LedgerEntry, job: ImportJob | None) -> bool:
+    def _took_nothing(self, entry: JournalEntry, job: ImportJob | None) -> bool:
         """Return whether a job surely has none of its rows."""
         if job is None:
             # A job that is gone may have inserted its rows before, once it had its file.
@@ -208,7 +208,7 @@ class EarlierImports:
             if self._is_past(entry, self._job(entry)):
                 self._ledger.settle(entry.fingerprint)
 
-    def _is_past(self, entry: LedgerEntry, job: ImportJob | None) -> bool:
+    def _is_past(self, entry: JournalEntry, job: ImportJob | None) -> bool:
         """Return whether an entry can be forgotten."""
         if entry.operation == ImportOperation.INSERT.value:
             # The source may still come with its rows, however late.

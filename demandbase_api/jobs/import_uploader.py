@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import ConflictError, DemandbaseError, StoppedError, TransientError
-from demandbase_api.jobs.import_journal import LedgerEntry, Phase
+from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_recovery import EarlierImports
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.jobs.submitter import JobSubmitter, may_have_happened
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
-    from demandbase_api.jobs.import_journal import ImportFile, ImportLedger
+    from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
     from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
@@ -37,10 +37,10 @@ class _Wanted:
     request: ImportRequest
     file_name: str
     began: datetime
-    entry: LedgerEntry
+    entry: JournalEntry
 
 
-class ImportSender:
+class ImportUploader:
     """Creates import jobs and gives them their files.
 
     Args:
@@ -55,7 +55,7 @@ class ImportSender:
         self,
         api: ImportApi,
         watch: JobPoller[ImportJob],
-        ledger: ImportLedger,
+        ledger: ImportJournal,
         retry: RetryPolicy,
         clock: Clock,
     ) -> None:
@@ -147,10 +147,10 @@ class ImportSender:
         elif job is not None and not self._earlier.cancel_waiting(job.id):
             self._ledger.put(wanted.entry.now(Phase.CREATED, job.id))
 
-    def _create(self, request: ImportRequest, file: ImportFile) -> tuple[LedgerEntry, ImportJob]:
+    def _create(self, request: ImportRequest, file: ImportFile) -> tuple[JournalEntry, ImportJob]:
         began = self._clock.utc()
         entry = self._ledger.put(
-            LedgerEntry(
+            JournalEntry(
                 fingerprint=file.fingerprint,
                 stream=file.stream,
                 entity=request.entity,
@@ -184,7 +184,7 @@ class ImportSender:
             self._was_lost = self._was_lost or may_have_happened(error)
             raise
 
-    def _upload(self, entry: LedgerEntry, job: ImportJob, file: ImportFile) -> ImportJob:
+    def _upload(self, entry: JournalEntry, job: ImportJob, file: ImportFile) -> ImportJob:
         self._ledger.put(entry.now(Phase.UPLOADING))
         self.sending = job.id
 

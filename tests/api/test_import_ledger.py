@@ -13,15 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from demandbase_api.jobs.import_journal import ImportLedger, LedgerEntry, Phase
+from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry, Phase
 
-ENTRY = LedgerEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+00:00")
+ENTRY = JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+00:00")
 _OTHER_RUN = """
 import sys
 from pathlib import Path
-from demandbase_api.import_ledger import ImportLedger, LedgerEntry
-ledger = ImportLedger(Path(sys.argv[1]), "other")
-ledger.put(LedgerEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
+from demandbase_api.import_ledger import ImportJournal, JournalEntry
+ledger = ImportJournal(Path(sys.argv[1]), "other")
+ledger.put(JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -43,19 +43,19 @@ def other_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_an_entry_is_there_for_the_next_run(tmp_path: Path) -> None:
-    first = ImportLedger(tmp_path, "r1")
+    first = ImportJournal(tmp_path, "r1")
     first.put(ENTRY.now(Phase.CREATED, "job-1"))
     first.close()
-    found = ImportLedger(tmp_path, "r2").find("f00d")
+    found = ImportJournal(tmp_path, "r2").find("f00d")
     assert found is not None
     assert (found.phase, found.job_id, found.owner) == (Phase.CREATED, "job-1", "r1")
 
 
 def test_taking_an_entry_over_leaves_one(tmp_path: Path) -> None:
-    first = ImportLedger(tmp_path, "r1")
+    first = ImportJournal(tmp_path, "r1")
     entry = first.put(ENTRY)
     first.close()
-    second = ImportLedger(tmp_path, "r2")
+    second = ImportJournal(tmp_path, "r2")
     second.put(entry.now(Phase.CREATED, "job-1"))
     assert [path.name for path in tmp_path.glob("*.json")] == ["f00d.r2.json"]
     assert second.left_behind() == []
@@ -63,7 +63,7 @@ def test_taking_an_entry_over_leaves_one(tmp_path: Path) -> None:
 
 def test_what_a_living_run_wrote_of_the_same_file_stays(tmp_path: Path) -> None:
     with other_run(tmp_path) as other:
-        ledger = ImportLedger(tmp_path, "r1")
+        ledger = ImportJournal(tmp_path, "r1")
         assert ledger.find("f00d") is None
         ledger.put(ENTRY)
         ledger.settle("f00d")
@@ -81,7 +81,7 @@ def test_the_lock_of_a_killed_run_does_not_stay(tmp_path: Path) -> None:
     lock = tmp_path / "other.alive"
     an_hour_ago = time.time() - 3600
     os.utime(lock, (an_hour_ago, an_hour_ago))
-    ledger = ImportLedger(tmp_path, "r1")
+    ledger = ImportJournal(tmp_path, "r1")
     ledger.put(ENTRY)
     assert not lock.exists()
     ledger.settle("f00d")
@@ -93,7 +93,7 @@ def test_the_lock_of_a_living_run_stays(tmp_path: Path) -> None:
     with other_run(tmp_path):
         lock = tmp_path / "other.alive"
         os.utime(lock, (0, 0))
-        ImportLedger(tmp_path, "r1").put(ENTRY)
+        ImportJournal(tmp_path, "r1").put(ENTRY)
         assert lock.exists()
 
 
@@ -102,7 +102,7 @@ def test_runs_that_end_meanwhile_take_no_folder_away_from_one_that_begins(tmp_pa
 
     def runs(name: str) -> None:
         for number in range(40):
-            ledger = ImportLedger(folder, f"{name}{number}")
+            ledger = ImportJournal(folder, f"{name}{number}")
             ledger.put(ENTRY)
             ledger.settle(ENTRY.fingerprint)
             ledger.close()
@@ -112,7 +112,7 @@ def test_runs_that_end_meanwhile_take_no_folder_away_from_one_that_begins(tmp_pa
 
 
 def test_an_entry_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
-    ImportLedger(tmp_path, "r1").put(ENTRY)
+    ImportJournal(tmp_path, "r1").put(ENTRY)
     [path] = tmp_path.glob("*.json")
     path.write_text(json.dumps({"fingerprint": "f00d"}))
-    assert ImportLedger(tmp_path, "r2").find("f00d") is None
+    assert ImportJournal(tmp_path, "r2").find("f00d") is None
