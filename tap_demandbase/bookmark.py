@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.jobs.export_reuse import TakenJob
+from demandbase_api.jobs.export_reuse import DeliveredJob
 from tap_demandbase.errors import StateError
 from tap_demandbase.windows import form, midnight, parse
 
@@ -33,7 +33,7 @@ class Bookmark:
 
     value: datetime | None = None
     next_window: date | None = None
-    taken: TakenJob | None = None
+    taken: DeliveredJob | None = None
 
 
 def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> Bookmark:
@@ -45,7 +45,7 @@ def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> 
     try:
         taken = None
         if last := state.get(LAST_JOB):
-            taken = TakenJob(last["id"], parse(last["created_at"]))
+            taken = DeliveredJob(last["id"], parse(last["created_at"]))
         if not replication_key or state.get(KEY) != replication_key or not state.get(VALUE):
             return Bookmark(taken=taken)
         value = parse(state[VALUE])
@@ -105,7 +105,7 @@ def write(
         state[NEXT_WINDOW] = None
 
 
-def write_taken(state: MutableMapping[str, Any], taken: TakenJob) -> None:
+def write_delivered(state: MutableMapping[str, Any], taken: DeliveredJob) -> None:
     """Put the last job that was delivered into a stream's state.
 
     Only where the whole run has come to its end, since one that is started again after it was

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from demandbase_api.errors import DemandbaseError
-    from demandbase_api.jobs.export_reuse import TakenJob
+    from demandbase_api.jobs.export_reuse import DeliveredJob
     from demandbase_api.models import ExportJob, IdPages
     from tap_demandbase.arrow.reader import Item
     from tap_demandbase.arrow.row_block import Output
@@ -302,7 +302,11 @@ class ExportRun:
             raise self._stopped(stream, error) from error
 
     def ids(
-        self, stream: str, pages: IdPages, account_lists: tuple[str, ...], taken: TakenJob | None
+        self,
+        stream: str,
+        pages: IdPages,
+        account_lists: tuple[str, ...],
+        taken: DeliveredJob | None,
     ) -> tuple[str, ...]:
         """Return the ids of all records of an entity, from an export of nothing else.
 

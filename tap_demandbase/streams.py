@@ -10,7 +10,7 @@ from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError, JobGoneError
-from demandbase_api.jobs.export_reuse import TakenJob
+from demandbase_api.jobs.export_reuse import DeliveredJob
 from demandbase_api.jobs.export_scheduler import ExportTask
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
@@ -231,7 +231,7 @@ class BulkStream(BlockStream):
         self._tap_demandbase = tap
         self._entity = entity
         self._options = options
-        self._taken: TakenJob | None = None
+        self._taken: DeliveredJob | None = None
         self.fields = current_fields(entity, tap.saved_fields.get(entity.name) or {})
         """The field of each property."""
 
@@ -315,10 +315,10 @@ class BulkStream(BlockStream):
         key = self.fields[self.replication.key].job_name if self.replication else ""
         days = days_of(window, self._options, key)
         request = request_for(self._entity, self._options, fields, days, ids)
-        return ExportTask(request, self.last_taken)
+        return ExportTask(request, self.last_delivered)
 
     @property
-    def last_taken(self) -> TakenJob | None:
+    def last_delivered(self) -> DeliveredJob | None:
         """The last job that a run delivered which came to its end."""
         return self._bookmark(self.replication_key).taken
 
@@ -410,11 +410,11 @@ class BulkStream(BlockStream):
     def run_done(self) -> None:
         """Note in the state that the whole run has come to its end."""
         if self._taken is not None:
-            bookmark.write_taken(self.get_context_state(None), self._taken)
+            bookmark.write_delivered(self.get_context_state(None), self._taken)
 
     def _window(
         self, window: Window | None, order: ExportTask, read: Read[T], narrow: Narrow[T, U]
-    ) -> Generator[U, None, TakenJob]:
+    ) -> Generator[U, None, DeliveredJob]:
         """Yield the rows of one order; return the job that they came from."""
         run = self._tap_demandbase.exports
         replication = self.replication
@@ -432,11 +432,13 @@ class BulkStream(BlockStream):
             except (FileFormatError, RecordCountError):
                 # The next run must not adopt a job whose files are damaged. A wrong size is
                 # rather the transfer's fault, which another download may mend.
-                bookmark.write_taken(self.get_context_state(None), TakenJob(job.id, created_at))
+                bookmark.write_delivered(
+                    self.get_context_state(None), DeliveredJob(job.id, created_at)
+                )
                 self._tap_demandbase.state_writer.write_state(self.tap_state)
                 raise
             else:
-                return TakenJob(job.id, created_at)
+                return DeliveredJob(job.id, created_at)
 
     @property
     def _keys_needed(self) -> set[str | None]:
@@ -491,7 +493,7 @@ class PagedStream(BulkStream):
         assert pages is not None  # noqa: S101 - else it would be another kind of stream
         run = self._tap_demandbase.exports
         ids = run.ids(
-            self.name, pages, account_lists_of(self._entity, self._options), self.last_taken
+            self.name, pages, account_lists_of(self._entity, self._options), self.last_delivered
         )
         starts = range(0, len(ids), pages.size)
         run.need(self.name, len(starts))

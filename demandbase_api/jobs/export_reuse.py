@@ -23,7 +23,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class TakenJob:
+class DeliveredJob:
     """The last job whose records have been delivered: an older one would repeat them.
 
     Args:
@@ -41,7 +41,7 @@ def adoptable(  # noqa: PLR0913 - all of them bear on it
     fits: Callable[[ExportJob], bool],
     now: datetime,
     max_age: timedelta,
-    taken: TakenJob | None,
+    taken: DeliveredJob | None,
     used: Collection[str],
 ) -> ExportJob | None:
     """Return the newest job that can be adopted.
@@ -80,7 +80,7 @@ def _is_usable(job: ExportJob, now: datetime) -> bool:
 _MIN_LOOKBACK = timedelta(hours=1)
 
 
-class EarlierExports:
+class ExportReuse:
     """The jobs that were there before this run created any.
 
     Args:
@@ -97,7 +97,7 @@ class EarlierExports:
         self._known: set[str] = set()
 
     def adoptable(
-        self, request: ExportRequest, taken: TakenJob | None, used: Collection[str]
+        self, request: ExportRequest, taken: DeliveredJob | None, used: Collection[str]
     ) -> ExportJob | None:
         """Return a job that can stand in for a new one; the list is read the first time.
 

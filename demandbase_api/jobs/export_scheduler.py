@@ -18,7 +18,7 @@ from demandbase_api.errors import (
     job_failed,
     job_gone,
 )
-from demandbase_api.jobs.export_reuse import EarlierExports
+from demandbase_api.jobs.export_reuse import ExportReuse
 from demandbase_api.jobs.poller import PollPolicy
 from demandbase_api.jobs.submitter import JobSlot, JobSubmitter
 from demandbase_api.models import JobStatus, has_expired
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
-    from demandbase_api.jobs.export_reuse import TakenJob
+    from demandbase_api.jobs.export_reuse import DeliveredJob
     from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.jobs.submitter import QuotaPatience
     from demandbase_api.models import ExportJob, ExportRequest
@@ -77,7 +77,7 @@ class ExportScheduler:
         self._entries: list[_Entry] = []
         self._used: set[str] = set()
         self._busy_until = 0.0
-        self._earlier = EarlierExports(api, policy.job_reuse_hours, clock)
+        self._earlier = ExportReuse(api, policy.job_reuse_hours, clock)
         self._creation = JobSubmitter(
             api.submit, lambda request: self._earlier.created(request, self._used), policy.retry
         )
@@ -331,7 +331,7 @@ class ExportTask:
     """
 
     request: ExportRequest
-    taken: TakenJob | None = None
+    taken: DeliveredJob | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ CLOCK_SKEW = timedelta(minutes=1)
 """How far the clocks of here and there may be apart."""
 
 
-class EarlierImports:
+class ImportRecovery:
     """The imports that runs before this one began.
 
     Args:
@@ -57,7 +57,7 @@ class EarlierImports:
         self._clock = clock
         self._passed: set[str] = set()
 
-    def take_up(
+    def resume(
         self, file: ImportFile, request: ImportRequest, used: Collection[str]
     ) -> tuple[JournalEntry, ImportJob] | None:
         """Return the entry and the job of a file, where it still stands for the file.
@@ -91,7 +91,7 @@ class EarlierImports:
             return self._job(entry)
         if self._api.capabilities.named_jobs:
             return self.named(file.job_name(entry.fingerprint, entry.began), entry.began)
-        self.tell_of_strays(request, entry.began)
+        self.warn_of_strays(request, entry.began)
         return None
 
     def _stands(self, job: ImportJob, request: ImportRequest) -> bool:
@@ -109,7 +109,7 @@ class EarlierImports:
         jobs = recent(self._api.jobs(), since - CLOCK_SKEW)
         return next((job for job in jobs if job.file_name == file_name), None)
 
-    def tell_of_strays(self, request: ImportRequest, since: datetime, but: str = "") -> None:
+    def warn_of_strays(self, request: ImportRequest, since: datetime, but: str = "") -> None:
         """Tell of jobs that a lost creation may have left; nothing tells them from others' jobs.
 
         Args:
@@ -134,7 +134,7 @@ class EarlierImports:
             f"look at {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
         )
 
-    def pass_by(self, entity: str) -> None:
+    def wait_for_previous(self, entity: str) -> None:
         """Let the jobs of runs before end: older rows must not land after newer ones.
 
         Raises:

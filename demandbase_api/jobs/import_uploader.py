@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from demandbase_api.errors import ConflictError, DemandbaseError, StoppedError, TransientError
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
-from demandbase_api.jobs.import_recovery import EarlierImports
+from demandbase_api.jobs.import_recovery import ImportRecovery
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.jobs.submitter import JobSubmitter, may_have_happened
 from demandbase_api.models import ImportOperation
@@ -64,7 +64,7 @@ class ImportUploader:
         self._ledger = ledger
         self._retry = retry
         self._clock = clock
-        self._earlier = EarlierImports(api, watch, ledger, clock)
+        self._earlier = ImportRecovery(api, watch, ledger, clock)
         self._used: set[str] = set()
         self._wanted: _Wanted | None = None
         self._creation = JobSubmitter(
@@ -88,7 +88,7 @@ class ImportUploader:
             JobTimeoutError: A job of an earlier run does not end in time.
             SpoolError: The ledger cannot be written.
         """
-        found = self._earlier.take_up(file, request, self._used)
+        found = self._earlier.resume(file, request, self._used)
         if found is None:
             if request.operation is ImportOperation.INSERT:
                 self._earlier.settle_inserts(request, is_replay=file.is_replay)
@@ -99,7 +99,7 @@ class ImportUploader:
         self._watch.add(job, request.entity)
         if self._api.waits_for_file(job):
             self._go_on()
-            self._earlier.pass_by(request.entity)
+            self._earlier.wait_for_previous(request.entity)
             self._go_on()
             job = self._upload(entry.now(Phase.CREATED), job, file)
             self._watch.update(job)
@@ -143,7 +143,7 @@ class ImportUploader:
         wanted, job = self._wanted, self._creation.unanswered()
         self._creation.settled()
         if not self._api.capabilities.named_jobs:
-            self._earlier.tell_of_strays(wanted.request, wanted.began)
+            self._earlier.warn_of_strays(wanted.request, wanted.began)
         elif job is not None and not self._earlier.cancel_waiting(job.id):
             self._ledger.put(wanted.entry.now(Phase.CREATED, job.id))
 
@@ -174,7 +174,7 @@ class ImportUploader:
             self._earlier.cancel_waiting(job.id)
         entry = self._ledger.put(entry.now(Phase.CREATED, job.id))
         if self._was_lost and not self._api.capabilities.named_jobs:
-            self._earlier.tell_of_strays(request, began, but=job.id)
+            self._earlier.warn_of_strays(request, began, but=job.id)
         return entry, job
 
     def _submit(self, wanted: _Wanted) -> ImportJob:

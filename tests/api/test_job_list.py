@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.jobs.export_reuse import EXPIRY_MARGIN, TakenJob, adoptable
+from demandbase_api.jobs.export_reuse import EXPIRY_MARGIN, DeliveredJob, adoptable
 from demandbase_api.jobs.poller import recent
 from demandbase_api.models import ExportJob, JobStatus
 
@@ -52,9 +52,9 @@ def test_a_sorted_list_is_read_no_further_than_its_first_older_job() -> None:
     assert read[-1] == 7
 
 
-@given(st.lists(jobs), st.none() | st.builds(TakenJob, st.just("x"), moments.filter(bool)))
+@given(st.lists(jobs), st.none() | st.builds(DeliveredJob, st.just("x"), moments.filter(bool)))
 def test_what_is_adopted_can_be_downloaded_and_is_no_older_than_allowed(
-    listed: list[ExportJob], taken: TakenJob | None
+    listed: list[ExportJob], taken: DeliveredJob | None
 ) -> None:
     used = [job.id for job in listed[::3]]
     found = adoptable(listed, fits=lambda _: True, now=NOW, max_age=AGE, taken=taken, used=used)
