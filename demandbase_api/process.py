@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PLACES = 4
 
 
-def end_command(
+def exit_with_error(
     error: Exception,
     logger: logging.Logger,
     schema: Mapping[str, Any],

@@ -11,7 +11,7 @@ def main() -> None:
     """Run the tap."""
     with loading("tap_demandbase.tap"):
         from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
-        from demandbase_api.process import end_command  # noqa: PLC0415
+        from demandbase_api.process import exit_with_error  # noqa: PLC0415
         from tap_demandbase.tap import CommandTap, OutputClosedError  # noqa: PLC0415
     try:
         CommandTap.cli()
@@ -21,7 +21,7 @@ def main() -> None:
         sys.stdout = None
         sys.exit(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 - whatever it is, the last line says so
-        end_command(
+        exit_with_error(
             error,
             CommandTap.logger,
             CommandTap.config_jsonschema,

@@ -19,13 +19,13 @@ def main() -> None:
         )
 
         from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
-        from demandbase_api.process import end_command  # noqa: PLC0415
+        from demandbase_api.process import exit_with_error  # noqa: PLC0415
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     try:
         TargetDemandbase.cli()
     except DemandbaseError as error:  # some of them are the SDK's, too
-        end_command(error, logger, schema, _PREFIX, "stream_maps")
+        exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
     except InvalidRecord as error:
         logger.critical("%s", error.error_message)
         sys.exit(EXIT_FAILURE)
@@ -34,4 +34,4 @@ def main() -> None:
         logger.critical("%s", " ".join(str(error.args[0]).split()))
         sys.exit(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 - whatever it is, the last line says so
-        end_command(error, logger, schema, _PREFIX, "stream_maps")
+        exit_with_error(error, logger, schema, _PREFIX, "stream_maps")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from demandbase_api.connection import Connection
     from demandbase_api.errors import ApiOperation
     from demandbase_api.http.auth import ApiAuth
-    from demandbase_api.http.error_mapping import Meaning, Refusal
+    from demandbase_api.http.error_mapping import ErrorResponse, Meaning
 
 
 BLOCK_BYTES = 256 * 1024
@@ -62,7 +62,7 @@ class HttpClient:
         connection: Connection,
         *,
         auth: ApiAuth | None = None,
-        meaning: Callable[[Refusal], Meaning] = meaning_of,
+        meaning: Callable[[ErrorResponse], Meaning] = meaning_of,
         gate: Callable[[ApiOperation], None] = lambda _: None,
     ) -> None:
         self._connection = connection

@@ -28,7 +28,7 @@ _DIAGNOSTIC = re.compile(r"[\w.:+/=~-]{1,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """An answer that is no success.
 
     Args:
@@ -54,7 +54,7 @@ def error_for(
     *,
     origin: str,
     secrets: Iterable[str],
-    meaning: Callable[[Refusal], Meaning],
+    meaning: Callable[[ErrorResponse], Meaning],
 ) -> errors.ApiError:
     """Return the error for an answer that is no success.
 
@@ -71,7 +71,7 @@ def error_for(
     if operation.carries_record_values:
         words = mask_values(words)
     code = _mark(body, "errorCode", _CODE)
-    kind, problem, advice = meaning(Refusal(operation, status, origin, code))
+    kind, problem, advice = meaning(ErrorResponse(operation, status, origin, code))
     return kind(
         operation,
         problem,
@@ -100,7 +100,7 @@ AT_FIXED_PATHS = frozenset(
 """Calls that can only find nothing where the API is not."""
 
 
-def meaning_of(refusal: Refusal) -> Meaning:  # noqa: C901, PLR0911 - a table, a line a status
+def meaning_of(refusal: ErrorResponse) -> Meaning:  # noqa: C901, PLR0911 - a table, a line a status
     """Return what a refusal means where the API has no codes of its own."""
     operation = refusal.operation
     match refusal.status:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.connection import Connection
-    from demandbase_api.http.error_mapping import Meaning, Refusal
+    from demandbase_api.http.error_mapping import ErrorResponse, Meaning
     from demandbase_api.http.retry import RetryPolicy
 
 TOKEN = "/auth/v1/token"  # noqa: S105 - a path
@@ -54,7 +54,7 @@ class ClientCredentials(ApiAuth):
     """
 
     def __init__(
-        self, connection: Connection, clock: Clock, meaning: Callable[[Refusal], Meaning]
+        self, connection: Connection, clock: Clock, meaning: Callable[[ErrorResponse], Meaning]
     ) -> None:
         self._clock = clock
         self._retry: RetryPolicy = connection.retry

@@ -10,7 +10,7 @@ from demandbase_api.errors import ApiOperation
 from demandbase_api.http.error_mapping import AT_FIXED_PATHS, meaning_of
 
 if TYPE_CHECKING:
-    from demandbase_api.http.error_mapping import Meaning, Refusal
+    from demandbase_api.http.error_mapping import ErrorResponse, Meaning
 
 
 _OF_IMPORTS = frozenset(
@@ -81,7 +81,7 @@ _CONCURRENT_QUERIES, _VOLUME, _CONCURRENT_JOBS = "429-100", "429-101", "429-102"
 
 
 def uapi_meaning(  # noqa: PLR0911 - a table, a line a status
-    refusal: Refusal, *, is_static: bool
+    refusal: ErrorResponse, *, is_static: bool
 ) -> Meaning:
     """Return what a refusal means.
 
@@ -139,7 +139,7 @@ def _unauthorized(*, is_static: bool) -> Meaning:
     )
 
 
-def _forbidden(refusal: Refusal) -> Meaning:
+def _forbidden(refusal: ErrorResponse) -> Meaning:
     if refusal.operation in _OF_IMPORTS:
         return (
             errors.PermissionDeniedError,
@@ -154,7 +154,7 @@ def _forbidden(refusal: Refusal) -> Meaning:
     )
 
 
-def _too_many(refusal: Refusal) -> Meaning:
+def _too_many(refusal: ErrorResponse) -> Meaning:
     match refusal.code:
         case code if code == _CONCURRENT_QUERIES:
             return errors.RateLimitedError, "asked for fewer calls", "Try again later."
@@ -183,7 +183,7 @@ def _too_many(refusal: Refusal) -> Meaning:
             )
 
 
-def _advice_400(refusal: Refusal) -> str:
+def _advice_400(refusal: ErrorResponse) -> str:
     if refusal.operation is ApiOperation.CREATE_EXPORT and refusal.code in _UNKNOWN_FIELDS:
         return "Run again: the fields are asked for anew, and the message names what is gone."
     if (settings := _SETTINGS.get(refusal.code or "")) is not None:
