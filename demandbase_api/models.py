@@ -46,7 +46,7 @@ class EntityField:
 
 
 @dataclass(frozen=True, slots=True)
-class IdPages:
+class ParentIds:
     """An entity whose jobs must name ids of another one.
 
     Args:
@@ -84,7 +84,7 @@ class Entity:
     fields: tuple[EntityField, ...]
     max_days: int | None = None
     date_field: str | None = None
-    id_pages: IdPages | None = None
+    id_pages: ParentIds | None = None
     key: tuple[str, ...] | None = None
     takes_account_lists: bool = True
     is_list: bool = False
@@ -109,7 +109,7 @@ class ExportRequest:
         date_range: Only records of these days.
         account_lists: Only accounts of these lists, by their ids.
         person_lists: Only people of these lists, by their ids.
-        ids: Only what belongs to these ids, as :class:`IdPages` has it.
+        ids: Only what belongs to these ids, as :class:`ParentIds` has it.
         report_type: Which report of advertising.
         sources: Where the advertising ran.
     """

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.ports import DiscoveryScope
 from tap_demandbase.config import check_columns, check_filters, options_of
-from tap_demandbase.job_streams import history_streams
-from tap_demandbase.streams import BulkStream, PagedStream
+from tap_demandbase.job_streams import job_streams
+from tap_demandbase.streams import BulkStream, IdBatchStream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -118,7 +118,7 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
     """
     check_filters(tap.config, tap.export_api.capabilities)
     entities = _chosen(tap.export_api.entities(_scope(tap.config)), tap.config.get("entities"))
-    history = history_streams(tap)
+    history = job_streams(tap)
     taken = {stream.name for stream in history}
     unknown_types: list[str] = []
     streams: list[Stream] = []
@@ -135,7 +135,7 @@ def discover_streams(tap: TapDemandbase) -> list[Stream]:
         check_columns(tap.config, entity)
         schema, unknown = entity_schema(entity, lenient_numbers=options.lenient_numbers)
         unknown_types += [f"{entity.name}.{name} ({kind})" for name, kind in unknown.items()]
-        kind = BulkStream if entity.id_pages is None else PagedStream
+        kind = BulkStream if entity.id_pages is None else IdBatchStream
         stream = kind(tap, entity, schema, options)
         if entity.is_list:
             # Which lists are meant cannot be known, and each job is dear.

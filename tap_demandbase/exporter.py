@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.errors import DemandbaseError
     from demandbase_api.jobs.export_reuse import DeliveredJob
-    from demandbase_api.models import ExportJob, IdPages
+    from demandbase_api.models import ExportJob, ParentIds
     from tap_demandbase.arrow.reader import Item
     from tap_demandbase.arrow.row_block import Output
     from tap_demandbase.tap import TapDemandbase
@@ -88,7 +88,7 @@ class ExportReader:
 
     def __init__(  # noqa: PLR0913 - the last has its default
         self,
-        run: ExportRun,
+        run: Exporter,
         stream: str,
         properties: Mapping[str, Mapping[str, Any]],
         logger: logging.Logger,
@@ -229,7 +229,7 @@ _SCHEMA = {_ID: {"type": ["null", "string"]}}
 
 
 def read_ids(
-    run: ExportRun, pages: IdPages, order: ExportTask, job: ExportJob, logger: logging.Logger
+    run: Exporter, pages: ParentIds, order: ExportTask, job: ExportJob, logger: logging.Logger
 ) -> tuple[str, ...]:
     """Return the ids that a job holds, each once, in an order that stays.
 
@@ -249,7 +249,7 @@ def read_ids(
     return tuple(sorted(found, key=lambda text: (len(text), text)))
 
 
-class ExportRun:
+class Exporter:
     """The exports of one run.
 
     Args:
@@ -304,7 +304,7 @@ class ExportRun:
     def ids(
         self,
         stream: str,
-        pages: IdPages,
+        pages: ParentIds,
         account_lists: tuple[str, ...],
         taken: DeliveredJob | None,
     ) -> tuple[str, ...]:

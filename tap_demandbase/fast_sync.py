@@ -52,7 +52,7 @@ class LineWriter(SingerWriter):
         output.flush()
 
 
-class BlockStream(Stream):
+class FastSyncStream(Stream):
     """A stream that has its rows in blocks, too."""
 
     @abstractmethod

@@ -24,7 +24,7 @@ MAX_ROWS = 200_000
 """About 30 MB; rows beyond that go out twice, which a loader with a key mends."""
 
 
-class SharedDay:
+class WindowOverlap:
     """Remembers the rows of a window's last day while the next window is read.
 
     A row is told by a digest of all of its values, so one that changed between the two jobs
@@ -56,7 +56,7 @@ class SharedDay:
         if digest in self._now or len(self._now) < self._max_rows:
             self._now[digest] = self._now.get(digest, 0) + 1
 
-    def has_gone_out(self, record: Mapping[str, Any]) -> bool:
+    def already_sent(self, record: Mapping[str, Any]) -> bool:
         """Return whether the last window sent this very row; each is told once."""
         if not self._before:
             return False
@@ -90,7 +90,7 @@ class Replication:
         self.value = mark.value
         self.without_value = 0
         self.whole_days = whole_days
-        self._shared = SharedDay()
+        self._shared = WindowOverlap()
         oldest = _oldest(mark, options)
         if oldest is not None and whole_days:
             oldest = midnight(oldest.date())
@@ -123,7 +123,7 @@ class Replication:
         window = self._window
         if window is not None:
             day = moment.date()
-            if day == window.start and self._shared.has_gone_out(record):
+            if day == window.start and self._shared.already_sent(record):
                 return False
             if day == window.end and not window.is_last:
                 self._shared.note(record)

@@ -38,7 +38,7 @@ _JOB = (
 )
 
 
-class HistoryStream(Stream):
+class JobStream(Stream):
     """A stream that comes from lists, not from an export job."""
 
     selected_by_default = False
@@ -83,7 +83,7 @@ class HistoryStream(Stream):
             bookmark.write(state, self.replication_key, oldest_open or newest, None)
 
 
-class ExportJobsStream(HistoryStream):
+class ExportJobsStream(JobStream):
     """The export jobs of the tenant."""
 
     name = "export_jobs"
@@ -103,7 +103,7 @@ class ExportJobsStream(HistoryStream):
         return self.since_bookmark(self._tap_demandbase.export_api.jobs(), _export_job)
 
 
-class ImportJobsStream(HistoryStream):
+class ImportJobsStream(JobStream):
     """The import jobs of the tenant."""
 
     name = "import_jobs"
@@ -129,7 +129,7 @@ class ImportJobsStream(HistoryStream):
         return {"import_job_id": record["id"]}
 
 
-class ImportErrorsStream(HistoryStream):
+class ImportErrorsStream(JobStream):
     """The rows that the import jobs did not take."""
 
     name = "import_errors"
@@ -171,7 +171,7 @@ class ImportErrorsStream(HistoryStream):
             self.logger.warning("Demandbase keeps no row errors of the import job %s", job_id)
 
 
-class FieldMappingsStream(HistoryStream):
+class FieldMappingsStream(JobStream):
     """The fields that can be imported."""
 
     name = "field_mappings"
@@ -196,10 +196,10 @@ class FieldMappingsStream(HistoryStream):
             }
 
 
-def history_streams(tap: TapDemandbase) -> list[HistoryStream]:
+def job_streams(tap: TapDemandbase) -> list[JobStream]:
     """Return the streams about the tenant's use of the APIs, as far as the API can tell it."""
     imports = tap.import_api.capabilities
-    streams: list[HistoryStream] = [ExportJobsStream(tap)]
+    streams: list[JobStream] = [ExportJobsStream(tap)]
     if imports.mappings:
         streams.append(FieldMappingsStream(tap))
     streams.append(ImportJobsStream(tap))

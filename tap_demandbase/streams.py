@@ -20,7 +20,7 @@ from tap_demandbase.catalog import add_fields, current_fields, selected
 from tap_demandbase.config import announced, column_advice
 from tap_demandbase.errors import FileFormatError, RecordCountError
 from tap_demandbase.exporter import ExportReader
-from tap_demandbase.fast_sync import BlockStream
+from tap_demandbase.fast_sync import FastSyncStream
 from tap_demandbase.incremental import replication_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def messages(stream: BulkStream) -> Iterator[Item]:
 
 
 def files(stream: BulkStream, config: BatchConfig) -> Iterator[Batch]:
-    """Yield a stream's batch files; see ``BlockStream``."""
+    """Yield a stream's batch files; see ``FastSyncStream``."""
 
     def way_out() -> WayOut[Batch]:
         from tap_demandbase.arrow.encoders import as_files  # noqa: PLC0415
@@ -122,7 +122,7 @@ def account_lists_of(entity: Entity, options: StreamOptions) -> tuple[str, ...]:
     return options.account_lists if can_be else options.account_list_ids
 
 
-def tell_unnarrowed(entity: Entity, options: StreamOptions, logger: logging.Logger) -> None:
+def warn_unfiltered(entity: Entity, options: StreamOptions, logger: logging.Logger) -> None:
     """Tell of a stream that the account list of all streams cannot narrow."""
     if options.account_lists and not account_lists_of(entity, options):
         logger.warning(
@@ -147,7 +147,7 @@ def days_of(window: Window | None, options: StreamOptions, field: str) -> DateRa
     return DateRange(field, window.start, window.end)
 
 
-class RowTally:
+class RowCount:
     """The rows of one job.
 
     Args:
@@ -218,7 +218,7 @@ def _rows(item: object) -> int:
 U = TypeVar("U")
 
 
-class BulkStream(BlockStream):
+class BulkStream(FastSyncStream):
     """An entity of the export API: one job a window, every part of it, row by row."""
 
     TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
@@ -377,7 +377,7 @@ class BulkStream(BlockStream):
             return
         run, replication = self._tap_demandbase.exports, self.replication
         orders = self.orders
-        tell_unnarrowed(self._entity, self._options, self.logger)
+        warn_unfiltered(self._entity, self._options, self.logger)
         if not orders:
             self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
         for number, (window, order) in enumerate(orders, 1):
@@ -424,7 +424,7 @@ class BulkStream(BlockStream):
             try:
                 if replication is not None and window is not None:
                     replication.begin(window)
-                tally = RowTally(self.name, job)
+                tally = RowCount(self.name, job)
                 yield from tally.sent(narrow(tally.read(read(order, job))))
                 tally.check(self.logger, may_leave_out=replication is not None)
             except JobGoneError as error:
@@ -471,7 +471,7 @@ class BulkStream(BlockStream):
         pass
 
 
-class PagedStream(BulkStream):
+class IdBatchStream(BulkStream):
     """One job for some thousands of ids, which an export of the other entity tells."""
 
     is_planned = False

@@ -21,9 +21,9 @@ from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate, widen
 from tap_demandbase import config, discovery
 from tap_demandbase.catalog import saved_fields
-from tap_demandbase.exporter import ExportRun
+from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter
-from tap_demandbase.streams import BulkStream, PagedStream
+from tap_demandbase.streams import BulkStream, IdBatchStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,16 +98,16 @@ class TapDemandbase(Tap):
         return self._apis[1]
 
     @cached_property
-    def exports(self) -> ExportRun:
+    def exports(self) -> Exporter:
         """The exports of this run; nothing has been asked for yet."""
-        run = ExportRun(self)
+        run = Exporter(self)
         bulk = [
             stream for stream in self._bulk_streams() if stream.selected and not stream.is_removed
         ]
         planned = [
             (it.name, [order for _, order in it.orders] if it.is_planned else []) for it in bulk
         ]
-        later = [it for it in bulk if isinstance(it, PagedStream)]
+        later = [it for it in bulk if isinstance(it, IdBatchStream)]
         # Each needs a job at least, and one that tells what it is about.
         run.plan(planned, len(later) + len({it.source_of_ids for it in later}))
         # For who runs streams without sync_all, as the SDK's dry run does.

@@ -18,7 +18,7 @@ from demandbase_api.errors import (
     QuotaExceededError,
 )
 from demandbase_api.http.json_reader import Reader
-from demandbase_api.models import Entity, EntityField, IdPages
+from demandbase_api.models import Entity, EntityField, ParentIds
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, ENTITIES, MAX_IDS, is_own
 
@@ -39,7 +39,7 @@ _CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
 
 FIELDS = "/data/export/v1/fields"
 
-_ACCOUNT_IDS = IdPages("accounts", "{Account}.id", MAX_IDS, "Account ID")
+_ACCOUNT_IDS = ParentIds("accounts", "{Account}.id", MAX_IDS, "Account ID")
 
 _DATE_TYPES = frozenset({"date", "datetime", "timestamp"})
 

@@ -56,7 +56,7 @@ def as_messages(stream: BulkStream) -> WayOut[Item]:
 
 
 def as_files(stream: BulkStream, config: BatchConfig) -> WayOut[Batch]:
-    """Return the way to batch files; see ``BlockStream``."""
+    """Return the way to batch files; see ``FastSyncStream``."""
     files = batch_files.of(stream, config, _columns_out(stream))
     return WayOut(stream, Output(files.encode, files.are_typed), files.write)
 

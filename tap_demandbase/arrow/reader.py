@@ -17,7 +17,7 @@ from pyarrow import csv as pa_csv
 from demandbase_api.threads import OrderedWorkers
 from tap_demandbase.arrow import splitter
 from tap_demandbase.arrow.row_block import RowBlock, RowSource
-from tap_demandbase.arrow.splitter import BLOCK_BYTES, Cutter
+from tap_demandbase.arrow.splitter import BLOCK_BYTES, BlockSplitter
 from tap_demandbase.arrow.values import Column, cell, values_of
 from tap_demandbase.csv_reader import as_properties, lines_before, plain
 
@@ -127,7 +127,7 @@ class Conversion:
         return RowBlock(cells.num_rows, encoded, nul_bytes, source)
 
 
-class LineFeed:
+class FallbackLines:
     """The lines of one block, and of the following ones as long as a row is under way.
 
     Args:
@@ -212,7 +212,7 @@ class BlockReader:
             CellError: A cell does not fit its type.
         """
         with plain(file) as plain_file:
-            cutter = Cutter(plain_file, self._block_bytes)
+            cutter = BlockSplitter(plain_file, self._block_bytes)
             if (columns := _names(cutter.header())) is not None:
                 header = as_properties(columns, self._slow.fields)
                 self._slow.check_columns(header, part)
@@ -222,7 +222,7 @@ class BlockReader:
         yield from self._slow.records(file, part)
 
     def _blocks(
-        self, cutter: Cutter, header: list[str], file: BinaryIO, part: int
+        self, cutter: BlockSplitter, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
         conversion = Conversion(header, self.columns, self._output)
         with OrderedWorkers(WORKERS, ahead=WORKERS, name="convert") as workers:
@@ -238,7 +238,7 @@ class BlockReader:
     def _rows(
         self, blocks: Iterator[Block], offset: int, header: list[str], file: BinaryIO, part: int
     ) -> Iterator[Item]:
-        lines = LineFeed(blocks)
+        lines = FallbackLines(blocks)
         records = self._slow.records_below(lines, header, part, lambda: lines_before(file, offset))
         for record in records:
             lines.row_done()

@@ -76,7 +76,7 @@ class Block:
     damage: Exception | None = None
 
 
-class Cutter:
+class BlockSplitter:
     """Reads a file once, from its start to its end.
 
     Args:

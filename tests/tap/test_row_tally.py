@@ -6,14 +6,14 @@ import pytest
 
 from demandbase_api.models import ExportJob, JobStatus
 from tap_demandbase.errors import RecordCountError
-from tap_demandbase.streams import RowTally
+from tap_demandbase.streams import RowCount
 
 LOG = logging.getLogger("test")
 ROWS = [{"id": str(number)} for number in range(5)]
 
 
-def tally() -> RowTally:
-    return RowTally("people", ExportJob("job-1", JobStatus.COMPLETED))
+def tally() -> RowCount:
+    return RowCount("people", ExportJob("job-1", JobStatus.COMPLETED))
 
 
 @pytest.mark.parametrize("may_leave_out", [False, True])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase.bookmark import Bookmark, advanced, read, write
-from tap_demandbase.incremental import SharedDay
+from tap_demandbase.incremental import WindowOverlap
 from tap_demandbase.windows import Window, cut, form, midnight, parse
 
 days = st.dates(date(2000, 1, 1), date(2030, 1, 1))
@@ -75,22 +75,22 @@ def test_moments_in_bookmarks_sort_as_texts(one: datetime, other: datetime, hour
 
 @given(st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
 def test_a_row_that_both_windows_hold_goes_out_once(first: list[int], second: list[int]) -> None:
-    shared = SharedDay()
+    shared = WindowOverlap()
     shared.next_window()
     for value in first:
-        assert not shared.has_gone_out({"v": value})
+        assert not shared.already_sent({"v": value})
         shared.note({"v": value})
     shared.next_window()
     for _ in range(2):  # the second time after the window's job was replaced
-        out = [value for value in second if not shared.has_gone_out({"v": value})]
+        out = [value for value in second if not shared.already_sent({"v": value})]
         for value in set(second):
             assert out.count(value) == max(0, second.count(value) - first.count(value))
         shared.again()
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    shared = SharedDay(max_rows=10)
+    shared = WindowOverlap(max_rows=10)
     for value in range(1000):
         shared.note({"v": value})
     shared.next_window()
-    assert sum(shared.has_gone_out({"v": value}) for value in range(1000)) == 10
+    assert sum(shared.already_sent({"v": value}) for value in range(1000)) == 10
