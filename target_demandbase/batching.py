@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import spool_folder
-from target_demandbase.import_queue import Shipment
+from target_demandbase.import_queue import ImportBatch
 from target_demandbase.keys import identities, identity_keys
 from target_demandbase.rejects import Reject, record_message
 from target_demandbase.staging import ColumnGroups
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from target_demandbase.arrow.encoder import RowBlock
     from target_demandbase.csv_writer import Row, RowError
     from target_demandbase.keys import Keys
-    from target_demandbase.loader import ImportRun
+    from target_demandbase.loader import Loader
     from target_demandbase.plan import StreamPlan
     from target_demandbase.rejects import Undelivered
     from target_demandbase.staging import StagedFile
@@ -91,7 +91,7 @@ class StreamBatches:
         config: The settings.
     """
 
-    def __init__(self, run: ImportRun, plan: StreamPlan, config: Mapping[str, Any]) -> None:
+    def __init__(self, run: Loader, plan: StreamPlan, config: Mapping[str, Any]) -> None:
         self._run = run
         self._plan = plan
         self._groups = ColumnGroups(
@@ -216,7 +216,7 @@ class StreamBatches:
             )
         while self._files:
             # From here on the file is the lane's.
-            self._run.lane.ship(Shipment(self._plan, self._files.pop(0), batch, keys))
+            self._run.lane.ship(ImportBatch(self._plan, self._files.pop(0), batch, keys))
             self._shipped += 1
 
     def _warn_of_blanks(self) -> None:

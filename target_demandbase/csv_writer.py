@@ -191,7 +191,7 @@ class Row:
     key: str
 
 
-class Intake:
+class RowEncoder:
     """Encodes records of one stream.
 
     Args:

@@ -53,10 +53,10 @@ class Verdict(StrEnum):
 class Settlement(Protocol):
     """What becomes of shipments at their end."""
 
-    def settle(self, shipment: Shipment, job: ImportJob) -> Verdict:
+    def settle(self, shipment: ImportBatch, job: ImportJob) -> Verdict:
         """Account for a job that has ended."""
 
-    def too_large(self, shipment: Shipment) -> None:
+    def too_large(self, shipment: ImportBatch) -> None:
         """Account for a single row that is too large for any file."""
 
     def batch_done(self, batch: int) -> None:
@@ -65,12 +65,12 @@ class Settlement(Protocol):
 
 @dataclass(frozen=True)
 class _Underway:
-    shipment: Shipment
+    shipment: ImportBatch
     file: ImportFile
     job_id: str
 
 
-class Lane:
+class ImportQueue:
     """All files on their way, first in, first out.
 
     Args:
@@ -95,7 +95,7 @@ class Lane:
         self._max_jobs = max_jobs
         self._origin = origin
         # The first of them may be on its way up.
-        self._waiting: deque[Shipment] = deque()
+        self._waiting: deque[ImportBatch] = deque()
         self._sending: tuple[ImportFile, Task[str]] | None = None
         self._times: Counter[str] = Counter()
         self._underway: deque[_Underway] = deque()
@@ -112,7 +112,7 @@ class Lane:
         """The batches that are not settled."""
         return set(self._ends)
 
-    def ship(self, shipment: Shipment) -> None:
+    def ship(self, shipment: ImportBatch) -> None:
         """Send a file; waits while there is no room, or while it must not overtake another.
 
         The file itself goes up while the caller goes on.
@@ -131,7 +131,7 @@ class Lane:
             if self._waiting:
                 self._start(self._waiting[0])
 
-    def _start(self, shipment: Shipment) -> None:
+    def _start(self, shipment: ImportBatch) -> None:
         self._make_room(shipment)
         file = shipment.file(self._origin)
         self._times[file.fingerprint] += 1
@@ -208,7 +208,7 @@ class Lane:
                 self._sender.settle(file)
         self._files = [item for item in self._files if item[0] > batch]
 
-    def _make_room(self, shipment: Shipment) -> None:
+    def _make_room(self, shipment: ImportBatch) -> None:
         """Wait for streams before, since rows may refer to theirs, and for the same keys."""
         while self._underway:
             others = [each.shipment for each in self._underway]
@@ -221,7 +221,7 @@ class Lane:
                 return
             self._settle_first()
 
-    def _split(self, shipment: Shipment) -> None:
+    def _split(self, shipment: ImportBatch) -> None:
         if shipment.staged.rows == 1:
             self._settlement.too_large(shipment)
             self._waiting.popleft().staged.close()
@@ -311,7 +311,7 @@ class Lane:
         self._waiting.clear()
 
 
-class DryLane:
+class DryRunQueue:
     """Takes shipments as the lane does, and writes them into a folder.
 
     Args:
@@ -331,7 +331,7 @@ class DryLane:
         """The batches that are not settled: none."""
         return set()
 
-    def ship(self, shipment: Shipment) -> None:
+    def ship(self, shipment: ImportBatch) -> None:
         """Write a file.
 
         Raises:
@@ -390,7 +390,7 @@ _FINGERPRINT_CHARACTERS = 32
 
 
 @dataclass(frozen=True)
-class Shipment:
+class ImportBatch:
     """A file, where it goes, and the batch that it belongs to.
 
     Args:
@@ -427,12 +427,12 @@ class Shipment:
             is_replay=self.plan.is_replay,
         )
 
-    def halves(self) -> tuple[Shipment, Shipment]:
+    def halves(self) -> tuple[ImportBatch, ImportBatch]:
         """Return two shipments of half of the rows each, in order."""
         first, second = self.staged.halves()
         return (
-            Shipment(self.plan, first, self.batch, self.keys),
-            Shipment(self.plan, second, self.batch, self.keys),
+            ImportBatch(self.plan, first, self.batch, self.keys),
+            ImportBatch(self.plan, second, self.batch, self.keys),
         )
 
 

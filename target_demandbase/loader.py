@@ -20,10 +20,10 @@ from target_demandbase.config import (
     rejects_folder,
     tell_limits,
 )
-from target_demandbase.import_queue import DryLane, Lane
+from target_demandbase.import_queue import DryRunQueue, ImportQueue
 from target_demandbase.rejects import DeadLetters, RejectsError, Undelivered, check_folder
 from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
-from target_demandbase.results import BatchSettlement
+from target_demandbase.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ class StateGate:
 logger = logging.getLogger("target-demandbase")
 
 
-class ImportRun:
+class Loader:
     """The imports of one run.
 
     Args:
@@ -94,12 +94,12 @@ class ImportRun:
             unknown=None if able.row_errors else OUTCOMES_UNKNOWN,
         )  # fmt: skip
         self.dead_letters = DeadLetters(self._rejects, self._run)
-        self.settlement = BatchSettlement(
+        self.settlement = Results(
             api, self.dead_letters, self.report, reject_policy(config), self._settled,
             is_dry=config["dry_run"],
         )  # fmt: skip
         if config["dry_run"]:
-            self.lane: Lane | DryLane = DryLane(
+            self.lane: ImportQueue | DryRunQueue = DryRunQueue(
                 self._rejects / f"dry-run-{self._run}", self.settlement
             )
         else:
@@ -114,7 +114,7 @@ class ImportRun:
                 target.retry,
                 clock,
             )
-            self.lane = Lane(
+            self.lane = ImportQueue(
                 self._sender, watch, self.settlement, config["max_concurrent_jobs"],
                 destination(config),
             )  # fmt: skip
@@ -143,7 +143,7 @@ class ImportRun:
     def tell_mapping(self, stream: str, report: str) -> None:
         """Tell which column of a stream fills which field; a dry run keeps it, too."""
         logger.info("%s", report)
-        if isinstance(self.lane, DryLane):
+        if isinstance(self.lane, DryRunQueue):
             self.lane.keep(stream, report)
 
     def join(self, entity: str, sink: DemandbaseSink) -> None:
@@ -177,7 +177,7 @@ class ImportRun:
         """Settle everything and tell what became of it."""
         self.settlement.all_is_read()
         self.lane.finish()
-        if not isinstance(self.lane, DryLane):
+        if not isinstance(self.lane, DryRunQueue):
             self.lane.told(self._batch)
             self._sender.sweep()
             self._sender.close()
@@ -205,7 +205,7 @@ class ImportRun:
         self._gate.settled(batch)
 
     def _let_out(self, held: dict[str, Any]) -> None:
-        if isinstance(self.lane, DryLane):
+        if isinstance(self.lane, DryRunQueue):
             return  # nothing has been delivered
         self._emit(held["state"])
         self.lane.told(held["sealed"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import ImportJob, RowError
     from demandbase_api.ports import ImportApi
-    from target_demandbase.import_queue import Shipment
+    from target_demandbase.import_queue import ImportBatch
     from target_demandbase.plan import StreamPlan
     from target_demandbase.report import RunReport
 
@@ -173,7 +173,7 @@ class _BatchCount:
     kinds: set[str] = field(default_factory=set)
 
 
-class BatchSettlement(Settlement):
+class Results(Settlement):
     """Settles shipments and batches.
 
     Args:
@@ -224,13 +224,13 @@ class BatchSettlement(Settlement):
         self._keep(plan, batch, record, reject, count.rows)
 
     @override
-    def too_large(self, shipment: Shipment) -> None:
+    def too_large(self, shipment: ImportBatch) -> None:
         reject = Reject("the row alone is larger than Demandbase takes", None, TOO_LARGE, None)
         record = shipment.staged.record(0)
         self._keep(shipment.plan, shipment.batch, record, reject, 1)
 
     @override
-    def settle(self, shipment: Shipment, job: ImportJob) -> Verdict:
+    def settle(self, shipment: ImportBatch, job: ImportJob) -> Verdict:
         plan, staged = shipment.plan, shipment.staged
         self._tell_job(shipment, job)
         if not self._api.capabilities.row_errors:
@@ -262,7 +262,7 @@ class BatchSettlement(Settlement):
             return Verdict.ALL_TAKEN
         return Verdict.ALL_KNOWN if outcome.is_certain else Verdict.UNKNOWN
 
-    def _accept(self, shipment: Shipment, job: ImportJob) -> Verdict:
+    def _accept(self, shipment: ImportBatch, job: ImportJob) -> Verdict:
         """Account for a job of an API that says what became of it, but not of its rows."""
         stream, rows = shipment.plan.stream, shipment.staged.rows
         check_accepted(job, stream)
@@ -276,7 +276,7 @@ class BatchSettlement(Settlement):
         )
         return Verdict.ALL_TAKEN
 
-    def _tell_job(self, shipment: Shipment, job: ImportJob) -> None:
+    def _tell_job(self, shipment: ImportBatch, job: ImportJob) -> None:
         stream, rows = shipment.plan.stream, shipment.staged.rows
         self._report.add_sent(stream, rows)
         self._report.add_job(

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from demandbase_api.process import loading
 from target_demandbase.batching import StreamBatches
-from target_demandbase.csv_writer import Intake, RowError
+from target_demandbase.csv_writer import RowEncoder, RowError
 from target_demandbase.errors import MappingError
 from target_demandbase.mapping import METADATA_PREFIXES
 from target_demandbase.plan import plan_stream, suits_blocks
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
-    from target_demandbase.arrow.encoder import BlockIntake
+    from target_demandbase.arrow.encoder import ArrowRowEncoder
     from target_demandbase.rejects import Undelivered
     from target_demandbase.target import TargetDemandbase
 
@@ -135,20 +135,20 @@ class DemandbaseSink(BatchSink):
         self._batches = StreamBatches(self._run, self._plan, self.config)
         self._names = UnknownNames(self.stream_name, self.schema["properties"])
         omit_null = self.config["on_null"] == "omit"
-        self._intake = Intake(
+        self._intake = RowEncoder(
             self._plan, omit_null=omit_null, max_bytes=self.config["max_file_bytes"]
         )
         self._blocks = self._block_intake(omit_null=omit_null)
 
-    def _block_intake(self, *, omit_null: bool) -> BlockIntake | None:
+    def _block_intake(self, *, omit_null: bool) -> ArrowRowEncoder | None:
         if not suits_blocks(self._plan):
             self.logger.debug("Records of stream %s are read one by one", self.stream_name)
             return None
         # It brings an engine that takes its time to load.
         with loading("target_demandbase.arrow.encoder"):
-            from target_demandbase.arrow.encoder import BlockIntake  # noqa: PLC0415
+            from target_demandbase.arrow.encoder import ArrowRowEncoder  # noqa: PLC0415
 
-        return BlockIntake(self._plan, omit_null=omit_null)
+        return ArrowRowEncoder(self._plan, omit_null=omit_null)
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:

@@ -20,7 +20,7 @@ from demandbase_api.models import ListAction
 from demandbase_api.process import signals_ignored, terminate
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
-from target_demandbase.loader import ImportRun
+from target_demandbase.loader import Loader
 from target_demandbase.plan import SourceStream
 from target_demandbase.reader import SilentReader, batch_records
 from target_demandbase.sink import DemandbaseSink
@@ -76,9 +76,9 @@ class TargetDemandbase(Target):
         return api
 
     @cached_property
-    def imports(self) -> ImportRun:
+    def imports(self) -> Loader:
         """The imports of this run."""
-        return ImportRun(self, self._write_state_message)
+        return Loader(self, self._write_state_message)
 
     @property  # type: ignore[misc]
     @override

@@ -296,7 +296,7 @@ class RowBlock:
         return {name: empty_cells(self.cells[name]) for name in columns}
 
 
-class BlockIntake:
+class ArrowRowEncoder:
     """Encodes the records of one stream, many at a time.
 
     Args:

@@ -13,8 +13,8 @@ from singer_sdk.exceptions import InvalidRecord
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.models import ImportOperation
-from target_demandbase.arrow.encoder import BlockIntake, RowBlock
-from target_demandbase.csv_writer import Intake, RowError
+from target_demandbase.arrow.encoder import ArrowRowEncoder, RowBlock
+from target_demandbase.csv_writer import RowEncoder, RowError
 from target_demandbase.keys import key_texts
 from target_demandbase.plan import SourceStream, StreamPlan
 from target_demandbase.schema import plain_columns
@@ -93,7 +93,7 @@ def text_of(lines: list[bytes]) -> bytes:
     return b"\n".join([*lines, b""])
 
 
-def taken(intake: BlockIntake, lines: list[bytes]) -> RowBlock | None:
+def taken(intake: ArrowRowEncoder, lines: list[bytes]) -> RowBlock | None:
     """Return the rows of lines if all of them are taken."""
     text = text_of(lines)
     block = intake.rows(text)
@@ -112,7 +112,7 @@ def encoded(block: RowBlock) -> bytes:
 
 def one_by_one(of: StreamPlan, lines: list[bytes], *, omit_null: bool) -> list[Any]:
     """Return each record's row, or ``None`` where it has none."""
-    intake = Intake(of, omit_null=omit_null, max_bytes=10**9)
+    intake = RowEncoder(of, omit_null=omit_null, max_bytes=10**9)
     validator = SilentValidator(dict(of.schema))
     rows: list[Any] = []
     for each in lines:
@@ -150,7 +150,7 @@ def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
 ) -> None:
     of = plan(NULLABLE if nullable else STRICT, ("key",) if keyed else ())
     lines = [line(cells) for cells in rows]
-    block = BlockIntake(of, omit_null=omit_null).rows(text_of(lines), most)
+    block = ArrowRowEncoder(of, omit_null=omit_null).rows(text_of(lines), most)
     if block is None:
         return
     lines = lines[: block.rows]
@@ -176,7 +176,7 @@ def test_plain_records_take_the_fast_path_wherever_their_key_stands(
     properties = NULLABLE if nullable else STRICT
     of = plan({name: properties[name] for name in order})
     lines = [line(cells) for cells in rows]
-    block = taken(BlockIntake(of, omit_null=False), lines)
+    block = taken(ArrowRowEncoder(of, omit_null=False), lines)
     assert block is not None
     counted = block.empty(block.columns)
     assert counted["text"] == sum(cells["text"] == '""' for cells in rows)
@@ -188,7 +188,7 @@ def test_each_value_alone_is_as_the_slow_path_has_it(name: str) -> None:
     whole = {each: values[0] for each, values in PLAIN.items()}
     for raw in RAW[name]:
         lines = [line({**whole, name: raw})] * 2
-        block = taken(BlockIntake(of, omit_null=False), lines)
+        block = taken(ArrowRowEncoder(of, omit_null=False), lines)
         if block is not None:
             expected = one_by_one(of, lines, omit_null=False)
             assert encoded(block) == b"".join(row.line for row in expected), raw
@@ -203,7 +203,7 @@ def test_each_value_alone_is_as_the_slow_path_has_it(name: str) -> None:
 def test_values_that_are_usual_stay_on_the_fast_path(name: str, raw: str) -> None:
     whole = {each: values[0] for each, values in PLAIN.items()}
     lines = [line(whole), line({**whole, name: raw})]
-    assert taken(BlockIntake(plan(NULLABLE), omit_null=False), lines) is not None
+    assert taken(ArrowRowEncoder(plan(NULLABLE), omit_null=False), lines) is not None
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_values_that_are_usual_stay_on_the_fast_path(name: str, raw: str) -> Non
 )  # fmt: skip
 def test_what_is_no_plain_record_is_left_to_the_slow_path(odd: bytes) -> None:
     good = line({name: values[0] for name, values in PLAIN.items()})
-    intake = BlockIntake(plan(NULLABLE), omit_null=False)
+    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
     assert taken(intake, [good, odd]) is None
     assert taken(intake, [good, good]) is not None
 
@@ -230,7 +230,7 @@ def test_what_is_no_plain_record_is_left_to_the_slow_path(odd: bytes) -> None:
 def test_records_before_a_line_that_is_none_are_taken(rest: bytes) -> None:
     good = line({name: values[0] for name, values in PLAIN.items()})
     text = text_of([good] * 3)
-    intake = BlockIntake(plan(NULLABLE), omit_null=False)
+    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
     block = intake.rows(text + rest)
     assert block is not None
     assert (block.rows, block.size) == (3, len(text))
@@ -241,7 +241,7 @@ def test_records_before_a_line_that_is_none_are_taken(rest: bytes) -> None:
 
 def test_properties_that_were_told_of_do_not_slow_the_next_records_down() -> None:
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "[1]"})
-    intake = BlockIntake(plan(NULLABLE), omit_null=False)
+    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
     intake.knows(frozenset({"surplus"}))
     assert taken(intake, [odd]) is not None
 
@@ -268,7 +268,9 @@ def test_decimals_keep_their_digits() -> None:
     number = str(Decimal("0.1") ** 25)
     whole = {each: values[0] for each, values in PLAIN.items()}
     text = format(Decimal(number), "f")
-    block = taken(BlockIntake(plan(NULLABLE), omit_null=False), [line({**whole, "number": text})])
+    block = taken(
+        ArrowRowEncoder(plan(NULLABLE), omit_null=False), [line({**whole, "number": text})]
+    )
     assert block is not None
     assert json.dumps(text).encode() in encoded(block)
 
@@ -276,7 +278,7 @@ def test_decimals_keep_their_digits() -> None:
 @pytest.mark.parametrize("name", ['we"ird', "a\\b", "tab\there", "half \ud800"])
 def test_names_that_json_cannot_hold_as_they_are_are_left_to_the_slow_path(name: str) -> None:
     assert plain_columns({"type": "object", "properties": {name: {"type": "string"}}}) is None
-    intake = BlockIntake(plan(NULLABLE), omit_null=False)
+    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
     intake.knows(frozenset({name, "surplus"}))
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "1"})
     assert taken(intake, [odd]) is not None
@@ -295,4 +297,4 @@ def test_date_times_that_are_right_only_together_are_left_to_the_slow_path(
 ) -> None:
     whole = {each: values[0] for each, values in PLAIN.items()}
     lines = [line({**whole, "moment": json.dumps(moment)}) for moment in moments]
-    assert taken(BlockIntake(plan(NULLABLE), omit_null=False), lines) is None
+    assert taken(ArrowRowEncoder(plan(NULLABLE), omit_null=False), lines) is None
