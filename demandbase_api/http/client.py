@@ -88,19 +88,17 @@ class HttpClient:
         self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return the JSON object at a path; repeated while the failure may pass."""
-        return self._connection.retry.retrying(self._object)(operation, "GET", path, params=params)
+        return self._connection.retry.call(self._object, operation, "GET", path, params=params)
 
     def read_list(
         self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
     ) -> list[Any]:
         """Return the JSON list at a path; repeated while the failure may pass."""
-        return self._connection.retry.retrying(self._json)(
-            operation, "GET", path, list, params=params
-        )
+        return self._connection.retry.call(self._json, operation, "GET", path, list, params=params)
 
     def delete(self, operation: ApiOperation, path: str) -> None:
         """Delete; repeated while the failure may pass, since a second one changes nothing."""
-        self._connection.retry.retrying(self.send)(operation, "DELETE", self._base + path)
+        self._connection.retry.call(self.send, operation, "DELETE", self._base + path)
 
     def create(self, operation: ApiOperation, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST once and return the JSON object of the answer."""

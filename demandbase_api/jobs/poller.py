@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from demandbase_api.clock import Clock, SystemClock
+from demandbase_api.clock import Clock, SystemClock, sleep_in_pieces
 from demandbase_api.errors import (
     ConflictError,
     DemandbaseError,
@@ -273,11 +273,9 @@ class JobPoller(Generic[J]):
         )
 
     def _pause(self, seconds: float) -> None:
-        """Sleep, with a sign of life at least every 10 seconds."""
-        until = self._clock.now() + seconds
-        while (left := until - self._clock.now()) > 0:
+        """Sleep and log progress every 10 seconds."""
+        for _ in sleep_in_pieces(self._clock, seconds, PROGRESS_SECONDS):
             self.tell()
-            self._clock.sleep(min(left, PROGRESS_SECONDS))
 
     def tell(self) -> None:
         """Say how the jobs are getting on."""

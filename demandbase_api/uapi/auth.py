@@ -86,7 +86,7 @@ class ClientCredentials(ApiAuth):
     def _valid(self) -> _Grant:
         with self._lock:
             if self._grant is None or self._clock.now() >= self._grant.renew_at:
-                self._grant = self._retry.retrying(self._issue)()
+                self._grant = self._retry.call(self._issue)
             return self._grant
 
     def _issue(self) -> _Grant:
