@@ -157,7 +157,7 @@ class ExportScheduler:
 
     def tick(self) -> None:
         """Look at the jobs if it is time to, and create those for which there is room now."""
-        if self._watch.look_if_due():
+        if self._watch.poll_if_due():
             self._fill()
 
     def next_ready(self, order: ExportTask) -> tuple[ExportTask, ExportJob] | None:

@@ -201,7 +201,7 @@ class ImportUploader:
                 return now
 
         try:
-            with log_periodically(PROGRESS_SECONDS, self._watch.tell):
+            with log_periodically(PROGRESS_SECONDS, self._watch.log_progress):
                 uploaded = self._retry.call(attempt)
         except DemandbaseError as error:
             if not may_have_succeeded(error):

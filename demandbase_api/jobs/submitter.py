@@ -276,7 +276,7 @@ class _SlotWait:
 
     def _sleep(self) -> None:
         seconds = max(
-            self._poll.wait_before(self._polls), self._api.poll_pause(), self._unlisted_seconds
+            self._poll.seconds_before(self._polls), self._api.poll_pause(), self._unlisted_seconds
         )
         seconds = min(seconds, self._until - self._clock.now())
         for left in sleep_in_pieces(self._clock, seconds, _SLOT_LOG_SECONDS):
