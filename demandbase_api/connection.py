@@ -130,7 +130,7 @@ class ApiFiles:
     folder: Path | None = None
     cache_hours: float = 24
 
-    def of(self, connection: Connection, kind: str) -> Path:
+    def path(self, connection: Connection, kind: str) -> Path:
         """Return the file of one kind for a tenant; its name tells nothing of the credentials."""
         who = connection.client_id or connection.access_token or ""
         digest = hashlib.blake2b(f"{connection.api_url} {who}".encode(), digest_size=8).hexdigest()
