@@ -174,8 +174,8 @@ def test_columns_of_field_mappings_that_no_stream_has_are_named(
         ({"access_token": 12345678901}, "the setting access_token must be of the type string"),
         ({"access_token": ["Secret"]}, "the setting access_token must be of the type string"),
         ({"access_token": {"a": "Secret"}}, "the setting access_token must be of the type string"),
-        ({"access_token": "Secret Secret"}, "The setting access_token holds a blank"),
-        ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is no web address"),
+        ({"access_token": "Secret Secret"}, "The setting access_token contains a space"),
+        ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is not a web address"),
         ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
         ({"operation": "Secret"}, "the setting operation must be one of insert or "),
         (
