@@ -211,7 +211,7 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
     [
         (
             Fault(UPLOAD, Effect.STATUS, status=400, body='{"error": "Ada Secret"}'),
-            "(HTTP 400): its words are left out, since they may quote a record.",
+            "(HTTP 400): its message is left out, since it may quote a record.",
         ),
         (Fault(CREATE, Effect.STATUS, status=403), "denied permission"),
         (Fault(LIST, Effect.INVALID_JSON, times=None), "when asked to list the import jobs"),
