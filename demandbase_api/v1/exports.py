@@ -118,7 +118,7 @@ class V1ExportApi(ExportApi):
                 url = urljoin(response.url, response.headers["Location"])
                 operation = ApiOperation.FETCH_LINK
                 if urlsplit(url).scheme not in {"http", "https"}:
-                    raise UnexpectedAnswerError(operation, "gave a link that is no web address")
+                    raise UnexpectedAnswerError(operation, "gave a link that is not a web address")
         raise UnexpectedAnswerError(operation, f"redirected more than {MAX_REDIRECTS} times")
 
 
