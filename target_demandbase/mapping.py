@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from target_demandbase.schema import REJECT_PREFIX, json_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+
+
+logger = logging.getLogger("target-demandbase")
 
 
 def header_problems(fields: Mapping[str, str], documented: Collection[str]) -> list[str]:
@@ -368,3 +372,46 @@ def _with_near(column: str, free: Sequence[str]) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(scalar, names))
+
+
+# Names in records can be data in disguise, and endless.
+_MAX_NAMES = 100
+
+_SDK_NAMES = frozenset(
+    f"_sdc_{name}"
+    for name in (
+        "extracted_at", "received_at", "batched_at", "sequence", "table_version", "sync_started_at",
+    )
+)  # fmt: skip
+
+
+class UnknownProperties:
+    """Properties of one stream's records that the schema does not have, and that are not sent.
+
+    Args:
+        stream: Name of the stream.
+        properties: The properties of its schema.
+    """
+
+    def __init__(self, stream: str, properties: Iterable[str]) -> None:
+        self._stream = stream
+        self._known = set(properties)
+        self.seen: frozenset[str] = _SDK_NAMES
+        """Those that were logged or need no warning; about a hundred at most."""
+
+    def warn(self, record: Mapping[str, object]) -> None:
+        """Warn of each unknown property of a record once."""
+        if record.keys() <= self._known:
+            return
+        for name in record.keys() - self._known:
+            if len(self.seen) >= _MAX_NAMES:
+                return
+            self._known.add(name)
+            self.seen |= {name}
+            if not name.startswith(METADATA_PREFIXES):
+                logger.warning(
+                    "Records of stream %s have a property %s that their schema lacks; "
+                    "it is not sent.",
+                    self._stream,
+                    name,
+                )

@@ -372,7 +372,7 @@ class Undelivered:
         self._folder = (folder or Path(tempfile.gettempdir())) / f"undelivered-{run}"
         self._files: dict[str, SingerFile] = {}
 
-    def keep(self, plan: StreamPlan, files: Sequence[StagedFile]) -> None:
+    def add(self, plan: StreamPlan, files: Sequence[StagedFile]) -> None:
         """Keep the records of staged files, and say where they are."""
         records = 0
         if not any(file.rows for file in files):

@@ -129,6 +129,11 @@ class Outcome:
     problem: ReconciliationError | None = None
 
     @property
+    def is_complete(self) -> bool:
+        """Whether every row was imported."""
+        return self.succeeded == self.sent
+
+    @property
     def is_certain(self) -> bool:
         """Whether the rows that are kept are those that were not taken, and no others."""
         guesses = {UNCORRELATED, JOB_FAILED}

@@ -143,7 +143,7 @@ class ImportJournal:
                     raise spool_error(error) from error
             except OSError as error:
                 raise spool_error(error) from error
-        self._forget(entry.fingerprint, but=entry)
+        self._remove(entry.fingerprint, but=entry)
         return entry
 
     def _write(self, entry: JournalEntry) -> None:
@@ -158,9 +158,9 @@ class ImportJournal:
         fresh.replace(path)
         _sync(self._folder)
 
-    def settle(self, fingerprint: str) -> None:
+    def forget(self, fingerprint: str) -> None:
         """Forget a file: its fate is settled. What other living runs wrote of it stays."""
-        self._forget(fingerprint, but=None)
+        self._remove(fingerprint, but=None)
 
     def left_behind(self) -> list[JournalEntry]:
         """Return the entries of runs before this one that are no longer alive."""
@@ -188,7 +188,7 @@ class ImportJournal:
             if entry is not None and entry.origin == self._origin and not self._is_anothers(entry)
         ]
 
-    def _forget(self, fingerprint: str, but: JournalEntry | None) -> None:
+    def _remove(self, fingerprint: str, but: JournalEntry | None) -> None:
         for entry in self._entries(fingerprint):
             if but is None or entry.owner != but.owner:
                 self.path(entry).unlink(missing_ok=True)

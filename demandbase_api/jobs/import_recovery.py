@@ -157,7 +157,7 @@ class ImportRecovery:
                 self._watch.forget(job.id)
             if entry.operation != ImportOperation.INSERT.value:
                 # What is sent now comes after it: no later run may count it as the last word.
-                self._ledger.settle(entry.fingerprint)
+                self._ledger.forget(entry.fingerprint)
 
     def settle_inserts(self, request: ImportRequest, *, is_replay: bool) -> None:
         """Make sure that no earlier insert into the entity is open: its rows must not come twice.
@@ -175,7 +175,7 @@ class ImportRecovery:
             job = self._job(entry)
             if self._took_nothing(entry, job):
                 self._is_released(job)
-                self._ledger.settle(entry.fingerprint)
+                self._ledger.forget(entry.fingerprint)
             elif not (is_replay and entry.phase is Phase.ACCOUNTED):
                 raise UnsettledInsertError(
                     f"Rows of stream {entry.stream} may have been inserted into {entry.entity} "
@@ -202,11 +202,11 @@ class ImportRecovery:
             return True  # only a job that has not begun with its rows can be cancelled
         return job.status is JobStatus.FAILED and job.success_count == 0
 
-    def sweep(self) -> None:
+    def remove_stale(self) -> None:
         """After a run that worked, forget what runs before it left behind."""
         for entry in self._ledger.left_behind():
             if self._is_past(entry, self._job(entry)):
-                self._ledger.settle(entry.fingerprint)
+                self._ledger.forget(entry.fingerprint)
 
     def _is_past(self, entry: JournalEntry, job: ImportJob | None) -> bool:
         """Return whether an entry can be forgotten."""

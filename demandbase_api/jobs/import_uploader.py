@@ -71,7 +71,7 @@ class ImportUploader:
             self._submit, self._created if api.capabilities.named_jobs else None, retry
         )
         self._was_lost = False
-        self.sending: str | None = None
+        self.uploading: str | None = None
         """The job that a file is on its way to at this moment."""
         self._is_stopped = False
 
@@ -113,9 +113,9 @@ class ImportUploader:
         if self._is_stopped:
             raise StoppedError("The run ends.")
 
-    def settle(self, file: ImportFile) -> None:
+    def forget(self, file: ImportFile) -> None:
         """Forget a file: all that it brought about has been told."""
-        self._ledger.settle(file.fingerprint)
+        self._ledger.forget(file.fingerprint)
 
     def account(self, file: ImportFile) -> None:
         """Note that each row of a file is known to be taken or is kept."""
@@ -123,9 +123,9 @@ class ImportUploader:
         if entry is not None:
             self._ledger.put(entry.now(Phase.ACCOUNTED))
 
-    def sweep(self) -> None:
+    def remove_stale(self) -> None:
         """After a run that worked, forget what runs before it left behind."""
-        self._earlier.sweep()
+        self._earlier.remove_stale()
 
     def close(self) -> None:
         """Cancel a job whose creation was interrupted, or tell of it."""
@@ -166,7 +166,7 @@ class ImportUploader:
             job = self._submitter.submit(self._wanted)
         except DemandbaseError as error:
             if not may_have_succeeded(error):
-                self._ledger.settle(file.fingerprint)
+                self._ledger.forget(file.fingerprint)
             raise
         self._submitter.confirm()
         self._watch.add(job, request.entity)  # whatever comes now, it is cancelled
@@ -186,7 +186,7 @@ class ImportUploader:
 
     def _upload(self, entry: JournalEntry, job: ImportJob, file: ImportFile) -> ImportJob:
         self._ledger.put(entry.now(Phase.UPLOADING))
-        self.sending = job.id
+        self.uploading = job.id
 
         def attempt() -> ImportJob:
             self._go_on()
@@ -206,12 +206,12 @@ class ImportUploader:
         except DemandbaseError as error:
             if not may_have_succeeded(error):
                 self._watch.forget(job.id)
-                self.sending = None
+                self.uploading = None
                 if self._earlier.cancel_waiting(job.id):
-                    self.settle(file)
+                    self.forget(file)
             raise
         self._ledger.put(entry.now(Phase.UPLOADED))
-        self.sending = None
+        self.uploading = None
         return uploaded
 
     def _created(self, wanted: _Wanted) -> ImportJob | None:

@@ -218,7 +218,7 @@ def test_a_job_that_takes_too_long_is_taken_up_by_the_next_run(
 ) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
     for _ in range(2):
-        with pytest.raises(StillRunningError, match="the next run takes that job up") as caught:
+        with pytest.raises(StillRunningError, match="the next run resumes that job") as caught:
             load(*MESSAGES, job_timeout_seconds=60)
         assert caught.value.exit_code == 75
     assert len(sandbox.import_jobs()) == 1
