@@ -470,10 +470,7 @@ def open_import_queue(
     api: ImportApi, config: Mapping[str, Any], run: str, clock: Clock, retry: RetryPolicy
 ) -> ImportQueue:
     """Return the queue of a run, with its uploader, poller and journal."""
-    poller = JobPoller(
-        "import", api, poll_policy(config), clock, progress=_progress,
-        can_cancel=api.capabilities.cancel,
-    )  # fmt: skip
+    poller = JobPoller("import", api, poll_policy(config), clock, progress=_progress)
     journal = ImportJournal(journal_folder(config), run, api_url(config))
     uploader = ImportUploader(api, poller, journal, retry, clock)
     return ImportQueue(uploader, poller, config["max_concurrent_jobs"], destination(config))

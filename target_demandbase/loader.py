@@ -37,14 +37,15 @@ from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
 from target_demandbase.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.ports import ImportApi
     from target_demandbase.arrow.encoder import ArrowRowEncoder
     from target_demandbase.import_queue import ImportQueue
-    from target_demandbase.plan import SourceStream, StreamPlan
+    from target_demandbase.mapping import StreamSchema
+    from target_demandbase.plan import StreamPlan
 
 
 logger = logging.getLogger("target-demandbase")
@@ -118,14 +119,12 @@ class Loader:
         self._closed: deque[int] = deque()
         self._has_warned_of_deletions = False
 
-    def add_stream(
-        self,
-        name: str,
-        schema: Mapping[str, Any],
-        key_properties: Sequence[str],
-        source: SourceStream,
-    ) -> LoadedStream:
+    def add_stream(self, stream: StreamSchema, source: StreamSchema) -> LoadedStream:
         """Plan a stream and return it.
+
+        Args:
+            stream: The stream after stream maps.
+            source: The stream as the tap sent it.
 
         Raises:
             RoutingError: The stream has no entity.
@@ -133,9 +132,9 @@ class Loader:
         """
         self.poll(Until.UPLOADED)  # only one thread at a time may use the API
         config = self._config
-        plan = plan_stream(
-            self._api, config, name, schema, key_properties, source, self._log_mapping
-        )
+        plan, report = plan_stream(self._api, config, stream, source)
+        logger.info("%s", report)
+        self._queue.write_mapping(stream.stream, report)
         batch = StreamBatch(
             plan,
             spool_folder(config),
@@ -144,15 +143,15 @@ class Loader:
             counts_nulls=config["on_null"] == "blank",
         )
         omit_null = config["on_null"] == "omit"
-        stream = LoadedStream(
+        loaded = LoadedStream(
             plan,
             batch,
             RowEncoder(plan, omit_null=omit_null, max_bytes=config["max_file_bytes"]),
             _block_encoder(plan, omit_null=omit_null),
-            UnknownProperties(name, schema["properties"]),
+            UnknownProperties(stream.stream, stream.schema["properties"]),
         )
-        self._streams.append(stream)
-        return stream
+        self._streams.append(loaded)
+        return loaded
 
     def remove_stream(self, stream: LoadedStream) -> None:
         """Remove a stream whose batches are closed."""
@@ -330,10 +329,6 @@ class Loader:
         if released is not None and not self._is_dry:  # a dry run delivers nothing
             self._emit_state(released.value)
             self._queue.forget(released.last_batch)
-
-    def _log_mapping(self, stream: str, report: str) -> None:
-        logger.info("%s", report)
-        self._queue.write_mapping(stream, report)
 
     def _write_report(self) -> None:
         sys.stderr.write(f"{self._report.as_json()}\n")

@@ -12,7 +12,7 @@ from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 from target_demandbase.errors import RejectedRowsError
 from target_demandbase.rejects import DeadLetters, Reject
 from target_demandbase.report import OUTCOMES_UNKNOWN
-from target_demandbase.row_errors import Outcome, check_accepted, judge, read_errors
+from target_demandbase.row_errors import Outcome, check_accepted, import_outcome, read_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -296,7 +296,7 @@ class Results:
             column = plan.column_of(field)
             return None if column is None else staged.value(row, column)
 
-        return judge(job, errors, staged.rows, value, plan.stream)
+        return import_outcome(job, errors, staged.rows, value, plan.stream)
 
     def _accept(self, batch: ImportBatch, job: ImportJob) -> Outcome:
         """Account for a job of an API that reports the outcome of jobs, but not of rows."""

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from target_demandbase.csv_writer import RowError
 from target_demandbase.errors import MappingError
+from target_demandbase.mapping import StreamSchema
 from target_demandbase.results import INVALID, MISSING_KEY
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ class DemandbaseSink(BatchSink):
     def setup(self) -> None:
         """Check the stream's columns before any row is sent."""
         self._stream = self._loader.add_stream(
-            self.stream_name,
-            self.schema,
-            self.key_properties,
+            StreamSchema(self.stream_name, self.schema, self.key_properties),
             self._target_demandbase.source_of(self.stream_name),
         )
 

@@ -15,12 +15,11 @@ from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_error
 from demandbase_api.connect import connect
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_api.models import ListAction
 from demandbase_api.process import signals_ignored, terminate
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
 from target_demandbase.loader import Loader
-from target_demandbase.plan import SourceStream
+from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
 from target_demandbase.sink import DemandbaseSink
 
@@ -68,7 +67,6 @@ class TargetDemandbase(Target):
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
-            list_action=ListAction(self.config["list_action"]),
         ).imports
         check_abilities(self.config, api.capabilities)
         check_entities(self.config, api.capabilities.entities)
@@ -131,12 +129,12 @@ class TargetDemandbase(Target):
         self.original_record = record
         super()._process_record_message(message_dict)
 
-    def source_of(self, alias: str) -> SourceStream:
+    def source_of(self, alias: str) -> StreamSchema:
         """Return the stream, as the tap sends it, that a sink's records are made of."""
         for name, maps in self.mapper.stream_maps.items():
             for each in maps:
                 if each.stream_alias == alias:
-                    return SourceStream(name, each.raw_schema, tuple(each.raw_key_properties or ()))
+                    return StreamSchema(name, each.raw_schema, tuple(each.raw_key_properties or ()))
         raise KeyError(alias)
 
     @override

@@ -112,7 +112,7 @@ class ImportJournal:
         found = [*self._entries(content), *self._entries(f"{content}-*")]
         return sorted(found, key=lambda entry: entry.began_at)
 
-    def take_over(self, entry: JournalEntry, fingerprint: str) -> JournalEntry:
+    def adopt(self, entry: JournalEntry, fingerprint: str) -> JournalEntry:
         """Make an entry this run's, for a file of the same content.
 
         Raises:

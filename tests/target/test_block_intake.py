@@ -16,7 +16,8 @@ from demandbase_api.models import ImportOperation
 from target_demandbase.arrow.encoder import ArrowRowEncoder, EncodedRows
 from target_demandbase.csv_writer import RowEncoder, RowError
 from target_demandbase.keys import key_texts
-from target_demandbase.plan import SourceStream, StreamPlan
+from target_demandbase.mapping import StreamSchema
+from target_demandbase.plan import StreamPlan
 from target_demandbase.schema import plain_columns
 from target_demandbase.sink import SilentValidator
 
@@ -79,7 +80,7 @@ def plan(properties: dict[str, Any], keys: tuple[str, ...] = ("key",)) -> Stream
         fields={name: f"{name}_field" for name in properties if name != "unsent"},
         schema=schema,
         key_properties=keys,
-        source=SourceStream("s", schema, keys),
+        source=StreamSchema("s", schema, keys),
         required=frozenset({"text"}) & properties.keys(),
     )
 
