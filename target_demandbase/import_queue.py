@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from demandbase_api.config import api_url, poll_policy
 from demandbase_api.errors import FileTooLargeError, JobTimeoutError
+from demandbase_api.files import make_private_folder, open_private
 from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
@@ -30,7 +31,7 @@ from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
 from target_demandbase.config import destination, journal_folder
 from target_demandbase.errors import StillRunningError
-from target_demandbase.rejects import file_name_part, make_folder, open_private, rejects_error
+from target_demandbase.rejects import file_name_part, rejects_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -459,7 +460,7 @@ class DryRunQueue:
 
     def _write(self, path: Path, content: BinaryIO) -> None:
         try:
-            make_folder(self._folder)
+            make_private_folder(self._folder)
             with os.fdopen(open_private(path, os.O_TRUNC), "wb") as file:
                 shutil.copyfileobj(content, file)
         except OSError as error:

@@ -331,10 +331,11 @@ class Loader:
             self._queue.forget(released.last_batch)
 
     def _write_report(self) -> None:
-        sys.stderr.write(f"{self._report.as_json()}\n")
+        line = self._report.as_json()
+        sys.stderr.write(f"{line}\n")
         try:
             self._dead_letters.flush()
-            self._report.write(self._rejects)
+            self._report.write(self._rejects, line)
         except RejectsError as error:
             # The run ends with an error of its own, which is the one to report.
             logger.warning("%s", error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from filelock import FileLock, Timeout
 
 from demandbase_api.errors import spool_error
+from demandbase_api.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,16 +147,9 @@ class ImportJournal:
         return entry
 
     def _write(self, entry: JournalEntry) -> None:
-        path = self.path(entry)
-        fresh = path.with_suffix(".new")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._show_alive()
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(asdict(entry), file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        _sync(self._folder)
+        write_atomically(self.path(entry), json.dumps(asdict(entry)), durable=True)
 
     def forget(self, fingerprint: str) -> None:
         """Forget a file: its fate is settled. What other living runs wrote of it stays."""
@@ -236,15 +229,6 @@ def _entry(path: Path) -> JournalEntry | None:
         return JournalEntry(**{**members, "phase": Phase(members["phase"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def _sync(folder: Path) -> None:
-    """Make a renamed file's name durable, where the system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
