@@ -8,7 +8,6 @@ from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import Api
 from demandbase_api.connection import ApiFiles
 from demandbase_api.http.client import HttpClient
-from demandbase_api.models import ListAction
 from demandbase_api.ports import Apis
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
@@ -23,7 +22,6 @@ def connect(
     *,
     files: ApiFiles | None = None,
     clock: Clock | None = None,
-    list_action: ListAction = ListAction.NOOP,
 ) -> Apis:
     """Return the export and the import port of an API. Sends nothing.
 
@@ -32,8 +30,6 @@ def connect(
         api: Which API.
         files: Files that outlive a run.
         clock: Time.
-        list_action: What imports of accounts do to the members of their account list, if the API
-            has such an option.
 
     Raises:
         ConfigurationError: The API does not accept this kind of credentials.
@@ -46,8 +42,6 @@ def connect(
             # Imported here: commands that use v1 start without it.
             from demandbase_api.uapi.connect import connect_uapi  # noqa: PLC0415
 
-            return connect_uapi(
-                connection, files or ApiFiles(), clock or SystemClock(), list_action
-            )
+            return connect_uapi(connection, files or ApiFiles(), clock or SystemClock())
         case _:
             assert_never(api)

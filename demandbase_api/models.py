@@ -178,15 +178,54 @@ class ColumnMapping:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportRequest:
-    """What an import job is asked to do with the file that follows.
+class ImportEntity:
+    """What can be imported into an entity, and how.
 
     Args:
-        entity: Where its rows go.
+        name: Name of the entity.
+        fields: The fields that can be filled.
+        is_complete: Whether ``fields`` are all fields of the tenant. If not, imports may fill
+            others, too.
+        fixed_operation: The operation of all imports. ``None`` if it can be chosen.
+        matched_on: Fields by any of which Demandbase may match rows. ``None`` if a match key must
+            be chosen.
+        headed_by_label: Whether the header of a file names the fields, in place of the mappings of
+            its job.
+        must_fill: Whether a row whose required field is empty is lost without an error.
+        takes_list_action: Whether imports can change account lists.
+    """
+
+    name: str
+    fields: tuple[FieldMapping, ...]
+    is_complete: bool = True
+    fixed_operation: ImportOperation | None = None
+    matched_on: tuple[str, ...] | None = None
+    headed_by_label: bool = False
+    must_fill: bool = False
+    takes_list_action: bool = False
+
+    @property
+    def field_names(self) -> list[str]:
+        """The fields' names, in their order."""
+        return [field.name for field in self.fields]
+
+    @property
+    def required(self) -> list[str]:
+        """Names of the fields that a new record must have."""
+        return [field.name for field in self.fields if field.required]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What an import job does with its file.
+
+    Args:
+        entity: Entity that the rows are imported into.
         operation: What is done with them.
-        match_key: The field that they are matched on; ``None`` where the API has its own rules.
+        match_key: The field that they are matched on. ``None`` if the API has its own rules.
         mappings: Which column fills which field.
-        activity_type: Which kind of activity they are, by its id.
+        activity_type: Id of the activities' type.
+        list_action: What is done to the members of the job's account list.
     """
 
     entity: str
@@ -194,6 +233,7 @@ class ImportRequest:
     match_key: str | None
     mappings: tuple[ColumnMapping, ...]
     activity_type: int | None = None
+    list_action: ListAction = ListAction.NOOP
 
 
 @dataclass(frozen=True, slots=True)

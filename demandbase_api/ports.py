@@ -7,6 +7,8 @@ from dataclasses import field as member
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from demandbase_api.models import ListAction
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
         ExportJob,
         ExportRequest,
         FieldMapping,
+        ImportEntity,
         ImportJob,
         ImportOperation,
         ImportRequest,
@@ -76,36 +79,26 @@ class ExportCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class ImportCapabilities:
-    """What an import API can do; asking for more is a configuration error.
+    """What an import API can do. Settings that ask for more are a configuration error.
 
     Args:
         entities: Entities that can be imported.
         operations: Operations that can be chosen.
-        match_key: The field that rows are matched on can be chosen.
-        mappings: The fields that can be imported are listed, and a job says which column fills
-            which; without it the headers of its file say so.
-        cancel: Jobs can be cancelled.
-        named_jobs: A job bears its file's name from its creation on.
-        row_errors: Rejected rows are listed; without it row outcomes are unknown.
-        activity_types: Imports of activities must name their type.
-        list_actions: Imports can change the members of an account list.
-        adds_only: Entities whose rows are added whatever is there already.
-        identities: By entity, the fields by any of which Demandbase may match rows, where no
-            field can be chosen.
-        max_file_bytes: The largest file that it takes, where it is known beforehand.
+        match_key: Whether the field that rows are matched on can be chosen.
+        mappings: Whether the API lists the tenant's fields, and jobs name the field of each column.
+        row_errors: Whether the API lists rejected rows. If not, row outcomes are unknown.
+        activity_types: Whether imports of activities must name their type.
+        list_actions: Whether imports can change the members of an account list.
+        max_file_bytes: Maximum size of a file, if it is known.
     """
 
     entities: frozenset[str]
     operations: frozenset[ImportOperation]
     match_key: bool
     mappings: bool
-    cancel: bool
-    named_jobs: bool
     row_errors: bool
     activity_types: bool = False
     list_actions: bool = False
-    adds_only: frozenset[str] = frozenset()
-    identities: Mapping[str, tuple[str, ...]] = member(default_factory=dict)
     max_file_bytes: int | None = None
 
 
@@ -188,8 +181,8 @@ class ExportApi(Protocol):
             CallBudgetError: They are not.
         """
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job.
+    def cancel(self, job_id: str) -> bool:
+        """Cancel the job; return ``False`` if this API cannot cancel.
 
         Raises:
             ConflictError: It has ended already.
@@ -209,42 +202,64 @@ class ExportApi(Protocol):
 
 
 class ImportApi(Protocol):
-    """Bulk import: mappings, and jobs that take a file."""
+    """Bulk import: entities, and jobs that take a file."""
 
     @property
     def capabilities(self) -> ImportCapabilities:
         """What this API can do."""
 
+    def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
+        """Return what can be imported into an entity.
+
+        Args:
+            name: One of the entities that the capabilities name.
+            activity_type: Id of the type, for activities of an API that asks for it.
+
+        Raises:
+            NotFoundError: The activity type does not exist.
+        """
+
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
         """Return the fields that can be imported, of one entity or of all.
 
-        Those that are documented, where the API does not list the tenant's own.
+        If the API does not list the tenant's own, these are the documented ones.
         """
 
     def activity_types(self) -> tuple[ActivityType, ...]:
-        """Return the kinds of activity that imports can name; none where they name none."""
-
-    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
-        """Return the fields that imports of one kind of activity can fill.
-
-        Raises:
-            NotFoundError: There is no such kind.
-        """
+        """Return the activity types that imports can name; none if they name none."""
 
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
-        """Create a job; never repeated by itself once the request may have arrived.
+        """Create a job; never repeated once the request may have arrived.
 
         Args:
-            request: What to do with the file.
-            file_name: Name of the file that will follow; a job bears it from now on where the
-                capabilities say so, else once it has the file.
+            request: What the job does with its file.
+            file_name: Name of the file that will follow.
+        """
+
+    def find_created(self, file_name: str, since: datetime) -> ImportJob | None:
+        """Return the newest job that was created for a file, by the name of the file.
+
+        Always ``None`` if the API does not name jobs before they have their file; see
+        ``possibly_created``.
+        """
+
+    def possibly_created(self, request: ImportRequest, since: datetime) -> Iterator[ImportJob]:
+        """Yield jobs without a file, one of which may have been created for a request.
+
+        None if ``find_created`` tells the job from others.
         """
 
     def waits_for_file(self, job: ImportJob) -> bool:
-        """Return whether a job has been given no file yet."""
+        """Return whether a job does not have its file yet."""
 
-    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
-        """Send the job its file, streamed from where ``file`` stands."""
+    def upload(
+        self,
+        job_id: str,
+        file: BinaryIO,
+        file_name: str,
+        list_action: ListAction = ListAction.NOOP,
+    ) -> ImportJob:
+        """Send a job its file, streamed from the current position of ``file``."""
 
     def get(self, job_id: str) -> ImportJob:
         """Return the job as it is now."""
@@ -253,17 +268,17 @@ class ImportApi(Protocol):
         """Yield the jobs, newest first, each once, whatever is created meanwhile."""
 
     def poll_pause(self) -> float:
-        """Return the seconds that must pass before the job list is read again, at least."""
+        """Return the minimum number of seconds until the job list is read again."""
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job.
+    def cancel(self, job_id: str) -> bool:
+        """Cancel the job; return ``False`` if this API cannot cancel.
 
         Raises:
-            ConflictError: It is past the point where it can be cancelled.
+            ConflictError: The job is past the point where it can be cancelled.
         """
 
     def row_errors(self, job_id: str) -> Iterator[RowError]:
-        """Yield the rows that were not taken, all pages."""
+        """Yield the rejected rows of a job, from all pages."""
 
 
 class Apis(NamedTuple):
@@ -305,8 +320,8 @@ class JobSource(Protocol[J_co]):
     def jobs(self) -> Iterator[J_co]:
         """Yield the jobs, newest first."""
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job."""
+    def cancel(self, job_id: str) -> bool:
+        """Cancel the job; return ``False`` if this API cannot cancel."""
 
     def poll_pause(self) -> float:
         """Return the seconds that must pass before the jobs are read again, at least."""

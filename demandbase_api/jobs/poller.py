@@ -91,10 +91,9 @@ class JobPoller(Generic[J]):
         clock: Time.
         jitter: Draws the factor that shortens an interval, from 0.8 to 1.
         progress: Describes the progress of a running job, for the log.
-        can_cancel: Whether the API can cancel jobs.
     """
 
-    def __init__(  # noqa: PLR0913 - the last three have defaults
+    def __init__(  # noqa: PLR0913 - the last two have defaults
         self,
         kind: str,
         source: JobSource[J],
@@ -103,7 +102,6 @@ class JobPoller(Generic[J]):
         *,
         jitter: Callable[[], float] = draw_jitter,
         progress: Callable[[J], str] = lambda _job: "",
-        can_cancel: bool = True,
     ) -> None:
         self._kind = kind
         self._source = source
@@ -111,7 +109,6 @@ class JobPoller(Generic[J]):
         self._clock = clock or SystemClock()
         self._jitter = jitter
         self._progress = progress
-        self._can_cancel = can_cancel
         self._jobs: dict[str, _Polled[J]] = {}
         self._polls = 0
         self._next_poll = 0.0
@@ -228,16 +225,6 @@ class JobPoller(Generic[J]):
         """
         own = [polled for polled in self._jobs.values() if polled.own and polled.is_open]
         self._jobs.clear()
-        if not self._can_cancel:
-            for polled in own:
-                logger.warning(
-                    "The %s job %s for %s continues, since this API cannot cancel it; the next run "
-                    "resumes it",
-                    self._kind,
-                    polled.job.id,
-                    polled.entity,
-                )
-            return frozenset()
         cancelled: set[str] = set()
         # A server that does not respond must not keep the run from ending.
         ended = run_with_timeout(
@@ -291,7 +278,7 @@ class JobPoller(Generic[J]):
     def _cancel(self, polled: _Polled[J], cancelled: set[str]) -> None:
         job_id = polled.job.id
         try:
-            self._source.cancel(job_id)
+            is_cancelled = self._source.cancel(job_id)
         except ConflictError:
             logger.warning(
                 "%s job %s for %s can no longer be cancelled",
@@ -305,8 +292,17 @@ class JobPoller(Generic[J]):
                 "%s job %s was not cancelled: %s", self._kind.capitalize(), job_id, error
             )
         else:
-            cancelled.add(job_id)
-            logger.info("Cancelled the %s job %s for %s", self._kind, job_id, polled.entity)
+            if is_cancelled:
+                cancelled.add(job_id)
+                logger.info("Cancelled the %s job %s for %s", self._kind, job_id, polled.entity)
+                return
+            logger.warning(
+                "The %s job %s for %s continues, since this API cannot cancel it; the next run "
+                "resumes it",
+                self._kind,
+                job_id,
+                polled.entity,
+            )
 
 
 class _Created(Protocol):

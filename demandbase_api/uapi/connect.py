@@ -18,19 +18,15 @@ from demandbase_api.uapi.imports import UapiImportApi
 if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.connection import ApiFiles, Connection
-    from demandbase_api.models import ListAction
 
 
-def connect_uapi(
-    connection: Connection, files: ApiFiles, clock: Clock, list_action: ListAction
-) -> Apis:
+def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
     """Return the ports of a tenant. Sends nothing.
 
     Args:
         connection: Address and credentials.
         files: Files that outlive a run.
         clock: Time.
-        list_action: What imports of accounts do to the members of their account list.
 
     Raises:
         ConfigurationError: The API does not accept this kind of credentials.
@@ -40,7 +36,7 @@ def connect_uapi(
     cache = FieldCache(files.path(connection, "fields"), files.cache_hours, clock)
     return Apis(
         UapiExportApi(http, FieldDiscovery(http, cache, budget), budget),
-        UapiImportApi(http, budget, list_action),
+        UapiImportApi(http, budget),
     )
 
 

@@ -218,7 +218,7 @@ class UapiExportApi(ExportApi):
         self._budget.check_exports(jobs)
 
     @override
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str) -> bool:
         raise ConfigurationError(
             "This API cannot cancel jobs: it runs to its end in Demandbase, where the next run "
             "finds it."

@@ -88,8 +88,9 @@ class V1ExportApi(ExportApi):
         pass
 
     @override
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str) -> bool:
         self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id))
+        return True
 
     @override
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:

@@ -64,10 +64,11 @@ class ScriptedTask:
         if state is not GONE:
             yield self.job(state)
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str) -> bool:
         self.cancelled.append(job_id)
         if self.cancel_error is not None:
             raise self.cancel_error
+        return True
 
     def poll_pause(self) -> float:
         return self.pause
