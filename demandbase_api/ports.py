@@ -60,15 +60,11 @@ class ExportCapabilities:
     """What an export API can do; asking for more is a configuration error.
 
     Args:
-        cancel: Jobs can be cancelled.
-        record_counts: A completed job says how many records it holds.
         concurrent_jobs: How many jobs run at a time where nothing else is asked for.
         daily_calls: The calls of a day are few: they are counted, and asked about beforehand.
         filters: What a job can be narrowed by beside its entity, fields and days.
     """
 
-    cancel: bool
-    record_counts: bool
     concurrent_jobs: int
     daily_calls: bool
     filters: frozenset[ExportFilter]

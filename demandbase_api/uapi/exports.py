@@ -149,8 +149,6 @@ class UapiExportApi(ExportApi):
     """
 
     capabilities = ExportCapabilities(
-        cancel=False,
-        record_counts=False,
         concurrent_jobs=1,
         daily_calls=True,
         filters=frozenset(ExportFilter),

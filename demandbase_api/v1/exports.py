@@ -39,8 +39,6 @@ class V1ExportApi(ExportApi):
     """The v1 adapter of the export port."""
 
     capabilities = ExportCapabilities(
-        cancel=True,
-        record_counts=True,
         concurrent_jobs=2,
         daily_calls=False,
         filters=frozenset({ExportFilter.ACCOUNT_LIST}),
