@@ -15,7 +15,7 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from demandbase_api.http.retry import RetryPolicy
 
@@ -214,12 +214,45 @@ class Breach(Protocol):
         """The value."""
 
 
+class Validator(Protocol):
+    """A validator of the package jsonschema."""
+
+    def iter_errors(self, instance: Any) -> Iterable[Breach]:  # noqa: ANN401
+        """Yield the values that break a rule."""
+
+
 def settings_error(breaches: Iterable[Breach]) -> ConfigurationError:
     """Return one error for all settings that break a rule."""
     problems = dict.fromkeys(_problem(breach) for breach in breaches)
     return ConfigurationError(
         f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
     )
+
+
+def settings_errors(
+    sdk_errors: Sequence[str],
+    validator: Validator,
+    config: Mapping[str, Any],
+    *,
+    raise_errors: bool,
+) -> list[str]:
+    """Return the errors of a plugin's settings without their values, for ``_validate_config``.
+
+    Args:
+        sdk_errors: What the Singer SDK found; its messages may quote values.
+        validator: Validator of the settings' JSON Schema.
+        config: The settings.
+        raise_errors: Whether to raise an error.
+
+    Raises:
+        ConfigurationError: There are errors, and ``raise_errors`` is set.
+    """
+    if not sdk_errors:
+        return []
+    error = settings_error(validator.iter_errors(dict(config)))
+    if raise_errors:
+        raise error
+    return [str(error)]
 
 
 _RULES = {

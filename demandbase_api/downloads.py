@@ -265,7 +265,7 @@ class PartFetcher:
             self._ahead = _Download(self._downloader, self._open_file(), job, entity, part)
             self._is_alone = is_alone
 
-    def take(
+    def wait(
         self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
     ) -> tuple[BinaryIO, int]:
         """Return a part's file, which is the caller's to close, and its size in bytes.

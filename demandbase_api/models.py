@@ -72,7 +72,7 @@ class Entity:
         fields: What it has.
         max_days: How many days from the first to the last one job takes; ``None`` for any.
         date_field: The field by which its jobs are scoped, where there is but one.
-        id_pages: Whose ids its jobs must name.
+        parent_ids: Whose ids its jobs must name.
         key: The fields that identify a record, where the API leaves no doubt; an empty tuple
             where it is known that none do, ``None`` where it says nothing.
         takes_account_lists: Whether its jobs can be narrowed by account lists.
@@ -84,7 +84,7 @@ class Entity:
     fields: tuple[EntityField, ...]
     max_days: int | None = None
     date_field: str | None = None
-    id_pages: ParentIds | None = None
+    parent_ids: ParentIds | None = None
     key: tuple[str, ...] | None = None
     takes_account_lists: bool = True
     is_list: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.jobs.export_reuse import DeliveredJob
 from tap_demandbase.errors import StateError
-from tap_demandbase.windows import form, midnight, parse
+from tap_demandbase.windows import format_timestamp, midnight, parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -28,12 +28,12 @@ class Bookmark:
     Args:
         value: Everything up to here has been delivered; ``None`` at the first run.
         next_window: First day of the window at which an interrupted range goes on.
-        taken: The last job that a run delivered which came to its end.
+        delivered: The last job that a run delivered which came to its end.
     """
 
     value: datetime | None = None
     next_window: date | None = None
-    taken: DeliveredJob | None = None
+    delivered: DeliveredJob | None = None
 
 
 def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> Bookmark:
@@ -43,12 +43,12 @@ def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> 
         StateError: The state cannot be read.
     """
     try:
-        taken = None
+        delivered = None
         if last := state.get(LAST_JOB):
-            taken = DeliveredJob(last["id"], parse(last["created_at"]))
+            delivered = DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
         if not replication_key or state.get(KEY) != replication_key or not state.get(VALUE):
-            return Bookmark(taken=taken)
-        value = parse(state[VALUE])
+            return Bookmark(delivered=delivered)
+        value = parse_timestamp(state[VALUE])
         next_window = None
         # A state that was merged from two may hold a window of long ago.
         if (text := state.get(NEXT_WINDOW)) and date.fromisoformat(text) == value.date():
@@ -59,10 +59,10 @@ def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> 
             "Correct the state, or remove the stream from it to begin anew.",
             stream=stream,
         ) from None
-    return Bookmark(value, next_window, taken)
+    return Bookmark(value, next_window, delivered)
 
 
-def advanced(
+def advance(
     previous: datetime | None,
     window: Window,
     newest: datetime | None,
@@ -97,7 +97,7 @@ def write(
 ) -> None:
     """Put a bookmark into a stream's state."""
     state[KEY] = replication_key
-    state[VALUE] = form(value)
+    state[VALUE] = format_timestamp(value)
     if next_window is not None:
         state[NEXT_WINDOW] = next_window.isoformat()
     elif NEXT_WINDOW in state:
@@ -105,10 +105,10 @@ def write(
         state[NEXT_WINDOW] = None
 
 
-def write_delivered(state: MutableMapping[str, Any], taken: DeliveredJob) -> None:
+def write_delivered(state: MutableMapping[str, Any], delivered: DeliveredJob) -> None:
     """Put the last job that was delivered into a stream's state.
 
     Only where the whole run has come to its end, since one that is started again after it was
     interrupted takes up the jobs of all of its streams; or where the job's files are damaged.
     """
-    state[LAST_JOB] = {"id": taken.id, "created_at": form(taken.created_at)}
+    state[LAST_JOB] = {"id": delivered.id, "created_at": format_timestamp(delivered.created_at)}

@@ -77,12 +77,12 @@ def current_fields(entity: Entity, saved: Mapping[str, str]) -> dict[str, Entity
     }
 
 
-def selected(
+def selected_schemas(
     stream: str,
     properties: Mapping[str, dict[str, Any]],
     *,
     known: Collection[str],
-    wants: Callable[[str], bool],
+    is_exported: Callable[[str], bool],
 ) -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each property to export, in the schema's order.
 
@@ -90,12 +90,12 @@ def selected(
         stream: The stream, for messages.
         properties: JSON Schema by property, as the catalog has it.
         known: The properties that there are.
-        wants: Whether a property is selected or needed.
+        is_exported: Whether a property is selected or needed.
 
     Raises:
         SelectionError: Nothing is selected, or something that is no field (any more).
     """
-    found = {name: schema for name, schema in properties.items() if wants(name)}
+    found = {name: schema for name, schema in properties.items() if is_exported(name)}
     gone = [name for name in found if name not in known]
     if gone:
         raise SelectionError(

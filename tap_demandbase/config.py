@@ -15,7 +15,7 @@ from demandbase_api.jobs.export_scheduler import ExportPolicy
 from demandbase_api.jobs.submitter import QuotaPatience
 from demandbase_api.ports import ExportFilter
 from tap_demandbase.spool import Spool
-from tap_demandbase.windows import parse
+from tap_demandbase.windows import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ BATCH_CONFIG = th.Property(
 )
 
 
-def announced(config: BatchConfig) -> BaseBatchFileEncoding:
+def announced_encoding(config: BatchConfig) -> BaseBatchFileEncoding:
     """Return what BATCH messages say of the files.
 
     Where nothing is set, jsonl is packed by gzip, as the SDK has it; Parquet tells of zstd itself.
@@ -334,7 +334,7 @@ class StreamOptions:
         return replace(self, window_days=min(self.window_days or days, days))
 
 
-def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
+def stream_options(config: Mapping[str, Any], stream: str) -> StreamOptions:
     """Return a stream's options.
 
     Raises:
@@ -366,7 +366,7 @@ def _moment(config: Mapping[str, Any], name: str) -> datetime | None:
     if text is None:
         return None
     try:
-        return parse(text)
+        return parse_timestamp(text)
     except ValueError:
         raise ConfigurationError(
             f"The setting {name} is no ISO-8601 date or date-time, such as 2026-01-31."

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tap_demandbase.arrow.batch_files import Batch
-    from tap_demandbase.arrow.reader import Item
+    from tap_demandbase.arrow.row_block import Rows
 
 
 class LineWriter(SingerWriter):
@@ -70,7 +70,7 @@ class FastSyncStream(Stream):
         """
 
     @abstractmethod
-    def get_blocks(self) -> Iterator[Item]:
+    def get_blocks(self) -> Iterator[Rows]:
         """Yield what ``get_records`` yields, encoded as RECORD messages in blocks."""
 
     @property
@@ -148,7 +148,7 @@ class FastSyncStream(Stream):
         self._finalize_state(self.stream_state)
         self._write_state_message()
 
-    def _write(self, item: Item, sent: int) -> Iterator[int]:
+    def _write(self, item: Rows, sent: int) -> Iterator[int]:
         """Write some records; yield how many went out, at the latest where STATE is due."""
         from tap_demandbase.arrow.json_lines import pieces  # noqa: PLC0415 - it needs pyarrow
 

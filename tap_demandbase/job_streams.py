@@ -13,16 +13,17 @@ from demandbase_api.errors import NotFoundError
 from demandbase_api.jobs.poller import recent
 from demandbase_api.models import ExportJob, ImportJob
 from tap_demandbase import bookmark
-from tap_demandbase.config import options_of
-from tap_demandbase.windows import form
+from tap_demandbase.config import stream_options
+from tap_demandbase.windows import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_demandbase.tap import TapDemandbase
+    from demandbase_api.ports import ExportApi, ImportApi
 
 
 J = TypeVar("J", ExportJob, ImportJob)
@@ -43,10 +44,6 @@ class JobStream(Stream):
 
     selected_by_default = False
     TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
-
-    def __init__(self, tap: TapDemandbase) -> None:
-        super().__init__(tap)
-        self._tap_demandbase = tap
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
@@ -70,7 +67,7 @@ class JobStream(Stream):
         """
         state = self.get_context_state(None)
         start = bookmark.read(state, self.replication_key, self.name).value
-        since = start or options_of(self.config, self.name).start_date
+        since = start or stream_options(self.config, self.name).start_date
         newest = start
         oldest_open: datetime | None = None
         for job in jobs if since is None else recent(jobs, since):
@@ -84,7 +81,7 @@ class JobStream(Stream):
 
 
 class ExportJobsStream(JobStream):
-    """The export jobs of the tenant."""
+    """Export jobs of the tenant."""
 
     name = "export_jobs"
     primary_keys = ("id",)
@@ -98,12 +95,24 @@ class ExportJobsStream(JobStream):
         th.Property("expires_at", th.DateTimeType, description="Until when it can be downloaded."),
     ).to_dict()
 
+    def __init__(self, tap: Tap, api: ExportApi) -> None:
+        super().__init__(tap)
+        self._api = api
+
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(self._tap_demandbase.export_api.jobs(), _export_job)
+        return self.since_bookmark(self._api.jobs(), _export_job)
 
 
-class ImportJobsStream(JobStream):
+class ImportStream(JobStream):
+    """A stream that comes from the import API."""
+
+    def __init__(self, tap: Tap, api: ImportApi) -> None:
+        super().__init__(tap)
+        self._api = api
+
+
+class ImportJobsStream(ImportStream):
     """The import jobs of the tenant."""
 
     name = "import_jobs"
@@ -122,14 +131,14 @@ class ImportJobsStream(JobStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(self._tap_demandbase.import_api.jobs(), _import_job)
+        return self.since_bookmark(self._api.jobs(), _import_job)
 
     @override
     def get_child_context(self, record: Record, context: Context | None) -> Context:
         return {"import_job_id": record["id"]}
 
 
-class ImportErrorsStream(JobStream):
+class ImportErrorsStream(ImportStream):
     """The rows that the import jobs did not take."""
 
     name = "import_errors"
@@ -157,7 +166,7 @@ class ImportErrorsStream(JobStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         job_id = (context or {})["import_job_id"]
         try:
-            for error in self._tap_demandbase.import_api.row_errors(job_id):
+            for error in self._api.row_errors(job_id):
                 yield {
                     "import_job_id": job_id,
                     # Keys, which databases want filled, though the contract has them optional.
@@ -171,7 +180,7 @@ class ImportErrorsStream(JobStream):
             self.logger.warning("Demandbase keeps no row errors of the import job %s", job_id)
 
 
-class FieldMappingsStream(JobStream):
+class FieldMappingsStream(ImportStream):
     """The fields that can be imported."""
 
     name = "field_mappings"
@@ -186,7 +195,7 @@ class FieldMappingsStream(JobStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        for mapping in self._tap_demandbase.import_api.mappings():
+        for mapping in self._api.mappings():
             yield {
                 "entity_type": mapping.entity,
                 "field_name": mapping.name,
@@ -196,15 +205,15 @@ class FieldMappingsStream(JobStream):
             }
 
 
-def job_streams(tap: TapDemandbase) -> list[JobStream]:
-    """Return the streams about the tenant's use of the APIs, as far as the API can tell it."""
-    imports = tap.import_api.capabilities
-    streams: list[JobStream] = [ExportJobsStream(tap)]
-    if imports.mappings:
-        streams.append(FieldMappingsStream(tap))
-    streams.append(ImportJobsStream(tap))
-    if imports.row_errors:
-        streams.append(ImportErrorsStream(tap))
+def job_streams(tap: Tap, exports: ExportApi, imports: ImportApi) -> list[JobStream]:
+    """Return the streams of the tenant's jobs and mappings that the API can serve."""
+    able = imports.capabilities
+    streams: list[JobStream] = [ExportJobsStream(tap, exports)]
+    if able.mappings:
+        streams.append(FieldMappingsStream(tap, imports))
+    streams.append(ImportJobsStream(tap, imports))
+    if able.row_errors:
+        streams.append(ImportErrorsStream(tap, imports))
     return streams
 
 
@@ -245,4 +254,4 @@ def _import_job(job: ImportJob) -> dict[str, Any]:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else form(moment)
+    return None if moment is None else format_timestamp(moment)

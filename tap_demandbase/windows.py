@@ -21,7 +21,7 @@ class Window:
     is_last: bool
 
 
-def cut(start: date | None, end: date, window_days: int | None) -> tuple[Window, ...]:
+def cut_windows(start: date | None, end: date, window_days: int | None) -> tuple[Window, ...]:
     """Return the windows of a range, in order.
 
     The last day of a window is the first of the next: whether the API counts the ends in is
@@ -45,13 +45,13 @@ def cut(start: date | None, end: date, window_days: int | None) -> tuple[Window,
     return tuple(windows)
 
 
-def form(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     """Return a moment as YYYY-MM-DDTHH:MM:SS.ffffffZ: texts of one width sort like moments."""
     utc = moment.astimezone(UTC).replace(tzinfo=None)
     return utc.isoformat(timespec="microseconds") + "Z"
 
 
-def parse(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """Return the moment of an ISO-8601 date or date-time; no offset means UTC.
 
     Raises:

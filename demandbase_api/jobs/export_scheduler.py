@@ -49,7 +49,7 @@ _BUSY_SECONDS = 300.0
 
 @dataclass(slots=True)
 class _Entry:
-    order: ExportTask
+    task: ExportTask
     job_id: str | None = None
     created_at: datetime | None = None
     error: DemandbaseError | None = None
@@ -83,9 +83,9 @@ class ExportScheduler:
         )
         self._slot = JobSlot(api, policy.poll, clock)
 
-    def plan(self, orders: Iterable[ExportTask]) -> None:
+    def plan(self, tasks: Iterable[ExportTask]) -> None:
         """Add what will be needed, in the order in which it will be taken."""
-        self._entries += [_Entry(order) for order in orders]
+        self._entries += [_Entry(task) for task in tasks]
 
     def check_budget(self, more: int = 0) -> None:
         """Make sure that the day's calls are enough for what is planned.
@@ -108,8 +108,8 @@ class ExportScheduler:
         needed = len(missing) - len(found) + more
         self._policy.quota.waiting(lambda: self._api.check_budget(needed), self._clock)()
 
-    def take(self, order: ExportTask) -> tuple[ExportJob, datetime]:
-        """Return the completed job for an order, and when it was created.
+    def wait(self, task: ExportTask) -> tuple[ExportJob, datetime]:
+        """Return the completed job for a task, and when it was created.
 
         The jobs of the orders behind it are created meanwhile.
 
@@ -118,7 +118,7 @@ class ExportScheduler:
             JobError: The job did not come to a good end, nor did the one in its place.
             ApiError: A call failed.
         """
-        entry = self._entry(order)
+        entry = self._entry(task)
         while True:
             self._fill(entry)
             if entry.error is not None:
@@ -130,20 +130,20 @@ class ExportScheduler:
                 self._fill()
                 return job, created
 
-    def done(self, order: ExportTask) -> None:
-        """Note that an order's records have all gone out."""
-        entry = self._entry(order)
+    def forget(self, task: ExportTask) -> None:
+        """Note that a task's records have all gone out."""
+        entry = self._entry(task)
         self._entries.remove(entry)
         if entry.job_id is not None:
             self._watch.forget(entry.job_id)
 
-    def replace(self, order: ExportTask, error: DemandbaseError) -> None:
+    def resubmit(self, task: ExportTask, error: DemandbaseError) -> None:
         """Let another job be created in the place of one that is gone; once.
 
         Raises:
             DemandbaseError: The given one, where that has been done already.
         """
-        entry = self._entry(order)
+        entry = self._entry(task)
         if entry.is_replaced:
             raise error
         logger.warning("%s Another job is created in its place.", error)
@@ -152,19 +152,19 @@ class ExportScheduler:
         entry.job_id = None
         entry.is_replaced = True
 
-    def tick(self) -> None:
+    def poll(self) -> None:
         """Look at the jobs if it is time to, and create those for which there is room now."""
         if self._watch.look_if_due():
             self._fill()
 
-    def next_ready(self, order: ExportTask) -> tuple[ExportTask, ExportJob] | None:
-        """Return the order behind the given one and its job, where that has completed."""
-        behind = self._entries[self._entries.index(self._entry(order)) + 1 :][:1]
+    def next_completed(self, task: ExportTask) -> tuple[ExportTask, ExportJob] | None:
+        """Return the task behind the given one and its job, where that has completed."""
+        behind = self._entries[self._entries.index(self._entry(task)) + 1 :][:1]
         for entry in behind:
             if entry.job_id is not None:
                 job = self._watch.latest(entry.job_id)
                 if job.status is JobStatus.COMPLETED:
-                    return entry.order, job
+                    return entry.task, job
         return None
 
     def close(self) -> None:
@@ -186,11 +186,11 @@ class ExportScheduler:
             else:
                 self._clock.sleep(_LOOK_SECONDS)
 
-    def _entry(self, order: ExportTask) -> _Entry:
+    def _entry(self, task: ExportTask) -> _Entry:
         for entry in self._entries:
-            if entry.order is order:
+            if entry.task is task:
                 return entry
-        entry = _Entry(order)
+        entry = _Entry(task)
         self._entries.insert(0, entry)
         return entry
 
@@ -236,7 +236,7 @@ class ExportScheduler:
         entry.job_id = job.id
         entry.is_adopted = not is_own
         entry.created_at = job.created_at or submitted
-        self._watch.add(job, entry.order.request.entity, own=is_own)
+        self._watch.add(job, entry.task.request.entity, own=is_own)
         self._used.add(job.id)
         self._creation.settled()
 
@@ -246,17 +246,17 @@ class ExportScheduler:
             logger.info(
                 "Adopting the export job %s for %s, created at %s and now %s, instead of a new one",
                 job.id,
-                entry.order.request.entity,
+                entry.task.request.entity,
                 job.created_at,
                 job.status.value,
             )
         return job
 
     def _adoptable(self, entry: _Entry, used: Collection[str]) -> ExportJob | None:
-        return self._earlier.adoptable(entry.order.request, entry.order.taken, used)
+        return self._earlier.adoptable(entry.task.request, entry.task.taken, used)
 
     def _create(self, entry: _Entry, *, patient: bool) -> ExportJob:
-        request = entry.order.request
+        request = entry.task.request
 
         def create() -> ExportJob:
             return self._creation.create(request)
@@ -280,24 +280,24 @@ class ExportScheduler:
     def _wait(self, entry: _Entry) -> ExportJob | None:
         """Return the job once it has completed, or ``None`` where another must be created."""
         assert entry.job_id is not None  # noqa: S101 - it has just been provided
-        entity = entry.order.request.entity
+        entity = entry.task.request.entity
         try:
             job = self._watch.wait(entry.job_id, self._fill)
             if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
                 job = self._ended(job, entity)
         except JobGoneError as error:
-            self.replace(entry.order, error)
+            self.resubmit(entry.task, error)
             return None
         match job.status:
             case JobStatus.CANCELLED if entry.is_adopted:
                 # By the run that created it, most likely, at its own end.
-                self.replace(entry.order, job_cancelled("export", entity, job))
+                self.resubmit(entry.task, job_cancelled("export", entity, job))
                 return None
             case JobStatus.CANCELLED:
                 raise job_cancelled("export", entity, job)
             case JobStatus.FAILED:
                 failed = job_failed("export", entity, job, may_quote_rows=False)
-                self.replace(entry.order, failed)
+                self.resubmit(entry.task, failed)
                 return None
             case _ if has_expired(job, self._clock.utc()):
                 gone = JobGoneError(
@@ -307,7 +307,7 @@ class ExportScheduler:
                     entity=entity,
                     status=job.status,
                 )
-                self.replace(entry.order, gone)
+                self.resubmit(entry.task, gone)
                 return None
             case _:
                 return job

@@ -21,7 +21,7 @@ from demandbase_api.threads import OrderedWorkers
 from tap_demandbase import cast
 from tap_demandbase.arrow.json_lines import RecordLines, pieces
 from tap_demandbase.arrow.values import read_float64
-from tap_demandbase.config import announced
+from tap_demandbase.config import announced_encoding
 from tap_demandbase.errors import BatchStorageError
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers._batch import BatchConfig
 
-    from tap_demandbase.arrow.reader import Item
+    from tap_demandbase.arrow.row_block import Rows
     from tap_demandbase.arrow.values import Column
     from tap_demandbase.cast import Value
     from tap_demandbase.spool import Spool
-    from tap_demandbase.streams import BulkStream
 
     Batch = tuple[int, str | dict[str, Value]]
 
@@ -129,7 +128,8 @@ class BatchFiles:
     def __init__(
         self, name: str, config: BatchConfig, file_format: FileFormat, spool: Spool
     ) -> None:
-        self._name = f"{config.storage.prefix or ''}{name}-{uuid4()}"
+        safe_name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+        self._name = f"{config.storage.prefix or ''}{safe_name}-{uuid4()}"
         self._storage = config.storage
         self._most = config.batch_size
         self._format = file_format
@@ -139,16 +139,7 @@ class BatchFiles:
         self._writer: FileWriter | None = None
         self._rows = 0
 
-    @property
-    def are_typed(self) -> bool:
-        """Whether values may be of Arrow's types."""
-        return self._format.is_typed
-
-    def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
-        """Return the rows for some values; ``ValueError`` where no file can hold all of them."""
-        return self._format.encode(values)
-
-    def write(self, items: Iterable[Item]) -> Iterator[Batch]:
+    def write(self, items: Iterable[Rows]) -> Iterator[Batch]:
         """Write rows; yield the address of each file, and records that no file can hold.
 
         Args:
@@ -250,11 +241,11 @@ class JsonLines(FileFormat):
         super().__init__(columns)
         self._is_packed = compression is not None
         self.suffix = ".jsonl.gz" if self._is_packed else ".jsonl"
-        self._lines = RecordLines(columns, "", lambda: "")
+        self._lines = RecordLines(columns)
 
     @override
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
-        return self._lines.lines(values)
+        return self._lines.encode(values)
 
     @override
     def encode_record(self, record: Mapping[str, Value]) -> pa.Array:
@@ -388,18 +379,15 @@ def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
         raise ValueError from None
 
 
-def of(stream: BulkStream, config: BatchConfig, columns: Sequence[Column]) -> BatchFiles:
-    """Return what writes the files.
+def file_format(config: BatchConfig, columns: Sequence[Column]) -> FileFormat:
+    """Return the format of the setting ``batch_config``.
 
     Args:
-        stream: The stream.
-        config: Which format, where to, how many rows a file.
-        columns: The properties that go out, in the order of the records.
+        config: The setting, with its defaults.
+        columns: The properties that are written, in the order of the records.
     """
     match config.encoding.format:
         case "parquet":
-            file_format: FileFormat = Parquet(columns, config.encoding.compression)
+            return Parquet(columns, config.encoding.compression)
         case _:
-            file_format = JsonLines(columns, announced(config).compression)
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{stream.tap_name}--{stream.name}")
-    return BatchFiles(name, config, file_format, stream.spool)
+            return JsonLines(columns, announced_encoding(config).compression)

@@ -84,12 +84,16 @@ class RecordLines:
         closing: Returns the text behind each object; called once a block.
     """
 
-    def __init__(self, columns: Sequence[Column], opening: str, closing: Callable[[], str]) -> None:
+    is_typed = False
+
+    def __init__(
+        self, columns: Sequence[Column], opening: str = "", closing: Callable[[], str] = str
+    ) -> None:
         self._columns = columns
         self._opening = opening
         self._closing = closing
 
-    def lines(self, values: Mapping[str, pa.Array]) -> pa.Array:
+    def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
         """Return a line for each row, its line feed included.
 
         Args:

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from codecs import BOM_UTF8
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -18,18 +18,16 @@ from demandbase_api.threads import OrderedWorkers
 from tap_demandbase.arrow import splitter
 from tap_demandbase.arrow.row_block import RowBlock, RowSource
 from tap_demandbase.arrow.splitter import BLOCK_BYTES, BlockSplitter
-from tap_demandbase.arrow.values import Column, cell, values_of
+from tap_demandbase.arrow.values import cell, values_of
 from tap_demandbase.csv_reader import as_properties, lines_before, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_demandbase.arrow.row_block import Output
+    from tap_demandbase.arrow.row_block import RowEncoder, Rows
     from tap_demandbase.arrow.splitter import Block
-    from tap_demandbase.cast import Value
+    from tap_demandbase.arrow.values import Column
     from tap_demandbase.csv_reader import PartReader
-
-    Item = RowBlock | dict[str, Value]
 
 
 class TableReader:
@@ -85,19 +83,28 @@ def _has_empty_row(table: pa.Table) -> bool:
     return found
 
 
-class Conversion:
+class BlockConverter:
     """Converts the blocks of one part.
 
     Args:
         header: The part's columns.
         columns: All properties to read.
-        output: What the rows become.
+        encoder: Encodes the rows.
+        keeps_source: Whether blocks keep the values and cells that they were encoded from.
     """
 
-    def __init__(self, header: Sequence[str], columns: Sequence[Column], output: Output) -> None:
+    def __init__(
+        self,
+        header: Sequence[str],
+        columns: Sequence[Column],
+        encoder: RowEncoder,
+        *,
+        keeps_source: bool = False,
+    ) -> None:
         self._columns = columns
         self._reader = TableReader(header, [column.name for column in columns])
-        self._output = output
+        self._encoder = encoder
+        self._keeps_source = keeps_source
 
     def convert(self, block: Block) -> RowBlock | None:
         """Return a block's rows; ``None`` where they have to be looked at one by one.
@@ -119,11 +126,11 @@ class Conversion:
         if cells is None:
             return None
         try:
-            values = values_of(self._columns, cells, typed=self._output.is_typed)
-            encoded = self._output.encode(values)
+            values = values_of(self._columns, cells, typed=self._encoder.is_typed)
+            encoded = self._encoder.encode(values)
         except ValueError:
             return None
-        source = RowSource(values, cells) if self._output.keeps_source else None
+        source = RowSource(values, cells) if self._keeps_source else None
         return RowBlock(cells.num_rows, encoded, nul_bytes, source)
 
 
@@ -179,70 +186,73 @@ WORKERS = 2
 
 
 class BlockReader:
-    """Reads the parts of one job in blocks.
+    """Reads the parts of a stream's jobs in blocks.
 
     Args:
-        part_reader: The slow path, which counts bytes and NUL for both.
-        output: What the rows become.
-        block_bytes: About how many bytes a block has.
+        columns: All properties, in the order of the records.
+        encoder: Encodes the rows.
+        keeps_source: Whether blocks keep the values and cells that they were encoded from.
+        block_bytes: Approximate size of a block in bytes.
     """
 
     def __init__(
         self,
-        part_reader: PartReader,
-        output: Output,
+        columns: Sequence[Column],
+        encoder: RowEncoder,
         *,
+        keeps_source: bool = False,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
-        self._slow = part_reader
-        self._output = output
+        self._columns = columns
+        self._encoder = encoder
+        self._keeps_source = keeps_source
         self._block_bytes = block_bytes
-        self.columns = [Column.of(*item) for item in part_reader.properties.items()]
-        """All properties, in the order of the records."""
 
-    def items(self, file: BinaryIO, part: int) -> Iterator[Item]:
-        """Yield the rows of a part in their order: in blocks, or each as a record.
+    def read(self, slow: PartReader, file: BinaryIO, part: int) -> Iterator[Rows]:
+        """Yield the rows of a part in their order: in blocks, or as single records.
 
         Args:
-            file: The part, packed or plain.
-            part: Its number, counted from 1.
+            slow: Reads the rows of the job that need the slow path; counts bytes and NUL bytes.
+            file: The part, compressed or plain.
+            part: Number of the part, counted from 1.
 
         Raises:
             FileFormatError: The file is no CSV with the selected columns.
             CellError: A cell does not fit its type.
         """
         with plain(file) as plain_file:
-            cutter = BlockSplitter(plain_file, self._block_bytes)
-            if (columns := _names(cutter.header())) is not None:
-                header = as_properties(columns, self._slow.fields)
-                self._slow.check_columns(header, part)
-                yield from self._blocks(cutter, header, file, part)
-                self._slow.plain_bytes += cutter.offset
+            block_splitter = BlockSplitter(plain_file, self._block_bytes)
+            if (columns := _names(block_splitter.header())) is not None:
+                header = as_properties(columns, slow.fields)
+                slow.check_columns(header, part)
+                yield from self._blocks(slow, block_splitter, header, file, part)
+                slow.plain_bytes += block_splitter.offset
                 return
-        yield from self._slow.records(file, part)
+        yield from slow.records(file, part)
 
     def _blocks(
-        self, cutter: BlockSplitter, header: list[str], file: BinaryIO, part: int
-    ) -> Iterator[Item]:
-        conversion = Conversion(header, self.columns, self._output)
+        self,
+        slow: PartReader,
+        block_splitter: BlockSplitter,
+        header: list[str],
+        file: BinaryIO,
+        part: int,
+    ) -> Iterator[Rows]:
+        converter = BlockConverter(
+            header, self._columns, self._encoder, keeps_source=self._keeps_source
+        )
         with OrderedWorkers(WORKERS, ahead=WORKERS, name="convert") as workers:
-            ahead = workers.map(conversion.convert, cutter.blocks())
+            ahead = workers.map(converter.convert, block_splitter.blocks())
             for block, converted in ahead:
                 if converted is None:
-                    undone = chain([block], (following for following, _ in ahead))
-                    yield from self._rows(undone, block.offset, header, file, part)
+                    lines = FallbackLines(chain([block], (following for following, _ in ahead)))
+                    lines_above = partial(lines_before, file, block.offset)
+                    for record in slow.records_below(lines, header, part, lines_above):
+                        lines.row_done()
+                        yield record
                 else:
-                    self._slow.nul_bytes += converted.nul_bytes
+                    slow.nul_bytes += converted.nul_bytes
                     yield converted
-
-    def _rows(
-        self, blocks: Iterator[Block], offset: int, header: list[str], file: BinaryIO, part: int
-    ) -> Iterator[Item]:
-        lines = FallbackLines(blocks)
-        records = self._slow.records_below(lines, header, part, lambda: lines_before(file, offset))
-        for record in records:
-            lines.row_done()
-            yield record
 
 
 def _names(header: bytes | None) -> list[str] | None:

@@ -293,7 +293,7 @@ class Column:
     to_value: Callable[[str], Value]
 
     @classmethod
-    def of(cls, name: str, schema: Mapping[str, Any]) -> Column:
+    def from_schema(cls, name: str, schema: Mapping[str, Any]) -> Column:
         """Return the column of a property with a JSON Schema."""
         return cls(name, cast.caster(schema))
 

@@ -171,10 +171,10 @@ def test_what_is_passed_by_in_the_sdk_is_as_it_was() -> None:
 
 def test_what_a_command_does_not_need_is_not_loaded(sandbox: Sandbox) -> None:
     code = (
-        "import sys; from tap_demandbase.command import CommandTap; "
+        "import sys; from tap_demandbase.tap import CommandTap; "
         f"CommandTap(config={{'api_url': {sandbox.url!r}, 'access_token': {sandbox.token!r}}})"
         ".run_discovery(); "
-        "sys.exit(len({'pyarrow', 'demandbase_api.uapi.tenant'} & sys.modules.keys()))"
+        "sys.exit(len({'pyarrow', 'demandbase_api.uapi.connect'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

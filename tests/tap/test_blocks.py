@@ -17,7 +17,6 @@ from singer_sdk.singerlib.json import serialize_json
 
 from tap_demandbase.arrow.json_lines import record_messages
 from tap_demandbase.arrow.reader import BlockReader
-from tap_demandbase.arrow.row_block import Output
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import StreamError
@@ -151,12 +150,12 @@ def slowly(data: bytes, properties: dict[str, dict[str, Any]]) -> Outcome:
 
 def quickly(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int) -> Outcome:
     reader = part_reader(properties)
-    columns = [Column.of(*item) for item in properties.items()]
-    encode = record_messages("oddities", columns, None).lines
+    columns = [Column.from_schema(*item) for item in properties.items()]
+    encoder = record_messages("oddities", columns, None)
     records: list[Any] = []
     try:
-        for item in BlockReader(reader, Output(encode), block_bytes=block_bytes).items(
-            io.BytesIO(data), 1
+        for item in BlockReader(columns, encoder, block_bytes=block_bytes).read(
+            reader, io.BytesIO(data), 1
         ):
             if isinstance(item, dict):
                 records.append(plainly(serialize_json(item)))

@@ -131,7 +131,7 @@ def test_the_next_part_comes_while_one_is_read_and_no_more(
         if not rows % sandbox.options.part_rows:
             until(partial(lambda wanted: downloads(sandbox) >= wanted, min(reading + 1, 4)))
         asked.add((reading, downloads(sandbox)))
-    tap.exports.close()
+    tap.exporter.close()
     assert asked == {(1, 2), (2, 3), (3, 4), (4, 4)}
 
 
@@ -146,7 +146,7 @@ def test_the_next_streams_first_part_comes_while_the_last_one_is_read(
     next(records)
     until(lambda: len(sandbox.requests("signedFile")) == 2)
     assert len(list(records)) == 199
-    tap.exports.close()
+    tap.exporter.close()
 
 
 def test_a_job_whose_files_are_damaged_is_not_adopted_by_the_next_run(
@@ -186,7 +186,9 @@ def test_batch_files_wait_for_the_room_of_a_part(tmp_path: Path) -> None:
     config = batch_config({"batch_config": {"storage": {"root": tmp_path.as_uri()}}})
     assert config is not None
     file, spool = LargeFile(), Spool(tmp_path)
-    files = BatchFiles("rows", config, JsonLines([Column.of("id", TEXT["id"])], None), spool)
+    files = BatchFiles(
+        "rows", config, JsonLines([Column.from_schema("id", TEXT["id"])], None), spool
+    )
     spool.close(file)
     assert [rows for rows, _ in files.write([{"id": "1"}])] == [1]
     assert file.closed

@@ -137,7 +137,7 @@ def test_records_without_a_replication_value_go_out_with_one_warning(
     assert output.state["people"]["replication_key_value"] == "2026-01-05T10:00:00.000000Z"
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert said == [
-        "2 records of stream people have no seen_at: they went out and do not move the bookmark"
+        "2 records of stream people have no seen_at: they were sent and do not advance the bookmark"
     ]
 
 

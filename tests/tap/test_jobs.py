@@ -189,5 +189,5 @@ def test_a_stream_that_maps_remove_buys_nothing(sandbox: Sandbox, sync: Sync) ->
 @both_apis
 def test_a_400_names_the_fields_that_were_asked_for(sandbox: Sandbox, sync: Sync) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=400))
-    with pytest.raises(SelectionError, match=r"people asked for the fields .*title"):
+    with pytest.raises(SelectionError, match=r"people requested the fields .*title"):
         sync("people", fields=["title"])

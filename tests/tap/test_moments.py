@@ -11,7 +11,7 @@ from tap_demandbase import cast
 from tap_demandbase.arrow import values as values_
 from tap_demandbase.arrow.values import Column, texts_of
 
-COLUMN = Column.of("at", {"type": ["null", "string"], "format": "date-time"})
+COLUMN = Column.from_schema("at", {"type": ["null", "string"], "format": "date-time"})
 
 
 def read(texts: list[str | None]) -> pa.ChunkedArray | None:

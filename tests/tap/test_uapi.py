@@ -163,9 +163,9 @@ class TestRequests:
         self, sync: Sync, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert sync("campaigns", "accounts", account_list_id="1").records("campaigns")
-        told = [line for line in caplog.messages if "does not narrow" in line]
-        assert [line.split(" on this API")[0] for line in told] == [
-            "The setting account_list_id does not narrow stream campaigns:"
+        told = [line for line in caplog.messages if "does not filter" in line]
+        assert [line.split(" this API")[0] for line in told] == [
+            "The setting account_list_id does not filter stream campaigns:"
         ]
 
     def test_buying_groups_are_asked_for_by_their_accounts(
@@ -212,7 +212,7 @@ class TestRequests:
         sandbox.add_fault(
             Fault("createExportJob", Effect.STATUS, status=400, body=body, headers=headers)
         )
-        with pytest.raises(SelectionError, match=r"title is hidden.* asked for the fields"):
+        with pytest.raises(SelectionError, match=r"title is hidden.* requested the fields"):
             sync("people", fields=["title"])
 
 

@@ -39,8 +39,8 @@ class TestOthersJobs:
 
     def other(self, sandbox: Sandbox, tmp_path: Path) -> None:
         tap = QuickTap(config=sandboxed(sandbox, tmp_path / "other", entities=["people"]))
-        order = tap.streams["people"].orders[0][1]  # type: ignore[attr-defined]
-        tap.export_api.submit(order.request)
+        task = tap.streams["people"].tasks[0][1]  # type: ignore[attr-defined]
+        tap.export_api.submit(task.request)
 
     def test_somebody_elses_job_is_waited_for(
         self, sandbox: Sandbox, sync: Sync, tmp_path: Path, caplog: pytest.LogCaptureFixture
