@@ -1,4 +1,4 @@
-"""The tap."""
+"""The tap: settings, streams and the end of a run."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class TapDemandbase(Tap):
     dynamic_catalog = True
     message_writer_class = LineWriter
     retry: ClassVar = RetryPolicy()
-    """How reads are repeated."""
+    """Retries of requests that read."""
     clock: Clock = SystemClock()
-    """Time, as jobs are waited for."""
+    """Clock of the jobs."""
     capabilities: ClassVar = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -62,7 +62,7 @@ class TapDemandbase(Tap):
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         self.saved_fields = saved_fields(options.get("catalog"))
-        """What jobs call the fields of the catalog that was passed, by stream and property."""
+        """Field names in jobs, by stream and property, from the catalog that was passed."""
         super().__init__(*args, **options)
 
     @cached_property
@@ -76,12 +76,12 @@ class TapDemandbase(Tap):
 
     @property
     def export_api(self) -> ExportApi:
-        """The export port."""
+        """The export API."""
         return self._apis[0]
 
     @property
     def import_api(self) -> ImportApi:
-        """The import port, for the streams about imports."""
+        """The import API, for the streams about imports."""
         return self._apis[1]
 
     @cached_property
@@ -165,7 +165,7 @@ class TapDemandbase(Tap):
 
 
 class OutputClosedError(DemandbaseError):
-    """Whoever read the tap's output reads no more."""
+    """The reader of the tap's output has closed it."""
 
 
 class CommandTap(TapDemandbase):
@@ -175,18 +175,18 @@ class CommandTap(TapDemandbase):
     @override
     def invoke(cls, **options: Any) -> None:
         widen(sys.stdout.fileno())
-        with _reader_needed():
+        with _broken_pipe_as_error():
             super().invoke(**options)
 
     @override
     def run_discovery(self) -> str:
-        with _reader_needed():
+        with _broken_pipe_as_error():
             return super().run_discovery()
 
 
 @contextmanager
-def _reader_needed() -> Iterator[None]:
-    """Turn a broken pipe into an error: click would end the command without a word.
+def _broken_pipe_as_error() -> Iterator[None]:
+    """Turn a broken pipe into an error: click would end the command without a message.
 
     Raises:
         OutputClosedError: The pipe behind standard output broke.
@@ -195,4 +195,4 @@ def _reader_needed() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        raise OutputClosedError("The target stopped reading: see its own messages.") from None
+        raise OutputClosedError("The target stopped reading: see its messages.") from None

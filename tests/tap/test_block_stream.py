@@ -123,7 +123,7 @@ def test_what_needs_each_record_gets_it_and_it_is_said_once(
     with caplog.at_level(logging.DEBUG, logger="tap-demandbase"):
         lines = messages(TapDemandbase(config=given), capsys)
     assert [r.getMessage() for r in caplog.records if "one by one" in r.getMessage()] == [
-        f"Records go out one by one: {said} "
+        f"Records are sent one by one: {said} "
         + ("is configured" if said == "flattening" else "are configured")
     ]
     assert without_jobs(lines) == without_jobs(messages(by_record(given), capsys))

@@ -160,9 +160,9 @@ def test_a_job_whose_files_are_damaged_is_not_adopted_by_the_next_run(
 
 def test_a_part_that_has_no_room_is_refused_before_the_disk_is_full(tmp_path: Any) -> None:  # noqa: ANN401
     spool = Spool(tmp_path)
-    spool.need(1000)
+    spool.check_space(1000)
     with pytest.raises(SpoolError, match=r"MB free.*needs 1,000,000,000 MB.*spool_dir"):
-        spool.need(10**15)
+        spool.check_space(10**15)
 
 
 class LargeFile(io.BytesIO):
@@ -178,7 +178,7 @@ def test_room_that_is_being_given_back_is_waited_for(tmp_path: Path) -> None:
     spool.close(file)
     assert not file.closed  # the caller goes on
     with pytest.raises(SpoolError):
-        spool.need(10**15)
+        spool.check_space(10**15)
     assert file.closed
 
 

@@ -50,7 +50,7 @@ def test_cells_that_are_read_as_values_at_once_are_those_that_their_texts_make(
 ) -> None:
     columns = [Column.from_schema(name, SCHEMA_BY_TYPE[KINDS[name]]) for name in names]
     data = "".join(",".join(row[name] for name in names) + "\n" for row in rows).encode()
-    block = Block(data, 0, splitter.of(data))
+    block = Block(data, 0, splitter.find_quotes(data))
     form = Parquet(columns, None)
     made = BlockConverter(names, columns, form).convert(block)
     expected = BlockConverter(names, columns, ParquetFromTexts(columns, None)).convert(block)
@@ -71,7 +71,7 @@ def test_values_that_arrow_reads_as_python_does_are_never_texts_on_their_way() -
 
     data = b"a,a,1,2,1.5,2.5,true,,2026-01-31,,2026-01-31T01:02:03Z,\n"
     converter = BlockConverter(list(KINDS), columns, SpyingParquet(columns, None))
-    assert converter.convert(Block(data, 0, splitter.of(data))) is not None
+    assert converter.convert(Block(data, 0, splitter.find_quotes(data))) is not None
     types = {
         "string": pa.binary(), "integer": pa.int64(), "number": pa.float64(),
         "boolean": pa.bool_(), "date": pa.date32(), "datetime": pa.timestamp("us", "UTC"),
