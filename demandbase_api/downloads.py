@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.clock import Clock, SystemClock
@@ -106,7 +107,7 @@ class Downloader:
                 ) from None
 
         try:
-            self._while_it_grows(transfer, self.retry.retrying(attempt))
+            self._while_it_grows(transfer, partial(self.retry.call, attempt))
         except QuotaExceededError:
             raise  # the same download may work later
         except ApiError as error:

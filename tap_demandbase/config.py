@@ -12,7 +12,6 @@ from demandbase_api import config as api_config
 from demandbase_api.config import poll_policy, spool_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.export_scheduler import ExportPolicy
-from demandbase_api.jobs.submitter import QuotaPatience
 from demandbase_api.ports import ExportFilter
 from tap_demandbase.spool import Spool
 from tap_demandbase.windows import parse_timestamp
@@ -235,7 +234,7 @@ def export_policy(
         max_concurrent_jobs=config.get("max_concurrent_jobs") or capabilities.concurrent_jobs,
         job_reuse_hours=float(config["job_reuse_hours"]),
         retry=retry,
-        quota=QuotaPatience(float(config["quota_wait_hours"])),
+        quota_wait_hours=float(config["quota_wait_hours"]),
         poll=poll_policy(config),
     )
 

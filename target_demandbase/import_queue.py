@@ -185,7 +185,7 @@ class ImportQueue:
             self.settle_sending()
             self._send_all_but_last()
             self._close_batches()
-        elif self._underway and self._watch.look_if_due():
+        elif self._underway and self._watch.poll_if_due():
             while self._underway:
                 job = self._watch.latest(self._underway[0].job_id)
                 if not job.status.is_terminal:

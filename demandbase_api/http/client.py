@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError, UnexpectedAnswerError, UnreachableError
 from demandbase_api.http.auth import NoAuth, StaticToken
-from demandbase_api.http.error_mapping import error_for, meaning_of
+from demandbase_api.http.error_mapping import ErrorResponse, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from demandbase_api.connection import Connection
     from demandbase_api.errors import ApiOperation
     from demandbase_api.http.auth import ApiAuth
-    from demandbase_api.http.error_mapping import ErrorResponse, Meaning
+    from demandbase_api.http.error_mapping import ErrorMapper
 
 
 BLOCK_BYTES = 256 * 1024
@@ -50,7 +50,7 @@ class HttpClient:
     Args:
         connection: Where to.
         auth: How calls show who makes them; with the connection's own token where absent.
-        meaning: Says what the API means by a refusal.
+        map_error: Returns the error for an error response of the API.
         gate: Called before each call to the API itself; raises where it must not be made.
 
     Raises:
@@ -62,14 +62,14 @@ class HttpClient:
         connection: Connection,
         *,
         auth: ApiAuth | None = None,
-        meaning: Callable[[ErrorResponse], Meaning] = meaning_of,
+        map_error: ErrorMapper = error_for,
         gate: Callable[[ApiOperation], None] = lambda _: None,
     ) -> None:
         self._connection = connection
         self._base = connection.api_url
         self._auth = auth or _own_token(connection)
         self._no_auth = NoAuth()
-        self._meaning = meaning
+        self._map_error = map_error
         self._gate = gate
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
@@ -88,19 +88,17 @@ class HttpClient:
         self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return the JSON object at a path; repeated while the failure may pass."""
-        return self._connection.retry.retrying(self._object)(operation, "GET", path, params=params)
+        return self._connection.retry.call(self._object, operation, "GET", path, params=params)
 
     def read_list(
         self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
     ) -> list[Any]:
         """Return the JSON list at a path; repeated while the failure may pass."""
-        return self._connection.retry.retrying(self._json)(
-            operation, "GET", path, list, params=params
-        )
+        return self._connection.retry.call(self._json, operation, "GET", path, list, params=params)
 
     def delete(self, operation: ApiOperation, path: str) -> None:
         """Delete; repeated while the failure may pass, since a second one changes nothing."""
-        self._connection.retry.retrying(self.send)(operation, "DELETE", self._base + path)
+        self._connection.retry.call(self.send, operation, "DELETE", self._base + path)
 
     def create(self, operation: ApiOperation, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST once and return the JSON object of the answer."""
@@ -179,12 +177,8 @@ class HttpClient:
             response = self._send(operation, method, url, auth, options)
         if response.status_code >= requests.codes.bad_request and response.status_code not in also:
             with response:
-                raise error_for(
-                    operation,
-                    response,
-                    origin=self.origin,
-                    secrets=self._auth.secrets,
-                    meaning=self._meaning,
+                raise self._map_error(
+                    ErrorResponse.read(operation, response, self.origin, self._auth.secrets)
                 )
         return response
 

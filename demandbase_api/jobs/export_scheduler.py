@@ -20,7 +20,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.export_reuse import ExportReuse
 from demandbase_api.jobs.poller import PollPolicy
-from demandbase_api.jobs.submitter import JobSlot, JobSubmitter
+from demandbase_api.jobs.submitter import ExportSubmitter
 from demandbase_api.models import JobStatus, has_expired
 from demandbase_api.threads import run_with_timeout
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.jobs.export_reuse import DeliveredJob
     from demandbase_api.jobs.poller import JobPoller
-    from demandbase_api.jobs.submitter import QuotaPatience
     from demandbase_api.models import ExportJob, ExportRequest
     from demandbase_api.ports import ExportApi
 
@@ -78,10 +77,14 @@ class ExportScheduler:
         self._used: set[str] = set()
         self._busy_until = 0.0
         self._earlier = ExportReuse(api, policy.job_reuse_hours, clock)
-        self._creation = JobSubmitter(
-            api.submit, lambda request: self._earlier.created(request, self._used), policy.retry
+        self._submitter = ExportSubmitter(
+            api,
+            lambda request: self._earlier.created(request, self._used),
+            retry=policy.retry,
+            poll=policy.poll,
+            quota_wait_hours=policy.quota_wait_hours,
+            clock=clock,
         )
-        self._slot = JobSlot(api, policy.poll, clock)
 
     def plan(self, tasks: Iterable[ExportTask]) -> None:
         """Add what will be needed, in the order in which it will be taken."""
@@ -106,7 +109,7 @@ class ExportScheduler:
             if job is not None:
                 found.add(job.id)
         needed = len(missing) - len(found) + more
-        self._policy.quota.waiting(lambda: self._api.check_budget(needed), self._clock)()
+        self._submitter.check_budget(needed)
 
     def wait(self, task: ExportTask) -> tuple[ExportJob, datetime]:
         """Return the completed job for a task, and when it was created.
@@ -154,7 +157,7 @@ class ExportScheduler:
 
     def poll(self) -> None:
         """Look at the jobs if it is time to, and create those for which there is room now."""
-        if self._watch.look_if_due():
+        if self._watch.poll_if_due():
             self._fill()
 
     def next_completed(self, task: ExportTask) -> tuple[ExportTask, ExportJob] | None:
@@ -175,13 +178,13 @@ class ExportScheduler:
     def _find_lost(self) -> None:
         """Find a job whose creation was interrupted; it may appear only after a moment."""
         deadline = self._clock.now() + _LOST_JOB_SECONDS
-        while self._creation.is_unanswered:
-            job = self._creation.unanswered()
+        while self._submitter.is_unconfirmed:
+            job = self._submitter.find_unconfirmed()
             if job is not None:
-                self._creation.settled()
+                self._submitter.confirm()
                 self._watch.add(job, job.entity or "")
             elif self._clock.now() >= deadline:
-                self._creation.settled()
+                self._submitter.confirm()
                 logger.warning("An export job may have been created and still run in Demandbase")
             else:
                 self._clock.sleep(_LOOK_SECONDS)
@@ -238,7 +241,7 @@ class ExportScheduler:
         entry.created_at = job.created_at or submitted
         self._watch.add(job, entry.task.request.entity, own=is_own)
         self._used.add(job.id)
-        self._creation.settled()
+        self._submitter.confirm()
 
     def _adopt(self, entry: _Entry) -> ExportJob | None:
         job = self._adoptable(entry, self._used)
@@ -257,14 +260,11 @@ class ExportScheduler:
 
     def _create(self, entry: _Entry, *, patient: bool) -> ExportJob:
         request = entry.task.request
-
-        def create() -> ExportJob:
-            return self._creation.create(request)
-
         if patient:
             self._make_room()
-            create = self._policy.quota.waiting(self._slot.waiting(create), self._clock)
-        job = create()
+            job = self._submitter.submit_when_possible(request)
+        else:
+            job = self._submitter.submit(request)
         logger.info("Created the export job %s for %s", job.id, request.entity)
         return job
 
@@ -342,12 +342,12 @@ class ExportPolicy:
         max_concurrent_jobs: How many may run at a time.
         job_reuse_hours: How old a job may be that is adopted; 0 for none.
         retry: How a creation is repeated that cannot have happened.
-        quota: How long to wait for a new quota.
+        quota_wait_hours: Maximum time to wait for a new quota; 0 to fail at once.
         poll: How to wait for somebody else's job to end.
     """
 
     max_concurrent_jobs: int
     job_reuse_hours: float
     retry: RetryPolicy
-    quota: QuotaPatience
+    quota_wait_hours: float
     poll: PollPolicy = field(default_factory=PollPolicy)

@@ -10,7 +10,7 @@ from demandbase_api.errors import ConflictError, DemandbaseError, StoppedError, 
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_recovery import ImportRecovery
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
-from demandbase_api.jobs.submitter import JobSubmitter, may_have_happened
+from demandbase_api.jobs.submitter import JobSubmitter, may_have_succeeded
 from demandbase_api.models import ImportOperation
 from demandbase_api.threads import log_periodically, run_with_timeout
 
@@ -67,7 +67,7 @@ class ImportUploader:
         self._earlier = ImportRecovery(api, watch, ledger, clock)
         self._used: set[str] = set()
         self._wanted: _Wanted | None = None
-        self._creation = JobSubmitter(
+        self._submitter = JobSubmitter(
             self._submit, self._created if api.capabilities.named_jobs else None, retry
         )
         self._was_lost = False
@@ -138,10 +138,10 @@ class ImportUploader:
         self._ledger.close()
 
     def _end_lost(self) -> None:
-        if not self._creation.is_unanswered or self._wanted is None:
+        if not self._submitter.is_unconfirmed or self._wanted is None:
             return
-        wanted, job = self._wanted, self._creation.unanswered()
-        self._creation.settled()
+        wanted, job = self._wanted, self._submitter.find_unconfirmed()
+        self._submitter.confirm()
         if not self._api.capabilities.named_jobs:
             self._earlier.warn_of_strays(wanted.request, wanted.began)
         elif job is not None and not self._earlier.cancel_waiting(job.id):
@@ -163,12 +163,12 @@ class ImportUploader:
         self._wanted = _Wanted(request, name, began, entry)
         self._was_lost = False
         try:
-            job = self._creation.create(self._wanted)
+            job = self._submitter.submit(self._wanted)
         except DemandbaseError as error:
-            if not may_have_happened(error):
+            if not may_have_succeeded(error):
                 self._ledger.settle(file.fingerprint)
             raise
-        self._creation.settled()
+        self._submitter.confirm()
         self._watch.add(job, request.entity)  # whatever comes now, it is cancelled
         if self._is_stopped:
             self._earlier.cancel_waiting(job.id)
@@ -181,7 +181,7 @@ class ImportUploader:
         try:
             return self._api.submit(wanted.request, wanted.file_name)
         except TransientError as error:
-            self._was_lost = self._was_lost or may_have_happened(error)
+            self._was_lost = self._was_lost or may_have_succeeded(error)
             raise
 
     def _upload(self, entry: JournalEntry, job: ImportJob, file: ImportFile) -> ImportJob:
@@ -193,7 +193,7 @@ class ImportUploader:
             try:
                 return self._api.upload(job.id, file.open(), file.name)
             except DemandbaseError as error:
-                if not may_have_happened(error) and not isinstance(error, ConflictError):
+                if not may_have_succeeded(error) and not isinstance(error, ConflictError):
                     raise
                 now = self._api.get(job.id)
                 if self._api.waits_for_file(now):
@@ -201,10 +201,10 @@ class ImportUploader:
                 return now
 
         try:
-            with log_periodically(PROGRESS_SECONDS, self._watch.tell):
-                uploaded = self._retry.retrying(attempt)()
+            with log_periodically(PROGRESS_SECONDS, self._watch.log_progress):
+                uploaded = self._retry.call(attempt)
         except DemandbaseError as error:
-            if not may_have_happened(error):
+            if not may_have_succeeded(error):
                 self._watch.forget(job.id)
                 self.sending = None
                 if self._earlier.cancel_waiting(job.id):

@@ -155,7 +155,7 @@ class CallBudget:
         return CallBudgetError(
             operation,
             problem,
-            advice="The count starts anew at midnight UTC. Run less often, or "
+            advice="The count restarts at midnight UTC. Run less often, or "
             + ("send more rows a job." if operation in _LEAST_CALLS_AN_IMPORT else _FEWER_STREAMS),
             retry_after=seconds_left(self._clock.utc()),
         )

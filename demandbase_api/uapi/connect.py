@@ -10,7 +10,7 @@ from demandbase_api.http.client import HttpClient
 from demandbase_api.uapi.auth import ClientCredentials
 from demandbase_api.uapi.call_budget import CallBudget, CallLedger
 from demandbase_api.uapi.discovery import FieldCache, FieldDiscovery
-from demandbase_api.uapi.errors import uapi_meaning
+from demandbase_api.uapi.errors import error_for
 from demandbase_api.uapi.exports import UapiExportApi
 from demandbase_api.uapi.imports import UapiImportApi
 
@@ -56,17 +56,17 @@ class UapiTenant:
 
 
 def _uapi_client(connection: Connection, budget: CallBudget, clock: Clock) -> HttpClient:
-    meaning = partial(uapi_meaning, is_static=connection.is_static)
+    map_error = partial(error_for, is_static=connection.is_static)
     if connection.is_static:
         if connection.access_token is None:
             raise ConfigurationError(
                 "There are no credentials: set client_id and client_secret, or access_token."
             )
-        return HttpClient(connection, meaning=meaning, gate=budget.spend)
+        return HttpClient(connection, map_error=map_error, gate=budget.spend)
     for name in ("client_id", "client_secret"):
         if getattr(connection, name) is None:
             raise ConfigurationError(
                 f"The setting {name} is missing: client_id and client_secret go together."
             )
-    auth = ClientCredentials(connection, clock, meaning)
-    return HttpClient(connection, auth=auth, meaning=meaning, gate=budget.spend)
+    auth = ClientCredentials(connection, clock, map_error)
+    return HttpClient(connection, auth=auth, map_error=map_error, gate=budget.spend)

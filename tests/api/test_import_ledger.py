@@ -19,7 +19,7 @@ ENTRY = JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+
 _OTHER_RUN = """
 import sys
 from pathlib import Path
-from demandbase_api.import_ledger import ImportJournal, JournalEntry
+from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry
 ledger = ImportJournal(Path(sys.argv[1]), "other")
 ledger.put(JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
 print("ready", flush=True)

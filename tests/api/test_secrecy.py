@@ -180,7 +180,7 @@ def test_a_page_that_is_no_object_is_not_shown(
 def test_an_expired_link_is_not_shown(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     fault = Fault("downloadExportFile", Effect.EXPIRED_LINK, times=None)
     text = strike(fault, sandbox, caplog, "downloadExportFile")
-    assert "refused a signed link" in text
+    assert "rejected a signed link" in text
     assert sandbox.files_url not in text
     assert sandbox.token not in text
 

@@ -213,7 +213,7 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
             Fault(UPLOAD, Effect.STATUS, status=400, body='{"error": "Ada Secret"}'),
             "(HTTP 400): its words are left out, since they may quote a record.",
         ),
-        (Fault(CREATE, Effect.STATUS, status=403), "refused permission"),
+        (Fault(CREATE, Effect.STATUS, status=403), "denied permission"),
         (Fault(LIST, Effect.INVALID_JSON, times=None), "when asked to list the import jobs"),
     ],
     ids=lambda value: value.operation if isinstance(value, Fault) else "",
@@ -277,7 +277,7 @@ def test_the_quota_ends_the_run_as_one_that_may_work_later(
     done = command(SCHEMA, person(1), STATE)
     assert done.returncode == 75
     last = done.stderr.splitlines()[-1]
-    assert "run again tomorrow" in last or "start anew at midnight" in last
+    assert "run again tomorrow" in last or "restarts at midnight" in last
     assert done.stdout == ""
 
 
