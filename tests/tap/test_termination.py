@@ -143,7 +143,7 @@ def test_an_adopted_job_outlives_the_signal(sandbox: Sandbox, tmp_path: Path) ->
     with running(sandbox, tmp_path) as run:
         until(lambda: len(sandbox.requests(LIST)) > 3)
         assert run.end(signal.SIGTERM)[0] == 143
-        assert "Adopting" in run.errors
+        assert "Reusing" in run.errors
     assert sandbox.tenant.exports.get(adopted["id"])["status"] == "processing"
 
 

@@ -123,6 +123,6 @@ def test_fields_that_share_a_label_cannot_be_told_apart_by_it(
     days = {"start_date": "2026-05-01", "end_date": "2026-05-02"}
     tap = QuickTap(config=sandboxed(labelled, tmp_path, entities=["activities"], **days))
     with pytest.raises(
-        FileFormatError, match="account_name and account_name_2 share one: deselect"
+        FileFormatError, match="account_name and account_name_2 share a label: deselect"
     ):
         tap.sync_all()
