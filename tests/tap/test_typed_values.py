@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow.values import read_typed
-from tests.tap.test_forms import ALPHABETS, Cast, doubtful
+from tests.tap.test_canonical import ALPHABETS, Cast, doubtful
 
 Typed = int | float | bool | date | None
 
