@@ -36,7 +36,7 @@ CELLS = {
     "boolean": st.sampled_from(["", "true", '"false"']),
     "date": st.sampled_from(["", '"2024-02-29"']) | st.dates().map(str),
     "datetime": st.sampled_from(["", '"2026-01-31T23:59:59Z"', "2026-01-31 10:20"])
-    | st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
+    | st.datetimes().map(lambda timestamp: f"{timestamp.isoformat()}Z"),
 }
 # Two of each, for all of a type are read together.
 KINDS = {f"{kind}_{number}": kind for kind in CELLS for number in (1, 2)}

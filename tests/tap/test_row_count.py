@@ -18,7 +18,7 @@ def counted(read: int, sent: int) -> RowCount:
 
 
 @pytest.mark.parametrize("may_filter", [False, True])
-def test_rows_that_all_go_out_are_told(
+def test_the_numbers_of_rows_are_logged(
     caplog: pytest.LogCaptureFixture, *, may_filter: bool
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -26,7 +26,7 @@ def test_rows_that_all_go_out_are_told(
     assert "5 rows read, 5 sent, 0 left out" in caplog.text
 
 
-def test_a_batch_file_stands_for_its_rows() -> None:
+def test_a_batch_file_counts_as_its_rows() -> None:
     written = [(4, "file:///people.jsonl"), (1, {"id": "4"})]
     assert [sent_rows(item) for item in written] == [4, 1]
 

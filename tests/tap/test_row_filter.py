@@ -1,4 +1,4 @@
-"""What an incremental run sends of blocks, against what it sends row by row."""
+"""Rows that an incremental run sends of blocks, compared with single records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.incremental import IncrementalExport
 
 NUMBER = {"type": ["null", "number"]}
-MOMENTS = st.sampled_from(
+TIMESTAMPS = st.sampled_from(
     ["", "2026-01-01T00:00:00Z", "2026-01-01T23:59:59.999999Z", "2026-01-02",
      "2026-01-02T05:00:00Z", "2026-01-03T00:00:00+05:00", "2026-01-03T00:00:00Z",
      "2026-01-04T12:00:00.5Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
@@ -102,7 +102,7 @@ def digits(outcome: Any) -> str:  # noqa: ANN401
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.lists(st.tuples(MOMENTS, AMOUNTS), max_size=12), max_size=3), STARTS)
+@given(st.lists(st.lists(st.tuples(TIMESTAMPS, AMOUNTS), max_size=12), max_size=3), STARTS)
 def test_moments(windows: list[list[tuple[str, str]]], start: datetime | None) -> None:
     check(windows, start, whole_days=False)
 

@@ -1,4 +1,4 @@
-"""Date-times of all usual forms become the one form, each as casting makes it."""
+"""Date-times of all usual formats become canonical texts equal to their cast values."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def read(texts: list[str | None]) -> pa.ChunkedArray | None:
 @st.composite
 def usual(draw: st.DrawFn) -> str:
     """Return a date-time in a form that an export may have."""
-    moment = draw(st.datetimes())
-    date, time = f"{moment.date()}", f"{moment:%H:%M:%S.%f}"
+    timestamp = draw(st.datetimes())
+    date, time = f"{timestamp.date()}", f"{timestamp:%H:%M:%S.%f}"
     stop = draw(st.sampled_from([0, 5, 8, 10, 12, 15]))
     offset = draw(st.sampled_from(["", "Z", "+00:00", "-0530", "+14:00"])) if stop else ""
     return date + (draw(st.sampled_from("T ")) + time[:stop] + offset if stop else "")

@@ -13,8 +13,8 @@ from tap_demandbase.incremental import WindowOverlap
 from tap_demandbase.windows import Window, cut_windows, format_timestamp, midnight, parse_timestamp
 
 days = st.dates(date(2000, 1, 1), date(2030, 1, 1))
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001
-    lambda moment: moment.replace(tzinfo=UTC)
+timestamps = st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001
+    lambda timestamp: timestamp.replace(tzinfo=UTC)
 )
 
 
@@ -42,7 +42,9 @@ def test_the_last_of_days_has_an_end() -> None:
     )
 
 
-@given(st.none() | moments, days, st.none() | moments, moments, st.booleans(), st.booleans())
+@given(
+    st.none() | timestamps, days, st.none() | timestamps, timestamps, st.booleans(), st.booleans()
+)
 def test_a_bookmark_never_goes_back_and_never_passes_its_job(
     previous: datetime | None,
     end: date,
@@ -64,8 +66,8 @@ def test_a_bookmark_never_goes_back_and_never_passes_its_job(
     assert read(state, "other", "visits") == Bookmark()
 
 
-@given(moments, moments, st.integers(-14, 14))
-def test_moments_in_bookmarks_sort_as_texts(one: datetime, other: datetime, hours: int) -> None:
+@given(timestamps, timestamps, st.integers(-14, 14))
+def test_timestamps_in_bookmarks_sort_as_texts(one: datetime, other: datetime, hours: int) -> None:
     there = one.astimezone(timezone(timedelta(hours=hours)))
     assert format_timestamp(there) == format_timestamp(one)
     assert parse_timestamp(format_timestamp(one)) == one
@@ -74,7 +76,7 @@ def test_moments_in_bookmarks_sort_as_texts(one: datetime, other: datetime, hour
 
 
 @given(st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
-def test_a_row_that_both_windows_hold_goes_out_once(first: list[int], second: list[int]) -> None:
+def test_a_row_of_both_windows_is_sent_once(first: list[int], second: list[int]) -> None:
     shared = WindowOverlap()
     shared.next_window()
     for value in first:
