@@ -63,9 +63,6 @@ class BulkStream(FastSyncStream):
     TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
     """Cells are converted when they are read."""
 
-    is_planned = True
-    """Whether the tasks are known before anything is exported."""
-
     _tap: TapDemandbase
 
     def __init__(
@@ -232,6 +229,11 @@ class BulkStream(FastSyncStream):
         windows = (None,) if self.incremental is None else self.incremental.windows
         return tuple((window, self._task(window)) for window in windows)
 
+    @property
+    def planned_tasks(self) -> list[ExportTask]:
+        """Tasks that are known before anything is exported."""
+        return [task for _, task in self.tasks]
+
     def _task(self, window: Window | None, ids: Sequence[str] = ()) -> ExportTask:
         fields = [self.fields[name].job_name for name in self.selected_properties()]
         key = self.fields[self.incremental.key].job_name if self.incremental else ""
@@ -385,8 +387,6 @@ class BulkStream(FastSyncStream):
 class IdBatchStream(BulkStream):
     """An entity whose jobs name ids of another entity, some thousands each."""
 
-    is_planned = False
-
     @cached_property
     @override
     def tasks(self) -> tuple[tuple[Window | None, ExportTask], ...]:
@@ -404,6 +404,11 @@ class IdBatchStream(BulkStream):
         return tuple(
             (None, self._task(None, ids[start : start + parents.size])) for start in starts
         )
+
+    @property
+    @override
+    def planned_tasks(self) -> list[ExportTask]:
+        return []
 
     @property
     def ids_export(self) -> object:

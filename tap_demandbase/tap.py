@@ -98,10 +98,7 @@ class TapDemandbase(Tap):
         unplanned = [it for it in streams if isinstance(it, IdBatchStream)]
         # Each needs at least one job, and one for the export of its ids.
         more_jobs = len(unplanned) + len({it.ids_export for it in unplanned})
-        exporter.plan(
-            {it.name: [task for _, task in it.tasks] if it.is_planned else [] for it in streams},
-            more_jobs,
-        )
+        exporter.plan({it.name: it.planned_tasks for it in streams}, more_jobs)
         # For runs without sync_all(), such as the SDK's dry run.
         weakref.finalize(self, exporter.close)
         return exporter

@@ -1,12 +1,17 @@
+"""The numbers of rows that are read and sent: a lost row ends the run."""
+
 from __future__ import annotations
 
 import logging
+from itertools import islice
+from typing import Any
 
 import pytest
 
 from demandbase_api.models import ExportJob, JobStatus
 from tap_demandbase.errors import RecordCountError
-from tap_demandbase.streams import RowCount, sent_rows
+from tap_demandbase.streams import RECORD_PIPELINE, BulkStream, Pipeline, RowCount, sent_rows
+from tap_demandbase.tap import TapDemandbase
 
 LOG = logging.getLogger("test")
 
@@ -36,6 +41,18 @@ def test_a_row_that_is_lost_on_the_way_fails() -> None:
     with pytest.raises(RecordCountError, match="5 rows of the export job job-1 were read, and 4"):
         rows.check(LOG, may_filter=False)
     rows.check(LOG, may_filter=True)
+
+
+def test_a_row_that_is_lost_while_it_is_written_fails(config: dict[str, Any]) -> None:
+    tap = TapDemandbase(config={**config, "entities": ["accounts"], "job_reuse_hours": 0})
+    stream = tap.streams["accounts"]
+    assert isinstance(stream, BulkStream)
+    lossy: Pipeline[Any] = Pipeline(
+        RECORD_PIPELINE.read, RECORD_PIPELINE.accept, lambda rows: islice(rows, 1, None)
+    )
+    with pytest.raises(RecordCountError, match=r"200 rows of the export job .* read, and 199 were"):
+        list(stream._export(lambda: lossy))  # noqa: SLF001
+    tap.exporter.close()
 
 
 def test_more_than_was_read_fails_whatever_may_be_left_out() -> None:
