@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as member
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -261,6 +261,13 @@ class ImportApi(Protocol):
 
     def row_errors(self, job_id: str) -> Iterator[RowError]:
         """Yield the rows that were not taken, all pages."""
+
+
+class Apis(NamedTuple):
+    """The two ports of one API."""
+
+    exports: ExportApi
+    imports: ImportApi
 
 
 class Job(Protocol):

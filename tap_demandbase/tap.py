@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_errors
-from demandbase_api.connect import connect_both
+from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate, widen
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Stream
 
-    from demandbase_api.ports import ExportApi, ImportApi
+    from demandbase_api.ports import Apis, ExportApi, ImportApi
     from tap_demandbase.discovery import StreamSpec
 
 
@@ -66,8 +66,8 @@ class TapDemandbase(Tap):
         super().__init__(*args, **options)
 
     @cached_property
-    def _apis(self) -> tuple[ExportApi, ImportApi]:
-        return connect_both(
+    def _apis(self) -> Apis:
+        return connect(
             config.connection(self.config, self.retry),
             chosen_api(self.config),
             files=api_files(self.config),
@@ -77,12 +77,12 @@ class TapDemandbase(Tap):
     @property
     def export_api(self) -> ExportApi:
         """The export API."""
-        return self._apis[0]
+        return self._apis.exports
 
     @property
     def import_api(self) -> ImportApi:
         """The import API, for the streams about imports."""
-        return self._apis[1]
+        return self._apis.imports
 
     @cached_property
     def exporter(self) -> Exporter:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_error
-from demandbase_api.connect import connect_import
+from demandbase_api.connect import connect
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ListAction
 from demandbase_api.process import signals_ignored, terminate
@@ -64,13 +64,13 @@ class TargetDemandbase(Target):
             ConfigurationError: The settings name an address, credentials or an entity that is
                 none, or ask for what the API cannot do.
         """
-        api = connect_import(
+        api = connect(
             config.connection(self.config, self.retry),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
             list_action=ListAction(self.config["list_action"]),
-        )
+        ).imports
         check_abilities(self.config, api.capabilities)
         check_entities(self.config, api.capabilities.entities)
         return api

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api import errors
 from demandbase_api.errors import ApiOperation
-from demandbase_api.redaction import mask_values, scrub
+from demandbase_api.redaction import mask_values, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,7 +70,7 @@ class ErrorResponse:
             secrets: Tokens and other texts to redact.
         """
         body = _body(response)
-        message = scrub(_message(body), *secrets)
+        message = redact(_message(body), *secrets)
         return cls(
             operation,
             response.status_code,
@@ -217,7 +217,7 @@ def _message(body: Mapping[str, Any]) -> str:
 def _diagnostic(body: Mapping[str, Any], secrets: Iterable[str]) -> str | None:
     """Return the diagnostic code unless it may be a secret or a link."""
     found = _member(body, "diagnosticCode", _DIAGNOSTIC)
-    return found if found and "://" not in found and scrub(found, *secrets) == found else None
+    return found if found and "://" not in found and redact(found, *secrets) == found else None
 
 
 def _member(body: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str | None:

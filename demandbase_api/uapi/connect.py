@@ -1,4 +1,4 @@
-"""The adapters of one tenant's uapi: they share its token, its calls and what was discovered."""
+"""The adapters of a tenant's uapi. They share its token, its calls and the fields it has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.client import HttpClient
+from demandbase_api.ports import Apis
 from demandbase_api.uapi.auth import ClientCredentials
 from demandbase_api.uapi.call_budget import CallBudget, CallLedger
 from demandbase_api.uapi.discovery import FieldCache, FieldDiscovery
@@ -18,44 +19,32 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.connection import ApiFiles, Connection
     from demandbase_api.models import ListAction
-    from demandbase_api.ports import ExportApi, ImportApi
 
 
-class UapiTenant:
-    """The ports of one tenant's uapi, and what they share. No call is made.
+def connect_uapi(
+    connection: Connection, files: ApiFiles, clock: Clock, list_action: ListAction
+) -> Apis:
+    """Return the ports of a tenant. Sends nothing.
 
     Args:
-        connection: Where the API is.
-        files: What is remembered of it.
+        connection: Address and credentials.
+        files: Files that outlive a run.
         clock: Time.
+        list_action: What imports of accounts do to the members of their account list.
 
     Raises:
-        ConfigurationError: The credentials are not those that the API takes.
+        ConfigurationError: The API does not accept this kind of credentials.
     """
-
-    def __init__(self, connection: Connection, files: ApiFiles, clock: Clock) -> None:
-        self._clock = clock
-        self._budget = CallBudget(CallLedger(files.of(connection, "calls")), self._clock)
-        self._http = _uapi_client(connection, self._budget, self._clock)
-        self._fields = files.of(connection, "fields"), files.cache_hours
-
-    def exports(self) -> ExportApi:
-        """Return the port of exports."""
-        path, hours = self._fields
-        cache = FieldCache(path, hours, self._clock)
-        discovery = FieldDiscovery(self._http, cache, self._budget)
-        return UapiExportApi(self._http, discovery, self._budget)
-
-    def imports(self, list_action: ListAction) -> ImportApi:
-        """Return the port of imports.
-
-        Args:
-            list_action: What imports of accounts do to the account list of their job.
-        """
-        return UapiImportApi(self._http, self._budget, list_action)
+    budget = CallBudget(CallLedger(files.path(connection, "calls")), clock)
+    http = _http_client(connection, budget, clock)
+    cache = FieldCache(files.path(connection, "fields"), files.cache_hours, clock)
+    return Apis(
+        UapiExportApi(http, FieldDiscovery(http, cache, budget), budget),
+        UapiImportApi(http, budget, list_action),
+    )
 
 
-def _uapi_client(connection: Connection, budget: CallBudget, clock: Clock) -> HttpClient:
+def _http_client(connection: Connection, budget: CallBudget, clock: Clock) -> HttpClient:
     map_error = partial(error_for, is_static=connection.is_static)
     if connection.is_static:
         if connection.access_token is None:

@@ -23,7 +23,7 @@ from demandbase_api.models import (
     JobStatus,
     RowError,
 )
-from demandbase_api.redaction import mask_values, scrub
+from demandbase_api.redaction import mask_values, redact
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -248,8 +248,8 @@ def test_no_value_stands_in_a_models_repr() -> None:
 
 
 @given(st.text(min_size=8), st.text(), st.text())
-def test_a_secret_never_survives_scrubbing(secret: str, before: str, after: str) -> None:
-    assert secret not in scrub(before + secret + after, secret) or secret in "***"
+def test_a_secret_never_survives_redaction(secret: str, before: str, after: str) -> None:
+    assert secret not in redact(before + secret + after, secret) or secret in "***"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from singer_sdk import Target
 
-from demandbase_api.connect import connect_import
+from demandbase_api.connect import connect
 from demandbase_api.connection import Connection
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -95,7 +95,7 @@ def test_another_runs_job_that_waits_for_its_file_is_never_used_or_cancelled(
         tuple(ColumnMapping(name, name) for name in ("person_id", "email")),
     )
     connection = Connection(sandbox.url, sandbox.token, user_agent="other")
-    theirs = connect_import(connection).submit(other, "theirs.csv").id
+    theirs = connect(connection).imports.submit(other, "theirs.csv").id
     sandbox.add_fault(Fault(CREATE, Effect.DROP_AFTER))
     assert load(*MESSAGES).states == [1]
     jobs = {job["id"]: job["status"] for job in sandbox.import_jobs()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demandbase_api.config import Api
-from demandbase_api.connect import connect_export
+from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.downloads import Downloader
 from demandbase_api.errors import (
@@ -127,7 +127,7 @@ def test_a_list_of_links_is_a_file_in_parts(parted: Sandbox, tmp_path: Path) -> 
         retry=QUICK,
     )
     files = ApiFiles(tmp_path)
-    api = connect_export(connection, Api.UAPI, files=files, clock=SandboxTime(parted))
+    api = connect(connection, Api.UAPI, files=files, clock=SandboxTime(parted)).exports
     job = api.submit(REQUEST)
     job = api.with_details(looked_up(api, job.id))
     assert job.file_parts == 4
@@ -188,6 +188,6 @@ def test_a_job_of_another_name_is_not_for_the_request(
     exports: ExportApi, connection: Callable[..., Connection], files: ApiFiles
 ) -> None:
     job = exports.submit(REQUEST)
-    again = connect_export(connection(), Api.UAPI, files=files)
+    again = connect(connection(), Api.UAPI, files=files).exports
     assert again.is_for(looked_up(again, job.id), REQUEST)
     assert not again.is_for(job, ExportRequest("accounts", ("{Account}.id",)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from demandbase_api.config import Api
-from demandbase_api.connect import connect_import
+from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import ConfigurationError, InvalidRequestError, NotFoundError
 from demandbase_api.models import ImportOperation, ImportRequest, JobStatus, ListAction
@@ -45,7 +45,7 @@ def test_an_import_goes_from_creation_to_its_end(sandbox: Sandbox, imports: Impo
 def test_the_list_action_is_always_sent(
     sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles, action: ListAction
 ) -> None:
-    api = connect_import(connection(), Api.UAPI, files=files, list_action=action)
+    api = connect(connection(), Api.UAPI, files=files, list_action=action).imports
     job = api.submit(REQUEST, "rows.csv")
     api.upload(job.id, io.BytesIO(CSV), "rows.csv")
     [request] = sandbox.requests("uploadImportFile")
@@ -57,17 +57,15 @@ def test_the_list_action_is_always_sent(
 def test_only_imports_of_accounts_change_account_lists(
     sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles, *, is_taken_up: bool
 ) -> None:
-    def connect() -> ImportApi:
-        return connect_import(
-            connection(), Api.UAPI, files=files, list_action=ListAction.REPLACE
-        )  # fmt: skip
+    def connected() -> ImportApi:
+        return connect(connection(), Api.UAPI, files=files, list_action=ListAction.REPLACE).imports
 
-    api = connect()
+    api = connected()
     jobs = [
         api.submit(replace(REQUEST, entity=entity), "rows") for entity in ("people", "accounts")
     ]
     if is_taken_up:
-        api = connect()
+        api = connected()
     for job in jobs:
         api.upload(job.id, io.BytesIO(CSV), "rows")
     actions = [request.query["listAction"] for request in sandbox.requests("uploadImportFile")]
@@ -149,5 +147,5 @@ def test_calls_are_counted_beside_those_of_exports(
     connection: Callable[..., Connection], files: ApiFiles, imports: ImportApi
 ) -> None:
     list(imports.jobs())
-    assert '"LIST_IMPORTS": 1' in files.of(connection(), "calls").read_text()
+    assert '"LIST_IMPORTS": 1' in files.path(connection(), "calls").read_text()
     assert imports.poll_pause() == 0
