@@ -32,7 +32,7 @@ def test_the_quota_ends_the_run_with_what_is_done_and_what_remains(
 
 
 @both_apis
-def test_the_tap_waits_for_a_new_quota_if_told_to(
+def test_the_tap_waits_for_a_new_quota_if_set_to(
     sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=8))
