@@ -1,32 +1,35 @@
-"""Time as the life of jobs sees it, so that tests need not wait."""
+"""Time, injected so that tests need not wait."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from typing_extensions import override
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PIECE_SECONDS = 0.5
+"""Longest time for which a sleep delays the handling of a signal."""
+
 
 class Clock(Protocol):
-    """What the wait for a job needs of time."""
+    """Source of time, and of waits."""
 
     def now(self) -> float:
-        """Return seconds that never go back."""
+        """Return monotonic seconds."""
 
     def utc(self) -> datetime:
-        """Return the moment in UTC."""
+        """Return the current time in UTC."""
 
     def sleep(self, seconds: float) -> None:
-        """Let the seconds pass."""
-
-
-_SIGNAL_SECONDS = 0.5
+        """Wait."""
 
 
 class SystemClock(Clock):
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     @override
     def now(self) -> float:
@@ -38,7 +41,21 @@ class SystemClock(Clock):
 
     @override
     def sleep(self, seconds: float) -> None:
-        # In pieces: a signal that another thread of the process gets breaks off no sleep.
+        # A signal that another thread receives does not interrupt a sleep of the main thread.
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _SIGNAL_SECONDS))
+            time.sleep(min(left, _PIECE_SECONDS))
+
+
+def sleep_in_pieces(clock: Clock, seconds: float, piece: float) -> Iterator[float]:
+    """Sleep; yield the seconds left before each piece, for the caller to log.
+
+    Args:
+        clock: Sleeps.
+        seconds: Time to sleep in all.
+        piece: Longest time between two yields, in seconds.
+    """
+    until = clock.now() + seconds
+    while (left := until - clock.now()) > 0:
+        yield left
+        clock.sleep(min(left, piece))

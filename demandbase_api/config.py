@@ -1,6 +1,6 @@
-"""The settings that say which API is used and by whom: the same for everything that uses one.
+"""Settings of the API that both plugins share: their schema, their values and their errors.
 
-They are JSON schemas.
+No error shows a value: it may be a secret.
 """
 
 from __future__ import annotations
@@ -8,27 +8,30 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
     from demandbase_api.http.retry import RetryPolicy
 
 
 class Api(StrEnum):
-    """The APIs that Demandbase's data can be had by."""
+    """The bulk APIs of Demandbase."""
 
     V1 = "v1"
     UAPI = "uapi"
 
     @property
     def default_url(self) -> str:
-        """Where it is for all tenants."""
+        """Scheme and host, the same for all tenants."""
         match self:
             case Api.V1:
                 return "https://api.demandbase.com"
@@ -49,35 +52,32 @@ _SECRET = {"minLength": 1, "secret": True, "writeOnly": True}
 PROPERTIES: dict[str, dict[str, Any]] = {
     "api": _text(
         "API",
-        "Which of Demandbase's bulk APIs to use: v1, or uapi for the one that Demandbase "
-        "publishes.",
+        "Bulk API to use: v1, or uapi for the API that Demandbase publishes.",
         default=Api.V1.value,
         enum=[api.value for api in Api],
     ),
     "api_url": _text(
         "API URL",
-        "Scheme and host of the API; where absent, "
-        + ", ".join(f"{api.default_url} with {api.value}" for api in Api)
+        "Scheme and host of the API. Default: "
+        + ", ".join(f"{api.default_url} with api: {api.value}" for api in Api)
         + ".",
         pattern="^https?://",
     ),
     "access_token": _text(
         "Access token",
-        "Bearer token for the API; with api: uapi client_id and client_secret are better, since "
-        "a token alone cannot be renewed.",
+        "Bearer token for the API. With api: uapi, prefer client_id and client_secret: a token "
+        "alone cannot be renewed.",
         **_SECRET,
     ),
-    "client_id": _text(
-        "Client id", "With api: uapi, the client id of the API Key Set.", minLength=1
-    ),
+    "client_id": _text("Client id", "Client id of the API Key Set, with api: uapi.", minLength=1),
     "client_secret": _text(
-        "Client secret", "With api: uapi, the client secret of the API Key Set.", **_SECRET
+        "Client secret", "Client secret of the API Key Set, with api: uapi.", **_SECRET
     ),
 }
-"""By setting; they come before all others."""
+"""JSON schema of each setting of the API."""
 
 CREDENTIALS = [{"required": ["access_token"]}, {"required": ["client_id", "client_secret"]}]
-"""Any of these must be there."""
+"""Alternatives, of which the settings must have one."""
 
 
 def with_api_settings(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,25 +88,25 @@ def with_api_settings(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen_api(config: Mapping[str, Any]) -> Api:
-    """Return which API is in use."""
+    """Return the API to use."""
     return Api(config["api"])
 
 
 def api_url(config: Mapping[str, Any]) -> str:
-    """Return the address of the API, as it was set."""
+    """Return the URL of the API: the setting, or the default of the API."""
     return config.get("api_url") or chosen_api(config).default_url
 
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy, user_agent: str) -> Connection:
-    """Return where the API is.
+    """Return the connection to the API.
 
     Args:
-        config: The settings, ``request_timeout_seconds`` among them.
-        retry: How reads are repeated.
-        user_agent: Who asks.
+        config: The settings, including ``request_timeout_seconds``.
+        retry: Retries of reads.
+        user_agent: Name of the plugin.
 
     Raises:
-        ConfigurationError: The address or a credential cannot be used.
+        ConfigurationError: The URL or a credential is malformed.
     """
     return Connection(
         api_url=api_url(config),
@@ -126,14 +126,14 @@ def spool_folder(config: Mapping[str, Any]) -> Path | None:
 
 
 def api_files(config: Mapping[str, Any]) -> ApiFiles:
-    """Return what is remembered of the API from run to run."""
+    """Return the files about the API that outlive a run."""
     hours = config.get("discovery_cache_hours")
     folder = spool_folder(config)
     return ApiFiles(folder) if hours is None else ApiFiles(folder, float(hours))
 
 
 def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
-    """Return how to wait for jobs."""
+    """Return how often to poll jobs, and for how long."""
     return PollPolicy(
         interval_seconds=config["poll_interval_seconds"],
         interval_max_seconds=config["poll_interval_max_seconds"],
@@ -141,85 +141,38 @@ def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
     )
 
 
-_TYPES: dict[str, tuple[type, str]] = {
-    "object": (dict, "JSON object"),
-    "array": (list, "JSON array"),
-}
-
-
-def environment_problem(
-    schema: Mapping[str, Any], prefix: str, environment: Mapping[str, str]
-) -> str | None:
-    """Return the sentence for the first variable that cannot be read; ``None`` where all can.
-
-    Args:
-        schema: The JSON schema of the settings.
-        prefix: What the variables' names begin with.
-        environment: The variables.
-    """
-    for name, rule in schema.get("properties", {}).items():
-        variable = prefix + name.upper().replace("-", "_")
-        if variable not in environment:
-            continue
-        needed = _needed(rule, environment[variable])
-        if needed is not None:
-            return (
-                f"The setting {name}, from the environment variable {variable}, is no {needed}. "
-                "Correct it and run again."
-            )
-    return None
-
-
-def _needed(rule: Mapping[str, Any], text: str) -> str | None:
-    """Return what a text should be and is not."""
-    declared = rule.get("type", [])
-    types = declared if isinstance(declared, list) else [declared]
-    if "integer" in types:
-        return None if _is_whole(text) else "whole number"
-    for kind, (python, words) in _TYPES.items():
-        if kind in types and (kind == "object" or "[" in text):  # x,y,z is an array, too
-            try:
-                found = json.loads(text)
-            except ValueError:
-                return words
-            return None if isinstance(found, python) else words
-    return None
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        int(text)
-    except ValueError:
-        return False
-    return True
-
-
-class Breach(Protocol):
-    """A value that breaks a rule of a JSON schema, as the package jsonschema describes it."""
-
-    @property
-    def absolute_path(self) -> Iterable[str | int]:
-        """Where the value stands."""
-
-    @property
-    def validator(self) -> Any:  # noqa: ANN401
-        """The schema's keyword."""
-
-    @property
-    def validator_value(self) -> Any:  # noqa: ANN401
-        """What stands beside that keyword."""
-
-    @property
-    def instance(self) -> Any:  # noqa: ANN401
-        """The value."""
-
-
-def settings_error(breaches: Iterable[Breach]) -> ConfigurationError:
-    """Return one error for all settings that break a rule."""
-    problems = dict.fromkeys(_problem(breach) for breach in breaches)
+def settings_error(errors: Iterable[ValidationError]) -> ConfigurationError:
+    """Return one error for all validation errors of the settings."""
+    problems = dict.fromkeys(_problem(error) for error in errors)
     return ConfigurationError(
         f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
     )
+
+
+def settings_errors(
+    sdk_errors: Sequence[str],
+    validator: Validator,
+    config: Mapping[str, Any],
+    *,
+    raise_errors: bool,
+) -> list[str]:
+    """Return the errors of a plugin's settings without their values, for ``_validate_config``.
+
+    Args:
+        sdk_errors: What the Singer SDK found; its messages may quote values.
+        validator: Validator of the settings' JSON Schema.
+        config: The settings.
+        raise_errors: Whether to raise an error.
+
+    Raises:
+        ConfigurationError: There are errors, and ``raise_errors`` is set.
+    """
+    if not sdk_errors:
+        return []
+    error = settings_error(validator.iter_errors(dict(config)))
+    if raise_errors:
+        raise error
+    return [str(error)]
 
 
 _RULES = {
@@ -231,19 +184,72 @@ _RULES = {
     "pattern": "must match the pattern {}",
     "type": "must be of the type {}",
 }
+"""Clause by keyword of the JSON schema; the keyword's value is filled in."""
 
 
-def _problem(breach: Breach) -> str:
-    path = ".".join(str(step) for step in breach.absolute_path)
-    rule, value = breach.validator, breach.validator_value
+def _problem(error: ValidationError) -> str:
+    path = ".".join(str(step) for step in error.absolute_path)
+    rule = str(error.validator)
+    value: Any = error.validator_value
+    given: Any = error.instance
     if rule == "required":
-        given: Mapping[str, Any] = breach.instance
         prefix = f"{path}." if path else ""
-        missing = ", ".join(prefix + member for member in value if member not in given)
+        missing = ", ".join(prefix + name for name in value if name not in given)
         return f"the setting {missing} is missing"
     if rule == "anyOf" and all("required" in choice for choice in value):
         choices = [" and ".join(choice["required"]) for choice in value]
         return f"the setting {', or '.join(choices)} is missing"
     shown = " or ".join(map(str, value)) if isinstance(value, list) else str(value)
-    says = _RULES.get(rule, f"breaks the rule “{rule}”").format(shown)
-    return f"{f'the setting {path}' if path else 'it'} {says}"
+    clause = _RULES.get(rule, f"breaks the rule “{rule}”").format(shown)
+    return f"{f'the setting {path}' if path else 'it'} {clause}"
+
+
+def environment_problem(
+    schema: Mapping[str, Any], prefix: str, environment: Mapping[str, str]
+) -> str | None:
+    """Return a sentence about the first malformed environment variable; ``None`` if all are valid.
+
+    Args:
+        schema: JSON schema of the settings.
+        prefix: Prefix of the variables.
+        environment: Values of the variables.
+    """
+    for name, rule in schema.get("properties", {}).items():
+        variable = prefix + name.upper().replace("-", "_")
+        if variable not in environment:
+            continue
+        expected = _expected(rule, environment[variable])
+        if expected is not None:
+            return (
+                f"The setting {name}, from the environment variable {variable}, is not {expected}. "
+                "Correct it and run again."
+            )
+    return None
+
+
+def _expected(rule: Mapping[str, Any], text: str) -> str | None:
+    """Return what a malformed text should be; ``None`` if it is well-formed."""
+    declared = rule.get("type", [])
+    types = declared if isinstance(declared, list) else [declared]
+    if "integer" in types:
+        return None if _is_integer(text) else "a whole number"
+    if "object" in types:
+        return None if _is_json(text, dict) else "a JSON object"
+    if "array" in types and "[" in text:  # otherwise a list such as x,y,z
+        return None if _is_json(text, list) else "a JSON array"
+    return None
+
+
+def _is_integer(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_json(text: str, kind: type) -> bool:
+    try:
+        return isinstance(json.loads(text), kind)
+    except ValueError:
+        return False

@@ -1,6 +1,36 @@
-"""What can go wrong with the APIs, each as one sentence that says what to do.
+"""Errors of the APIs and their jobs.
 
-No message holds a token, a header, a signed link or a record value.
+Every ``str()`` is a sentence that says what happened and what to do. None contains a token, a
+header, a signed link or a record value.
+
+* DemandbaseError
+  * ConfigurationError
+  * ApiError
+    * AuthenticationError
+    * PermissionDeniedError
+    * InvalidRequestError
+    * NotFoundError
+    * ConflictError
+    * FileTooLargeError
+    * QuotaExceededError
+      * CallBudgetError
+    * BusyError
+    * UnexpectedAnswerError
+    * TransientError
+      * RateLimitedError
+      * ServerError
+      * UnreachableError
+      * InterruptedDownloadError
+        * ChangedFileError
+  * JobError
+    * JobFailedError
+    * JobCancelledError
+    * JobGoneError
+    * JobTimeoutError
+    * DownloadError
+  * UnsettledInsertError
+  * StoppedError
+  * SpoolError
 """
 
 from __future__ import annotations
@@ -10,52 +40,77 @@ import math
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from demandbase_api.redaction import mask_values, scrub
+from demandbase_api.redaction import mask_values, redact
 
 if TYPE_CHECKING:
     from demandbase_api.models import JobStatus
     from demandbase_api.ports import Job
 
-
-def spool_error(error: OSError) -> SpoolError:
-    """Return the error for a spool folder that does not take a file."""
-    reason = (
-        "it has no room left" if error.errno == errno.ENOSPC else (error.strerror or "it failed")
-    )
-    return SpoolError(
-        f"The folder for intermediate files cannot be written: {reason}. "
-        "Free some room, or point the setting spool_dir at a larger or writable folder."
-    )
-
-
 EXIT_FAILURE = 1
-
 EXIT_TRY_LATER = 75
-"""EX_TEMPFAIL of sysexits.h: nothing is wrong here, the same run may work later."""
+"""EX_TEMPFAIL of sysexits.h: the same run may succeed later."""
+
+
+class ApiOperation(StrEnum):
+    """An operation of the APIs; its value completes "Demandbase … when asked to …"."""
+
+    ISSUE_TOKEN = "issue an access token"  # noqa: S105 - no token
+    LIST_ENTITIES = "list the exportable entities"
+    LIST_FIELDS = "list the fields of an entity"
+    CREATE_EXPORT = "create an export job"
+    LIST_EXPORTS = "list the export jobs"
+    GET_EXPORT = "describe an export job"
+    CANCEL_EXPORT = "cancel an export job"
+    DOWNLOAD_PART = "hand out an exported file"
+    FETCH_LINK = "serve an exported file from its signed link"
+    CREATE_IMPORT = "create an import job"
+    LIST_IMPORTS = "list the import jobs"
+    GET_IMPORT = "describe an import job"
+    CANCEL_IMPORT = "cancel an import job"
+    UPLOAD_FILE = "take an import file"
+    LIST_ROW_ERRORS = "list the row errors of an import job"
+    LIST_MAPPINGS = "list the field mappings"
+    LIST_ACTIVITY_TYPES = "list the activity types"
+    GET_ACTIVITY_TYPE = "describe an activity type"
+
+    @property
+    def creates_a_job(self) -> bool:
+        """Whether a repeated request may create a second job."""
+        return self in {ApiOperation.CREATE_EXPORT, ApiOperation.CREATE_IMPORT}
+
+    @property
+    def carries_record_values(self) -> bool:
+        """Whether an error response may quote record values."""
+        return self in {
+            ApiOperation.UPLOAD_FILE,
+            ApiOperation.GET_IMPORT,
+            ApiOperation.LIST_ROW_ERRORS,
+            ApiOperation.FETCH_LINK,
+        }
 
 
 class DemandbaseError(Exception):
-    """Any failure that a user can meet; ``str()`` is the sentence to show."""
+    """Base of all errors that a user may see; ``str()`` is the sentence to show."""
 
     exit_code = EXIT_FAILURE
 
 
 class ConfigurationError(DemandbaseError):
-    """The settings ask for something that cannot be done."""
+    """The settings are invalid or request something impossible."""
 
 
 class ApiError(DemandbaseError):
-    """A call that did not give what it should.
+    """A call to an API failed.
 
     Args:
-        operation: The call.
+        operation: The operation that was called.
         problem: What happened, as a clause that follows "Demandbase".
         advice: What the user should do, as a sentence; may be empty.
-        status: HTTP status, where there was an answer.
-        server_message: The server's own words, already scrubbed.
+        status: HTTP status, if there was a response.
+        server_message: The server's message, redacted.
         retry_after: Seconds that the server asked to wait.
-        code: The API's own number for the failure, where it gives one.
-        diagnostic: What Demandbase's support finds the call by, where the API gives it.
+        code: Error code of the API.
+        diagnostic: Code by which Demandbase's support finds the call.
     """
 
     def __init__(  # noqa: PLR0913
@@ -82,10 +137,7 @@ class ApiError(DemandbaseError):
 
     @property
     def marks(self) -> str:
-        """What Demandbase's support knows the failure by, in brackets behind a blank; or nothing.
-
-        The status, the API's own code and the diagnostic code.
-        """
+        """Status, error code and diagnostic code in parentheses after a space; or nothing."""
         marks = [
             f"HTTP {self.status}" if self.status is not None else "",
             f"code {self.code}" if self.code else "",
@@ -94,13 +146,13 @@ class ApiError(DemandbaseError):
         return f" ({', '.join(filter(None, marks))})" if any(marks) else ""
 
     def __str__(self) -> str:
-        """Return the sentence for the user."""
-        words = f": {self.server_message}" if self.server_message else ""
+        """Return what happened, what the server said, and the advice."""
+        message = f": {self.server_message}" if self.server_message else ""
         advice = f" {self.advice}" if self.advice else ""
         if self.retry_after:
             advice = f" It asks to try again in {math.ceil(self.retry_after)} seconds.{advice}"
-        said = f"{self.marks}{words}"
-        sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{said}"
+        details = f"{self.marks}{message}"
+        sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{details}"
         return sentence.rstrip(".") + "." + advice
 
 
@@ -109,67 +161,67 @@ class AuthenticationError(ApiError):
 
 
 class PermissionDeniedError(ApiError):
-    """403: the credentials are good, but may not do this."""
+    """403: the credentials are valid, but do not permit the operation."""
 
 
 class InvalidRequestError(ApiError):
-    """400: the server does not accept what was asked."""
+    """400: the server rejected the request."""
 
 
 class NotFoundError(ApiError):
-    """404 or 410: there is no such job, file or API."""
+    """404 or 410: the job, the file or the API does not exist."""
 
 
 class ConflictError(ApiError):
-    """409: the job's state does not allow it."""
+    """409: the state of the job does not allow the operation."""
 
 
 class FileTooLargeError(ApiError):
-    """413: the file to upload is larger than the server takes."""
+    """413: the file to upload exceeds the server's limit."""
 
 
 class QuotaExceededError(ApiError):
-    """429 on a call that creates a job: the day's quota is used up."""
+    """429 on the creation of a job: the quota is used up."""
 
     exit_code = EXIT_TRY_LATER
 
 
 class CallBudgetError(QuotaExceededError):
-    """The day's calls of one kind are used up, or too few are left for what is to be done."""
+    """Too few of the day's calls of one kind are left."""
 
 
 class BusyError(ApiError):
-    """429 on a call that creates a job: as many jobs run already as may run at a time."""
+    """429 on the creation of a job: the maximum number of concurrent jobs is reached."""
 
     exit_code = EXIT_TRY_LATER
 
 
 class UnexpectedAnswerError(ApiError):
-    """An answer that the contract does not know: another status, shape or word."""
+    """The status or the body of a response does not conform to the API's contract."""
 
 
 class TransientError(ApiError):
-    """A failure that may pass: asking again later can help."""
+    """A failure that a retry may overcome."""
 
 
 class RateLimitedError(TransientError):
-    """429: too many calls for now; nothing was done."""
+    """429: too many calls in a short time. The operation had no effect."""
 
     exit_code = EXIT_TRY_LATER
 
 
 class ServerError(TransientError):
-    """5xx: the server's own trouble."""
+    """5xx: the server failed."""
 
 
 class UnreachableError(TransientError):
-    """There was no answer: the connection failed, broke or timed out.
+    """No response: the connection failed, broke or timed out.
 
     Args:
-        operation: The call.
-        problem: What happened.
-        nothing_sent: True where the request cannot have reached the server.
-        advice: What the user should do.
+        operation: The operation that was called.
+        problem: What happened, as a clause that follows "Demandbase".
+        nothing_sent: Whether the request surely did not reach the server.
+        advice: What the user should do, as a sentence; may be empty.
     """
 
     def __init__(
@@ -185,27 +237,23 @@ class UnreachableError(TransientError):
 
 
 class InterruptedDownloadError(TransientError):
-    """A file's body ended before it was whole."""
+    """The body of a file ended early."""
 
 
 class ChangedFileError(InterruptedDownloadError):
-    """What has been received so far is not the beginning of what there is now."""
-
-
-class SpoolError(DemandbaseError):
-    """The folder for intermediate files cannot be used."""
+    """The file has changed since its first bytes were downloaded."""
 
 
 class JobError(DemandbaseError):
-    """A job that did not come to a good end.
+    """A job did not succeed.
 
     Args:
         sentence: What happened and what to do.
         kind: "export" or "import".
         job_id: The job.
-        entity: What the job was about.
-        status: The job's last known state.
-        part: The part of the job's file, counted from 1, where it matters.
+        entity: Entity of the job.
+        status: Last known status of the job.
+        part: Part of the job's file, counted from 1, if the error is about one.
     """
 
     def __init__(  # noqa: PLR0913
@@ -231,31 +279,35 @@ class JobFailedError(JobError):
 
 
 class JobCancelledError(JobError):
-    """Somebody cancelled the job."""
+    """The job was cancelled by another client or in Demandbase."""
 
 
 class JobGoneError(JobError):
-    """The job or its file is no longer there: unknown to the server, or expired."""
+    """The job or its file no longer exists: unknown to the server, or expired."""
 
 
 class JobTimeoutError(JobError):
-    """The job was still running when its time was up."""
-
-
-class UnsettledInsertError(DemandbaseError):
-    """Rows may have been inserted by an earlier run, and inserting them again would double them."""
-
-
-class StoppedError(DemandbaseError):
-    """The run ends: nothing is sent any more."""
+    """The job did not end within its time-out."""
 
 
 class DownloadError(JobError):
     """A part of an export could not be downloaded."""
 
 
+class UnsettledInsertError(DemandbaseError):
+    """An earlier run may have inserted rows that would be duplicated by another insert."""
+
+
+class StoppedError(DemandbaseError):
+    """The run is ending; nothing more is sent."""
+
+
+class SpoolError(DemandbaseError):
+    """The folder for intermediate files is unusable."""
+
+
 def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
-    """Return the error for a job that somebody cancelled."""
+    """Return the error for a cancelled job."""
     return JobCancelledError(
         f"The {kind} job {job.id} for {entity} was cancelled in Demandbase. "
         "Run again to create a new one.",
@@ -267,7 +319,7 @@ def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
 
 
 def job_gone(kind: str, entity: str, job_id: str, error: NotFoundError) -> JobGoneError:
-    """Return the error for a job that the server no longer knows, as it said by an error."""
+    """Return the error for a job that the server no longer knows."""
     return JobGoneError(
         f"Demandbase no longer knows the {kind} job {job_id} for {entity}{error.marks}.",
         kind=kind,
@@ -277,12 +329,12 @@ def job_gone(kind: str, entity: str, job_id: str, error: NotFoundError) -> JobGo
 
 
 def job_failed(kind: str, entity: str, job: Job, *, may_quote_rows: bool) -> JobFailedError:
-    """Return the error for a job that ended as failed, with the server's words, scrubbed."""
-    words = scrub(job.error_message or "Demandbase gave no reason")
+    """Return the error for a failed job, with the server's redacted message."""
+    message = redact(job.error_message or "Demandbase gave no reason")
     if may_quote_rows:
-        words = mask_values(words)
+        message = mask_values(message)
     return JobFailedError(
-        f"The {kind} job {job.id} for {entity} failed: {words.rstrip('.')}.",
+        f"The {kind} job {job.id} for {entity} failed: {message.rstrip('.')}.",
         kind=kind,
         job_id=job.id,
         entity=entity,
@@ -290,39 +342,14 @@ def job_failed(kind: str, entity: str, job: Job, *, may_quote_rows: bool) -> Job
     )
 
 
-class ApiOperation(StrEnum):
-    """A call; its value completes the sentence "Demandbase … when asked to …"."""
-
-    ISSUE_TOKEN = "issue an access token"  # noqa: S105 - no token
-    LIST_ENTITIES = "list the exportable entities"
-    LIST_FIELDS = "list the fields of an entity"
-    CREATE_EXPORT = "create an export job"
-    LIST_EXPORTS = "list the export jobs"
-    GET_EXPORT = "describe an export job"
-    CANCEL_EXPORT = "cancel an export job"
-    DOWNLOAD_PART = "hand out an exported file"
-    FETCH_LINK = "serve an exported file from its signed link"
-    CREATE_IMPORT = "create an import job"
-    LIST_IMPORTS = "list the import jobs"
-    GET_IMPORT = "describe an import job"
-    CANCEL_IMPORT = "cancel an import job"
-    UPLOAD_FILE = "take an import file"
-    LIST_ROW_ERRORS = "list the row errors of an import job"
-    LIST_MAPPINGS = "list the field mappings"
-    LIST_ACTIVITY_TYPES = "list the activity types"
-    GET_ACTIVITY_TYPE = "describe an activity type"
-
-    @property
-    def creates_a_job(self) -> bool:
-        """Whether a repetition could leave a second job behind."""
-        return self in {ApiOperation.CREATE_EXPORT, ApiOperation.CREATE_IMPORT}
-
-    @property
-    def carries_record_values(self) -> bool:
-        """Whether the server's answer to it may quote a tenant's data."""
-        return self in {
-            ApiOperation.UPLOAD_FILE,
-            ApiOperation.GET_IMPORT,
-            ApiOperation.LIST_ROW_ERRORS,
-            ApiOperation.FETCH_LINK,
-        }
+def spool_error(error: OSError) -> SpoolError:
+    """Return the error for an operation on the spool folder that failed."""
+    reason = (
+        "no space is left"
+        if error.errno == errno.ENOSPC
+        else (error.strerror or "the operation failed")
+    )
+    return SpoolError(
+        f"Cannot write to the folder for intermediate files: {reason}. "
+        "Free some space, or set spool_dir to a larger or writable folder."
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as member
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from demandbase_api.models import ListAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
         ExportJob,
         ExportRequest,
         FieldMapping,
+        ImportEntity,
         ImportJob,
         ImportOperation,
         ImportRequest,
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ExportFilter(StrEnum):
-    """What an export job can be narrowed by."""
+    """Filters of export jobs."""
 
     ACCOUNT_LIST = "one account list"
     ACCOUNT_LISTS = "several account lists"
@@ -39,12 +42,12 @@ class ExportFilter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryScope:
-    """What of a tenant to discover.
+    """The part of a tenant to discover.
 
     Args:
-        entities: Only these; all where absent.
-        report_types: Advertising report type by entity, where fields depend on it.
-        columns: Columns by entity, where the API names none.
+        entities: Only these entities. Default: all.
+        report_types: Advertising report type by entity, if the fields depend on it.
+        columns: Columns by entity, for entities whose fields the API does not list.
     """
 
     entities: frozenset[str] | None = None
@@ -57,18 +60,14 @@ EVERYTHING = DiscoveryScope()
 
 @dataclass(frozen=True, slots=True)
 class ExportCapabilities:
-    """What an export API can do; asking for more is a configuration error.
+    """Features of an export API. To use another one is a configuration error.
 
     Args:
-        cancel: Jobs can be cancelled.
-        record_counts: A completed job says how many records it holds.
-        concurrent_jobs: How many jobs run at a time where nothing else is asked for.
-        daily_calls: The calls of a day are few: they are counted, and asked about beforehand.
-        filters: What a job can be narrowed by beside its entity, fields and days.
+        concurrent_jobs: Default of the number of jobs that run at a time.
+        daily_calls: Whether the number of calls a day is limited, so that they are budgeted.
+        filters: Filters of a job in addition to its fields and dates.
     """
 
-    cancel: bool
-    record_counts: bool
     concurrent_jobs: int
     daily_calls: bool
     filters: frozenset[ExportFilter]
@@ -76,46 +75,36 @@ class ExportCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class ImportCapabilities:
-    """What an import API can do; asking for more is a configuration error.
+    """What an import API can do. Settings that ask for more are a configuration error.
 
     Args:
         entities: Entities that can be imported.
         operations: Operations that can be chosen.
-        match_key: The field that rows are matched on can be chosen.
-        mappings: The fields that can be imported are listed, and a job says which column fills
-            which; without it the headers of its file say so.
-        cancel: Jobs can be cancelled.
-        named_jobs: A job bears its file's name from its creation on.
-        row_errors: Rejected rows are listed; without it row outcomes are unknown.
-        activity_types: Imports of activities must name their type.
-        list_actions: Imports can change the members of an account list.
-        adds_only: Entities whose rows are added whatever is there already.
-        identities: By entity, the fields by any of which Demandbase may match rows, where no
-            field can be chosen.
-        max_file_bytes: The largest file that it takes, where it is known beforehand.
+        match_key: Whether the field that rows are matched on can be chosen.
+        mappings: Whether the API lists the tenant's fields, and jobs name the field of each column.
+        row_errors: Whether the API lists rejected rows. If not, row outcomes are unknown.
+        activity_types: Whether imports of activities must name their type.
+        list_actions: Whether imports can change the members of an account list.
+        max_file_bytes: Maximum size of a file, if it is known.
     """
 
     entities: frozenset[str]
     operations: frozenset[ImportOperation]
     match_key: bool
     mappings: bool
-    cancel: bool
-    named_jobs: bool
     row_errors: bool
     activity_types: bool = False
     list_actions: bool = False
-    adds_only: frozenset[str] = frozenset()
-    identities: Mapping[str, tuple[str, ...]] = member(default_factory=dict)
     max_file_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a download goes on.
+    """The position at which an interrupted download resumes.
 
     Args:
-        offset: Bytes that are here already.
-        validator: What the server said to tell this very file from a changed one.
+        offset: Number of bytes that have been received.
+        validator: ETag or date by which the server recognizes the unchanged file.
     """
 
     offset: int
@@ -123,128 +112,150 @@ class Resume:
 
 
 class PartBody(Protocol):
-    """The body of one part of an export, being received."""
+    """The body of a response with a part of an export."""
 
     @property
     def start(self) -> int:
-        """Where in the part the body begins: 0, or where the download was to go on."""
+        """Offset of the body in the part: 0, or the offset at which the download resumes."""
 
     @property
     def size(self) -> int | None:
-        """Size of the whole part in bytes, where the server says it."""
+        """Size of the whole part in bytes, if known."""
 
     @property
     def is_framed(self) -> bool:
-        """Whether a body that is cut short shows it."""
+        """Whether a truncated body can be recognized as such."""
 
     @property
     def validator(self) -> str | None:
-        """What tells this very file from a changed one, where the server says it."""
+        """ETag or date of the file, if known."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body.
 
         Raises:
-            InterruptedDownloadError: It ended before it was whole.
+            InterruptedDownloadError: The body is truncated.
         """
 
 
 class ExportApi(Protocol):
-    """Bulk export: entities, and jobs that end in files."""
+    """Bulk export: entities, and jobs that write files."""
 
     @property
     def capabilities(self) -> ExportCapabilities:
-        """What this API can do."""
+        """Features of this API."""
 
     def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        """Return what can be exported, at least what of it the scope asks for."""
+        """Return the entities that can be exported, at least those of the scope."""
 
     def submit(self, request: ExportRequest) -> ExportJob:
-        """Create a job; never repeated by itself once the request may have arrived.
+        """Create a job. The request is not retried once it may have been received.
 
         Raises:
-            BusyError: As many jobs run already as may run at a time; none was created.
+            BusyError: The maximum number of jobs runs already; none was created.
         """
 
     def get(self, job_id: str) -> ExportJob:
-        """Return the job as it is now."""
+        """Return the current state of a job."""
 
-    def ended(self, job: ExportJob) -> ExportJob:
-        """Return all that there is to know of a job that the list says has ended."""
+    def with_details(self, job: ExportJob) -> ExportJob:
+        """Return an ended job of the list with the members that the list does not have."""
 
     def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
-        """Yield the jobs, newest first, each once, whatever is created meanwhile."""
+        """Yield the jobs, newest first, each once even if jobs are created meanwhile."""
 
     def poll_pause(self) -> float:
-        """Return the seconds that must pass before the job list is read again, at least."""
+        """Return the minimum number of seconds until the list of jobs may be read again."""
 
     def check_budget(self, jobs: int) -> None:
-        """Make sure that the day's calls are enough for some jobs from creation to end.
+        """Check that the daily calls are enough for some jobs, from creation to download.
 
         Args:
-            jobs: How many are to be created.
+            jobs: Number of jobs to create.
 
         Raises:
-            CallBudgetError: They are not.
+            CallBudgetError: The calls are not enough.
         """
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job.
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job; return ``False`` if the API cannot cancel jobs.
 
         Raises:
-            ConflictError: It has ended already.
+            ConflictError: The job has ended.
         """
 
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
-        """Return whether a job, as it is listed, was asked for exactly this."""
+        """Return whether a listed job was created by an equal request."""
 
     def open_part(
         self, job_id: str, part: int, resume: Resume | None = None
     ) -> AbstractContextManager[PartBody]:
-        """Ask for a fresh link to a part (counted from 1) and open it.
+        """Request a new link to a part, counted from 1, and open it.
 
         Raises:
-            ChangedFileError: It cannot go on where it should.
+            ChangedFileError: The file has changed, so the download cannot resume.
         """
 
 
 class ImportApi(Protocol):
-    """Bulk import: mappings, and jobs that take a file."""
+    """Bulk import: entities, and jobs that take a file."""
 
     @property
     def capabilities(self) -> ImportCapabilities:
         """What this API can do."""
 
+    def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
+        """Return what can be imported into an entity.
+
+        Args:
+            name: One of the entities that the capabilities name.
+            activity_type: Id of the type, for activities of an API that asks for it.
+
+        Raises:
+            NotFoundError: The activity type does not exist.
+        """
+
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
         """Return the fields that can be imported, of one entity or of all.
 
-        Those that are documented, where the API does not list the tenant's own.
+        If the API does not list the tenant's own, these are the documented ones.
         """
 
     def activity_types(self) -> tuple[ActivityType, ...]:
-        """Return the kinds of activity that imports can name; none where they name none."""
-
-    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
-        """Return the fields that imports of one kind of activity can fill.
-
-        Raises:
-            NotFoundError: There is no such kind.
-        """
+        """Return the activity types that imports can name; none if they name none."""
 
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
-        """Create a job; never repeated by itself once the request may have arrived.
+        """Create a job; never repeated once the request may have arrived.
 
         Args:
-            request: What to do with the file.
-            file_name: Name of the file that will follow; a job bears it from now on where the
-                capabilities say so, else once it has the file.
+            request: What the job does with its file.
+            file_name: Name of the file that will follow.
+        """
+
+    def find_created(self, file_name: str, since: datetime) -> ImportJob | None:
+        """Return the newest job that was created for a file, by the name of the file.
+
+        Always ``None`` if the API does not name jobs before they have their file; see
+        ``possibly_created``.
+        """
+
+    def possibly_created(self, request: ImportRequest, since: datetime) -> Iterator[ImportJob]:
+        """Yield jobs without a file, one of which may have been created for a request.
+
+        None if ``find_created`` tells the job from others.
         """
 
     def waits_for_file(self, job: ImportJob) -> bool:
-        """Return whether a job has been given no file yet."""
+        """Return whether a job does not have its file yet."""
 
-    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
-        """Send the job its file, streamed from where ``file`` stands."""
+    def upload(
+        self,
+        job_id: str,
+        file: BinaryIO,
+        file_name: str,
+        list_action: ListAction = ListAction.NOOP,
+    ) -> ImportJob:
+        """Send a job its file, streamed from the current position of ``file``."""
 
     def get(self, job_id: str) -> ImportJob:
         """Return the job as it is now."""
@@ -253,17 +264,24 @@ class ImportApi(Protocol):
         """Yield the jobs, newest first, each once, whatever is created meanwhile."""
 
     def poll_pause(self) -> float:
-        """Return the seconds that must pass before the job list is read again, at least."""
+        """Return the minimum number of seconds until the job list is read again."""
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job.
+    def cancel(self, job_id: str) -> bool:
+        """Cancel the job; return ``False`` if this API cannot cancel.
 
         Raises:
-            ConflictError: It is past the point where it can be cancelled.
+            ConflictError: The job is past the point where it can be cancelled.
         """
 
     def row_errors(self, job_id: str) -> Iterator[RowError]:
-        """Yield the rows that were not taken, all pages."""
+        """Yield the rejected rows of a job, from all pages."""
+
+
+class Apis(NamedTuple):
+    """The two ports of one API."""
+
+    exports: ExportApi
+    imports: ImportApi
 
 
 class Job(Protocol):
@@ -298,8 +316,8 @@ class JobSource(Protocol[J_co]):
     def jobs(self) -> Iterator[J_co]:
         """Yield the jobs, newest first."""
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel the job."""
+    def cancel(self, job_id: str) -> bool:
+        """Cancel the job; return ``False`` if this API cannot cancel."""
 
     def poll_pause(self) -> float:
         """Return the seconds that must pass before the jobs are read again, at least."""

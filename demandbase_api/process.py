@@ -1,4 +1,7 @@
-"""Ends a command that failed: one sentence, and an exit code."""
+"""The process of a command: imports at its start, signals, pipes and its end.
+
+Commands import this module before any other, so it imports only what ``loading`` needs.
+"""
 
 from __future__ import annotations
 
@@ -8,95 +11,29 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-
-import simplejson  # whose errors the plugins' files end in
-
-from demandbase_api.config import environment_problem
-from demandbase_api.errors import EXIT_FAILURE, DemandbaseError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
-
-_PLACES = 4
-
-
-def exit_with_error(
-    error: Exception,
-    logger: logging.Logger,
-    schema: Mapping[str, Any],
-    prefix: str,
-    expressions: str,
-) -> NoReturn:
-    """Say why a command failed, without a value, and end it.
-
-    Args:
-        error: Why.
-        logger: Where to say it.
-        schema: The JSON schema of the command's settings.
-        prefix: What the names of their environment variables begin with.
-        expressions: The setting that holds expressions of the user's own, which may fail.
-    """
-    logger.critical("%s", _sentence(error, schema, prefix, expressions))
-    sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
-
-
-def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
-    if isinstance(error, (DemandbaseError, FileNotFoundError)):
-        return str(error)
-    if isinstance(error, ValueError) and (
-        problem := environment_problem(schema, prefix, os.environ)
-    ):
-        return problem
-    if isinstance(error, simplejson.JSONDecodeError):
-        return f"A file given on the command line is no valid JSON (line {error.lineno})."
-    # No traceback: its last line may quote a record.
-    places = [
-        f"{Path(place.filename).name}:{place.lineno}"
-        for place in traceback.extract_tb(error.__traceback__)[-_PLACES:]
-    ]
-    return (
-        f"Unexpected {type(error).__name__} at {' > '.join(places)}; its text is left out since it "
-        f"may quote a record. If {expressions} are in use, check their expressions; else report "
-        "this as a bug."
-    )
-
-
 PIPE_BYTES = 1024 * 1024
-"""What Linux lets anybody have."""
-
-
-def widen(descriptor: int) -> None:
-    """Let a pipe hold more, where it is one and the system can.
-
-    A pipe of 64 KiB makes tap and target wait for each other by turns.
-
-    Args:
-        descriptor: Either end.
-    """
-    try:
-        import fcntl  # noqa: PLC0415 - Windows has none
-    except ImportError:
-        return
-    set_size = getattr(fcntl, "F_SETPIPE_SZ", None)
-    if set_size is not None:
-        # No pipe, or the user's share of pipes is used up: it works as it is.
-        with suppress(OSError, ValueError):
-            fcntl.fcntl(descriptor, set_size, PIPE_BYTES)
+"""Largest pipe that Linux grants to an unprivileged user by default."""
+_SIGNAL_EXIT = 128
+"""Base of the exit codes of signals: 130 for SIGINT, 143 for SIGTERM."""
+_FRAMES = 4
 
 
 @contextmanager
 def loading(module: str) -> Iterator[None]:
-    """Load a module that stays until the process ends, with all that it needs.
+    """Import a module, with all that it imports, without garbage collection.
+
+    Modules stay until the process ends, so collections during the imports find nothing to free.
 
     Args:
-        module: Its name; nothing is done where it is loaded already.
+        module: Name of the module. If it is loaded already, the block has no effect.
     """
     if module in sys.modules or not gc.isenabled():
         yield
@@ -107,29 +44,80 @@ def loading(module: str) -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-        # Once: it is called at the end.
+        # At exit, too, so that the interpreter does not traverse everything once more.
         atexit.unregister(gc.freeze)
         atexit.register(gc.freeze)
 
 
-SIGNAL_EXIT = 128
+def exit_with_error(
+    error: Exception,
+    logger: logging.Logger,
+    schema: Mapping[str, Any],
+    prefix: str,
+    expressions: str,
+) -> NoReturn:
+    """Log why a command failed, in one sentence without record values, and exit.
+
+    Args:
+        error: The failure.
+        logger: Logger of the command.
+        schema: JSON schema of the command's settings.
+        prefix: Prefix of their environment variables.
+        expressions: Name of the setting whose expressions are the user's and may fail.
+    """
+    from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
+
+    logger.critical("%s", _sentence(error, schema, prefix, expressions))
+    sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
+
+
+def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
+    import traceback  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    import simplejson  # noqa: PLC0415 - the SDK reads the files of a command with it
+
+    from demandbase_api.config import environment_problem  # noqa: PLC0415
+    from demandbase_api.errors import DemandbaseError  # noqa: PLC0415
+
+    if isinstance(error, (DemandbaseError, FileNotFoundError)):
+        return str(error)
+    if isinstance(error, ValueError) and (
+        problem := environment_problem(schema, prefix, os.environ)
+    ):
+        return problem
+    if isinstance(error, simplejson.JSONDecodeError):
+        return f"A file given on the command line is not valid JSON (line {error.lineno})."
+    # No traceback and no message: they may quote a record.
+    frames = [
+        f"{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    ]
+    return (
+        f"Unexpected {type(error).__name__} at {' > '.join(frames)}; its message is left out since "
+        f"it may quote a record. If {expressions} are in use, check their expressions; otherwise "
+        "report this as a bug."
+    )
 
 
 def terminate(number: int, logger: logging.Logger) -> NoReturn:
-    """End the run with the exit code of a signal: 130 for SIGINT, 143 for SIGTERM.
+    """End the run on a signal with its exit code: 130 for SIGINT, 143 for SIGTERM.
 
     Args:
-        number: The signal.
-        logger: Where to say so.
+        number: Number of the signal.
+        logger: Logger of the command.
+
+    Raises:
+        SystemExit: Always.
     """
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)  # one is enough: let the cleaning up be done
+    for later in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(later, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
     logger.critical(
-        "Stopped by %s: jobs of this run that still wait or run are cancelled where they can be; "
-        "the state that went out is where the next run goes on.",
+        "Stopped by %s: waiting and running jobs of this run are cancelled where possible; the "
+        "next run continues from the last state that was written.",
         signal.Signals(number).name,
     )
-    raise SystemExit(SIGNAL_EXIT + number)
+    raise SystemExit(_SIGNAL_EXIT + number)
 
 
 @contextmanager
@@ -143,8 +131,8 @@ def signals_ignored() -> Iterator[None]:
 def signals_deferred() -> Iterator[None]:
     """Handle SIGINT and SIGTERM that arrive during the block at its end.
 
-    It marks sections whose order of statements is their safety. Masking the main thread would not
-    do: a library's thread may receive the signal.
+    Marks sections whose order of statements protects data. Masking the main thread would not be
+    enough: a library's thread may receive the signal.
     """
     received: list[int] = []
     try:
@@ -170,3 +158,22 @@ def _handling_signals(
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def widen(descriptor: int) -> None:
+    """Enlarge a pipe to 1 MiB if the system allows it.
+
+    With the default of 64 KiB, the processes at both ends keep waiting for each other.
+
+    Args:
+        descriptor: Either end of the pipe. Anything else is left as it is.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    set_size = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if set_size is not None:
+        # Not a pipe, or the user's limit for pipes is reached: the size stays.
+        with suppress(OSError, ValueError):
+            fcntl.fcntl(descriptor, set_size, PIPE_BYTES)

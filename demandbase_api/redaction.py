@@ -1,23 +1,62 @@
-"""Makes a server's message fit to be shown: no token and no signed link."""
+"""Redaction of server messages, so that they can be shown and logged.
+
+``redact`` removes secrets from any message: tokens, authorization headers and signed links.
+
+``mask_values`` also removes record values. The messages of imports are worth showing, since they
+name the row, the column and the rule that rejected a row, but they may quote cells of the file in
+any form, and Demandbase publishes no list of them. So only the words of a fixed list are shown, and
+numbers of rows; all else is masked. The list is the one guarantee that no cell gets into these
+messages. The alternative is a fixed sentence in place of every such message, which is what remains
+of a message without any listed word.
+"""
 
 from __future__ import annotations
 
 import re
 
-LEFT_OUT = "its words are left out, since they may quote a record"
+MAX_LENGTH = 300
+"""Maximum length of a redacted message, in characters."""
+LEFT_OUT = "its message is left out, since it may quote a record"
+"""What remains of a message that has no listed word."""
 
 _MASK = "***"
 
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{12,}")
+_JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
+_USER_INFO = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
+_QUERY = re.compile(r"(?i)(\bhttps?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
+# A link without scheme and host. The question mark of a sentence is followed by a space.
+_BARE_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>?=]+=[^\s\"'<>]*")
+
+
+def redact(text: str, *secrets: str) -> str:
+    """Return a text as one line of at most 300 characters without secrets.
+
+    The query and the user name of a link count as secrets, like tokens and authorization headers.
+
+    Args:
+        text: Message of a server.
+        secrets: Known secrets, such as the access token.
+    """
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, _MASK)
+    text = _AUTHORIZATION.sub(rf"\1 {_MASK}", text)
+    text = _JWT.sub(_MASK, text)
+    text = _USER_INFO.sub(f"{_MASK}@", text)
+    text = _QUERY.sub(rf"\1?{_MASK}", text)
+    text = _BARE_QUERY.sub(f"?{_MASK}", text)
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
+
+
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’|«[^»]*»")  # noqa: RUF001
-
 _CHUNK = re.compile(r"(?P<word>.*?)(?P<mark>[.,:;]?)", re.DOTALL)
-
 _NUMBERED = {"row", "rows", "line", "lines", "Row", "Rows", "Line", "Lines"}
-
 _ROW_NUMBER = re.compile(r"[0-9]{1,9}")
 
-# Names of people and companies are written with a capital, so only these words may have one, and
-# only at the beginning. Words that are also names (will, may, mark, grant) stand nowhere here.
+# Names of people and companies begin with a capital letter, so only these words may, and only
+# at the beginning. Words that are also names (will, may, mark, grant) are in neither list.
 _OPENERS = frozenset(
     """
     A An At Bad Cannot Column Could Data Duplicate Empty Error Errors Expected Failed Field Fields
@@ -52,72 +91,33 @@ _WORDS = _ANYWHERE | frozenset(
 
 
 def mask_values(text: str) -> str:
-    """Return the text with all that is no plain word replaced by ``***``.
+    """Return a text in which everything but listed words and row numbers is masked.
 
-    Numbers stay where they number rows. A text of which nothing stays becomes a fixed phrase.
+    A text without any listed word becomes a fixed sentence.
     """
-    kept: list[str] = []
-    told = False
-    before = ""
+    parts: list[str] = []
+    has_words = False
+    previous = ""
     for number, chunk in enumerate(_QUOTED.sub(f" {_MASK} ", text).split()):
         match = _CHUNK.fullmatch(chunk)
         word, mark = match.group("word", "mark") if match else (chunk, "")
-        plain = word in _WORDS or (number == 0 and word in _OPENERS)
-        if plain or (before in _NUMBERED and _ROW_NUMBER.fullmatch(word)):
-            told = told or plain
-            kept.append(word + mark)
+        is_listed = word in _WORDS or (number == 0 and word in _OPENERS)
+        if is_listed or (previous in _NUMBERED and _ROW_NUMBER.fullmatch(word)):
+            has_words = has_words or is_listed
+            parts.append(word + mark)
         elif word:
-            _mask(kept, mark)
-        elif kept and kept[-1][-1] not in ".,:;":
-            kept[-1] += mark
-        before = word if not mark else ""
-    if told:
-        return " ".join(kept)
+            _append_mask(parts, mark)
+        elif parts and parts[-1][-1] not in ".,:;":
+            parts[-1] += mark
+        previous = word if not mark else ""
+    if has_words:
+        return " ".join(parts)
     return LEFT_OUT if text.strip() else ""
 
 
-def _mask(kept: list[str], mark: str) -> None:
-    """Add a mask; a second one in a row would tell of how many words the value was."""
-    if kept and kept[-1].startswith(_MASK):
-        kept[-1] = _MASK + mark
+def _append_mask(parts: list[str], mark: str) -> None:
+    """Append a mask, one for consecutive words: their number would reveal something of a value."""
+    if parts and parts[-1].startswith(_MASK):
+        parts[-1] = _MASK + mark
     else:
-        kept.append(_MASK + mark)
-
-
-__all__ = ["MAX_LENGTH", "mask_values", "scrub"]
-
-MAX_LENGTH = 300
-
-_HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{12,}")
-
-_JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
-
-_QUERY = re.compile(r"(?i)(\bhttps?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
-
-# A link without scheme and host; the question mark of a sentence is followed by a blank.
-_BARE_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>?=]+=[^\s\"'<>]*")
-
-_USER = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
-
-
-def scrub(text: str, *secrets: str) -> str:
-    """Return one line of at most 300 characters without secrets.
-
-    Args:
-        text: What a server said.
-        secrets: Texts that must not appear, such as the access token.
-
-    Returns:
-        The text with secrets, authorization headers, tokens, the query parts of links and their
-        user names replaced by ``***``.
-    """
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    text = _HEADER.sub(r"\1 ***", text)
-    text = _JWT.sub("***", text)
-    text = _USER.sub("***@", text)
-    text = _QUERY.sub(r"\1?***", text)
-    text = _BARE_QUERY.sub("?***", text)
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
+        parts.append(_MASK + mark)

@@ -293,7 +293,7 @@ def _problems(config: Mapping[str, Any], capabilities: ImportCapabilities) -> li
     return problems
 
 
-def tell_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:
+def log_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:
     """Say what follows from what the API cannot do, and what it does to account lists."""
     if not capabilities.row_errors:
         logger.info("This API accepts imports as a whole; %s", OUTCOMES_UNKNOWN)

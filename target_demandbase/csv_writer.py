@@ -78,7 +78,7 @@ def read_row(row: bytes) -> list[str]:
 MAX_DIGITS = 4300
 
 
-def encode_cell(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN401, PLR0911
+def encode_value(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN401, PLR0911
     """Return a cell's text.
 
     Args:
@@ -179,14 +179,14 @@ class Row:
 
     Args:
         columns: Its columns.
-        cells: Their texts.
+        values: Their texts.
         line: It, encoded, with its line end.
         key: What tells it apart: its cell of the match key, or all that it may be matched by;
             empty where nothing does.
     """
 
     columns: tuple[str, ...]
-    cells: tuple[str, ...]
+    values: tuple[str, ...]
     line: bytes
     key: str
 
@@ -215,7 +215,7 @@ class RowEncoder:
             name for name, rule in properties.items() if {*json_types(rule)} in _BARE_TYPES
         }
 
-    def row(self, record: Mapping[str, Any]) -> Row:
+    def encode(self, record: Mapping[str, Any]) -> Row:
         """Return the row of a record.
 
         Raises:
@@ -230,7 +230,7 @@ class RowEncoder:
                 continue
             value = record[column]
             try:
-                text = encode_cell(value, is_date_time=column in self._date_times)
+                text = encode_value(value, is_date_time=column in self._date_times)
                 text.encode()
             except ValueError:
                 raise RowError(

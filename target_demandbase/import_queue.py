@@ -1,4 +1,8 @@
-"""Ships files one after the other and settles them in that order, while rows are still read."""
+"""The queue of files on their way to Demandbase: first in, first out, while rows are still read.
+
+A file stays in the queue until the caller removes it with the outcome of its import, so that a
+signal cannot lose it.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +18,32 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from demandbase_api.config import api_url, poll_policy
 from demandbase_api.errors import FileTooLargeError, JobTimeoutError
-from demandbase_api.jobs.import_journal import ImportFile
+from demandbase_api.files import make_private_folder, open_private
+from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
+from demandbase_api.jobs.import_uploader import ImportUploader
+from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import ImportOperation
+from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
+from target_demandbase.config import destination, journal_folder
 from target_demandbase.errors import StillRunningError
-from target_demandbase.rejects import file_name_part, make_folder, open_private, rejects_error
+from target_demandbase.rejects import file_name_part, rejects_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from demandbase_api.jobs.import_uploader import ImportUploader
-    from demandbase_api.jobs.poller import JobPoller
+    from demandbase_api.clock import Clock
+    from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.models import ImportJob, ImportRequest
+    from demandbase_api.ports import ImportApi
     from target_demandbase.plan import StreamPlan
     from target_demandbase.rejects import Undelivered
+    from target_demandbase.row_errors import Outcome
     from target_demandbase.staging import StagedFile
 
 
@@ -38,385 +51,50 @@ logger = logging.getLogger("target-demandbase")
 
 _STOP_SECONDS = 0.5
 
-
-class Verdict(StrEnum):
-    """What is known of the rows of a job that has ended."""
-
-    ALL_TAKEN = "all_taken"
-    """It took every row."""
-    ALL_KNOWN = "all_known"
-    """Each row that it did not take is kept."""
-    UNKNOWN = "unknown"
-    """Some rows are kept though it may have taken them."""
-
-
-class Settlement(Protocol):
-    """What becomes of shipments at their end."""
-
-    def settle(self, shipment: ImportBatch, job: ImportJob) -> Verdict:
-        """Account for a job that has ended."""
-
-    def too_large(self, shipment: ImportBatch) -> None:
-        """Account for a single row that is too large for any file."""
-
-    def batch_done(self, batch: int) -> None:
-        """Note that all shipments of a batch are settled."""
-
-
-@dataclass(frozen=True)
-class _Underway:
-    shipment: ImportBatch
-    file: ImportFile
-    job_id: str
-
-
-class ImportQueue:
-    """All files on their way, first in, first out.
-
-    Args:
-        sender: Brings files to jobs.
-        watch: Knows the jobs' states.
-        settlement: What becomes of the files.
-        max_jobs: How many jobs of one stream may run at a time.
-        origin: The API that it is sent to.
-    """
-
-    def __init__(
-        self,
-        sender: ImportUploader,
-        watch: JobPoller[ImportJob],
-        settlement: Settlement,
-        max_jobs: int,
-        origin: str,
-    ) -> None:
-        self._sender = sender
-        self._watch = watch
-        self._settlement = settlement
-        self._max_jobs = max_jobs
-        self._origin = origin
-        # The first of them may be on its way up.
-        self._waiting: deque[ImportBatch] = deque()
-        self._sending: tuple[ImportFile, Task[str]] | None = None
-        self._times: Counter[str] = Counter()
-        self._underway: deque[_Underway] = deque()
-        self._ends: deque[int] = deque()
-        self._files: list[tuple[int, ImportFile]] = []
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether anything is on its way."""
-        return bool(self._underway or self._waiting)
-
-    @property
-    def batches(self) -> set[int]:
-        """The batches that are not settled."""
-        return set(self._ends)
-
-    def ship(self, shipment: ImportBatch) -> None:
-        """Send a file; waits while there is no room, or while it must not overtake another.
-
-        The file itself goes up while the caller goes on.
-
-        Raises:
-            StillRunningError: A job did not end in time.
-            DemandbaseError: What was sent before could not be, or came to no good end.
-        """
-        self._waiting.append(shipment)
-        self._send_all_but_last()
-
-    def _send_all_but_last(self) -> None:
-        """Send what waits, until the last of it is on its way up."""
-        while self._waiting and (len(self._waiting) > 1 or self._sending is None):
-            self.settle_sending()
-            if self._waiting:
-                self._start(self._waiting[0])
-
-    def _start(self, shipment: ImportBatch) -> None:
-        self._make_room(shipment)
-        file = shipment.file(self._origin)
-        self._times[file.fingerprint] += 1
-        if (time := self._times[file.fingerprint]) > 1:
-            file = file.again(time)
-        logger.info(
-            "Sending %d rows (%d bytes) of stream %s to %s as %s",
-            shipment.staged.rows,
-            shipment.staged.size,
-            shipment.plan.stream,
-            shipment.plan.entity,
-            file.name,
-        )
-        self._sending = (file, Task(partial(self._sender.send, shipment.request, file)))
-
-    def settle_sending(self) -> None:
-        """Wait until no file is on its way up; nobody else uses the API meanwhile.
-
-        Raises:
-            StillRunningError: A job did not end in time.
-            DemandbaseError: The file could not be sent.
-        """
-        if self._sending is None:
-            return
-        shipment, (file, sending) = self._waiting[0], self._sending
-        try:
-            job_id = sending.result()
-        except FileTooLargeError:
-            self._sending = None
-            self._split(shipment)
-            return
-        except JobTimeoutError as error:
-            self._sending = None
-            raise StillRunningError(str(error), stream=shipment.plan.stream) from error
-        # On a signal it stays: whoever ends the run has to stop it.
-        self._sending = None
-        self._waiting.popleft()
-        self._underway.append(_Underway(shipment, file, job_id))
-        self._files.append((shipment.batch, file))
-
-    def end_of_batch(self, batch: int) -> None:
-        """Note that all files of a batch have been shipped."""
-        self._ends.append(batch)
-        self._close_batches()
-
-    def tick(self) -> None:
-        """Look at the jobs if it is time to, and settle those at the head that have ended."""
-        if self._sending is not None:
-            if not self._sending[1].done:
-                return
-            self.settle_sending()
-            self._send_all_but_last()
-            self._close_batches()
-        elif self._underway and self._watch.look_if_due():
-            while self._underway:
-                job = self._watch.latest(self._underway[0].job_id)
-                if not job.status.is_terminal:
-                    break
-                self._settle_first()
-
-    def finish(self) -> None:
-        """Wait until everything is settled."""
-        while self._waiting:
-            self.settle_sending()
-            self._send_all_but_last()
-        while self._underway:
-            self._settle_first()
-        self._close_batches()
-
-    def told(self, batch: int) -> None:
-        """Forget the files up to a batch: a state that covers them has gone out."""
-        for number, file in self._files:
-            if number <= batch:
-                self._sender.settle(file)
-        self._files = [item for item in self._files if item[0] > batch]
-
-    def _make_room(self, shipment: ImportBatch) -> None:
-        """Wait for streams before, since rows may refer to theirs, and for the same keys."""
-        while self._underway:
-            others = [each.shipment for each in self._underway]
-            is_free = (
-                all(other.plan.stream == shipment.plan.stream for other in others)
-                and len(others) < self._max_jobs
-                and not any(other.keys & shipment.keys for other in others)
-            )
-            if is_free:
-                return
-            self._settle_first()
-
-    def _split(self, shipment: ImportBatch) -> None:
-        if shipment.staged.rows == 1:
-            self._settlement.too_large(shipment)
-            self._waiting.popleft().staged.close()
-            return
-        logger.warning(
-            "Demandbase found a file of %d rows (%d bytes) too large: it is sent in two halves",
-            shipment.staged.rows,
-            shipment.staged.size,
-        )
-        halves = shipment.halves()  # it takes a while: until then the whole file waits
-        self._waiting.popleft()
-        self._waiting.extendleft(reversed(halves))
-
-    def _settle_first(self) -> None:
-        first = self._underway[0]
-        try:
-            job = self._watch.wait(first.job_id)
-        except JobTimeoutError as error:
-            # Not cancelled: the ledger knows it, and the next run goes on from where it is.
-            self._watch.forget(first.job_id)
-            raise StillRunningError(
-                f"{error} The rows of stream {first.shipment.plan.stream} may still land: the "
-                "next run takes that job up instead of sending them again.",
-                stream=first.shipment.plan.stream,
-            ) from error
-        self._underway.popleft()
-        self._watch.forget(first.job_id)
-        verdict = Verdict.UNKNOWN
-        try:
-            verdict = self._settlement.settle(first.shipment, job)
-        finally:
-            first.shipment.staged.close()
-            self._note(first, verdict)
-        self._close_batches()
-
-    def _note(self, underway: _Underway, verdict: Verdict) -> None:
-        is_insert = underway.shipment.plan.operation is ImportOperation.INSERT
-        match verdict:
-            case Verdict.ALL_TAKEN | Verdict.ALL_KNOWN if is_insert:
-                self._sender.account(underway.file)
-            case Verdict.ALL_TAKEN:
-                pass  # until a state that covers it is out, the next run must not send it again
-            case Verdict.UNKNOWN if is_insert:
-                pass  # nobody but a person can tell what to insert again
-            case Verdict.ALL_KNOWN | Verdict.UNKNOWN:
-                # What was wrong may be mended before the next run, which must then send it again.
-                self._sender.settle(underway.file)
-            case _:
-                assert_never(verdict)
-
-    def _close_batches(self) -> None:
-        """Tell of each batch none of whose files is on its way any more."""
-        while self._ends:
-            batch = self._ends[0]
-            open_files = [*(each.shipment for each in self._underway), *self._waiting]
-            if any(shipment.batch == batch for shipment in open_files):
-                return
-            self._ends.popleft()
-            self._settlement.batch_done(batch)
-
-    def close(self, undelivered: Undelivered | None = None) -> None:
-        """Cancel what can be cancelled, and remove the files.
-
-        Args:
-            undelivered: Where to keep the rows of jobs that are cancelled, if anywhere.
-        """
-        if self._sending is not None:
-            self._sender.stop()
-            self._sending[1].wait(_STOP_SECONDS)
-            if self._sending[1].done:
-                with suppress(Exception):  # the run's own end is the one to tell of
-                    self.settle_sending()
-        job_with_file = self._sender.sending
-        self._sender.close()
-        cancelled = self._watch.close()
-        lost = [each.shipment for each in self._underway if each.job_id in cancelled]
-        waiting = list(self._waiting)
-        if job_with_file is not None and job_with_file not in cancelled:
-            # Its rows may have arrived: the ledger knows it, and the next run takes it up.
-            waiting = waiting[1:]
-        for shipment in [*lost, *waiting]:
-            if undelivered is not None:
-                undelivered.keep(shipment.plan, [shipment.staged])
-        for shipment in [*(each.shipment for each in self._underway), *self._waiting]:
-            shipment.staged.close()
-        self._underway.clear()
-        self._waiting.clear()
-
-
-class DryRunQueue:
-    """Takes shipments as the lane does, and writes them into a folder.
-
-    Args:
-        folder: The folder; created with the first file.
-        settlement: What becomes of batches.
-    """
-
-    is_busy = False
-
-    def __init__(self, folder: Path, settlement: Settlement) -> None:
-        self._folder = folder
-        self._settlement = settlement
-        self._number = 0
-
-    @property
-    def batches(self) -> set[int]:
-        """The batches that are not settled: none."""
-        return set()
-
-    def ship(self, shipment: ImportBatch) -> None:
-        """Write a file.
-
-        Raises:
-            RejectsError: The disk does not take it.
-        """
-        self._number += 1
-        path = self._folder / f"{self._number:04d}-{shipment.plan.entity}.csv"
-        self._write(path, shipment.staged.open())
-        logger.info(
-            "Dry run: %d rows of stream %s for %s are in %s; nothing is sent",
-            shipment.staged.rows,
-            shipment.plan.stream,
-            shipment.plan.entity,
-            path,
-        )
-        shipment.staged.close()
-
-    def keep(self, stream: str, report: str) -> None:
-        """Write what was found of a stream at its schema.
-
-        Raises:
-            RejectsError: The disk does not take it.
-        """
-        text = io.BytesIO(f"{report}\n".encode())
-        self._write(self._folder / f"{file_name_part(stream)}-mapping.txt", text)
-
-    def _write(self, path: Path, content: BinaryIO) -> None:
-        try:
-            make_folder(self._folder)
-            with os.fdopen(open_private(path, os.O_TRUNC), "wb") as file:
-                shutil.copyfileobj(content, file)
-        except OSError as error:
-            raise rejects_error(error) from error
-
-    def end_of_batch(self, batch: int) -> None:
-        """Note that all files of a batch are written."""
-        self._settlement.batch_done(batch)
-
-    def settle_sending(self) -> None:
-        """Do nothing: no file is on its way up."""
-
-    def tick(self) -> None:
-        """Do nothing: there are no jobs."""
-
-    def finish(self) -> None:
-        """Do nothing: there are no jobs."""
-
-    def told(self, batch: int) -> None:
-        """Do nothing: there is no ledger."""
-
-    def close(self, undelivered: Undelivered | None = None) -> None:
-        """Do nothing: there are no jobs."""
-
-
 _FINGERPRINT_CHARACTERS = 32
+
+
+class Until(StrEnum):
+    """What to wait for."""
+
+    NOW = "now"
+    """Nothing."""
+    UPLOADING = "uploading"
+    """All files but the last are uploaded, and the last is being uploaded."""
+    UPLOADED = "uploaded"
+    """All files are uploaded: no other thread uses the API."""
+    ENDED = "ended"
+    """All imports have ended."""
 
 
 @dataclass(frozen=True)
 class ImportBatch:
-    """A file, where it goes, and the batch that it belongs to.
+    """A file, where it is sent, and the batch that it belongs to.
 
     Args:
         plan: The stream's plan.
         staged: The file.
-        batch: Number of the batch.
+        number: Number of the batch.
         keys: Digests of the match keys in it.
     """
 
     plan: StreamPlan
     staged: StagedFile
-    batch: int
+    number: int
     keys: frozenset[int]
 
     @property
     def request(self) -> ImportRequest:
-        """What to ask for."""
+        """The request for the import job."""
         return self.plan.request(self.staged.columns)
 
-    def file(self, origin: str) -> ImportFile:
-        """Return the file as the job gets it.
+    def file(self, destination: str) -> ImportFile:
+        """Return the file as it is uploaded.
 
         Args:
-            origin: The API that it is sent to: the same file means another thing elsewhere.
+            destination: The API: its fingerprint tells the same file at another API apart.
         """
-        fingerprint = _fingerprint(origin, self.request, self.staged.sha256())
+        fingerprint = _fingerprint(destination, self.request, self.staged.sha256())
         stream = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.plan.stream)[:80]
         return ImportFile(
             name=f"{stream}-{fingerprint}.csv",
@@ -428,17 +106,17 @@ class ImportBatch:
         )
 
     def halves(self) -> tuple[ImportBatch, ImportBatch]:
-        """Return two shipments of half of the rows each, in order."""
+        """Return two files of half of the rows each, in order; this one is closed."""
         first, second = self.staged.halves()
         return (
-            ImportBatch(self.plan, first, self.batch, self.keys),
-            ImportBatch(self.plan, second, self.batch, self.keys),
+            ImportBatch(self.plan, first, self.number, self.keys),
+            ImportBatch(self.plan, second, self.number, self.keys),
         )
 
 
-def _fingerprint(origin: str, request: ImportRequest, content: str) -> str:
-    asked = [
-        origin,
+def _fingerprint(destination: str, request: ImportRequest, content: str) -> str:
+    identifying = [
+        destination,
         request.entity,
         request.operation.value,
         request.match_key,
@@ -446,4 +124,360 @@ def _fingerprint(origin: str, request: ImportRequest, content: str) -> str:
         content,
         *([] if request.activity_type is None else [request.activity_type]),
     ]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:_FINGERPRINT_CHARACTERS]
+    digest = hashlib.sha256(json.dumps(identifying).encode())
+    return digest.hexdigest()[:_FINGERPRINT_CHARACTERS]
+
+
+@dataclass(frozen=True)
+class CompletedImport:
+    """An import that has ended.
+
+    Args:
+        batch: The file.
+        job: Its job at its end. ``None`` for a single row that is larger than Demandbase accepts.
+    """
+
+    batch: ImportBatch
+    job: ImportJob | None
+
+
+@dataclass(frozen=True)
+class _Running:
+    batch: ImportBatch
+    file: ImportFile
+    job_id: str
+
+
+class ImportQueue:
+    """Uploads files one after the other and returns their imports in that order.
+
+    Args:
+        uploader: Uploads files.
+        poller: Polls the jobs.
+        max_jobs: Maximum number of import jobs of one stream at a time.
+        destination: The API, as a part of fingerprints.
+    """
+
+    def __init__(
+        self,
+        uploader: ImportUploader,
+        poller: JobPoller[ImportJob],
+        max_jobs: int,
+        destination: str,
+    ) -> None:
+        self._uploader = uploader
+        self._poller = poller
+        self._max_jobs = max_jobs
+        self._destination = destination
+        self._waiting: deque[ImportBatch] = deque()
+        self._upload: tuple[ImportFile, Task[str]] | None = None
+        """The upload of the first file that waits."""
+        self._running: deque[_Running] = deque()
+        self._uses: Counter[str] = Counter()
+        self._journaled: list[tuple[int, ImportFile]] = []
+        """Files that no emitted state covers, each with the number of its batch."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the queue holds files."""
+        return bool(self._running or self._waiting)
+
+    @property
+    def batches(self) -> set[int]:
+        """Numbers of the batches of which the queue holds files."""
+        return {each.number for each in (*(job.batch for job in self._running), *self._waiting)}
+
+    def put(self, batch: ImportBatch) -> None:
+        """Add a file; ``completed`` sends it."""
+        self._waiting.append(batch)
+
+    def completed(self, until: Until = Until.NOW) -> Iterator[CompletedImport]:
+        """Yield imports that have ended, in the order of their files; upload files meanwhile.
+
+        The caller must ``remove`` each of them before it asks for the next.
+
+        Args:
+            until: What to wait for.
+
+        Raises:
+            StillRunningError: An import did not end in time.
+            DemandbaseError: An upload failed.
+        """
+        while self._waiting:
+            if self._upload is None:
+                if not self._may_start(self._waiting[0]):
+                    if until is Until.NOW:
+                        break
+                    yield self._wait_for_first()
+                    continue
+                self._start(self._waiting[0])
+            if self._must_leave_upload(until):
+                return
+            if (too_large := self._finish_upload()) is not None:
+                yield too_large
+        if until is Until.NOW and self._running and self._poller.poll_if_due():
+            while self._running and self._has_first_ended():
+                yield self._wait_for_first()
+        while until is Until.ENDED and self._running:
+            yield self._wait_for_first()
+
+    def remove(self, done: CompletedImport, outcome: Outcome | None) -> None:
+        """Remove an import and update the journal.
+
+        Args:
+            done: The first import, as ``completed`` returned it.
+            outcome: Outcome of its rows. ``None`` if it is not known.
+        """
+        if done.job is None:
+            if outcome is not None:
+                self._waiting.popleft().staged.close()
+            return
+        running = self._running.popleft()
+        running.batch.staged.close()
+        self._update_journal(running, outcome)
+
+    def forget(self, last_batch: int) -> None:
+        """Remove the files of all batches up to a number from the journal.
+
+        Either a state that covers them has been emitted, or the run has come to a good end.
+        """
+        for number, file in self._journaled:
+            if number <= last_batch:
+                self._uploader.forget(file)
+        self._journaled = [item for item in self._journaled if item[0] > last_batch]
+
+    def remove_stale(self) -> None:
+        """Remove what earlier runs left in the journal; this run did their work."""
+        self._uploader.remove_stale()
+
+    def write_mapping(self, stream: str, report: str) -> None:
+        """Do nothing: only a dry run writes reports of mappings."""
+
+    def close(self, undelivered: Undelivered | None = None) -> None:
+        """Cancel jobs if possible, and remove the files.
+
+        Args:
+            undelivered: Gets the rows of cancelled jobs and of files that were not sent.
+        """
+        if self._upload is not None:
+            self._uploader.stop()
+            self._upload[1].wait(_STOP_SECONDS)
+            if self._upload[1].done:
+                with suppress(Exception):  # the run's own error is the one to report
+                    self._finish_upload()
+        job_with_file = self._uploader.uploading
+        self._uploader.close()
+        cancelled = self._poller.close()
+        lost = [each.batch for each in self._running if each.job_id in cancelled]
+        waiting = list(self._waiting)
+        if job_with_file is not None and job_with_file not in cancelled:
+            # Its rows may have arrived: the next run finds the job in the journal and resumes it.
+            waiting = waiting[1:]
+        for batch in [*lost, *waiting]:
+            if undelivered is not None:
+                undelivered.add(batch.plan, [batch.staged])
+        for batch in [*(each.batch for each in self._running), *self._waiting]:
+            batch.staged.close()
+        self._running.clear()
+        self._waiting.clear()
+
+    def _may_start(self, batch: ImportBatch) -> bool:
+        """Return whether a file may be uploaded while the imports before it run.
+
+        Rows may refer to rows of other streams, and rows of one key must not overtake each other.
+        """
+        running = [each.batch for each in self._running]
+        return not running or (
+            all(other.plan.stream == batch.plan.stream for other in running)
+            and len(running) < self._max_jobs
+            and not any(other.keys & batch.keys for other in running)
+        )
+
+    def _start(self, batch: ImportBatch) -> None:
+        file = batch.file(self._destination)
+        self._uses[file.fingerprint] += 1
+        if (use := self._uses[file.fingerprint]) > 1:
+            file = file.again(use)
+        logger.info(
+            "Sending %d rows (%d bytes) of stream %s to %s as %s",
+            batch.staged.rows,
+            batch.staged.size,
+            batch.plan.stream,
+            batch.plan.entity,
+            file.name,
+        )
+        self._upload = (file, Task(partial(self._uploader.send, batch.request, file)))
+
+    def _must_leave_upload(self, until: Until) -> bool:
+        """Return whether the caller wants to go on while a file is uploaded."""
+        match until:
+            case Until.NOW:
+                return self._upload is not None and not self._upload[1].done
+            case Until.UPLOADING:
+                return len(self._waiting) == 1
+            case Until.UPLOADED | Until.ENDED:
+                return False
+
+    def _finish_upload(self) -> CompletedImport | None:
+        """Wait for the upload; return the file if it is a single row that is too large."""
+        if self._upload is None:
+            return None
+        batch, (file, task) = self._waiting[0], self._upload
+        try:
+            job_id = task.result()
+        except FileTooLargeError:
+            self._upload = None
+            if batch.staged.rows == 1:
+                return CompletedImport(batch, None)
+            self._split(batch)
+            return None
+        except JobTimeoutError as error:
+            self._upload = None
+            raise StillRunningError(str(error), stream=batch.plan.stream) from error
+        with signals_deferred():
+            self._upload = None
+            self._running.append(_Running(self._waiting.popleft(), file, job_id))
+            self._journaled.append((batch.number, file))
+        return None
+
+    def _split(self, batch: ImportBatch) -> None:
+        logger.warning(
+            "Demandbase rejected a file of %d rows (%d bytes) as too large: it is sent in two "
+            "halves",
+            batch.staged.rows,
+            batch.staged.size,
+        )
+        halves = batch.halves()  # takes a while, during which the whole file stays in the queue
+        with signals_deferred():
+            self._waiting.popleft()
+            self._waiting.extendleft(reversed(halves))
+
+    def _has_first_ended(self) -> bool:
+        return self._poller.latest(self._running[0].job_id).status.is_terminal
+
+    def _wait_for_first(self) -> CompletedImport:
+        first = self._running[0]
+        try:
+            job = self._poller.wait(first.job_id)
+        except JobTimeoutError as error:
+            # Not cancelled: the next run finds the job in the journal and resumes it.
+            self._poller.forget(first.job_id)
+            raise StillRunningError(
+                f"{error} The rows of stream {first.batch.plan.stream} may still be imported: the "
+                "next run resumes that job instead of sending them again.",
+                stream=first.batch.plan.stream,
+            ) from error
+        self._poller.forget(first.job_id)
+        return CompletedImport(first.batch, job)
+
+    def _update_journal(self, running: _Running, outcome: Outcome | None) -> None:
+        is_complete = outcome is not None and outcome.is_complete
+        if running.batch.plan.operation is ImportOperation.INSERT:
+            if is_complete or (outcome is not None and outcome.is_certain):
+                self._uploader.account(running.file)
+            # Else only a person can say which rows to insert again.
+        elif not is_complete:
+            # The cause may be corrected before the next run, which must then send the file again.
+            self._uploader.forget(running.file)
+        # Else the entry stays until a state covers it, so that the next run does not send it again.
+
+
+class DryRunQueue:
+    """Writes files into a folder in place of sending them.
+
+    Args:
+        folder: The folder; created with the first file.
+    """
+
+    is_busy = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._waiting: deque[ImportBatch] = deque()
+        self._files = 0
+
+    @property
+    def batches(self) -> set[int]:
+        """Numbers of the batches of which the queue holds files."""
+        return {batch.number for batch in self._waiting}
+
+    def put(self, batch: ImportBatch) -> None:
+        """Add a file; ``completed`` writes it."""
+        self._waiting.append(batch)
+
+    def completed(self, until: Until = Until.NOW) -> Iterator[CompletedImport]:  # noqa: ARG002
+        """Write the files and yield nothing: there are no imports.
+
+        Raises:
+            RejectsError: A file cannot be written.
+        """
+        while self._waiting:
+            self._write_batch(self._waiting[0])
+            self._waiting.popleft().staged.close()
+        return iter(())
+
+    def remove(self, done: CompletedImport, outcome: Outcome | None) -> None:
+        """Do nothing: there are no imports."""
+
+    def forget(self, last_batch: int) -> None:
+        """Do nothing: there is no journal."""
+
+    def remove_stale(self) -> None:
+        """Do nothing: there is no journal."""
+
+    def write_mapping(self, stream: str, report: str) -> None:
+        """Write the report of a stream's mapping.
+
+        Raises:
+            RejectsError: The file cannot be written.
+        """
+        text = io.BytesIO(f"{report}\n".encode())
+        self._write(self._folder / f"{file_name_part(stream)}-mapping.txt", text)
+
+    def close(self, undelivered: Undelivered | None = None) -> None:
+        """Remove the files.
+
+        Args:
+            undelivered: Gets the rows that are not written.
+        """
+        for batch in self._waiting:
+            if undelivered is not None:
+                undelivered.add(batch.plan, [batch.staged])
+            batch.staged.close()
+        self._waiting.clear()
+
+    def _write_batch(self, batch: ImportBatch) -> None:
+        self._files += 1
+        path = self._folder / f"{self._files:04d}-{batch.plan.entity}.csv"
+        self._write(path, batch.staged.open())
+        logger.info(
+            "Dry run: %d rows of stream %s for %s are in %s; nothing is sent",
+            batch.staged.rows,
+            batch.plan.stream,
+            batch.plan.entity,
+            path,
+        )
+
+    def _write(self, path: Path, content: BinaryIO) -> None:
+        try:
+            make_private_folder(self._folder)
+            with os.fdopen(open_private(path, os.O_TRUNC), "wb") as file:
+                shutil.copyfileobj(content, file)
+        except OSError as error:
+            raise rejects_error(error) from error
+
+
+def open_import_queue(
+    api: ImportApi, config: Mapping[str, Any], run: str, clock: Clock, retry: RetryPolicy
+) -> ImportQueue:
+    """Return the queue of a run, with its uploader, poller and journal."""
+    poller = JobPoller("import", api, poll_policy(config), clock, progress=_progress)
+    journal = ImportJournal(journal_folder(config), run, api_url(config))
+    uploader = ImportUploader(api, poller, journal, retry, clock)
+    return ImportQueue(uploader, poller, config["max_concurrent_jobs"], destination(config))
+
+
+def _progress(job: ImportJob) -> str:
+    if job.processed_rows is None or job.total_rows is None:
+        return ""
+    return f"{job.processed_rows} of {job.total_rows} rows"

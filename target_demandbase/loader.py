@@ -1,4 +1,9 @@
-"""What the streams of one run share: the way to Demandbase, the accounts, the states."""
+"""The main path of a run: records to files, files to imports, results to states.
+
+``Loader.record`` and ``record_lines`` stage rows, ``flush`` queues the staged files, and ``poll``
+accounts for the imports that have ended. A state is emitted once all rows before it are accounted
+for.
+"""
 
 from __future__ import annotations
 
@@ -7,211 +12,381 @@ import sys
 import time
 import uuid
 from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.config import api_url, poll_policy, spool_folder
-from demandbase_api.jobs.import_journal import ImportJournal
-from demandbase_api.jobs.import_uploader import ImportUploader
-from demandbase_api.jobs.poller import JobPoller
-from target_demandbase.config import (
-    destination,
-    journal_folder,
-    reject_policy,
-    rejects_folder,
-    tell_limits,
+from demandbase_api.config import spool_folder
+from demandbase_api.process import loading, signals_deferred
+from target_demandbase.batching import StreamBatch
+from target_demandbase.config import log_limits, reject_policy, rejects_folder
+from target_demandbase.csv_writer import RowEncoder, RowError
+from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
+from target_demandbase.mapping import UnknownProperties
+from target_demandbase.plan import plan_stream, suits_blocks
+from target_demandbase.reader import NOTHING, Consumed
+from target_demandbase.rejects import (
+    DeadLetters,
+    Reject,
+    RejectsError,
+    Undelivered,
+    check_folder,
+    record_message,
 )
-from target_demandbase.import_queue import DryRunQueue, ImportQueue
-from target_demandbase.rejects import DeadLetters, RejectsError, Undelivered, check_folder
 from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
 from target_demandbase.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from demandbase_api.models import ImportJob
-    from target_demandbase.sink import DemandbaseSink
-    from target_demandbase.target import TargetDemandbase
-
-
-class StateGate:
-    """Lets states out in their order, each only when its batches are settled.
-
-    Args:
-        emit: Writes a state out.
-    """
-
-    def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
-        self._emit = emit
-        self._waiting: deque[tuple[dict[str, Any], set[int]]] = deque()
-
-    def hold(self, state: dict[str, Any], batches: Iterable[int]) -> None:
-        """Hold a state until the given batches are settled; without any it goes out at once."""
-        needed = set(batches)
-        if self._waiting and self._waiting[-1][1] == needed:
-            # Both would go out at the same moment: only the later one is worth its memory.
-            self._waiting.pop()
-        self._waiting.append((state, needed))
-        self._let_out()
-
-    def settled(self, batch: int) -> None:
-        """Note that a batch's rows are taken or kept."""
-        for _, batches in self._waiting:
-            batches.discard(batch)
-        self._let_out()
-
-    def _let_out(self) -> None:
-        ready: dict[str, Any] | None = None
-        while self._waiting and not self._waiting[0][1]:
-            ready, _ = self._waiting.popleft()
-        if ready is not None:
-            self._emit(ready)
+    from demandbase_api.clock import Clock
+    from demandbase_api.http.retry import RetryPolicy
+    from demandbase_api.ports import ImportApi
+    from target_demandbase.arrow.encoder import ArrowRowEncoder
+    from target_demandbase.import_queue import ImportQueue
+    from target_demandbase.mapping import StreamSchema
+    from target_demandbase.plan import StreamPlan
 
 
 logger = logging.getLogger("target-demandbase")
 
 
-class Loader:
-    """The imports of one run.
+@dataclass(frozen=True)
+class LoadedStream:
+    """A stream whose records are loaded.
 
     Args:
-        target: Whose settings, port and clock it uses.
-        emit: Writes a state to standard output.
+        plan: The stream's plan.
+        batch: Its open batch.
+        encoder: Encodes one record at a time and says what is wrong with it.
+        block_encoder: Encodes many plain records at a time. ``None`` if the schema is not plain.
+        unknown: Properties of records that the schema does not have.
     """
 
-    def __init__(self, target: TargetDemandbase, emit: Callable[[dict[str, Any]], None]) -> None:
-        api, config, clock = target.import_api, target.config, target.clock
-        self._target = target
-        self._emit = emit
-        self.undelivered: Undelivered | None = None
+    plan: StreamPlan
+    batch: StreamBatch
+    encoder: RowEncoder
+    block_encoder: ArrowRowEncoder | None
+    unknown: UnknownProperties
+
+
+class Loader:
+    """Loads the streams of one run.
+
+    Args:
+        api: The import API.
+        config: The settings.
+        clock: Time, for polling and the report.
+        retry: How requests are repeated.
+        emit_state: Writes a state to standard output.
+    """
+
+    def __init__(
+        self,
+        api: ImportApi,
+        config: Mapping[str, Any],
+        clock: Clock,
+        retry: RetryPolicy,
+        emit_state: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._api = api
+        self._config = config
+        self._emit_state = emit_state
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
         self._rejects = rejects_folder(config)
         check_folder(self._rejects)
         able = api.capabilities
-        tell_limits(config, able)
-        self.report = RunReport(
+        log_limits(config, able)
+        self._report = RunReport(
             self._run, clock,
             list_action=config["list_action"] if able.list_actions else None,
             unknown=None if able.row_errors else OUTCOMES_UNKNOWN,
         )  # fmt: skip
-        self.dead_letters = DeadLetters(self._rejects, self._run)
-        self.settlement = Results(
-            api, self.dead_letters, self.report, reject_policy(config), self._settled,
-            is_dry=config["dry_run"],
-        )  # fmt: skip
-        if config["dry_run"]:
-            self.lane: ImportQueue | DryRunQueue = DryRunQueue(
-                self._rejects / f"dry-run-{self._run}", self.settlement
-            )
-        else:
-            watch = JobPoller(
-                "import", api, poll_policy(config), clock, progress=_progress,
-                can_cancel=able.cancel,
-            )  # fmt: skip
-            self._sender = ImportUploader(
-                api,
-                watch,
-                ImportJournal(journal_folder(config), self._run, api_url(config)),
-                target.retry,
-                clock,
-            )
-            self.lane = ImportQueue(
-                self._sender, watch, self.settlement, config["max_concurrent_jobs"],
-                destination(config),
-            )  # fmt: skip
-        self._gate = StateGate(self._let_out)
-        self._told_of_deletions = False
-        self._sinks: dict[str, list[DemandbaseSink]] = {}
-        self._batch = 0
+        self._is_dry: bool = config["dry_run"]
+        self._dead_letters = DeadLetters(self._rejects, self._run)
+        self._results = Results(
+            api, self._dead_letters, self._report, reject_policy(config), is_dry=self._is_dry
+        )
+        self._queue: ImportQueue | DryRunQueue = (
+            DryRunQueue(self._rejects / f"dry-run-{self._run}")
+            if self._is_dry
+            else open_import_queue(api, config, self._run, clock, retry)
+        )
+        self._states = StateGate()
+        self._streams: list[LoadedStream] = []
+        self._last_batch = 0
         self._open: set[int] = set()
+        self._closed: deque[int] = deque()
+        self._has_warned_of_deletions = False
 
-    def open_batch(self) -> int:
-        """Return the number of a new batch."""
-        self._batch += 1
-        self._open.add(self._batch)
-        return self._batch
+    def add_stream(self, stream: StreamSchema, source: StreamSchema) -> LoadedStream:
+        """Plan a stream and return it.
 
-    def close_batch(self, batch: int) -> None:
-        """Note that all of a batch has been shipped."""
-        self._open.discard(batch)
-        self.lane.end_of_batch(batch)
+        Args:
+            stream: The stream after stream maps.
+            source: The stream as the tap sent it.
 
-    def hold(self, state: dict[str, Any]) -> None:
-        """Let a state out once all rows before it are settled."""
-        sealed = min(self._open, default=self._batch + 1) - 1
-        self._gate.hold({"sealed": sealed, "state": state}, self._open | self.lane.batches)
-
-    def tell_mapping(self, stream: str, report: str) -> None:
-        """Tell which column of a stream fills which field; a dry run keeps it, too."""
+        Raises:
+            RoutingError: The stream has no entity.
+            MappingError: Its columns or settings do not fit the entity.
+        """
+        self.poll(Until.UPLOADED)  # only one thread at a time may use the API
+        config = self._config
+        plan, report = plan_stream(self._api, config, stream, source)
         logger.info("%s", report)
-        if isinstance(self.lane, DryRunQueue):
-            self.lane.keep(stream, report)
+        self._queue.write_mapping(stream.stream, report)
+        batch = StreamBatch(
+            plan,
+            spool_folder(config),
+            max_rows=config["batch_size_rows"],
+            max_bytes=config["max_file_bytes"],
+            counts_nulls=config["on_null"] == "blank",
+        )
+        omit_null = config["on_null"] == "omit"
+        loaded = LoadedStream(
+            plan,
+            batch,
+            RowEncoder(plan, omit_null=omit_null, max_bytes=config["max_file_bytes"]),
+            _block_encoder(plan, omit_null=omit_null),
+            UnknownProperties(stream.stream, stream.schema["properties"]),
+        )
+        self._streams.append(loaded)
+        return loaded
 
-    def join(self, entity: str, sink: DemandbaseSink) -> None:
-        """Note that a sink sends rows to an entity."""
-        self._sinks.setdefault(entity, []).append(sink)
+    def remove_stream(self, stream: LoadedStream) -> None:
+        """Remove a stream whose batches are closed."""
+        self._streams.remove(stream)
 
-    def leave(self, entity: str, sink: DemandbaseSink) -> None:
-        """Note that a sink has sent all of its rows."""
-        self._sinks[entity].remove(sink)
+    def record(
+        self, stream: LoadedStream, record: Mapping[str, Any], original: Mapping[str, Any]
+    ) -> None:
+        """Stage a record, or reject it.
 
-    def other_sinks(self, entity: str, sink: DemandbaseSink) -> list[DemandbaseSink]:
-        """Return the other sinks whose rows go to an entity."""
-        sinks = self._sinks[entity]
-        return [] if len(sinks) == 1 else [each for each in sinks if each is not sink]
+        Args:
+            stream: Its stream.
+            record: The record after stream maps.
+            original: The record as the tap sent it, for dead letters.
+        """
+        try:
+            row = stream.encoder.encode(record)
+        except RowError as error:
+            self.reject(stream, original, error)
+            return
+        for other in self._others(stream):
+            if row.key and other.batch.has_key(row.key):
+                # Two streams of one entity: the row that was read first must be imported first.
+                self.close_batch(other)
+        self._count(stream, 1)
+        if not stream.batch.fits(row.columns, len(row.line), (row.key,)):
+            self.flush(stream)
+        stream.batch.stage_row(row, record_message(stream.plan.source.stream, original))
+        self._report.add_staged(stream.plan.stream, 1)
+        stream.unknown.warn(record)
+
+    def record_lines(self, stream: LoadedStream, lines: bytes) -> Consumed:
+        """Stage the first RECORD messages of some lines, as far as they are plain.
+
+        What is not consumed must be passed to ``record``, one by one.
+        """
+        if stream.block_encoder is None:
+            return NOTHING
+        stream.block_encoder.ignore(stream.unknown.seen)
+        rows = stream.block_encoder.encode(lines, stream.batch.rows_left)
+        if rows is None or not stream.batch.fits(rows.columns, rows.lines.max_bytes, rows.keys):
+            return NOTHING
+        self._count(stream, rows.rows)
+        stream.batch.stage_rows(rows, lines[: rows.size])
+        self._report.add_staged(stream.plan.stream, rows.rows)
+        return Consumed(rows.rows, rows.size)
+
+    def accepts_lines(self, stream: LoadedStream) -> bool:
+        """Return whether ``record_lines`` may be called: no other stream has the same keys."""
+        return stream.block_encoder is not None and not any(self._others(stream))
+
+    def reject(self, stream: LoadedStream, original: Mapping[str, Any], error: RowError) -> None:
+        """Write a record that cannot be sent to the dead letters."""
+        number = self._count(stream, 1)
+        reject = Reject(error.reason, error.field, error.type)
+        self._results.reject(stream.plan, number, original, reject)
+
+    def flush(self, stream: LoadedStream) -> None:
+        """Queue the staged rows of a stream, one file for each set of columns."""
+        batch = stream.batch
+        keys = batch.keys if self._config["max_concurrent_jobs"] > 1 else frozenset[int]()
+        self._report.add_deduplicated(stream.plan.stream, batch.seal_files())
+        while batch.sealed:
+            with signals_deferred():
+                file = batch.sealed.pop(0)
+                self._queue.put(ImportBatch(stream.plan, file, batch.number, keys))
+            self.poll(Until.UPLOADING)
+
+    def close_batch(self, stream: LoadedStream) -> None:
+        """Queue what is left of a stream's open batch, and close it."""
+        if not stream.batch.is_open:
+            return
+        self.flush(stream)
+        number = stream.batch.close()
+        self._open.discard(number)
+        self._closed.append(number)
+        self._finish_batches()
+
+    def is_old(self, stream: LoadedStream) -> bool:
+        """Return whether rows have been staged for long and no import runs.
+
+        Rows gather while an import runs: a slow import must not make the next batches tiny.
+        """
+        return stream.batch.is_old and not self._queue.is_busy
+
+    def state(self, value: dict[str, Any]) -> None:
+        """Emit a state once all rows before it are accounted for."""
+        sealed = min(self._open, default=self._last_batch + 1) - 1
+        self._states.defer(PendingState(value, sealed), [*self._open, *self._closed])
+        self._emit_released()
+
+    def poll(self, until: Until = Until.NOW) -> None:
+        """Account for the imports that have ended, oldest first; emit the states they release.
+
+        Raises:
+            StillRunningError: An import did not end in time.
+            RejectedRowsError: Too many rows were rejected.
+            DemandbaseError: An import or an upload failed.
+        """
+        for done in self._queue.completed(until):
+            outcome = None
+            try:
+                outcome = self._results.account(done)
+            finally:
+                self._queue.remove(done, outcome)
+            self._finish_batches()
+
+    def finish(self) -> None:
+        """Wait for all imports and check the run as a whole.
+
+        Raises:
+            RejectedRowsError: Too many rows were rejected.
+        """
+        self._results.end_input()
+        self.poll(Until.ENDED)
+        self._queue.forget(self._last_batch)
+        self._queue.remove_stale()
+        self._results.check_run()
+
+    def close(self, *, is_interrupted: bool) -> None:
+        """Cancel what can be cancelled, remove all files, and write the report.
+
+        Args:
+            is_interrupted: Whether a signal ends the run, so that undelivered rows are kept.
+        """
+        undelivered = None
+        if is_interrupted:
+            undelivered = Undelivered(spool_folder(self._config), self._run)
+        with ExitStack() as last:
+            last.callback(self._write_report)
+            for stream in reversed(self._streams):
+                last.callback(stream.batch.discard, undelivered)
+            # Queued rows came before staged ones, and are kept before them.
+            self._queue.close(undelivered)
 
     def skip_deletion(self, stream: str) -> None:
         """Count a record that is marked as deleted."""
-        self.report.add_deletions_skipped(stream)
-        self.cannot_delete()
+        self._report.add_deletions_skipped(stream)
+        self.warn_of_deletions()
 
-    def cannot_delete(self) -> None:
-        """Tell once that deletions are not carried out."""
-        if not self._told_of_deletions:
-            self._told_of_deletions = True
+    def warn_of_deletions(self) -> None:
+        """Warn once that deletions have no effect."""
+        if not self._has_warned_of_deletions:
+            self._has_warned_of_deletions = True
             logger.warning(
                 "Demandbase's import API cannot delete: records that are marked as deleted are "
                 "counted in the report and not sent, and ACTIVATE_VERSION does nothing."
             )
 
-    def finish(self) -> None:
-        """Settle everything and tell what became of it."""
-        self.settlement.all_is_read()
-        self.lane.finish()
-        if not isinstance(self.lane, DryRunQueue):
-            self.lane.told(self._batch)
-            self._sender.sweep()
-            self._sender.close()
-        self.settlement.check_whole()
+    def _count(self, stream: LoadedStream, records: int) -> int:
+        """Count records of the open batch and return its number; open one if none is open."""
+        if not stream.batch.is_open:
+            self._last_batch += 1
+            self._open.add(self._last_batch)
+            stream.batch.open(self._last_batch)
+        self._results.count_read(stream.plan.stream, stream.batch.number, records)
+        return stream.batch.number
 
-    def interrupted(self) -> None:
-        """Keep from now on what will not be sent: a signal ends the run."""
-        self.undelivered = Undelivered(spool_folder(self._target.config), self._run)
+    def _others(self, stream: LoadedStream) -> Iterator[LoadedStream]:
+        """Yield the other streams of the same entity."""
+        for other in self._streams:
+            if other is not stream and other.plan.entity == stream.plan.entity:
+                yield other
 
-    def stop(self) -> None:
-        """Cancel what can be cancelled."""
-        self.lane.close(self.undelivered)
+    def _finish_batches(self) -> None:
+        """Check closed batches whose imports have all ended, in order; emit released states."""
+        while self._closed and self._closed[0] not in self._queue.batches:
+            number = self._closed.popleft()
+            self._results.check_batch(number)
+            self._states.finish(number)
+            self._emit_released()
 
-    def close(self) -> None:
-        """Keep what was rejected, and report."""
-        sys.stderr.write(f"{self.report.as_json()}\n")
+    def _emit_released(self) -> None:
+        released = self._states.release()
+        if released is not None and not self._is_dry:  # a dry run delivers nothing
+            self._emit_state(released.value)
+            self._queue.forget(released.last_batch)
+
+    def _write_report(self) -> None:
+        line = self._report.as_json()
+        sys.stderr.write(f"{line}\n")
         try:
-            self.dead_letters.flush()
-            self.report.write(self._rejects)
+            self._dead_letters.flush()
+            self._report.write(self._rejects, line)
         except RejectsError as error:
-            # How the run ends is told by its own error.
+            # The run ends with an error of its own, which is the one to report.
             logger.warning("%s", error)
 
-    def _settled(self, batch: int) -> None:
-        self._gate.settled(batch)
 
-    def _let_out(self, held: dict[str, Any]) -> None:
-        if isinstance(self.lane, DryRunQueue):
-            return  # nothing has been delivered
-        self._emit(held["state"])
-        self.lane.told(held["sealed"])
+def _block_encoder(plan: StreamPlan, *, omit_null: bool) -> ArrowRowEncoder | None:
+    if not suits_blocks(plan):
+        logger.debug("Records of stream %s are encoded one by one", plan.stream)
+        return None
+    with loading("target_demandbase.arrow.encoder"):  # pyarrow takes time to load
+        from target_demandbase.arrow.encoder import ArrowRowEncoder  # noqa: PLC0415
+
+    return ArrowRowEncoder(plan, omit_null=omit_null)
 
 
-def _progress(job: ImportJob) -> str:
-    if job.processed_rows is None or job.total_rows is None:
-        return ""
-    return f"{job.processed_rows} of {job.total_rows} rows"
+@dataclass(frozen=True, slots=True)
+class PendingState:
+    """A state that waits for the rows before it.
+
+    Args:
+        value: The state.
+        last_batch: Number of the last batch all of whose rows came before the state, as did those
+            of all earlier batches.
+    """
+
+    value: dict[str, Any]
+    last_batch: int
+
+
+class StateGate:
+    """Releases states in their order, each once the batches before it are finished."""
+
+    def __init__(self) -> None:
+        self._pending: deque[tuple[PendingState, set[int]]] = deque()
+
+    def defer(self, state: PendingState, batches: Iterable[int]) -> None:
+        """Add a state that waits for some batches."""
+        needed = set(batches)
+        if self._pending and self._pending[-1][1] == needed:
+            # Both would be released together: only the later one is worth its memory.
+            self._pending.pop()
+        self._pending.append((state, needed))
+
+    def finish(self, batch: int) -> None:
+        """Record that all rows of a batch are accounted for."""
+        for _, batches in self._pending:
+            batches.discard(batch)
+
+    def release(self) -> PendingState | None:
+        """Remove the states that wait no longer and return the last one."""
+        released = None
+        while self._pending and not self._pending[0][1]:
+            released, _ = self._pending.popleft()
+        return released

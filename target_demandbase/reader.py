@@ -42,7 +42,7 @@ def input_blocks(
     """Yield the input, cut after line ends; only the last block may lack its line end.
 
     Args:
-        source: The input, of which nothing has been read yet; its bytes are taken where it has
+        source: The input, of which nothing has been read yet; its bytes are consumed where it has
             some, and encoded as UTF-8 where it holds text only.
         idle: Called about once a second while nothing comes.
         block_bytes: About how large a block is; one with a longer line is as long as that.
@@ -96,21 +96,21 @@ def _of_text(source: IO[str], block_bytes: int) -> Iterator[bytes]:
         yield b"".join(lines)
 
 
-class Taken(NamedTuple):
-    """How much of some lines was taken, from the first on."""
+class Consumed(NamedTuple):
+    """How much of some lines was consumed, from the first on."""
 
     records: int
     size: int
     """In bytes."""
 
 
-NOTHING = Taken(0, 0)
+NOTHING = Consumed(0, 0)
 
 
 class LineSink(Protocol):
     """Takes the records of a stream as lines."""
 
-    def take_lines(self, lines: bytes) -> Taken:
+    def process_record_lines(self, lines: bytes) -> Consumed:
         """Take the first of some lines, each with its line end."""
 
 
@@ -188,11 +188,11 @@ class SilentReader(SingerReader):
         # Most blocks hold hardly more than records of the stream that the last one held.
         was_odd = False
         while True:
-            taken = self._offer(self._stream, block)
-            block = block[taken.size :]
+            consumed = self._offer(self._stream, block)
+            block = block[consumed.size :]
             if not block:
                 return
-            is_odd = taken.records <= _FEW
+            is_odd = consumed.records <= _FEW
             if is_odd and was_odd:
                 break
             if is_odd:
@@ -207,15 +207,15 @@ class SilentReader(SingerReader):
                 self._records(stream, run)
 
     def _records(self, stream: str, lines: list[bytes]) -> None:
-        """Hand on records of a stream; around those that are not taken, smaller pieces may be."""
+        """Process records of a stream; try smaller pieces around those that are not plain."""
         was_odd = False
         while lines:
             if self.sink_of(stream) is None or len(lines) <= _FEW:
                 self._each(lines)
                 return
-            taken = self._offer(stream, b"\n".join([*lines, b""])).records
-            lines = lines[taken:]
-            is_odd = taken <= _FEW
+            consumed = self._offer(stream, b"\n".join([*lines, b""])).records
+            lines = lines[consumed:]
+            is_odd = consumed <= _FEW
             if is_odd and was_odd:
                 middle = len(lines) // 2
                 self._records(stream, lines[:middle])
@@ -226,12 +226,12 @@ class SilentReader(SingerReader):
                 lines = lines[1:]
             was_odd = is_odd
 
-    def _offer(self, stream: str, lines: bytes) -> Taken:
+    def _offer(self, stream: str, lines: bytes) -> Consumed:
         sink = self.sink_of(stream)
-        taken = NOTHING if sink is None else sink.take_lines(lines)
-        self._line += taken.records
-        self._counts["RECORD"] += taken.records
-        return taken
+        consumed = NOTHING if sink is None else sink.process_record_lines(lines)
+        self._line += consumed.records
+        self._counts["RECORD"] += consumed.records
+        return consumed
 
     def _each(self, lines: Sequence[bytes]) -> None:
         """Hand on one message after the other."""

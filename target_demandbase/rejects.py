@@ -19,6 +19,7 @@ from urllib.parse import quote
 import simplejson
 
 from demandbase_api.errors import DemandbaseError, SpoolError
+from demandbase_api.files import make_private_folder, open_private, sync_folder
 from target_demandbase.schema import REJECT_PREFIX, REJECT_TYPE
 
 if TYPE_CHECKING:
@@ -54,19 +55,6 @@ def file_name_part(name: str) -> str:
     return f"{safe[:_MAX_NAME]}-{digest[:16]}"
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder that only its owner can look into; one that is there stays as it is.
-
-    Raises:
-        OSError: It cannot be created.
-    """
-    if folder.is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    sync_folder(folder.parent)
-
-
 def check_folder(folder: Path) -> None:
     """Create a folder and see whether it takes files, before it is needed.
 
@@ -74,44 +62,11 @@ def check_folder(folder: Path) -> None:
         RejectsError: It does not.
     """
     try:
-        make_folder(folder)
+        make_private_folder(folder)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise rejects_error(error) from error
-
-
-def open_private(path: Path, flags: int) -> int:
-    """Open a file for writing, created where it is not there, for its owner only.
-
-    Args:
-        path: The file.
-        flags: What else to open it with, as for ``os.open``.
-
-    Returns:
-        The file descriptor, which the caller closes.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names of a folder's files durable.
-
-    Raises:
-        OSError: The disk fails.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems keep names durable by themselves and refuse this call.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 _MAX_PENDING_BYTES = 1 << 20
@@ -175,7 +130,7 @@ class SingerFile:
             self._named = True
 
     def _write(self, *, durably: bool) -> None:
-        make_folder(self.path.parent)
+        make_private_folder(self.path.parent)
         descriptor = open_private(self.path, os.O_APPEND)
         self._exists = True
         try:
@@ -372,7 +327,7 @@ class Undelivered:
         self._folder = (folder or Path(tempfile.gettempdir())) / f"undelivered-{run}"
         self._files: dict[str, SingerFile] = {}
 
-    def keep(self, plan: StreamPlan, files: Sequence[StagedFile]) -> None:
+    def add(self, plan: StreamPlan, files: Sequence[StagedFile]) -> None:
         """Keep the records of staged files, and say where they are."""
         records = 0
         if not any(file.rows for file in files):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from target_demandbase.rejects import make_folder, open_private, rejects_error, sync_folder
+from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
+from target_demandbase.rejects import rejects_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,34 +157,22 @@ class RunReport:
             separators=(",", ":"),
         )
 
-    def write(self, folder: Path | None) -> str:
-        """Return the report and, where a folder is given, keep it there.
+    def write(self, folder: Path, line: str) -> None:
+        """Write the report to a file.
 
         Args:
-            folder: The setting rejects_path; created where it is not there.
+            folder: Created if it does not exist.
+            line: The report, from ``as_json``.
 
         Raises:
-            RejectsError: The folder does not take it.
+            RejectsError: The file cannot be written.
         """
-        line = self.as_json()
-        if folder is not None:
-            try:
-                self._keep(folder, line)
-            except OSError as error:
-                raise rejects_error(error) from error
-        return line
-
-    def _keep(self, folder: Path, line: str) -> None:
-        make_folder(folder)
         path = folder / f"report-{self._run}.json"
-        # Under its name only once it is whole: whoever watches the folder never reads half of it.
-        partial = path.with_name(f".{path.name}.partial")
-        with os.fdopen(open_private(partial, os.O_TRUNC), "w", encoding="ascii") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync_folder(folder)
+        try:
+            make_private_folder(folder)
+            write_atomically(path, f"{line}\n", durable=True, mode=PRIVATE)
+        except OSError as error:
+            raise rejects_error(error) from error
 
     def _of(self, stream: str) -> _Figures:
         return self._streams.setdefault(stream, _Figures())

@@ -8,20 +8,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
-from typing_extensions import override
 
 from target_demandbase.errors import RejectedRowsError
-from target_demandbase.import_queue import Settlement, Verdict
 from target_demandbase.rejects import DeadLetters, Reject
 from target_demandbase.report import OUTCOMES_UNKNOWN
-from target_demandbase.row_errors import check_accepted, judge, read_errors
+from target_demandbase.row_errors import Outcome, check_accepted, import_outcome, read_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from demandbase_api.models import ImportJob, RowError
     from demandbase_api.ports import ImportApi
-    from target_demandbase.import_queue import ImportBatch
+    from target_demandbase.import_queue import CompletedImport, ImportBatch
     from target_demandbase.plan import StreamPlan
     from target_demandbase.report import RunReport
 
@@ -173,25 +171,23 @@ class _BatchCount:
     kinds: set[str] = field(default_factory=set)
 
 
-class Results(Settlement):
-    """Settles shipments and batches.
+class Results:
+    """Accounts for rows, by batch: those read, imported, and rejected.
 
     Args:
-        api: Where the row errors are.
-        dead_letters: Where rejected rows are kept.
+        api: Lists row errors.
+        dead_letters: Gets rejected rows.
         report: The run's report.
         policy: When rejected rows end the run.
-        settled: Called with each batch whose rows are taken or kept.
         is_dry: Whether nothing is sent.
     """
 
-    def __init__(  # noqa: PLR0913 - all of it bears on a batch
+    def __init__(
         self,
         api: ImportApi,
         dead_letters: DeadLetters,
         report: RunReport,
         policy: RejectPolicy,
-        settled: Callable[[int], None],
         *,
         is_dry: bool,
     ) -> None:
@@ -199,118 +195,88 @@ class Results(Settlement):
         self._dead_letters = dead_letters
         self._report = report
         self._policy = policy
-        self._settled = settled
         self._is_dry = is_dry
         self._batches: dict[int, _BatchCount] = {}
         self._read = 0
         self._is_all_read = False
         self._rejected = 0
 
-    def all_is_read(self) -> None:
-        """Note that no more records come."""
-        self._is_all_read = True
-
-    def read(self, stream: str, batch: int, records: int = 1) -> None:
+    def count_read(self, stream: str, batch: int, records: int = 1) -> None:
         """Count records of a batch."""
         self._batches.setdefault(batch, _BatchCount(stream)).rows += records
         self._read += records
         self._report.add_read(stream, records)
 
-    def unsendable(
+    def end_input(self) -> None:
+        """Record that no more records follow."""
+        self._is_all_read = True
+
+    def reject(
         self, plan: StreamPlan, batch: int, record: Mapping[str, Any], reject: Reject
     ) -> None:
-        """Keep a record that cannot be sent."""
-        count = self._batches[batch]
-        self._keep(plan, batch, record, reject, count.rows)
+        """Write a record that cannot be sent to the dead letters."""
+        self._reject(plan, batch, record, reject, self._batches[batch].rows)
 
-    @override
-    def too_large(self, shipment: ImportBatch) -> None:
-        reject = Reject("the row alone is larger than Demandbase takes", None, TOO_LARGE, None)
-        record = shipment.staged.record(0)
-        self._keep(shipment.plan, shipment.batch, record, reject, 1)
+    def account(self, done: CompletedImport) -> Outcome:
+        """Account for the rows of an import that has ended.
 
-    @override
-    def settle(self, shipment: ImportBatch, job: ImportJob) -> Verdict:
-        plan, staged = shipment.plan, shipment.staged
-        self._tell_job(shipment, job)
+        Raises:
+            JobFailedError: The job failed and nothing is known of its rows.
+            JobCancelledError: The job was cancelled.
+            ReconciliationError: The job's counts differ from what was sent.
+        """
+        plan, staged = done.batch.plan, done.batch.staged
+        if done.job is None:
+            reject = Reject("the row alone is larger than Demandbase takes", None, TOO_LARGE)
+            self._reject(plan, done.batch.number, staged.record(0), reject, 1)
+            return Outcome(staged.rows, 0)
+        self._report_job(done.batch, done.job)
         if not self._api.capabilities.row_errors:
-            return self._accept(shipment, job)
-        errors: tuple[RowError, ...] = ()
-        if job.error_count != 0:
-            errors = read_errors(lambda: tuple(self._api.row_errors(job.id)), job.error_count)
-
-        def cell(row: int, name: str) -> str | None:
-            column = plan.column_of(name)
-            return None if column is None else staged.cell(row, column)
-
-        outcome = judge(job, errors, staged.rows, cell, plan.stream)
+            return self._accept(done.batch, done.job)
+        outcome = self._outcome(done.batch, done.job)
         for row, why in sorted(outcome.kept.items()):
-            reject = Reject(why.reason, why.field, why.type, job.id)
-            record = staged.record(row)
-            self._keep(plan, shipment.batch, record, reject, row + 1)
+            reject = Reject(why.reason, why.field, why.type, done.job.id)
+            self._reject(plan, done.batch.number, staged.record(row), reject, row + 1)
         if outcome.problem is not None:
             raise outcome.problem
         self._report.add_succeeded(plan.stream, outcome.succeeded)
         logger.info(
-            "Demandbase took %d of %d rows of stream %s in job %s",
+            "Demandbase imported %d of %d rows of stream %s in job %s",
             outcome.succeeded,
             staged.rows,
             plan.stream,
-            job.id,
+            done.job.id,
         )
-        if outcome.succeeded == staged.rows:
-            return Verdict.ALL_TAKEN
-        return Verdict.ALL_KNOWN if outcome.is_certain else Verdict.UNKNOWN
+        return outcome
 
-    def _accept(self, shipment: ImportBatch, job: ImportJob) -> Verdict:
-        """Account for a job of an API that says what became of it, but not of its rows."""
-        stream, rows = shipment.plan.stream, shipment.staged.rows
-        check_accepted(job, stream)
-        self._report.add_accepted(stream, rows)
-        logger.info(
-            "Demandbase accepted %d rows of stream %s in job %s; %s",
-            rows,
-            stream,
-            job.id,
-            OUTCOMES_UNKNOWN,
-        )
-        return Verdict.ALL_TAKEN
-
-    def _tell_job(self, shipment: ImportBatch, job: ImportJob) -> None:
-        stream, rows = shipment.plan.stream, shipment.staged.rows
-        self._report.add_sent(stream, rows)
-        self._report.add_job(
-            stream, job.id, seconds=_seconds(job), rows=rows, status=job.status.value
-        )
-
-    @override
-    def batch_done(self, batch: int) -> None:
-        """Let the batch's states out, unless the run has to end.
+    def check_batch(self, batch: int) -> None:
+        """Make the rejected rows of a batch durable and check their number.
 
         Raises:
-            RejectedRowsError: It does, for rejected rows.
+            RejectedRowsError: The run has to end.
+            RejectsError: The rejected rows cannot be written.
         """
         self._dead_letters.flush()
         count = self._batches.pop(batch, None)
-        if count is not None and count.digest.rows:
-            breach = self._policy.breach(self._rejected, self._read, is_all=self._is_all_read)
-            if breach is not None:
-                raise self._ended(count, breach)
-            logger.warning(
-                "%d of %d rows of stream %s were rejected and are kept in %s: %s",
-                count.digest.rows,
-                count.rows,
-                count.stream,
-                ", ".join(map(str, self._dead_letters.paths.values())),
-                "; ".join(count.digest.lines()),
-            )
-        self._settled(batch)
+        if count is None or not count.digest.rows:
+            return
+        breach = self._policy.breach(self._rejected, self._read, is_all=self._is_all_read)
+        if breach is not None:
+            raise self._error(count, breach)
+        logger.warning(
+            "%d of %d rows of stream %s were rejected and are kept in %s: %s",
+            count.digest.rows,
+            count.rows,
+            count.stream,
+            ", ".join(map(str, self._dead_letters.paths.values())),
+            "; ".join(count.digest.lines()),
+        )
 
-    def check_whole(self) -> None:
-        """Look at the whole run once all is settled.
+    def check_run(self) -> None:
+        """Check the rejected rows of the whole run.
 
         Raises:
-            RejectedRowsError: More rows were rejected than it bears.
+            RejectedRowsError: There are too many.
         """
         breach = self._policy.breach(self._rejected, self._read)
         if breach is not None:
@@ -320,7 +286,40 @@ class Results(Settlement):
                 f"since {breach}."
             )
 
-    def _keep(
+    def _outcome(self, batch: ImportBatch, job: ImportJob) -> Outcome:
+        plan, staged = batch.plan, batch.staged
+        errors: tuple[RowError, ...] = ()
+        if job.error_count != 0:
+            errors = read_errors(lambda: tuple(self._api.row_errors(job.id)), job.error_count)
+
+        def value(row: int, field: str) -> str | None:
+            column = plan.column_of(field)
+            return None if column is None else staged.value(row, column)
+
+        return import_outcome(job, errors, staged.rows, value, plan.stream)
+
+    def _accept(self, batch: ImportBatch, job: ImportJob) -> Outcome:
+        """Account for a job of an API that reports the outcome of jobs, but not of rows."""
+        stream, rows = batch.plan.stream, batch.staged.rows
+        check_accepted(job, stream)
+        self._report.add_accepted(stream, rows)
+        logger.info(
+            "Demandbase accepted %d rows of stream %s in job %s; %s",
+            rows,
+            stream,
+            job.id,
+            OUTCOMES_UNKNOWN,
+        )
+        return Outcome(rows, rows)
+
+    def _report_job(self, batch: ImportBatch, job: ImportJob) -> None:
+        stream, rows = batch.plan.stream, batch.staged.rows
+        self._report.add_sent(stream, rows)
+        self._report.add_job(
+            stream, job.id, seconds=_seconds(job), rows=rows, status=job.status.value
+        )
+
+    def _reject(
         self,
         plan: StreamPlan,
         batch: int,
@@ -334,14 +333,14 @@ class Results(Settlement):
         )
         kind = reject.type or "unknown"
         count = self._batches[batch]
-        # What the target says of a record holds no value; what Demandbase says may.
-        told = f"{reject.field or '(no field)'}, {kind}" if reject.job_id else reject.reason
-        count.digest.add(told, row)
+        # The target's own reasons hold no value; Demandbase's may.
+        shown = f"{reject.field or '(no field)'}, {kind}" if reject.job_id else reject.reason
+        count.digest.add(shown, row)
         count.kinds.add(kind)
         self._rejected += 1
         self._report.add_rejected(plan.stream, field=reject.field, error_type=kind)
 
-    def _ended(self, count: _BatchCount, breach: str) -> RejectedRowsError:
+    def _error(self, count: _BatchCount, breach: str) -> RejectedRowsError:
         sentence = rejected_sentence(
             stream=count.stream,
             rejected=count.digest.rows,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.errors import SpoolError, spool_error
+from demandbase_api.process import signals_deferred
 from demandbase_api.threads import OrderedWorkers, result_of, wait_for
 from target_demandbase.csv_writer import header_row, read_row, split_rows
 from target_demandbase.keys import RowKeys, key_texts
@@ -127,18 +128,18 @@ _MOST_PENDING = 2
 
 
 @dataclass(frozen=True, slots=True)
-class LaterRows:
+class PendingRows:
     """Rows that are encoded when they are written.
 
     Args:
-        cells: Their cells, by column.
+        values: Their values, by column.
         encode: Returns the encoded rows of several such.
-        most_bytes: How many bytes they are at most.
+        max_bytes: How many bytes they are at most.
     """
 
-    cells: Sequence[pa.Array]
+    values: Sequence[pa.Array]
     encode: Callable[[Sequence[Sequence[pa.Array]]], Buffer]
-    most_bytes: int
+    max_bytes: int
 
 
 class StagedFile:
@@ -159,7 +160,7 @@ class StagedFile:
         self.rows = 0
         """How many rows it has, without the header."""
         self._folder = folder
-        self._later: deque[tuple[LaterRows, bytes, int]] = deque()
+        self._later: deque[tuple[PendingRows, bytes, int]] = deque()
         self._later_bytes = 0
         self._pending: deque[Future[None]] = deque()
         # The header is a row of the file, but none of a record.
@@ -192,7 +193,7 @@ class StagedFile:
         self.rows += count
         self._most += len(rows)
 
-    def append_later(self, rows: LaterRows, messages: bytes, count: int) -> None:
+    def append_later(self, rows: PendingRows, messages: bytes, count: int) -> None:
         """Add rows that are encoded and written while the caller goes on.
 
         Args:
@@ -202,7 +203,7 @@ class StagedFile:
         """
         # Counted first: a signal in between must not hide rows that are there.
         self.rows += count
-        self._most += rows.most_bytes
+        self._most += rows.max_bytes
         self._later.append((rows, messages, count))
         self._later_bytes += len(messages)
         if self._later_bytes >= _TOGETHER_BYTES:
@@ -228,7 +229,7 @@ class StagedFile:
         if waiting:
             first = waiting[0][0]
             self._append(
-                first.encode([rows.cells for rows, _, _ in waiting]),
+                first.encode([rows.values for rows, _, _ in waiting]),
                 b"".join([messages for _, messages, _ in waiting]),
                 sum(count for _, _, count in waiting),
             )
@@ -271,7 +272,7 @@ class StagedFile:
         self._settle()
         return self._records.chunks()
 
-    def cell(self, row: int, column: str) -> str | None:
+    def value(self, row: int, column: str) -> str | None:
         """Return a cell of a row, counted from 0; ``None`` for a column that is not there."""
         if column not in self.columns:
             return None
@@ -407,7 +408,7 @@ class ColumnGroups:
         """How many rows wait, those that a later one supersedes included."""
         return sum(group.file.rows for group in self._groups.values())
 
-    def takes(self, columns: Columns, size: int, keys: Keys) -> bool:
+    def fits(self, columns: Columns, size: int, keys: Keys) -> bool:
         """Whether rows can be added before all that waits is sent.
 
         Args:
@@ -429,7 +430,7 @@ class ColumnGroups:
     def add(
         self,
         columns: Columns,
-        rows: bytes | LaterRows,
+        rows: bytes | PendingRows,
         messages: bytes,
         keys: Keys,
     ) -> None:
@@ -452,7 +453,7 @@ class ColumnGroups:
         if self._columns_by_key is not None:
             digests = self._digests(filter(None, key_texts(keys)))
             self._columns_by_key.update(dict.fromkeys(digests, columns))
-        if isinstance(rows, LaterRows):
+        if isinstance(rows, PendingRows):
             group.file.append_later(rows, messages, len(keys))
         else:
             group.file.append(rows, messages, len(keys))
@@ -467,19 +468,16 @@ class ColumnGroups:
         """The files that wait."""
         return [group.file for group in self._groups.values()]
 
-    def holds(self, key: str) -> bool:
+    def has_key(self, key: str) -> bool:
         """Whether a row of a match key waits."""
         known = self._index()
         return any(digest in known for digest in self._digests([key]))
 
-    def take(self, files: list[StagedFile]) -> int:
-        """Hand over the files in the order of their first rows, and begin anew.
-
-        Args:
-            files: Gets them, one by one: at no moment is one in neither place.
+    def move_to(self, files: list[StagedFile]) -> int:
+        """Append the files to a list, in the order of their first rows, and begin anew.
 
         Returns:
-            How many rows are left out, since a later one of their key supersedes them.
+            How many rows are left out because a later row has the same key.
         """
         self._latest = None
         left_out = 0
@@ -487,8 +485,10 @@ class ColumnGroups:
             columns, group = next(iter(self._groups.items()))
             superseded = group.keys.superseded()
             left_out += len(superseded)
-            files.append(group.file.without(superseded) if superseded else group.file)
-            del self._groups[columns]
+            file = group.file.without(superseded) if superseded else group.file
+            with signals_deferred():
+                files.append(file)
+                del self._groups[columns]
             if superseded:
                 group.file.close()
         self._columns_by_key = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -14,14 +13,13 @@ from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_error
-from demandbase_api.connect import connect_import
+from demandbase_api.connect import connect
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_api.models import ListAction
 from demandbase_api.process import signals_ignored, terminate
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
 from target_demandbase.loader import Loader
-from target_demandbase.plan import SourceStream
+from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
 from target_demandbase.sink import DemandbaseSink
 
@@ -64,21 +62,22 @@ class TargetDemandbase(Target):
             ConfigurationError: The settings name an address, credentials or an entity that is
                 none, or ask for what the API cannot do.
         """
-        api = connect_import(
+        api = connect(
             config.connection(self.config, self.retry),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
-            list_action=ListAction(self.config["list_action"]),
-        )
+        ).imports
         check_abilities(self.config, api.capabilities)
         check_entities(self.config, api.capabilities.entities)
         return api
 
     @cached_property
-    def imports(self) -> Loader:
-        """The imports of this run."""
-        return Loader(self, self._write_state_message)
+    def loader(self) -> Loader:
+        """The loader of this run."""
+        return Loader(
+            self.import_api, self.config, self.clock, self.retry, self._write_state_message
+        )
 
     @property  # type: ignore[misc]
     @override
@@ -125,29 +124,29 @@ class TargetDemandbase(Target):
         stream, record = message_dict["stream"], message_dict["record"]
         # Looked at before stream maps, which may leave the mark out.
         if record.get("_sdc_deleted_at") is not None and stream in self.mapper.stream_maps:
-            self.imports.skip_deletion(stream)
+            self.loader.skip_deletion(stream)
             return
         self.original_record = record
         super()._process_record_message(message_dict)
 
-    def source_of(self, alias: str) -> SourceStream:
+    def source_of(self, alias: str) -> StreamSchema:
         """Return the stream, as the tap sends it, that a sink's records are made of."""
         for name, maps in self.mapper.stream_maps.items():
             for each in maps:
                 if each.stream_alias == alias:
-                    return SourceStream(name, each.raw_schema, tuple(each.raw_key_properties or ()))
+                    return StreamSchema(name, each.raw_schema, tuple(each.raw_key_properties or ()))
         raise KeyError(alias)
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         # The SDK lets the latest state out when it drains; here each one waits for its own rows.
         self._assert_line_requires(message_dict, requires={"value"})
-        self.imports.hold(message_dict["value"])
+        self.loader.state(message_dict["value"])
 
     @override
     def _handle_max_record_age(self) -> None:
         # Called for each record. The SDK's own counts the time that jobs take as age.
-        self.imports.lane.tick()
+        self.loader.poll()
         for sink in self._sinks_active.values():
             if isinstance(sink, DemandbaseSink) and sink.is_old:
                 self.drain_one(sink)
@@ -158,7 +157,7 @@ class TargetDemandbase(Target):
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform or maps[0].flattening_enabled:
             return None  # stream maps and flattening are the SDK's
         sink = self._sinks_active.get(maps[0].stream_alias)
-        return sink if isinstance(sink, DemandbaseSink) and sink.takes_lines else None
+        return sink if isinstance(sink, DemandbaseSink) and sink.accepts_lines else None
 
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
@@ -171,12 +170,12 @@ class TargetDemandbase(Target):
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        self.imports.cannot_delete()
+        self.loader.warn_of_deletions()
 
     @override
     def process_endofpipe(self) -> None:
         super().process_endofpipe()
-        self.imports.finish()
+        self.loader.finish()
 
     @override  # type: ignore[misc]
     def listen(self, file_input: IO[str] | None = None) -> None:
@@ -184,26 +183,17 @@ class TargetDemandbase(Target):
         if isinstance(self.message_reader, SilentReader):
             self.message_reader.idle = self._handle_max_record_age
             self.message_reader.sink_of = self._sink_of_lines
-        _ = self.import_api  # settings that cannot be used show before anything is read
+        _ = self.import_api  # invalid settings show before anything is read
+        is_interrupted = False
         try:
             super().listen(file_input)
         except SystemExit:
-            if "imports" in self.__dict__:
-                self.imports.interrupted()
+            is_interrupted = True
             raise
         finally:
-            if "imports" in self.__dict__:
+            if "loader" in self.__dict__:
                 with signals_ignored():
-                    self._leave_nothing_behind()
-
-    def _leave_nothing_behind(self) -> None:
-        with ExitStack() as last:
-            last.callback(self.imports.close)
-            for sink in reversed([*self._sinks_to_clear, *self._sinks_active.values()]):
-                if isinstance(sink, DemandbaseSink):
-                    last.callback(sink.discard, self.imports.undelivered)
-            # What is on its way came before what is staged, and is kept before it.
-            self.imports.stop()
+                    self.loader.close(is_interrupted=is_interrupted)
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""From an HTTP answer to the error that says what it means."""
+"""Error responses and the errors that they map to."""
 
 from __future__ import annotations
 
@@ -11,77 +11,88 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api import errors
 from demandbase_api.errors import ApiOperation
-from demandbase_api.redaction import mask_values, scrub
+from demandbase_api.redaction import mask_values, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import requests
 
+    ErrorMapper = Callable[["ErrorResponse"], errors.ApiError]
 
-_SERVER_WORDS = ("error", "message", "errorMessage", "detail", "status")
+ErrorText = tuple[type[errors.ApiError], str, str]
+"""Class, problem (a clause that follows "Demandbase") and advice (a sentence) of an error."""
+
+_MESSAGE_MEMBERS = ("error", "message", "errorMessage", "detail", "status")
 
 _CODE = re.compile(r"[0-9]{3}-[0-9]{3}")
 
-# Of no published form: whatever is one word of ASCII, and neither an address nor a link.
+# Its format is not published: one word of ASCII that is neither an address nor a link.
 _DIAGNOSTIC = re.compile(r"[\w.:+/=~-]{1,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An answer that is no success.
+    """A response with a status of 400 or more.
 
     Args:
-        operation: The call that was answered.
+        operation: The operation that failed.
         status: HTTP status.
         origin: Scheme and host of the API, for messages.
-        code: The API's own number for the failure, where it gives one.
+        message: The server's message, redacted.
+        retry_after: Seconds of the Retry-After header.
+        code: Error code of the API.
+        diagnostic: Code by which Demandbase's support finds the call.
     """
 
     operation: ApiOperation
     status: int
     origin: str
+    message: str = ""
+    retry_after: float | None = None
     code: str | None = None
+    diagnostic: str | None = None
 
+    @classmethod
+    def read(
+        cls,
+        operation: ApiOperation,
+        response: requests.Response,
+        origin: str,
+        secrets: Iterable[str],
+    ) -> ErrorResponse:
+        """Read a response of ``requests``.
 
-Meaning = tuple[type[errors.ApiError], str, str]
-"""The error, what happened (a clause that follows "Demandbase"), and what to do (a sentence)."""
+        Args:
+            operation: The operation that failed.
+            response: The response; its body is read.
+            origin: Scheme and host of the API, for messages.
+            secrets: Tokens and other texts to redact.
+        """
+        body = _body(response)
+        message = redact(_message(body), *secrets)
+        return cls(
+            operation,
+            response.status_code,
+            origin,
+            message=mask_values(message) if operation.carries_record_values else message,
+            retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+            code=_member(body, "errorCode", _CODE),
+            diagnostic=_diagnostic(body, secrets),
+        )
 
-
-def error_for(
-    operation: ApiOperation,
-    response: requests.Response,
-    *,
-    origin: str,
-    secrets: Iterable[str],
-    meaning: Callable[[ErrorResponse], Meaning],
-) -> errors.ApiError:
-    """Return the error for an answer that is no success.
-
-    Args:
-        operation: The call that was answered.
-        response: The answer.
-        origin: Scheme and host of the API, for messages.
-        secrets: Tokens and the like, which must not appear.
-        meaning: Says what the API means by it.
-    """
-    status = response.status_code
-    body = _body(response)
-    words = scrub(_server_words(body), *secrets)
-    if operation.carries_record_values:
-        words = mask_values(words)
-    code = _mark(body, "errorCode", _CODE)
-    kind, problem, advice = meaning(ErrorResponse(operation, status, origin, code))
-    return kind(
-        operation,
-        problem,
-        advice=advice,
-        status=status,
-        server_message=words,
-        retry_after=retry_after_seconds(response.headers.get("Retry-After")),
-        code=code,
-        diagnostic=_diagnostic(body, secrets),
-    )
+    def error(self, kind: type[errors.ApiError], problem: str, advice: str = "") -> errors.ApiError:
+        """Return an error with the details of this response."""
+        return kind(
+            self.operation,
+            problem,
+            advice=advice,
+            status=self.status,
+            server_message=self.message,
+            retry_after=self.retry_after,
+            code=self.code,
+            diagnostic=self.diagnostic,
+        )
 
 
 AT_FIXED_PATHS = frozenset(
@@ -97,80 +108,76 @@ AT_FIXED_PATHS = frozenset(
         ApiOperation.ISSUE_TOKEN,
     }
 )
-"""Calls that can only find nothing where the API is not."""
+"""Operations whose 404 means that the host does not serve this API."""
+
+_BY_STATUS: dict[int, ErrorText] = {
+    HTTPStatus.UNAUTHORIZED: (
+        errors.AuthenticationError,
+        "did not accept the access token",
+        "Check the setting access_token: it may be mistyped, expired or for another host.",
+    ),
+    HTTPStatus.FORBIDDEN: (
+        errors.PermissionDeniedError,
+        "denied permission",
+        "Ask your Demandbase administrator to grant it to the owner of access_token.",
+    ),
+    HTTPStatus.NOT_FOUND: (errors.NotFoundError, "could not find it", ""),
+    HTTPStatus.GONE: (errors.NotFoundError, "no longer has it", ""),
+    HTTPStatus.CONFLICT: (errors.ConflictError, "declined", ""),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        errors.FileTooLargeError,
+        "found the file too large",
+        "Lower the setting max_file_bytes.",
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: (
+        errors.RateLimitedError,
+        "asked for fewer calls",
+        "Try again later.",
+    ),
+}
+
+_UNEXPECTED: ErrorText = (errors.UnexpectedAnswerError, "gave an unexpected response", "")
+
+_BAD_REQUEST_ADVICE = {
+    ApiOperation.CREATE_EXPORT: (
+        "Run discovery again: a selected field may have been removed or renamed."
+    ),
+    ApiOperation.CREATE_IMPORT: "Check the settings operation, match_keys and field_mappings.",
+}
+
+_QUOTA_ADVICE = {
+    ApiOperation.CREATE_EXPORT: (
+        "The quota is daily (10 GB of exports): run again tomorrow, or select less."
+    ),
+    ApiOperation.CREATE_IMPORT: "The quota is daily: run again tomorrow.",
+}
 
 
-def meaning_of(refusal: ErrorResponse) -> Meaning:  # noqa: C901, PLR0911 - a table, a line a status
-    """Return what a refusal means where the API has no codes of its own."""
-    operation = refusal.operation
-    match refusal.status:
-        case HTTPStatus.UNAUTHORIZED:
-            return (
-                errors.AuthenticationError,
-                "did not accept the access token",
-                "Check the setting access_token: it may be mistyped, expired or for another host.",
-            )
+def error_for(response: ErrorResponse) -> errors.ApiError:
+    """Return the error for a response of an API without error codes: by status and operation."""
+    operation = response.operation
+    text: ErrorText
+    match response.status:
         case HTTPStatus.FORBIDDEN | HTTPStatus.BAD_REQUEST if operation is ApiOperation.FETCH_LINK:
-            return errors.NotFoundError, "refused a signed link", ""
-        case HTTPStatus.FORBIDDEN:
-            return (
-                errors.PermissionDeniedError,
-                "refused permission",
-                "Ask your Demandbase administrator to grant it to the owner of access_token.",
-            )
+            text = errors.NotFoundError, "rejected a signed link", ""
         case HTTPStatus.NOT_FOUND if operation in AT_FIXED_PATHS:
-            return (
-                errors.NotFoundError,
-                f"found nothing at {refusal.origin}",
-                (
-                    "That host does not serve the v1 API: check the setting api_url, or set "
-                    "api: uapi for a tenant on uapi.demandbase.com."
-                ),
+            advice = (
+                "That host does not serve the v1 API: check the setting api_url, or set "
+                "api: uapi for a tenant on uapi.demandbase.com."
             )
-        case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
-            return errors.NotFoundError, "knows nothing of it (any more)", ""
-        case HTTPStatus.CONFLICT:
-            return errors.ConflictError, "declined", ""
-        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return (
-                errors.FileTooLargeError,
-                "found the file too large",
-                "Lower the setting max_file_bytes.",
-            )
+            text = errors.NotFoundError, f"found nothing at {response.origin}", advice
         case HTTPStatus.TOO_MANY_REQUESTS if operation.creates_a_job:
-            return (
-                errors.QuotaExceededError,
-                "said that the quota is used up",
-                _advice_quota(operation),
-            )
-        case HTTPStatus.TOO_MANY_REQUESTS:
-            return errors.RateLimitedError, "asked for fewer calls", "Try again later."
+            advice = _QUOTA_ADVICE[operation]
+            text = errors.QuotaExceededError, "said that the quota is used up", advice
         case HTTPStatus.BAD_REQUEST:
-            return errors.InvalidRequestError, "did not accept the request", _advice_400(operation)
+            advice = _BAD_REQUEST_ADVICE.get(operation, "")
+            text = errors.InvalidRequestError, "did not accept the request", advice
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return (
-                errors.ServerError,
-                "had trouble of its own",
-                "Try again later; if it stays, ask Demandbase's support.",
-            )
-        case _:
-            return errors.UnexpectedAnswerError, "gave an unexpected answer", ""
-
-
-def _advice_quota(operation: ApiOperation) -> str:
-    if operation is ApiOperation.CREATE_EXPORT:
-        return "The quota is daily (10 GB of exports): run again tomorrow, or select less."
-    return "The quota is daily: run again tomorrow."
-
-
-def _advice_400(operation: ApiOperation) -> str:
-    match operation:
-        case ApiOperation.CREATE_EXPORT:
-            return "Run discovery again: a selected field may have been removed or renamed."
-        case ApiOperation.CREATE_IMPORT:
-            return "Check the settings operation, match_keys and field_mappings."
-        case _:
-            return ""
+            advice = "Try again later; if it persists, ask Demandbase's support."
+            text = errors.ServerError, "had an internal error", advice
+        case status:
+            text = _BY_STATUS.get(status, _UNEXPECTED)
+    return response.error(*text)
 
 
 def retry_after_seconds(value: str | None) -> float | None:
@@ -180,17 +187,17 @@ def retry_after_seconds(value: str | None) -> float | None:
     if value.strip().isdigit():
         return float(value)
     try:
-        moment = email.utils.parsedate_to_datetime(value)
+        date = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _body(response: requests.Response) -> Mapping[str, Any]:
     if "json" not in response.headers.get("Content-Type", ""):
-        # A proxy's HTML page says nothing to a user that the status does not.
+        # The HTML page of a proxy tells a user nothing more than the status.
         return {}
     try:
         body = response.json()
@@ -199,21 +206,21 @@ def _body(response: requests.Response) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _server_words(body: Mapping[str, Any]) -> str:
-    """Return what the server says about its refusal, whichever member it uses."""
-    for member in _SERVER_WORDS:
+def _message(body: Mapping[str, Any]) -> str:
+    """Return the server's message; different services use different members."""
+    for member in _MESSAGE_MEMBERS:
         if isinstance(body.get(member), str):
             return str(body[member])
     return ""
 
 
 def _diagnostic(body: Mapping[str, Any], secrets: Iterable[str]) -> str | None:
-    """Return what support finds a call by, unless it is a secret or a link."""
-    found = _mark(body, "diagnosticCode", _DIAGNOSTIC)
-    return found if found and "://" not in found and scrub(found, *secrets) == found else None
+    """Return the diagnostic code unless it may be a secret or a link."""
+    found = _member(body, "diagnosticCode", _DIAGNOSTIC)
+    return found if found and "://" not in found and redact(found, *secrets) == found else None
 
 
-def _mark(body: Mapping[str, Any], member: str, form: re.Pattern[str]) -> str | None:
-    """Return a member that is what it should be: anything else might be a secret."""
-    value = body.get(member)
-    return value if isinstance(value, str) and form.fullmatch(value) else None
+def _member(body: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str | None:
+    """Return a member if it matches its pattern; any other value might be a secret."""
+    value = body.get(name)
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None

@@ -1,7 +1,7 @@
-"""When a read is asked again: exponential back-off, full jitter, Retry-After honoured.
+"""Retries: exponential backoff with full jitter; a server's Retry-After takes precedence.
 
-A Retry-After is waited for in full. One of more than 15 minutes is not waited for at all: the call
-fails and says after how many seconds to try again.
+A Retry-After of up to 15 minutes is waited for in full. With a longer one, the call fails at once,
+and its error says after how many seconds to try again.
 """
 
 from __future__ import annotations
@@ -11,33 +11,31 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-import backoff
-
+from demandbase_api.clock import SystemClock
 from demandbase_api.errors import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from backoff.types import Details
+    from collections.abc import Callable
 
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
-
 T = TypeVar("T")
+
+_MAX_DOUBLINGS = 64
+"""Keeps the upper end of a wait from overflowing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently a call is tried.
+    """How often a call is tried and how long to wait between the tries.
 
     Args:
-        tries: Tries in all, the first included.
-        base_seconds: Upper end of the first wait; doubled at each further one.
-        max_seconds: Upper end of a wait that the server did not ask for.
-        max_retry_after_seconds: The longest Retry-After that is waited for; past it, the call
-            fails at once.
+        tries: Maximum number of tries, including the first.
+        base_seconds: Upper end of the first wait. It doubles with each further try.
+        max_seconds: Upper end of every wait that the server did not ask for.
+        max_retry_after_seconds: Longest Retry-After to wait for.
     """
 
     tries: int = 6
@@ -45,42 +43,39 @@ class RetryPolicy:
     max_seconds: float = 60.0
     max_retry_after_seconds: float = 900.0
 
-    def retrying(self, function: Callable[P, T]) -> Callable[P, T]:
-        """Return the function, tried again on each :class:`TransientError`."""
-        return backoff.on_exception(
-            _waits,
-            TransientError,
-            max_tries=self.tries,
-            giveup=self._asks_too_much,
-            # The generator draws the jitter itself: a server's Retry-After must not be cut.
-            jitter=None,
-            logger=None,
-            on_backoff=self._note,
-            base_seconds=self.base_seconds,
-            max_seconds=self.max_seconds,
-        )(function)
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function; on a :class:`TransientError`, wait and try again.
 
-    def _asks_too_much(self, error: Exception) -> bool:
-        asked = error.retry_after if isinstance(error, TransientError) else None
-        return (asked or 0.0) > self.max_retry_after_seconds
+        Raises:
+            TransientError: The last try failed, or the server asked for too long a wait.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return function(*args, **kwargs)
+            except TransientError as error:
+                asked = error.retry_after or 0.0
+                if tries >= self.tries or asked > self.max_retry_after_seconds:
+                    raise
+                seconds = self.wait_after(tries, error)
+                logger.warning(
+                    "Trying again in %.1f s (%d of %d tries made): %s",
+                    seconds,
+                    tries,
+                    self.tries,
+                    error,
+                )
+            SystemClock().sleep(seconds)
 
-    def _note(self, details: Details) -> None:
-        logger.warning(
-            "Trying again in %.1f s (%d of %d tries made): %s",
-            details.get("wait", 0.0),
-            details["tries"],
-            self.tries,
-            details.get("exception"),
-        )
+    def wait_after(self, tries: int, error: TransientError) -> float:
+        """Return the seconds to wait before the next try.
 
-
-def _waits(base_seconds: float, max_seconds: float) -> Generator[float, TransientError, None]:
-    error = yield 0  # backoff primes a generator with one empty step
-    ceiling = base_seconds
-    while True:
-        retry_after = error.retry_after
-        if retry_after is not None:
-            error = yield retry_after
-        else:
-            error = yield random.uniform(0, ceiling)  # noqa: S311 - jitter is no secret
-        ceiling = min(ceiling * 2, max_seconds)
+        Args:
+            tries: Tries made so far.
+            error: Failure of the last one.
+        """
+        if error.retry_after is not None:
+            return error.retry_after
+        ceiling = min(self.base_seconds * 2 ** min(tries - 1, _MAX_DOUBLINGS), self.max_seconds)
+        return random.uniform(0, ceiling)  # noqa: S311 - jitter is no secret

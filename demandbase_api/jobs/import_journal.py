@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from filelock import FileLock, Timeout
 
 from demandbase_api.errors import spool_error
+from demandbase_api.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ class ImportJournal:
         found = [*self._entries(content), *self._entries(f"{content}-*")]
         return sorted(found, key=lambda entry: entry.began_at)
 
-    def take_over(self, entry: JournalEntry, fingerprint: str) -> JournalEntry:
+    def adopt(self, entry: JournalEntry, fingerprint: str) -> JournalEntry:
         """Make an entry this run's, for a file of the same content.
 
         Raises:
@@ -143,24 +143,17 @@ class ImportJournal:
                     raise spool_error(error) from error
             except OSError as error:
                 raise spool_error(error) from error
-        self._forget(entry.fingerprint, but=entry)
+        self._remove(entry.fingerprint, but=entry)
         return entry
 
     def _write(self, entry: JournalEntry) -> None:
-        path = self.path(entry)
-        fresh = path.with_suffix(".new")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._show_alive()
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(asdict(entry), file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        _sync(self._folder)
+        write_atomically(self.path(entry), json.dumps(asdict(entry)), durable=True)
 
-    def settle(self, fingerprint: str) -> None:
+    def forget(self, fingerprint: str) -> None:
         """Forget a file: its fate is settled. What other living runs wrote of it stays."""
-        self._forget(fingerprint, but=None)
+        self._remove(fingerprint, but=None)
 
     def left_behind(self) -> list[JournalEntry]:
         """Return the entries of runs before this one that are no longer alive."""
@@ -188,7 +181,7 @@ class ImportJournal:
             if entry is not None and entry.origin == self._origin and not self._is_anothers(entry)
         ]
 
-    def _forget(self, fingerprint: str, but: JournalEntry | None) -> None:
+    def _remove(self, fingerprint: str, but: JournalEntry | None) -> None:
         for entry in self._entries(fingerprint):
             if but is None or entry.owner != but.owner:
                 self.path(entry).unlink(missing_ok=True)
@@ -236,15 +229,6 @@ def _entry(path: Path) -> JournalEntry | None:
         return JournalEntry(**{**members, "phase": Phase(members["phase"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def _sync(folder: Path) -> None:
-    """Make a renamed file's name durable, where the system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What imports of runs before this one mean for it: taken up, waited for, or in the way."""
+"""What imports of earlier runs mean for this one: resumed, waited for, cancelled, or forgotten."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from demandbase_api.errors import (
     UnsettledInsertError,
 )
 from demandbase_api.jobs.import_journal import Phase
-from demandbase_api.jobs.poller import recent
 from demandbase_api.models import ImportOperation, JobStatus
 
 if TYPE_CHECKING:
@@ -32,110 +31,60 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_AGE = timedelta(hours=24)
-"""An older job says nothing of today: what it wrote may have been changed since."""
+"""Older jobs are not resumed: what they wrote may have been changed since."""
 
 CLOCK_SKEW = timedelta(minutes=1)
-"""How far the clocks of here and there may be apart."""
+"""Maximum difference between the clocks of this machine and the server."""
 
 
 class ImportRecovery:
-    """The imports that runs before this one began.
+    """The imports that earlier runs began.
 
     Args:
-        api: Where they are.
-        watch: Knows the jobs' states.
-        ledger: Remembers them.
+        api: The import API.
+        poller: Polls their jobs.
+        journal: Their entries.
         clock: Time.
     """
 
     def __init__(
-        self, api: ImportApi, watch: JobPoller[ImportJob], ledger: ImportJournal, clock: Clock
+        self, api: ImportApi, poller: JobPoller[ImportJob], journal: ImportJournal, clock: Clock
     ) -> None:
         self._api = api
-        self._watch = watch
-        self._ledger = ledger
+        self._poller = poller
+        self._journal = journal
         self._clock = clock
         self._passed: set[str] = set()
 
     def resume(
         self, file: ImportFile, request: ImportRequest, used: Collection[str]
     ) -> tuple[JournalEntry, ImportJob] | None:
-        """Return the entry and the job of a file, where it still stands for the file.
+        """Return the journal entry and the job of an earlier import of a file, if it is valid.
 
         Args:
             file: The file.
-            request: What is asked for with it.
-            used: Jobs that this run has used already: the same file may come twice.
+            request: The request for its import.
+            used: Jobs that this run has used already: a run may send the same file twice.
         """
-        for entry in self._ledger.alike(file.fingerprint):
+        for entry in self._journal.alike(file.fingerprint):
             if entry.job_id in used or self._clock.utc() - entry.began > MAX_AGE:
                 continue
             if entry.phase is Phase.ACCOUNTED and file.is_replay:
-                continue  # the rows that it did not take have come back
+                continue  # the rows that it rejected are sent again
             job = self._job_of(entry, file, request)
-            if job is None or job.id in used or not self._stands(job, request):
+            if job is None or job.id in used or not self._is_valid(job, request):
                 continue
             logger.info(
-                "Taking up the import job %s of stream %s, which is %s, instead of a new one",
+                "Resuming the import job %s of stream %s, which is %s, in place of a new one",
                 job.id,
                 entry.stream,
                 job.status.value,
             )
-            return self._ledger.take_over(entry.now(entry.phase, job.id), file.fingerprint), job
+            return self._journal.adopt(entry.now(entry.phase, job.id), file.fingerprint), job
         return None
-
-    def _job_of(
-        self, entry: JournalEntry, file: ImportFile, request: ImportRequest
-    ) -> ImportJob | None:
-        if entry.job_id is not None:
-            return self._job(entry)
-        if self._api.capabilities.named_jobs:
-            return self.named(file.job_name(entry.fingerprint, entry.began), entry.began)
-        self.warn_of_strays(request, entry.began)
-        return None
-
-    def _stands(self, job: ImportJob, request: ImportRequest) -> bool:
-        if job.status is JobStatus.CANCELLED:
-            return False
-        is_insert = request.operation is ImportOperation.INSERT
-        if job.status is JobStatus.FAILED and not (job.success_count and is_insert):
-            return False  # what it took harms nobody a second time
-        # Older rows of the same keys may have been sent since, and would have the last word.
-        is_late = request.entity in self._passed and not self._api.waits_for_file(job)
-        return is_insert or not is_late
-
-    def named(self, file_name: str, since: datetime) -> ImportJob | None:
-        """Return the newest job that bears a file's name, where there is one."""
-        jobs = recent(self._api.jobs(), since - CLOCK_SKEW)
-        return next((job for job in jobs if job.file_name == file_name), None)
-
-    def warn_of_strays(self, request: ImportRequest, since: datetime, but: str = "") -> None:
-        """Tell of jobs that a lost creation may have left; nothing tells them from others' jobs.
-
-        Args:
-            request: What was asked for.
-            since: When.
-            but: A job that is none of them.
-        """
-        try:
-            strays = [
-                job.id
-                for job in recent(self._api.jobs(), since - CLOCK_SKEW)
-                if self._api.waits_for_file(job) and job.entity == request.entity and job.id != but
-            ]
-        except DemandbaseError as error:
-            strays = []
-            logger.info("The import jobs that wait for a file are not known: %s", error)
-        logger.warning(
-            "The reply to the creation of an import job for %s was lost. If it was created, it "
-            "waits for a file and changes nothing: %s. A job does not say what it was created "
-            "for, so it is neither used nor cancelled.",
-            request.entity,
-            f"look at {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
-        )
 
     def wait_for_previous(self, entity: str) -> None:
-        """Let the jobs of runs before end: older rows must not land after newer ones.
+        """Wait for the jobs of earlier runs: older rows must not be imported after newer ones.
 
         Raises:
             JobTimeoutError: One does not end in time.
@@ -143,7 +92,7 @@ class ImportRecovery:
         if entity in self._passed:
             return
         self._passed.add(entity)
-        for entry in self._ledger.left_behind():
+        for entry in self._journal.left_behind():
             if entry.entity != entity:
                 continue
             job = self._job(entry)
@@ -151,41 +100,115 @@ class ImportRecovery:
                 continue
             if not job.status.is_terminal:
                 logger.info("Waiting for the import job %s of an earlier run", job.id)
-                self._watch.add(job, entity, own=False)
+                self._poller.add(job, entity, own=False)
                 with suppress(JobGoneError):
-                    self._watch.wait(job.id)
-                self._watch.forget(job.id)
+                    self._poller.wait(job.id)
+                self._poller.forget(job.id)
             if entry.operation != ImportOperation.INSERT.value:
-                # What is sent now comes after it: no later run may count it as the last word.
-                self._ledger.settle(entry.fingerprint)
+                # Newer rows follow: no later run may resume the job as if it were the last.
+                self._journal.forget(entry.fingerprint)
 
-    def settle_inserts(self, request: ImportRequest, *, is_replay: bool) -> None:
-        """Make sure that no earlier insert into the entity is open: its rows must not come twice.
+    def check_inserts(self, request: ImportRequest, *, is_replay: bool) -> None:
+        """Make sure that no earlier insert into the entity is unaccounted for.
 
         Args:
-            request: What is about to be inserted.
-            is_replay: Whether its rows are none but those that earlier jobs did not take.
+            request: The insert that is about to be sent.
+            is_replay: Whether its rows are only those that earlier jobs rejected.
 
         Raises:
-            UnsettledInsertError: One is.
+            UnsettledInsertError: One is: its rows could be inserted twice.
         """
-        for entry in self._ledger.left_behind():
+        for entry in self._journal.left_behind():
             if (entry.entity, entry.operation) != (request.entity, request.operation.value):
                 continue
             job = self._job(entry)
-            if self._took_nothing(entry, job):
-                self._is_released(job)
-                self._ledger.settle(entry.fingerprint)
+            if self._imported_nothing(entry, job):
+                self._release(job)
+                self._journal.forget(entry.fingerprint)
             elif not (is_replay and entry.phase is Phase.ACCOUNTED):
                 raise UnsettledInsertError(
                     f"Rows of stream {entry.stream} may have been inserted into {entry.entity} "
                     f"already: the import job {entry.job_id} of an earlier run got {entry.rows} "
-                    "rows that differ from those at hand. Look at it in Demandbase; once you know "
-                    f"what to send, remove {self._ledger.path(entry)} and run again."
+                    "rows that differ from the present ones. Check the job in Demandbase; once you "
+                    f"know what to send, remove {self._journal.path(entry)} and run again."
                 )
 
+    def remove_stale(self) -> None:
+        """Remove the entries of earlier runs after a successful run."""
+        for entry in self._journal.left_behind():
+            if self._is_stale(entry, self._job(entry)):
+                self._journal.forget(entry.fingerprint)
+
+    def find_created(self, file_name: str, began: datetime) -> ImportJob | None:
+        """Return the job whose creation began at a time, by the name of its file."""
+        return self._api.find_created(file_name, began - CLOCK_SKEW)
+
+    def warn_of_strays(self, request: ImportRequest, began: datetime, but: str = "") -> None:
+        """Warn of jobs that a lost request may have created, if the API does not identify them.
+
+        Args:
+            request: The request.
+            began: When it was sent.
+            but: A job to leave out.
+        """
+        try:
+            jobs = self._api.possibly_created(request, began - CLOCK_SKEW)
+            strays = [job.id for job in jobs if job.id != but]
+        except DemandbaseError as error:
+            logger.warning(
+                "The response to the creation of an import job for %s was lost, and the import "
+                "jobs cannot be listed (%s). If the job was created, it waits for a file and "
+                "changes nothing.",
+                request.entity,
+                error,
+            )
+            return
+        if strays:
+            logger.warning(
+                "The response to the creation of an import job for %s was lost. If it was created, "
+                "it waits for a file and changes nothing: look at %s in Demandbase. A job does not "
+                "say what it was created for, so it is neither used nor cancelled.",
+                request.entity,
+                ", ".join(strays),
+            )
+
+    def cancel_waiting(self, job_id: str) -> bool:
+        """Cancel a job that waits for its file; return whether nothing is left to cancel."""
+        return self._cancel(job_id) is True
+
+    def _cancel(self, job_id: str) -> bool | None:
+        """Cancel a job.
+
+        Returns:
+            Whether nothing is left to cancel: ``False`` if the API cannot cancel, ``None`` if the
+            request failed.
+        """
+        try:
+            is_cancelled = self._api.cancel(job_id)
+        except (ConflictError, NotFoundError):
+            return True
+        except DemandbaseError as error:
+            logger.warning("The import job %s was not cancelled: %s", job_id, error)
+            return None
+        if not is_cancelled:
+            logger.info(
+                "The import job %s waits for a file and changes nothing; this API cannot cancel it",
+                job_id,
+            )
+        return is_cancelled
+
+    def _job_of(
+        self, entry: JournalEntry, file: ImportFile, request: ImportRequest
+    ) -> ImportJob | None:
+        if entry.job_id is not None:
+            return self._job(entry)
+        job = self.find_created(file.job_name(entry.fingerprint, entry.began), entry.began)
+        if job is None:
+            self.warn_of_strays(request, entry.began)
+        return job
+
     def _job(self, entry: JournalEntry) -> ImportJob | None:
-        """Return the job of an entry, where it has one and Demandbase knows it."""
+        """Return the job of an entry, or ``None`` if it is unknown."""
         if entry.job_id is None:
             return None
         try:
@@ -193,50 +216,37 @@ class ImportRecovery:
         except NotFoundError:
             return None
 
-    def _took_nothing(self, entry: JournalEntry, job: ImportJob | None) -> bool:
-        """Return whether a job surely has none of its rows."""
+    def _is_valid(self, job: ImportJob, request: ImportRequest) -> bool:
+        """Return whether a job of the same file makes a new one superfluous."""
+        if job.status is JobStatus.CANCELLED:
+            return False
+        is_insert = request.operation is ImportOperation.INSERT
+        if job.status is JobStatus.FAILED and not (job.success_count and is_insert):
+            return False  # only inserts must not be repeated
+        # Older rows of the same keys may have been sent since, and would be the last.
+        is_late = request.entity in self._passed and not self._api.waits_for_file(job)
+        return is_insert or not is_late
+
+    def _imported_nothing(self, entry: JournalEntry, job: ImportJob | None) -> bool:
+        """Return whether it is certain that a job imported no row."""
         if job is None:
-            # A job that is gone may have inserted its rows before, once it had its file.
+            # A job that no longer exists may have inserted its rows, once it had its file.
             return entry.phase in {Phase.CREATING, Phase.CREATED}
         if self._api.waits_for_file(job) or job.status is JobStatus.CANCELLED:
-            return True  # only a job that has not begun with its rows can be cancelled
+            return True  # a job can be cancelled only before it processes its rows
         return job.status is JobStatus.FAILED and job.success_count == 0
 
-    def sweep(self) -> None:
-        """After a run that worked, forget what runs before it left behind."""
-        for entry in self._ledger.left_behind():
-            if self._is_past(entry, self._job(entry)):
-                self._ledger.settle(entry.fingerprint)
-
-    def _is_past(self, entry: JournalEntry, job: ImportJob | None) -> bool:
-        """Return whether an entry can be forgotten."""
+    def _is_stale(self, entry: JournalEntry, job: ImportJob | None) -> bool:
         if entry.operation == ImportOperation.INSERT.value:
-            # The source may still come with its rows, however late.
-            return self._took_nothing(entry, job) and self._is_released(job)
-        # A job that is not known here may be another tenant's, whose runs share the folder.
+            # The source may still send its rows again, however late.
+            return self._imported_nothing(entry, job) and self._release(job)
+        # An unknown job may belong to another tenant whose runs share the folder.
         is_old = self._clock.utc() - entry.began > MAX_AGE
         is_known = entry.job_id is None or job is not None
-        return is_old or (is_known and self._is_released(job))
+        return is_old or (is_known and self._release(job))
 
-    def _is_released(self, job: ImportJob | None) -> bool:
-        """Cancel a job that waits for its file; return whether no later run can do more."""
+    def _release(self, job: ImportJob | None) -> bool:
+        """Cancel a job that waits for its file; return ``False`` if a later run must try again."""
         if job is None or not self._api.waits_for_file(job):
             return True
-        return self.cancel_waiting(job.id) or not self._api.capabilities.cancel
-
-    def cancel_waiting(self, job_id: str) -> bool:
-        """Cancel a job of ours; return whether nothing is left to be cancelled."""
-        if not self._api.capabilities.cancel:
-            logger.info(
-                "The import job %s waits for a file and changes nothing; this API cannot cancel it",
-                job_id,
-            )
-            return False
-        try:
-            self._api.cancel(job_id)
-        except (ConflictError, NotFoundError):
-            return True
-        except DemandbaseError as error:
-            logger.warning("The import job %s was not cancelled: %s", job_id, error)
-            return False
-        return True
+        return self._cancel(job.id) is not None

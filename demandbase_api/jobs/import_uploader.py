@@ -10,7 +10,7 @@ from demandbase_api.errors import ConflictError, DemandbaseError, StoppedError, 
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_recovery import ImportRecovery
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
-from demandbase_api.jobs.submitter import JobSubmitter, may_have_happened
+from demandbase_api.jobs.submitter import JobSubmitter, may_have_succeeded
 from demandbase_api.models import ImportOperation
 from demandbase_api.threads import log_periodically, run_with_timeout
 
@@ -67,11 +67,9 @@ class ImportUploader:
         self._earlier = ImportRecovery(api, watch, ledger, clock)
         self._used: set[str] = set()
         self._wanted: _Wanted | None = None
-        self._creation = JobSubmitter(
-            self._submit, self._created if api.capabilities.named_jobs else None, retry
-        )
+        self._submitter = JobSubmitter(self._submit, self._find_created, retry)
         self._was_lost = False
-        self.sending: str | None = None
+        self.uploading: str | None = None
         """The job that a file is on its way to at this moment."""
         self._is_stopped = False
 
@@ -91,7 +89,7 @@ class ImportUploader:
         found = self._earlier.resume(file, request, self._used)
         if found is None:
             if request.operation is ImportOperation.INSERT:
-                self._earlier.settle_inserts(request, is_replay=file.is_replay)
+                self._earlier.check_inserts(request, is_replay=file.is_replay)
             self._go_on()
             found = self._create(request, file)
         entry, job = found
@@ -101,7 +99,7 @@ class ImportUploader:
             self._go_on()
             self._earlier.wait_for_previous(request.entity)
             self._go_on()
-            job = self._upload(entry.now(Phase.CREATED), job, file)
+            job = self._upload(entry.now(Phase.CREATED), job, file, request)
             self._watch.update(job)
         return job.id
 
@@ -113,9 +111,9 @@ class ImportUploader:
         if self._is_stopped:
             raise StoppedError("The run ends.")
 
-    def settle(self, file: ImportFile) -> None:
+    def forget(self, file: ImportFile) -> None:
         """Forget a file: all that it brought about has been told."""
-        self._ledger.settle(file.fingerprint)
+        self._ledger.forget(file.fingerprint)
 
     def account(self, file: ImportFile) -> None:
         """Note that each row of a file is known to be taken or is kept."""
@@ -123,9 +121,9 @@ class ImportUploader:
         if entry is not None:
             self._ledger.put(entry.now(Phase.ACCOUNTED))
 
-    def sweep(self) -> None:
+    def remove_stale(self) -> None:
         """After a run that worked, forget what runs before it left behind."""
-        self._earlier.sweep()
+        self._earlier.remove_stale()
 
     def close(self) -> None:
         """Cancel a job whose creation was interrupted, or tell of it."""
@@ -138,13 +136,13 @@ class ImportUploader:
         self._ledger.close()
 
     def _end_lost(self) -> None:
-        if not self._creation.is_unanswered or self._wanted is None:
+        if not self._submitter.is_unconfirmed or self._wanted is None:
             return
-        wanted, job = self._wanted, self._creation.unanswered()
-        self._creation.settled()
-        if not self._api.capabilities.named_jobs:
+        wanted, job = self._wanted, self._submitter.find_unconfirmed()
+        self._submitter.confirm()
+        if job is None:
             self._earlier.warn_of_strays(wanted.request, wanted.began)
-        elif job is not None and not self._earlier.cancel_waiting(job.id):
+        elif not self._earlier.cancel_waiting(job.id):
             self._ledger.put(wanted.entry.now(Phase.CREATED, job.id))
 
     def _create(self, request: ImportRequest, file: ImportFile) -> tuple[JournalEntry, ImportJob]:
@@ -163,17 +161,17 @@ class ImportUploader:
         self._wanted = _Wanted(request, name, began, entry)
         self._was_lost = False
         try:
-            job = self._creation.create(self._wanted)
+            job = self._submitter.submit(self._wanted)
         except DemandbaseError as error:
-            if not may_have_happened(error):
-                self._ledger.settle(file.fingerprint)
+            if not may_have_succeeded(error):
+                self._ledger.forget(file.fingerprint)
             raise
-        self._creation.settled()
+        self._submitter.confirm()
         self._watch.add(job, request.entity)  # whatever comes now, it is cancelled
         if self._is_stopped:
             self._earlier.cancel_waiting(job.id)
         entry = self._ledger.put(entry.now(Phase.CREATED, job.id))
-        if self._was_lost and not self._api.capabilities.named_jobs:
+        if self._was_lost:
             self._earlier.warn_of_strays(request, began, but=job.id)
         return entry, job
 
@@ -181,19 +179,21 @@ class ImportUploader:
         try:
             return self._api.submit(wanted.request, wanted.file_name)
         except TransientError as error:
-            self._was_lost = self._was_lost or may_have_happened(error)
+            self._was_lost = self._was_lost or may_have_succeeded(error)
             raise
 
-    def _upload(self, entry: JournalEntry, job: ImportJob, file: ImportFile) -> ImportJob:
+    def _upload(
+        self, entry: JournalEntry, job: ImportJob, file: ImportFile, request: ImportRequest
+    ) -> ImportJob:
         self._ledger.put(entry.now(Phase.UPLOADING))
-        self.sending = job.id
+        self.uploading = job.id
 
         def attempt() -> ImportJob:
             self._go_on()
             try:
-                return self._api.upload(job.id, file.open(), file.name)
+                return self._api.upload(job.id, file.open(), file.name, request.list_action)
             except DemandbaseError as error:
-                if not may_have_happened(error) and not isinstance(error, ConflictError):
+                if not may_have_succeeded(error) and not isinstance(error, ConflictError):
                     raise
                 now = self._api.get(job.id)
                 if self._api.waits_for_file(now):
@@ -201,20 +201,20 @@ class ImportUploader:
                 return now
 
         try:
-            with log_periodically(PROGRESS_SECONDS, self._watch.tell):
-                uploaded = self._retry.retrying(attempt)()
+            with log_periodically(PROGRESS_SECONDS, self._watch.log_progress):
+                uploaded = self._retry.call(attempt)
         except DemandbaseError as error:
-            if not may_have_happened(error):
+            if not may_have_succeeded(error):
                 self._watch.forget(job.id)
-                self.sending = None
+                self.uploading = None
                 if self._earlier.cancel_waiting(job.id):
-                    self.settle(file)
+                    self.forget(file)
             raise
         self._ledger.put(entry.now(Phase.UPLOADED))
-        self.sending = None
+        self.uploading = None
         return uploaded
 
-    def _created(self, wanted: _Wanted) -> ImportJob | None:
-        """Return the job that was created for a file and whose reply was lost."""
-        job = self._earlier.named(wanted.file_name, wanted.began)
+    def _find_created(self, wanted: _Wanted) -> ImportJob | None:
+        """Return the job that a request created whose response was lost."""
+        job = self._earlier.find_created(wanted.file_name, wanted.began)
         return None if job is None or job.id in self._used else job

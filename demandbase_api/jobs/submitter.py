@@ -1,15 +1,16 @@
-"""Creates a job once, even where the server's reply is lost."""
+"""Creation of jobs: each request creates one job, even if the server's response is lost.
+
+Export jobs also wait for what a creation needs: quota, and a free slot in the tenant.
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import backoff
-
+from demandbase_api.clock import SystemClock, sleep_in_pieces
 from demandbase_api.errors import (
     BusyError,
     DemandbaseError,
@@ -20,6 +21,7 @@ from demandbase_api.errors import (
     UnreachableError,
 )
 from demandbase_api.jobs.poller import recent
+from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.ports import Job
 
 if TYPE_CHECKING:
@@ -30,244 +32,252 @@ if TYPE_CHECKING:
     from demandbase_api.jobs.poller import PollPolicy
     from demandbase_api.ports import ExportApi
 
-
 logger = logging.getLogger(__name__)
 
-_LOOKS = 3
-
 R = TypeVar("R")
-
 J = TypeVar("J", bound=Job)
+
+_LOOKUPS = 3
+"""How often a lost job is looked up: the list of jobs may lag behind."""
+
+_SLOT_LOG_SECONDS = 10.0
+_RUNNING_JOB_AGE = timedelta(days=1)
+"""Maximum age of a job that may still run."""
+_UNLISTED_SECONDS = 60.0
+_UNLISTED_SECONDS_MAX = 900.0
+"""Waits while the list does not show the running job: each try is one of the few calls a day."""
+
+_QUOTA_LOG_SECONDS = 60.0
+_QUOTA_SECONDS = 60.0
+_QUOTA_SECONDS_MAX = 900.0
+"""Waits between two tries if the server names none."""
 
 
 class JobSubmitter(Generic[R, J]):
-    """Creates jobs.
-
-    A creation without an answer is looked up before it is repeated.
+    """Creates jobs. A request whose response was lost is looked up before it is sent again.
 
     Args:
-        submit: Creates a job.
-        find: Returns the job that was created for a request without an answer, where there is
-            one; ``None`` where nothing tells such a job from others'.
+        send: Sends a request.
+        find: Finds the job that a request created; ``None`` if the API has no means to tell it
+            from the jobs of others.
         retry: How often to try.
     """
 
     def __init__(
-        self, submit: Callable[[R], J], find: Callable[[R], J | None] | None, retry: RetryPolicy
+        self, send: Callable[[R], J], find: Callable[[R], J | None] | None, retry: RetryPolicy
     ) -> None:
-        self._submit = submit
-        self._look_up = find
+        self._send = send
+        self._find = find
         self._retry = retry
-        self._unanswered: R | None = None
+        self._unconfirmed: R | None = None
 
-    def create(self, request: R) -> J:
-        """Create a job; ``settled`` must follow once the caller knows it.
+    def submit(self, request: R) -> J:
+        """Create a job. The caller confirms once it has recorded the job.
 
         Raises:
-            ApiError: It was refused, or there was no answer however often it was tried.
+            ApiError: The server rejected the request, or no try got a response.
         """
-
-        def attempt() -> J:
-            if self._unanswered is not None and (job := self._find(request)) is not None:
-                return job
-            self._unanswered = request
-            try:
-                return self._submit(request)
-            except DemandbaseError as error:
-                if not may_have_happened(error):
-                    self._unanswered = None
-                raise
-
         try:
-            return self._retry.retrying(attempt)()
+            return self._retry.call(self._submit_once, request)
         except TransientError:
-            if self._unanswered is not None and (job := self._find(request)) is not None:
-                return job
-            raise
+            job = self._find_lost(request)
+            if job is None:
+                raise
+            return job
 
-    def settled(self) -> None:
-        """Note that the job that was created last is known to the caller."""
-        self._unanswered = None
+    def confirm(self) -> None:
+        """Forget the last request: the caller has recorded its job, or gives it up."""
+        self._unconfirmed = None
 
     @property
-    def is_unanswered(self) -> bool:
-        """Whether a creation was begun whose job is not known."""
-        return self._unanswered is not None
+    def is_unconfirmed(self) -> bool:
+        """Whether a request may have created a job that the caller does not know."""
+        return self._unconfirmed is not None
 
-    def unanswered(self) -> J | None:
-        """Return the job of a creation that was interrupted, where there is one."""
-        if self._unanswered is None or self._look_up is None:
+    def find_unconfirmed(self) -> J | None:
+        """Return the job of an interrupted submission, or ``None`` if it cannot be found."""
+        if self._unconfirmed is None or self._find is None:
             return None
         try:
-            return self._look_up(self._unanswered)
+            return self._find(self._unconfirmed)
         except DemandbaseError as error:
-            logger.warning("A job may have been created and still run: %s", error)
+            logger.warning("A job may have been created and may still run: %s", error)
             return None
 
-    def _find(self, request: R) -> J | None:
-        """Look for a job, more than once: a list may lag behind."""
-        if self._look_up is None:
-            return None
-        look = backoff.on_predicate(
-            backoff.constant,
-            lambda job: job is None,
-            max_tries=_LOOKS,
-            jitter=None,
-            logger=None,
-            interval=self._retry.base_seconds,
-        )(self._look_up)
-        job: J | None = look(request)
+    def _submit_once(self, request: R) -> J:
+        job = self._find_lost(request)
         if job is not None:
-            logger.info("The reply to a creation was lost: it is the job %s", job.id)
-        return job
+            return job
+        self._unconfirmed = request
+        try:
+            return self._send(request)
+        except DemandbaseError as error:
+            if not may_have_succeeded(error):
+                self._unconfirmed = None
+            raise
+
+    def _find_lost(self, request: R) -> J | None:
+        """Return the job that an earlier try created, if its response was lost."""
+        if self._unconfirmed is None or self._find is None:
+            return None
+        for lookup in range(_LOOKUPS):
+            if lookup:
+                SystemClock().sleep(self._retry.base_seconds)
+            job = self._find(request)
+            if job is not None:
+                logger.info("The response to a creation was lost; it created the job %s", job.id)
+                return job
+        return None
 
 
-def may_have_happened(error: DemandbaseError) -> bool:
-    """Return whether a request may have been carried out though it ended in an error."""
+def may_have_succeeded(error: DemandbaseError) -> bool:
+    """Return whether the server may have done what was requested, in spite of the error."""
     match error:
         case UnreachableError():
             return not error.nothing_sent
         case RateLimitedError() if error.operation.creates_a_job:
             return False
         case UnexpectedAnswerError():
-            # It was done, and the answer cannot be read.
+            # On success, the response is what cannot be read.
             return error.status is None or error.status < HTTPStatus.BAD_REQUEST
         case _:
-            # A 5xx may come from a proxy in front of a server that did its work.
+            # A 5xx may come from a proxy in front of a server that succeeded.
             return isinstance(error, TransientError)
 
 
-T = TypeVar("T")
-
-_SLOT_LOG_SECONDS = 10.0
-
-_OLDEST = timedelta(days=1)
-
-_UNSEEN_SECONDS, _UNSEEN_SECONDS_MAX = 60.0, 900.0
-
-"""How long to wait where the list does not show the job that is in the way: each try is a call of
-which a day has few."""
-
-
-@dataclass(slots=True)
-class _Wait:
-    """How often the list was looked at, and how long the next look has to wait at least."""
-
-    looks: int = 1
-    unseen_seconds: float = 0.0
-
-    def ended(self, *, is_seen: bool) -> None:
-        """Note that no job runs any more; whether one was seen to."""
-        longer = max(_UNSEEN_SECONDS, 2 * self.unseen_seconds)
-        self.unseen_seconds = 0.0 if is_seen else min(longer, _UNSEEN_SECONDS_MAX)
-
-
-@dataclass(frozen=True, slots=True)
-class JobSlot:
-    """The place that a job needs to be created.
+class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
+    """Creates export jobs and waits for quota and for a free slot.
 
     Args:
-        api: Where the jobs are.
-        poll: How often to look and for how long.
+        api: Creates and lists jobs.
+        find: Finds the job that a request created.
+        retry: How often to try.
+        poll: How to wait for a free slot.
+        quota_wait_hours: Maximum time to wait for a new quota; 0 to fail at once.
         clock: Time.
     """
 
-    api: ExportApi
-    poll: PollPolicy
-    clock: Clock
+    def __init__(  # noqa: PLR0913
+        self,
+        api: ExportApi,
+        find: Callable[[ExportRequest], ExportJob | None],
+        *,
+        retry: RetryPolicy,
+        poll: PollPolicy,
+        quota_wait_hours: float,
+        clock: Clock,
+    ) -> None:
+        super().__init__(api.submit, find, retry)
+        self._api = api
+        self._poll = poll
+        self._quota_wait_hours = quota_wait_hours
+        self._clock = clock
 
-    def waiting(self, create: Callable[[], T]) -> Callable[[], T]:
-        """Return a function that creates a job once there is a place for it.
+    def submit_when_possible(self, request: ExportRequest) -> ExportJob:
+        """Create a job; wait while the quota is used up or other jobs take all slots.
 
         Raises:
-            BusyError: From the function: there is none in time.
+            QuotaExceededError: There was no new quota in time.
+            BusyError: No slot became free in time.
+            ApiError: The server rejected the request, or no try got a response.
         """
-
-        def patient() -> T:
-            until = self.clock.now() + self.poll.timeout_seconds
-            wait = _Wait()
-            while True:
-                try:
-                    return create()
-                except BusyError as error:
-                    logger.warning("%s It is waited for.", error)
-                    self._await_free(wait, until, error)
-
-        return patient
-
-    def _await_free(self, wait: _Wait, until: float, error: BusyError) -> None:
-        """Return once no job runs, having looked at the list, which costs less than to try."""
-        is_seen = False
+        quota = _QuotaWait(self._quota_wait_hours, self._clock)
         while True:
-            if self.clock.now() >= until:
-                raise error
-            seconds = max(
-                self.poll.wait_before(wait.looks), self.api.poll_pause(), wait.unseen_seconds
-            )
-            self._sleep(min(seconds, until - self.clock.now()))
-            wait.looks += 1
             try:
-                since = self.clock.utc() - _OLDEST
-                if all(job.status.is_terminal for job in recent(self.api.jobs(), since)):
-                    wait.ended(is_seen=is_seen)
-                    return
-                is_seen, wait.unseen_seconds = True, 0.0
-            except TransientError as trouble:
-                logger.warning("Whether the job still runs is not known: %s", trouble)
+                return self._submit_when_free(request)
+            except QuotaExceededError as error:
+                quota.wait(error)
 
-    def _sleep(self, seconds: float) -> None:
-        end = self.clock.now() + seconds
-        while (left := end - self.clock.now()) > 0:
-            logger.info("Waiting for somebody else's export job: next look in %.0f s", left)
-            self.clock.sleep(min(left, _SLOT_LOG_SECONDS))
+    def _submit_when_free(self, request: ExportRequest) -> ExportJob:
+        slot = _SlotWait(self._api, self._poll, self._clock)
+        while True:
+            try:
+                return self.submit(request)
+            except BusyError as error:
+                slot.wait(error)
+
+    def check_budget(self, jobs: int) -> None:
+        """Check that today's remaining calls are enough for a number of jobs, or wait for that.
+
+        Raises:
+            CallBudgetError: There were too few calls, and no new quota in time.
+        """
+        quota = _QuotaWait(self._quota_wait_hours, self._clock)
+        while True:
+            try:
+                return self._api.check_budget(jobs)
+            except QuotaExceededError as error:
+                quota.wait(error)
 
 
-_QUOTA_LOG_SECONDS = 60.0
+class _QuotaWait:
+    """Waits for a new quota, for a number of hours in all."""
 
-_GROWTH = 2
+    def __init__(self, hours: float, clock: Clock) -> None:
+        self._clock = clock
+        self._until = clock.now() + hours * 3600
+        self._seconds = _QUOTA_SECONDS
+
+    def wait(self, error: QuotaExceededError) -> None:
+        """Sleep until the next try; raise the error if the time is up."""
+        left = self._until - self._clock.now()
+        if left <= 0:
+            raise error
+        logger.warning("%s", error)
+        seconds = min(error.retry_after or self._seconds, left)
+        self._seconds = min(2 * self._seconds, _QUOTA_SECONDS_MAX)
+        for rest in sleep_in_pieces(self._clock, seconds, _QUOTA_LOG_SECONDS):
+            logger.info(
+                "Waiting for a new quota: next try in %.0f s, for up to %.1f h more "
+                "(setting quota_wait_hours)",
+                rest,
+                (self._until - self._clock.now()) / 3600,
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaPatience:
-    """How long to wait for a new quota.
+class _SlotWait:
+    """Waits until no export job runs in the tenant, for the time-out of a job in all.
 
-    Args:
-        hours: How long in all; 0 for not at all.
-        first_seconds: The first wait between two tries; doubled at each further one.
-        max_seconds: The longest wait, where the server names none.
+    It polls the list of jobs: the API allows more such calls a day than creations.
     """
 
-    hours: float
-    first_seconds: float = 60.0
-    max_seconds: float = 900.0
+    def __init__(self, api: ExportApi, poll: PollPolicy, clock: Clock) -> None:
+        self._api = api
+        self._poll = poll
+        self._clock = clock
+        self._until = clock.now() + poll.timeout_seconds
+        self._polls = 1
+        self._unlisted_seconds = 0.0
 
-    def waiting(self, create: Callable[[], T], clock: Clock) -> Callable[[], T]:
-        """Return a function that creates a job, however often the quota refuses it meanwhile."""
+    def wait(self, error: BusyError) -> None:
+        """Return once the list shows no running job; raise the error if the time is up."""
+        logger.warning("%s Waiting until it has ended.", error)
+        was_listed = False
+        while self._clock.now() < self._until:
+            self._sleep()
+            self._polls += 1
+            try:
+                is_listed = self._is_job_running()
+            except TransientError as trouble:
+                logger.warning("Cannot tell whether the job still runs: %s", trouble)
+                continue
+            if is_listed:
+                was_listed, self._unlisted_seconds = True, 0.0
+                continue
+            if not was_listed:
+                longer = max(_UNLISTED_SECONDS, 2 * self._unlisted_seconds)
+                self._unlisted_seconds = min(longer, _UNLISTED_SECONDS_MAX)
+            return
+        raise error
 
-        def patient() -> T:
-            until = clock.now() + self.hours * 3600
-            pause = self.first_seconds
-            while True:
-                try:
-                    return create()
-                except QuotaExceededError as error:
-                    left = until - clock.now()
-                    if left <= 0:
-                        raise
-                    logger.warning("%s", error)
-                    _sleep(min(error.retry_after or pause, left), until, clock)
-                    pause = min(pause * _GROWTH, self.max_seconds)
+    def _is_job_running(self) -> bool:
+        jobs = recent(self._api.jobs(), self._clock.utc() - _RUNNING_JOB_AGE)
+        return not all(job.status.is_terminal for job in jobs)
 
-        return patient
-
-
-def _sleep(seconds: float, until: float, clock: Clock) -> None:
-    end = clock.now() + seconds
-    while (left := end - clock.now()) > 0:
-        logger.info(
-            "Waiting for a new quota: next try in %.0f s, for up to %.1f h more "
-            "(setting quota_wait_hours)",
-            left,
-            (until - clock.now()) / 3600,
+    def _sleep(self) -> None:
+        seconds = max(
+            self._poll.seconds_before(self._polls), self._api.poll_pause(), self._unlisted_seconds
         )
-        clock.sleep(min(left, _QUOTA_LOG_SECONDS))
+        seconds = min(seconds, self._until - self._clock.now())
+        for left in sleep_in_pieces(self._clock, seconds, _SLOT_LOG_SECONDS):
+            logger.info("Waiting for somebody else's export job: next poll in %.0f s", left)

@@ -14,13 +14,13 @@ from demandbase_api.http.client import HttpClient
 from demandbase_api.http.json_reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import requests
 
     from demandbase_api.clock import Clock
     from demandbase_api.connection import Connection
-    from demandbase_api.http.error_mapping import ErrorResponse, Meaning
+    from demandbase_api.http.error_mapping import ErrorMapper
     from demandbase_api.http.retry import RetryPolicy
 
 TOKEN = "/auth/v1/token"  # noqa: S105 - a path
@@ -46,21 +46,19 @@ class ClientCredentials(ApiAuth):
     Args:
         connection: Where tokens are issued, and to whom.
         clock: Time; tests pass one of their own.
-        meaning: Says what the API means by a refusal.
+        map_error: Returns the error for an error response of the API.
 
     Raises:
         AuthenticationError: From a call: the credentials are not accepted.
         ApiError: From a call: there is no token to be had.
     """
 
-    def __init__(
-        self, connection: Connection, clock: Clock, meaning: Callable[[ErrorResponse], Meaning]
-    ) -> None:
+    def __init__(self, connection: Connection, clock: Clock, map_error: ErrorMapper) -> None:
         self._clock = clock
         self._retry: RetryPolicy = connection.retry
         self._id = connection.client_id or ""
         self._secret = connection.client_secret or ""
-        self._http = HttpClient(connection, auth=NoAuth((self._secret,)), meaning=meaning)
+        self._http = HttpClient(connection, auth=NoAuth((self._secret,)), map_error=map_error)
         self._lock = threading.Lock()
         self._grant: _Grant | None = None
         self._tokens: list[str] = []
@@ -86,7 +84,7 @@ class ClientCredentials(ApiAuth):
     def _valid(self) -> _Grant:
         with self._lock:
             if self._grant is None or self._clock.now() >= self._grant.renew_at:
-                self._grant = self._retry.retrying(self._issue)()
+                self._grant = self._retry.call(self._issue)
             return self._grant
 
     def _issue(self) -> _Grant:

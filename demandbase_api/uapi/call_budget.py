@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from demandbase_api.errors import ApiOperation, CallBudgetError, spool_error
+from demandbase_api.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -155,7 +155,7 @@ class CallBudget:
         return CallBudgetError(
             operation,
             problem,
-            advice="The count starts anew at midnight UTC. Run less often, or "
+            advice="The count restarts at midnight UTC. Run less often, or "
             + ("send more rows a job." if operation in _LEAST_CALLS_AN_IMPORT else _FEWER_STREAMS),
             retry_after=seconds_left(self._clock.utc()),
         )
@@ -205,9 +205,7 @@ class CallLedger:
             return {}  # cut by a full disk: Demandbase's own count is what holds in the end
 
     def _write(self, day: date, calls: dict[str, int]) -> None:
-        fresh = self._path.with_suffix(f".{os.getpid()}.new")
-        fresh.write_text(json.dumps({"day": day.isoformat(), "calls": calls}), encoding="utf-8")
-        fresh.replace(self._path)
+        write_atomically(self._path, json.dumps({"day": day.isoformat(), "calls": calls}))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from demandbase_api.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
+from demandbase_api.files import write_atomically
 from demandbase_api.http.json_reader import Reader
 from demandbase_api.models import Entity, EntityField, ParentIds
 from demandbase_api.uapi import schemas
@@ -170,7 +169,7 @@ def _entity(entity: UapiEntity, fields: tuple[EntityField, ...]) -> Entity:
         fields=fields,
         max_days=entity.max_days,
         date_field=None if entity.max_days is None else _date_field(fields, entity.type),
-        id_pages=_ACCOUNT_IDS if entity.by_account else None,
+        parent_ids=_ACCOUNT_IDS if entity.by_account else None,
         key=key if key is None or names.issuperset(key) else None,
         takes_account_lists=entity.takes_account_lists,
         is_list=not entity.type,
@@ -304,14 +303,10 @@ class FieldCache:
             }
             for key, answer in answers.items()
         }
-        fresh = self._path.with_suffix(f".{os.getpid()}.new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps({"form": _FORM, "answers": form}), encoding="utf-8")
-            fresh.replace(self._path)
+            write_atomically(self._path, json.dumps({"form": _FORM, "answers": form}))
         except OSError as error:
-            with suppress(OSError):
-                fresh.unlink()
             if not self._is_told:
                 self._is_told = True
                 logger.warning(

@@ -1,4 +1,4 @@
-"""What refusals mean on this API: by their published codes, else by their status."""
+"""Errors for error responses of this API: by the published error codes, else by status."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from demandbase_api import errors
 from demandbase_api.errors import ApiOperation
-from demandbase_api.http.error_mapping import AT_FIXED_PATHS, meaning_of
+from demandbase_api.http import error_mapping
+from demandbase_api.http.error_mapping import AT_FIXED_PATHS
 
 if TYPE_CHECKING:
-    from demandbase_api.http.error_mapping import ErrorResponse, Meaning
+    from demandbase_api.http.error_mapping import ErrorResponse, ErrorText
 
-
-_OF_IMPORTS = frozenset(
+_IMPORTS = frozenset(
     {
         ApiOperation.CREATE_IMPORT,
         ApiOperation.LIST_IMPORTS,
@@ -24,48 +24,117 @@ _OF_IMPORTS = frozenset(
     }
 )
 
-_FORBIDDEN = {
+_IMPORT_FORBIDDEN: ErrorText = (
+    errors.PermissionDeniedError,
+    "denied permission",
+    "The API Key Set needs the permission “Import Data”.",
+)
+
+_FORBIDDEN: dict[str | None, ErrorText] = {
     "403-100": (
+        errors.PermissionDeniedError,
         "does not let the owner of the credentials export this",
         "Ask your Demandbase administrator for the export permission of the API Key Set.",
     ),
     "403-101": (
+        errors.PermissionDeniedError,
         "does not let this tenant have this kind of record",
         "Ask Demandbase whether your contract includes it, or leave the stream out.",
     ),
     "403-102": (
+        errors.PermissionDeniedError,
         "does not let this API Key Set have it",
         "Ask your Demandbase administrator to allow it for the API Key Set.",
     ),
     "403-103": (
+        errors.PermissionDeniedError,
         "has no Export Collection enabled for this tenant",
         "Ask Demandbase to enable one.",
     ),
     "403-104": (
+        errors.PermissionDeniedError,
         "has fields left out of this tenant's Export Collection that were asked for",
         "Have them added to the Export Collection, or deselect them.",
     ),
     "403-105": (
+        errors.PermissionDeniedError,
         "does not let this tenant use this call",
         "Ask Demandbase whether your contract includes it.",
     ),
 }
 
+_FORBIDDEN_OTHER: ErrorText = (
+    errors.PermissionDeniedError,
+    "denied permission",
+    "Check the permissions of the API Key Set and the tenant's Export Collection.",
+)
+
+_RATE_LIMITED: ErrorText = (
+    errors.RateLimitedError,
+    "asked for fewer calls",
+    "Try again later.",
+)
+
+_TOO_MANY: dict[str | None, ErrorText] = {
+    "429-100": _RATE_LIMITED,  # concurrent queries
+    "429-101": (
+        errors.QuotaExceededError,
+        "said that the quota is used up",
+        (
+            "It counts what was exported in the last 24 hours (10 GB; 100 MB on trial): run again "
+            "later, or select less."
+        ),
+    ),
+    "429-102": (
+        errors.BusyError,
+        "has as many jobs running as may run at a time",
+        "Run again when they have ended.",
+    ),
+}
+
+_TOO_MANY_TODAY: ErrorText = (
+    errors.CallBudgetError,
+    "allows no further call today",
+    "The day's calls of this kind are used up; the count restarts at midnight UTC.",
+)
+
+_CREDENTIALS: ErrorText = (
+    errors.AuthenticationError,
+    "did not accept the client credentials",
+    (
+        "Check the settings client_id and client_secret: they are shown in the API Key Set, "
+        "which may have been revoked."
+    ),
+)
+
+_STATIC_TOKEN: ErrorText = (
+    errors.AuthenticationError,
+    "did not accept the access token",
+    (
+        "It may have expired, and a token alone cannot be renewed: set client_id and client_secret "
+        "instead, or a new access_token."
+    ),
+)
+
+_RENEWED_TOKEN: ErrorText = (
+    errors.AuthenticationError,
+    "did not accept a new access token either",
+    "Check the API Key Set behind client_id: it may have been revoked.",
+)
+
 _UNKNOWN_FIELDS = frozenset({"400-115", "400-155"})
 
 _ACCOUNT_LISTS = "account_list_id, and account_list_ids of stream_options"
-
 _PERSON_LISTS = "person_list_ids of stream_options"
-
-_DAYS = "start_date and end_date"
+_DATES = "start_date and end_date"
 
 _SETTINGS = {
-    "400-111": _DAYS,
-    "400-112": _DAYS,
-    "400-113": _DAYS,
-    "400-114": _DAYS,
+    "400-111": _DATES,
+    "400-112": _DATES,
+    "400-113": _DATES,
+    "400-114": _DATES,
     "400-129": _ACCOUNT_LISTS,
-    "400-137": _DAYS,
+    "400-137": _DATES,
     "400-138": "source of stream_options",
     "400-139": "ad_report_type of stream_options",
     "400-140": "replication_key of stream_options, which has to name a date field",
@@ -75,123 +144,59 @@ _SETTINGS = {
     "400-145": _ACCOUNT_LISTS,
     "400-146": _PERSON_LISTS,
 }
-"""Where what is refused comes from, by code."""
+"""Settings that the rejected value comes from, by error code."""
 
-_CONCURRENT_QUERIES, _VOLUME, _CONCURRENT_JOBS = "429-100", "429-101", "429-102"
+_BAD_REQUEST_ADVICE = {
+    ApiOperation.CREATE_EXPORT: (
+        "Check the settings stream_options, account_list_id, start_date and end_date."
+    ),
+    ApiOperation.LIST_FIELDS: "Check ad_report_type of stream_options.",
+}
 
 
-def uapi_meaning(  # noqa: PLR0911 - a table, a line a status
-    refusal: ErrorResponse, *, is_static: bool
-) -> Meaning:
-    """Return what a refusal means.
+def error_for(response: ErrorResponse, *, is_static: bool) -> errors.ApiError:
+    """Return the error for a response.
 
     Args:
-        refusal: The answer.
+        response: The response.
         is_static: Whether the credentials are a token that cannot be renewed.
     """
-    operation = refusal.operation
-    match refusal.status:
-        case _ if operation is ApiOperation.FETCH_LINK:
-            return meaning_of(refusal)
+    operation, code = response.operation, response.code
+    text: ErrorText
+    match response.status:
+        case _ if operation is ApiOperation.FETCH_LINK:  # the host of a signed link has no codes
+            return error_mapping.error_for(response)
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN if (
             operation is ApiOperation.ISSUE_TOKEN
         ):
-            return (
-                errors.AuthenticationError,
-                "did not accept the client credentials",
-                (
-                    "Check the settings client_id and client_secret: they stand in the API Key "
-                    "Set, which may have been revoked."
-                ),
-            )
+            text = _CREDENTIALS
         case HTTPStatus.UNAUTHORIZED:
-            return _unauthorized(is_static=is_static)
+            text = _STATIC_TOKEN if is_static else _RENEWED_TOKEN
         case HTTPStatus.FORBIDDEN:
-            return _forbidden(refusal)
+            by_code = _FORBIDDEN.get(code, _FORBIDDEN_OTHER)
+            text = _IMPORT_FORBIDDEN if operation in _IMPORTS else by_code
         case HTTPStatus.NOT_FOUND if operation in AT_FIXED_PATHS:
-            return (
+            text = (
                 errors.NotFoundError,
-                f"found nothing at {refusal.origin}",
+                f"found nothing at {response.origin}",
                 "That host does not serve this API: check the settings api_url and api.",
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return _too_many(refusal)
+            other = _RATE_LIMITED if operation is ApiOperation.ISSUE_TOKEN else _TOO_MANY_TODAY
+            text = _TOO_MANY.get(code, other)
         case HTTPStatus.BAD_REQUEST:
-            return errors.InvalidRequestError, "did not accept the request", _advice_400(refusal)
+            advice = _bad_request_advice(operation, code)
+            text = errors.InvalidRequestError, "did not accept the request", advice
         case _:
-            return meaning_of(refusal)
+            return error_mapping.error_for(response)
+    return response.error(*text)
 
 
-def _unauthorized(*, is_static: bool) -> Meaning:
-    if is_static:
+def _bad_request_advice(operation: ApiOperation, code: str | None) -> str:
+    if operation is ApiOperation.CREATE_EXPORT and code in _UNKNOWN_FIELDS:
         return (
-            errors.AuthenticationError,
-            "did not accept the access token",
-            (
-                "It may have expired, and a token alone cannot be renewed: set client_id and "
-                "client_secret instead, or a new access_token."
-            ),
+            "Run again: the fields are requested again, and the message names those that no "
+            "longer exist."
         )
-    return (
-        errors.AuthenticationError,
-        "did not accept a new access token either",
-        "Check the API Key Set behind client_id: it may have been revoked.",
-    )
-
-
-def _forbidden(refusal: ErrorResponse) -> Meaning:
-    if refusal.operation in _OF_IMPORTS:
-        return (
-            errors.PermissionDeniedError,
-            "refused permission",
-            "The API Key Set needs the permission “Import Data”.",
-        )
-    problem, advice = _FORBIDDEN.get(refusal.code or "", ("refused permission", ""))
-    return (
-        errors.PermissionDeniedError,
-        problem,
-        advice or "Check the permissions of the API Key Set and the tenant's Export Collection.",
-    )
-
-
-def _too_many(refusal: ErrorResponse) -> Meaning:
-    match refusal.code:
-        case code if code == _CONCURRENT_QUERIES:
-            return errors.RateLimitedError, "asked for fewer calls", "Try again later."
-        case code if code == _CONCURRENT_JOBS:
-            return (
-                errors.BusyError,
-                "has as many jobs running as may run at a time",
-                "Run again when they have ended.",
-            )
-        case code if code == _VOLUME:
-            return (
-                errors.QuotaExceededError,
-                "said that the quota is used up",
-                (
-                    "It counts what was exported in the last 24 hours (10 GB; 100 MB on trial): "
-                    "run again later, or select less."
-                ),
-            )
-        case _ if refusal.operation is ApiOperation.ISSUE_TOKEN:
-            return errors.RateLimitedError, "asked for fewer calls", "Try again later."
-        case _:
-            return (
-                errors.CallBudgetError,
-                "allows no further call today",
-                "The day's calls of this kind are used up; they start anew at midnight UTC.",
-            )
-
-
-def _advice_400(refusal: ErrorResponse) -> str:
-    if refusal.operation is ApiOperation.CREATE_EXPORT and refusal.code in _UNKNOWN_FIELDS:
-        return "Run again: the fields are asked for anew, and the message names what is gone."
-    if (settings := _SETTINGS.get(refusal.code or "")) is not None:
-        return f"Check {settings}."
-    match refusal.operation:
-        case ApiOperation.CREATE_EXPORT:
-            return "Check the settings stream_options, account_list_id, start_date and end_date."
-        case ApiOperation.LIST_FIELDS:
-            return "Check ad_report_type of stream_options."
-        case _:
-            return ""
+    settings = _SETTINGS.get(code or "")
+    return f"Check {settings}." if settings else _BAD_REQUEST_ADVICE.get(operation, "")

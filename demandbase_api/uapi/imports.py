@@ -8,13 +8,22 @@ from typing_extensions import override
 
 from demandbase_api.errors import ApiOperation, ConfigurationError
 from demandbase_api.http.json_reader import Reader
-from demandbase_api.models import ActivityType, FieldMapping, ImportOperation, JobStatus, ListAction
+from demandbase_api.jobs.poller import recent
+from demandbase_api.models import (
+    ActivityType,
+    FieldMapping,
+    ImportEntity,
+    ImportOperation,
+    JobStatus,
+    ListAction,
+)
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.schemas import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import ImportJob, ImportRequest, RowError
@@ -94,32 +103,37 @@ class UapiImportApi(ImportApi):
     """The adapter of the import port.
 
     Args:
-        http: Where to.
+        http: Sends the requests.
         budget: Counts the day's calls.
-        list_action: What imports of accounts do to the account list of their job; others leave
-            lists alone.
     """
 
     capabilities = ImportCapabilities(
         entities=frozenset(_TYPES),
         operations=frozenset({ImportOperation.UPSERT}),
-        adds_only=frozenset({"activities"}),
-        identities=IDENTITIES,
         max_file_bytes=_MAX_FILE_BYTES,
         match_key=False,
         mappings=False,
-        cancel=False,
-        named_jobs=True,
         row_errors=False,
         activity_types=True,
         list_actions=True,
     )
 
-    def __init__(self, http: HttpClient, budget: CallBudget, list_action: ListAction) -> None:
+    def __init__(self, http: HttpClient, budget: CallBudget) -> None:
         self._http = http
         self._budget = budget
-        self._list_action = list_action
-        self._entities: dict[str, str | None] = {}
+
+    @override
+    def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
+        return ImportEntity(
+            name,
+            HEADERS[name] if activity_type is None else self._activity_fields(activity_type),
+            is_complete=False,
+            fixed_operation=_operation(name),
+            matched_on=IDENTITIES.get(name, ()),
+            headed_by_label=True,
+            must_fill=True,
+            takes_list_action=name == "accounts",
+        )
 
     @override
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
@@ -137,8 +151,7 @@ class UapiImportApi(ImportApi):
             for reader in readers
         )
 
-    @override
-    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
+    def _activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
         operation = ApiOperation.GET_ACTIVITY_TYPE
         found = Reader(operation, self._http.read(operation, f"{ACTIVITY_TYPES}/{activity_type}"))
         return tuple(
@@ -156,60 +169,61 @@ class UapiImportApi(ImportApi):
         operation = ApiOperation.CREATE_IMPORT
         body = request_body(request, file_name)
         self._budget.check_import()
-        job = self._known(Reader(operation, self._http.create(operation, JOB, body)))
-        self._entities[job.id] = request.entity
-        return job
+        return schemas.import_job(Reader(operation, self._http.create(operation, JOB, body)))
+
+    @override
+    def find_created(self, file_name: str, since: datetime) -> ImportJob | None:
+        jobs = recent(self.jobs(), since)
+        return next((job for job in jobs if job.file_name == file_name), None)
+
+    @override
+    def possibly_created(self, request: ImportRequest, since: datetime) -> Iterator[ImportJob]:
+        return iter(())  # a job has its name from the start
 
     @override
     def waits_for_file(self, job: ImportJob) -> bool:
         return job.status is JobStatus.PENDING
 
     @override
-    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
+    def upload(
+        self,
+        job_id: str,
+        file: BinaryIO,
+        file_name: str,
+        list_action: ListAction = ListAction.NOOP,
+    ) -> ImportJob:
         operation = ApiOperation.UPLOAD_FILE
-        # Left out, it would be “replace”, which empties the job's account list first.
-        params = {"listAction": self._action_of(job_id).value}
-        answer = self._http.put_stream(
+        # The API's own default is “replace”, which empties the job's account list first.
+        params = {"listAction": list_action.value}
+        response = self._http.put_stream(
             operation, f"{_path(job_id)}/data", file, "application/octet-stream", params
         )
-        return self._known(Reader(operation, answer))
-
-    def _action_of(self, job_id: str) -> ListAction:
-        if self._list_action is ListAction.NOOP:
-            return ListAction.NOOP
-        if job_id not in self._entities:
-            self.get(job_id)
-        return self._list_action if self._entities[job_id] == "accounts" else ListAction.NOOP
-
-    def _known(self, answer: Reader) -> ImportJob:
-        job = schemas.import_job(answer)
-        self._entities.setdefault(job.id, job.entity)
-        return job
+        return schemas.import_job(Reader(operation, response))
 
     @override
     def get(self, job_id: str) -> ImportJob:
         operation = ApiOperation.GET_IMPORT
-        return self._known(Reader(operation, self._http.read(operation, _path(job_id))))
+        return schemas.import_job(Reader(operation, self._http.read(operation, _path(job_id))))
 
     @override
     def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
         if status is not None and status not in _WORDS:
-            return iter(())  # no job of this API is ever in it
+            return iter(())  # jobs of this API are never in that state
         params = {} if status is None else {"state": _WORDS[status]}
-        return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, self._known)
+        return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, schemas.import_job)
 
     @override
     def poll_pause(self) -> float:
         return self._budget.pause(ApiOperation.LIST_IMPORTS)
 
     @override
-    def cancel(self, job_id: str) -> None:
-        raise ConfigurationError("This API cannot cancel imports.")
+    def cancel(self, job_id: str) -> bool:
+        return False
 
     @override
     def row_errors(self, job_id: str) -> Iterator[RowError]:
         raise ConfigurationError(
-            "This API does not say what became of the rows: see the import audit in Demandbase."
+            "This API does not report the outcome of rows: see the import audit in Demandbase."
         )
 
 
@@ -219,12 +233,10 @@ def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: The API cannot do what is wanted.
     """
-    is_added = request.entity in UapiImportApi.capabilities.adds_only
-    fixed = ImportOperation.INSERT if is_added else ImportOperation.UPSERT
-    if request.operation is not fixed or request.match_key is not None:
+    if request.operation is not _operation(request.entity) or request.match_key is not None:
         raise ConfigurationError(
             "This API matches rows by rules of its own, and updates or adds what they say: leave "
-            "the settings operation and match_keys away."
+            "the settings operation and match_keys out."
         )
     body: dict[str, Any] = {
         "dataImportName": file_name,
@@ -234,6 +246,11 @@ def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
     if request.activity_type is not None:
         body["activityTypeId"] = request.activity_type
     return body
+
+
+def _operation(entity: str) -> ImportOperation:
+    """Return the operation of all imports into an entity: activities are always added."""
+    return ImportOperation.INSERT if entity == "activities" else ImportOperation.UPSERT
 
 
 def _path(job_id: str) -> str:

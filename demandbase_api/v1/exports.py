@@ -1,4 +1,4 @@
-"""The v1 Data Export API."""
+"""Export API of v1: the Data Export API."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ MAX_REDIRECTS = 5
 
 
 class V1ExportApi(ExportApi):
-    """The v1 adapter of the export port."""
+    """Adapter of v1 for the export port.
+
+    Args:
+        http: Client of the API.
+    """
 
     capabilities = ExportCapabilities(
-        cancel=True,
-        record_counts=True,
         concurrent_jobs=2,
         daily_calls=False,
         filters=frozenset({ExportFilter.ACCOUNT_LIST}),
@@ -51,11 +53,11 @@ class V1ExportApi(ExportApi):
 
     @override
     def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        answer = Reader(
+        response = Reader(
             ApiOperation.LIST_ENTITIES,
             self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
         )
-        return tuple(schemas.entity(item) for item in answer.objects("entities"))
+        return tuple(schemas.entity(item) for item in response.objects("entities"))
 
     @override
     def submit(self, request: ExportRequest) -> ExportJob:
@@ -70,7 +72,7 @@ class V1ExportApi(ExportApi):
         return schemas.export_job(Reader(operation, self._http.read(operation, _path(job_id))))
 
     @override
-    def ended(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob) -> ExportJob:
         return job
 
     @override
@@ -88,13 +90,14 @@ class V1ExportApi(ExportApi):
         pass
 
     @override
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str) -> bool:
         self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id))
+        return True
 
     @override
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
         body = request_body(request)
-        # A job that does not say what it was asked for cannot be told from another.
+        # A job without its request might be anybody's.
         return (
             job.entity == request.entity
             and job.fields is not None
@@ -118,7 +121,7 @@ class V1ExportApi(ExportApi):
                 url = urljoin(response.url, response.headers["Location"])
                 operation = ApiOperation.FETCH_LINK
                 if urlsplit(url).scheme not in {"http", "https"}:
-                    raise UnexpectedAnswerError(operation, "gave a link that is no web address")
+                    raise UnexpectedAnswerError(operation, "gave a link that is not a web address")
         raise UnexpectedAnswerError(operation, f"redirected more than {MAX_REDIRECTS} times")
 
 

@@ -1,4 +1,4 @@
-"""The v1 Data Import API."""
+"""The Data Import API v1."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing_extensions import override
 
 from demandbase_api.errors import ApiOperation
 from demandbase_api.http.json_reader import Reader
-from demandbase_api.models import ImportOperation, JobStatus
+from demandbase_api.jobs.poller import recent
+from demandbase_api.models import ImportEntity, ImportOperation, JobStatus, ListAction
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.v1 import schemas
 from demandbase_api.v1.schemas import each_once, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import ActivityType, FieldMapping, ImportJob, ImportRequest, RowError
@@ -24,17 +26,17 @@ if TYPE_CHECKING:
 
 JOBS = "/import/v1/jobs"
 
+ENTITIES = frozenset({"accounts", "people", "opportunities", "activities"})
+
 
 class V1ImportApi(ImportApi):
     """The v1 adapter of the import port."""
 
     capabilities = ImportCapabilities(
-        entities=frozenset({"accounts", "people", "opportunities", "activities"}),
+        entities=ENTITIES,
         operations=frozenset(ImportOperation),
         match_key=True,
         mappings=True,
-        cancel=True,
-        named_jobs=False,
         row_errors=True,
     )
 
@@ -42,19 +44,19 @@ class V1ImportApi(ImportApi):
         self._http = http
 
     @override
+    def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
+        return ImportEntity(name, self.mappings(name))
+
+    @override
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
         operation = ApiOperation.LIST_MAPPINGS
         params = {} if entity is None else {"entity_type": entity}
-        answer = Reader(operation, self._http.read(operation, "/import/v1/mappings", params))
-        return tuple(schemas.field_mapping(item) for item in answer.objects("mappings"))
+        response = Reader(operation, self._http.read(operation, "/import/v1/mappings", params))
+        return tuple(schemas.field_mapping(item) for item in response.objects("mappings"))
 
     @override
     def activity_types(self) -> tuple[ActivityType, ...]:
         return ()
-
-    @override
-    def activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
-        return self.mappings("activities")
 
     @override
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
@@ -64,18 +66,34 @@ class V1ImportApi(ImportApi):
         )
 
     @override
+    def find_created(self, file_name: str, since: datetime) -> ImportJob | None:
+        return None  # a job has a name only once it has its file
+
+    @override
+    def possibly_created(self, request: ImportRequest, since: datetime) -> Iterator[ImportJob]:
+        for job in recent(self.jobs(), since):
+            if self.waits_for_file(job) and job.entity == request.entity:
+                yield job
+
+    @override
     def waits_for_file(self, job: ImportJob) -> bool:
         return job.status is JobStatus.PENDING and job.file_name is None
 
     @override
-    def upload(self, job_id: str, file: BinaryIO, file_name: str) -> ImportJob:
+    def upload(
+        self,
+        job_id: str,
+        file: BinaryIO,
+        file_name: str,
+        list_action: ListAction = ListAction.NOOP,
+    ) -> ImportJob:
         operation = ApiOperation.UPLOAD_FILE
         # requests' own ``files=`` would read the whole file into memory.
         body = MultipartEncoder({"file": (file_name, file, "text/csv")})
-        answer = self._http.post_stream(
+        response = self._http.post_stream(
             operation, f"{_path(job_id)}/upload", body, body.content_type
         )
-        return schemas.import_job(Reader(operation, answer))
+        return schemas.import_job(Reader(operation, response))
 
     @override
     def get(self, job_id: str) -> ImportJob:
@@ -93,8 +111,9 @@ class V1ImportApi(ImportApi):
         return 0.0
 
     @override
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str) -> bool:
         self._http.delete(ApiOperation.CANCEL_IMPORT, _path(job_id))
+        return True
 
     @override
     def row_errors(self, job_id: str) -> Iterator[RowError]:

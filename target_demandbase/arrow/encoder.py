@@ -14,9 +14,10 @@ import pyarrow.csv
 from msgspec import UNSET, UnsetType
 
 from target_demandbase.arrow.keys import KeyColumn
-from target_demandbase.csv_writer import MAX_DIGITS, encode_cell
+from target_demandbase.csv_writer import MAX_DIGITS, encode_value
+from target_demandbase.keys import identity_keys
 from target_demandbase.schema import DELETED, ColumnKind, PlainColumn, is_plain_name, plain_columns
-from target_demandbase.staging import LaterRows
+from target_demandbase.staging import PendingRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -40,7 +41,7 @@ class NotPlainError(ValueError):
     """A value needs a closer look; which one is not said."""
 
 
-def block_cells(block: RecordBlock, columns: Mapping[str, PlainColumn]) -> dict[str, pa.Array]:
+def block_values(block: RecordBlock, columns: Mapping[str, PlainColumn]) -> dict[str, pa.Array]:
     """Return the cells of a block by column.
 
     Args:
@@ -95,7 +96,7 @@ def csv_lines(blocks: Sequence[Sequence[pa.Array]]) -> pa.Buffer:
     return sink.getvalue()
 
 
-def empty_cells(column: pa.Array) -> int:
+def count_empty(column: pa.Array) -> int:
     """Return how many cells of a column are empty."""
     empty: int = column.null_count
     if not pa.types.is_string(column.type) or empty == len(column):
@@ -124,7 +125,7 @@ def _date_times(values: list[Any]) -> pa.Array:
     found = pa.array(values, _TEXT)
     if _are_whole_seconds(found):
         return found
-    return pa.array([value and encode_cell(value, is_date_time=True) for value in values], _TEXT)
+    return pa.array([value and encode_value(value, is_date_time=True) for value in values], _TEXT)
 
 
 def _are_whole_seconds(column: pa.Array) -> bool:
@@ -272,14 +273,14 @@ _LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
 
 
 @dataclass(frozen=True, slots=True)
-class RowBlock:
+class EncodedRows:
     """Rows of CSV.
 
     Args:
         rows: How many they are.
         size: How many bytes the lines are that they come from.
         columns: Their columns.
-        cells: The cells, by column.
+        values: The values, by column.
         lines: How they are encoded.
         keys: Their cells of the match key; empty texts where there is no match key.
     """
@@ -287,13 +288,13 @@ class RowBlock:
     rows: int
     size: int
     columns: tuple[str, ...]
-    cells: Mapping[str, pa.Array]
-    lines: LaterRows
+    values: Mapping[str, pa.Array]
+    lines: PendingRows
     keys: Keys
 
     def empty(self, columns: Iterable[str]) -> Mapping[str, int]:
         """Return how many cells of some of the columns are empty."""
-        return {name: empty_cells(self.cells[name]) for name in columns}
+        return {name: count_empty(self.values[name]) for name in columns}
 
 
 class ArrowRowEncoder:
@@ -320,14 +321,14 @@ class ArrowRowEncoder:
         self._known: frozenset[str] = frozenset()
         self._decoder = self._fresh_decoder()
 
-    def knows(self, names: frozenset[str]) -> None:
+    def ignore(self, names: frozenset[str]) -> None:
         """Note which properties the records have beside the schema's; nobody is told of them."""
         names = frozenset(filter(is_plain_name, names))
         if names != self._known:
             self._known = names
             self._decoder = self._fresh_decoder()
 
-    def rows(self, lines: bytes, most: int | None = None) -> RowBlock | None:
+    def encode(self, lines: bytes, most: int | None = None) -> EncodedRows | None:
         """Return the rows of lines, each a message.
 
         Args:
@@ -341,30 +342,33 @@ class ArrowRowEncoder:
         if block is None or not self._plan.required <= block.columns.keys():
             return None
         try:
-            found = block_cells(block, self._plain)
+            found = block_values(block, self._plain)
             keys = self._keys(block.rows, found)
         except NotPlainError:
             return None
-        cells = {name: found[name] for name in self._plan.fields if name in found}
-        if self._omit_null and any(map(empty_cells, cells.values())):
+        values = {name: found[name] for name in self._plan.fields if name in found}
+        never_empty = values.keys() if self._omit_null else self._plan.must_fill
+        if any(count_empty(values[name]) for name in never_empty):
             return None
-        if len(cells) < 2:  # noqa: PLR2004 - a null alone in its row
+        if len(values) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
-        # A cell is no longer than its value in JSON, but for a date-time that is written out.
+        # A value is no longer in CSV than in JSON, but for a date-time that is written out.
         date_times = block.rows * self._date_times
-        most_bytes = block.size + date_times * _LONGEST_DATE_TIME
-        later = LaterRows(list(cells.values()), csv_lines, most_bytes)
-        return RowBlock(block.rows, block.size, tuple(cells), cells, later, keys)
+        max_bytes = block.size + date_times * _LONGEST_DATE_TIME
+        lines_ = PendingRows(list(values.values()), csv_lines, max_bytes)
+        return EncodedRows(block.rows, block.size, tuple(values), values, lines_, keys)
 
     def _fresh_decoder(self) -> RecordDecoder:
         return RecordDecoder(
             self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._known
         )
 
-    def _keys(self, rows: int, cells: Mapping[str, pa.Array]) -> Keys:
+    def _keys(self, rows: int, values: Mapping[str, pa.Array]) -> Keys:
+        if self._plan.identity:
+            return identity_keys(self._plan.identity, values, rows)
         if self._key is None:
             return [""] * rows
-        column = cells.get(self._key)
-        if column is None or empty_cells(column):
+        column = values.get(self._key)
+        if column is None or count_empty(column):
             raise NotPlainError
         return KeyColumn(column)

@@ -23,7 +23,7 @@ from demandbase_api.models import (
     JobStatus,
     RowError,
 )
-from demandbase_api.redaction import mask_values, scrub
+from demandbase_api.redaction import mask_values, redact
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -193,8 +193,8 @@ def test_a_status_means_one_error(
     [
         ({"status": "paused"}, "unknown status “paused”"),
         ({"id": None}, "left out the member “id”"),
-        ({"record_count": "many"}, "“record_count” that is no int"),
-        ({"created_at": "soon"}, "“created_at” that is no date-time"),
+        ({"record_count": "many"}, "“record_count” that is not of type int"),
+        ({"created_at": "soon"}, "“created_at” that is not a date-time"),
     ],
 )
 def test_an_answer_that_breaks_the_contract_is_named(
@@ -212,7 +212,7 @@ def test_unknown_members_are_tolerated(sandbox: Sandbox, exports: V1ExportApi) -
 
 def test_a_page_that_is_no_json_is_an_error(sandbox: Sandbox, exports: V1ExportApi) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=200, body="<html>"))
-    with pytest.raises(errors.UnexpectedAnswerError, match="did not answer with a JSON object"):
+    with pytest.raises(errors.UnexpectedAnswerError, match="did not respond with a JSON object"):
         exports.entities()
 
 
@@ -228,7 +228,7 @@ def test_an_answer_that_stays_silent_is_given_up(sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.DELAY, seconds=0.3))
     retry = RetryPolicy(tries=1)
     api = V1ExportApi(http(sandbox, request_timeout_seconds=0.05, retry=retry))
-    with pytest.raises(errors.UnreachableError, match="stayed silent"):
+    with pytest.raises(errors.UnreachableError, match="sent nothing"):
         api.entities()
 
 
@@ -248,8 +248,8 @@ def test_no_value_stands_in_a_models_repr() -> None:
 
 
 @given(st.text(min_size=8), st.text(), st.text())
-def test_a_secret_never_survives_scrubbing(secret: str, before: str, after: str) -> None:
-    assert secret not in scrub(before + secret + after, secret) or secret in "***"
+def test_a_secret_never_survives_redaction(secret: str, before: str, after: str) -> None:
+    assert secret not in redact(before + secret + after, secret) or secret in "***"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An address or a token that cannot be used is named by its setting, before any call."""
+"""A malformed URL or token is reported with its setting, before any call."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from demandbase_sandbox import Sandbox
 @pytest.mark.parametrize(
     "token", ["s3cret\ns3cret", "s3cret s3cret", "s3crét", "s3cret\x00", "s3cret\u2028s3cret"]
 )
-def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token: str) -> None:
-    with pytest.raises(ConfigurationError, match="setting access_token holds a blank") as caught:
+def test_a_token_that_no_header_can_hold_is_rejected_and_not_shown(token: str) -> None:
+    with pytest.raises(ConfigurationError, match="setting access_token contains a space") as caught:
         Connection("https://api.example", token)
     assert "s3cr" not in str(caught.value)
 
 
-def test_an_empty_token_is_refused() -> None:
+def test_an_empty_token_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match="setting access_token is empty"):
         Connection("https://api.example", " \n")
 
@@ -28,20 +28,20 @@ def test_an_empty_token_is_refused() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://u:s3cret@localhost:99999", "its port is no number from 1 to 65535"),
-        ("http://u:s3cret@localhost:abc", "its port is no number"),
-        ("http://localhost:0", "its port is no number"),
-        ("http://[::1", "its host cannot be read"),
+        ("http://u:s3cret@localhost:99999", "its port is not a number from 1 to 65535"),
+        ("http://u:s3cret@localhost:abc", "its port is not a number"),
+        ("http://localhost:0", "its port is not a number"),
+        ("http://[::1", "its host cannot be parsed"),
         ("http://", "it has no host"),
         ("http://:8080", "it has no host"),
         ("api.example", "does not begin with https://"),
         ("ftp://api.example", "does not begin with https://"),
-        ("https://api. example", "holds a blank"),
-        ("https://api.example?s3cret", "goes on after the path"),
+        ("https://api. example", "contains a space"),
+        ("https://api.example?s3cret", "has a query or a fragment"),
     ],
 )
-def test_an_address_that_is_none_is_refused_and_not_shown(url: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match="setting api_url is no web address") as caught:
+def test_an_address_that_is_none_is_rejected_and_not_shown(url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match="setting api_url is not a web address") as caught:
         Connection(url, "token")
     assert said in str(caught.value)
     assert "s3cret" not in str(caught.value)

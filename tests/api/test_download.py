@@ -147,7 +147,7 @@ def test_a_disk_that_does_not_take_the_part_is_a_spool_error(sandbox: Sandbox) -
 
     api = exports(sandbox)
     job_id, _ = finished(api)
-    with pytest.raises(errors.SpoolError, match=r"no room left.*spool_dir"):
+    with pytest.raises(errors.SpoolError, match=r"no space is left.*spool_dir"):
         fetch(api, job_id, FullDisk())
     assert len(sandbox.requests("signedFile")) == 1
 

@@ -1,4 +1,4 @@
-"""Settings that come from environment variables and cannot be read."""
+"""Settings from malformed environment variables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ SCHEMA = {
 @pytest.mark.parametrize(
     ("name", "text", "needed"),
     [
-        ("ROWS", "Secret", "whole number"), ("ROWS", "1.5", "whole number"), ("ROWS", " 7 ", None),
-        ("OPTIONS", "Secret", "JSON object"), ("OPTIONS", "[1]", "JSON object"),
-        ("OPTIONS", "{}", None), ("NAMES", '["a"', "JSON array"), ("NAMES", "a,b", None),
+        ("ROWS", "Secret", "a whole number"), ("ROWS", "1.5", "a whole number"),
+        ("ROWS", " 7 ", None),
+        ("OPTIONS", "Secret", "a JSON object"), ("OPTIONS", "[1]", "a JSON object"),
+        ("OPTIONS", "{}", None), ("NAMES", '["a"', "a JSON array"), ("NAMES", "a,b", None),
         ("TEXT", "Secret", None), ("OTHER", "Secret", None),
     ],
 )  # fmt: skip
@@ -35,7 +36,7 @@ def test_the_setting_is_named_without_its_value(name: str, text: str, needed: st
         assert said.startswith(
             f"The setting {name.lower()}, from the environment variable X_{name}"
         )
-        assert f"is no {needed}" in said
+        assert f"is not {needed}." in said
         assert "Secret" not in said
 
 

@@ -66,7 +66,7 @@ def test_what_a_living_run_wrote_of_the_same_file_stays(tmp_path: Path) -> None:
         ledger = ImportJournal(tmp_path, "r1")
         assert ledger.find("f00d") is None
         ledger.put(ENTRY)
-        ledger.settle("f00d")
+        ledger.forget("f00d")
         assert [path.name for path in tmp_path.glob("*.json")] == ["f00d.other.json"]
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -84,7 +84,7 @@ def test_the_lock_of_a_killed_run_does_not_stay(tmp_path: Path) -> None:
     ledger = ImportJournal(tmp_path, "r1")
     ledger.put(ENTRY)
     assert not lock.exists()
-    ledger.settle("f00d")
+    ledger.forget("f00d")
     ledger.close()
     assert not tmp_path.exists()
 
@@ -104,7 +104,7 @@ def test_runs_that_end_meanwhile_take_no_folder_away_from_one_that_begins(tmp_pa
         for number in range(40):
             ledger = ImportJournal(folder, f"{name}{number}")
             ledger.put(ENTRY)
-            ledger.settle(ENTRY.fingerprint)
+            ledger.forget(ENTRY.fingerprint)
             ledger.close()
 
     with ThreadPoolExecutor(4) as pool:

@@ -39,12 +39,12 @@ class FakeClock:
 
 @dataclass
 class ScriptedTask:
-    """A job that goes through given states, one at each look."""
+    """A job that goes through given states, one at each poll."""
 
     states: Sequence[JobStatus | BaseException | None]
     clock: FakeClock
     cancelled: list[str] = field(default_factory=list)
-    looks: list[float] = field(default_factory=list)
+    polls: list[float] = field(default_factory=list)
     cancel_error: Exception | None = None
     entity: str = "accounts"
     pause: float = 0.0
@@ -56,18 +56,19 @@ class ScriptedTask:
         raise NotFoundError(ApiOperation.GET_EXPORT, f"knows no {job_id}")
 
     def jobs(self) -> Iterator[ExportJob]:
-        self.looks.append(self.clock.time)
-        state = self.states[min(len(self.looks), len(self.states)) - 1]
+        self.polls.append(self.clock.time)
+        state = self.states[min(len(self.polls), len(self.states)) - 1]
         if isinstance(state, BaseException):
             raise state
         yield ExportJob("job-0", JobStatus.FAILED)
         if state is not GONE:
             yield self.job(state)
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str) -> bool:
         self.cancelled.append(job_id)
         if self.cancel_error is not None:
             raise self.cancel_error
+        return True
 
     def poll_pause(self) -> float:
         return self.pause
@@ -84,33 +85,33 @@ class Life:
     clock: FakeClock
 
     def run(self, task: ScriptedTask) -> JobStatus:
-        watch = JobPoller(
+        poller = JobPoller(
             "export", task, self.policy, self.clock, jitter=lambda: 1.0, progress=task.progress
         )
         try:
-            watch.add(task.job(JobStatus.PENDING), task.entity)
-            return watch.wait("job-1").status
+            poller.add(task.job(JobStatus.PENDING), task.entity)
+            return poller.wait("job-1").status
         finally:
-            watch.close()
+            poller.close()
 
 
 def life(clock: FakeClock, **policy: float) -> Life:
     return Life(PollPolicy(**policy), clock)
 
 
-def test_the_first_look_is_at_once_and_waits_grow_to_the_longest() -> None:
+def test_the_first_poll_is_at_once_and_intervals_grow_to_the_longest() -> None:
     clock = FakeClock()
     task = ScriptedTask([JobStatus.PROCESSING] * 20 + [JobStatus.COMPLETED], clock)
     assert life(clock).run(task) is JobStatus.COMPLETED
-    waits = [after - before for before, after in zip(task.looks, task.looks[1:], strict=False)]
-    assert task.looks[0] == 0
+    waits = [after - before for before, after in zip(task.polls, task.polls[1:], strict=False)]
+    assert task.polls[0] == 0
     assert waits[:3] == [2, 3, 4.5]
     assert waits[-1] == 60
     assert max(waits) == 60
     assert task.cancelled == []
 
 
-def test_there_is_a_sign_of_life_at_least_every_ten_seconds(
+def test_progress_is_logged_at_least_every_ten_seconds(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = FakeClock()
@@ -159,7 +160,7 @@ def test_trouble_that_may_pass_is_no_news_and_backs_off_too() -> None:
     trouble = ServerError(ApiOperation.LIST_EXPORTS, "had trouble")
     task = ScriptedTask([JobStatus.PENDING, trouble, trouble, JobStatus.COMPLETED], clock)
     assert life(clock).run(task) is JobStatus.COMPLETED
-    assert task.looks == [0, 2, 5, 9.5]
+    assert task.polls == [0, 2, 5, 9.5]
 
 
 def test_a_job_that_the_server_no_longer_knows_is_gone() -> None:
@@ -175,8 +176,8 @@ def test_every_status_knows_whether_it_is_terminal(status: JobStatus) -> None:
     assert status.is_terminal == (status in {"completed", "failed", "cancelled"})
 
 
-def test_looks_are_as_rare_as_the_api_asks_for() -> None:
+def test_polls_are_as_rare_as_the_api_asks_for() -> None:
     clock = FakeClock()
     task = ScriptedTask([JobStatus.PROCESSING] * 3 + [JobStatus.COMPLETED], clock, pause=300)
     life(clock).run(task)
-    assert task.looks == [0, 300, 600, 900]
+    assert task.polls == [0, 300, 600, 900]

@@ -1,4 +1,4 @@
-"""How long a repetition waits: a pure look at the waits, without waiting."""
+"""Waits between the tries of a call, and which calls are tried again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from demandbase_api import errors
 from demandbase_api.connection import Connection
 from demandbase_api.errors import ApiOperation
 from demandbase_api.http.client import HttpClient
-from demandbase_api.http.retry import RetryPolicy, _waits
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ColumnMapping, ExportRequest, ImportOperation, ImportRequest
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
@@ -26,9 +26,9 @@ def failure(retry_after: float | None) -> errors.ServerError:
 
 
 def waits(policy: RetryPolicy, *retry_after: float | None) -> list[float]:
-    generator = _waits(policy.base_seconds, policy.max_seconds)
-    next(generator)
-    return [generator.send(failure(seconds)) for seconds in retry_after]
+    return [
+        policy.wait_after(tries, failure(seconds)) for tries, seconds in enumerate(retry_after, 1)
+    ]
 
 
 def test_the_servers_retry_after_is_waited_for_in_full() -> None:
@@ -91,7 +91,7 @@ def test_a_lost_reply_leaves_one_job_behind(sandbox: Sandbox) -> None:
     with pytest.raises(errors.UnreachableError) as caught:
         api.submit(ExportRequest("campaigns"))
     assert not caught.value.nothing_sent
-    assert "may have been created all the same" in str(caught.value)
+    assert "may have been created nevertheless" in str(caught.value)
     assert "list of jobs" in str(caught.value)
     assert "api_url" not in str(caught.value)
     assert len(sandbox.export_jobs()) == len(sandbox.requests("createExportJob")) == 1

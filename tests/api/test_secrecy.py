@@ -26,7 +26,7 @@ from demandbase_api.models import (
     ImportRequest,
     JobStatus,
 )
-from demandbase_api.redaction import MAX_LENGTH, scrub
+from demandbase_api.redaction import MAX_LENGTH, redact
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -174,13 +174,13 @@ def test_a_page_that_is_no_object_is_not_shown(
     fault = Fault("getImportJob", Effect.STATUS, status=200, body=content.format(CELL), times=None)
     text = strike(fault, sandbox, caplog, "getImportJob")
     assert CELL not in text
-    assert "did not answer with a JSON object" in text
+    assert "did not respond with a JSON object" in text
 
 
 def test_an_expired_link_is_not_shown(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     fault = Fault("downloadExportFile", Effect.EXPIRED_LINK, times=None)
     text = strike(fault, sandbox, caplog, "downloadExportFile")
-    assert "refused a signed link" in text
+    assert "rejected a signed link" in text
     assert sandbox.files_url not in text
     assert sandbox.token not in text
 
@@ -193,7 +193,7 @@ def test_a_link_that_is_no_address_is_an_error_that_does_not_show_it(
         "downloadExportFile", Effect.STATUS, status=302, headers={"Location": where}, times=None
     )
     text = strike(fault, sandbox, caplog, "downloadExportFile")
-    assert "gave a link that is no web address" in text
+    assert "gave a link that is not a web address" in text
     assert "s1gned" not in text
 
 
@@ -229,20 +229,20 @@ def test_an_authorization_header_never_survives(
 ) -> None:
     secret = f"S{secret}S"
     assume(secret not in before + after)
-    assert secret not in scrub(f"{before} {scheme} {secret} {after}")
+    assert secret not in redact(f"{before} {scheme} {secret} {after}")
 
 
 @given(WORD, WORD, TEXT, TEXT)
 def test_a_jwt_never_survives(payload: str, signature: str, before: str, after: str) -> None:
     payload = f"S{payload}S"
     assume(payload not in before + after)
-    assert payload not in scrub(f"{before} eyJ{payload}.{payload}.{signature} {after}")
+    assert payload not in redact(f"{before} eyJ{payload}.{payload}.{signature} {after}")
 
 
 @given(WORD, st.sampled_from(["https", "http", "HTTPS", "Http"]), TEXT)
 def test_the_query_of_a_link_never_survives(secret: str, scheme: str, after: str) -> None:
     assume(f"={secret}=" not in after)
-    assert f"={secret}=" not in scrub(f"see {scheme}://files.example/a.csv?x={secret}= {after}")
+    assert f"={secret}=" not in redact(f"see {scheme}://files.example/a.csv?x={secret}= {after}")
 
 
 @given(WORD, st.sampled_from(["files.example/a.csv", "/jobs/1/a.csv", "a.csv"]), TEXT)
@@ -250,18 +250,18 @@ def test_the_query_of_a_link_without_scheme_never_survives(
     secret: str, link: str, after: str
 ) -> None:
     assume(f"={secret}=" not in after)
-    assert f"={secret}=" not in scrub(f"see {link}?x={secret}= {after}")
+    assert f"={secret}=" not in redact(f"see {link}?x={secret}= {after}")
 
 
 @given(WORD, TEXT)
 def test_the_credentials_in_a_link_never_survive(secret: str, after: str) -> None:
     secret = f"S{secret}S"
     assume(secret not in after)
-    assert secret not in scrub(f"proxy http://user:{secret}@proxy.example:8080 {after}")
+    assert secret not in redact(f"proxy http://user:{secret}@proxy.example:8080 {after}")
 
 
 @given(st.text(), st.lists(st.text(min_size=1), max_size=3))
-def test_what_is_scrubbed_is_one_short_line(text: str, secrets: list[str]) -> None:
-    line = scrub(text, *secrets)
+def test_what_is_redacted_is_one_short_line(text: str, secrets: list[str]) -> None:
+    line = redact(text, *secrets)
     assert len(line) <= MAX_LENGTH
     assert len(line.splitlines()) <= 1

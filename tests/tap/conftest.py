@@ -106,7 +106,8 @@ def wire(api: str) -> Wire:
 def sync(sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> Sync:
     """Runs the tap over some streams; all their fields, or the given ones.
 
-    ``failure`` is the error that the run has to end with. No job is adopted unless asked for.
+    ``failure`` is the error that the run has to end with. Jobs are reused only if
+    ``job_reuse_hours`` is set.
     """
 
     def run(

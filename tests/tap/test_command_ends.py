@@ -35,8 +35,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ({"access_token": 12345678901}, "the setting access_token must be of the type string"),
         ({"access_token": ["Secret"]}, "the setting access_token must be of the type string"),
         ({"access_token": {"a": "Secret"}}, "the setting access_token must be of the type string"),
-        ({"access_token": "Secret\nSecret"}, "The setting access_token holds a blank"),
-        ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is no web address"),
+        ({"access_token": "Secret\nSecret"}, "The setting access_token contains a space"),
+        ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is not a web address"),
         ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
         ({"stream_options": {"accounts": "Secret"}}, "stream_options.accounts must be of the"),
     ],
@@ -83,6 +83,6 @@ def test_a_target_that_stops_reading_is_the_last_line(
             arguments, stdout=broken, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
-    assert "The target stopped reading: see its own messages." in done.stderr.splitlines()[-1]
+    assert "The target stopped reading: see its messages." in done.stderr.splitlines()[-1]
     assert "Exception ignored" not in done.stderr
     assert "Traceback" not in done.stderr

@@ -54,7 +54,7 @@ def test_many_sets_of_columns_are_warned_of(load: Load, caplog: pytest.LogCaptur
         person(n, **{name: None for b, name in enumerate(names) if n >> b & 1}) for n in range(12)
     ]
     load(people(columns), *messages)
-    assert "takes 12 jobs" in caplog.text
+    assert "needs 12 import jobs" in caplog.text
 
 
 def test_batches_are_cut_by_rows_and_by_bytes(sandbox: Sandbox, load: Load) -> None:

@@ -13,10 +13,11 @@ from singer_sdk.exceptions import InvalidRecord
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.models import ImportOperation
-from target_demandbase.arrow.encoder import ArrowRowEncoder, RowBlock
+from target_demandbase.arrow.encoder import ArrowRowEncoder, EncodedRows
 from target_demandbase.csv_writer import RowEncoder, RowError
 from target_demandbase.keys import key_texts
-from target_demandbase.plan import SourceStream, StreamPlan
+from target_demandbase.mapping import StreamSchema
+from target_demandbase.plan import StreamPlan
 from target_demandbase.schema import plain_columns
 from target_demandbase.sink import SilentValidator
 
@@ -79,7 +80,7 @@ def plan(properties: dict[str, Any], keys: tuple[str, ...] = ("key",)) -> Stream
         fields={name: f"{name}_field" for name in properties if name != "unsent"},
         schema=schema,
         key_properties=keys,
-        source=SourceStream("s", schema, keys),
+        source=StreamSchema("s", schema, keys),
         required=frozenset({"text"}) & properties.keys(),
     )
 
@@ -93,20 +94,20 @@ def text_of(lines: list[bytes]) -> bytes:
     return b"\n".join([*lines, b""])
 
 
-def taken(intake: ArrowRowEncoder, lines: list[bytes]) -> RowBlock | None:
+def taken(intake: ArrowRowEncoder, lines: list[bytes]) -> EncodedRows | None:
     """Return the rows of lines if all of them are taken."""
     text = text_of(lines)
-    block = intake.rows(text)
+    block = intake.encode(text)
     if block is None or block.size < len(text):
         return None
     assert block.rows == len(lines)
     return block
 
 
-def encoded(block: RowBlock) -> bytes:
+def encoded(block: EncodedRows) -> bytes:
     rows = block.lines
-    once = bytes(rows.encode([rows.cells]))
-    assert bytes(rows.encode([rows.cells, rows.cells])) == once * 2
+    once = bytes(rows.encode([rows.values]))
+    assert bytes(rows.encode([rows.values, rows.values])) == once * 2
     return once
 
 
@@ -120,7 +121,7 @@ def one_by_one(of: StreamPlan, lines: list[bytes], *, omit_null: bool) -> list[A
         is_row = record.get("_sdc_deleted_at") is None and set(of.key_properties) <= record.keys()
         try:
             validator.validate(record)
-            rows.append(intake.row(record) if is_row else None)
+            rows.append(intake.encode(record) if is_row else None)
         except (InvalidRecord, RowError):
             rows.append(None)
     return rows
@@ -150,7 +151,7 @@ def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
 ) -> None:
     of = plan(NULLABLE if nullable else STRICT, ("key",) if keyed else ())
     lines = [line(cells) for cells in rows]
-    block = ArrowRowEncoder(of, omit_null=omit_null).rows(text_of(lines), most)
+    block = ArrowRowEncoder(of, omit_null=omit_null).encode(text_of(lines), most)
     if block is None:
         return
     lines = lines[: block.rows]
@@ -160,7 +161,7 @@ def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
     assert None not in expected
     assert {row.columns for row in expected} == {block.columns}
     assert encoded(block) == b"".join(row.line for row in expected)
-    assert block.lines.most_bytes >= sum(len(row.line) for row in expected)
+    assert block.lines.max_bytes >= sum(len(row.line) for row in expected)
     assert list(key_texts(block.keys)) == [row.key for row in expected]
 
 
@@ -231,10 +232,10 @@ def test_records_before_a_line_that_is_none_are_taken(rest: bytes) -> None:
     good = line({name: values[0] for name, values in PLAIN.items()})
     text = text_of([good] * 3)
     intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
-    block = intake.rows(text + rest)
+    block = intake.encode(text + rest)
     assert block is not None
     assert (block.rows, block.size) == (3, len(text))
-    block = intake.rows(text + rest, 2)
+    block = intake.encode(text + rest, 2)
     assert block is not None
     assert (block.rows, block.size) == (2, len(text_of([good] * 2)))
 
@@ -242,7 +243,7 @@ def test_records_before_a_line_that_is_none_are_taken(rest: bytes) -> None:
 def test_properties_that_were_told_of_do_not_slow_the_next_records_down() -> None:
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "[1]"})
     intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
-    intake.knows(frozenset({"surplus"}))
+    intake.ignore(frozenset({"surplus"}))
     assert taken(intake, [odd]) is not None
 
 
@@ -279,7 +280,7 @@ def test_decimals_keep_their_digits() -> None:
 def test_names_that_json_cannot_hold_as_they_are_are_left_to_the_slow_path(name: str) -> None:
     assert plain_columns({"type": "object", "properties": {name: {"type": "string"}}}) is None
     intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
-    intake.knows(frozenset({name, "surplus"}))
+    intake.ignore(frozenset({name, "surplus"}))
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "1"})
     assert taken(intake, [odd]) is not None
 

@@ -37,7 +37,7 @@ def test_the_last_row_of_each_key_is_left_in_its_order(
             groups.add(("key", "n"), lines, messages, keys)
             number += len(block)
         files: list[StagedFile] = []
-        superseded = groups.take(files)
+        superseded = groups.move_to(files)
         kept = [line for file in files for line in file.open().read().splitlines()[1:]]
         records = [file.record(row)["n"] for file in files for row in range(file.rows)]
         for file in files:
@@ -54,7 +54,7 @@ def test_keys_of_a_column_are_found_by_their_texts(numbers: list[int], other: st
         groups = ColumnGroups(Path(folder), 10**6)
         groups.add(("key",), b'"k"\n' * len(numbers), b"{}\n" * len(numbers),
                    KeyColumn(pa.array(numbers)))  # fmt: skip
-        assert groups.holds(str(numbers[0]))
-        assert groups.holds(other) == (other in map(str, numbers))
-        assert groups.takes(("key", "more"), 1, (other,)) == (other not in map(str, numbers))
+        assert groups.has_key(str(numbers[0]))
+        assert groups.has_key(other) == (other in map(str, numbers))
+        assert groups.fits(("key", "more"), 1, (other,)) == (other not in map(str, numbers))
         groups.close()

@@ -3,10 +3,16 @@ from __future__ import annotations
 import pytest
 
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.models import FieldMapping, ImportOperation
+from demandbase_api.models import FieldMapping, ImportEntity, ImportOperation
 from target_demandbase.config import check_entities
 from target_demandbase.errors import MappingError, RoutingError
-from target_demandbase.mapping import ColumnPlan, match_key_for, plan_columns
+from target_demandbase.mapping import (
+    ColumnPlan,
+    MappingSettings,
+    StreamSchema,
+    match_key_for,
+    plan_columns,
+)
 from target_demandbase.plan import entity_for
 
 KNOWN = (
@@ -25,15 +31,9 @@ def plan(
     keys: tuple[str, ...] = ("name",),
 ) -> ColumnPlan:
     return plan_columns(
-        stream="scores",
-        entity="accounts",
-        columns=columns,
-        known=KNOWN,
-        renamed=renamed or {},
-        operation=operation,
-        drop_unknown=drop,
-        match_key=match_key,
-        key_properties=keys,
+        StreamSchema("scores", {"properties": {column: {} for column in columns}}, keys),
+        ImportEntity("accounts", KNOWN),
+        MappingSettings(operation, renamed or {}, match_key, drop),
     )
 
 

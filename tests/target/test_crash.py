@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from singer_sdk import Target
 
-from demandbase_api.connect import connect_import
+from demandbase_api.connect import connect
 from demandbase_api.connection import Connection
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -41,7 +41,7 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
         assert run.states == [1]
         # Only where a job bears a name can one be found whose creation was never answered.
         is_stray = api == "v1" and operation == CREATE
-        assert ("Taking up the import job" in run.errors) != is_stray
+        assert ("Resuming the import job" in run.errors) != is_stray
     assert ended(sandbox) == ["completed"]
     assert len(sandbox.requests(UPLOAD)) == 1
     assert len(sandbox.requests(CREATE)) == len(sandbox.import_jobs()) == (2 if is_stray else 1)
@@ -95,7 +95,7 @@ def test_another_runs_job_that_waits_for_its_file_is_never_used_or_cancelled(
         tuple(ColumnMapping(name, name) for name in ("person_id", "email")),
     )
     connection = Connection(sandbox.url, sandbox.token, user_agent="other")
-    theirs = connect_import(connection).submit(other, "theirs.csv").id
+    theirs = connect(connection).imports.submit(other, "theirs.csv").id
     sandbox.add_fault(Fault(CREATE, Effect.DROP_AFTER))
     assert load(*MESSAGES).states == [1]
     jobs = {job["id"]: job["status"] for job in sandbox.import_jobs()}
@@ -218,7 +218,7 @@ def test_a_job_that_takes_too_long_is_taken_up_by_the_next_run(
 ) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
     for _ in range(2):
-        with pytest.raises(StillRunningError, match="the next run takes that job up") as caught:
+        with pytest.raises(StillRunningError, match="the next run resumes that job") as caught:
             load(*MESSAGES, job_timeout_seconds=60)
         assert caught.value.exit_code == 75
     assert len(sandbox.import_jobs()) == 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.csv_writer import csv_cell, csv_row, encode_cell, read_row, split_rows
+from target_demandbase.csv_writer import csv_cell, csv_row, encode_value, read_row, split_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -21,7 +21,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
     | st.floats(allow_nan=False, allow_infinity=False)
 )
 def test_numbers_have_no_exponent_and_keep_their_value(number: Decimal | float) -> None:
-    text = encode_cell(number)
+    text = encode_value(number)
     assert "e" not in text.lower()
     expected = number if isinstance(number, Decimal) else Decimal(repr(number))
     assert Decimal(text) == expected
@@ -76,13 +76,13 @@ def test_null_and_an_empty_text_are_told_apart_by_quotes() -> None:
     ],
 )
 def test_values_have_one_text(value: Any, text: str) -> None:  # noqa: ANN401
-    assert encode_cell(value) == text
+    assert encode_value(value) == text
 
 
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)), st.integers(-700, 700))  # noqa: DTZ001
 def test_moments_go_out_as_iso_in_utc(naive: datetime, offset: int) -> None:
     moment = naive.replace(tzinfo=timezone(timedelta(minutes=offset)))
-    text = encode_cell(str(moment), is_date_time=True)
+    text = encode_value(str(moment), is_date_time=True)
     assert "T" in text
     assert text.endswith("Z")
     assert datetime.fromisoformat(text) == moment
@@ -94,10 +94,10 @@ NO_NUMBERS = [Decimal("NaN"), float("inf"), Decimal("1e5000"), Decimal("1e-99999
 @pytest.mark.parametrize("value", [*NO_NUMBERS, *([value] for value in NO_NUMBERS)])
 def test_what_is_no_number_is_refused_without_the_value(value: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match=r"^$"):
-        encode_cell(value)
+        encode_value(value)
 
 
 @given(st.recursive(st.none() | st.booleans() | TEXT, st.lists))
 def test_arrays_are_json(value: Any) -> None:  # noqa: ANN401
     if isinstance(value, list):
-        assert json.loads(encode_cell(value)) == value
+        assert json.loads(encode_value(value)) == value

@@ -6,8 +6,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.models import FieldMapping, ImportOperation
-from target_demandbase.mapping import ColumnPlan, mapping_report, scalar, settings_lines
+from demandbase_api.models import FieldMapping, ImportEntity, ImportOperation
+from target_demandbase.mapping import (
+    ColumnPlan,
+    StreamSchema,
+    mapping_report,
+    scalar,
+    settings_lines,
+)
 
 KNOWN = (
     FieldMapping("accounts", "domain", required=True),
@@ -34,13 +40,9 @@ def report(
     operation: ImportOperation = ImportOperation.UPSERT,
 ) -> str:
     return mapping_report(
-        stream="scores",
-        entity="accounts",
-        operation=operation,
-        match_key=match_key,
-        plan=ColumnPlan(fields, dropped, match_key),
-        mappings=KNOWN,
-        schema=SCHEMA,
+        StreamSchema("scores", SCHEMA, ()),
+        ImportEntity("accounts", KNOWN),
+        ColumnPlan(operation, fields, dropped, match_key),
     )
 
 

@@ -174,8 +174,8 @@ def test_columns_of_field_mappings_that_no_stream_has_are_named(
         ({"access_token": 12345678901}, "the setting access_token must be of the type string"),
         ({"access_token": ["Secret"]}, "the setting access_token must be of the type string"),
         ({"access_token": {"a": "Secret"}}, "the setting access_token must be of the type string"),
-        ({"access_token": "Secret Secret"}, "The setting access_token holds a blank"),
-        ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is no web address"),
+        ({"access_token": "Secret Secret"}, "The setting access_token contains a space"),
+        ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is not a web address"),
         ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
         ({"operation": "Secret"}, "the setting operation must be one of insert or "),
         (
@@ -211,9 +211,9 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
     [
         (
             Fault(UPLOAD, Effect.STATUS, status=400, body='{"error": "Ada Secret"}'),
-            "(HTTP 400): its words are left out, since they may quote a record.",
+            "(HTTP 400): its message is left out, since it may quote a record.",
         ),
-        (Fault(CREATE, Effect.STATUS, status=403), "refused permission"),
+        (Fault(CREATE, Effect.STATUS, status=403), "denied permission"),
         (Fault(LIST, Effect.INVALID_JSON, times=None), "when asked to list the import jobs"),
     ],
     ids=lambda value: value.operation if isinstance(value, Fault) else "",
@@ -277,7 +277,7 @@ def test_the_quota_ends_the_run_as_one_that_may_work_later(
     done = command(SCHEMA, person(1), STATE)
     assert done.returncode == 75
     last = done.stderr.splitlines()[-1]
-    assert "run again tomorrow" in last or "start anew at midnight" in last
+    assert "run again tomorrow" in last or "restarts at midnight" in last
     assert done.stdout == ""
 
 

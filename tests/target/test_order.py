@@ -70,10 +70,10 @@ def test_rows_of_before_a_schema_change_are_sent_before_those_after_it(
 def test_open_column_sets_are_bounded(tmp_path: Path) -> None:
     groups = ColumnGroups(tmp_path, 1000, max_groups=3)
     for number in range(3):
-        assert groups.takes((str(number),), 10, [str(number)])
+        assert groups.fits((str(number),), 10, [str(number)])
         groups.add((str(number),), b'"x"\n', b"{}\n", [str(number)])
-    assert not groups.takes(("3",), 10, ["3"])
-    assert groups.takes(("0",), 10, ["4"])
+    assert not groups.fits(("3",), 10, ["3"])
+    assert groups.fits(("0",), 10, ["4"])
     groups.close()
 
 

@@ -61,7 +61,7 @@ class TestSlow:
     def test_a_time_out_leaves_the_job_and_ends_as_one_that_may_work_later(
         self, sandbox: Sandbox, load: Load
     ) -> None:
-        with pytest.raises(StillRunningError, match="the next run takes that job up") as caught:
+        with pytest.raises(StillRunningError, match="the next run resumes that job") as caught:
             load(*MESSAGES, job_timeout_seconds=100)
         [job] = sandbox.import_jobs()
         assert job["id"] in str(caught.value)

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.reader import SilentReader, Taken
+from target_demandbase.reader import Consumed, SilentReader
 
 STREAMS = ("a", "b")
 
@@ -22,7 +22,7 @@ class Together:
         self.most = most
         self.taken = taken
 
-    def take_lines(self, lines: bytes) -> Taken:
+    def process_record_lines(self, lines: bytes) -> Consumed:
         records = size = 0
         for line in io.BytesIO(lines):
             assert line.endswith(b"\n")
@@ -32,7 +32,7 @@ class Together:
             self.taken.append(message)
             records += 1
             size += len(line)
-        return Taken(records, size)
+        return Consumed(records, size)
 
 
 def read(lines: list[str], most: int, block_bytes: int, end: str) -> tuple[list[Any], list[Any]]:

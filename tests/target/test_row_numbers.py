@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.models import RowError
-from target_demandbase.row_errors import BASES, RowNumbers, row_of
+from target_demandbase.row_errors import BASES, RowNumbers, row_numbers
 
 CELLS = st.sampled_from(["", "a", "A", "b"])
 
@@ -22,7 +22,7 @@ def error(number: int | None, value: str | None = None, field: str | None = "nam
 
 
 def solve(errors: Sequence[RowError], *cells: str) -> RowNumbers:
-    return row_of(errors, len(cells), table(*cells))
+    return row_numbers(errors, len(cells), table(*cells))
 
 
 @pytest.mark.parametrize("base", BASES)

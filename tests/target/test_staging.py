@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_demandbase import staging
-from target_demandbase.staging import ColumnGroups, LaterRows, StagedFile
+from target_demandbase.staging import ColumnGroups, PendingRows, StagedFile
 from tests.target.command import until
 
 # How many rows come together, and whether later; 0 reads what is there.
@@ -28,9 +28,9 @@ def message(number: int) -> bytes:
     return b'{"type":"RECORD","stream":"s","record":{"n":%d}}\n' % number
 
 
-def later(numbers: Sequence[int]) -> LaterRows:
+def later(numbers: Sequence[int]) -> PendingRows:
     cells: Any = [numbers]
-    return LaterRows(cells, lambda blocks: b"".join(lines(cells[0]) for cells in blocks), 100)
+    return PendingRows(cells, lambda blocks: b"".join(lines(cells[0]) for cells in blocks), 100)
 
 
 @settings(max_examples=100, deadline=None)
@@ -70,7 +70,7 @@ def test_only_the_file_that_rows_come_to_keeps_them_in_memory(tmp_path: Path) ->
     groups = ColumnGroups(tmp_path, 10**6)
     for number in range(6):
         cells: Any = [[number]]
-        rows = LaterRows(cells, encode, 100)
+        rows = PendingRows(cells, encode, 100)
         groups.add(("n", f"text{number % 3}"), rows, message(number), [str(number)])
     until(lambda: {0, 1, 2, 3, 4} <= set(encoded))
     assert [file.size for file in groups.files] == [len(b'"n","text0"\n') + 8] * 3

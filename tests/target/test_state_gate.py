@@ -5,40 +5,51 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.loader import StateGate
+from target_demandbase.loader import PendingState, StateGate
 
 steps = st.lists(
-    st.tuples(st.just("hold"), st.sets(st.integers(0, 5)))
-    | st.tuples(st.just("settle"), st.integers(0, 5))
+    st.tuples(st.just("defer"), st.sets(st.integers(0, 5)))
+    | st.tuples(st.just("finish"), st.integers(0, 5))
 )
 
 
+def state(number: int) -> PendingState:
+    return PendingState({"n": number}, 0)
+
+
+def released(gate: StateGate) -> list[int]:
+    found = gate.release()
+    return [] if found is None else [found.value["n"]]
+
+
 @given(steps)
-def test_states_go_out_in_order_and_never_before_their_batches(
+def test_states_are_released_in_order_and_never_before_their_batches(
     script: list[tuple[str, Any]],
 ) -> None:
     out: list[int] = []
-    gate = StateGate(lambda state: out.append(state["n"]))
-    settled: set[int] = set()
+    gate = StateGate()
+    finished: set[int] = set()
     needs: list[set[int]] = []
     for word, value in script:
-        if word == "hold":
-            needs.append(value - settled)
-            gate.hold({"n": len(needs) - 1}, value - settled)
+        if word == "defer":
+            needs.append(value - finished)
+            gate.defer(state(len(needs) - 1), value - finished)
         else:
-            settled.add(value)
-            gate.settled(value)
+            finished.add(value)
+            gate.finish(value)
+        out += released(gate)
         assert out == sorted(set(out))
-        assert all(need <= settled for need in needs[: max(out, default=-1) + 1])
+        assert all(need <= finished for need in needs[: max(out, default=-1) + 1])
     for batch in range(6):
-        gate.settled(batch)
+        gate.finish(batch)
+        out += released(gate)
     assert not needs or out[-1] == len(needs) - 1
 
 
 def test_states_of_one_batch_take_the_room_of_one() -> None:
-    out: list[int] = []
-    gate = StateGate(lambda state: out.append(state["n"]))
+    gate = StateGate()
     for number in range(1000):
-        gate.hold({"n": number}, {1})
-    gate.settled(1)
-    assert out == [999]
+        gate.defer(state(number), {1})
+    gate.finish(1)
+    assert gate.release() == state(999)
+    assert gate.release() is None

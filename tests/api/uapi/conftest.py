@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from demandbase_api.config import Api
-from demandbase_api.connect import connect_export, connect_import
+from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.ports import ExportApi, ImportApi
@@ -40,9 +40,9 @@ def files(tmp_path: Path) -> ApiFiles:
 
 @pytest.fixture
 def exports(sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles) -> ExportApi:
-    return connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    return connect(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox)).exports
 
 
 @pytest.fixture
 def imports(sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles) -> ImportApi:
-    return connect_import(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    return connect(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox)).imports

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from demandbase_api.config import Api
-from demandbase_api.connect import connect_export, connect_import
+from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import AuthenticationError, ConfigurationError
 from demandbase_api.models import ImportOperation, ImportRequest
@@ -98,7 +98,7 @@ def test_a_file_is_sent_again_from_its_start_after_a_401(
 def test_credentials_that_are_wrong_are_named_and_not_shown(
     sandbox: Sandbox, connection: Connect, files: ApiFiles, member: str
 ) -> None:
-    api = connect_export(connection(**{member: "n0such"}), Api.UAPI, files=files)
+    api = connect(connection(**{member: "n0such"}), Api.UAPI, files=files).exports
     with pytest.raises(AuthenticationError, match="client_id and client_secret") as caught:
         list(api.jobs())
     assert "n0such" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_token_alone_is_used_and_never_renewed(
     sandbox: Sandbox, connection: Connect, files: ApiFiles
 ) -> None:
     alone = connection(client_id=None, client_secret=None, access_token=sandbox.token)
-    api = connect_export(alone, Api.UAPI, files=files)
+    api = connect(alone, Api.UAPI, files=files).exports
     assert list(api.jobs()) == []
     sandbox.revoke_token(legacy=True)
     with pytest.raises(AuthenticationError, match="set client_id and client_secret instead"):
@@ -136,15 +136,11 @@ def test_a_token_alone_is_used_and_never_renewed(
 def test_credentials_that_are_missing_are_named_before_any_call(
     connection: Connect, settings: dict[str, None], said: str
 ) -> None:
-    for connect in (connect_export, connect_import):
-        with pytest.raises(ConfigurationError, match=said):
-            connect(connection(**settings), Api.UAPI)
+    with pytest.raises(ConfigurationError, match=said):
+        connect(connection(**settings), Api.UAPI)
 
 
-@pytest.mark.parametrize("connect", [connect_export, connect_import])
-def test_client_credentials_without_the_api_that_takes_them_are_told(
-    connection: Connect, connect: Callable[..., object]
-) -> None:
+def test_client_credentials_without_the_api_that_takes_them_are_told(connection: Connect) -> None:
     with pytest.raises(ConfigurationError, match="Set api: uapi, or put a token into"):
         connect(connection(), Api.V1)
 
@@ -156,7 +152,7 @@ def test_nothing_secret_is_logged_or_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     here = connection()
-    api = connect_export(here, Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    api = connect(here, Api.UAPI, files=files, clock=SandboxTime(sandbox)).exports
     with caplog.at_level(logging.DEBUG):
         list(api.jobs())
         (token,) = sandbox.tenant.tokens._expiry  # noqa: SLF001 - it must be seen to be missed
@@ -170,5 +166,5 @@ def test_nothing_secret_is_logged_or_shown(
     for text in (str(caught.value), caplog.text, repr(here), repr(replace(here))):
         assert token not in text
         assert sandbox.client_secret not in text
-    for file in (files.folder or files.of(here, "")).iterdir():
+    for file in (files.folder or files.path(here, "")).iterdir():
         assert token not in file.read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from demandbase_api.config import Api
-from demandbase_api.connect import connect_export
+from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import (
     CallBudgetError,
@@ -52,7 +52,7 @@ def test_each_entity_is_asked_for_once_in_24_hours_by_whichever_run(
     ]
     assert asked(sandbox) == 8
     sandbox.clock.advance(23 * 3600)
-    next_run = connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    next_run = connect(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox)).exports
     assert next_run.entities(ALL) == found
     assert asked(sandbox) == 8
     sandbox.clock.advance(2 * 3600)
@@ -64,7 +64,7 @@ def test_without_a_cache_each_run_asks(
     sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles
 ) -> None:
     files = replace(files, cache_hours=0)
-    api = connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+    api = connect(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox)).exports
     for _ in range(2):
         api.entities(DiscoveryScope(frozenset({"people"})))
     assert asked(sandbox) == 2
@@ -109,7 +109,7 @@ def test_one_reason_for_several_entities_is_told_once(
     options = SandboxOptions(withheld_entities=frozenset({"account", "person"}))
     with Sandbox(options) as sandbox:
         connection = Connection(sandbox.uapi_url, access_token=sandbox.token)
-        api = connect_export(connection, Api.UAPI, files=ApiFiles(tmp_path))
+        api = connect(connection, Api.UAPI, files=ApiFiles(tmp_path)).exports
         with caplog.at_level(logging.WARNING):
             api.entities()
     [warning] = [record.getMessage() for record in caplog.records]
@@ -156,7 +156,7 @@ class TestFewCallsLeft:
         self, sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles
     ) -> ExportApi:
         files = replace(files, cache_hours=0)
-        api = connect_export(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox))
+        api = connect(connection(), Api.UAPI, files=files, clock=SandboxTime(sandbox)).exports
         reports = DiscoveryScope(frozenset({"campaigns"}), {"campaigns": "summary"})
         for _ in range(58):
             api.entities(reports)
@@ -253,7 +253,7 @@ def test_a_cache_that_cannot_be_read_counts_as_none(
     files: ApiFiles,
     text: str,
 ) -> None:
-    path = files.of(connection(), "fields")
+    path = files.path(connection(), "fields")
     path.parent.mkdir(parents=True)
     path.write_text(text.replace(NOW, sandbox.clock.now().isoformat()))
     assert exports.entities(DiscoveryScope(frozenset({"people"})))
@@ -267,7 +267,7 @@ def test_a_cache_that_cannot_be_written_costs_calls_and_is_told_of_once(
     files: ApiFiles,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    path = files.of(connection(), "fields")
+    path = files.path(connection(), "fields")
     path.mkdir(parents=True)
     for _ in range(2):
         assert exports.entities()
@@ -288,7 +288,7 @@ def test_what_there_is_to_know_of_an_entity_comes_along(exports: ExportApi) -> N
     assert found["activities"].max_days == 89
     assert found["accounts"].key == ("id",)
     assert found["campaigns"].key == ()
-    pages = found["buying_groups"].id_pages
+    pages = found["buying_groups"].parent_ids
     assert pages is not None
     assert (pages.entity, pages.field, pages.size) == ("accounts", "{Account}.id", 10_000)
     [name] = [f for f in found["activities"].fields if f.job_name == "{Account}.name"]

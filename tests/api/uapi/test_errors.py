@@ -15,7 +15,7 @@ REQUEST = ExportRequest("accounts", ("{Account}.id",))
 DIAGNOSTIC = "ce0fc1770e0d425b88892df4f663bf07"
 
 
-def refuse(sandbox: Sandbox, operation: str, code: str, times: int | None = None) -> None:
+def reject(sandbox: Sandbox, operation: str, code: str, times: int | None = None) -> None:
     body = {"errorCode": code, "errorMessage": "Its words.", "diagnosticCode": DIAGNOSTIC}
     fault = Fault(
         operation,
@@ -31,7 +31,7 @@ def refuse(sandbox: Sandbox, operation: str, code: str, times: int | None = None
 @pytest.mark.parametrize(
     ("code", "kind", "said"),
     [
-        ("400-115", errors.InvalidRequestError, "the fields are asked for anew"),
+        ("400-115", errors.InvalidRequestError, "the fields are requested again"),
         ("400-147", errors.InvalidRequestError, "did not accept the request"),
         ("403-100", errors.PermissionDeniedError, "the export permission"),
         ("403-101", errors.PermissionDeniedError, "leave the stream out"),
@@ -43,14 +43,14 @@ def refuse(sandbox: Sandbox, operation: str, code: str, times: int | None = None
         ("429-100", errors.RateLimitedError, "asked for fewer calls"),
         ("429-101", errors.QuotaExceededError, "in the last 24 hours"),
         ("429-102", errors.BusyError, "has as many jobs running as may run"),
-        ("429-999", errors.CallBudgetError, "start anew at midnight UTC"),
-        ("500-100", errors.ServerError, "had trouble of its own"),
+        ("429-999", errors.CallBudgetError, "restarts at midnight UTC"),
+        ("500-100", errors.ServerError, "had an internal error"),
     ],
 )
 def test_a_code_has_its_error_and_the_message_says_what_to_tell_support(
     sandbox: Sandbox, exports: ExportApi, code: str, kind: type[errors.ApiError], said: str
 ) -> None:
-    refuse(sandbox, "createExportJob", code)
+    reject(sandbox, "createExportJob", code)
     with pytest.raises(kind) as caught:
         exports.submit(REQUEST)
     assert type(caught.value) is kind
@@ -61,20 +61,20 @@ def test_a_code_has_its_error_and_the_message_says_what_to_tell_support(
 
 @pytest.mark.parametrize("code", ["429-100", "429-101", "429-102", "429-999"])
 def test_what_may_work_later_ends_with_75(sandbox: Sandbox, exports: ExportApi, code: str) -> None:
-    refuse(sandbox, "createExportJob", code)
+    reject(sandbox, "createExportJob", code)
     with pytest.raises(errors.DemandbaseError) as caught:
         exports.submit(REQUEST)
     assert caught.value.exit_code == 75
 
 
 def test_a_concurrent_query_is_backed_off_from(sandbox: Sandbox, exports: ExportApi) -> None:
-    refuse(sandbox, "fetchExportJobsInfo", "429-100", times=3)
+    reject(sandbox, "fetchExportJobsInfo", "429-100", times=3)
     assert list(exports.jobs()) == []
     assert len(sandbox.requests("fetchExportJobsInfo")) == 4
 
 
 def test_a_day_budget_is_not_asked_twice(sandbox: Sandbox, exports: ExportApi) -> None:
-    refuse(sandbox, "fetchExportJobsInfo", "429-999")
+    reject(sandbox, "fetchExportJobsInfo", "429-999")
     with pytest.raises(errors.CallBudgetError):
         list(exports.jobs())
     assert len(sandbox.requests("fetchExportJobsInfo")) == 1

@@ -1,4 +1,4 @@
-"""Jobs that are there already: adopted, looked up after a lost reply, left alone."""
+"""Existing jobs: reused, looked up after a lost response, ignored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BODY = {"entity_type": "campaigns"}
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_a_job_of_the_same_request_is_adopted(
+def test_a_job_of_the_same_request_is_reused(
     sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture, *, ended: bool
 ) -> None:
     job = sandbox.tenant.exports.create({**BODY}, {})
@@ -29,7 +29,7 @@ def test_a_job_of_the_same_request_is_adopted(
     with caplog.at_level("INFO"):
         assert len(sync("campaigns", job_reuse_hours=6).records("campaigns")) == 20
     assert not sandbox.requests("createExportJob")
-    assert f"Adopting the export job {job['id']} for campaigns" in caplog.text
+    assert f"Reusing the export job {job['id']} for campaigns" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_job_of_the_same_request_is_adopted(
         },
     ],
 )
-def test_a_job_of_another_request_is_never_taken(
+def test_a_job_of_another_request_is_never_reused(
     sandbox: Sandbox, sync: Sync, body: dict[str, Any]
 ) -> None:
     sandbox.tenant.exports.create(body, {})
@@ -53,14 +53,14 @@ def test_a_job_of_another_request_is_never_taken(
 
 
 @pytest.mark.parametrize("hours", [0, 1])
-def test_a_job_that_is_too_old_is_not_adopted(sandbox: Sandbox, sync: Sync, hours: float) -> None:
+def test_a_job_that_is_too_old_is_not_reused(sandbox: Sandbox, sync: Sync, hours: float) -> None:
     sandbox.tenant.exports.create({**BODY}, {})
     sandbox.clock.advance(3601)
     sync("campaigns", job_reuse_hours=hours)
     assert len(sandbox.requests("createExportJob")) == 1
 
 
-def test_a_job_that_failed_or_was_cancelled_is_not_adopted(sandbox: Sandbox, sync: Sync) -> None:
+def test_a_job_that_failed_or_was_cancelled_is_not_reused(sandbox: Sandbox, sync: Sync) -> None:
     job = sandbox.tenant.exports.create({**BODY}, {"never_ends": True})
     sandbox.tenant.exports.cancel(job["id"])
     sandbox.tenant.exports.create({**BODY}, {"job_fails": "out of disk"})
@@ -112,7 +112,7 @@ def test_a_creation_that_did_not_happen_is_repeated_after_a_look(
     assert wire.look in seen[first:second]
 
 
-def test_an_older_job_of_the_same_request_is_not_taken_for_the_lost_one(
+def test_an_older_job_of_the_same_request_is_not_mistaken_for_the_lost_one(
     sandbox: Sandbox, sync: Sync
 ) -> None:
     old = sandbox.tenant.exports.create({**BODY}, {})
@@ -122,7 +122,7 @@ def test_an_older_job_of_the_same_request_is_not_taken_for_the_lost_one(
     assert output.state["campaigns"]["last_job"]["id"] != old["id"]
 
 
-def test_an_adopted_job_that_expired_meanwhile_is_replaced(sandbox: Sandbox, sync: Sync) -> None:
+def test_a_reused_job_that_expired_meanwhile_is_replaced(sandbox: Sandbox, sync: Sync) -> None:
     job = sandbox.tenant.exports.create({**BODY}, {})
     sandbox.export_jobs()
     sandbox.add_fault(
@@ -136,7 +136,7 @@ def test_an_adopted_job_that_expired_meanwhile_is_replaced(sandbox: Sandbox, syn
 
 
 @both_apis
-def test_a_list_that_lags_behind_a_lost_creation_is_asked_again(
+def test_a_list_that_lags_behind_a_lost_creation_is_read_again(
     sandbox: Sandbox, sync: Sync, wire: Wire
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))

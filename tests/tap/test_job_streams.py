@@ -155,7 +155,7 @@ def test_row_errors_are_children_of_import_jobs(sandbox: Sandbox, sync: Sync) ->
     )
 
 
-def test_row_errors_that_the_server_no_longer_keeps_are_a_warning(
+def test_row_errors_that_no_longer_exist_are_a_warning(
     sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = {"entity_type": "accounts", "operation": "upsert", "match_key": "domain",

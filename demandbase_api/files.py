@@ -1,0 +1,78 @@
+"""Files that survive a crash: written whole or not at all, and durable if asked for.
+
+All functions raise ``OSError``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRIVATE = 0o600
+"""Mode of files that only their owner may read."""
+
+
+def write_atomically(path: Path, text: str, *, durable: bool = False, mode: int = 0o666) -> None:
+    """Replace a file in one step: no reader ever sees a part of it.
+
+    Args:
+        path: The file; its folder must exist.
+        text: The content, written as UTF-8.
+        durable: Whether the file must survive a failure of the system.
+        mode: Permissions of a new file, before the umask.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(partial, flags, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open a file for writing; create it for its owner only.
+
+    Args:
+        path: The file.
+        flags: Further flags, as for ``os.open``.
+
+    Returns:
+        The file descriptor, which the caller closes.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, PRIVATE)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create a folder for its owner only; leave an existing one as it is."""
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of a folder's files durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems keep names durable by themselves and reject this call.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
