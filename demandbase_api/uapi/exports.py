@@ -246,7 +246,7 @@ class UapiExportApi(ExportApi):
             raise
         with response:
             if response.is_redirect:
-                raise UnexpectedAnswerError(operation, "gave a link that leads to another one")
+                raise UnexpectedAnswerError(operation, "gave a link that redirects")
             yield DownloadBody(operation, response, resume)
 
     def _link(self, job_id: str, part: int) -> str:

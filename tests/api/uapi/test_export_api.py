@@ -105,7 +105,7 @@ def test_a_link_that_is_refused_each_time_says_what_to_do(
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK, times=None))
     sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=403, times=None))
-    with pytest.raises(DownloadError, match="export anew with job_reuse_hours: 0") as caught:
+    with pytest.raises(DownloadError, match="export again with job_reuse_hours: 0") as caught:
         download(exports, job)
     assert "://" not in str(caught.value)
 
