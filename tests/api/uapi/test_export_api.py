@@ -173,12 +173,6 @@ def test_all_pages_of_the_list_are_read_newest_first_and_each_job_once(
     assert len(sandbox.requests("fetchExportJobsInfo")) == 2
 
 
-def test_the_list_can_be_read_by_state(exports: ExportApi) -> None:
-    job = exports.submit(REQUEST)
-    assert [found.id for found in exports.jobs(JobStatus.COMPLETED)] == [job.id]
-    assert list(exports.jobs(JobStatus.FAILED)) == list(exports.jobs(JobStatus.CANCELLED)) == []
-
-
 def test_what_the_api_cannot_do_is_said(exports: ExportApi) -> None:
     with pytest.raises(ConfigurationError, match="cannot cancel"):
         exports.cancel("job-1")
