@@ -109,7 +109,7 @@ def test_a_creation_that_did_not_happen_is_repeated_after_a_look(
     assert len(sync("campaigns").records("campaigns")) == 20
     seen = [r.operation for r in sandbox.requests()]
     first, second = [n for n, name in enumerate(seen) if name == wire.create]
-    assert wire.look in seen[first:second]
+    assert wire.list_jobs in seen[first:second]
 
 
 def test_an_older_job_of_the_same_request_is_not_mistaken_for_the_lost_one(
@@ -140,7 +140,7 @@ def test_a_list_that_lags_behind_a_lost_creation_is_read_again(
     sandbox: Sandbox, sync: Sync, wire: Wire
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))
-    sandbox.add_fault(Fault(wire.look, Effect.SHIFT_PAGE, rows=1, after=1, times=4))
+    sandbox.add_fault(Fault(wire.list_jobs, Effect.SHIFT_PAGE, rows=1, after=1, times=4))
     assert len(sync("campaigns").records("campaigns")) == 20
     assert len(sandbox.requests("createExportJob")) == 1
 

@@ -51,7 +51,7 @@ def test_job_history_comes_in_all_pages_and_goes_on_at_the_bookmark(
     again = sync("export_jobs", state={"bookmarks": output.state})
     assert job in ids(again)
     assert len(ids(again)) < 130
-    assert len(sandbox.requests(wire.look)) == 1
+    assert len(sandbox.requests(wire.list_jobs)) == 1
 
 
 @both_apis
@@ -59,7 +59,7 @@ def test_jobs_that_are_created_while_pages_are_read_move_none_out(
     sandbox: Sandbox, sync: Sync, api: str, wire: Wire
 ) -> None:
     expected = {finished_export(sandbox, api) for _ in range(230)}
-    sandbox.add_fault(Fault(wire.look, Effect.SHIFT_PAGE, rows=-5, after=1, times=None))
+    sandbox.add_fault(Fault(wire.list_jobs, Effect.SHIFT_PAGE, rows=-5, after=1, times=None))
     seen = ids(sync("export_jobs"))
     assert set(seen) == expected
     assert len(seen) == len(expected)

@@ -73,7 +73,7 @@ class TestSlow:
 
     @both_apis
     def test_a_poll_that_fails_is_no_news(self, sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
-        sandbox.add_fault(Fault(wire.look, Effect.STATUS, status=503, after=3, times=20))
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.STATUS, status=503, after=3, times=20))
         assert len(sync("campaigns").records("campaigns")) == 20
 
     def test_a_time_out_cancels_what_this_run_created(self, sandbox: Sandbox, sync: Sync) -> None:
@@ -152,7 +152,7 @@ def test_the_connection_test_creates_no_job(
     with caplog.at_level("INFO"):
         assert TapDemandbase(config=config).run_connection_test()
     seen = {r.operation for r in sandbox.requests()} - {"createToken"}
-    assert seen == {wire.discover, wire.look}
+    assert seen == {wire.discover, wire.list_jobs}
     assert "No export job was created" in caplog.text
 
 
