@@ -122,8 +122,8 @@ def test_a_message_that_cannot_be_sent_ends_in_one_sentence_without_its_value(
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("1" * 5000, "Line 2 of the input holds a number of too many digits"),
-        ("[" * 100_000, "too many arrays in each other"),
+        ("1" * 5000, "Line 2 of the input contains a number of too many digits"),
+        ("[" * 100_000, "too many nested arrays"),
         ("1e5000", "the value of phone cannot be written"),
         ('["Secret", NaN]', "the value of phone cannot be written"),
         ('["Secret", 1e5000]', "the value of phone cannot be written"),
