@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from demandbase_sandbox.faults import CutMode, Effect, Fault, reverse_rows
 from demandbase_sandbox.operations import SIGNED_FILE
-from demandbase_sandbox.recorder import NOTED_HEADERS, SeenRequest
+from demandbase_sandbox.recorder import RECORDED_HEADERS, SeenRequest
 
 if TYPE_CHECKING:
     import threading
@@ -296,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
                 authorized="Authorization" in self.headers,
                 query=self._query,
                 headers={
-                    name: self.headers[name] for name in NOTED_HEADERS if name in self.headers
+                    name: self.headers[name] for name in RECORDED_HEADERS if name in self.headers
                 },
                 api="files",
             )

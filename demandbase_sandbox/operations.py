@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Mapping
 
 EXPORT_PREFIX = "/data/export/v1"
 
@@ -55,24 +57,10 @@ COUNTERPARTS = {
 }
 """The published operation that does what one of v1 does, where there is one."""
 
-_UAPI_PATTERNS = {
-    operation: (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
-    for operation, (method, path) in UAPI_OPERATIONS.items()
-}
-
-
-def uapi_operation_of(method: str, path: str) -> str:
-    """Return the id of the operation that a request is meant for, or an empty text."""
-    for operation, (its_method, pattern) in _UAPI_PATTERNS.items():
-        if method == its_method and pattern.fullmatch(path):
-            return operation
-    return ""
-
-
 SIGNED_FILE = "signedFile"
 """What the host behind signed links does; it is no operation of the API."""
 
-API_OPERATIONS = {
+V1_OPERATIONS = {
     "listExportableEntities": ("GET", "/export/v1/entities"),
     "createExportJob": ("POST", "/export/v1/jobs"),
     "listExportJobs": ("GET", "/export/v1/jobs"),
@@ -88,21 +76,21 @@ API_OPERATIONS = {
     "listFieldMappings": ("GET", "/import/v1/mappings"),
 }
 
-OPERATIONS = frozenset({*API_OPERATIONS, *UAPI_OPERATIONS, SIGNED_FILE})
+OPERATIONS = frozenset({*V1_OPERATIONS, *UAPI_OPERATIONS, SIGNED_FILE})
 
 CREATING = frozenset({"createExportJob", "createImportJob"}) | UAPI_CREATING
 
 PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors"}) | UAPI_PAGED
 
-_V1_PATTERNS = {
-    operation: (method, re.compile(path.replace("{jobId}", "[^/]+")))
-    for operation, (method, path) in API_OPERATIONS.items()
-}
 
-
-def operation_of(method: str, path: str) -> str:
-    """Return the id of the operation that a request is meant for, or an empty text."""
-    for operation, (its_method, pattern) in _V1_PATTERNS.items():
-        if method == its_method and pattern.fullmatch(path):
+def find_operation(operations: Mapping[str, tuple[str, str]], method: str, path: str) -> str:
+    """Return the id of the operation that a request calls, or an empty text."""
+    for operation, (its_method, template) in operations.items():
+        if method == its_method and _pattern(template).fullmatch(path):
             return operation
     return ""
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", template))

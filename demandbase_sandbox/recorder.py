@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NOTED_HEADERS = ("User-Agent", "Content-Type", "Range", "If-Range")
+RECORDED_HEADERS = ("User-Agent", "Content-Type", "Range", "If-Range")
 _logger = logging.getLogger(__name__)
 
 

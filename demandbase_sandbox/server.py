@@ -6,24 +6,22 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from demandbase_sandbox.connections import Connections
+from demandbase_sandbox.connections import drop_all
 from demandbase_sandbox.file_host import StorageHost
 from demandbase_sandbox.options import SandboxOptions
-from demandbase_sandbox.routing import public
+from demandbase_sandbox.tenant.jobs import public
 from demandbase_sandbox.tenant.schema import TenantEntity, TenantField
 from demandbase_sandbox.tenant.tenant import Tenant, cell_text
 from demandbase_sandbox.uapi import exports as uapi_export_jobs
 from demandbase_sandbox.uapi import imports as uapi_import_jobs
-from demandbase_sandbox.uapi.app import create_uapi
-from demandbase_sandbox.v1.app import create_api
+from demandbase_sandbox.v1.app import v1_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -34,28 +32,27 @@ if TYPE_CHECKING:
     from demandbase_sandbox.recorder import SeenRequest
 
 
-class Hosts:
-    """An application made of two.
+class _Hosts:
+    """Both APIs as one ASGI application: a request's port says which one it calls."""
 
-    Args:
-        api: The v1 API.
-        uapi_port: The port of the published API.
-        create_uapi: Makes the published API, with the first request to it.
-    """
-
-    def __init__(self, api: ASGIApp, uapi_port: int, create_uapi: Callable[[], ASGIApp]) -> None:
-        self._api = api
+    def __init__(self, tenant: Tenant, uapi_port: int) -> None:
+        self._tenant = tenant
         self._uapi_port = uapi_port
-        self._create_uapi = create_uapi
-
-    @cached_property
-    def _uapi(self) -> ASGIApp:
-        return self._create_uapi()
+        self.connections: set[Any] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request to the API that it came to."""
-        is_uapi = scope["type"] == "http" and scope["server"][1] == self._uapi_port
-        await (self._uapi if is_uapi else self._api)(scope, receive, send)
+        if scope["type"] != "http":
+            return
+        scope["state"] = {"tenant": self._tenant, "connections": self.connections}
+        is_uapi = scope["server"][1] == self._uapi_port
+        await (_uapi() if is_uapi else v1_app())(scope, receive, send)
+
+
+def _uapi() -> ASGIApp:
+    # Not at the start: many sandboxes never get a request to this API.
+    from demandbase_sandbox.uapi.app import uapi_app  # noqa: PLC0415
+
+    return uapi_app()
 
 
 class Sandbox:
@@ -71,7 +68,6 @@ class Sandbox:
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.options = options or SandboxOptions()
-        self._connections = Connections()
         with ExitStack() as undo:
             # Ports first: one that is taken is found out before millions of rows are made.
             self._socket = undo.enter_context(_listening(self.options.port))
@@ -81,14 +77,12 @@ class Sandbox:
             self._files = StorageHost(self.tenant, self.options.files_port)
             undo.callback(self._files.stop)
             self._undo = undo.pop_all()
+        self.tenant.files_url = self._files.url
+        self._hosts = _Hosts(self.tenant, self._uapi_socket.getsockname()[1])
         self._server = uvicorn.Server(
             uvicorn.Config(
-                Hosts(
-                    create_api(self.tenant, lambda: self.files_url, self._connections),
-                    self._uapi_socket.getsockname()[1],
-                    lambda: create_uapi(self.tenant, lambda: self.files_url, self._connections),
-                ),
-                http=self._connections.protocol(),
+                self._hosts,
+                http="h11",
                 log_config=None,
                 log_level="critical",
                 access_log=False,
@@ -96,6 +90,7 @@ class Sandbox:
                 timeout_graceful_shutdown=2,
             )
         )
+        self._hosts.connections = self._server.server_state.connections
         self._threads = [
             threading.Thread(
                 target=self._server.run, args=([self._socket, self._uapi_socket],), daemon=True
@@ -158,7 +153,7 @@ class Sandbox:
         self.tenant.stop()
         if self._threads[0].ident is not None:
             self._server.should_exit = True
-            self._connections.drop_all()
+            drop_all(self._hosts.connections)
             self._files.shutdown()
             for thread in self._threads:
                 thread.join(10)

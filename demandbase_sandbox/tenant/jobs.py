@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from demandbase_sandbox.clock import SandboxClock
@@ -154,3 +154,8 @@ class TenantJobs:
         self._folder = folder
         self._clock = clock
         self._options = options
+
+
+def public(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job as the API shows it."""
+    return {name: value for name, value in job.items() if not name.startswith("_")}

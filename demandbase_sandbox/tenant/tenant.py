@@ -20,7 +20,7 @@ from demandbase_sandbox.uapi import imports as uapi_import_jobs
 from demandbase_sandbox.uapi.activity_types import ActivityTypes
 from demandbase_sandbox.uapi.exports import UapiExportJobs
 from demandbase_sandbox.uapi.imports import UapiImportJobs
-from demandbase_sandbox.uapi.limits import CallBudget
+from demandbase_sandbox.uapi.limits import CallLimits
 from demandbase_sandbox.uapi.tokens import TokenBook
 from demandbase_sandbox.v1.exports import ExportJobs
 from demandbase_sandbox.v1.imports import ImportJobs
@@ -50,6 +50,7 @@ class Tenant:
         self.faults = FaultBook(options.faults, options.seed)
         self.recorder = Recorder()
         self.signer = LinkSigner()
+        self.files_url = ""
         self.folder = Path(tempfile.mkdtemp(prefix="demandbase-sandbox-"))
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
@@ -63,7 +64,7 @@ class Tenant:
         self.exports = ExportJobs(self.store, self.book, self.folder, self.clock, options)
         self.imports = ImportJobs(self.store, self.book, self.folder, self.clock, options)
         self.tokens = TokenBook(self.clock, options)
-        self.calls = CallBudget(self.clock, options.call_budgets, options.budget_error_code)
+        self.calls = CallLimits(self.clock, options)
         self.activity_types = ActivityTypes()
         self.uapi_exports = UapiExportJobs(self.store, self.book, self.folder, self.clock, options)
         self.uapi_imports = UapiImportJobs(
@@ -82,6 +83,15 @@ class Tenant:
             open_jobs = [(kinds[kind], job) for kind, job in self.book.unsettled()]
             for jobs, job in sorted(open_jobs, key=lambda item: item[0].due(item[1])):
                 jobs.settle(job)
+
+    def job_facts(self, job_id: str) -> dict[str, Any]:
+        """Return what faults can match on of a job, which may be unknown."""
+        job = self.book.find(job_id) or {}
+        return {"job_id": job_id, **{k: job.get(k) for k in ("entity_type", "entityType")}}
+
+    def link(self, name: str, life: float) -> str:
+        """Return a signed link to a file that works for some seconds."""
+        return self.signer.link(self.files_url, name, self.clock.now().timestamp() + life)
 
     def rows(self, entity: str) -> list[dict[str, str | None]]:
         """Return an entity's rows as the texts that an export shows."""

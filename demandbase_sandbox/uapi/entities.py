@@ -61,6 +61,9 @@ PERSON_LIST = "personList"
 LIST_ENTITIES = {ACCOUNT_LIST: "account_list_members", PERSON_LIST: "person_list_members"}
 """What jobs for list membership are called in the list of jobs, and whose rows they show."""
 
+LIST_JOBS = {"fetchAccountListJob": ACCOUNT_LIST, "fetchPersonListJob": PERSON_LIST}
+"""The operations that create these jobs."""
+
 IMPORT_ENTITIES = {
     "Account": "accounts",
     "Person": "people",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
+from demandbase_sandbox.exceptions import bad_request
+from demandbase_sandbox.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES
+from demandbase_sandbox.uapi.errors import coded
 from demandbase_sandbox.v1.schemas import Strict, Text
 
 _ABSENT: Any = None
@@ -239,3 +243,19 @@ class CustomActivityData(BaseModel):
 
     activityType: CustomActivity  # noqa: N815
     fields: list[CustomActivityField]
+
+
+async def _check_query(request: Request) -> None:
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    if unknown := [name for name in request.query_params if name not in known]:
+        names = ", ".join(unknown)
+        is_export = request.url.path.startswith(f"{EXPORT_PREFIX}/")
+        raise coded("400-147", names) if is_export else bad_request(f"unknown parameter {names}")
+
+
+published_query = Depends(_check_query)
+"""Rejects query parameters that the operation does not publish, compared with their case.
+
+Published is that only for members of a body, and only for exports; this is the stricter
+reading. A misspelt ``listAction`` would do what the default does, which empties a list.
+"""

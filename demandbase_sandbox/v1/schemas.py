@@ -27,6 +27,10 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
+    def asked(self) -> dict[str, Any]:
+        """Return the members that have a value, under their names in the API."""
+        return self.model_dump(exclude_none=True, by_alias=True)
+
 
 class DateRangeBody(Strict):
     """``filters.date_range``."""
