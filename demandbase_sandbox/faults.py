@@ -224,6 +224,30 @@ def _ways(effect: Effect) -> frozenset[str] | None:
     return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobFaults:
+    """What goes wrong with a job after its creation.
+
+    Args:
+        fails: Message of its failure; ``None`` if it does not fail.
+        rows: Rows that a failing import applies first.
+        gone_after: Seconds after its creation from which it is unknown.
+        never_ends: Whether it stays in processing.
+        way_to_mangle: How an export's files are spoiled; see ``mangle``.
+    """
+
+    fails: str | None = None
+    rows: int = 0
+    gone_after: float | None = None
+    never_ends: bool = False
+    way_to_mangle: str = ""
+
+
+NO_FAULTS = JobFaults()
+
+_OF_JOBS = (Effect.JOB_FAILS, Effect.JOB_GONE, Effect.NEVER_ENDS, Effect.MANGLE_CSV)
+
+
 class FaultBook:
     """Decides which faults strike a request; from any thread.
 
@@ -269,6 +293,19 @@ class FaultBook:
                 if fault.probability == 1 or self._draw.random() < fault.probability:
                     struck[fault.effect] = fault
         return struck
+
+    def job_faults(self, operation: str, facts: Mapping[str, Any]) -> JobFaults:
+        """Return what goes wrong with the job that a request creates."""
+        hits = self.hits(operation, facts, *_OF_JOBS)
+        fails, gone = hits.get(Effect.JOB_FAILS), hits.get(Effect.JOB_GONE)
+        mangled = hits.get(Effect.MANGLE_CSV)
+        return JobFaults(
+            fails=fails.message if fails else None,
+            rows=fails.rows if fails else 0,
+            gone_after=gone.seconds if gone else None,
+            never_ends=Effect.NEVER_ENDS in hits,
+            way_to_mangle=mangled.how if mangled else "",
+        )
 
 
 def _draws(seed: int) -> random.Random:
@@ -337,20 +374,3 @@ def _fault(place: str, rule: Any) -> Fault:  # noqa: ANN401 - whatever the JSON 
         return Fault(**{**rule, "effect": Effect(rule["effect"])})
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-
-
-def job_secret(faults: FaultBook, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the job keeps to itself until it is time."""
-    hits = faults.hits(
-        operation, asked, Effect.JOB_FAILS, Effect.JOB_GONE, Effect.NEVER_ENDS, Effect.MANGLE_CSV
-    )
-    secret: dict[str, Any] = {}
-    if (fault := hits.get(Effect.JOB_FAILS)) is not None:
-        secret |= {"job_fails": fault.message, "rows": fault.rows}
-    if (fault := hits.get(Effect.JOB_GONE)) is not None:
-        secret["job_gone"] = fault.seconds
-    if Effect.NEVER_ENDS in hits:
-        secret["never_ends"] = True
-    if (fault := hits.get(Effect.MANGLE_CSV)) is not None:
-        secret["mangle_csv"] = fault.how
-    return secret

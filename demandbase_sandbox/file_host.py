@@ -235,11 +235,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._name = unquote(urlsplit(self.path).path).removeprefix("/files/")
         self._query = dict(parse_qsl(urlsplit(self.path).query))
         found = _PART.fullmatch(self._name)
-        job = tenant.book.find(found["job"]) if found else None
+        job = tenant.find_job(found["job"]) if found else None
         facts = {
             "job_id": found["job"] if found else None,
             "part": int(found["part"]) if found else None,
-            "entity_type": job["entity_type"] if job else None,
+            "entity_type": job.entity_type if job else None,
         }
         hits = tenant.faults.hits(SIGNED_FILE, facts, *_EFFECTS)
         if Effect.DELAY in hits and not tenant.delay(hits[Effect.DELAY].seconds):

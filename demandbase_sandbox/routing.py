@@ -12,13 +12,14 @@ from typing import Annotated, Any, ClassVar
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demandbase_sandbox.connections import drop, stall
 from demandbase_sandbox.exceptions import RefusalError
-from demandbase_sandbox.faults import Effect, Fault, job_secret
+from demandbase_sandbox.faults import Effect, Fault, JobFaults
 from demandbase_sandbox.operations import find_operation
 from demandbase_sandbox.recorder import RECORDED_HEADERS, SeenRequest
 from demandbase_sandbox.tenant.tenant import Tenant
@@ -27,7 +28,7 @@ from demandbase_sandbox.v1.schemas import Strict
 
 DOCUMENT_PATH = "/openapi.json"
 
-Document = dict[str, Any] | list[Any]
+Document = BaseModel | Sequence[BaseModel]
 
 
 class Api(ABC):
@@ -92,7 +93,10 @@ class Call:
                 asked[name] = value
         job_id = asked.get("jobId", asked.get("id"))
         if job_id is not None:
-            asked |= self.tenant.job_facts(str(job_id))
+            job = self.tenant.find_job(str(job_id))
+            asked["job_id"] = str(job_id)
+            asked["entity_type"] = getattr(job, "entity_type", None)
+            asked["entityType"] = getattr(job, "published_type", None)
         self.facts = {**asked, **self.api.facts(self.operation, asked), "api": self.api.name}
 
     def faults(self, *effects: Effect) -> dict[Effect, Fault]:
@@ -103,9 +107,9 @@ class Call:
         """Return the fault with an effect that only some operations know."""
         return self.faults(effect).get(effect)
 
-    def job_faults(self) -> dict[str, Any]:
-        """Return what shall go wrong with the job that this call creates."""
-        return job_secret(self.tenant.faults, self.operation, self.facts)
+    def job_faults(self) -> JobFaults:
+        """Return what goes wrong with the job that this call creates."""
+        return self.tenant.faults.job_faults(self.operation, self.facts)
 
     def record(self, status: int) -> None:
         """Record the call, unless it is none of an operation and succeeded."""
@@ -177,7 +181,7 @@ def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Re
     if Effect.STATUS in hits:
         return _scripted(hits[Effect.STATUS])
     with call.tenant.store.lock:
-        call.tenant.settle()
+        call.tenant.advance_jobs()
         result = work()
     return result if isinstance(result, Response) else _document(result, status, hits)
 
@@ -190,18 +194,26 @@ def _scripted(fault: Fault) -> Response:
 
 
 def _document(result: Document, status: int, hits: Mapping[Effect, Fault]) -> Response:
+    content = _json(result)
     if Effect.SHIFT in hits:
-        _shift(result, hits[Effect.SHIFT].members)
-    if isinstance(result, dict) and Effect.ALTER in hits:
-        result = _altered(result, hits[Effect.ALTER].members)
-    response = JSONResponse(result, status)
+        _shift(content, hits[Effect.SHIFT].members)
+    if isinstance(content, dict) and Effect.ALTER in hits:
+        content = _altered(content, hits[Effect.ALTER].members)
+    response = JSONResponse(content, status)
     if Effect.INVALID_JSON in hits:
         half = bytes(response.body)[: len(response.body) // 2]
         return Response(half, status, media_type="application/json")
     return response
 
 
-def _shift(result: Document, members: Mapping[str, Any]) -> None:
+def _json(result: Document) -> dict[str, Any] | list[Any]:
+    # A member with a default is left out if it has no value; one without a default is null.
+    if isinstance(result, BaseModel):
+        return result.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return [_json(item) for item in result]
+
+
+def _shift(result: dict[str, Any] | list[Any], members: Mapping[str, Any]) -> None:
     lists = [result] if isinstance(result, list) else [*result.values()]
     listed = [item for value in lists if isinstance(value, list) for item in value]
     for holder in [result, *listed]:

@@ -13,11 +13,8 @@ import uvicorn
 from demandbase_sandbox.connections import drop_all
 from demandbase_sandbox.file_host import StorageHost
 from demandbase_sandbox.options import SandboxOptions
-from demandbase_sandbox.tenant.jobs import public
 from demandbase_sandbox.tenant.schema import TenantEntity, TenantField
 from demandbase_sandbox.tenant.tenant import Tenant, cell_text
-from demandbase_sandbox.uapi import exports as uapi_export_jobs
-from demandbase_sandbox.uapi import imports as uapi_import_jobs
 from demandbase_sandbox.v1.app import v1_app
 
 if TYPE_CHECKING:
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from demandbase_sandbox.clock import SandboxClock
     from demandbase_sandbox.faults import Fault
     from demandbase_sandbox.recorder import SeenRequest
+    from demandbase_sandbox.tenant.jobs import SimulatedJobs
 
 
 class _Hosts:
@@ -211,7 +209,7 @@ class Sandbox:
         Those of the published API are kept in words of both: ``id``, ``entity_type``,
         ``status`` (as published), ``entityType``, ``jobName``, and the whole ``request``.
         """
-        return self._jobs("export", uapi_export_jobs.KIND)
+        return self._jobs(self.tenant.exports, self.tenant.uapi_exports)
 
     def import_jobs(self) -> list[dict[str, Any]]:
         """Return the import jobs as they are by now, newest first: v1's, then the other API's.
@@ -219,12 +217,12 @@ class Sandbox:
         Those of the published API have ``list_action``, as sent or by default, once there is a
         file, and in the end ``outcome``: see ``ImportOutcome``.
         """
-        return self._jobs("import", uapi_import_jobs.KIND)
+        return self._jobs(self.tenant.imports, self.tenant.uapi_imports)
 
-    def _jobs(self, *kinds: str) -> list[dict[str, Any]]:
+    def _jobs(self, *kinds: SimulatedJobs[Any]) -> list[dict[str, Any]]:
         with self.tenant.store.lock:
-            self.tenant.settle()
-            return [public(job) for kind in kinds for job in self.tenant.book.all(kind)]
+            self.tenant.advance_jobs()
+            return [jobs.document(job) for jobs in kinds for job in jobs.all()]
 
     def created_fields(self) -> dict[str, list[str]]:
         """Return the labels of fields that imports have created, by entity."""

@@ -13,10 +13,7 @@ from demandbase_sandbox.clock import SandboxClock
 from demandbase_sandbox.faults import FaultBook
 from demandbase_sandbox.recorder import Recorder
 from demandbase_sandbox.signing import LinkSigner
-from demandbase_sandbox.tenant.jobs import JobBook
 from demandbase_sandbox.tenant.store import Store
-from demandbase_sandbox.uapi import exports as uapi_export_jobs
-from demandbase_sandbox.uapi import imports as uapi_import_jobs
 from demandbase_sandbox.uapi.activity_types import ActivityTypes
 from demandbase_sandbox.uapi.exports import UapiExportJobs
 from demandbase_sandbox.uapi.imports import UapiImportJobs
@@ -29,10 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from demandbase_sandbox.options import SandboxOptions
+    from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
     from demandbase_sandbox.tenant.store import Snapshot
-
-
-Jobs = ExportJobs | ImportJobs | UapiExportJobs | UapiImportJobs
 
 
 class Tenant:
@@ -57,37 +52,34 @@ class Tenant:
             self.store = Store(options.data or self.folder / "tenant.sqlite")
             undo.callback(self.store.close)
             self.store.open()
-            self.book = JobBook(self.store)
             self.store.fill(options.seed, options.rows)
             self._close = undo.pop_all().close
         self._sample: Snapshot | None = None
-        self.exports = ExportJobs(self.store, self.book, self.folder, self.clock, options)
-        self.imports = ImportJobs(self.store, self.book, self.folder, self.clock, options)
+        place = (self.store, self.folder, self.clock, options)
+        self.exports = ExportJobs(*place)
+        self.imports = ImportJobs(*place)
+        self.uapi_exports = UapiExportJobs(*place)
+        self.activity_types = ActivityTypes()
+        self.uapi_imports = UapiImportJobs(*place, self.activity_types)
+        self.jobs: tuple[SimulatedJobs[Any], ...] = (
+            self.exports,
+            self.imports,
+            self.uapi_exports,
+            self.uapi_imports,
+        )
         self.tokens = TokenBook(self.clock, options)
         self.calls = CallLimits(self.clock, options)
-        self.activity_types = ActivityTypes()
-        self.uapi_exports = UapiExportJobs(self.store, self.book, self.folder, self.clock, options)
-        self.uapi_imports = UapiImportJobs(
-            self.store, self.book, self.folder, self.clock, options, self.activity_types
-        )
 
-    def settle(self) -> None:
-        """Bring all jobs to where the clock says they are, in the order in which they end."""
-        kinds: dict[str, Jobs] = {
-            "export": self.exports,
-            "import": self.imports,
-            uapi_export_jobs.KIND: self.uapi_exports,
-            uapi_import_jobs.KIND: self.uapi_imports,
-        }
+    def advance_jobs(self) -> None:
+        """Bring all jobs to where they are by now, in the order in which they end."""
         with self.store.lock:
-            open_jobs = [(kinds[kind], job) for kind, job in self.book.unsettled()]
-            for jobs, job in sorted(open_jobs, key=lambda item: item[0].due(item[1])):
-                jobs.settle(job)
+            due = [(jobs.due(job), jobs, job) for jobs in self.jobs for job in jobs.changing()]
+            for _, jobs, job in sorted(due, key=lambda item: item[0]):
+                jobs.advance(job)
 
-    def job_facts(self, job_id: str) -> dict[str, Any]:
-        """Return what faults can match on of a job, which may be unknown."""
-        job = self.book.find(job_id) or {}
-        return {"job_id": job_id, **{k: job.get(k) for k in ("entity_type", "entityType")}}
+    def find_job(self, job_id: str) -> Job | None:
+        """Return a job of any kind, if it is known."""
+        return next((job for jobs in self.jobs if (job := jobs.find(job_id)) is not None), None)
 
     def link(self, name: str, life: float) -> str:
         """Return a signed link to a file that works for some seconds."""
@@ -96,7 +88,7 @@ class Tenant:
     def rows(self, entity: str) -> list[dict[str, str | None]]:
         """Return an entity's rows as the texts that an export shows."""
         with self.store.lock:
-            self.settle()
+            self.advance_jobs()
             names = [field.name for field in self.store.entities[entity].fields]
             found = self.store.select(entity, names)
             return [dict(zip(names, row, strict=True)) for row in found]
@@ -108,7 +100,7 @@ class Tenant:
             ValueError: A row names a field that the entity has not.
         """
         with self.store.lock:
-            self.settle()
+            self.advance_jobs()
             shape = self.store.entities[entity]
             names = [field.name for field in shape.fields]
             cells = []
@@ -130,11 +122,13 @@ class Tenant:
             self._forgotten = threading.Event()
             if self._sample is None:
                 self.store.clear()
-                self.book.clear()
+                self.imports.row_errors.clear()
                 self.store.fill(self.options.seed, self.options.rows)
                 self._sample = self.store.snapshot()
             else:
                 self.store.restore(self._sample)
+            for jobs in self.jobs:
+                jobs.clear()
             self.faults.clear()
             for fault in self.options.faults:
                 self.faults.add(fault)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,10 +33,6 @@ class ExportQuery:
     expressions: tuple[str, ...]
     where: str
     values: tuple[str, ...]
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON can keep it."""
-        return asdict(self)
 
 
 MAX_ACTIVITY_DAYS = 90

@@ -21,7 +21,7 @@ from demandbase_sandbox.uapi.export_query import (
     export_query,
     members_query,
 )
-from demandbase_sandbox.uapi.exports import KIND, created, job_page, listed
+from demandbase_sandbox.uapi.exports import job_page
 from demandbase_sandbox.uapi.schemas import (
     AccountListJobBody,
     ErrorDto,
@@ -32,6 +32,7 @@ from demandbase_sandbox.uapi.schemas import (
     JobStatus,
     PersonListJobBody,
     ReferenceData,
+    ReferenceObject,
     References,
     published_query,
 )
@@ -60,14 +61,13 @@ router = SandboxRouter(prefix=EXPORT_PREFIX, dependencies=[published_query])
 @router.get(
     "/fields",
     operation_id="fetchFields",
-    response_model=list[FieldDocument],
     responses=REFUSED,
 )
 def fields(
     call: CurrentCall,
     entityType: str | None = None,  # noqa: N803 - the published name, here and below
     adReportType: str | None = None,  # noqa: N803
-) -> list[dict[str, Any]]:
+) -> list[FieldDocument]:
     """Return the fields of an entity type."""
     options = call.tenant.options
     if not entityType:
@@ -83,12 +83,7 @@ def fields(
     if entityType in options.withheld_entities:
         raise coded("403-101", entityType)
     return [
-        {
-            "name": field.name,
-            "dataType": field.data_type,
-            "label": field.label,
-            "description": field.description,
-        }
+        FieldDocument.model_validate(field)
         for field in published_fields(known, call.tenant.store.entities).values()
         if field.name not in options.withheld_fields
     ]
@@ -98,25 +93,23 @@ def fields(
     "/job",
     operation_id="createExportJob",
     status_code=202,
-    response_model=JobDetails,
     responses=REFUSED,
 )
-def create_job(call: CurrentCall, body: JobRequestBody) -> dict[str, Any]:
+def create_job(call: CurrentCall, body: JobRequestBody) -> JobDetails:
     """Create an export job for the rows of an entity type."""
     _check_permission(call.tenant)
     asked = body.asked()
     query = export_query(asked, call.tenant.store, call.tenant.options)
-    return _create(call, body.entityType, asked, query)
+    return _create(call, body.entity_type, asked, query)
 
 
 @router.post(
     "/accountList/job",
     operation_id="fetchAccountListJob",
     status_code=202,
-    response_model=JobDetails,
     responses=REFUSED,
 )
-def create_account_list_job(call: CurrentCall, body: AccountListJobBody) -> dict[str, Any]:
+def create_account_list_job(call: CurrentCall, body: AccountListJobBody) -> JobDetails:
     """Create an export job for the members of account lists."""
     _check_permission(call.tenant)
     asked = body.asked()
@@ -132,10 +125,9 @@ def create_account_list_job(call: CurrentCall, body: AccountListJobBody) -> dict
     "/personList/job",
     operation_id="fetchPersonListJob",
     status_code=202,
-    response_model=JobDetails,
     responses=REFUSED,
 )
-def create_person_list_job(call: CurrentCall, body: PersonListJobBody) -> dict[str, Any]:
+def create_person_list_job(call: CurrentCall, body: PersonListJobBody) -> JobDetails:
     """Create an export job for the members of person lists."""
     _check_permission(call.tenant)
     asked = body.asked()
@@ -149,7 +141,6 @@ def create_person_list_job(call: CurrentCall, body: PersonListJobBody) -> dict[s
 @router.get(
     "/jobs",
     operation_id="fetchExportJobsInfo",
-    response_model=JobDetailsList,
     responses=REFUSED,
 )
 def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
@@ -159,7 +150,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     perPage: str = "10",  # noqa: N803
     sort: str = "descending",
     jobStatus: str = "All",  # noqa: N803
-) -> dict[str, Any]:
+) -> JobDetailsList:
     """Return a page of the export jobs."""
     asked = {
         "entityType": entityType,
@@ -169,63 +160,59 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
         "jobStatus": jobStatus,
     }
     shift = call.fault(Effect.SHIFT_PAGE)
-    jobs = call.tenant.book.all(KIND)
+    jobs = call.tenant.uapi_exports.all()
     return job_page(jobs, asked, call.tenant.options.max_page_size, shift.rows if shift else 0)
 
 
 @router.get(
     "/job/{jobId}",
     operation_id="checkExportJobStatus",
-    response_model=JobStatus,
     responses=UNKNOWN,
 )
-def job_status(call: CurrentCall, jobId: str) -> dict[str, Any]:  # noqa: N803
+def job_status(call: CurrentCall, jobId: str) -> JobStatus:  # noqa: N803
     """Return an export job, with links to its results once it has finished."""
     options, jobs = call.tenant.options, call.tenant.uapi_exports
     life = -1 if call.fault(Effect.EXPIRED_LINK) else options.results_url_seconds
     found = jobs.get(jobId)
     urls = [call.tenant.link(name, life) for name in jobs.results(found)]
-    document = {**listed(found), "resultsUrl": next(iter(urls), "")}
-    if options.results_urls:
-        document["resultsUrls"] = urls
-    return {**document, "message": found["message"]}
+    results = {
+        "results_url": next(iter(urls), ""),
+        "results_urls": urls if options.results_urls else None,
+    }
+    return JobStatus.model_validate({**vars(found), **results})
 
 
-@router.get(
-    "/references", operation_id="get-reference", response_model=References, responses=REFUSED
-)
-def references(call: CurrentCall) -> dict[str, Any]:  # noqa: ARG001 - all operations take it
+@router.get("/references", operation_id="get-reference", responses=REFUSED)
+def references(call: CurrentCall) -> References:  # noqa: ARG001 - all operations take it
     """Return the reference objects."""
-    return {
-        "refObjectsAvailable": [
-            {"name": name, "description": "", "href": f"{EXPORT_PREFIX}/reference/{name}"}
+    return References(
+        ref_objects_available=[
+            ReferenceObject(name=name, description="", href=f"{EXPORT_PREFIX}/reference/{name}")
             for name in REFERENCE_OBJECTS
         ]
-    }
+    )
 
 
 @router.get(
     "/reference/{object}",
     operation_id="get-support-object",
-    response_model=ReferenceData,
     responses=REFUSED,
 )
 def reference(
     call: CurrentCall,  # noqa: ARG001
     object: str,  # noqa: A002 - the published name
-) -> dict[str, Any]:
+) -> ReferenceData:
     """Return the rows of a reference object."""
     if object not in REFERENCE_OBJECTS:
         raise coded("400-154", object)
     names = REFERENCE_OBJECTS[object]
     rows = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
-    return {"objectType": object, "data": rows}
+    return ReferenceData(object_type=object, data=rows)
 
 
-def _create(
-    call: Call, entity_type: str, asked: dict[str, Any], query: ExportQuery
-) -> dict[str, Any]:
-    return created(call.tenant.uapi_exports.create(entity_type, asked, query, call.job_faults()))
+def _create(call: Call, entity_type: str, asked: dict[str, Any], query: ExportQuery) -> JobDetails:
+    job = call.tenant.uapi_exports.create(entity_type, asked, query, call.job_faults())
+    return JobDetails.model_validate(job)
 
 
 def _check_permission(tenant: Tenant) -> None:

@@ -16,7 +16,7 @@ from demandbase_sandbox.routing import CurrentCall, SandboxRouter
 from demandbase_sandbox.tenant.tenant import Tenant
 from demandbase_sandbox.uapi.entities import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_rows import DEFAULT_ACTION, ListAction
-from demandbase_sandbox.uapi.imports import KIND, SOURCE, import_job_page, shown
+from demandbase_sandbox.uapi.imports import SOURCE, import_job_page
 from demandbase_sandbox.uapi.schemas import (
     ActivityType,
     ActivityTypeBody,
@@ -67,17 +67,18 @@ async def _received_file(request: Request) -> AsyncIterator[Path]:
         file.unlink(missing_ok=True)
 
 
-@jobs.post("/job", operation_id="createImportJob", response_model=DataImportJob, responses=REFUSED)
-def create_job(call: CurrentCall, body: CreateDataImportJob) -> dict[str, Any]:
+@jobs.post("/job", operation_id="createImportJob", responses=REFUSED)
+def create_job(call: CurrentCall, body: CreateDataImportJob) -> DataImportJob:
     """Create an import job."""
     _check_permission(call.tenant)
-    return shown(call.tenant.uapi_imports.create(body.asked(), call.job_faults()))
+    return DataImportJob.model_validate(
+        call.tenant.uapi_imports.create(body.asked(), call.job_faults())
+    )
 
 
 @jobs.put(
     "/job/{id}/data",
     operation_id="uploadImportFile",
-    response_model=DataImportJob,
     responses=UNKNOWN,
     openapi_extra=FILE_BODY,
 )
@@ -86,7 +87,7 @@ def upload(
     id: int,  # noqa: A002 - the published name, here and below
     file: Annotated[Path, Depends(_received_file)],
     listAction: ListAction = DEFAULT_ACTION,  # noqa: N803
-) -> dict[str, Any]:
+) -> DataImportJob:
     """Upload a job's file."""
     _check_permission(call.tenant)
     kind = call.request.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -94,17 +95,19 @@ def upload(
         raise bad_request("the Content-Type of data is application/octet-stream")
     too_large = call.fault(Effect.TOO_LARGE)
     limit = too_large.bytes if too_large else None
-    return shown(call.tenant.uapi_imports.upload(str(id), file, listAction, limit))
+    return DataImportJob.model_validate(
+        call.tenant.uapi_imports.upload(str(id), file, listAction, limit)
+    )
 
 
-@jobs.get("/job/{id}", operation_id="getImportJob", response_model=DataImportJob, responses=UNKNOWN)
-def get_job(call: CurrentCall, id: int) -> dict[str, Any]:  # noqa: A002
+@jobs.get("/job/{id}", operation_id="getImportJob", responses=UNKNOWN)
+def get_job(call: CurrentCall, id: int) -> DataImportJob:  # noqa: A002
     """Return an import job."""
     _check_permission(call.tenant)
-    return shown(call.tenant.uapi_imports.get(str(id)))
+    return DataImportJob.model_validate(call.tenant.uapi_imports.get(str(id)))
 
 
-@jobs.get("/jobs", operation_id="listImportJobs", response_model=DataImportJobs, responses=REFUSED)
+@jobs.get("/jobs", operation_id="listImportJobs", responses=REFUSED)
 def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     call: CurrentCall,
     entityType: str | None = None,  # noqa: N803
@@ -112,46 +115,42 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     sort: str = "descending",
     page: int = 1,
     perPage: int = 10,  # noqa: N803
-) -> dict[str, Any]:
+) -> DataImportJobs:
     """Return a page of the import jobs."""
     _check_permission(call.tenant)
     asked = {"entityType": entityType, "state": state, "sort": sort}
     shift = call.fault(Effect.SHIFT_PAGE)
     size = min(perPage, call.tenant.options.max_page_size)
-    found = call.tenant.book.all(KIND)
+    found = call.tenant.uapi_imports.all()
     return import_job_page(found, asked, page, size, shift.rows if shift else 0)
 
 
 @jobs.get(
     "/{entityType}/sources",
     operation_id="listImportSources",
-    response_model=Sources,
     responses=REFUSED,
 )
-def sources(call: CurrentCall, entityType: str) -> dict[str, Any]:  # noqa: N803
+def sources(call: CurrentCall, entityType: str) -> Sources:  # noqa: N803
     """Return the sources that an import can name."""
     _check_permission(call.tenant)
     if entityType not in IMPORT_ENTITIES:
         raise bad_request(f"entityType is one of {', '.join(IMPORT_ENTITIES)}")
-    return {"data": [SOURCE]}
+    return Sources(data=[SOURCE])
 
 
 @activity_types.get(
     "",
     operation_id="listActivityTypes",
-    response_model=list[CustomActivityType],
     responses=UNKNOWN,
 )
-def list_activity_types(call: CurrentCall) -> list[dict[str, Any]]:
+def list_activity_types(call: CurrentCall) -> list[CustomActivityType]:
     """Return the activity types."""
     _check_permission(call.tenant)
     return call.tenant.activity_types.all()
 
 
-@activity_types.post(
-    "", operation_id="createActivityType", response_model=ActivityType, responses=UNKNOWN
-)
-def create_activity_type(call: CurrentCall, body: ActivityTypeBody) -> dict[str, Any]:
+@activity_types.post("", operation_id="createActivityType", responses=UNKNOWN)
+def create_activity_type(call: CurrentCall, body: ActivityTypeBody) -> ActivityType:
     """Create an activity type."""
     _check_permission(call.tenant)
     return call.tenant.activity_types.create(body)
@@ -160,10 +159,9 @@ def create_activity_type(call: CurrentCall, body: ActivityTypeBody) -> dict[str,
 @activity_types.get(
     "/{identifier}",
     operation_id="getActivityType",
-    response_model=CustomActivityData,
     responses=UNKNOWN,
 )
-def get_activity_type(call: CurrentCall, identifier: str) -> dict[str, Any]:
+def get_activity_type(call: CurrentCall, identifier: str) -> CustomActivityData:
     """Return an activity type with its fields."""
     _check_permission(call.tenant)
     return call.tenant.activity_types.get(identifier)
@@ -172,14 +170,13 @@ def get_activity_type(call: CurrentCall, identifier: str) -> dict[str, Any]:
 @activity_types.put(
     "/{activityTypeId}",
     operation_id="updateActivityType",
-    response_model=ActivityType,
     responses=UNKNOWN,
 )
 def update_activity_type(
     call: CurrentCall,
     activityTypeId: str,  # noqa: N803
     body: ActivityTypeBody,
-) -> dict[str, Any]:
+) -> ActivityType:
     """Replace an activity type."""
     _check_permission(call.tenant)
     return call.tenant.activity_types.update(activityTypeId, body)

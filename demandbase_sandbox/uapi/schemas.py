@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from pydantic import BaseModel, Field
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from demandbase_sandbox.exceptions import bad_request
 from demandbase_sandbox.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES
 from demandbase_sandbox.uapi.errors import coded
-from demandbase_sandbox.v1.schemas import Strict, Text
+from demandbase_sandbox.v1.schemas import Moment, Strict, Text
 
 _ABSENT: Any = None
 
@@ -20,7 +21,21 @@ JobName = Annotated[Text, Field(min_length=1, max_length=50)]
 Ids = list[Annotated[int, Field(ge=0, le=2**63 - 1)]]
 
 
-class Filter(Strict):
+class Body(Strict):
+    """A request's object, with the published spelling of its members."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class Document(BaseModel):
+    """A response's object, built from the attributes of another object."""
+
+    model_config = ConfigDict(
+        alias_generator=AliasGenerator(serialization_alias=to_camel), from_attributes=True
+    )
+
+
+class Filter(Body):
     """One of ``filters``."""
 
     field: Text = Field(default=_ABSENT)
@@ -28,92 +43,92 @@ class Filter(Strict):
     values: list[Text] = Field(default=_ABSENT)
 
 
-class JobRequestBody(Strict):
+class JobRequestBody(Body):
     """What a job for rows of an entity type asks for.
 
     ``accountIds`` stands in the published error codes, but not in the published body.
     """
 
-    entityType: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]  # noqa: N815 - the published name, here and below
-    jobName: JobName  # noqa: N815
-    fromDate: Text = Field(default=_ABSENT)  # noqa: N815
-    toDate: Text = Field(default=_ABSENT)  # noqa: N815
+    entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]
+    job_name: JobName
+    from_date: Text = Field(default=_ABSENT)
+    to_date: Text = Field(default=_ABSENT)
     fields: list[Text] = Field(default=_ABSENT)
     filters: list[Filter] = Field(default=_ABSENT)
     source: list[Text] = Field(default=_ABSENT)
-    adReportType: Text = Field(default=_ABSENT)  # noqa: N815
-    accountListIds: Ids = Field(default=_ABSENT)  # noqa: N815
-    personListIds: Ids = Field(default=_ABSENT)  # noqa: N815
-    accountIds: Ids = Field(default=_ABSENT)  # noqa: N815
+    ad_report_type: Text = Field(default=_ABSENT)
+    account_list_ids: Ids = Field(default=_ABSENT)
+    person_list_ids: Ids = Field(default=_ABSENT)
+    account_ids: Ids = Field(default=_ABSENT)
     format: Text = "CSV"
 
 
-class AccountListJobBody(Strict):
+class AccountListJobBody(Body):
     """What a job for the members of account lists asks for."""
 
-    jobName: JobName  # noqa: N815
-    accountListId: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=_ABSENT)  # noqa: N815
-    accountListIds: Ids = Field(default=_ABSENT)  # noqa: N815
+    job_name: JobName
+    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=_ABSENT)
+    account_list_ids: Ids = Field(default=_ABSENT)
 
 
-class PersonListJobBody(Strict):
+class PersonListJobBody(Body):
     """What a job for the members of person lists asks for."""
 
-    jobName: JobName  # noqa: N815
-    personListIds: Ids = Field(default=_ABSENT)  # noqa: N815
+    job_name: JobName
+    person_list_ids: Ids = Field(default=_ABSENT)
 
 
-class FieldDocument(BaseModel):
+class FieldDocument(Document):
     """A field of the fields endpoint."""
 
     name: str
-    dataType: str  # noqa: N815
+    data_type: str
     label: str
     description: str
 
 
-class JobDetails(BaseModel):
+class JobDetails(Document):
     """A job as its creation answers it."""
 
-    jobId: str  # noqa: N815
-    jobName: str  # noqa: N815
-    entityType: str  # noqa: N815
-    jobStatus: str  # noqa: N815
-    createdAt: str  # noqa: N815
+    job_id: str = Field(validation_alias="id")
+    job_name: str = Field(validation_alias="name")
+    entity_type: str = Field(validation_alias="published_type")
+    job_status: str = Field(validation_alias="status")
+    created_at: Moment
 
 
 class ListedJob(JobDetails):
     """A job as the list shows it."""
 
-    updatedAt: str  # noqa: N815
+    updated_at: Moment
 
 
-class JobDetailsList(BaseModel):
+class JobDetailsList(Document):
     """A page of jobs."""
 
-    pageNo: int  # noqa: N815
-    pageSize: int  # noqa: N815
+    page_no: int
+    page_size: int
     data: list[ListedJob]
-    totalCount: int  # noqa: N815
+    total_count: int
 
 
 class JobStatus(ListedJob):
     """A job as its status shows it; ``resultsUrl`` is empty until it has finished."""
 
-    resultsUrl: str  # noqa: N815
-    resultsUrls: list[str] | None = None  # noqa: N815
+    results_url: str
+    results_urls: list[str] | None = None
     message: str | None
 
 
-class ErrorDto(BaseModel):
+class ErrorDto(Document):
     """A refusal."""
 
-    errorCode: str  # noqa: N815
-    errorMessage: str  # noqa: N815
-    diagnosticCode: str  # noqa: N815
+    error_code: str
+    error_message: str
+    diagnostic_code: str
 
 
-class ReferenceObject(BaseModel):
+class ReferenceObject(Document):
     """A reference object that is there."""
 
     name: str
@@ -121,67 +136,67 @@ class ReferenceObject(BaseModel):
     href: str
 
 
-class References(BaseModel):
+class References(Document):
     """The reference objects."""
 
-    refObjectsAvailable: list[ReferenceObject]  # noqa: N815
+    ref_objects_available: list[ReferenceObject]
 
 
-class ReferenceData(BaseModel):
+class ReferenceData(Document):
     """The rows of a reference object."""
 
-    objectType: str  # noqa: N815
+    object_type: str
     data: list[dict[str, Any]]
 
 
-class CreateDataImportJob(Strict):
+class CreateDataImportJob(Body):
     """What an import job asks for."""
 
-    dataImportName: Annotated[Text, Field(min_length=1)]  # noqa: N815 - published names
-    entityType: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]  # noqa: N815
+    data_import_name: Annotated[Text, Field(min_length=1)]
+    entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]
     source: Text = "CSV"
-    activityTypeId: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=_ABSENT)  # noqa: N815
+    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=_ABSENT)
 
 
-class DataImportJob(BaseModel):
+class DataImportJob(Document):
     """An import job; only those of activities have an activityTypeId."""
 
     id: int
-    dataImportName: str  # noqa: N815
-    entityType: str  # noqa: N815
-    state: str
-    createdAt: str  # noqa: N815
-    updatedAt: str  # noqa: N815
+    data_import_name: str = Field(validation_alias="name")
+    entity_type: str = Field(validation_alias="published_type")
+    state: str = Field(validation_alias="status")
+    created_at: Moment
+    updated_at: Moment
     source: str
-    activityTypeId: int | None = None  # noqa: N815
+    activity_type_id: int | None = None
 
 
-class DataImportJobs(BaseModel):
+class DataImportJobs(Document):
     """A page of import jobs."""
 
-    totalCount: int  # noqa: N815
+    total_count: int
     data: list[DataImportJob]
 
 
-class Sources(BaseModel):
+class Sources(Document):
     """Where an import can come from."""
 
     data: list[str]
 
 
-class Message(BaseModel):
+class Message(Document):
     """A refusal, other than of credentials or permissions."""
 
     message: str
 
 
-class StatusMessage(BaseModel):
+class StatusMessage(Document):
     """A refusal of credentials or permissions."""
 
     status: str
 
 
-class ActivityBody(Strict):
+class ActivityBody(Body):
     """An activity type as it is created or changed."""
 
     label: Annotated[Text, Field(min_length=1)]
@@ -189,39 +204,39 @@ class ActivityBody(Strict):
     description: Text = Field(default=_ABSENT)
 
 
-class ActivityFieldBody(Strict):
+class ActivityFieldBody(Body):
     """A field of an activity type."""
 
-    fieldName: Annotated[Text, Field(min_length=1)]  # noqa: N815
-    fieldDataType: Text = "string"  # noqa: N815
-    defaultField: bool = False  # noqa: N815
-    isRequiredForCsvImport: bool = False  # noqa: N815
+    field_name: Annotated[Text, Field(min_length=1)]
+    field_data_type: Text = "string"
+    default_field: bool = False
+    is_required_for_csv_import: bool = False
 
 
-class ActivityTypeBody(Strict):
+class ActivityTypeBody(Body):
     """What an activity type is created or changed with."""
 
-    activityType: ActivityBody  # noqa: N815
+    activity_type: ActivityBody
     fields: list[ActivityFieldBody] = Field(default_factory=list)
 
 
-class ActivityType(BaseModel):
+class ActivityType(Document):
     """An activity type as its creation answers it."""
 
     id: int
     label: str
 
 
-class CustomActivityType(BaseModel):
+class CustomActivityType(Document):
     """An activity type as the list shows it."""
 
     id: int
     name: str
     description: str
-    activitySource: str  # noqa: N815
+    activity_source: str
 
 
-class CustomActivity(BaseModel):
+class CustomActivity(Document):
     """The activity type of a look-up."""
 
     name: str
@@ -229,19 +244,19 @@ class CustomActivity(BaseModel):
     description: str
 
 
-class CustomActivityField(BaseModel):
+class CustomActivityField(Document):
     """A field of a look-up."""
 
-    fieldName: str  # noqa: N815
-    fieldDataType: str  # noqa: N815
-    defaultField: bool  # noqa: N815
-    isRequiredForCsvImport: bool  # noqa: N815
+    field_name: str
+    field_data_type: str
+    default_field: bool
+    is_required_for_csv_import: bool
 
 
-class CustomActivityData(BaseModel):
+class CustomActivityData(Document):
     """An activity type with its fields."""
 
-    activityType: CustomActivity  # noqa: N815
+    activity_type: CustomActivity
     fields: list[CustomActivityField]
 
 

@@ -2,92 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
+import itertools
 import re
-import shutil
 import uuid
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from demandbase_sandbox.clock import SandboxClock, rfc3339
+from typing_extensions import override
+
 from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
-from demandbase_sandbox.faults import mangle
-from demandbase_sandbox.tenant.jobs import TERMINAL, JobBook, TenantJobs
+from demandbase_sandbox.faults import NO_FAULTS, JobFaults
+from demandbase_sandbox.tenant.export_files import compress, write_parts
+from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import DATE_TYPES, TenantEntity
 from demandbase_sandbox.tenant.store import quoted
+from demandbase_sandbox.v1.schemas import ExportJobDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
-
-    from demandbase_sandbox.options import SandboxOptions
-    from demandbase_sandbox.tenant.store import Store
-
-
-class ExportFiles:
-    """The files of all exports of a tenant.
-
-    Args:
-        folder: Where they are.
-        options: How many rows a part has, and how it is encoded.
-    """
-
-    def __init__(self, folder: Path, options: SandboxOptions) -> None:
-        self._folder = folder
-        self._options = options
-
-    def path(self, job_id: str, part: int) -> Path:
-        """Return where a part is."""
-        return self._folder / self.name(job_id, part)
-
-    def name(self, job_id: str, part: int) -> str:
-        """Return the file name of a part."""
-        return f"{job_id}-part-{part}.csv{'.gz' if self._options.gzip else ''}"
-
-    def write(
-        self,
-        job_id: str,
-        fields: Sequence[str],
-        rows: Iterator[tuple[str | None, ...]],
-        way_to_mangle: str,
-    ) -> tuple[int, list[int]]:
-        """Write all parts, at least one; return the rows and each part's bytes."""
-        sizes: list[int] = []
-        count = 0
-        first: tuple[str | None, ...] | None = next(rows, None)
-        while first is not None or not sizes:
-            path = self._folder / f"{job_id}-part-{len(sizes) + 1}.csv"
-            encoding = "utf-8-sig" if self._options.byte_order_mark else "utf-8"
-            with path.open("w", encoding=encoding, newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(fields)
-                written = 0
-                while first is not None:
-                    writer.writerow(first)
-                    written += 1
-                    first = next(rows, None)
-                    if written == self._options.part_rows:
-                        break
-            count += written
-            mangle(path, way_to_mangle)
-            if self._options.gzip:
-                path = _zipped(path)
-            sizes.append(path.stat().st_size)
-        return count, sizes
-
-
-def _zipped(path: Path) -> Path:
-    zipped = path.with_name(f"{path.name}.gz")
-    with (
-        path.open("rb") as plain,
-        zipped.open("wb") as file,
-        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as body,
-    ):
-        shutil.copyfileobj(plain, body)
-    path.unlink()
-    return zipped
-
 
 LIST_PREFIX = "list-"
 """Account list N holds the accounts whose id ends in the digit N."""
@@ -164,114 +98,105 @@ def _day(name: str, text: str | None) -> date | None:
     raise bad_request(f"date_range.{name} is no date (YYYY-MM-DD): {text}")
 
 
-class ExportJobs(TenantJobs):
+@dataclass(kw_only=True)
+class ExportJob(Job):
+    """An export job of the v1 API."""
+
+    fields: list[str]
+    filters: dict[str, Any]
+    record_count: int | None = None
+    file_size_bytes: int | None = None
+    file_parts: int | None = None
+    completed_at: datetime | None = None
+    expires_at: datetime | None = None
+    error_message: str | None = None
+    files: list[Path] = field(default_factory=list)
+
+
+class ExportJobs(SimulatedJobs[ExportJob]):
     """The export jobs of a tenant. A job's rows are those of the moment it completes."""
 
-    def __init__(
-        self,
-        store: Store,
-        book: JobBook,
-        folder: Path,
-        clock: SandboxClock,
-        options: SandboxOptions,
-    ) -> None:
-        super().__init__(store, book, folder, clock, options)
-        self.files = ExportFiles(folder, options)
-
-    def create(self, body: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:
-        """Create a job; ``secret`` says what shall go wrong with it."""
+    def create(self, body: dict[str, Any], faults: JobFaults = NO_FAULTS) -> ExportJob:
+        """Create a job."""
         entity = asked_entity(self._store.v1_entities, body.get("entity_type"))
         fields = asked_fields(entity, body.get("fields"))
         filters = asked_filters(entity, body.get("filters"))
         if self._bytes_today() >= self._options.daily_export_bytes:
             raise RefusalError(429, "daily export quota exceeded")
-        job: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "entity_type": entity.name,
-            "status": "pending",
-            "fields": fields,
-            "filters": filters,
-            "created_at": rfc3339(self._clock.now()),
-            "_secret": secret,
-        }
-        self._book.save("export", job)
-        return job
+        return self.add(
+            ExportJob(
+                id=str(uuid.uuid4()),
+                entity_type=entity.name,
+                status="pending",
+                created_at=self._clock.now(),
+                fields=fields,
+                filters=filters,
+                faults=faults,
+            )
+        )
 
-    def due(self, job: dict[str, Any]) -> datetime:
-        """Return when a job is done."""
-        seconds = self._options.pending_seconds + self._options.processing_seconds
-        return datetime.fromisoformat(job["created_at"]) + timedelta(seconds=seconds)
-
-    def settle(self, job: dict[str, Any]) -> None:
-        """Bring a job to where the clock says it is."""
-        now = self._clock.now()
-        created = datetime.fromisoformat(job["created_at"])
-        gone = job["_secret"].get("job_gone")
-        if gone is not None and now >= created + timedelta(seconds=gone):
-            self._book.delete(job["id"])
-            return
-        if job["status"] in TERMINAL:
-            return
-        if now >= created + timedelta(seconds=self._options.pending_seconds):
-            job["status"] = "processing"
-        if now >= self.due(job) and not job["_secret"].get("never_ends"):
-            self._complete(job)
-        self._book.save("export", job)
-
-    def get(self, job_id: str) -> dict[str, Any]:
-        """Return a job."""
-        job = self._book.get("export", job_id)
-        if job is None:
-            raise not_found("export job not found")
-        return job
-
-    def cancel(self, job_id: str) -> dict[str, Any]:
+    def cancel(self, job_id: str) -> ExportJob:
         """Cancel a job."""
         job = self.get(job_id)
-        if job["status"] in TERMINAL:
-            raise RefusalError(409, f"job cannot be cancelled: it is {job['status']}")
-        job["status"] = "cancelled"
-        job["completed_at"] = rfc3339(self._clock.now())
-        self._book.save("export", job)
+        if job.has_ended:
+            raise RefusalError(409, f"job cannot be cancelled: it is {job.status}")
+        job.status = "cancelled"
+        job.completed_at = self._clock.now()
         return job
 
     def file(self, job_id: str, part: int) -> Path:
         """Return the file of a part that can be downloaded now."""
         job = self.get(job_id)
-        if job["status"] != "completed":
-            raise not_found(f"there is nothing to download: the export job is {job['status']}")
-        if datetime.fromisoformat(job["expires_at"]) <= self._clock.now():
+        if job.status != "completed":
+            raise not_found(f"there is nothing to download: the export job is {job.status}")
+        if job.expires_at is not None and job.expires_at <= self._clock.now():
             raise not_found("the export has expired")
-        if not 1 <= part <= job["file_parts"]:
-            raise not_found(f"the export has {job['file_parts']} parts, numbered from 1")
-        return self.files.path(job_id, part)
+        if not 1 <= part <= len(job.files):
+            raise not_found(f"the export has {len(job.files)} parts, numbered from 1")
+        return job.files[part - 1]
 
-    def _complete(self, job: dict[str, Any]) -> None:
-        # Nobody watches jobs in between, so its end is when it was due, not when it was seen.
-        end = self.due(job)
-        secret = job["_secret"]
-        job["completed_at"] = rfc3339(end)
-        if "job_fails" in secret:
-            job["status"] = "failed"
-            job["error_message"] = secret["job_fails"]
+    @override
+    def document(self, job: ExportJob) -> dict[str, Any]:
+        return ExportJobDocument.model_validate(job).model_dump(exclude_defaults=True)
+
+    @override
+    def _unknown(self) -> RefusalError:
+        return not_found("export job not found")
+
+    @override
+    def _process(self, job: ExportJob, now: datetime) -> None:
+        job.status = "processing"
+
+    @override
+    def _end(self, job: ExportJob, end: datetime) -> None:
+        job.completed_at = end
+        if job.faults.fails is not None:
+            job.status = "failed"
+            job.error_message = job.faults.fails
             return
-        where, values = condition(job["filters"], self._store.entities[job["entity_type"]])
-        rows = self._store.select(job["entity_type"], job["fields"], where, values)
-        count, sizes = self.files.write(
-            job["id"], job["fields"], rows, secret.get("mangle_csv", "")
+        where, values = condition(job.filters, self._store.entities[job.entity_type])
+        rows = self._store.select(job.entity_type, job.fields, where, values)
+        read = itertools.count()
+        job.files = write_parts(
+            (self._folder / f"{job.id}-part-{part}.csv" for part in itertools.count(1)),
+            job.fields,
+            (row for row, _ in zip(rows, read, strict=False)),
+            part_rows=self._options.part_rows,
+            byte_order_mark=self._options.byte_order_mark,
+            way_to_mangle=job.faults.way_to_mangle,
         )
-        job |= {
-            "status": "completed",
-            "record_count": count,
-            "file_size_bytes": sum(sizes),
-            "file_parts": len(sizes),
-            "expires_at": rfc3339(end + timedelta(seconds=self._options.job_expires_seconds)),
-        }
+        if self._options.gzip:
+            job.files = [compress(path) for path in job.files]
+        job.status = "completed"
+        job.record_count = next(read)
+        job.file_size_bytes = sum(path.stat().st_size for path in job.files)
+        job.file_parts = len(job.files)
+        job.expires_at = end + timedelta(seconds=self._options.job_expires_seconds)
 
     def _bytes_today(self) -> int:
-        today = rfc3339(self._clock.now())[:10]
+        today = self._clock.now().date()
         return sum(
-            job.get("file_size_bytes", 0)
-            for job in self._book.all("export")
-            if job.get("completed_at", "").startswith(today)
+            job.file_size_bytes or 0
+            for job in self.all()
+            if job.completed_at is not None and job.completed_at.date() == today
         )

@@ -5,21 +5,31 @@ from __future__ import annotations
 import csv
 import shutil
 import uuid
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from typing_extensions import override
+
 from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
-from demandbase_sandbox.tenant.jobs import TERMINAL, TenantJobs
+from demandbase_sandbox.faults import NO_FAULTS, JobFaults
+from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import IMPORTABLE, fits
+from demandbase_sandbox.v1.schemas import (
+    ImportJobDocument,
+    MappingDocument,
+    RowErrorDocument,
+    RowErrorList,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-    from demandbase_sandbox.tenant.jobs import JobBook
+    from demandbase_sandbox.clock import SandboxClock
+    from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.tenant.schema import TenantEntity
     from demandbase_sandbox.tenant.store import Store
 
@@ -107,15 +117,45 @@ def asked_match_key(
     return match_key
 
 
-@dataclass(frozen=True, slots=True)
-class RowProblem:
-    """Why a row is not taken."""
+class RowErrors:
+    """The row errors of all jobs, in SQLite: there may be millions."""
 
-    row_number: int
-    field: str
-    value: str
-    error_type: str
-    message: str
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove all row errors."""
+        with self._store.lock:
+            self._store.database.executescript("""
+                DROP TABLE IF EXISTS "sandbox row errors";
+                CREATE TABLE "sandbox row errors" (
+                    job_id TEXT, number INTEGER, document TEXT, PRIMARY KEY (job_id, number)
+                );
+            """)
+
+    def add(self, job_id: str, errors: Iterable[tuple[int, RowErrorDocument]]) -> None:
+        """Add row errors of a job with their running numbers."""
+        with self._store.lock:
+            self._store.database.executemany(
+                'INSERT INTO "sandbox row errors" VALUES (?, ?, ?)',
+                ((job_id, number, error.model_dump_json()) for number, error in errors),
+            )
+
+    def page(self, job_id: str, limit: int, offset: int) -> RowErrorList:
+        """Return some row errors of a job in the file's order, and how many there are."""
+        with self._store.lock:
+            total = self._store.database.execute(
+                'SELECT count(*) FROM "sandbox row errors" WHERE job_id = ?', (job_id,)
+            ).fetchone()[0]
+            # An offset may be larger than what SQLite can count.
+            found = self._store.database.execute(
+                'SELECT document FROM "sandbox row errors"'
+                " WHERE job_id = ? AND number >= ? ORDER BY number LIMIT ?",
+                (job_id, min(offset, total), limit),
+            ).fetchall()
+        errors = [RowErrorDocument.model_validate_json(document) for (document,) in found]
+        return RowErrorList(errors=errors, total=total)
 
 
 class RowImporter:
@@ -123,26 +163,26 @@ class RowImporter:
 
     Args:
         store: Where the rows go.
-        book: Where the row errors go.
+        errors: Where the row errors go.
         job: The job.
         row_number_base: Number of the first data row.
         now: The moment that new and changed rows are stamped with.
     """
 
     def __init__(
-        self, store: Store, book: JobBook, job: dict[str, Any], row_number_base: int, now: str
+        self, store: Store, errors: RowErrors, job: ImportJob, row_number_base: int, now: str
     ) -> None:
         self._store = store
-        self._book = book
-        self._job_id: str = job["id"]
-        self._entity: TenantEntity = store.entities[job["entity_type"]]
-        self._operation: str = job["operation"]
-        self._match_key: str = job["_match_key"]
-        self._mapping: dict[str, str] = job["_mapping"]
+        self._errors = errors
+        self._job_id = job.id
+        self._entity = store.entities[job.entity_type]
+        self._operation = job.operation
+        self._match_key = job.match_key
+        self._mapping = job.mapping
         self._base = row_number_base
         self._now = now
 
-    def run(self, path: Path, limit: int) -> tuple[int, int]:
+    def run(self, path: Path, limit: int | None) -> tuple[int, int]:
         """Apply at most so many rows; return how many were looked at and how many taken."""
         done, problems = 0, 0
         spoiled = 0
@@ -154,14 +194,13 @@ class RowImporter:
                     self._mapping[column]: cell for column, cell in zip(header, cells, strict=True)
                 }
                 found = list(self._problems(self._base + done, row))
-                numbered = enumerate((asdict(problem) for problem in found), problems)
-                self._book.add_row_errors(self._job_id, numbered)
+                self._errors.add(self._job_id, enumerate(found, problems))
                 problems += len(found)
                 spoiled += bool(found)
                 done += 1
         return done, done - spoiled
 
-    def _problems(self, number: int, row: dict[str, str]) -> Iterator[RowProblem]:
+    def _problems(self, number: int, row: dict[str, str]) -> Iterator[RowErrorDocument]:
         bad = False
         for name, value in row.items():
             field = self._entity.field(name)
@@ -169,11 +208,11 @@ class RowImporter:
                 continue
             if not value and (name == self._match_key or field.required):
                 kind = "missing_match_key" if name == self._match_key else "required"
-                yield RowProblem(number, name, "", kind, f"{name} is required")
+                yield _error(number, name, "", kind, f"{name} is required")
                 bad = True
             elif value and not fits(field.type, value):
                 message = f'"{value}" is no {field.type}'
-                yield RowProblem(number, name, value, "invalid_type", message)
+                yield _error(number, name, value, "invalid_type", message)
                 bad = True
         if bad:
             return
@@ -187,7 +226,7 @@ class RowImporter:
         else:
             self._write(matches[0] if matches else None, row)
             return
-        yield RowProblem(number, key, row.get(key, ""), kind, message)
+        yield _error(number, key, row.get(key, ""), kind, message)
 
     def _matches(self, row: dict[str, str]) -> tuple[str, list[int]]:
         """Return the key by which records match, and these; an insert may match by any key."""
@@ -212,55 +251,91 @@ class RowImporter:
         self._store.write(self._entity.name, row_id, cells)
 
 
-class ImportJobs(TenantJobs):
+def _error(row_number: int, field: str, value: str, kind: str, message: str) -> RowErrorDocument:
+    return RowErrorDocument(
+        row_number=row_number, field=field, value=value, error_type=kind, message=message
+    )
+
+
+@dataclass(kw_only=True)
+class ImportJob(Job):
+    """An import job of the v1 API."""
+
+    operation: str
+    match_key: str
+    mapping: dict[str, str]
+    file_name: str | None = None
+    file_size_bytes: int | None = None
+    total_rows: int | None = None
+    processed_rows: int | None = None
+    success_count: int | None = None
+    error_count: int | None = None
+    uploaded_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error_message: str | None = None
+
+    @property
+    @override
+    def queued_at(self) -> datetime | None:
+        return self.uploaded_at
+
+
+class ImportJobs(SimulatedJobs[ImportJob]):
     """The import jobs of a tenant."""
 
-    def mappings(self, entity_type: str | None) -> list[dict[str, Any]]:
+    def __init__(
+        self, store: Store, folder: Path, clock: SandboxClock, options: SandboxOptions
+    ) -> None:
+        super().__init__(store, folder, clock, options)
+        self.row_errors = RowErrors(store)
+
+    def mappings(self, entity_type: str | None) -> list[MappingDocument]:
         """Return the fields that can be imported."""
         if entity_type is not None and entity_type not in IMPORTABLE:
             raise bad_request(f"unknown entity_type: {entity_type}")
         return [
-            {
-                "entity_type": name,
-                "field_name": field.name,
-                "field_type": field.type,
-                "required": field.required,
-                "description": field.description,
-            }
+            MappingDocument(
+                entity_type=name,
+                field_name=field.name,
+                field_type=field.type,
+                required=field.required,
+                description=field.description,
+            )
             for name in IMPORTABLE
             if entity_type in {None, name}
             for field in self._store.entities[name].fields
             if field.importable
         ]
 
-    def create(self, body: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:
-        """Create a job; ``secret`` says what shall go wrong with it."""
-        name = body.get("entity_type")
+    def create(self, body: dict[str, Any], faults: JobFaults = NO_FAULTS) -> ImportJob:
+        """Create a job."""
+        name = body["entity_type"]
         if name not in IMPORTABLE:
             raise bad_request(f"unknown entity_type: {name}")
         entity = self._store.entities[name]
         mapping = asked_mapping(entity, body["operation"], body.get("field_mappings") or [])
         match_key = asked_match_key(entity, body["operation"], body.get("match_key"), mapping)
-        job: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "entity_type": name,
-            "operation": body["operation"],
-            "status": "pending",
-            "created_at": rfc3339(self._clock.now()),
-            "_match_key": match_key,
-            "_mapping": mapping,
-            "_secret": secret,
-        }
-        self._book.save("import", job)
-        return job
+        return self.add(
+            ImportJob(
+                id=str(uuid.uuid4()),
+                entity_type=name,
+                status="pending",
+                created_at=self._clock.now(),
+                operation=body["operation"],
+                match_key=match_key,
+                mapping=mapping,
+                faults=faults,
+            )
+        )
 
     def upload(
         self, job_id: str, file_name: str, file: BinaryIO, too_large: int | None = None
-    ) -> dict[str, Any]:
-        """Take a job's file; ``too_large`` bytes are refused, whatever the options say."""
+    ) -> ImportJob:
+        """Store a job's file; more than ``too_large`` bytes are rejected, whatever the options."""
         job = self.get(job_id)
-        if job["status"] != "pending":
-            raise bad_request(f"the job takes no file: it is {job['status']}")
+        if job.status != "pending":
+            raise bad_request(f"the job takes no file: it is {job.status}")
         file.seek(0, 2)
         size = file.tell()
         limit = self._options.max_upload_bytes if too_large is None else too_large
@@ -270,80 +345,53 @@ class ImportJobs(TenantJobs):
         path = self.file(job_id)
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
-        rows = check_file(path, set(job["_mapping"]))
-        job |= {
-            "status": "validating",
-            "file_name": file_name,
-            "file_size_bytes": size,
-            "total_rows": rows,
-            "processed_rows": 0,
-            "_uploaded_at": rfc3339(self._clock.now()),
-        }
-        self._book.save("import", job)
+        job.total_rows = check_file(path, set(job.mapping))
+        job.status = "validating"
+        job.file_name = file_name
+        job.file_size_bytes = size
+        job.processed_rows = 0
+        job.uploaded_at = self._clock.now()
         return job
 
-    def due(self, job: dict[str, Any]) -> datetime:
-        """Return when a job is done; one without a file never is."""
-        if "_uploaded_at" not in job:
-            return datetime.max.replace(tzinfo=self._clock.now().tzinfo)
-        return self._starts(job) + timedelta(seconds=self._options.processing_seconds)
-
-    def settle(self, job: dict[str, Any]) -> None:
-        """Bring a job to where the clock says it is."""
-        now = self._clock.now()
-        gone = job["_secret"].get("job_gone")
-        created = datetime.fromisoformat(job["created_at"])
-        if gone is not None and now >= created + timedelta(seconds=gone):
-            self._book.delete(job["id"])
-            return
-        if job["status"] in TERMINAL or "_uploaded_at" not in job or now < self._starts(job):
-            return
-        job["status"] = "processing"
-        job["started_at"] = rfc3339(self._starts(job))
-        worked = (now - self._starts(job)).total_seconds()
-        share = min(1.0, worked / (self._options.processing_seconds or 1))
-        job["processed_rows"] = int(job["total_rows"] * share)
-        if now >= self.due(job) and not job["_secret"].get("never_ends"):
-            self._complete(job)
-        self._book.save("import", job)
-
-    def get(self, job_id: str) -> dict[str, Any]:
-        """Return a job."""
-        job = self._book.get("import", job_id)
-        if job is None:
-            raise not_found("import job not found")
-        return job
-
-    def cancel(self, job_id: str) -> dict[str, Any]:
+    def cancel(self, job_id: str) -> ImportJob:
         """Cancel a job."""
         job = self.get(job_id)
-        if job["status"] not in {"pending", "validating"}:
-            raise RefusalError(409, f"job cannot be cancelled: it is {job['status']}")
-        job["status"] = "cancelled"
-        job["completed_at"] = rfc3339(self._clock.now())
-        self._book.save("import", job)
+        if job.status not in {"pending", "validating"}:
+            raise RefusalError(409, f"job cannot be cancelled: it is {job.status}")
+        job.status = "cancelled"
+        job.completed_at = self._clock.now()
         return job
 
     def file(self, job_id: str) -> Path:
-        """Return where a job's file is kept."""
+        """Return the path of a job's file."""
         return self._folder / f"{job_id}-import.csv"
 
-    def _starts(self, job: dict[str, Any]) -> datetime:
-        uploaded = datetime.fromisoformat(job["_uploaded_at"])
-        return uploaded + timedelta(seconds=self._options.pending_seconds)
+    @override
+    def document(self, job: ImportJob) -> dict[str, Any]:
+        return ImportJobDocument.model_validate(job).model_dump(exclude_defaults=True)
 
-    def _complete(self, job: dict[str, Any]) -> None:
-        end = rfc3339(self.due(job))
-        failed = "job_fails" in job["_secret"]
-        rows = job["_secret"]["rows"] if failed else job["total_rows"]
-        importer = RowImporter(self._store, self._book, job, self._options.row_number_base, end)
-        done, taken = importer.run(self.file(job["id"]), rows)
-        job |= {
-            "status": "failed" if failed else "completed",
-            "processed_rows": done,
-            "success_count": taken,
-            "error_count": done - taken,
-            "completed_at": end,
-        }
-        if failed:
-            job["error_message"] = job["_secret"]["job_fails"]
+    @override
+    def _unknown(self) -> RefusalError:
+        return not_found("import job not found")
+
+    @override
+    def _process(self, job: ImportJob, now: datetime) -> None:
+        job.status = "processing"
+        job.started_at = self.starts(job)
+        worked = (now - job.started_at).total_seconds()
+        share = min(1.0, worked / (self._options.processing_seconds or 1))
+        job.processed_rows = int((job.total_rows or 0) * share)
+
+    @override
+    def _end(self, job: ImportJob, end: datetime) -> None:
+        failed = job.faults.fails is not None
+        rows = job.faults.rows if failed else job.total_rows
+        base = self._options.row_number_base
+        importer = RowImporter(self._store, self.row_errors, job, base, rfc3339(end))
+        done, taken = importer.run(self.file(job.id), rows)
+        job.status = "failed" if failed else "completed"
+        job.processed_rows = done
+        job.success_count = taken
+        job.error_count = done - taken
+        job.completed_at = end
+        job.error_message = job.faults.fails

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, UploadFile
@@ -10,11 +9,13 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from demandbase_sandbox.faults import Effect
 from demandbase_sandbox.routing import Call, CurrentCall, SandboxRouter
-from demandbase_sandbox.tenant.jobs import public
+from demandbase_sandbox.tenant.jobs import AnyJob, SimulatedJobs
 from demandbase_sandbox.tenant.tenant import Tenant
+from demandbase_sandbox.v1.exports import ExportJob
 from demandbase_sandbox.v1.schemas import (
     CreateExport,
     CreateImport,
+    EntityDocument,
     EntityList,
     ExportJobDocument,
     ExportJobList,
@@ -61,57 +62,42 @@ imports = SandboxRouter(prefix="/import/v1")
 @exports.get(
     "/entities",
     operation_id="listExportableEntities",
-    response_model=EntityList,
     responses=REFUSED,
 )
-def entities(call: CurrentCall) -> dict[str, Any]:
+def entities(call: CurrentCall) -> EntityList:
     """Return the entities that can be exported, with their fields."""
-    return {
-        "entities": [
-            {
-                "name": entity.name,
-                "description": entity.description,
-                "fields": [
-                    {"name": field.name, "type": field.type, "description": field.description}
-                    for field in entity.fields
-                ],
-            }
-            for entity in call.tenant.store.v1_entities.values()
-        ]
-    }
+    found = call.tenant.store.v1_entities.values()
+    return EntityList(entities=[EntityDocument.model_validate(entity) for entity in found])
 
 
 @exports.post(
     "/jobs",
     operation_id="createExportJob",
     status_code=202,
-    response_model=ExportJobDocument,
     responses=QUOTA,
 )
-def create_export(call: CurrentCall, body: CreateExport) -> dict[str, Any]:
+def create_export(call: CurrentCall, body: CreateExport) -> ExportJobDocument:
     """Create an export job."""
-    return public(call.tenant.exports.create(body.asked(), call.job_faults()))
+    return ExportJobDocument.model_validate(
+        call.tenant.exports.create(body.asked(), call.job_faults())
+    )
 
 
-@exports.get(
-    "/jobs", operation_id="listExportJobs", response_model=ExportJobList, responses=REFUSED
-)
+@exports.get("/jobs", operation_id="listExportJobs", responses=REFUSED)
 def list_exports(
     call: CurrentCall, status: ExportStatus | None = None, limit: Limit = 25, offset: Offset = 0
-) -> dict[str, Any]:
+) -> ExportJobList:
     """Return a page of the export jobs, newest first."""
-    page = _page(call, limit, offset, call.tenant.options.max_page_size)
-    found, total = call.tenant.book.page("export", status, page.limit, page.offset)
-    return {"jobs": [_shown(call.tenant, job) for job in found], "total": total}
+    found, total = _page(call, call.tenant.exports, status, limit, offset)
+    return ExportJobList(jobs=[_shown(call.tenant, job) for job in found], total=total)
 
 
 @exports.get(
     "/jobs/{jobId}",
     operation_id="getExportJob",
-    response_model=ExportJobDocument,
     responses=UNKNOWN,
 )
-def get_export(call: CurrentCall, jobId: str) -> dict[str, Any]:  # noqa: N803 - the contract's name
+def get_export(call: CurrentCall, jobId: str) -> ExportJobDocument:  # noqa: N803 - the contract's name
     """Return an export job."""
     return _shown(call.tenant, call.tenant.exports.get(jobId))
 
@@ -119,12 +105,11 @@ def get_export(call: CurrentCall, jobId: str) -> dict[str, Any]:  # noqa: N803 -
 @exports.delete(
     "/jobs/{jobId}",
     operation_id="cancelExportJob",
-    response_model=ExportJobDocument,
     responses=CONFLICT,
 )
-def cancel_export(call: CurrentCall, jobId: str) -> dict[str, Any]:  # noqa: N803
+def cancel_export(call: CurrentCall, jobId: str) -> ExportJobDocument:  # noqa: N803
     """Cancel an export job that has not ended."""
-    return public(call.tenant.exports.cancel(jobId))
+    return ExportJobDocument.model_validate(call.tenant.exports.cancel(jobId))
 
 
 @exports.get(
@@ -143,77 +128,71 @@ def download(call: CurrentCall, jobId: str, part: int = 1) -> Response:  # noqa:
     return RedirectResponse(call.tenant.link(path.name, life), 302)
 
 
-@imports.get(
-    "/mappings", operation_id="listFieldMappings", response_model=MappingList, responses=REFUSED
-)
-def mappings(call: CurrentCall, entity_type: str | None = None) -> dict[str, Any]:
+@imports.get("/mappings", operation_id="listFieldMappings", responses=REFUSED)
+def mappings(call: CurrentCall, entity_type: str | None = None) -> MappingList:
     """Return the fields that can be imported."""
-    return {"mappings": call.tenant.imports.mappings(entity_type)}
+    return MappingList(mappings=call.tenant.imports.mappings(entity_type))
 
 
 @imports.post(
     "/jobs",
     operation_id="createImportJob",
     status_code=202,
-    response_model=ImportJobDocument,
     responses=REFUSED,
 )
-def create_import(call: CurrentCall, body: CreateImport) -> dict[str, Any]:
+def create_import(call: CurrentCall, body: CreateImport) -> ImportJobDocument:
     """Create an import job."""
-    return public(call.tenant.imports.create(body.asked(), call.job_faults()))
+    return ImportJobDocument.model_validate(
+        call.tenant.imports.create(body.asked(), call.job_faults())
+    )
 
 
-@imports.get(
-    "/jobs", operation_id="listImportJobs", response_model=ImportJobList, responses=REFUSED
-)
+@imports.get("/jobs", operation_id="listImportJobs", responses=REFUSED)
 def list_imports(
     call: CurrentCall, status: ImportStatus | None = None, limit: Limit = 25, offset: Offset = 0
-) -> dict[str, Any]:
+) -> ImportJobList:
     """Return a page of the import jobs, newest first."""
-    page = _page(call, limit, offset, call.tenant.options.max_page_size)
-    found, total = call.tenant.book.page("import", status, page.limit, page.offset)
-    return {"jobs": [public(job) for job in found], "total": total}
+    found, total = _page(call, call.tenant.imports, status, limit, offset)
+    return ImportJobList(jobs=[ImportJobDocument.model_validate(job) for job in found], total=total)
 
 
 @imports.get(
     "/jobs/{jobId}",
     operation_id="getImportJob",
-    response_model=ImportJobDocument,
     responses=UNKNOWN,
 )
-def get_import(call: CurrentCall, jobId: str) -> dict[str, Any]:  # noqa: N803
+def get_import(call: CurrentCall, jobId: str) -> ImportJobDocument:  # noqa: N803
     """Return an import job."""
-    return public(call.tenant.imports.get(jobId))
+    return ImportJobDocument.model_validate(call.tenant.imports.get(jobId))
 
 
 @imports.delete(
     "/jobs/{jobId}",
     operation_id="cancelImportJob",
-    response_model=ImportJobDocument,
     responses=CONFLICT,
 )
-def cancel_import(call: CurrentCall, jobId: str) -> dict[str, Any]:  # noqa: N803
+def cancel_import(call: CurrentCall, jobId: str) -> ImportJobDocument:  # noqa: N803
     """Cancel an import job that is not being processed yet."""
-    return public(call.tenant.imports.cancel(jobId))
+    return ImportJobDocument.model_validate(call.tenant.imports.cancel(jobId))
 
 
 @imports.post(
     "/jobs/{jobId}/upload",
     operation_id="uploadImportFile",
-    response_model=ImportJobDocument,
     responses=TOO_LARGE,
 )
-def upload(call: CurrentCall, jobId: str, file: UploadFile) -> dict[str, Any]:  # noqa: N803
+def upload(call: CurrentCall, jobId: str, file: UploadFile) -> ImportJobDocument:  # noqa: N803
     """Upload a job's file."""
     too_large = call.fault(Effect.TOO_LARGE)
     limit = too_large.bytes if too_large else None
-    return public(call.tenant.imports.upload(jobId, file.filename or "", file.file, limit))
+    return ImportJobDocument.model_validate(
+        call.tenant.imports.upload(jobId, file.filename or "", file.file, limit)
+    )
 
 
 @imports.get(
     "/jobs/{jobId}/errors",
     operation_id="getImportErrors",
-    response_model=RowErrorList,
     responses=UNKNOWN,
 )
 def errors(
@@ -221,29 +200,30 @@ def errors(
     jobId: str,  # noqa: N803
     limit: Limit = 100,
     offset: Offset = 0,
-) -> dict[str, Any]:
+) -> RowErrorList:
     """Return a page of a job's row errors."""
     call.tenant.imports.get(jobId)
-    page = _page(call, limit, offset, call.tenant.options.max_error_page_size)
-    found, total = call.tenant.book.row_errors(jobId, page.limit, page.offset)
-    return {"errors": found, "total": total}
+    limit = min(limit, call.tenant.options.max_error_page_size)
+    return call.tenant.imports.row_errors.page(jobId, limit, _shifted(call, offset))
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    limit: int
-    offset: int
+def _page(
+    call: Call, jobs: SimulatedJobs[AnyJob], status: str | None, limit: int, offset: int
+) -> tuple[list[AnyJob], int]:
+    """Return some jobs, newest first, and how many there are."""
+    found = [job for job in jobs.all() if status in {None, job.status}]
+    start = _shifted(call, offset)
+    return found[start : start + min(limit, call.tenant.options.max_page_size)], len(found)
 
 
-def _page(call: Call, limit: int, offset: int, largest: int) -> _Page:
-    """Return the page that is given for one that is asked for: capped, and shifted by a fault."""
+def _shifted(call: Call, offset: int) -> int:
     shift = call.fault(Effect.SHIFT_PAGE)
-    return _Page(min(limit, largest), max(0, offset + (shift.rows if shift else 0)))
+    return max(0, offset + (shift.rows if shift else 0))
 
 
-def _shown(tenant: Tenant, job: dict[str, Any]) -> dict[str, Any]:
-    document = public(job)
-    if job["status"] == "completed":
-        name = tenant.exports.files.name(job["id"], 1)
-        document["download_url"] = tenant.link(name, tenant.options.link_expires_seconds)
+def _shown(tenant: Tenant, job: ExportJob) -> ExportJobDocument:
+    document = ExportJobDocument.model_validate(job)
+    if job.status == "completed":
+        life = tenant.options.link_expires_seconds
+        document.download_url = tenant.link(job.files[0].name, life)
     return document

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from demandbase_sandbox.clock import rfc3339
 
 
 def _encodable(text: str) -> str:
@@ -72,7 +74,17 @@ class CreateImport(Strict):
     field_mappings: list[MappingBody] = Field(default=_ABSENT)
 
 
-class ExportJobDocument(BaseModel):
+Moment = Annotated[str, BeforeValidator(lambda value: rfc3339(value) if value else value)]
+"""A moment as the API writes it."""
+
+
+class Document(BaseModel):
+    """A response's object, built from the attributes of another object."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class ExportJobDocument(Document):
     """``ExportJob``; members that do not apply yet are left out."""
 
     id: str
@@ -84,13 +96,13 @@ class ExportJobDocument(BaseModel):
     file_size_bytes: int | None = None
     file_parts: int | None = None
     download_url: str | None = None
-    created_at: str
-    completed_at: str | None = None
-    expires_at: str | None = None
+    created_at: Moment
+    completed_at: Moment | None = None
+    expires_at: Moment | None = None
     error_message: str | None = None
 
 
-class ImportJobDocument(BaseModel):
+class ImportJobDocument(Document):
     """``ImportJob``; members that do not apply yet are left out."""
 
     id: str
@@ -103,13 +115,13 @@ class ImportJobDocument(BaseModel):
     error_count: int | None = None
     file_name: str | None = None
     file_size_bytes: int | None = None
-    created_at: str
-    started_at: str | None = None
-    completed_at: str | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    completed_at: Moment | None = None
     error_message: str | None = None
 
 
-class RowErrorDocument(BaseModel):
+class RowErrorDocument(Document):
     """``ImportError``."""
 
     row_number: int
@@ -119,7 +131,7 @@ class RowErrorDocument(BaseModel):
     message: str
 
 
-class FieldDocument(BaseModel):
+class FieldDocument(Document):
     """A field of an entity."""
 
     name: str
@@ -127,7 +139,7 @@ class FieldDocument(BaseModel):
     description: str
 
 
-class EntityDocument(BaseModel):
+class EntityDocument(Document):
     """``ExportableEntity``."""
 
     name: str
@@ -135,7 +147,7 @@ class EntityDocument(BaseModel):
     fields: list[FieldDocument]
 
 
-class MappingDocument(BaseModel):
+class MappingDocument(Document):
     """``FieldMapping``."""
 
     entity_type: str
@@ -145,34 +157,34 @@ class MappingDocument(BaseModel):
     description: str
 
 
-class EntityList(BaseModel):
+class EntityList(Document):
     """Answer of the entities endpoint."""
 
     entities: list[EntityDocument]
 
 
-class ExportJobList(BaseModel):
+class ExportJobList(Document):
     """A page of export jobs."""
 
     jobs: list[ExportJobDocument]
     total: int
 
 
-class ImportJobList(BaseModel):
+class ImportJobList(Document):
     """A page of import jobs."""
 
     jobs: list[ImportJobDocument]
     total: int
 
 
-class RowErrorList(BaseModel):
+class RowErrorList(Document):
     """A page of row errors."""
 
     errors: list[RowErrorDocument]
     total: int
 
 
-class MappingList(BaseModel):
+class MappingList(Document):
     """Answer of the mappings endpoint."""
 
     mappings: list[MappingDocument]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -9,8 +8,8 @@ from hypothesis import strategies as st
 
 from demandbase_sandbox.exceptions import RefusalError
 from demandbase_sandbox.uapi.errors import ERROR_CODES, coded
-from demandbase_sandbox.uapi.export_query import asked_range
-from demandbase_sandbox.uapi.exports import job_page
+from demandbase_sandbox.uapi.export_query import ExportQuery, asked_range
+from demandbase_sandbox.uapi.exports import UapiExportJob, job_page
 from tests.sandbox.uapi.published import MAX_ACTIVITY_DAYS
 
 days = st.dates(date(2000, 1, 1), date(2100, 1, 1))
@@ -47,8 +46,8 @@ def test_the_pages_of_a_list_hold_every_job_once(count: int, size: int, sort: st
     found: list[str] = []
     for page in range(1, count // size + 2):
         answer = job_page(jobs, {**asked, "page": str(page)}, 100, 0)
-        assert answer["totalCount"] == count
-        found += [job["jobId"] for job in answer["data"]]
+        assert answer.total_count == count
+        found += [job.job_id for job in answer.data]
     in_order = [str(number) for number in range(count)]
     assert found == (in_order if sort == "ascending" else in_order[::-1])
 
@@ -61,7 +60,7 @@ def test_a_page_is_never_larger_than_the_largest(size: int) -> None:
         "perPage": str(size),
     }  # fmt: skip
     answer = job_page(jobs, asked, 20, 0)
-    assert answer["pageSize"] == min(size, 20) >= len(answer["data"])
+    assert answer.page_size == min(size, 20) >= len(answer.data)
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
@@ -71,12 +70,16 @@ def test_a_code_begins_with_its_status(code: str) -> None:
     assert refusal.sentence.endswith("a detail")
 
 
-def _job(number: int) -> dict[str, Any]:
-    return {
-        "id": str(number),
-        "status": "finished",
-        "entityType": "account",
-        "jobName": "x",
-        "createdAt": "",
-        "updatedAt": "",
-    }
+def _job(number: int) -> UapiExportJob:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return UapiExportJob(
+        id=str(number),
+        entity_type="accounts",
+        status="finished",
+        created_at=moment,
+        updated_at=moment,
+        published_type="account",
+        name="x",
+        request={},
+        query=ExportQuery("accounts", (), (), (), "1", ()),
+    )
