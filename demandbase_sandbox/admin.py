@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Request
 
 from demandbase_sandbox.exceptions import bad_request, not_found
-from demandbase_sandbox.faults import faults_from_rules
+from demandbase_sandbox.faults import faults_from_json
 from demandbase_sandbox.tenant.tenant import Tenant
 
 ADMIN_PREFIX = "/_sandbox"
@@ -38,10 +38,10 @@ Seconds = Annotated[float, Body(embed=True, ge=0, le=10**9)]
 
 
 @router.post("/faults")
-def add_faults(tenant: CurrentTenant, rules: Annotated[Any, Body()]) -> dict[str, int]:  # noqa: ANN401
+async def add_faults(tenant: CurrentTenant, request: Request) -> dict[str, int]:
     """Add rules: see ``Fault``."""
     try:
-        faults = faults_from_rules(rules)
+        faults = faults_from_json(await request.body())
     except ValueError as error:
         raise bad_request(str(error)) from None
     for fault in faults:

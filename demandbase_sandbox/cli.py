@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from pydantic import ValidationError
 
+from demandbase_sandbox.exceptions import reason_of
 from demandbase_sandbox.faults import faults_from_json
 from demandbase_sandbox.options import MAX_PORT, SandboxOptions, new_token
 from demandbase_sandbox.server import Sandbox
@@ -211,5 +213,9 @@ def _sandbox(options: dict[str, Any]) -> Sandbox:
     given["token"] = given.get("token") or new_token()
     try:
         return Sandbox(SandboxOptions(**given))
-    except (OSError, sqlite3.Error, ValueError) as error:
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = "".join(f"{step}: " for step in problem["loc"])
+        raise click.UsageError(f"The sandbox cannot start: {place}{reason_of(problem)}") from None
+    except (OSError, sqlite3.Error) as error:
         raise click.UsageError(f"The sandbox cannot start: {error}") from None

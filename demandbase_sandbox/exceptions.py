@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class RefusalError(Exception):
@@ -34,13 +34,18 @@ def not_found(sentence: str) -> RefusalError:
     return RefusalError(404, sentence)
 
 
+def reason_of(problem: Mapping[str, Any]) -> str:
+    """Return pydantic's message without its prefix."""
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
 def sentence_of(problems: Sequence[Any]) -> str:
     """Return one sentence for what a request's validation found."""
     parts = []
     for problem in problems:
         place = ".".join(str(step) for step in problem["loc"][1:]) or str(problem["loc"][0])
         match problem["type"]:
-            case "extra_forbidden":
+            case "extra_forbidden" | "unexpected_keyword_argument":
                 parts.append(f"unknown member {place}")
             case "missing":
                 parts.append(f"{place} is missing")

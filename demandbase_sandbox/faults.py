@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-import json
 import random
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from demandbase_sandbox.exceptions import reason_of, sentence_of
 from demandbase_sandbox.operations import CREATING, OPERATIONS, PAGED, SIGNED_FILE
 from demandbase_sandbox.uapi.errors import ERROR_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -151,6 +153,8 @@ class Fault:
         ValueError: It cannot be meant like this; the sentence says why.
     """
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
     operation: str
     effect: Effect
     match: Mapping[str, Any] = field(default_factory=dict)
@@ -184,6 +188,8 @@ class Fault:
             raise ValueError("status is a number from 200 to 599")
         if self.code and not (self.effect is Effect.STATUS and self.code in ERROR_CODES):
             raise ValueError(f"code is of a status, one of {', '.join(ERROR_CODES)}")
+        if not all(value.isprintable() for value in self.headers.values()):
+            raise ValueError("headers holds texts of one line")
         ways = _ways(self.effect)
         if ways is not None and self.how not in ways:
             known = ", ".join(sorted(ways - {""}))
@@ -312,65 +318,20 @@ def _draws(seed: int) -> random.Random:
     return random.Random(f"faults/{seed}")  # noqa: S311 - a script, no secret
 
 
-_NAMES = frozenset(item.name for item in dataclasses.fields(Fault))
-
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "operation": ((str,), "a text"),
-    "match": ((dict,), "an object"),
-    "after": ((int,), "a whole number"),
-    "times": ((int, type(None)), "a whole number or null"),
-    "probability": ((int, float), "a number"),
-    "status": ((int,), "a whole number"),
-    "headers": ((dict,), "an object"),
-    "body": ((str,), "a text"),
-    "seconds": ((int, float), "a number"),
-    "bytes": ((int,), "a whole number"),
-    "rows": ((int,), "a whole number"),
-    "how": ((str,), "a text"),
-    "message": ((str,), "a text"),
-    "members": ((dict,), "an object"),
-}
+_RULES = TypeAdapter(list[Fault])
 
 
-def faults_from_json(text: str) -> tuple[Fault, ...]:
-    """Return the faults of a file: a JSON list of objects with the members of :class:`Fault`.
+def faults_from_json(text: str | bytes) -> tuple[Fault, ...]:
+    """Return the faults of a JSON list of objects with the members of :class:`Fault`.
 
     Raises:
         ValueError: The text is something else; the sentence says where.
     """
     try:
-        rules = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"this is no JSON: {error}") from None
-    return faults_from_rules(rules)
-
-
-def faults_from_rules(rules: object) -> tuple[Fault, ...]:
-    """Return the faults of a list of rules.
-
-    Raises:
-        ValueError: The list is something else; the sentence says where.
-    """
-    if not isinstance(rules, list):
-        raise ValueError("a fault file holds a JSON list of rules")  # noqa: TRY004
-    return tuple(_fault(f"rule {number}", rule) for number, rule in enumerate(rules, 1))
-
-
-def _fault(place: str, rule: Any) -> Fault:  # noqa: ANN401 - whatever the JSON holds
-    if not isinstance(rule, dict) or {"operation", "effect"} - rule.keys():
-        raise ValueError(f"{place} needs the members operation and effect")
-    if unknown := sorted(rule.keys() - _NAMES):
-        raise ValueError(f"{place} has unknown members: {', '.join(unknown)}")
-    if rule["effect"] not in list(Effect):
-        raise ValueError(f"{place} has an unknown effect; known are {', '.join(Effect)}")
-    for name, value in rule.items():
-        kinds, called = _KINDS.get(name, ((str,), "a text"))
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise ValueError(f"{place}: {name} is {called}")  # noqa: TRY004 - one kind of error
-    headers = rule.get("headers", {})
-    if not all(isinstance(value, str) and value.isprintable() for value in headers.values()):
-        raise ValueError(f"{place}: headers holds texts of one line")
-    try:
-        return Fault(**{**rule, "effect": Effect(rule["effect"])})
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
+        return tuple(_RULES.validate_json(text))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        rule, *member = problem["loc"] or ("",)
+        place = f"rule {rule + 1}" if isinstance(rule, int) else "a fault file is a list of rules"
+        reason = sentence_of([problem]) if member else reason_of(problem)
+        raise ValueError(f"{place}: {reason}") from None

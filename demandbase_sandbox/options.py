@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from demandbase_sandbox.faults import Fault
 from demandbase_sandbox.tenant.sample import DEFAULT_ROWS
 from demandbase_sandbox.uapi.limits import DAILY_CALLS
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from demandbase_sandbox.faults import Fault
-
 WEEK_SECONDS = 7 * 24 * 3600.0
 MAX_PORT = 65535
-ROW_NUMBER_BASES = (0, 1, 2)
-"""Of the first data row: counted from 0, from 1, or with the header line as 1."""
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 
+Count = Annotated[int, Field(ge=1, le=10**9)]
 
-_MOST_SECONDS = 10**9
-_MOST_BYTES = 10**15
-_BOUNDS = {
-    "port": (0, MAX_PORT),
-    "files_port": (0, MAX_PORT),
-    "part_rows": (1, 10**9),
-    "max_page_size": (1, 10**9),
-    "max_error_page_size": (1, 10**9),
-    # Seconds are added to dates, which end in the year 9999.
-    "pending_seconds": (0, _MOST_SECONDS),
-    "processing_seconds": (0, _MOST_SECONDS),
-    "job_expires_seconds": (0, _MOST_SECONDS),
-    "link_expires_seconds": (0, _MOST_SECONDS),
-    "daily_export_bytes": (0, _MOST_BYTES),
-    "max_upload_bytes": (0, _MOST_BYTES),
-    "uapi_port": (0, MAX_PORT),
-    "token_seconds": (0, _MOST_SECONDS),
-    "results_url_seconds": (0, _MOST_SECONDS),
-    "trial_export_bytes": (0, _MOST_BYTES),
-    "uapi_max_upload_bytes": (0, _MOST_BYTES),
-    "max_concurrent_export_jobs": (1, 10**9),
-}
+# Seconds are added to dates, which end in the year 9999.
+Seconds = Annotated[float, Field(ge=0, le=10**9)]
+
+Bytes = Annotated[int, Field(ge=0, le=10**15)]
 
 
 def new_token() -> str:
@@ -58,7 +40,7 @@ def _new_secret() -> str:
     return secrets.token_urlsafe(24)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 class SandboxOptions:
     """What a sandbox can be told at its start.
 
@@ -79,7 +61,7 @@ class SandboxOptions:
         max_upload_bytes: Size over which an upload is 413.
         max_page_size: Jobs on one page at most, whatever ``limit`` says.
         max_error_page_size: Row errors on one page at most.
-        row_number_base: Number of the first data row in row errors: 0, 1 or 2.
+        row_number_base: Number of the first data row in row errors: 2 counts the header line.
         direct_download: Whether files come from the API itself instead of a signed link.
         byte_order_mark: Whether parts start with a BOM.
         gzip: Whether parts are gzip files.
@@ -111,37 +93,37 @@ class SandboxOptions:
         ValueError: It cannot be meant like this; the sentence says why.
     """
 
-    port: int = 0
-    files_port: int = 0
+    port: Port = 0
+    files_port: Port = 0
     token: str = field(default_factory=new_token, repr=False)
     seed: int = 1
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, Annotated[int, Field(ge=0)]] = field(default_factory=dict)
     data: Path | None = None
     faults: tuple[Fault, ...] = ()
-    part_rows: int = 500
-    pending_seconds: float = 0.2
-    processing_seconds: float = 0.3
-    job_expires_seconds: float = WEEK_SECONDS
-    link_expires_seconds: float = 300
-    daily_export_bytes: int = 10 * 10**9
-    max_upload_bytes: int = 100 * 2**20
-    max_page_size: int = 100
-    max_error_page_size: int = 1000
-    row_number_base: int = 1
+    part_rows: Count = 500
+    pending_seconds: Seconds = 0.2
+    processing_seconds: Seconds = 0.3
+    job_expires_seconds: Seconds = WEEK_SECONDS
+    link_expires_seconds: Seconds = 300
+    daily_export_bytes: Bytes = 10 * 10**9
+    max_upload_bytes: Bytes = 100 * 2**20
+    max_page_size: Count = 100
+    max_error_page_size: Count = 1000
+    row_number_base: Annotated[int, Field(ge=0, le=2)] = 1
     direct_download: bool = False
     byte_order_mark: bool = False
     gzip: bool = False
-    uapi_port: int = 0
+    uapi_port: Port = 0
     client_id: str = field(default_factory=_new_client_id)
     client_secret: str = field(default_factory=_new_secret, repr=False)
-    token_seconds: float = 8 * 3600.0
+    token_seconds: Seconds = 8 * 3600.0
     wrong_credentials_status: int = 400
     call_budgets: Mapping[str, int] = field(default_factory=dict)
     budget_error_code: str = "429"
-    max_concurrent_export_jobs: int = 1
+    max_concurrent_export_jobs: Count = 1
     max_concurrent_queries: int | None = None
-    trial_export_bytes: int | None = None
-    results_url_seconds: float = 24 * 3600.0
+    trial_export_bytes: Bytes | None = None
+    results_url_seconds: Seconds = 24 * 3600.0
     results_urls: bool = False
     label_headers: bool = False
     to_date_inclusive: bool = True
@@ -150,7 +132,7 @@ class SandboxOptions:
     export_collection: bool = True
     import_permission: bool = True
     person_lists_need_ids: bool = True
-    uapi_max_upload_bytes: int = 5 * 10**9
+    uapi_max_upload_bytes: Bytes = 5 * 10**9
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -163,11 +145,3 @@ class SandboxOptions:
         if unknown := sorted(self.call_budgets.keys() - DAILY_CALLS.keys()):
             known = ", ".join(DAILY_CALLS)
             raise ValueError(f"call_budgets of {', '.join(unknown)}; known are {known}")
-        if self.row_number_base not in ROW_NUMBER_BASES:
-            raise ValueError("row_number_base is 0, 1 or 2")
-        if any(count < 0 for count in self.rows.values()):
-            raise ValueError("rows are not below 0")
-        for name, (least, most) in _BOUNDS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name} is a number from {least} to {most}")

@@ -96,4 +96,4 @@ def test_a_bad_fault_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
         [COMMAND, "serve", "--faults", str(faults)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "rule 1 has an unknown effect" in done.stderr
+    assert "rule 1: effect: Input should be 'status'" in done.stderr
