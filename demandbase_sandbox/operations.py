@@ -1,4 +1,4 @@
-"""The operations of both APIs by their ids, and where those of v1 stand."""
+"""The operations of both APIs: ids, methods and paths."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ EXPORT_PREFIX = "/data/export/v1"
 IMPORT_PREFIX = "/import/v1"
 
 TOKEN_PATH = "/auth/v1/token"  # noqa: S105 - a path
+
+V1_OPERATIONS = {
+    "listExportableEntities": ("GET", "/export/v1/entities"),
+    "createExportJob": ("POST", "/export/v1/jobs"),
+    "listExportJobs": ("GET", "/export/v1/jobs"),
+    "getExportJob": ("GET", "/export/v1/jobs/{jobId}"),
+    "cancelExportJob": ("DELETE", "/export/v1/jobs/{jobId}"),
+    "downloadExportFile": ("GET", "/export/v1/jobs/{jobId}/download"),
+    "createImportJob": ("POST", "/import/v1/jobs"),
+    "listImportJobs": ("GET", "/import/v1/jobs"),
+    "getImportJob": ("GET", "/import/v1/jobs/{jobId}"),
+    "cancelImportJob": ("DELETE", "/import/v1/jobs/{jobId}"),
+    "uploadImportFile": ("POST", "/import/v1/jobs/{jobId}/upload"),
+    "getImportErrors": ("GET", "/import/v1/jobs/{jobId}/errors"),
+    "listFieldMappings": ("GET", "/import/v1/mappings"),
+}
 
 UAPI_OPERATIONS = {
     "createToken": ("POST", TOKEN_PATH),
@@ -33,54 +49,23 @@ UAPI_OPERATIONS = {
     "updateActivityType": ("PUT", f"{IMPORT_PREFIX}/activity_type/{{activityTypeId}}"),
 }
 
-EXPORT_OPERATIONS = frozenset(
-    operation for operation, (_, path) in UAPI_OPERATIONS.items() if path.startswith(EXPORT_PREFIX)
-)
-
-UAPI_CREATING = frozenset(
-    {"createExportJob", "fetchAccountListJob", "fetchPersonListJob", "createImportJob"}
-)
-
-UAPI_PAGED = frozenset({"fetchExportJobsInfo", "listImportJobs"})
-
-COUNTERPARTS = {
-    "listExportableEntities": "fetchFields",
-    "createExportJob": "createExportJob",
-    "listExportJobs": "fetchExportJobsInfo",
-    "getExportJob": "checkExportJobStatus",
-    "downloadExportFile": "checkExportJobStatus",
-    "createImportJob": "createImportJob",
-    "listImportJobs": "listImportJobs",
-    "getImportJob": "getImportJob",
-    "uploadImportFile": "uploadImportFile",
-    "signedFile": "signedFile",
-}
-"""The published operation that does what one of v1 does, where there is one."""
-
 SIGNED_FILE = "signedFile"
-"""What the host behind signed links does; it is no operation of the API."""
-
-V1_OPERATIONS = {
-    "listExportableEntities": ("GET", "/export/v1/entities"),
-    "createExportJob": ("POST", "/export/v1/jobs"),
-    "listExportJobs": ("GET", "/export/v1/jobs"),
-    "getExportJob": ("GET", "/export/v1/jobs/{jobId}"),
-    "cancelExportJob": ("DELETE", "/export/v1/jobs/{jobId}"),
-    "downloadExportFile": ("GET", "/export/v1/jobs/{jobId}/download"),
-    "createImportJob": ("POST", "/import/v1/jobs"),
-    "listImportJobs": ("GET", "/import/v1/jobs"),
-    "getImportJob": ("GET", "/import/v1/jobs/{jobId}"),
-    "cancelImportJob": ("DELETE", "/import/v1/jobs/{jobId}"),
-    "uploadImportFile": ("POST", "/import/v1/jobs/{jobId}/upload"),
-    "getImportErrors": ("GET", "/import/v1/jobs/{jobId}/errors"),
-    "listFieldMappings": ("GET", "/import/v1/mappings"),
-}
+"""A download from the host behind signed links, which belongs to no API."""
 
 OPERATIONS = frozenset({*V1_OPERATIONS, *UAPI_OPERATIONS, SIGNED_FILE})
 
-CREATING = frozenset({"createExportJob", "createImportJob"}) | UAPI_CREATING
+EXPORT_OPERATIONS = frozenset(
+    operation for operation, (_, path) in UAPI_OPERATIONS.items() if path.startswith(EXPORT_PREFIX)
+)
+"""Export operations of uapi."""
 
-PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors"}) | UAPI_PAGED
+CREATING = frozenset(
+    {"createExportJob", "fetchAccountListJob", "fetchPersonListJob", "createImportJob"}
+)
+"""Operations that create a job."""
+
+PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors", "fetchExportJobsInfo"})
+"""Operations that return a page of a list."""
 
 
 def find_operation(operations: Mapping[str, tuple[str, str]], method: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""How a sandbox behaves."""
+"""The options of a sandbox, with their defaults and bounds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Bytes = Annotated[int, Field(ge=0, le=10**15)]
 
 
 def new_token() -> str:
-    """Return a token in the shape of a JWT."""
+    """Return a random token in the form of a JWT."""
     return ".".join(("eyJhbGciOiJub25lIn0", secrets.token_urlsafe(24), secrets.token_urlsafe(16)))
 
 
@@ -42,55 +42,59 @@ def _new_secret() -> str:
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 class SandboxOptions:
-    """What a sandbox can be told at its start.
+    """Options of a sandbox.
 
     Args:
-        port: Port of the API; 0 takes a free one.
-        files_port: Port of the host behind signed links; 0 takes a free one.
-        token: The bearer token that is accepted; made up where empty.
-        seed: Seed of the sample tenant: the same seed, the same tenant.
-        rows: Rows of the sample tenant by entity, beside the defaults.
-        data: SQLite file to keep the tenant in; a temporary one where absent.
-        faults: Trouble to make from the start.
+        port: Port of the v1 API; 0 for any free one.
+        files_port: Port of the host behind signed links; 0 for any free one.
+        token: Bearer token to accept. Default: random.
+        seed: Seed of the sample tenant and of the faults' probabilities.
+        rows: Number of sample rows by entity, in place of the defaults.
+        data: SQLite file of the tenant's rows. Default: temporary.
+        faults: Rules in force from the start.
         part_rows: Rows in one part of an export.
-        pending_seconds: How long a job waits (an import: validates).
-        processing_seconds: How long a job is worked on.
-        job_expires_seconds: How long a completed export can be downloaded.
-        link_expires_seconds: How long a signed link works.
-        daily_export_bytes: Bytes of completed exports a UTC day after which creating is 429.
-        max_upload_bytes: Size over which an upload is 413.
-        max_page_size: Jobs on one page at most, whatever ``limit`` says.
-        max_error_page_size: Row errors on one page at most.
-        row_number_base: Number of the first data row in row errors: 2 counts the header line.
-        direct_download: Whether files come from the API itself instead of a signed link.
-        byte_order_mark: Whether parts start with a BOM.
-        gzip: Whether parts are gzip files.
-        uapi_port: Port of the published API; 0 takes a free one.
-        client_id: Client id that the published API mints tokens for; made up where empty.
-        client_secret: The secret that goes with it; made up where empty.
-        token_seconds: How long a minted token lives.
-        wrong_credentials_status: What wrong credentials are answered: 400 is published, which
-            leaves 401 and 403 possible.
-        call_budgets: Calls a UTC day by operation, in place of the published limits.
+        pending_seconds: Seconds before a job's processing begins.
+        processing_seconds: Seconds that a job's processing takes.
+        job_expires_seconds: Seconds for which a completed export can be downloaded.
+        link_expires_seconds: Seconds for which a signed link of v1 is valid.
+        daily_export_bytes: Bytes of completed exports in a UTC day (over uapi: in 24 hours) at
+            which creating another is 429.
+        max_upload_bytes: Maximum size of an upload over v1; a larger one is 413.
+        max_page_size: Maximum number of jobs on a page, whatever ``limit`` says.
+        max_error_page_size: Maximum number of row errors on a page.
+        row_number_base: Number of the first data row in row errors: 0, 1, or 2 if the header
+            counts as row 1.
+        direct_download: Whether v1 sends files itself instead of a signed link.
+        byte_order_mark: Whether parts begin with a byte order mark.
+        gzip: Whether parts of v1 are gzip files.
+        uapi_port: Port of the published API; 0 for any free one.
+        client_id: Client id of the published API. Default: random.
+        client_secret: Client secret of the published API. Default: random.
+        token_seconds: Seconds for which a minted token is valid.
+        wrong_credentials_status: Status for wrong credentials. 400 is published; 401 and 403 are
+            possible, too.
+        call_budgets: Calls per UTC day by operation, in place of the published limits.
         budget_error_code: ``errorCode`` of a call over its budget; none is published.
         max_concurrent_export_jobs: Over uapi: open export jobs at which another is 429-102.
-        max_concurrent_queries: Over uapi: calls being worked on at which another is 429-100.
-        trial_export_bytes: Over uapi: bytes of 24 hours that a trial may export; ``None`` for
-            a tenant that is no trial.
-        results_url_seconds: Over uapi: how long a result's link works.
-        results_urls: Over uapi: whether results come in parts, as the list ``resultsUrls``
-            (``resultsUrl`` is the first of them), instead of in one file.
-        label_headers: Over uapi: whether exports are headed by labels instead of names.
-        to_date_inclusive: Over uapi: whether ``toDate`` belongs to the range.
+        max_concurrent_queries: Over uapi: export calls at a time; one more is 429-100. Default:
+            unlimited.
+        trial_export_bytes: Over uapi: bytes that a trial may export in 24 hours. Default: the
+            tenant is not a trial.
+        results_url_seconds: Over uapi: seconds for which a link to results is valid.
+        results_urls: Over uapi: whether results come in parts, as the list ``resultsUrls``,
+            whose first item is ``resultsUrl``. Default: one file.
+        label_headers: Over uapi: whether the headers of exports are labels instead of names.
+        to_date_inclusive: Over uapi: whether ``toDate`` is part of the range.
         withheld_entities: Over uapi: entity types that are 403-101.
         withheld_fields: Over uapi: published names of fields outside the Export collection.
-        export_collection: Over uapi: whether one is enabled; everything is 403-103 without.
-        import_permission: Over uapi: whether the credentials may import.
+        export_collection: Over uapi: whether there is an Export collection; without one, exports
+            are 403-103.
+        import_permission: Over uapi: whether the credentials permit imports.
         person_lists_need_ids: Over uapi: whether personListIds is required.
-        uapi_max_upload_bytes: Over uapi: size over which an upload is 400.
+        uapi_max_upload_bytes: Over uapi: maximum size of an upload; a larger one is 400.
 
     Raises:
-        ValueError: It cannot be meant like this; the sentence says why.
+        ValueError: An option is invalid.
     """
 
     port: Port = 0
@@ -135,13 +139,13 @@ class SandboxOptions:
     uapi_max_upload_bytes: Bytes = 5 * 10**9
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Check what depends on other modules' constants, and texts."""
         if unknown := sorted(self.rows.keys() - DEFAULT_ROWS.keys()):
-            raise ValueError(f"rows of unknown entities: {', '.join(unknown)}")
+            raise ValueError(f"rows names unknown entities: {', '.join(unknown)}")
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
-            raise ValueError("the token is of printable ASCII characters without blanks")
+            raise ValueError("token must consist of printable ASCII characters without spaces")
         if not (self.client_id and self.client_secret):
-            raise ValueError("client_id and client_secret are not empty")
+            raise ValueError("client_id and client_secret must not be empty")
         if unknown := sorted(self.call_budgets.keys() - DAILY_CALLS.keys()):
             known = ", ".join(DAILY_CALLS)
-            raise ValueError(f"call_budgets of {', '.join(unknown)}; known are {known}")
+            raise ValueError(f"call_budgets names {', '.join(unknown)}; known operations: {known}")

@@ -1,4 +1,8 @@
-"""How both APIs serve a call: admitted, struck by faults, run under the lock, recorded."""
+"""How both APIs serve a call.
+
+``CallMiddleware`` checks the token and the limits, records the call, and drops or stalls its
+connection. ``SandboxRouter`` runs the operation with its faults and under the tenant's lock.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demandbase_sandbox.connections import drop, stall
-from demandbase_sandbox.exceptions import RefusalError
+from demandbase_sandbox.exceptions import ApiError
 from demandbase_sandbox.faults import Effect, Fault, JobFaults
 from demandbase_sandbox.operations import find_operation
-from demandbase_sandbox.recorder import RECORDED_HEADERS, SeenRequest
+from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
 from demandbase_sandbox.tenant.tenant import Tenant
-from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.uapi.errors import coded_error
 from demandbase_sandbox.v1.schemas import Strict
 
 DOCUMENT_PATH = "/openapi.json"
@@ -32,7 +36,7 @@ Document = BaseModel | Sequence[BaseModel]
 
 
 class Api(ABC):
-    """What one API does differently from the other."""
+    """What differs between the APIs."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -42,31 +46,36 @@ class Api(ABC):
 
     @abstractmethod
     def admission(self, call: Call) -> AbstractContextManager[None]:
-        """Check the token and the limits; the context lasts until the response begins.
+        """Check the token and the limits. The context ends when the response begins.
 
         Raises:
-            RefusalError: The token is missing or wrong, or there are too many calls.
+            ApiError: The token is missing or invalid, or a limit is exceeded.
         """
 
     @abstractmethod
-    def error_response(self, path: str, refusal: RefusalError) -> Response:
+    def error_response(self, path: str, error: ApiError) -> Response:
         """Return the API's error document."""
 
     @abstractmethod
-    def invalid(self, path: str, problems: Sequence[Any]) -> RefusalError:
-        """Return the error of a request that does not fit its operation's schema."""
+    def validation_error(self, path: str, problems: Sequence[Any]) -> ApiError:
+        """Return the error of a request that does not match its operation's schema."""
 
     @abstractmethod
-    def impossible(self, path: str, error: HTTPException) -> RefusalError:
-        """Return the error of a request that no operation takes."""
+    def http_error(self, path: str, error: HTTPException) -> ApiError:
+        """Return the error of a request that matches no operation, or holds no JSON."""
 
-    @abstractmethod
-    def facts(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what faults can match on in addition to the request's own members."""
+    def facts(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Return values that faults can match, in addition to the request's own members."""
+        return {}
 
 
 class Call:
-    """One request, from its arrival to its record."""
+    """One request and what happens to it.
+
+    Args:
+        api: The API that it calls.
+        scope: Its ASGI scope.
+    """
 
     def __init__(self, api: Api, scope: Scope) -> None:
         self.api = api
@@ -81,43 +90,43 @@ class Call:
         self.stall: Fault | None = None
 
     def describe(self, values: Mapping[str, Any]) -> None:
-        """Derive what faults match on, and what is recorded, from an operation's arguments."""
-        asked: dict[str, Any] = {}
+        """Derive the facts for faults and the recorded body from an operation's arguments."""
+        members: dict[str, Any] = {}
         for name, value in values.items():
             if isinstance(value, Strict):
-                self.body = value.asked() or None
-                asked |= value.asked()
+                self.body = value.members() or None
+                members |= value.members()
             elif isinstance(value, UploadFile):
                 self.body = value.filename
             elif isinstance(value, str | int | None):
-                asked[name] = value
-        job_id = asked.get("jobId", asked.get("id"))
+                members[name] = value
+        job_id = members.get("jobId", members.get("id"))
         if job_id is not None:
             job = self.tenant.find_job(str(job_id))
-            asked["job_id"] = str(job_id)
-            asked["entity_type"] = getattr(job, "entity_type", None)
-            asked["entityType"] = getattr(job, "published_type", None)
-        self.facts = {**asked, **self.api.facts(self.operation, asked), "api": self.api.name}
+            members["job_id"] = str(job_id)
+            members["entity_type"] = getattr(job, "entity_type", None)
+            members["entityType"] = getattr(job, "published_type", None)
+        self.facts = {**members, **self.api.facts(self.operation, members), "api": self.api.name}
 
     def faults(self, *effects: Effect) -> dict[Effect, Fault]:
-        """Return the faults that strike this call, and count it."""
+        """Return the faults with these effects that strike the call, and count it."""
         return self.tenant.faults.hits(self.operation, self.facts, *effects)
 
     def fault(self, effect: Effect) -> Fault | None:
-        """Return the fault with an effect that only some operations know."""
+        """Return the fault with an effect that only some operations have."""
         return self.faults(effect).get(effect)
 
     def job_faults(self) -> JobFaults:
-        """Return what goes wrong with the job that this call creates."""
+        """Return the faults of the job that the call creates."""
         return self.tenant.faults.job_faults(self.operation, self.facts)
 
     def record(self, status: int) -> None:
-        """Record the call, unless it is none of an operation and succeeded."""
+        """Record the call. Successful calls of no operation, such as admin calls, are left out."""
         if self.is_forgotten or not (self.operation or status >= 400):  # noqa: PLR2004 - errors
             return
         headers = self.request.headers
         self.tenant.recorder.add(
-            SeenRequest(
+            RecordedRequest(
                 operation=self.operation,
                 method=self.request.method,
                 path=self.path,
@@ -137,14 +146,14 @@ async def _current_call(request: Request) -> Call:
 
 
 CurrentCall = Annotated[Call, Depends(_current_call)]
-"""The first parameter of an operation."""
+"""The ``call`` parameter of an operation."""
 
 
 class SandboxRouter(APIRouter):
     """Routes whose operations run with faults and under the tenant's lock.
 
-    An operation takes the ``CurrentCall`` as ``call`` and returns a document, or raises a
-    ``RefusalError``.
+    An operation has a parameter ``call: CurrentCall``. It returns a model or a response, or
+    raises ``ApiError``.
     """
 
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401
@@ -156,7 +165,7 @@ class SandboxRouter(APIRouter):
             call.describe(values)
             return _run(call, functools.partial(endpoint, call=call, **values), status)
 
-        # FastAPI would look for the annotations' names in this module.
+        # FastAPI would otherwise resolve the names in the annotations in this module.
         operation.__signature__ = inspect.signature(endpoint, eval_str=True)  # type: ignore[attr-defined]
         super().add_api_route(path, operation, **options)
 
@@ -170,7 +179,7 @@ _EFFECTS = (
 def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Response:
     hits = call.faults(*_EFFECTS)
     if Effect.DELAY in hits and not call.tenant.delay(hits[Effect.DELAY].seconds):
-        # The tenant was reset meanwhile: the call is none of the new one.
+        # The tenant was reset meanwhile, so the call belongs to no tenant.
         call.is_forgotten = call.is_dropped = True
         return Response()
     if Effect.DROP_BEFORE in hits:
@@ -188,7 +197,7 @@ def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Re
 
 def _scripted(fault: Fault) -> Response:
     if fault.code:
-        raise coded(fault.code)
+        raise coded_error(fault.code)
     kind = "application/json" if fault.body.startswith("{") else "text/plain"
     return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 
@@ -207,7 +216,7 @@ def _document(result: Document, status: int, hits: Mapping[Effect, Fault]) -> Re
 
 
 def _json(result: Document) -> dict[str, Any] | list[Any]:
-    # A member with a default is left out if it has no value; one without a default is null.
+    # An optional member without a value is left out; a required one is null.
     if isinstance(result, BaseModel):
         return result.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return [_json(item) for item in result]
@@ -231,7 +240,7 @@ def _altered(result: dict[str, Any], members: Mapping[str, Any]) -> dict[str, An
 
 
 class CallMiddleware:
-    """ASGI middleware that admits and records calls, and drops or stalls their connections."""
+    """ASGI middleware that checks and records calls, and drops or stalls their connections."""
 
     def __init__(self, app: ASGIApp, api: Api) -> None:
         self._app = app
@@ -255,8 +264,8 @@ class CallMiddleware:
 
             try:
                 admission.enter_context(self._api.admission(call))
-            except RefusalError as refusal:
-                response = self._api.error_response(call.path, refusal)
+            except ApiError as error:
+                response = self._api.error_response(call.path, error)
                 await response(scope, receive, send_or_fail)
             else:
                 await self._app(scope, receive, send_or_fail)
@@ -265,8 +274,8 @@ class CallMiddleware:
 def create_app(api: Api, routers: Sequence[APIRouter], **options: Any) -> FastAPI:  # noqa: ANN401
     """Return the ASGI application of an API.
 
-    It serves the tenant in ``scope["state"]``, so that one application is enough for all
-    sandboxes of a process.
+    It serves the tenant in ``scope["state"]``: building an application is slow, so all
+    sandboxes of a process share it.
     """
     app = FastAPI(
         title=api.title,
@@ -277,17 +286,17 @@ def create_app(api: Api, routers: Sequence[APIRouter], **options: Any) -> FastAP
     )
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
+    async def handle_validation_error(request: Request, error: RequestValidationError) -> Response:
         path = request.url.path
-        return api.error_response(path, api.invalid(path, error.errors()))
+        return api.error_response(path, api.validation_error(path, error.errors()))
 
     @app.exception_handler(HTTPException)
-    async def impossible(request: Request, error: HTTPException) -> Response:
+    async def handle_http_error(request: Request, error: HTTPException) -> Response:
         path = request.url.path
-        return api.error_response(path, api.impossible(path, error))
+        return api.error_response(path, api.http_error(path, error))
 
-    @app.exception_handler(RefusalError)
-    async def refused(request: Request, error: RefusalError) -> Response:
+    @app.exception_handler(ApiError)
+    async def handle_api_error(request: Request, error: ApiError) -> Response:
         return api.error_response(request.url.path, error)
 
     app.add_middleware(CallMiddleware, api=api)

@@ -1,4 +1,4 @@
-"""Starts and stops a sandbox, and lets tests look behind it."""
+"""The sandbox: starts and stops its servers, and gives tests access to the tenant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from demandbase_sandbox.connections import drop_all
 from demandbase_sandbox.file_host import StorageHost
 from demandbase_sandbox.options import SandboxOptions
 from demandbase_sandbox.tenant.schema import TenantEntity, TenantField
-from demandbase_sandbox.tenant.tenant import Tenant, cell_text
+from demandbase_sandbox.tenant.tenant import Tenant, export_text
 from demandbase_sandbox.v1.app import v1_app
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from demandbase_sandbox.clock import SandboxClock
     from demandbase_sandbox.faults import Fault
-    from demandbase_sandbox.recorder import SeenRequest
+    from demandbase_sandbox.recorder import RecordedRequest
     from demandbase_sandbox.tenant.jobs import SimulatedJobs
 
 
@@ -47,27 +47,24 @@ class _Hosts:
 
 
 def _uapi() -> ASGIApp:
-    # Not at the start: many sandboxes never get a request to this API.
+    # With the first request: many sandboxes never get one to this API.
     from demandbase_sandbox.uapi.app import uapi_app  # noqa: PLC0415
 
     return uapi_app()
 
 
 class Sandbox:
-    """A running sandbox; use it as a context manager.
-
-    Args:
-        options: How it behaves.
+    """A sandbox, to be used as a context manager.
 
     Raises:
         OSError: A port is taken.
-        sqlite3.Error: The data file is none.
+        sqlite3.Error: ``options.data`` is no SQLite file.
     """
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.options = options or SandboxOptions()
         with ExitStack() as undo:
-            # Ports first: one that is taken is found out before millions of rows are made.
+            # Ports first, so that one in use is an error before millions of rows are generated.
             self._socket = undo.enter_context(_listening(self.options.port))
             self._uapi_socket = undo.enter_context(_listening(self.options.uapi_port))
             self.tenant = Tenant(self.options)
@@ -113,41 +110,41 @@ class Sandbox:
 
     @property
     def token(self) -> str:
-        """The bearer token that is accepted; over the published API a legacy one."""
+        """The static bearer token, which both APIs accept."""
         return self.options.token
 
     @property
     def client_id(self) -> str:
-        """The client id that the published API mints tokens for."""
+        """The client id of the published API."""
         return self.options.client_id
 
     @property
     def client_secret(self) -> str:
-        """The secret that goes with the client id."""
+        """The client secret of the published API."""
         return self.options.client_secret
 
     @property
     def clock(self) -> SandboxClock:
-        """The sandbox's now; ``advance`` skips time."""
+        """The sandbox's clock; ``advance`` moves it forward."""
         return self.tenant.clock
 
     def start(self) -> Self:
-        """Start both servers and wait until they take requests.
+        """Start both servers and wait until they accept requests.
 
         Raises:
-            RuntimeError: The API's server ended at once.
+            RuntimeError: The server of the APIs ended during its start.
         """
         for thread in self._threads:
             thread.start()
         while not self._server.started:
             if not self._threads[0].is_alive():
                 self.stop()
-                raise RuntimeError("the server of the sandbox ended at its start")
+                raise RuntimeError("the server of the sandbox ended during its start")
             time.sleep(0.002)
         return self
 
     def stop(self) -> None:
-        """Stop both servers and remove what is temporary."""
+        """Stop both servers and remove temporary files."""
         self.tenant.stop()
         if self._threads[0].ident is not None:
             self._server.should_exit = True
@@ -170,52 +167,52 @@ class Sandbox:
         """Stop."""
         self.stop()
 
-    def requests(self, operation: str | None = None) -> list[SeenRequest]:
-        """Return what the servers saw, of one operation or in all."""
+    def requests(self, operation: str | None = None) -> list[RecordedRequest]:
+        """Return the recorded requests, of one operation or all."""
         seen = self.tenant.recorder.all()
         return [request for request in seen if operation in {None, request.operation}]
 
     def clear_requests(self) -> None:
-        """Forget what was seen."""
+        """Clear the recorded requests."""
         self.tenant.recorder.clear()
 
     def add_fault(self, fault: Fault) -> None:
-        """Make trouble from now on."""
+        """Add a fault."""
         self.tenant.faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Make no more trouble."""
+        """Remove all faults."""
         self.tenant.faults.clear()
 
     def revoke_token(self, *, legacy: bool = False) -> None:
-        """Revoke all minted tokens, with ``legacy`` the static one of the published API."""
+        """Revoke all minted tokens or, with ``legacy``, the static one (over uapi only)."""
         self.tenant.tokens.revoke(legacy=legacy)
 
     def minted_tokens(self) -> list[str]:
-        """Return the tokens that were minted and not revoked, oldest first."""
+        """Return the minted tokens that are not revoked, oldest first."""
         return self.tenant.tokens.minted()
 
     def calls_today(self) -> dict[str, int]:
-        """Return today's calls of the published API's operations, refused ones included."""
+        """Return today's calls of the published API by operation, rejected ones included."""
         return self.tenant.calls.today()
 
     def calls_by_day(self) -> dict[str, dict[str, int]]:
-        """Return the calls of the published API's operations by UTC day (``YYYY-MM-DD``)."""
+        """Return the calls of the published API by UTC day (``YYYY-MM-DD``) and operation."""
         return self.tenant.calls.by_day()
 
     def export_jobs(self) -> list[dict[str, Any]]:
-        """Return the export jobs as they are by now, newest first: v1's, then the other API's.
+        """Return the export jobs as of now: those of v1, then those of uapi, newest first.
 
-        Those of the published API are kept in words of both: ``id``, ``entity_type``,
-        ``status`` (as published), ``entityType``, ``jobName``, and the whole ``request``.
+        A job of uapi has ``id``, ``entity_type``, ``status``, ``entityType``, ``jobName``,
+        ``createdAt``, ``updatedAt``, ``message`` and ``request``, the members of its request.
         """
         return self._jobs(self.tenant.exports, self.tenant.uapi_exports)
 
     def import_jobs(self) -> list[dict[str, Any]]:
-        """Return the import jobs as they are by now, newest first: v1's, then the other API's.
+        """Return the import jobs as of now: those of v1, then those of uapi, newest first.
 
-        Those of the published API have ``list_action``, as sent or by default, once there is a
-        file, and in the end ``outcome``: see ``ImportOutcome``.
+        A job of uapi has ``list_action`` from its upload on, and ``outcome`` (the members of
+        ``ImportOutcome``) once it has ended.
         """
         return self._jobs(self.tenant.imports, self.tenant.uapi_imports)
 
@@ -225,7 +222,7 @@ class Sandbox:
             return [jobs.document(job) for jobs in kinds for job in jobs.all()]
 
     def created_fields(self) -> dict[str, list[str]]:
-        """Return the labels of fields that imports have created, by entity."""
+        """Return the labels of the fields that imports created, by entity."""
         found: dict[str, list[str]] = {}
         for job in reversed(self.import_jobs()):
             if labels := job.get("outcome", {}).get("created_fields"):
@@ -233,23 +230,23 @@ class Sandbox:
         return found
 
     def uploaded(self, job_id: str | int) -> bytes:
-        """Return the file that an import job was given."""
+        """Return the file of an import job."""
         return self.tenant.imports.file(str(job_id)).read_bytes()
 
     def uploaded_files(self, job_id: str | int) -> list[bytes]:
-        """Return the files that an import job was given: one, or none."""
+        """Return the files of an import job: one, or none before its upload."""
         path = self.tenant.imports.file(str(job_id))
         return [path.read_bytes()] if path.is_file() else []
 
     def rows(self, entity: str) -> list[dict[str, str | None]]:
-        """Return an entity's rows as the texts that an export shows."""
+        """Return an entity's rows, with values as in an export."""
         return self.tenant.rows(entity)
 
     def put_rows(self, entity: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Put rows in place of an entity's rows; fields that are not named are empty.
+        """Replace an entity's rows. Fields that a row does not name are empty.
 
         Raises:
-            ValueError: A row names a field that the entity has not.
+            ValueError: A row names an unknown field.
         """
         self.tenant.put_rows(entity, rows)
 
@@ -260,23 +257,22 @@ class Sandbox:
         rows: Sequence[Sequence[Any] | Mapping[str, Any]],
         description: str = "",
     ) -> None:
-        """Add an entity, or put another in its place.
+        """Add or replace an entity.
 
-        Args:
-            name: Its name.
-            fields: Name, type and perhaps description of each field; the first is the id.
-            rows: Lists of cells in the fields' order, or mappings.
-            description: Its description.
+        A field is its name, type and optionally description; the first field is the id. Rows
+        are lists of values in the order of the fields, or mappings.
         """
         entity = TenantEntity(name, description, tuple(_field(*field) for field in fields))
         names = [field.name for field in entity.fields]
-        cells = [
+        values = [
             [row.get(column) for column in names] if hasattr(row, "get") else row for row in rows
         ]
-        self.tenant.store.add_entity(entity, [[cell_text(cell) for cell in row] for row in cells])
+        self.tenant.store.add_entity(
+            entity, [[export_text(cell) for cell in row] for row in values]
+        )
 
     def reset(self) -> None:
-        """Return to the sample tenant: no jobs, nothing seen, no time skipped, faults as told."""
+        """Return to the start: the sample rows, no jobs or requests, the options' faults."""
         self.tenant.reset()
 
 
@@ -285,7 +281,7 @@ def _field(name: str, kind: str, description: str = "") -> TenantField:
 
 
 def _listening(port: int) -> socket.socket:
-    # asyncio sends small answers at once only where the protocol is named.
+    # asyncio sets TCP_NODELAY only on sockets whose protocol is named.
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

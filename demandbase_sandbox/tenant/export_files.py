@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Row = tuple[str | None, ...]
 
 
-def write_parts(  # noqa: PLR0913 - what a format needs
+def write_parts(  # noqa: PLR0913 - the options of a format
     paths: Iterator[Path],
     header: Sequence[str],
     rows: Iterator[Row],
@@ -27,9 +27,9 @@ def write_parts(  # noqa: PLR0913 - what a format needs
     byte_order_mark: bool,
     way_to_mangle: str,
 ) -> list[Path]:
-    """Write the rows into as many of the paths as needed, at least one; return these.
+    """Write the rows to as many of the paths as needed, at least one; return these.
 
-    The suffix of a path says which format it gets. The shape of JSON results is not published:
+    The suffix of a path determines the format. The structure of JSON results is not published:
     here it is an array of objects.
     """
     written: list[Path] = []

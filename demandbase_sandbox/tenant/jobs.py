@@ -1,4 +1,4 @@
-"""Jobs that the clock drives: what the exports and imports of both APIs have in common."""
+"""The life cycle that the export and import jobs of both APIs share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from demandbase_sandbox.clock import SandboxClock
-    from demandbase_sandbox.exceptions import RefusalError
+    from demandbase_sandbox.exceptions import ApiError
     from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.tenant.store import Store
 
@@ -24,7 +24,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(kw_only=True)
 class Job:
-    """A job: its members are those that the API shows."""
+    """A job of either API."""
 
     id: str
     entity_type: str
@@ -34,7 +34,7 @@ class Job:
 
     @property
     def queued_at(self) -> datetime | None:
-        """When the job began to wait; ``None`` before an import has its file."""
+        """Start of the wait for processing; ``None`` before an import's upload."""
         return self.created_at
 
     @property
@@ -47,14 +47,7 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 class SimulatedJobs(ABC, Generic[AnyJob]):
-    """Jobs of one kind. They do not outlive the process. Callers hold the store's lock.
-
-    Args:
-        store: The tenant's rows.
-        folder: Folder of the jobs' files.
-        clock: The sandbox's time.
-        options: ``pending_seconds`` and ``processing_seconds``.
-    """
+    """Jobs of one kind, which the clock drives. Callers hold the store's lock."""
 
     def __init__(
         self, store: Store, folder: Path, clock: SandboxClock, options: SandboxOptions
@@ -75,14 +68,14 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
         return job
 
     def find(self, job_id: str) -> AnyJob | None:
-        """Return a job, if it is known."""
+        """Return a job; ``None`` if it is unknown."""
         return self._jobs.get(job_id)
 
     def get(self, job_id: str) -> AnyJob:
         """Return a job.
 
         Raises:
-            RefusalError: It is unknown.
+            ApiError: It is unknown.
         """
         job = self.find(job_id)
         if job is None:
@@ -94,7 +87,7 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
         return [*reversed(self._jobs.values())]
 
     def changing(self) -> list[AnyJob]:
-        """Return the jobs that time can still change."""
+        """Return the jobs that can still change with time."""
         return [
             job
             for job in self._jobs.values()
@@ -111,9 +104,9 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
         return _after(job.queued_at, seconds)
 
     def advance(self, job: AnyJob) -> None:
-        """Bring a job to where it is by now.
+        """Advance a job to the current time.
 
-        Nobody watches jobs in between, so it ends when it was due, not when it was polled.
+        Its times are those at which it was due, not those at which it was polled.
         """
         now = self._clock.now()
         gone_after = job.faults.gone_after
@@ -126,19 +119,19 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
 
     @abstractmethod
     def document(self, job: AnyJob) -> dict[str, Any]:
-        """Return a job as tests see it."""
+        """Return a job as ``Sandbox.export_jobs`` and ``import_jobs`` return it."""
 
     @abstractmethod
-    def _unknown(self) -> RefusalError:
+    def _unknown(self) -> ApiError:
         """Return the error of an unknown job."""
 
     @abstractmethod
     def _process(self, job: AnyJob, now: datetime) -> None:
-        """Show that the job is being processed."""
+        """Set status and progress of a job that is being processed."""
 
     @abstractmethod
     def _end(self, job: AnyJob, end: datetime) -> None:
-        """Do the job's work and set its terminal status."""
+        """Export or import the rows and set the terminal status."""
 
 
 def _after(moment: datetime | None, seconds: float) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
+from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.uapi.schemas import (
     ActivityFieldBody,
     ActivityType,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_ID = 37
 SAMPLE_TYPES = ("web_visit", "email_open", "form_fill", "event", "ad_click")
-"""Those that occur in the sample tenant's activities."""
+"""Types of the sample tenant's activities."""
 
 _FIELDS = (("External Person Id", "string"), ("Activity Date", "date"))
 _DIGITS = 18
@@ -35,14 +35,14 @@ class ActivityTypes:
         self.clear()
 
     def clear(self) -> None:
-        """Return to those of the sample tenant."""
+        """Return to the types of the sample tenant."""
         self._types = {
             number: _type(name, name.replace("_", " ").capitalize())
             for number, name in enumerate(SAMPLE_TYPES, FIRST_ID)
         }
 
     def all(self) -> list[CustomActivityType]:
-        """Return all types as the list shows them."""
+        """Return all types."""
         return [
             CustomActivityType(
                 id=number,
@@ -54,15 +54,15 @@ class ActivityTypes:
         ]
 
     def name_of(self, number: int) -> str | None:
-        """Return the name of a type, if the id is known."""
+        """Return the name of a type; ``None`` if the id is unknown."""
         found = self._types.get(number)
         return None if found is None else found.activity_type.name
 
     def get(self, identifier: str) -> CustomActivityData:
-        """Return a type with its fields; an identifier is an id.
+        """Return a type with its fields. An identifier is an id.
 
         Raises:
-            RefusalError: 400 or 404.
+            ApiError: 400 or 404.
         """
         return self._types[self._number(identifier)]
 
@@ -70,7 +70,7 @@ class ActivityTypes:
         """Add a type.
 
         Raises:
-            RefusalError: 400: its name is taken.
+            ApiError: 400: the name is in use.
         """
         return self._put(max(self._types) + 1, body)
 
@@ -78,7 +78,7 @@ class ActivityTypes:
         """Replace a type.
 
         Raises:
-            RefusalError: 400 or 404.
+            ApiError: 400 or 404.
         """
         return self._put(self._number(identifier), body)
 
@@ -98,7 +98,7 @@ class ActivityTypes:
         return int(identifier)
 
 
-def missing_type(number: int) -> RefusalError:
+def missing_type(number: int) -> ApiError:
     """Return the error of a job whose activity type does not exist."""
     return bad_request(f"there is no activity type {number}")
 

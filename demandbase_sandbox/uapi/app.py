@@ -14,12 +14,12 @@ from starlette.exceptions import HTTPException
 
 from demandbase_sandbox.admin import ADMIN_PREFIX
 from demandbase_sandbox.admin import router as admin
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found, sentence_of
+from demandbase_sandbox.exceptions import ApiError, bad_request, describe_problems, not_found
 from demandbase_sandbox.operations import EXPORT_PREFIX, IMPORT_PREFIX, TOKEN_PATH, UAPI_OPERATIONS
 from demandbase_sandbox.routing import DOCUMENT_PATH, Api, Call, create_app
 from demandbase_sandbox.uapi import auth, export_routes, import_routes
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES, LIST_JOBS
-from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.uapi.errors import coded_error
 
 _SCHEME = "Bearer "
 
@@ -38,14 +38,13 @@ _MEMBER_CODES = {
     "personListIds": "400-141",
     "accountIds": "400-148",
 }
-"""Codes of members that hold a wrong type, by the member; others are 400-103."""
+"""Codes of members with a wrong type; 400-103 for all others."""
 
 
 class UapiApi(Api):
-    """Three shapes of errors, and limits on calls.
+    """The published API: minted tokens, limits on calls, three shapes of errors.
 
-    Paths are taken as they are published, case included; a path or method that is not
-    published is 404.
+    Paths are case-sensitive; a path or method that is not published is 404.
     """
 
     name = "uapi"
@@ -60,59 +59,63 @@ class UapiApi(Api):
             given = call.request.headers.get("Authorization", "")
             token = given.removeprefix(_SCHEME)
             if not given.startswith(_SCHEME) or not call.tenant.tokens.accepts(token):
-                raise coded("401-100")
+                raise coded_error("401-100")
         if call.path == DOCUMENT_PATH or call.path.startswith(ADMIN_PREFIX):
             yield
             return
         with call.tenant.calls.admission(call.operation):
             yield
 
-    def error_response(self, path: str, refusal: RefusalError) -> Response:
+    def error_response(self, path: str, error: ApiError) -> Response:
         """Return the error document that the path's API publishes.
 
-        The auth API publishes no shape: a client can rely on the status alone.
+        The auth API publishes no shape, so clients can rely on the status alone.
         """
         body: dict[str, Any]
         if _is_export(path):
             body = {
-                "errorCode": refusal.code or str(refusal.status),
-                "errorMessage": refusal.sentence,
+                "errorCode": error.code or str(error.status),
+                "errorMessage": error.message,
                 "diagnosticCode": uuid.uuid4().hex,
             }
-        elif path.startswith(f"{IMPORT_PREFIX}/") and refusal.status in _STATUS_ENVELOPE:
-            body = {"status": refusal.sentence}
+        elif path.startswith(f"{IMPORT_PREFIX}/") and error.status in _STATUS_ENVELOPE:
+            body = {"status": error.message}
         else:
-            body = {"message": refusal.sentence}
-        return JSONResponse(body, refusal.status)
+            body = {"message": error.message}
+        return JSONResponse(body, error.status)
 
-    def invalid(self, path: str, problems: Sequence[Any]) -> RefusalError:
+    def validation_error(self, path: str, problems: Sequence[Any]) -> ApiError:
         """Return a 400, for exports with the published code."""
         if not _is_export(path):
-            return bad_request(sentence_of(problems))
+            return bad_request(describe_problems(problems))
         kind, place = problems[0]["type"], problems[0]["loc"][1:]
         unknown = [item for item in problems if item["type"] == "extra_forbidden"]
-        detail = sentence_of(unknown or problems[:1])
+        detail = describe_problems(unknown or problems[:1])
         if unknown:
-            return coded("400-147", detail)
+            return coded_error("400-147", detail)
         if not place or kind.startswith("json"):
-            return coded("400-102")
+            return coded_error("400-102")
         if kind == "missing" and place[0] != "jobName":
-            return coded("400-104", detail)
-        return coded(_MEMBER_CODES.get(str(place[0]), "400-103"), detail)
+            return coded_error("400-104", detail)
+        return coded_error(_MEMBER_CODES.get(str(place[0]), "400-103"), detail)
 
-    def impossible(self, path: str, error: HTTPException) -> RefusalError:
-        """Return a 404, or a 400 for a body in no encoding of JSON."""
+    def http_error(self, path: str, error: HTTPException) -> ApiError:
+        """Return a 404, or a 400 if the body is not encoded as JSON is."""
         if error.status_code == 400:  # noqa: PLR2004
-            return coded("400-102") if _is_export(path) else bad_request("the body is no JSON")
-        return coded("404-301") if _is_export(path) else not_found("there is no such resource")
+            return (
+                coded_error("400-102") if _is_export(path) else bad_request("the body is no JSON")
+            )
+        return (
+            coded_error("404-301") if _is_export(path) else not_found("there is no such resource")
+        )
 
-    def facts(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the tenant's name of the entity type that a request names."""
+    def facts(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the tenant's entity behind the request's entity type."""
         if (list_entity := LIST_JOBS.get(operation)) is not None:
             return {"entityType": list_entity, "entity_type": f"{list_entity}_members"}
-        if "entityType" not in asked or "entity_type" in asked:
+        if "entityType" not in members or "entity_type" in members:
             return {}
-        name = asked["entityType"]
+        name = members["entityType"]
         export = ENTITY_TYPES.get(name)
         return {"entity_type": export.entity if export else IMPORT_ENTITIES.get(name)}
 

@@ -1,8 +1,8 @@
-"""The error codes that the export API publishes, and refusals that carry them."""
+"""The error codes that the export API publishes."""
 
 from __future__ import annotations
 
-from demandbase_sandbox.exceptions import RefusalError
+from demandbase_sandbox.exceptions import ApiError
 
 ERROR_CODES = {
     "400-102": "The body is no valid JSON object",
@@ -67,10 +67,10 @@ ERROR_CODES = {
     "429-102": "Another export job is running",
     "500-100": "An internal service failed",
 }
-"""Code to what it says, for all that are published; some only a fault can answer."""
+"""Messages of all published codes; some codes are sent only by faults."""
 
 
-def coded(code: str, detail: str = "") -> RefusalError:
-    """Return the refusal of a published code; its first three digits are the status."""
+def coded_error(code: str, detail: str = "") -> ApiError:
+    """Return the error with a published code, whose first three digits are the status."""
     sentence = ERROR_CODES[code]
-    return RefusalError(int(code[:3]), f"{sentence}: {detail}" if detail else f"{sentence}.", code)
+    return ApiError(int(code[:3]), f"{sentence}: {detail}" if detail else f"{sentence}.", code)

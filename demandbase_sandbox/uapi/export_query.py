@@ -1,4 +1,4 @@
-"""The rows of an export job as SQL."""
+"""Export requests of the published API: checked, then translated to SQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from demandbase_sandbox.tenant.schema import fits
 from demandbase_sandbox.tenant.store import quoted
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, EntityType, identity, published_fields
-from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.uapi.errors import coded_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
-    """What ``Store.select_sql`` takes, with names and labels of the columns."""
+    """Arguments of ``Store.select_sql``, and names and labels of the columns."""
 
     entity: str
     columns: tuple[str, ...]
@@ -44,52 +44,52 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _ACTIVITY = "activity"
 
 
-def asked_range(
+def requested_range(
     entity_type: str, start: str | None, end: str | None, *, inclusive: bool
 ) -> tuple[str, str] | None:
-    """Return the first moment and the one after the last, as sortable texts; ``None`` for all.
+    """Return start and end (exclusive) of a range as sortable texts; ``None`` for all rows.
 
-    An activity job needs a range. A range of days counts both ends towards the limit of 90, and
-    the moments of ``toDate`` belong to it where ``inclusive``: both are published nowhere.
+    An activity job needs a range. Both ends of a range count towards its limit of 90 days, and
+    ``toDate`` is part of it if ``inclusive``; neither is published.
 
     Raises:
-        RefusalError: 400-104, 400-111 to 400-114, or 400-137.
+        ApiError: 400-104, 400-111 to 400-114, or 400-137.
     """
     if start is None and end is None:
         if entity_type == _ACTIVITY:
-            raise coded("400-104", "fromDate, toDate")
+            raise coded_error("400-104", "fromDate, toDate")
         return None
     if start is None or end is None:
-        raise coded("400-112")
-    first, last = _moment("fromDate", start), _moment("toDate", end)
+        raise coded_error("400-112")
+    first, last = _parse_moment("fromDate", start), _parse_moment("toDate", end)
     if first > last:
-        raise coded("400-113")
+        raise coded_error("400-113")
     after = _after(end, last) if inclusive else last
     if entity_type == _ACTIVITY and _after(end, last) - first > timedelta(days=MAX_ACTIVITY_DAYS):
-        raise coded("400-114")
+        raise coded_error("400-114")
     if entity_type in {"campaign", "creative"} and first == last:
-        raise coded("400-137")
+        raise coded_error("400-137")
     return _text(first), _text(after)
 
 
 def moment_text(name: str, text: str) -> str:
-    """Return a date as a text that sorts among the tenant's moments and days.
+    """Return a date as a text that sorts among the tenant's timestamps and dates.
 
     Raises:
-        RefusalError: 400-111: it is none.
+        ApiError: 400-111: it is not a date.
     """
-    _moment(name, text)
+    _parse_moment(name, text)
     return text
 
 
-def _moment(name: str, text: str) -> datetime:
+def _parse_moment(name: str, text: str) -> datetime:
     try:
         if _DAY.fullmatch(text) or _MOMENT.fullmatch(text):
             found = datetime.fromisoformat(text)
             return found if found.tzinfo else found.replace(tzinfo=UTC)
     except ValueError:
         pass
-    raise coded("400-111", name)
+    raise coded_error("400-111", name)
 
 
 def _after(text: str, last: datetime) -> datetime:
@@ -101,7 +101,7 @@ def _after(text: str, last: datetime) -> datetime:
 
 
 def _text(moment: datetime) -> str:
-    # Midnight is written as its day, which sorts before the day and all its moments.
+    # Midnight is written as its date, which sorts before all timestamps of the day.
     return moment.isoformat()[:19].removesuffix("T00:00:00")
 
 
@@ -137,22 +137,22 @@ OPERATORS = frozenset({*_TEXT, *_ORDER, *_SETS, *_PRESENCE, _BETWEEN})
 def filter_condition(
     filters: Iterable[Mapping[str, Any]], fields: Mapping[str, PublishedField]
 ) -> tuple[str, list[str]]:
-    """Return SQL and its values for filters, of which all must hold.
+    """Return filters, of which all must match, as SQL and its values.
 
-    Operators on texts take one value or several, of which one must hold (for the negative ones:
-    none may). Comparisons take one value, ``Between`` two, ``Exists`` none. Empty cells match
-    only ``Does Not Exist`` and the negative operators.
+    Operators on texts take one or more values, of which one must match (for negative operators:
+    none). Comparisons take one value, ``Between`` two, ``Exists`` none. Empty values match only
+    ``Does Not Exist`` and the negative operators.
 
     Raises:
-        RefusalError: 400-103, 400-104, 400-111, 400-115 or 400-140.
+        ApiError: 400-103, 400-104, 400-111, 400-115 or 400-140.
     """
     conditions, values = ["1"], []
     for item in filters:
         if not item.get("field") or not item.get("operator"):
-            raise coded("400-104", "filters need field and operator")
+            raise coded_error("400-104", "filters need field and operator")
         field = fields.get(item["field"])
         if field is None:
-            raise coded("400-115", item["field"])
+            raise coded_error("400-115", item["field"])
         given = [_value(field, text) for text in item.get("values", ())]
         condition, bound = _condition(field, item["operator"], given)
         conditions.append(f"({condition})")
@@ -164,7 +164,7 @@ def _value(field: PublishedField, text: str) -> str:
     if field.data_type in DATES:
         return moment_text(field.name, text)
     if field.data_type in NUMBERS and not fits("number", text):
-        raise coded("400-103", f"a value for {field.name} is no number")
+        raise coded_error("400-103", f"a value for {field.name} is no number")
     return text
 
 
@@ -176,7 +176,7 @@ def _condition(field: PublishedField, operator: str, given: Sequence[str]) -> tu
     if operator in _PRESENCE:
         return f"{field.sql} {_PRESENCE[operator]}", []
     if not given:
-        raise coded("400-104", f"{operator} needs values")
+        raise coded_error("400-104", f"{operator} needs values")
     if operator in _SETS:
         marks = ", ".join(mark for _ in given)
         empty = f" OR {field.sql} IS NULL" if _SETS[operator] == "NOT IN" else ""
@@ -194,12 +194,12 @@ def _condition(field: PublishedField, operator: str, given: Sequence[str]) -> tu
             return " OR ".join(rf"{cell} LIKE ? ESCAPE '\'" for _ in given), patterns
         none = " AND ".join(rf"{cell} NOT LIKE ? ESCAPE '\'" for _ in given)
         return f"{field.sql} IS NULL OR ({none})", patterns
-    raise coded("400-140", f"{operator} on {field.name}")
+    raise coded_error("400-140", f"{operator} on {field.name}")
 
 
 def _exactly(operator: str, count: int, given: Sequence[str]) -> None:
     if len(given) != count:
-        raise coded("400-103", f"{operator} takes {count} values")
+        raise coded_error("400-103", f"{operator} takes {count} values")
 
 
 def _pattern(operator: str, text: str) -> str:
@@ -219,20 +219,20 @@ _MISSING = {"account": "400-142", "person": "400-143"}
 
 
 def check_lists(store: Store, member: Member, ids: Iterable[int]) -> None:
-    """Refuse ids of lists that do not exist.
+    """Check that lists exist.
 
     Raises:
-        RefusalError: 400-142 or 400-143.
+        ApiError: 400-142 or 400-143.
     """
     known = {
         int(number or 0) for (number,) in store.select(f"{member}_lists", [f"{member}_list_id"])
     }
     if unknown := sorted(set(ids) - known):
-        raise coded(_MISSING[member], ", ".join(map(str, unknown)))
+        raise coded_error(_MISSING[member], ", ".join(map(str, unknown)))
 
 
 def on_lists(member: Member, column: str) -> str:
-    """Return the SQL of being on one of the lists whose ids are bound as a JSON list."""
+    """Return the SQL of a record's membership in lists, whose ids are bound as a JSON list."""
     return (
         f'{column} IN (SELECT m."{member}_id" FROM "{member}_list_members" m'  # noqa: S608 - own names
         f' WHERE CAST(m."{member}_list_id" AS INTEGER) IN (SELECT value FROM json_each(?)))'
@@ -240,13 +240,13 @@ def on_lists(member: Member, column: str) -> str:
 
 
 def members_query(store: Store, member: Member, ids: Sequence[int]) -> ExportQuery:
-    """Return the rows of a job for lists' members; of all lists where no ids are given.
+    """Return the query of a job for the members of lists. Default: of all lists.
 
-    Which columns such a file has is not published: here they are ids and names of list and
-    member, in the bare spelling of other fields without an entity.
+    The columns are not published. Here they are ids and names of list and member, spelled like
+    other fields without a prefix.
 
     Raises:
-        RefusalError: 400-142 or 400-143.
+        ApiError: 400-142 or 400-143.
     """
     check_lists(store, member, ids)
     table = _TABLES[member]
@@ -277,7 +277,7 @@ def members_query(store: Store, member: Member, ids: Sequence[int]) -> ExportQue
 
 
 Asked = Mapping[str, Any]
-"""The members of ``JobRequestBody`` that are there."""
+"""The members of a ``JobRequestBody``."""
 
 FORMATS = frozenset({"CSV", "JSON"})
 
@@ -286,7 +286,7 @@ SOURCES = frozenset({"demandbase", "google", "linkedin", "all"})
 MAX_IDS = 10_000
 
 ACTIVITY_DATE = "activity_at"
-"""The field that a date range of activities is about; else the first datetime that there is."""
+"""The field that the date range of activities filters. Default: the first datetime field."""
 
 _BY_ACCOUNT_LIST = frozenset({"account", "person", "opportunity", "activity"})
 
@@ -294,18 +294,18 @@ _BY_PERSON_LIST = frozenset({"person", "activity"})
 
 
 def export_query(asked: Asked, store: Store, options: SandboxOptions) -> ExportQuery:
-    """Return the rows that a job asks for.
+    """Return the query of a job.
 
-    A range scopes activities by when they happened. For other entity types it is checked, and
-    has no effect. Without ``fields`` all fields of the entity type are exported.
+    A range filters activities by their date. For other entity types it is checked, and has no
+    effect. Without ``fields`` all fields of the entity type are exported.
 
     Raises:
-        RefusalError: With the published code of what is wrong.
+        ApiError: The request is invalid.
     """
     entity_type = _entity_type(asked, options)
     if asked["format"] not in FORMATS:
-        raise coded("400-116")
-    window = asked_range(
+        raise coded_error("400-116")
+    window = requested_range(
         entity_type.name,
         asked.get("fromDate"),
         asked.get("toDate"),
@@ -316,11 +316,11 @@ def export_query(asked: Asked, store: Store, options: SandboxOptions) -> ExportQ
     readable = [name for name in known if name not in options.withheld_fields]
     wanted: list[str] = asked.get("fields", readable)
     if unknown := [name for name in wanted if name not in known]:
-        raise coded("400-115", ", ".join(unknown))
+        raise coded_error("400-115", ", ".join(unknown))
     if not wanted or len(set(wanted)) < len(wanted):
-        raise coded("400-103", "fields is empty or names a field twice")
+        raise coded_error("400-103", "fields is empty or names a field twice")
     if hidden := [name for name in wanted if name in options.withheld_fields]:
-        raise coded("403-104", ", ".join(hidden))
+        raise coded_error("403-104", ", ".join(hidden))
     where, values = filter_condition(asked.get("filters", ()), known)
     if window is not None and entity_type.name == "activity":
         when = f"t.{quoted(_activity_date(store.entities[entity_type.entity]))}"
@@ -344,26 +344,26 @@ def export_query(asked: Asked, store: Store, options: SandboxOptions) -> ExportQ
 
 
 def check_ids(ids: list[int] | None, too_many: str) -> list[int]:
-    """Return ids, of which there are not too many.
+    """Return ids after checking their number.
 
     Raises:
-        RefusalError: With the given code, or 400-103 where there are none.
+        ApiError: ``too_many``, or 400-103 for an empty list.
     """
     if ids is None:
         return []
     if not ids:
-        raise coded("400-103", "a list of IDs is empty")
+        raise coded_error("400-103", "a list of IDs is empty")
     if len(ids) > MAX_IDS:
-        raise coded(too_many)
+        raise coded_error(too_many)
     return ids
 
 
 def _entity_type(asked: Asked, options: SandboxOptions) -> EntityType:
     entity_type = ENTITY_TYPES.get(asked["entityType"])
     if entity_type is None:
-        raise coded("400-127", asked["entityType"])
+        raise coded_error("400-127", asked["entityType"])
     if entity_type.name in options.withheld_entities:
-        raise coded("403-101", entity_type.name)
+        raise coded_error("403-101", entity_type.name)
     return entity_type
 
 
@@ -378,13 +378,13 @@ def _check_ads(entity_type: EntityType, asked: Asked) -> None:
     source: list[str] | None = asked.get("source")
     report: str | None = asked.get("adReportType")
     if source is not None and (not source or set(source) - SOURCES):
-        raise coded("400-138", ", ".join(source))
+        raise coded_error("400-138", ", ".join(source))
     if report is not None and report not in entity_type.ad_report_types:
-        raise coded("400-139", report)
+        raise coded_error("400-139", report)
     if entity_type.ad_report_types and source is None:
-        raise coded("400-104", "source")
+        raise coded_error("400-104", "source")
     if entity_type.ad_report_types and report is None:
-        raise coded("400-104", "adReportType")
+        raise coded_error("400-104", "adReportType")
 
 
 def _lists(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
@@ -398,7 +398,7 @@ def _lists(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[st
             continue
         belongs = store.entities[entity_type.entity].field(f"{member}_id")
         if entity_type.name not in supported or belongs is None:
-            raise coded("400-103", f"{entity_type.name} jobs take no {member}ListIds")
+            raise coded_error("400-103", f"{entity_type.name} jobs take no {member}ListIds")
         check_lists(store, member, ids)
         found.append((on_lists(member, f"t.{quoted(f'{member}_id')}"), json.dumps(ids)))
     return found
@@ -407,11 +407,11 @@ def _lists(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[st
 def _accounts(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
     if not entity_type.by_account:
         if asked.get("accountIds") is not None:
-            raise coded("400-147", "accountIds")
+            raise coded_error("400-147", "accountIds")
         return []
     ids = check_ids(asked.get("accountIds") or None, "400-150")
     if not ids:
-        raise coded("400-149")
+        raise coded_error("400-149")
     number = identity(store.entities["accounts"], "o")
     condition = (
         't."account_id" IN (SELECT o."account_id" FROM "accounts" o'  # noqa: S608 - own names

@@ -14,7 +14,7 @@ from demandbase_sandbox.uapi.entities import (
     PERSON_LIST,
     published_fields,
 )
-from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.uapi.errors import coded_error
 from demandbase_sandbox.uapi.export_query import (
     ExportQuery,
     check_ids,
@@ -37,11 +37,11 @@ from demandbase_sandbox.uapi.schemas import (
     published_query,
 )
 
-REFUSED: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorDto} for status in (400, 401, 403, 429, 500)
 }
 
-UNKNOWN: dict[int | str, dict[str, Any]] = {**REFUSED, 404: {"model": ErrorDto}}
+JOB_ERRORS: dict[int | str, dict[str, Any]] = {**ERRORS, 404: {"model": ErrorDto}}
 
 REFERENCE_OBJECTS: dict[str, tuple[str, ...]] = {
     "persona": ("Economic buyer", "Technical buyer"),
@@ -53,7 +53,7 @@ REFERENCE_OBJECTS: dict[str, tuple[str, ...]] = {
     "JobFunction": ("Engineering", "Marketing", "Sales"),
     "JobLevel": ("Director", "Manager", "Staff"),
 }
-"""Names of the rows of each object, the same for all tenants."""
+"""Names of the rows of each object; they are the same for all tenants."""
 
 router = SandboxRouter(prefix=EXPORT_PREFIX, dependencies=[published_query])
 
@@ -61,7 +61,7 @@ router = SandboxRouter(prefix=EXPORT_PREFIX, dependencies=[published_query])
 @router.get(
     "/fields",
     operation_id="fetchFields",
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def fields(
     call: CurrentCall,
@@ -71,17 +71,17 @@ def fields(
     """Return the fields of an entity type."""
     options = call.tenant.options
     if not entityType:
-        raise coded("400-104", "entityType")
+        raise coded_error("400-104", "entityType")
     known = ENTITY_TYPES.get(entityType)
     if known is None:
-        raise coded("400-125", entityType)
+        raise coded_error("400-125", entityType)
     if known.ad_report_types and not adReportType:
-        raise coded("400-104", "adReportType")
+        raise coded_error("400-104", "adReportType")
     if adReportType and adReportType not in known.ad_report_types:
-        raise coded("400-139", adReportType)
+        raise coded_error("400-139", adReportType)
     _check_permission(call.tenant)
     if entityType in options.withheld_entities:
-        raise coded("403-101", entityType)
+        raise coded_error("403-101", entityType)
     return [
         FieldDocument.model_validate(field)
         for field in published_fields(known, call.tenant.store.entities).values()
@@ -93,12 +93,12 @@ def fields(
     "/job",
     operation_id="createExportJob",
     status_code=202,
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def create_job(call: CurrentCall, body: JobRequestBody) -> JobDetails:
     """Create an export job for the rows of an entity type."""
     _check_permission(call.tenant)
-    asked = body.asked()
+    asked = body.members()
     query = export_query(asked, call.tenant.store, call.tenant.options)
     return _create(call, body.entity_type, asked, query)
 
@@ -107,14 +107,14 @@ def create_job(call: CurrentCall, body: JobRequestBody) -> JobDetails:
     "/accountList/job",
     operation_id="fetchAccountListJob",
     status_code=202,
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def create_account_list_job(call: CurrentCall, body: AccountListJobBody) -> JobDetails:
     """Create an export job for the members of account lists."""
     _check_permission(call.tenant)
-    asked = body.asked()
+    asked = body.members()
     if {"accountListId", "accountListIds"} <= asked.keys():
-        raise coded("400-144")
+        raise coded_error("400-144")
     one = [asked["accountListId"]] if "accountListId" in asked else None
     ids = check_ids(one or asked.get("accountListIds"), "400-145")
     query = members_query(call.tenant.store, "account", ids)
@@ -125,14 +125,14 @@ def create_account_list_job(call: CurrentCall, body: AccountListJobBody) -> JobD
     "/personList/job",
     operation_id="fetchPersonListJob",
     status_code=202,
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def create_person_list_job(call: CurrentCall, body: PersonListJobBody) -> JobDetails:
     """Create an export job for the members of person lists."""
     _check_permission(call.tenant)
-    asked = body.asked()
+    asked = body.members()
     if "personListIds" not in asked and call.tenant.options.person_lists_need_ids:
-        raise coded("400-104", "personListIds")
+        raise coded_error("400-104", "personListIds")
     ids = check_ids(asked.get("personListIds"), "400-146")
     query = members_query(call.tenant.store, "person", ids)
     return _create(call, PERSON_LIST, asked, query)
@@ -141,7 +141,7 @@ def create_person_list_job(call: CurrentCall, body: PersonListJobBody) -> JobDet
 @router.get(
     "/jobs",
     operation_id="fetchExportJobsInfo",
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     call: CurrentCall,
@@ -167,7 +167,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
 @router.get(
     "/job/{jobId}",
     operation_id="checkExportJobStatus",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
 )
 def job_status(call: CurrentCall, jobId: str) -> JobStatus:  # noqa: N803
     """Return an export job, with links to its results once it has finished."""
@@ -182,7 +182,7 @@ def job_status(call: CurrentCall, jobId: str) -> JobStatus:  # noqa: N803
     return JobStatus.model_validate({**vars(found), **results})
 
 
-@router.get("/references", operation_id="get-reference", responses=REFUSED)
+@router.get("/references", operation_id="get-reference", responses=ERRORS)
 def references(call: CurrentCall) -> References:  # noqa: ARG001 - all operations take it
     """Return the reference objects."""
     return References(
@@ -196,7 +196,7 @@ def references(call: CurrentCall) -> References:  # noqa: ARG001 - all operation
 @router.get(
     "/reference/{object}",
     operation_id="get-support-object",
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def reference(
     call: CurrentCall,  # noqa: ARG001
@@ -204,7 +204,7 @@ def reference(
 ) -> ReferenceData:
     """Return the rows of a reference object."""
     if object not in REFERENCE_OBJECTS:
-        raise coded("400-154", object)
+        raise coded_error("400-154", object)
     names = REFERENCE_OBJECTS[object]
     rows = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
     return ReferenceData(object_type=object, data=rows)
@@ -217,4 +217,4 @@ def _create(call: Call, entity_type: str, asked: dict[str, Any], query: ExportQu
 
 def _check_permission(tenant: Tenant) -> None:
     if not tenant.options.export_collection:
-        raise coded("403-103")
+        raise coded_error("403-103")

@@ -15,14 +15,14 @@ from demandbase_sandbox.faults import NO_FAULTS, JobFaults
 from demandbase_sandbox.tenant.export_files import write_parts
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, LIST_ENTITIES
-from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.uapi.errors import coded_error
 from demandbase_sandbox.uapi.schemas import JobDetailsList, ListedJob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from demandbase_sandbox.exceptions import RefusalError
+    from demandbase_sandbox.exceptions import ApiError
     from demandbase_sandbox.uapi.export_query import ExportQuery
 
 TRIAL_SENTENCE = "A trial exports no more than its allowance over a rolling 24-hour period."
@@ -36,7 +36,7 @@ STATUSES = frozenset({"accepted", "processing", "finished", "failed"})
 _ENTITIES = frozenset({*ENTITY_TYPES, *LIST_ENTITIES})
 
 _DIGITS = 9
-"""More digits than any page can have, few enough to count with."""
+"""Maximum number of digits of a page number."""
 
 
 @dataclass(kw_only=True)
@@ -44,7 +44,7 @@ class UapiExportJob(Job):
     """An export job of the published API.
 
     Args:
-        published_type: The entity type, as the API names it.
+        published_type: Entity type of the API.
         request: Members of the request.
     """
 
@@ -59,7 +59,7 @@ class UapiExportJob(Job):
 
 
 class UapiExportJobs(SimulatedJobs[UapiExportJob]):
-    """The export jobs of a tenant. A job's rows are those of the moment it finishes."""
+    """The export jobs of a tenant. A job exports the rows as of its end."""
 
     def create(
         self,
@@ -71,13 +71,13 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
         """Create a job.
 
         Raises:
-            RefusalError: 429-101 or 429-102.
+            ApiError: 429-101 or 429-102.
         """
         if self._bytes_of_a_day() >= self._allowance():
-            raise coded("429-101")
+            raise coded_error("429-101")
         running = sum(not job.has_ended for job in self.all())
         if running >= self._options.max_concurrent_export_jobs:
-            raise coded("429-102")
+            raise coded_error("429-102")
         now = self._clock.now()
         return self.add(
             UapiExportJob(
@@ -95,7 +95,7 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
         )
 
     def results(self, job: UapiExportJob) -> list[str]:
-        """Return the names of a job's files; none before it has finished or once they are gone."""
+        """Return the names of a job's files: none before its end or after their expiry."""
         expires = self.due(job) + timedelta(seconds=self._options.job_expires_seconds)
         return [path.name for path in job.files] if self._clock.now() < expires else []
 
@@ -114,8 +114,8 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
         }
 
     @override
-    def _unknown(self) -> RefusalError:
-        return coded("404-302")
+    def _unknown(self) -> ApiError:
+        return coded_error("404-302")
 
     @override
     def _process(self, job: UapiExportJob, now: datetime) -> None:
@@ -156,9 +156,9 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
         return whole if trial is None else min(trial, whole)
 
     def _bytes_of_a_day(self) -> int:
-        """Return the bytes of the last 24 hours.
+        """Return the exported bytes of the last 24 hours.
 
-        Both a calendar day and a rolling window are published; the window is never the laxer.
+        Both a calendar day and a rolling window are published; the window is the stricter one.
         """
         since = self._clock.now() - _DAY
         return sum(job.size for job in self.all() if job.updated_at > since)
@@ -172,21 +172,21 @@ def job_page(
     Args:
         jobs: All jobs, newest first.
         asked: ``entityType``, ``jobStatus``, ``sort``, ``page`` and ``perPage`` as texts.
-        largest: Maximum number of jobs on a page, whatever ``perPage`` says.
-        shift: By how many jobs the page is moved.
+        largest: Maximum number of jobs on a page, whatever ``perPage`` is.
+        shift: Number of jobs by which the page is shifted.
 
     Raises:
-        RefusalError: 400-120 to 400-124.
+        ApiError: 400-120 to 400-124.
     """
     if asked["sort"] not in {"ascending", "descending"}:
-        raise coded("400-120", asked["sort"])
+        raise coded_error("400-120", asked["sort"])
     page = _positive(asked["page"], "400-121")
     size = min(_positive(asked["perPage"], "400-122"), largest)
     entity, status = asked["entityType"], asked["jobStatus"]
     if entity != ALL and entity not in _ENTITIES:
-        raise coded("400-123", entity)
+        raise coded_error("400-123", entity)
     if status != ALL and status not in STATUSES:
-        raise coded("400-124", status)
+        raise coded_error("400-124", status)
     found = [
         job for job in jobs if entity in {ALL, job.published_type} and status in {ALL, job.status}
     ]
@@ -203,5 +203,5 @@ def job_page(
 
 def _positive(text: str, code: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text)):
-        raise coded(code, text)
+        raise coded_error(code, text)
     return int(text)

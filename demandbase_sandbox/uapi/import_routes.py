@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from demandbase_sandbox.exceptions import RefusalError, bad_request
+from demandbase_sandbox.exceptions import ApiError, bad_request
 from demandbase_sandbox.faults import Effect
 from demandbase_sandbox.operations import IMPORT_PREFIX
 from demandbase_sandbox.routing import CurrentCall, SandboxRouter
@@ -31,7 +31,7 @@ from demandbase_sandbox.uapi.schemas import (
     published_query,
 )
 
-REFUSED: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": Message},
     401: {"model": StatusMessage},
     403: {"model": StatusMessage},
@@ -39,7 +39,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     500: {"model": Message},
 }
 
-UNKNOWN: dict[int | str, dict[str, Any]] = {**REFUSED, 404: {"model": Message}}
+JOB_ERRORS: dict[int | str, dict[str, Any]] = {**ERRORS, 404: {"model": Message}}
 
 FILE_BODY = {
     "requestBody": {
@@ -67,19 +67,19 @@ async def _received_file(request: Request) -> AsyncIterator[Path]:
         file.unlink(missing_ok=True)
 
 
-@jobs.post("/job", operation_id="createImportJob", responses=REFUSED)
+@jobs.post("/job", operation_id="createImportJob", responses=ERRORS)
 def create_job(call: CurrentCall, body: CreateDataImportJob) -> DataImportJob:
     """Create an import job."""
     _check_permission(call.tenant)
     return DataImportJob.model_validate(
-        call.tenant.uapi_imports.create(body.asked(), call.job_faults())
+        call.tenant.uapi_imports.create(body.members(), call.job_faults())
     )
 
 
 @jobs.put(
     "/job/{id}/data",
     operation_id="uploadImportFile",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
     openapi_extra=FILE_BODY,
 )
 def upload(
@@ -100,14 +100,14 @@ def upload(
     )
 
 
-@jobs.get("/job/{id}", operation_id="getImportJob", responses=UNKNOWN)
+@jobs.get("/job/{id}", operation_id="getImportJob", responses=JOB_ERRORS)
 def get_job(call: CurrentCall, id: int) -> DataImportJob:  # noqa: A002
     """Return an import job."""
     _check_permission(call.tenant)
     return DataImportJob.model_validate(call.tenant.uapi_imports.get(str(id)))
 
 
-@jobs.get("/jobs", operation_id="listImportJobs", responses=REFUSED)
+@jobs.get("/jobs", operation_id="listImportJobs", responses=ERRORS)
 def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     call: CurrentCall,
     entityType: str | None = None,  # noqa: N803
@@ -128,7 +128,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
 @jobs.get(
     "/{entityType}/sources",
     operation_id="listImportSources",
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def sources(call: CurrentCall, entityType: str) -> Sources:  # noqa: N803
     """Return the sources that an import can name."""
@@ -141,7 +141,7 @@ def sources(call: CurrentCall, entityType: str) -> Sources:  # noqa: N803
 @activity_types.get(
     "",
     operation_id="listActivityTypes",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
 )
 def list_activity_types(call: CurrentCall) -> list[CustomActivityType]:
     """Return the activity types."""
@@ -149,7 +149,7 @@ def list_activity_types(call: CurrentCall) -> list[CustomActivityType]:
     return call.tenant.activity_types.all()
 
 
-@activity_types.post("", operation_id="createActivityType", responses=UNKNOWN)
+@activity_types.post("", operation_id="createActivityType", responses=JOB_ERRORS)
 def create_activity_type(call: CurrentCall, body: ActivityTypeBody) -> ActivityType:
     """Create an activity type."""
     _check_permission(call.tenant)
@@ -159,7 +159,7 @@ def create_activity_type(call: CurrentCall, body: ActivityTypeBody) -> ActivityT
 @activity_types.get(
     "/{identifier}",
     operation_id="getActivityType",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
 )
 def get_activity_type(call: CurrentCall, identifier: str) -> CustomActivityData:
     """Return an activity type with its fields."""
@@ -170,7 +170,7 @@ def get_activity_type(call: CurrentCall, identifier: str) -> CustomActivityData:
 @activity_types.put(
     "/{activityTypeId}",
     operation_id="updateActivityType",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
 )
 def update_activity_type(
     call: CurrentCall,
@@ -184,4 +184,4 @@ def update_activity_type(
 
 def _check_permission(tenant: Tenant) -> None:
     if not tenant.options.import_permission:
-        raise RefusalError(403, "the user lacks the permission to import data")
+        raise ApiError(403, "the user lacks the permission to import data")

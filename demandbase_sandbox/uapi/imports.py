@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from demandbase_sandbox.clock import rfc3339
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
+from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.uapi.activity_types import missing_type
@@ -41,7 +41,7 @@ class UapiImportJob(Job):
     """An import job of the published API.
 
     Args:
-        published_type: The entity type, as the API names it.
+        published_type: Entity type of the API.
         request: Members of the request.
     """
 
@@ -79,7 +79,7 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
         """Create a job.
 
         Raises:
-            RefusalError: 400.
+            ApiError: 400.
         """
         entity = IMPORT_ENTITIES.get(asked["entityType"])
         if entity is None:
@@ -106,20 +106,20 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
             request=asked,
             faults=faults,
         )
-        # Ids start anew after a reset: a file of an earlier job of this id is none of it.
+        # Ids start again after a reset, so an earlier job of this id can have left a file.
         self.file(job.id).unlink(missing_ok=True)
         return self.add(job)
 
     def upload(
         self, job_id: str, file: Path, list_action: ListAction, too_large: int | None = None
     ) -> UapiImportJob:
-        """Store a job's file; more than ``too_large`` bytes are rejected, whatever the options.
+        """Store a job's file; ``too_large`` is a maximum size in place of the option.
 
-        The content is checked later: a file that is no CSV, or lacks a required header, makes
+        The content is checked later: a file that is not CSV, or lacks a required header, makes
         the job fail.
 
         Raises:
-            RefusalError: 400 or 404.
+            ApiError: 400 or 404.
         """
         job = self.get(job_id)
         if job.status != "new":
@@ -154,12 +154,12 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
         }
 
     @override
-    def _unknown(self) -> RefusalError:
+    def _unknown(self) -> ApiError:
         return not_found("there is no such import job")
 
     @override
     def _process(self, job: UapiImportJob, now: datetime) -> None:
-        """Show nothing: the job is processing from its upload on."""
+        """Do nothing: the status is ``processing`` from the upload on."""
 
     @override
     def _end(self, job: UapiImportJob, end: datetime) -> None:
@@ -189,14 +189,14 @@ def import_job_page(
 
     Args:
         jobs: All jobs, newest first.
-        asked: ``entityType`` (in any case), ``state`` and ``sort``, which may be absent. Which
-            texts ``sort`` takes is not published; those of the export API are taken.
-        page: Which page, from 1.
-        size: Jobs on a page.
-        shift: By how many jobs the page is moved.
+        asked: ``entityType`` (not case-sensitive), ``state`` and ``sort``. The values of ``sort``
+            are not published; they are those of the export API.
+        page: Number of the page, from 1.
+        size: Number of jobs on a page.
+        shift: Number of jobs by which the page is shifted.
 
     Raises:
-        RefusalError: 400.
+        ApiError: 400.
     """
     entities = {name.lower() for name in IMPORT_ENTITIES}
     entity = None if asked["entityType"] is None else asked["entityType"].lower()
@@ -228,7 +228,7 @@ def _is_well_formed(path: Path, required: tuple[str, ...]) -> bool:
         rows = read_rows(path)
         header = next(rows, [])
         whole = all(len(row) == len(header) for row in rows)
-    except RefusalError:
+    except ApiError:
         return False
     named = len(set(header)) == len(header) and all(name.strip() for name in header)
     return whole and named and not set(required) - set(header)

@@ -1,4 +1,4 @@
-"""Counts the calls of a day and refuses those that are too many."""
+"""Limits on calls: a daily budget for each operation, and calls at a time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from demandbase_sandbox.exceptions import RefusalError
+from demandbase_sandbox.exceptions import ApiError
 from demandbase_sandbox.operations import EXPORT_OPERATIONS
-from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.uapi.errors import coded_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ DAILY_CALLS = {
     "listImportJobs": 3600,
     "listImportSources": 3600,
 }
-"""Published limits by the operation under whose name they are counted."""
+"""Published daily limits by operation."""
 
 SHARED = {
     "fetchAccountListJob": "createExportJob",
@@ -39,21 +39,17 @@ SHARED = {
     "getActivityType": "listImportSources",
     "updateActivityType": "listImportSources",
 }
-"""Operations that spend another one's budget.
+"""Operations that share the budget of another one.
 
-That jobs for lists spend the budget of export jobs is published nowhere; it is the stricter
-reading. Reference data and tokens have no published limit.
+That jobs for lists share the budget of export jobs is not published; it is the stricter reading.
+Reference data and tokens have no published limit.
 """
 
 
 class CallLimits:
-    """Counts calls by UTC day on the sandbox's clock, and those under way; from any thread.
+    """Counts calls by UTC day, and calls at a time; from any thread.
 
     Every call with a valid token counts, also one that is rejected.
-
-    Args:
-        clock: Says which day it is.
-        options: ``call_budgets``, ``budget_error_code`` and ``max_concurrent_queries``.
     """
 
     def __init__(self, clock: SandboxClock, options: SandboxOptions) -> None:
@@ -66,10 +62,10 @@ class CallLimits:
 
     @contextmanager
     def admission(self, operation: str) -> Iterator[None]:
-        """Count a call; one of the export API is under way as long as the context lasts.
+        """Count a call. A call of the export API is in progress until the context ends.
 
         Raises:
-            RefusalError: The day's budget is used up, or too many calls are under way.
+            ApiError: The day's budget is used up, or too many calls are in progress.
         """
         counts = operation in EXPORT_OPERATIONS
         most = self._options.max_concurrent_queries
@@ -79,7 +75,7 @@ class CallLimits:
         try:
             self._spend(operation)
             if is_one_too_many:
-                raise coded("429-100")
+                raise coded_error("429-100")
             yield
         finally:
             with self._lock:
@@ -93,10 +89,10 @@ class CallLimits:
             spent = sum(self._calls[today, other] for other in (name, *_sharing(name)))
         if spent > self._limits.get(name, spent):
             sentence = f"Daily limit of {self._limits[name]} requests exceeded."
-            raise RefusalError(429, sentence, self._options.budget_error_code)
+            raise ApiError(429, sentence, self._options.budget_error_code)
 
     def by_day(self) -> dict[str, dict[str, int]]:
-        """Return the calls of each operation by day (``YYYY-MM-DD``)."""
+        """Return the calls by day (``YYYY-MM-DD``) and operation."""
         days: dict[str, dict[str, int]] = {}
         with self._lock:
             for (day, operation), count in sorted(self._calls.items()):
@@ -104,11 +100,11 @@ class CallLimits:
         return days
 
     def today(self) -> dict[str, int]:
-        """Return today's calls of each operation that was called."""
+        """Return today's calls by operation."""
         return self.by_day().get(self._today(), {})
 
     def clear(self) -> None:
-        """Forget all calls."""
+        """Reset all counts."""
         with self._lock:
             self._calls.clear()
 

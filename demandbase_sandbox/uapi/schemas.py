@@ -1,4 +1,4 @@
-"""The shapes of the published export API's requests and answers."""
+"""Request and response models of the published API, and its check of query parameters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel
 from demandbase_sandbox.exceptions import bad_request
 from demandbase_sandbox.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES
-from demandbase_sandbox.uapi.errors import coded
-from demandbase_sandbox.v1.schemas import Moment, Strict, Text
+from demandbase_sandbox.uapi.errors import coded_error
+from demandbase_sandbox.v1.schemas import Strict, Text, Timestamp
 
 _ABSENT: Any = None
 
@@ -44,9 +44,9 @@ class Filter(Body):
 
 
 class JobRequestBody(Body):
-    """What a job for rows of an entity type asks for.
+    """Request of a job for the rows of an entity type.
 
-    ``accountIds`` stands in the published error codes, but not in the published body.
+    ``accountIds`` is in the published error codes, but not in the published body.
     """
 
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]
@@ -64,7 +64,7 @@ class JobRequestBody(Body):
 
 
 class AccountListJobBody(Body):
-    """What a job for the members of account lists asks for."""
+    """Request of a job for the members of account lists."""
 
     job_name: JobName
     account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=_ABSENT)
@@ -72,7 +72,7 @@ class AccountListJobBody(Body):
 
 
 class PersonListJobBody(Body):
-    """What a job for the members of person lists asks for."""
+    """Request of a job for the members of person lists."""
 
     job_name: JobName
     person_list_ids: Ids = Field(default=_ABSENT)
@@ -88,19 +88,19 @@ class FieldDocument(Document):
 
 
 class JobDetails(Document):
-    """A job as its creation answers it."""
+    """A job in the response of its creation."""
 
     job_id: str = Field(validation_alias="id")
     job_name: str = Field(validation_alias="name")
     entity_type: str = Field(validation_alias="published_type")
     job_status: str = Field(validation_alias="status")
-    created_at: Moment
+    created_at: Timestamp
 
 
 class ListedJob(JobDetails):
-    """A job as the list shows it."""
+    """A job in the list."""
 
-    updated_at: Moment
+    updated_at: Timestamp
 
 
 class JobDetailsList(Document):
@@ -113,7 +113,7 @@ class JobDetailsList(Document):
 
 
 class JobStatus(ListedJob):
-    """A job as its status shows it; ``resultsUrl`` is empty until it has finished."""
+    """A job in the response of its status; ``resultsUrl`` is empty until it has finished."""
 
     results_url: str
     results_urls: list[str] | None = None
@@ -121,7 +121,7 @@ class JobStatus(ListedJob):
 
 
 class ErrorDto(Document):
-    """A refusal."""
+    """Error of the export API."""
 
     error_code: str
     error_message: str
@@ -129,7 +129,7 @@ class ErrorDto(Document):
 
 
 class ReferenceObject(Document):
-    """A reference object that is there."""
+    """A reference object."""
 
     name: str
     description: str
@@ -150,7 +150,7 @@ class ReferenceData(Document):
 
 
 class CreateDataImportJob(Body):
-    """What an import job asks for."""
+    """Request of an import job."""
 
     data_import_name: Annotated[Text, Field(min_length=1)]
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]
@@ -165,8 +165,8 @@ class DataImportJob(Document):
     data_import_name: str = Field(validation_alias="name")
     entity_type: str = Field(validation_alias="published_type")
     state: str = Field(validation_alias="status")
-    created_at: Moment
-    updated_at: Moment
+    created_at: Timestamp
+    updated_at: Timestamp
     source: str
     activity_type_id: int | None = None
 
@@ -179,25 +179,25 @@ class DataImportJobs(Document):
 
 
 class Sources(Document):
-    """Where an import can come from."""
+    """Sources that an import can name."""
 
     data: list[str]
 
 
 class Message(Document):
-    """A refusal, other than of credentials or permissions."""
+    """Error of the import API, other than 401 and 403."""
 
     message: str
 
 
 class StatusMessage(Document):
-    """A refusal of credentials or permissions."""
+    """Error of the import API: 401 or 403."""
 
     status: str
 
 
 class ActivityBody(Body):
-    """An activity type as it is created or changed."""
+    """An activity type in a request."""
 
     label: Annotated[Text, Field(min_length=1)]
     name: Text = Field(default=_ABSENT)
@@ -205,7 +205,7 @@ class ActivityBody(Body):
 
 
 class ActivityFieldBody(Body):
-    """A field of an activity type."""
+    """A field of an activity type in a request."""
 
     field_name: Annotated[Text, Field(min_length=1)]
     field_data_type: Text = "string"
@@ -214,21 +214,21 @@ class ActivityFieldBody(Body):
 
 
 class ActivityTypeBody(Body):
-    """What an activity type is created or changed with."""
+    """Request to create or replace an activity type."""
 
     activity_type: ActivityBody
     fields: list[ActivityFieldBody] = Field(default_factory=list)
 
 
 class ActivityType(Document):
-    """An activity type as its creation answers it."""
+    """An activity type in the response of its creation."""
 
     id: int
     label: str
 
 
 class CustomActivityType(Document):
-    """An activity type as the list shows it."""
+    """An activity type in the list."""
 
     id: int
     name: str
@@ -237,7 +237,7 @@ class CustomActivityType(Document):
 
 
 class CustomActivity(Document):
-    """The activity type of a look-up."""
+    """An activity type in the response with its fields."""
 
     name: str
     label: str
@@ -245,7 +245,7 @@ class CustomActivity(Document):
 
 
 class CustomActivityField(Document):
-    """A field of a look-up."""
+    """A field in the response of an activity type."""
 
     field_name: str
     field_data_type: str
@@ -265,12 +265,16 @@ async def _check_query(request: Request) -> None:
     if unknown := [name for name in request.query_params if name not in known]:
         names = ", ".join(unknown)
         is_export = request.url.path.startswith(f"{EXPORT_PREFIX}/")
-        raise coded("400-147", names) if is_export else bad_request(f"unknown parameter {names}")
+        raise (
+            coded_error("400-147", names)
+            if is_export
+            else bad_request(f"unknown parameter {names}")
+        )
 
 
 published_query = Depends(_check_query)
-"""Rejects query parameters that the operation does not publish, compared with their case.
+"""Rejects query parameters that the operation does not publish; names are case-sensitive.
 
-Published is that only for members of a body, and only for exports; this is the stricter
-reading. A misspelt ``listAction`` would do what the default does, which empties a list.
+The documentation says so only for members of a body, and only for exports; this is the stricter
+reading. A misspelt ``listAction`` would otherwise be the default, which empties a list.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from demandbase_sandbox.admin import router as admin
-from demandbase_sandbox.exceptions import RefusalError, bad_request, sentence_of
+from demandbase_sandbox.exceptions import ApiError, bad_request, describe_problems
 from demandbase_sandbox.operations import V1_OPERATIONS
 from demandbase_sandbox.routing import Api, Call, create_app
 from demandbase_sandbox.v1.routes import exports, imports
@@ -22,7 +22,7 @@ _UNAUTHORIZED = 401
 
 
 class V1Api(Api):
-    """An error is an object with a sentence; calls are not limited."""
+    """The v1 API: one static token, no limits on calls, an error is ``{"error": message}``."""
 
     name = "v1"
     title = "Demandbase sandbox"
@@ -34,25 +34,21 @@ class V1Api(Api):
         expected = f"Bearer {call.tenant.options.token}".encode()
         given = call.request.headers.get("Authorization", "").encode()
         if call.path not in self.open_paths and not hmac.compare_digest(given, expected):
-            raise RefusalError(_UNAUTHORIZED, "missing or wrong bearer token")
+            raise ApiError(_UNAUTHORIZED, "missing or wrong bearer token")
         yield
 
-    def error_response(self, path: str, refusal: RefusalError) -> Response:  # noqa: ARG002
+    def error_response(self, path: str, error: ApiError) -> Response:  # noqa: ARG002
         """Return the error document."""
-        challenge = {"WWW-Authenticate": "Bearer"} if refusal.status == _UNAUTHORIZED else None
-        return JSONResponse({"error": refusal.sentence}, refusal.status, challenge)
+        challenge = {"WWW-Authenticate": "Bearer"} if error.status == _UNAUTHORIZED else None
+        return JSONResponse({"error": error.message}, error.status, challenge)
 
-    def invalid(self, path: str, problems: Sequence[Any]) -> RefusalError:  # noqa: ARG002
+    def validation_error(self, path: str, problems: Sequence[Any]) -> ApiError:  # noqa: ARG002
         """Return a 400 that names the members."""
-        return bad_request(sentence_of(problems))
+        return bad_request(describe_problems(problems))
 
-    def impossible(self, path: str, error: HTTPException) -> RefusalError:  # noqa: ARG002
-        """Return the error as Starlette has it."""
-        return RefusalError(error.status_code, str(error.detail))
-
-    def facts(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Return nothing: a request's members are the tenant's words."""
-        return {}
+    def http_error(self, path: str, error: HTTPException) -> ApiError:  # noqa: ARG002
+        """Return the status and detail that Starlette chose."""
+        return ApiError(error.status_code, str(error.detail))
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Export jobs: created, worked on by the clock, and their files."""
+"""Export jobs of the v1 API: requests, filters as SQL, and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
+from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
 from demandbase_sandbox.tenant.export_files import compress, write_parts
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIST_PREFIX = "list-"
-"""Account list N holds the accounts whose id ends in the digit N."""
+"""Account list N has the accounts whose id ends in the digit N."""
 
 LISTS = frozenset({f"{LIST_PREFIX}1", f"{LIST_PREFIX}2"})
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def asked_entity(entities: Mapping[str, TenantEntity], name: object) -> TenantEntity:
-    """Return the entity that is asked for."""
+def requested_entity(entities: Mapping[str, TenantEntity], name: object) -> TenantEntity:
+    """Return the requested entity."""
     if not isinstance(name, str) or name not in entities:
         raise bad_request(f"unknown entity_type: {name}")
     return entities[name]
 
 
-def asked_fields(entity: TenantEntity, wanted: list[str] | None) -> list[str]:
-    """Return the fields that are asked for; all where none are named."""
+def requested_fields(entity: TenantEntity, wanted: list[str] | None) -> list[str]:
+    """Return the requested fields. Default: all."""
     if wanted is None:
         return [field.name for field in entity.fields]
     if unknown := [name for name in wanted if entity.field(name) is None]:
@@ -51,8 +51,8 @@ def asked_fields(entity: TenantEntity, wanted: list[str] | None) -> list[str]:
     return wanted
 
 
-def asked_filters(entity: TenantEntity, filters: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the filters that are asked for."""
+def requested_filters(entity: TenantEntity, filters: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the requested filters after checking them."""
     filters = filters or {}
     window = filters.get("date_range")
     if window is not None:
@@ -71,10 +71,10 @@ def asked_filters(entity: TenantEntity, filters: dict[str, Any] | None) -> dict[
 
 
 def condition(filters: Mapping[str, Any], entity: TenantEntity) -> tuple[str, list[str]]:
-    """Return SQL and its values for filters: days are of UTC and inclusive, empty is outside."""
+    """Return filters as SQL and its values. Days are in UTC and inclusive; empty never matches."""
     conditions, values = ["1"], []
     if window := filters.get("date_range"):
-        # Moments are kept in UTC, so their first ten characters are the day.
+        # Timestamps are stored in UTC, so their first ten characters are the day.
         day = f"substr({quoted(window['field'])}, 1, 10)"
         conditions.append(f"{day} IS NOT NULL")
         for name, sign in (("start", ">="), ("end", "<=")):
@@ -114,15 +114,15 @@ class ExportJob(Job):
 
 
 class ExportJobs(SimulatedJobs[ExportJob]):
-    """The export jobs of a tenant. A job's rows are those of the moment it completes."""
+    """The export jobs of a tenant. A job exports the rows as of its completion."""
 
     def create(self, body: dict[str, Any], faults: JobFaults = NO_FAULTS) -> ExportJob:
         """Create a job."""
-        entity = asked_entity(self._store.v1_entities, body.get("entity_type"))
-        fields = asked_fields(entity, body.get("fields"))
-        filters = asked_filters(entity, body.get("filters"))
+        entity = requested_entity(self._store.v1_entities, body.get("entity_type"))
+        fields = requested_fields(entity, body.get("fields"))
+        filters = requested_filters(entity, body.get("filters"))
         if self._bytes_today() >= self._options.daily_export_bytes:
-            raise RefusalError(429, "daily export quota exceeded")
+            raise ApiError(429, "daily export quota exceeded")
         return self.add(
             ExportJob(
                 id=str(uuid.uuid4()),
@@ -136,16 +136,20 @@ class ExportJobs(SimulatedJobs[ExportJob]):
         )
 
     def cancel(self, job_id: str) -> ExportJob:
-        """Cancel a job."""
+        """Cancel a job that has not ended."""
         job = self.get(job_id)
         if job.has_ended:
-            raise RefusalError(409, f"job cannot be cancelled: it is {job.status}")
+            raise ApiError(409, f"job cannot be cancelled: it is {job.status}")
         job.status = "cancelled"
         job.completed_at = self._clock.now()
         return job
 
     def file(self, job_id: str, part: int) -> Path:
-        """Return the file of a part that can be downloaded now."""
+        """Return the file of a part.
+
+        Raises:
+            ApiError: 404: the job has not completed or has expired, or there is no such part.
+        """
         job = self.get(job_id)
         if job.status != "completed":
             raise not_found(f"there is nothing to download: the export job is {job.status}")
@@ -160,7 +164,7 @@ class ExportJobs(SimulatedJobs[ExportJob]):
         return ExportJobDocument.model_validate(job).model_dump(exclude_defaults=True)
 
     @override
-    def _unknown(self) -> RefusalError:
+    def _unknown(self) -> ApiError:
         return not_found("export job not found")
 
     @override

@@ -1,4 +1,4 @@
-"""Import jobs: created, given a file, validated, and worked on by the clock."""
+"""Import jobs of the v1 API: mappings, files, and rows with their errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from typing_extensions import override
 
 from demandbase_sandbox.clock import rfc3339
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
+from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import IMPORTABLE, fits
@@ -41,7 +41,7 @@ def check_file(path: Path, columns: set[str]) -> int:
     """Return the number of data rows of a well-formed file.
 
     Raises:
-        RefusalError: The file is no CSV with exactly these columns.
+        ApiError: The file is not CSV with exactly these columns.
     """
     rows = read_rows(path)
     header = next(rows, None)
@@ -65,7 +65,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
     """Yield header and rows.
 
     Raises:
-        RefusalError: The file is no CSV.
+        ApiError: The file is not CSV.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -74,7 +74,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
         raise bad_request("the file is no valid CSV in UTF-8") from None
 
 
-def asked_mapping(
+def requested_mapping(
     entity: TenantEntity, operation: str, mappings: Sequence[Mapping[str, str]]
 ) -> dict[str, str]:
     """Return the field of each CSV column."""
@@ -100,10 +100,10 @@ def asked_mapping(
     return result
 
 
-def asked_match_key(
+def requested_match_key(
     entity: TenantEntity, operation: str, match_key: str | None, mapping: Mapping[str, str]
 ) -> str:
-    """Return the field that rows are matched on; an insert may have none."""
+    """Return the field to match rows on; empty for an insert without one."""
     if match_key is None:
         if operation != "insert":
             raise bad_request(f"{operation} needs a match_key")
@@ -162,11 +162,8 @@ class RowImporter:
     """Applies the rows of one job.
 
     Args:
-        store: Where the rows go.
-        errors: Where the row errors go.
-        job: The job.
         row_number_base: Number of the first data row.
-        now: The moment that new and changed rows are stamped with.
+        now: Timestamp of new and changed rows.
     """
 
     def __init__(
@@ -183,7 +180,7 @@ class RowImporter:
         self._now = now
 
     def run(self, path: Path, limit: int | None) -> tuple[int, int]:
-        """Apply at most so many rows; return how many were looked at and how many taken."""
+        """Apply at most ``limit`` rows; return how many were read and how many applied."""
         done, problems = 0, 0
         spoiled = 0
         rows = read_rows(path)
@@ -229,7 +226,7 @@ class RowImporter:
         yield _error(number, key, row.get(key, ""), kind, message)
 
     def _matches(self, row: dict[str, str]) -> tuple[str, list[int]]:
-        """Return the key by which records match, and these; an insert may match by any key."""
+        """Return the key that matches, and the matching rows. An insert matches on all keys."""
         keys = [self._match_key] if self._match_key else []
         if self._operation == "insert":
             keys += [item.name for item in self._entity.fields if item.key and row.get(item.name)]
@@ -241,7 +238,7 @@ class RowImporter:
     def _write(self, row_id: int | None, row: dict[str, str]) -> None:
         cells: dict[str, str | None] = {name: value or None for name, value in row.items()}
         if cells.get(self._entity.id_field) is None:
-            # A record keeps its id: blank means that the file does not know it.
+            # A blank id means that the file does not know it: the record keeps its own.
             cells.pop(self._entity.id_field, None)
             if row_id is None:
                 cells[self._entity.id_field] = str(uuid.uuid4())
@@ -314,8 +311,8 @@ class ImportJobs(SimulatedJobs[ImportJob]):
         if name not in IMPORTABLE:
             raise bad_request(f"unknown entity_type: {name}")
         entity = self._store.entities[name]
-        mapping = asked_mapping(entity, body["operation"], body.get("field_mappings") or [])
-        match_key = asked_match_key(entity, body["operation"], body.get("match_key"), mapping)
+        mapping = requested_mapping(entity, body["operation"], body.get("field_mappings") or [])
+        match_key = requested_match_key(entity, body["operation"], body.get("match_key"), mapping)
         return self.add(
             ImportJob(
                 id=str(uuid.uuid4()),
@@ -332,7 +329,7 @@ class ImportJobs(SimulatedJobs[ImportJob]):
     def upload(
         self, job_id: str, file_name: str, file: BinaryIO, too_large: int | None = None
     ) -> ImportJob:
-        """Store a job's file; more than ``too_large`` bytes are rejected, whatever the options."""
+        """Store a job's file; ``too_large`` is a maximum size in place of ``max_upload_bytes``."""
         job = self.get(job_id)
         if job.status != "pending":
             raise bad_request(f"the job takes no file: it is {job.status}")
@@ -340,7 +337,7 @@ class ImportJobs(SimulatedJobs[ImportJob]):
         size = file.tell()
         limit = self._options.max_upload_bytes if too_large is None else too_large
         if size > limit:
-            raise RefusalError(413, f"the file is too large: {size} bytes, at most {limit}")
+            raise ApiError(413, f"the file is too large: {size} bytes, at most {limit}")
         file.seek(0)
         path = self.file(job_id)
         with path.open("wb") as copy:
@@ -354,10 +351,10 @@ class ImportJobs(SimulatedJobs[ImportJob]):
         return job
 
     def cancel(self, job_id: str) -> ImportJob:
-        """Cancel a job."""
+        """Cancel a job that is not being processed yet."""
         job = self.get(job_id)
         if job.status not in {"pending", "validating"}:
-            raise RefusalError(409, f"job cannot be cancelled: it is {job.status}")
+            raise ApiError(409, f"job cannot be cancelled: it is {job.status}")
         job.status = "cancelled"
         job.completed_at = self._clock.now()
         return job
@@ -371,7 +368,7 @@ class ImportJobs(SimulatedJobs[ImportJob]):
         return ImportJobDocument.model_validate(job).model_dump(exclude_defaults=True)
 
     @override
-    def _unknown(self) -> RefusalError:
+    def _unknown(self) -> ApiError:
         return not_found("import job not found")
 
     @override

@@ -35,21 +35,21 @@ ImportStatus = Literal["pending", "validating", "processing", "completed", "fail
 
 _Responses = dict[int | str, dict[str, Any]]
 
-REFUSED: _Responses = {
-    400: {"description": "Refused"},
+ERRORS: _Responses = {
+    400: {"description": "Rejected"},
     401: {"description": "Without the token"},
 }
 
-UNKNOWN: _Responses = {**REFUSED, 404: {"description": "No such job"}}
+JOB_ERRORS: _Responses = {**ERRORS, 404: {"description": "No such job"}}
 
-CONFLICT: _Responses = {**UNKNOWN, 409: {"description": "Has ended"}}
+CONFLICT: _Responses = {**JOB_ERRORS, 409: {"description": "Has ended"}}
 
-QUOTA: _Responses = {**REFUSED, 429: {"description": "Quota used up"}}
+QUOTA: _Responses = {**ERRORS, 429: {"description": "Quota used up"}}
 
-TOO_LARGE: _Responses = {**UNKNOWN, 413: {"description": "File too large"}}
+TOO_LARGE: _Responses = {**JOB_ERRORS, 413: {"description": "File too large"}}
 
 FILE: _Responses = {
-    **UNKNOWN,
+    **JOB_ERRORS,
     200: {"content": {"text/csv": {}}},
     302: {"description": "Link"},
 }
@@ -62,7 +62,7 @@ imports = SandboxRouter(prefix="/import/v1")
 @exports.get(
     "/entities",
     operation_id="listExportableEntities",
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def entities(call: CurrentCall) -> EntityList:
     """Return the entities that can be exported, with their fields."""
@@ -79,11 +79,11 @@ def entities(call: CurrentCall) -> EntityList:
 def create_export(call: CurrentCall, body: CreateExport) -> ExportJobDocument:
     """Create an export job."""
     return ExportJobDocument.model_validate(
-        call.tenant.exports.create(body.asked(), call.job_faults())
+        call.tenant.exports.create(body.members(), call.job_faults())
     )
 
 
-@exports.get("/jobs", operation_id="listExportJobs", responses=REFUSED)
+@exports.get("/jobs", operation_id="listExportJobs", responses=ERRORS)
 def list_exports(
     call: CurrentCall, status: ExportStatus | None = None, limit: Limit = 25, offset: Offset = 0
 ) -> ExportJobList:
@@ -95,7 +95,7 @@ def list_exports(
 @exports.get(
     "/jobs/{jobId}",
     operation_id="getExportJob",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
 )
 def get_export(call: CurrentCall, jobId: str) -> ExportJobDocument:  # noqa: N803 - the contract's name
     """Return an export job."""
@@ -128,7 +128,7 @@ def download(call: CurrentCall, jobId: str, part: int = 1) -> Response:  # noqa:
     return RedirectResponse(call.tenant.link(path.name, life), 302)
 
 
-@imports.get("/mappings", operation_id="listFieldMappings", responses=REFUSED)
+@imports.get("/mappings", operation_id="listFieldMappings", responses=ERRORS)
 def mappings(call: CurrentCall, entity_type: str | None = None) -> MappingList:
     """Return the fields that can be imported."""
     return MappingList(mappings=call.tenant.imports.mappings(entity_type))
@@ -138,16 +138,16 @@ def mappings(call: CurrentCall, entity_type: str | None = None) -> MappingList:
     "/jobs",
     operation_id="createImportJob",
     status_code=202,
-    responses=REFUSED,
+    responses=ERRORS,
 )
 def create_import(call: CurrentCall, body: CreateImport) -> ImportJobDocument:
     """Create an import job."""
     return ImportJobDocument.model_validate(
-        call.tenant.imports.create(body.asked(), call.job_faults())
+        call.tenant.imports.create(body.members(), call.job_faults())
     )
 
 
-@imports.get("/jobs", operation_id="listImportJobs", responses=REFUSED)
+@imports.get("/jobs", operation_id="listImportJobs", responses=ERRORS)
 def list_imports(
     call: CurrentCall, status: ImportStatus | None = None, limit: Limit = 25, offset: Offset = 0
 ) -> ImportJobList:
@@ -159,7 +159,7 @@ def list_imports(
 @imports.get(
     "/jobs/{jobId}",
     operation_id="getImportJob",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
 )
 def get_import(call: CurrentCall, jobId: str) -> ImportJobDocument:  # noqa: N803
     """Return an import job."""
@@ -193,7 +193,7 @@ def upload(call: CurrentCall, jobId: str, file: UploadFile) -> ImportJobDocument
 @imports.get(
     "/jobs/{jobId}/errors",
     operation_id="getImportErrors",
-    responses=UNKNOWN,
+    responses=JOB_ERRORS,
 )
 def errors(
     call: CurrentCall,
@@ -210,7 +210,7 @@ def errors(
 def _page(
     call: Call, jobs: SimulatedJobs[AnyJob], status: str | None, limit: int, offset: int
 ) -> tuple[list[AnyJob], int]:
-    """Return some jobs, newest first, and how many there are."""
+    """Return a page of jobs, newest first, and the number of all."""
     found = [job for job in jobs.all() if status in {None, job.status}]
     start = _shifted(call, offset)
     return found[start : start + min(limit, call.tenant.options.max_page_size)], len(found)

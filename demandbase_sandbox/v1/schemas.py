@@ -1,4 +1,4 @@
-"""The shapes of requests and answers, as the contract gives them."""
+"""Request and response models of the v1 contract, and base classes for both APIs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from demandbase_sandbox.clock import rfc3339
 
 
 def _encodable(text: str) -> str:
-    # JSON can spell half of a surrogate pair, which is no text that could be stored or sent.
+    # JSON can spell half of a surrogate pair, which cannot be encoded as UTF-8.
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -20,17 +20,17 @@ def _encodable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 
-# A member may be absent, but not null, so its type has no None beside the default.
+# An optional member may be absent, but not null, so its type does not include None.
 _ABSENT: Any = None
 
 
 class Strict(BaseModel):
-    """A request's object: wrong types, nulls and unknown members are refused."""
+    """A request's object: wrong types, nulls and unknown members are rejected."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    def asked(self) -> dict[str, Any]:
-        """Return the members that have a value, under their names in the API."""
+    def members(self) -> dict[str, Any]:
+        """Return the members that have a value, by their names in the API."""
         return self.model_dump(exclude_none=True, by_alias=True)
 
 
@@ -74,8 +74,8 @@ class CreateImport(Strict):
     field_mappings: list[MappingBody] = Field(default=_ABSENT)
 
 
-Moment = Annotated[str, BeforeValidator(lambda value: rfc3339(value) if value else value)]
-"""A moment as the API writes it."""
+Timestamp = Annotated[str, BeforeValidator(lambda value: rfc3339(value) if value else value)]
+"""A time as the APIs write it."""
 
 
 class Document(BaseModel):
@@ -96,9 +96,9 @@ class ExportJobDocument(Document):
     file_size_bytes: int | None = None
     file_parts: int | None = None
     download_url: str | None = None
-    created_at: Moment
-    completed_at: Moment | None = None
-    expires_at: Moment | None = None
+    created_at: Timestamp
+    completed_at: Timestamp | None = None
+    expires_at: Timestamp | None = None
     error_message: str | None = None
 
 
@@ -115,9 +115,9 @@ class ImportJobDocument(Document):
     error_count: int | None = None
     file_name: str | None = None
     file_size_bytes: int | None = None
-    created_at: Moment
-    started_at: Moment | None = None
-    completed_at: Moment | None = None
+    created_at: Timestamp
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
     error_message: str | None = None
 
 
@@ -158,7 +158,7 @@ class MappingDocument(Document):
 
 
 class EntityList(Document):
-    """Answer of the entities endpoint."""
+    """Response of the entities endpoint."""
 
     entities: list[EntityDocument]
 
@@ -185,6 +185,6 @@ class RowErrorList(Document):
 
 
 class MappingList(Document):
-    """Answer of the mappings endpoint."""
+    """Response of the mappings endpoint."""
 
     mappings: list[MappingDocument]

@@ -252,7 +252,7 @@ def test_a_fault_can_answer_a_published_code(api: Caller, code: str) -> None:
 
 
 def test_a_fault_of_an_unknown_code_is_refused() -> None:
-    with pytest.raises(ValueError, match="code is of a status"):
+    with pytest.raises(ValueError, match="code needs the effect status"):
         Fault("createExportJob", Effect.STATUS, code="418-000")
 
 

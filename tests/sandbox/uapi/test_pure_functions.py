@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_sandbox.exceptions import RefusalError
-from demandbase_sandbox.uapi.errors import ERROR_CODES, coded
-from demandbase_sandbox.uapi.export_query import ExportQuery, asked_range
+from demandbase_sandbox.exceptions import ApiError
+from demandbase_sandbox.uapi.errors import ERROR_CODES, coded_error
+from demandbase_sandbox.uapi.export_query import ExportQuery, requested_range
 from demandbase_sandbox.uapi.exports import UapiExportJob, job_page
 from tests.sandbox.uapi.published import MAX_ACTIVITY_DAYS
 
@@ -20,10 +20,10 @@ def test_an_activity_range_has_at_most_ninety_days(first: date, span: int, inclu
     last = first + timedelta(days=span)
 
     def ask() -> tuple[str, str] | None:
-        return asked_range("activity", str(first), str(last), inclusive=inclusive)
+        return requested_range("activity", str(first), str(last), inclusive=inclusive)
 
     if span + 1 > MAX_ACTIVITY_DAYS:
-        with pytest.raises(RefusalError) as caught:
+        with pytest.raises(ApiError) as caught:
             ask()
         assert caught.value.code == "400-114"
     else:
@@ -33,10 +33,10 @@ def test_an_activity_range_has_at_most_ninety_days(first: date, span: int, inclu
 @given(days, days)
 def test_a_range_is_refused_exactly_where_it_ends_before_it_begins(first: date, last: date) -> None:
     if first <= last:
-        assert asked_range("account", str(first), str(last), inclusive=True) is not None
+        assert requested_range("account", str(first), str(last), inclusive=True) is not None
     else:
-        with pytest.raises(RefusalError):
-            asked_range("account", str(first), str(last), inclusive=True)
+        with pytest.raises(ApiError):
+            requested_range("account", str(first), str(last), inclusive=True)
 
 
 @given(st.integers(0, 40), st.integers(1, 15), st.sampled_from(["ascending", "descending"]))
@@ -65,9 +65,9 @@ def test_a_page_is_never_larger_than_the_largest(size: int) -> None:
 
 @pytest.mark.parametrize("code", ERROR_CODES)
 def test_a_code_begins_with_its_status(code: str) -> None:
-    refusal = coded(code, "a detail")
-    assert code.startswith(f"{refusal.status}-")
-    assert refusal.sentence.endswith("a detail")
+    error = coded_error(code, "a detail")
+    assert code.startswith(f"{error.status}-")
+    assert error.message.endswith("a detail")
 
 
 def _job(number: int) -> UapiExportJob:
