@@ -22,6 +22,66 @@ if TYPE_CHECKING:
     from demandbase_sandbox.tenant.store import Store
     from demandbase_sandbox.uapi.entities import PublishedField
 
+MAX_ACTIVITY_DAYS = 90
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+_ACTIVITY = "activity"
+
+NUMBERS = frozenset({"Integer", "Long", "Double", "Currency", "Percent"})
+
+DATES = frozenset({"Date", "Datetime"})
+
+_TEXT = {
+    "Contains": "LIKE",
+    "Does Not Contain": "NOT LIKE",
+    "Begins With": "LIKE",
+    "Does Not Begin With": "NOT LIKE",
+    "Ends With": "LIKE",
+    "Does Not End With": "NOT LIKE",
+}
+
+_ORDER = {
+    "Greater Than": ">",
+    "Greater Than or Equal To": ">=",
+    "Less Than": "<",
+    "Less Than or Equal To": "<=",
+}
+
+_SETS = {"Equals": "IN", "In": "IN", "Does Not Equal": "NOT IN", "Not In": "NOT IN"}
+
+_PRESENCE = {"Exists": "IS NOT NULL", "Does Not Exist": "IS NULL"}
+
+_BETWEEN = "Between"
+
+OPERATORS = frozenset({*_TEXT, *_ORDER, *_SETS, *_PRESENCE, _BETWEEN})
+
+Member = Literal["account", "person"]
+
+_TABLES = {"account": "accounts", "person": "people"}
+
+_SHOWN = {"account": ("name", "domain"), "person": ("email",)}
+
+_MISSING = {"account": "400-142", "person": "400-143"}
+
+Asked = Mapping[str, Any]
+"""The members of a ``JobRequestBody``."""
+
+FORMATS = frozenset({"CSV", "JSON"})
+
+SOURCES = frozenset({"demandbase", "google", "linkedin", "all"})
+
+MAX_IDS = 10_000
+
+ACTIVITY_DATE = "activity_at"
+"""The field that the date range of activities filters. Default: the first datetime field."""
+
+_BY_ACCOUNT_LIST = frozenset({"account", "person", "opportunity", "activity"})
+
+_BY_PERSON_LIST = frozenset({"person", "activity"})
+
 
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
@@ -35,13 +95,189 @@ class ExportQuery:
     values: tuple[str, ...]
 
 
-MAX_ACTIVITY_DAYS = 90
+def export_query(asked: Asked, store: Store, options: SandboxOptions) -> ExportQuery:
+    """Return the query of a job.
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+    A range filters activities by their date. For other entity types it is checked, and has no
+    effect. Without ``fields`` all fields of the entity type are exported.
 
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+    Raises:
+        ApiError: The request is invalid.
+    """
+    entity_type = _entity_type(asked, options)
+    if asked["format"] not in FORMATS:
+        raise coded_error("400-116")
+    window = requested_range(
+        entity_type.name,
+        asked.get("fromDate"),
+        asked.get("toDate"),
+        inclusive=options.to_date_inclusive,
+    )
+    _check_ads(entity_type, asked)
+    known = published_fields(entity_type, store.entities)
+    readable = [name for name in known if name not in options.withheld_fields]
+    wanted: list[str] = asked.get("fields", readable)
+    if unknown := [name for name in wanted if name not in known]:
+        raise coded_error("400-115", ", ".join(unknown))
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise coded_error("400-103", "fields is empty or names a field twice")
+    if hidden := [name for name in wanted if name in options.withheld_fields]:
+        raise coded_error("403-104", ", ".join(hidden))
+    where, values = filter_condition(asked.get("filters", ()), known)
+    if window is not None and entity_type.name == "activity":
+        when = f"t.{quoted(_activity_date(store.entities[entity_type.entity]))}"
+        where += f" AND {when} >= ? AND {when} < ?"
+        values += window
+    for condition, value in (
+        *_lists(entity_type, asked, store),
+        *_accounts(entity_type, asked, store),
+    ):
+        where += f" AND {condition}"
+        values.append(value)
+    fields = [known[name] for name in wanted]
+    return ExportQuery(
+        entity=entity_type.entity,
+        columns=tuple(wanted),
+        labels=tuple(field.label for field in fields),
+        expressions=tuple(field.sql for field in fields),
+        where=where,
+        values=tuple(values),
+    )
 
-_ACTIVITY = "activity"
+
+def members_query(store: Store, member: Member, ids: Sequence[int]) -> ExportQuery:
+    """Return the query of a job for the members of lists. Default: of all lists.
+
+    The columns are not published. Here they are ids and names of list and member, spelled like
+    other fields without a prefix.
+
+    Raises:
+        ApiError: 400-142 or 400-143.
+    """
+    check_lists(store, member, ids)
+    table = _TABLES[member]
+    entity = store.entities[table]
+    key = quoted(f"{member}_id")
+    of_list, of_member = (
+        f'"{member}_lists" l WHERE l."{member}_list_id" = t."{member}_list_id"',
+        (f"{quoted(table)} o WHERE o.{key} = t.{key}"),
+    )
+    columns = {
+        f"{member}ListId": f't."{member}_list_id"',
+        f"{member}ListName": f'(SELECT l."{member}_list_name" FROM {of_list})',  # noqa: S608
+        f"{member}Id": f"(SELECT {identity(entity, 'o')} FROM {of_member} LIMIT 1)",  # noqa: S608
+    }
+    for name in _SHOWN[member]:
+        if entity.field(name) is not None:
+            shown = f"(SELECT o.{quoted(name)} FROM {of_member} LIMIT 1)"  # noqa: S608
+            columns[f"{member}{name.capitalize()}"] = shown
+    where = f't."{member}_list_id" IN (SELECT CAST(value AS TEXT) FROM json_each(?))'  # noqa: S608
+    return ExportQuery(
+        entity=f"{member}_list_members",
+        columns=tuple(columns),
+        labels=tuple(columns),
+        expressions=tuple(columns.values()),
+        where=where if ids else "1",
+        values=(json.dumps([*ids]),) if ids else (),
+    )
+
+
+def _entity_type(asked: Asked, options: SandboxOptions) -> EntityType:
+    entity_type = ENTITY_TYPES.get(asked["entityType"])
+    if entity_type is None:
+        raise coded_error("400-127", asked["entityType"])
+    if entity_type.name in options.withheld_entities:
+        raise coded_error("403-101", entity_type.name)
+    return entity_type
+
+
+def _check_ads(entity_type: EntityType, asked: Asked) -> None:
+    source: list[str] | None = asked.get("source")
+    report: str | None = asked.get("adReportType")
+    if source is not None and (not source or set(source) - SOURCES):
+        raise coded_error("400-138", ", ".join(source))
+    if report is not None and report not in entity_type.ad_report_types:
+        raise coded_error("400-139", report)
+    if entity_type.ad_report_types and source is None:
+        raise coded_error("400-104", "source")
+    if entity_type.ad_report_types and report is None:
+        raise coded_error("400-104", "adReportType")
+
+
+def _lists(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
+    found = []
+    lists: tuple[tuple[list[int], Member, frozenset[str]], ...] = (
+        (check_ids(asked.get("accountListIds"), "400-145"), "account", _BY_ACCOUNT_LIST),
+        (check_ids(asked.get("personListIds"), "400-146"), "person", _BY_PERSON_LIST),
+    )
+    for ids, member, supported in lists:
+        if not ids:
+            continue
+        belongs = store.entities[entity_type.entity].field(f"{member}_id")
+        if entity_type.name not in supported or belongs is None:
+            raise coded_error("400-103", f"{entity_type.name} jobs take no {member}ListIds")
+        check_lists(store, member, ids)
+        found.append((on_lists(member, f"t.{quoted(f'{member}_id')}"), json.dumps(ids)))
+    return found
+
+
+def _accounts(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
+    if not entity_type.by_account:
+        if asked.get("accountIds") is not None:
+            raise coded_error("400-147", "accountIds")
+        return []
+    ids = check_ids(asked.get("accountIds") or None, "400-150")
+    if not ids:
+        raise coded_error("400-149")
+    number = identity(store.entities["accounts"], "o")
+    condition = (
+        't."account_id" IN (SELECT o."account_id" FROM "accounts" o'  # noqa: S608 - own names
+        f" WHERE {number} IN (SELECT value FROM json_each(?)))"
+    )
+    return [(condition, json.dumps(ids))]
+
+
+def check_ids(ids: list[int] | None, too_many: str) -> list[int]:
+    """Return ids after checking their number.
+
+    Raises:
+        ApiError: ``too_many``, or 400-103 for an empty list.
+    """
+    if ids is None:
+        return []
+    if not ids:
+        raise coded_error("400-103", "a list of IDs is empty")
+    if len(ids) > MAX_IDS:
+        raise coded_error(too_many)
+    return ids
+
+
+def check_lists(store: Store, member: Member, ids: Iterable[int]) -> None:
+    """Check that lists exist.
+
+    Raises:
+        ApiError: 400-142 or 400-143.
+    """
+    known = {
+        int(number or 0) for (number,) in store.select(f"{member}_lists", [f"{member}_list_id"])
+    }
+    if unknown := sorted(set(ids) - known):
+        raise coded_error(_MISSING[member], ", ".join(map(str, unknown)))
+
+
+def on_lists(member: Member, column: str) -> str:
+    """Return the SQL of a record's membership in lists, whose ids are bound as a JSON list."""
+    return (
+        f'{column} IN (SELECT m."{member}_id" FROM "{member}_list_members" m'  # noqa: S608 - own names
+        f' WHERE CAST(m."{member}_list_id" AS INTEGER) IN (SELECT value FROM json_each(?)))'
+    )
+
+
+def _activity_date(entity: TenantEntity) -> str:
+    if entity.field(ACTIVITY_DATE):
+        return ACTIVITY_DATE
+    moments = [field.name for field in entity.fields if field.type == "datetime"]
+    return moments[0] if moments else entity.id_field
 
 
 def requested_range(
@@ -103,35 +339,6 @@ def _after(text: str, last: datetime) -> datetime:
 def _text(moment: datetime) -> str:
     # Midnight is written as its date, which sorts before all timestamps of the day.
     return moment.isoformat()[:19].removesuffix("T00:00:00")
-
-
-NUMBERS = frozenset({"Integer", "Long", "Double", "Currency", "Percent"})
-
-DATES = frozenset({"Date", "Datetime"})
-
-_TEXT = {
-    "Contains": "LIKE",
-    "Does Not Contain": "NOT LIKE",
-    "Begins With": "LIKE",
-    "Does Not Begin With": "NOT LIKE",
-    "Ends With": "LIKE",
-    "Does Not End With": "NOT LIKE",
-}
-
-_ORDER = {
-    "Greater Than": ">",
-    "Greater Than or Equal To": ">=",
-    "Less Than": "<",
-    "Less Than or Equal To": "<=",
-}
-
-_SETS = {"Equals": "IN", "In": "IN", "Does Not Equal": "NOT IN", "Not In": "NOT IN"}
-
-_PRESENCE = {"Exists": "IS NOT NULL", "Does Not Exist": "IS NULL"}
-
-_BETWEEN = "Between"
-
-OPERATORS = frozenset({*_TEXT, *_ORDER, *_SETS, *_PRESENCE, _BETWEEN})
 
 
 def filter_condition(
@@ -207,214 +414,3 @@ def _pattern(operator: str, text: str) -> str:
     before = "" if "Begin" in operator else "%"
     after = "" if "End" in operator else "%"
     return f"{before}{escaped}{after}"
-
-
-Member = Literal["account", "person"]
-
-_TABLES = {"account": "accounts", "person": "people"}
-
-_SHOWN = {"account": ("name", "domain"), "person": ("email",)}
-
-_MISSING = {"account": "400-142", "person": "400-143"}
-
-
-def check_lists(store: Store, member: Member, ids: Iterable[int]) -> None:
-    """Check that lists exist.
-
-    Raises:
-        ApiError: 400-142 or 400-143.
-    """
-    known = {
-        int(number or 0) for (number,) in store.select(f"{member}_lists", [f"{member}_list_id"])
-    }
-    if unknown := sorted(set(ids) - known):
-        raise coded_error(_MISSING[member], ", ".join(map(str, unknown)))
-
-
-def on_lists(member: Member, column: str) -> str:
-    """Return the SQL of a record's membership in lists, whose ids are bound as a JSON list."""
-    return (
-        f'{column} IN (SELECT m."{member}_id" FROM "{member}_list_members" m'  # noqa: S608 - own names
-        f' WHERE CAST(m."{member}_list_id" AS INTEGER) IN (SELECT value FROM json_each(?)))'
-    )
-
-
-def members_query(store: Store, member: Member, ids: Sequence[int]) -> ExportQuery:
-    """Return the query of a job for the members of lists. Default: of all lists.
-
-    The columns are not published. Here they are ids and names of list and member, spelled like
-    other fields without a prefix.
-
-    Raises:
-        ApiError: 400-142 or 400-143.
-    """
-    check_lists(store, member, ids)
-    table = _TABLES[member]
-    entity = store.entities[table]
-    key = quoted(f"{member}_id")
-    of_list, of_member = (
-        f'"{member}_lists" l WHERE l."{member}_list_id" = t."{member}_list_id"',
-        (f"{quoted(table)} o WHERE o.{key} = t.{key}"),
-    )
-    columns = {
-        f"{member}ListId": f't."{member}_list_id"',
-        f"{member}ListName": f'(SELECT l."{member}_list_name" FROM {of_list})',  # noqa: S608
-        f"{member}Id": f"(SELECT {identity(entity, 'o')} FROM {of_member} LIMIT 1)",  # noqa: S608
-    }
-    for name in _SHOWN[member]:
-        if entity.field(name) is not None:
-            shown = f"(SELECT o.{quoted(name)} FROM {of_member} LIMIT 1)"  # noqa: S608
-            columns[f"{member}{name.capitalize()}"] = shown
-    where = f't."{member}_list_id" IN (SELECT CAST(value AS TEXT) FROM json_each(?))'  # noqa: S608
-    return ExportQuery(
-        entity=f"{member}_list_members",
-        columns=tuple(columns),
-        labels=tuple(columns),
-        expressions=tuple(columns.values()),
-        where=where if ids else "1",
-        values=(json.dumps([*ids]),) if ids else (),
-    )
-
-
-Asked = Mapping[str, Any]
-"""The members of a ``JobRequestBody``."""
-
-FORMATS = frozenset({"CSV", "JSON"})
-
-SOURCES = frozenset({"demandbase", "google", "linkedin", "all"})
-
-MAX_IDS = 10_000
-
-ACTIVITY_DATE = "activity_at"
-"""The field that the date range of activities filters. Default: the first datetime field."""
-
-_BY_ACCOUNT_LIST = frozenset({"account", "person", "opportunity", "activity"})
-
-_BY_PERSON_LIST = frozenset({"person", "activity"})
-
-
-def export_query(asked: Asked, store: Store, options: SandboxOptions) -> ExportQuery:
-    """Return the query of a job.
-
-    A range filters activities by their date. For other entity types it is checked, and has no
-    effect. Without ``fields`` all fields of the entity type are exported.
-
-    Raises:
-        ApiError: The request is invalid.
-    """
-    entity_type = _entity_type(asked, options)
-    if asked["format"] not in FORMATS:
-        raise coded_error("400-116")
-    window = requested_range(
-        entity_type.name,
-        asked.get("fromDate"),
-        asked.get("toDate"),
-        inclusive=options.to_date_inclusive,
-    )
-    _check_ads(entity_type, asked)
-    known = published_fields(entity_type, store.entities)
-    readable = [name for name in known if name not in options.withheld_fields]
-    wanted: list[str] = asked.get("fields", readable)
-    if unknown := [name for name in wanted if name not in known]:
-        raise coded_error("400-115", ", ".join(unknown))
-    if not wanted or len(set(wanted)) < len(wanted):
-        raise coded_error("400-103", "fields is empty or names a field twice")
-    if hidden := [name for name in wanted if name in options.withheld_fields]:
-        raise coded_error("403-104", ", ".join(hidden))
-    where, values = filter_condition(asked.get("filters", ()), known)
-    if window is not None and entity_type.name == "activity":
-        when = f"t.{quoted(_activity_date(store.entities[entity_type.entity]))}"
-        where += f" AND {when} >= ? AND {when} < ?"
-        values += window
-    for condition, value in (
-        *_lists(entity_type, asked, store),
-        *_accounts(entity_type, asked, store),
-    ):
-        where += f" AND {condition}"
-        values.append(value)
-    fields = [known[name] for name in wanted]
-    return ExportQuery(
-        entity=entity_type.entity,
-        columns=tuple(wanted),
-        labels=tuple(field.label for field in fields),
-        expressions=tuple(field.sql for field in fields),
-        where=where,
-        values=tuple(values),
-    )
-
-
-def check_ids(ids: list[int] | None, too_many: str) -> list[int]:
-    """Return ids after checking their number.
-
-    Raises:
-        ApiError: ``too_many``, or 400-103 for an empty list.
-    """
-    if ids is None:
-        return []
-    if not ids:
-        raise coded_error("400-103", "a list of IDs is empty")
-    if len(ids) > MAX_IDS:
-        raise coded_error(too_many)
-    return ids
-
-
-def _entity_type(asked: Asked, options: SandboxOptions) -> EntityType:
-    entity_type = ENTITY_TYPES.get(asked["entityType"])
-    if entity_type is None:
-        raise coded_error("400-127", asked["entityType"])
-    if entity_type.name in options.withheld_entities:
-        raise coded_error("403-101", entity_type.name)
-    return entity_type
-
-
-def _activity_date(entity: TenantEntity) -> str:
-    if entity.field(ACTIVITY_DATE):
-        return ACTIVITY_DATE
-    moments = [field.name for field in entity.fields if field.type == "datetime"]
-    return moments[0] if moments else entity.id_field
-
-
-def _check_ads(entity_type: EntityType, asked: Asked) -> None:
-    source: list[str] | None = asked.get("source")
-    report: str | None = asked.get("adReportType")
-    if source is not None and (not source or set(source) - SOURCES):
-        raise coded_error("400-138", ", ".join(source))
-    if report is not None and report not in entity_type.ad_report_types:
-        raise coded_error("400-139", report)
-    if entity_type.ad_report_types and source is None:
-        raise coded_error("400-104", "source")
-    if entity_type.ad_report_types and report is None:
-        raise coded_error("400-104", "adReportType")
-
-
-def _lists(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
-    found = []
-    lists: tuple[tuple[list[int], Member, frozenset[str]], ...] = (
-        (check_ids(asked.get("accountListIds"), "400-145"), "account", _BY_ACCOUNT_LIST),
-        (check_ids(asked.get("personListIds"), "400-146"), "person", _BY_PERSON_LIST),
-    )
-    for ids, member, supported in lists:
-        if not ids:
-            continue
-        belongs = store.entities[entity_type.entity].field(f"{member}_id")
-        if entity_type.name not in supported or belongs is None:
-            raise coded_error("400-103", f"{entity_type.name} jobs take no {member}ListIds")
-        check_lists(store, member, ids)
-        found.append((on_lists(member, f"t.{quoted(f'{member}_id')}"), json.dumps(ids)))
-    return found
-
-
-def _accounts(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
-    if not entity_type.by_account:
-        if asked.get("accountIds") is not None:
-            raise coded_error("400-147", "accountIds")
-        return []
-    ids = check_ids(asked.get("accountIds") or None, "400-150")
-    if not ids:
-        raise coded_error("400-149")
-    number = identity(store.entities["accounts"], "o")
-    condition = (
-        't."account_id" IN (SELECT o."account_id" FROM "accounts" o'  # noqa: S608 - own names
-        f" WHERE {number} IN (SELECT value FROM json_each(?)))"
-    )
-    return [(condition, json.dumps(ids))]

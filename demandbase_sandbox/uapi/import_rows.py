@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from demandbase_sandbox.tenant.store import Store
 
-
 REQUIRED = {
     "accounts": ("Account Name", "Account Domain"),
     "people": ("First Name", "Last Name", "Email", "External Person Id"),
@@ -47,56 +46,18 @@ ACCOUNT_REFERENCE = ("External Account ID", "Account Domain", "Account Name")
 _GENERATED = {"activities": frozenset({"activity_id", "account_id", "activity_type"})}
 """Fields that the tenant fills itself; columns for them are ignored."""
 
-
-@dataclass(frozen=True, slots=True)
-class ImportColumn:
-    """A column and the field that it fills, if any."""
-
-    header: str
-    field: TenantField | None
-
-
-def import_columns(
-    store: Store, entity_name: str, headers: Sequence[str], created: list[str]
-) -> list[ImportColumn]:
-    """Return the columns. An unknown header creates a field and is appended to ``created``.
-
-    Headers must equal labels exactly, including case and whitespace.
-    """
-    entity = store.entities[entity_name]
-    by_label = {label_of(entity_name, field): field for field in entity.fields}
-    standard = {label: name for name, label in STANDARD[entity_name].items()}
-    columns = []
-    for header in headers:
-        field = by_label.get(header)
-        if entity_name != "accounts" and header in ACCOUNT_REFERENCE:
-            columns.append(ImportColumn(header, None))
-            continue
-        if field is None:
-            name = standard.get(header) or _free_name(header, {*store.entities[entity_name].names})
-            field = TenantField(name, "string", label=header, importable=True)
-            store.add_field(entity_name, field)
-            by_label[header] = field
-            if header not in standard:
-                created.append(header)
-        if not field.importable or field.name in _GENERATED.get(entity_name, ()):
-            field = None
-        columns.append(ImportColumn(header, field))
-    return columns
-
-
-def _free_name(label: str, taken: set[str]) -> str:
-    stem = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "field"
-    name, number = stem, 2
-    while name in taken:
-        name, number = f"{stem}_{number}", number + 1
-    return name
-
-
 Row = dict[str, str]
 
 Match = tuple[bool, int | None]
 """Whether a row is applied, and the row id in SQLite of the record that it updates."""
+
+ListAction = Literal["replace", "insert", "delete", "noop"]
+
+DEFAULT_ACTION: ListAction = "replace"
+
+_LIST = "account_lists"
+
+_MEMBERS = "account_list_members"
 
 
 @dataclass(slots=True)
@@ -231,13 +192,49 @@ def _only(found: list[int]) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-ListAction = Literal["replace", "insert", "delete", "noop"]
+@dataclass(frozen=True, slots=True)
+class ImportColumn:
+    """A column and the field that it fills, if any."""
 
-DEFAULT_ACTION: ListAction = "replace"
+    header: str
+    field: TenantField | None
 
-_LIST = "account_lists"
 
-_MEMBERS = "account_list_members"
+def import_columns(
+    store: Store, entity_name: str, headers: Sequence[str], created: list[str]
+) -> list[ImportColumn]:
+    """Return the columns. An unknown header creates a field and is appended to ``created``.
+
+    Headers must equal labels exactly, including case and whitespace.
+    """
+    entity = store.entities[entity_name]
+    by_label = {label_of(entity_name, field): field for field in entity.fields}
+    standard = {label: name for name, label in STANDARD[entity_name].items()}
+    columns = []
+    for header in headers:
+        field = by_label.get(header)
+        if entity_name != "accounts" and header in ACCOUNT_REFERENCE:
+            columns.append(ImportColumn(header, None))
+            continue
+        if field is None:
+            name = standard.get(header) or _free_name(header, {*store.entities[entity_name].names})
+            field = TenantField(name, "string", label=header, importable=True)
+            store.add_field(entity_name, field)
+            by_label[header] = field
+            if header not in standard:
+                created.append(header)
+        if not field.importable or field.name in _GENERATED.get(entity_name, ()):
+            field = None
+        columns.append(ImportColumn(header, field))
+    return columns
+
+
+def _free_name(label: str, taken: set[str]) -> str:
+    stem = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "field"
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}_{number}", number + 1
+    return name
 
 
 def apply_list_action(

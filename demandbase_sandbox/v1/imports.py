@@ -37,223 +37,6 @@ if TYPE_CHECKING:
 csv.field_size_limit(2**31 - 1)
 
 
-def check_file(path: Path, columns: set[str]) -> int:
-    """Return the number of data rows of a well-formed file.
-
-    Raises:
-        ApiError: The file is not CSV with exactly these columns.
-    """
-    rows = read_rows(path)
-    header = next(rows, None)
-    if header is None:
-        raise bad_request("the file is empty")
-    if len(set(header)) != len(header):
-        raise bad_request("the header names a column twice")
-    if surplus := sorted(set(header) - columns):
-        raise bad_request(f"the header does not match field_mappings: unknown {surplus}")
-    if missing := sorted(columns - set(header)):
-        raise bad_request(f"the header does not match field_mappings: missing {missing}")
-    count = 0
-    for row in rows:
-        count += 1
-        if len(row) != len(header):
-            raise bad_request(f"data row {count} has {len(row)} cells, the header {len(header)}")
-    return count
-
-
-def read_rows(path: Path) -> Iterator[list[str]]:
-    """Yield header and rows.
-
-    Raises:
-        ApiError: The file is not CSV.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.reader(file, strict=True)
-    except (csv.Error, UnicodeDecodeError):
-        raise bad_request("the file is no valid CSV in UTF-8") from None
-
-
-def requested_mapping(
-    entity: TenantEntity, operation: str, mappings: Sequence[Mapping[str, str]]
-) -> dict[str, str]:
-    """Return the field of each CSV column."""
-    result: dict[str, str] = {}
-    for item in mappings:
-        column, name = item["csv_column"], item["demandbase_field"]
-        field = entity.field(name)
-        if field is None or not field.importable:
-            raise bad_request(f"unknown demandbase_field of {entity.name}: {name}")
-        if not column:
-            raise bad_request(f"the csv_column of {name} is empty")
-        if column in result:
-            raise bad_request(f"field_mappings names a csv_column twice: {column}")
-        if name in result.values():
-            raise bad_request(f"field_mappings names a demandbase_field twice: {name}")
-        result[column] = name
-    if not result:
-        raise bad_request("field_mappings is empty")
-    required = {item.name for item in entity.fields if item.required and item.importable}
-    missing = sorted(required - set(result.values()))
-    if missing and operation != "update":
-        raise bad_request(f"required fields are not mapped: {', '.join(missing)}")
-    return result
-
-
-def requested_match_key(
-    entity: TenantEntity, operation: str, match_key: str | None, mapping: Mapping[str, str]
-) -> str:
-    """Return the field to match rows on; empty for an insert without one."""
-    if match_key is None:
-        if operation != "insert":
-            raise bad_request(f"{operation} needs a match_key")
-        return ""
-    field = entity.field(match_key)
-    if field is None or not field.key:
-        keys = ", ".join(item.name for item in entity.fields if item.key)
-        raise bad_request(f"{match_key} is no match_key of {entity.name}; those are {keys}")
-    if match_key not in mapping.values():
-        raise bad_request(f"match_key is not mapped: {match_key}")
-    return match_key
-
-
-class RowErrors:
-    """The row errors of all jobs, in SQLite: there may be millions."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.clear()
-
-    def clear(self) -> None:
-        """Remove all row errors."""
-        with self._store.lock:
-            self._store.database.executescript("""
-                DROP TABLE IF EXISTS "sandbox row errors";
-                CREATE TABLE "sandbox row errors" (
-                    job_id TEXT, number INTEGER, document TEXT, PRIMARY KEY (job_id, number)
-                );
-            """)
-
-    def add(self, job_id: str, errors: Iterable[tuple[int, RowErrorDocument]]) -> None:
-        """Add row errors of a job with their running numbers."""
-        with self._store.lock:
-            self._store.database.executemany(
-                'INSERT INTO "sandbox row errors" VALUES (?, ?, ?)',
-                ((job_id, number, error.model_dump_json()) for number, error in errors),
-            )
-
-    def page(self, job_id: str, limit: int, offset: int) -> RowErrorList:
-        """Return some row errors of a job in the file's order, and how many there are."""
-        with self._store.lock:
-            total = self._store.database.execute(
-                'SELECT count(*) FROM "sandbox row errors" WHERE job_id = ?', (job_id,)
-            ).fetchone()[0]
-            # An offset may be larger than what SQLite can count.
-            found = self._store.database.execute(
-                'SELECT document FROM "sandbox row errors"'
-                " WHERE job_id = ? AND number >= ? ORDER BY number LIMIT ?",
-                (job_id, min(offset, total), limit),
-            ).fetchall()
-        errors = [RowErrorDocument.model_validate_json(document) for (document,) in found]
-        return RowErrorList(errors=errors, total=total)
-
-
-class RowImporter:
-    """Applies the rows of one job.
-
-    Args:
-        row_number_base: Number of the first data row.
-        now: Timestamp of new and changed rows.
-    """
-
-    def __init__(
-        self, store: Store, errors: RowErrors, job: ImportJob, row_number_base: int, now: str
-    ) -> None:
-        self._store = store
-        self._errors = errors
-        self._job_id = job.id
-        self._entity = store.entities[job.entity_type]
-        self._operation = job.operation
-        self._match_key = job.match_key
-        self._mapping = job.mapping
-        self._base = row_number_base
-        self._now = now
-
-    def run(self, path: Path, limit: int | None) -> tuple[int, int]:
-        """Apply at most ``limit`` rows; return how many were read and how many applied."""
-        done, problems = 0, 0
-        spoiled = 0
-        rows = read_rows(path)
-        header = next(rows)
-        with self._store.transaction():
-            for cells in islice(rows, limit):
-                row = {
-                    self._mapping[column]: cell for column, cell in zip(header, cells, strict=True)
-                }
-                found = list(self._problems(self._base + done, row))
-                self._errors.add(self._job_id, enumerate(found, problems))
-                problems += len(found)
-                spoiled += bool(found)
-                done += 1
-        return done, done - spoiled
-
-    def _problems(self, number: int, row: dict[str, str]) -> Iterator[RowErrorDocument]:
-        bad = False
-        for name, value in row.items():
-            field = self._entity.field(name)
-            if field is None:
-                continue
-            if not value and (name == self._match_key or field.required):
-                kind = "missing_match_key" if name == self._match_key else "required"
-                yield _error(number, name, "", kind, f"{name} is required")
-                bad = True
-            elif value and not fits(field.type, value):
-                message = f'"{value}" is no {field.type}'
-                yield _error(number, name, value, "invalid_type", message)
-                bad = True
-        if bad:
-            return
-        key, matches = self._matches(row)
-        if len(matches) > 1:
-            kind, message = "ambiguous_match", "several records match"
-        elif self._operation == "insert" and matches:
-            kind, message = "duplicate", "the record exists already"
-        elif self._operation == "update" and not matches:
-            kind, message = "not_found", "no record matches"
-        else:
-            self._write(matches[0] if matches else None, row)
-            return
-        yield _error(number, key, row.get(key, ""), kind, message)
-
-    def _matches(self, row: dict[str, str]) -> tuple[str, list[int]]:
-        """Return the key that matches, and the matching rows. An insert matches on all keys."""
-        keys = [self._match_key] if self._match_key else []
-        if self._operation == "insert":
-            keys += [item.name for item in self._entity.fields if item.key and row.get(item.name)]
-        for key in keys:
-            if matches := self._store.find(self._entity.name, key, row[key]):
-                return key, matches
-        return self._match_key, []
-
-    def _write(self, row_id: int | None, row: dict[str, str]) -> None:
-        cells: dict[str, str | None] = {name: value or None for name, value in row.items()}
-        if cells.get(self._entity.id_field) is None:
-            # A blank id means that the file does not know it: the record keeps its own.
-            cells.pop(self._entity.id_field, None)
-            if row_id is None:
-                cells[self._entity.id_field] = str(uuid.uuid4())
-        for stamp in ("updated_at", *(("created_at",) if row_id is None else ())):
-            if self._entity.field(stamp) is not None:
-                cells[stamp] = self._now
-        self._store.write(self._entity.name, row_id, cells)
-
-
-def _error(row_number: int, field: str, value: str, kind: str, message: str) -> RowErrorDocument:
-    return RowErrorDocument(
-        row_number=row_number, field=field, value=value, error_type=kind, message=message
-    )
-
-
 @dataclass(kw_only=True)
 class ImportJob(Job):
     """An import job of the v1 API."""
@@ -392,3 +175,220 @@ class ImportJobs(SimulatedJobs[ImportJob]):
         job.error_count = done - taken
         job.completed_at = end
         job.error_message = job.faults.fails
+
+
+class RowImporter:
+    """Applies the rows of one job.
+
+    Args:
+        row_number_base: Number of the first data row.
+        now: Timestamp of new and changed rows.
+    """
+
+    def __init__(
+        self, store: Store, errors: RowErrors, job: ImportJob, row_number_base: int, now: str
+    ) -> None:
+        self._store = store
+        self._errors = errors
+        self._job_id = job.id
+        self._entity = store.entities[job.entity_type]
+        self._operation = job.operation
+        self._match_key = job.match_key
+        self._mapping = job.mapping
+        self._base = row_number_base
+        self._now = now
+
+    def run(self, path: Path, limit: int | None) -> tuple[int, int]:
+        """Apply at most ``limit`` rows; return how many were read and how many applied."""
+        done, problems = 0, 0
+        spoiled = 0
+        rows = read_rows(path)
+        header = next(rows)
+        with self._store.transaction():
+            for cells in islice(rows, limit):
+                row = {
+                    self._mapping[column]: cell for column, cell in zip(header, cells, strict=True)
+                }
+                found = list(self._problems(self._base + done, row))
+                self._errors.add(self._job_id, enumerate(found, problems))
+                problems += len(found)
+                spoiled += bool(found)
+                done += 1
+        return done, done - spoiled
+
+    def _problems(self, number: int, row: dict[str, str]) -> Iterator[RowErrorDocument]:
+        bad = False
+        for name, value in row.items():
+            field = self._entity.field(name)
+            if field is None:
+                continue
+            if not value and (name == self._match_key or field.required):
+                kind = "missing_match_key" if name == self._match_key else "required"
+                yield _error(number, name, "", kind, f"{name} is required")
+                bad = True
+            elif value and not fits(field.type, value):
+                message = f'"{value}" is no {field.type}'
+                yield _error(number, name, value, "invalid_type", message)
+                bad = True
+        if bad:
+            return
+        key, matches = self._matches(row)
+        if len(matches) > 1:
+            kind, message = "ambiguous_match", "several records match"
+        elif self._operation == "insert" and matches:
+            kind, message = "duplicate", "the record exists already"
+        elif self._operation == "update" and not matches:
+            kind, message = "not_found", "no record matches"
+        else:
+            self._write(matches[0] if matches else None, row)
+            return
+        yield _error(number, key, row.get(key, ""), kind, message)
+
+    def _matches(self, row: dict[str, str]) -> tuple[str, list[int]]:
+        """Return the key that matches, and the matching rows. An insert matches on all keys."""
+        keys = [self._match_key] if self._match_key else []
+        if self._operation == "insert":
+            keys += [item.name for item in self._entity.fields if item.key and row.get(item.name)]
+        for key in keys:
+            if matches := self._store.find(self._entity.name, key, row[key]):
+                return key, matches
+        return self._match_key, []
+
+    def _write(self, row_id: int | None, row: dict[str, str]) -> None:
+        cells: dict[str, str | None] = {name: value or None for name, value in row.items()}
+        if cells.get(self._entity.id_field) is None:
+            # A blank id means that the file does not know it: the record keeps its own.
+            cells.pop(self._entity.id_field, None)
+            if row_id is None:
+                cells[self._entity.id_field] = str(uuid.uuid4())
+        for stamp in ("updated_at", *(("created_at",) if row_id is None else ())):
+            if self._entity.field(stamp) is not None:
+                cells[stamp] = self._now
+        self._store.write(self._entity.name, row_id, cells)
+
+
+def _error(row_number: int, field: str, value: str, kind: str, message: str) -> RowErrorDocument:
+    return RowErrorDocument(
+        row_number=row_number, field=field, value=value, error_type=kind, message=message
+    )
+
+
+class RowErrors:
+    """The row errors of all jobs, in SQLite: there may be millions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove all row errors."""
+        with self._store.lock:
+            self._store.database.executescript("""
+                DROP TABLE IF EXISTS "sandbox row errors";
+                CREATE TABLE "sandbox row errors" (
+                    job_id TEXT, number INTEGER, document TEXT, PRIMARY KEY (job_id, number)
+                );
+            """)
+
+    def add(self, job_id: str, errors: Iterable[tuple[int, RowErrorDocument]]) -> None:
+        """Add row errors of a job with their running numbers."""
+        with self._store.lock:
+            self._store.database.executemany(
+                'INSERT INTO "sandbox row errors" VALUES (?, ?, ?)',
+                ((job_id, number, error.model_dump_json()) for number, error in errors),
+            )
+
+    def page(self, job_id: str, limit: int, offset: int) -> RowErrorList:
+        """Return some row errors of a job in the file's order, and how many there are."""
+        with self._store.lock:
+            total = self._store.database.execute(
+                'SELECT count(*) FROM "sandbox row errors" WHERE job_id = ?', (job_id,)
+            ).fetchone()[0]
+            # An offset may be larger than what SQLite can count.
+            found = self._store.database.execute(
+                'SELECT document FROM "sandbox row errors"'
+                " WHERE job_id = ? AND number >= ? ORDER BY number LIMIT ?",
+                (job_id, min(offset, total), limit),
+            ).fetchall()
+        errors = [RowErrorDocument.model_validate_json(document) for (document,) in found]
+        return RowErrorList(errors=errors, total=total)
+
+
+def requested_mapping(
+    entity: TenantEntity, operation: str, mappings: Sequence[Mapping[str, str]]
+) -> dict[str, str]:
+    """Return the field of each CSV column."""
+    result: dict[str, str] = {}
+    for item in mappings:
+        column, name = item["csv_column"], item["demandbase_field"]
+        field = entity.field(name)
+        if field is None or not field.importable:
+            raise bad_request(f"unknown demandbase_field of {entity.name}: {name}")
+        if not column:
+            raise bad_request(f"the csv_column of {name} is empty")
+        if column in result:
+            raise bad_request(f"field_mappings names a csv_column twice: {column}")
+        if name in result.values():
+            raise bad_request(f"field_mappings names a demandbase_field twice: {name}")
+        result[column] = name
+    if not result:
+        raise bad_request("field_mappings is empty")
+    required = {item.name for item in entity.fields if item.required and item.importable}
+    missing = sorted(required - set(result.values()))
+    if missing and operation != "update":
+        raise bad_request(f"required fields are not mapped: {', '.join(missing)}")
+    return result
+
+
+def requested_match_key(
+    entity: TenantEntity, operation: str, match_key: str | None, mapping: Mapping[str, str]
+) -> str:
+    """Return the field to match rows on; empty for an insert without one."""
+    if match_key is None:
+        if operation != "insert":
+            raise bad_request(f"{operation} needs a match_key")
+        return ""
+    field = entity.field(match_key)
+    if field is None or not field.key:
+        keys = ", ".join(item.name for item in entity.fields if item.key)
+        raise bad_request(f"{match_key} is no match_key of {entity.name}; those are {keys}")
+    if match_key not in mapping.values():
+        raise bad_request(f"match_key is not mapped: {match_key}")
+    return match_key
+
+
+def check_file(path: Path, columns: set[str]) -> int:
+    """Return the number of data rows of a well-formed file.
+
+    Raises:
+        ApiError: The file is not CSV with exactly these columns.
+    """
+    rows = read_rows(path)
+    header = next(rows, None)
+    if header is None:
+        raise bad_request("the file is empty")
+    if len(set(header)) != len(header):
+        raise bad_request("the header names a column twice")
+    if surplus := sorted(set(header) - columns):
+        raise bad_request(f"the header does not match field_mappings: unknown {surplus}")
+    if missing := sorted(columns - set(header)):
+        raise bad_request(f"the header does not match field_mappings: missing {missing}")
+    count = 0
+    for row in rows:
+        count += 1
+        if len(row) != len(header):
+            raise bad_request(f"data row {count} has {len(row)} cells, the header {len(header)}")
+    return count
+
+
+def read_rows(path: Path) -> Iterator[list[str]]:
+    """Yield header and rows.
+
+    Raises:
+        ApiError: The file is not CSV.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from csv.reader(file, strict=True)
+    except (csv.Error, UnicodeDecodeError):
+        raise bad_request("the file is no valid CSV in UTF-8") from None
