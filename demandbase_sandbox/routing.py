@@ -188,14 +188,14 @@ def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Re
     call.is_dropped = Effect.DROP_AFTER in hits
     call.stall = hits.get(Effect.STALL)
     if Effect.STATUS in hits:
-        return _scripted(hits[Effect.STATUS])
+        return _status_response(hits[Effect.STATUS])
     with call.tenant.store.lock:
         call.tenant.advance_jobs()
         result = work()
     return result if isinstance(result, Response) else _document(result, status, hits)
 
 
-def _scripted(fault: Fault) -> Response:
+def _status_response(fault: Fault) -> Response:
     if fault.code:
         raise coded_error(fault.code)
     kind = "application/json" if fault.body.startswith("{") else "text/plain"

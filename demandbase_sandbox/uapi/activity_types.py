@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
+from demandbase_sandbox.exceptions import bad_request, not_found
 from demandbase_sandbox.uapi.schemas import (
     ActivityFieldBody,
     ActivityType,
@@ -83,12 +83,12 @@ class ActivityTypes:
         return self._put(self._number(identifier), body)
 
     def _put(self, number: int, body: ActivityTypeBody) -> ActivityType:
-        asked = body.activity_type
-        name = asked.name or re.sub(r"\W+", "_", asked.label.lower()).strip("_") or "activity"
+        activity = body.activity_type
+        name = activity.name or re.sub(r"\W+", "_", activity.label.lower()).strip("_") or "activity"
         if any(self.name_of(other) == name for other in self._types if other != number):
             raise bad_request(f"there is an activity type of this name: {name}")
-        self._types[number] = _type(name, asked.label, asked.description or "", body.fields)
-        return ActivityType(id=number, label=asked.label)
+        self._types[number] = _type(name, activity.label, activity.description or "", body.fields)
+        return ActivityType(id=number, label=activity.label)
 
     def _number(self, identifier: str) -> int:
         if not (identifier.isascii() and identifier.isdigit() and len(identifier) <= _DIGITS):
@@ -96,11 +96,6 @@ class ActivityTypes:
         if int(identifier) not in self._types:
             raise not_found("there is no such activity type")
         return int(identifier)
-
-
-def missing_type(number: int) -> ApiError:
-    """Return the error of a job whose activity type does not exist."""
-    return bad_request(f"there is no activity type {number}")
 
 
 def _type(

@@ -48,7 +48,7 @@ def create_token(call: CurrentCall, body: TokenRequest) -> TokenDocument:
     tokens, options = call.tenant.tokens, call.tenant.options
     if body.grant_type != GRANT_TYPE:
         raise bad_request(f"grantType is {GRANT_TYPE}")
-    if not tokens.knows(body.client_id, body.client_secret):
+    if not tokens.accepts_credentials(body.client_id, body.client_secret):
         raise ApiError(options.wrong_credentials_status, "wrong credentials")
     return TokenDocument(
         access_token=tokens.mint(),

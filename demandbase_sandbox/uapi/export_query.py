@@ -15,7 +15,7 @@ from demandbase_sandbox.uapi.entities import ENTITY_TYPES, EntityType, identity,
 from demandbase_sandbox.uapi.errors import coded_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.tenant.schema import TenantEntity
@@ -26,7 +26,7 @@ MAX_ACTIVITY_DAYS = 90
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 _ACTIVITY = "activity"
 
@@ -56,8 +56,6 @@ _PRESENCE = {"Exists": "IS NOT NULL", "Does Not Exist": "IS NULL"}
 
 _BETWEEN = "Between"
 
-OPERATORS = frozenset({*_TEXT, *_ORDER, *_SETS, *_PRESENCE, _BETWEEN})
-
 Member = Literal["account", "person"]
 
 _TABLES = {"account": "accounts", "person": "people"}
@@ -66,7 +64,7 @@ _SHOWN = {"account": ("name", "domain"), "person": ("email",)}
 
 _MISSING = {"account": "400-142", "person": "400-143"}
 
-Asked = Mapping[str, Any]
+Members = Mapping[str, Any]
 """The members of a ``JobRequestBody``."""
 
 FORMATS = frozenset({"CSV", "JSON"})
@@ -95,7 +93,7 @@ class ExportQuery:
     values: tuple[str, ...]
 
 
-def export_query(asked: Asked, store: Store, options: SandboxOptions) -> ExportQuery:
+def export_query(members: Members, store: Store, options: SandboxOptions) -> ExportQuery:
     """Return the query of a job.
 
     A range filters activities by their date. For other entity types it is checked, and has no
@@ -104,33 +102,33 @@ def export_query(asked: Asked, store: Store, options: SandboxOptions) -> ExportQ
     Raises:
         ApiError: The request is invalid.
     """
-    entity_type = _entity_type(asked, options)
-    if asked["format"] not in FORMATS:
+    entity_type = _entity_type(members, options)
+    if members["format"] not in FORMATS:
         raise coded_error("400-116")
     window = requested_range(
         entity_type.name,
-        asked.get("fromDate"),
-        asked.get("toDate"),
+        members.get("fromDate"),
+        members.get("toDate"),
         inclusive=options.to_date_inclusive,
     )
-    _check_ads(entity_type, asked)
+    _check_ads(entity_type, members)
     known = published_fields(entity_type, store.entities)
     readable = [name for name in known if name not in options.withheld_fields]
-    wanted: list[str] = asked.get("fields", readable)
+    wanted: list[str] = members.get("fields", readable)
     if unknown := [name for name in wanted if name not in known]:
         raise coded_error("400-115", ", ".join(unknown))
     if not wanted or len(set(wanted)) < len(wanted):
         raise coded_error("400-103", "fields is empty or names a field twice")
     if hidden := [name for name in wanted if name in options.withheld_fields]:
         raise coded_error("403-104", ", ".join(hidden))
-    where, values = filter_condition(asked.get("filters", ()), known)
+    where, values = filter_condition(members.get("filters", ()), known)
     if window is not None and entity_type.name == "activity":
         when = f"t.{quoted(_activity_date(store.entities[entity_type.entity]))}"
         where += f" AND {when} >= ? AND {when} < ?"
         values += window
     for condition, value in (
-        *_lists(entity_type, asked, store),
-        *_accounts(entity_type, asked, store),
+        *_lists(entity_type, members, store),
+        *_accounts(entity_type, members, store),
     ):
         where += f" AND {condition}"
         values.append(value)
@@ -182,18 +180,18 @@ def members_query(store: Store, member: Member, ids: Sequence[int]) -> ExportQue
     )
 
 
-def _entity_type(asked: Asked, options: SandboxOptions) -> EntityType:
-    entity_type = ENTITY_TYPES.get(asked["entityType"])
+def _entity_type(members: Members, options: SandboxOptions) -> EntityType:
+    entity_type = ENTITY_TYPES.get(members["entityType"])
     if entity_type is None:
-        raise coded_error("400-127", asked["entityType"])
+        raise coded_error("400-127", members["entityType"])
     if entity_type.name in options.withheld_entities:
         raise coded_error("403-101", entity_type.name)
     return entity_type
 
 
-def _check_ads(entity_type: EntityType, asked: Asked) -> None:
-    source: list[str] | None = asked.get("source")
-    report: str | None = asked.get("adReportType")
+def _check_ads(entity_type: EntityType, members: Members) -> None:
+    source: list[str] | None = members.get("source")
+    report: str | None = members.get("adReportType")
     if source is not None and (not source or set(source) - SOURCES):
         raise coded_error("400-138", ", ".join(source))
     if report is not None and report not in entity_type.ad_report_types:
@@ -204,11 +202,11 @@ def _check_ads(entity_type: EntityType, asked: Asked) -> None:
         raise coded_error("400-104", "adReportType")
 
 
-def _lists(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
+def _lists(entity_type: EntityType, members: Members, store: Store) -> list[tuple[str, str]]:
     found = []
     lists: tuple[tuple[list[int], Member, frozenset[str]], ...] = (
-        (check_ids(asked.get("accountListIds"), "400-145"), "account", _BY_ACCOUNT_LIST),
-        (check_ids(asked.get("personListIds"), "400-146"), "person", _BY_PERSON_LIST),
+        (check_ids(members.get("accountListIds"), "400-145"), "account", _BY_ACCOUNT_LIST),
+        (check_ids(members.get("personListIds"), "400-146"), "person", _BY_PERSON_LIST),
     )
     for ids, member, supported in lists:
         if not ids:
@@ -221,12 +219,12 @@ def _lists(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[st
     return found
 
 
-def _accounts(entity_type: EntityType, asked: Asked, store: Store) -> list[tuple[str, str]]:
+def _accounts(entity_type: EntityType, members: Members, store: Store) -> list[tuple[str, str]]:
     if not entity_type.by_account:
-        if asked.get("accountIds") is not None:
+        if members.get("accountIds") is not None:
             raise coded_error("400-147", "accountIds")
         return []
-    ids = check_ids(asked.get("accountIds") or None, "400-150")
+    ids = check_ids(members.get("accountIds") or None, "400-150")
     if not ids:
         raise coded_error("400-149")
     number = identity(store.entities["accounts"], "o")
@@ -276,8 +274,8 @@ def on_lists(member: Member, column: str) -> str:
 def _activity_date(entity: TenantEntity) -> str:
     if entity.field(ACTIVITY_DATE):
         return ACTIVITY_DATE
-    moments = [field.name for field in entity.fields if field.type == "datetime"]
-    return moments[0] if moments else entity.id_field
+    timestamps = [field.name for field in entity.fields if field.type == "datetime"]
+    return timestamps[0] if timestamps else entity.id_field
 
 
 def requested_range(
@@ -297,7 +295,7 @@ def requested_range(
         return None
     if start is None or end is None:
         raise coded_error("400-112")
-    first, last = _parse_moment("fromDate", start), _parse_moment("toDate", end)
+    first, last = _parse_timestamp("fromDate", start), _parse_timestamp("toDate", end)
     if first > last:
         raise coded_error("400-113")
     after = _after(end, last) if inclusive else last
@@ -308,19 +306,19 @@ def requested_range(
     return _text(first), _text(after)
 
 
-def moment_text(name: str, text: str) -> str:
+def timestamp_text(name: str, text: str) -> str:
     """Return a date as a text that sorts among the tenant's timestamps and dates.
 
     Raises:
         ApiError: 400-111: it is not a date.
     """
-    _parse_moment(name, text)
+    _parse_timestamp(name, text)
     return text
 
 
-def _parse_moment(name: str, text: str) -> datetime:
+def _parse_timestamp(name: str, text: str) -> datetime:
     try:
-        if _DAY.fullmatch(text) or _MOMENT.fullmatch(text):
+        if _DAY.fullmatch(text) or _TIMESTAMP.fullmatch(text):
             found = datetime.fromisoformat(text)
             return found if found.tzinfo else found.replace(tzinfo=UTC)
     except ValueError:
@@ -336,9 +334,9 @@ def _after(text: str, last: datetime) -> datetime:
         return last
 
 
-def _text(moment: datetime) -> str:
+def _text(time: datetime) -> str:
     # Midnight is written as its date, which sorts before all timestamps of the day.
-    return moment.isoformat()[:19].removesuffix("T00:00:00")
+    return time.isoformat()[:19].removesuffix("T00:00:00")
 
 
 def filter_condition(
@@ -369,7 +367,7 @@ def filter_condition(
 
 def _value(field: PublishedField, text: str) -> str:
     if field.data_type in DATES:
-        return moment_text(field.name, text)
+        return timestamp_text(field.name, text)
     if field.data_type in NUMBERS and not fits("number", text):
         raise coded_error("400-103", f"a value for {field.name} is no number")
     return text

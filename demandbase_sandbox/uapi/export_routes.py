@@ -98,9 +98,9 @@ def fields(
 def create_job(call: CurrentCall, body: JobRequestBody) -> JobDetails:
     """Create an export job for the rows of an entity type."""
     _check_permission(call.tenant)
-    asked = body.members()
-    query = export_query(asked, call.tenant.store, call.tenant.options)
-    return _create(call, body.entity_type, asked, query)
+    members = body.members()
+    query = export_query(members, call.tenant.store, call.tenant.options)
+    return _create(call, body.entity_type, members, query)
 
 
 @router.post(
@@ -112,13 +112,13 @@ def create_job(call: CurrentCall, body: JobRequestBody) -> JobDetails:
 def create_account_list_job(call: CurrentCall, body: AccountListJobBody) -> JobDetails:
     """Create an export job for the members of account lists."""
     _check_permission(call.tenant)
-    asked = body.members()
-    if {"accountListId", "accountListIds"} <= asked.keys():
+    members = body.members()
+    if {"accountListId", "accountListIds"} <= members.keys():
         raise coded_error("400-144")
-    one = [asked["accountListId"]] if "accountListId" in asked else None
-    ids = check_ids(one or asked.get("accountListIds"), "400-145")
+    one = [members["accountListId"]] if "accountListId" in members else None
+    ids = check_ids(one or members.get("accountListIds"), "400-145")
     query = members_query(call.tenant.store, "account", ids)
-    return _create(call, ACCOUNT_LIST, asked, query)
+    return _create(call, ACCOUNT_LIST, members, query)
 
 
 @router.post(
@@ -130,12 +130,12 @@ def create_account_list_job(call: CurrentCall, body: AccountListJobBody) -> JobD
 def create_person_list_job(call: CurrentCall, body: PersonListJobBody) -> JobDetails:
     """Create an export job for the members of person lists."""
     _check_permission(call.tenant)
-    asked = body.members()
-    if "personListIds" not in asked and call.tenant.options.person_lists_need_ids:
+    members = body.members()
+    if "personListIds" not in members and call.tenant.options.person_lists_need_ids:
         raise coded_error("400-104", "personListIds")
-    ids = check_ids(asked.get("personListIds"), "400-146")
+    ids = check_ids(members.get("personListIds"), "400-146")
     query = members_query(call.tenant.store, "person", ids)
-    return _create(call, PERSON_LIST, asked, query)
+    return _create(call, PERSON_LIST, members, query)
 
 
 @router.get(
@@ -152,7 +152,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     jobStatus: str = "All",  # noqa: N803
 ) -> JobDetailsList:
     """Return a page of the export jobs."""
-    asked = {
+    parameters = {
         "entityType": entityType,
         "page": page,
         "perPage": perPage,
@@ -161,7 +161,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     }
     shift = call.fault(Effect.SHIFT_PAGE)
     jobs = call.tenant.uapi_exports.all()
-    return job_page(jobs, asked, call.tenant.options.max_page_size, shift.rows if shift else 0)
+    return job_page(jobs, parameters, call.tenant.options.max_page_size, shift.rows if shift else 0)
 
 
 @router.get(
@@ -210,8 +210,10 @@ def reference(
     return ReferenceData(object_type=object, data=rows)
 
 
-def _create(call: Call, entity_type: str, asked: dict[str, Any], query: ExportQuery) -> JobDetails:
-    job = call.tenant.uapi_exports.create(entity_type, asked, query, call.job_faults())
+def _create(
+    call: Call, entity_type: str, members: dict[str, Any], query: ExportQuery
+) -> JobDetails:
+    job = call.tenant.uapi_exports.create(entity_type, members, query, call.job_faults())
     return JobDetails.model_validate(job)
 
 

@@ -64,7 +64,7 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
     def create(
         self,
         entity_type: str,
-        asked: dict[str, Any],
+        members: dict[str, Any],
         query: ExportQuery,
         faults: JobFaults = NO_FAULTS,
     ) -> UapiExportJob:
@@ -87,8 +87,8 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
                 created_at=now,
                 updated_at=now,
                 published_type=entity_type,
-                name=asked["jobName"],
-                request=asked,
+                name=members["jobName"],
+                request=members,
                 query=query,
                 faults=faults,
             )
@@ -165,24 +165,24 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
 
 
 def job_page(
-    jobs: Sequence[UapiExportJob], asked: Mapping[str, str], largest: int, shift: int
+    jobs: Sequence[UapiExportJob], parameters: Mapping[str, str], largest: int, shift: int
 ) -> JobDetailsList:
     """Return a page of the list.
 
     Args:
         jobs: All jobs, newest first.
-        asked: ``entityType``, ``jobStatus``, ``sort``, ``page`` and ``perPage`` as texts.
+        parameters: ``entityType``, ``jobStatus``, ``sort``, ``page`` and ``perPage`` as texts.
         largest: Maximum number of jobs on a page, whatever ``perPage`` is.
         shift: Number of jobs by which the page is shifted.
 
     Raises:
         ApiError: 400-120 to 400-124.
     """
-    if asked["sort"] not in {"ascending", "descending"}:
-        raise coded_error("400-120", asked["sort"])
-    page = _positive(asked["page"], "400-121")
-    size = min(_positive(asked["perPage"], "400-122"), largest)
-    entity, status = asked["entityType"], asked["jobStatus"]
+    if parameters["sort"] not in {"ascending", "descending"}:
+        raise coded_error("400-120", parameters["sort"])
+    page = _positive(parameters["page"], "400-121")
+    size = min(_positive(parameters["perPage"], "400-122"), largest)
+    entity, status = parameters["entityType"], parameters["jobStatus"]
     if entity != ALL and entity not in _ENTITIES:
         raise coded_error("400-123", entity)
     if status != ALL and status not in STATUSES:
@@ -190,7 +190,7 @@ def job_page(
     found = [
         job for job in jobs if entity in {ALL, job.published_type} and status in {ALL, job.status}
     ]
-    if asked["sort"] == "ascending":
+    if parameters["sort"] == "ascending":
         found.reverse()
     start = max(0, (page - 1) * size + shift)
     return JobDetailsList(

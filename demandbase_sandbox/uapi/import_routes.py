@@ -118,11 +118,11 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
 ) -> DataImportJobs:
     """Return a page of the import jobs."""
     _check_permission(call.tenant)
-    asked = {"entityType": entityType, "state": state, "sort": sort}
+    parameters = {"entityType": entityType, "state": state, "sort": sort}
     shift = call.fault(Effect.SHIFT_PAGE)
     size = min(perPage, call.tenant.options.max_page_size)
     found = call.tenant.uapi_imports.all()
-    return import_job_page(found, asked, page, size, shift.rows if shift else 0)
+    return import_job_page(found, parameters, page, size, shift.rows if shift else 0)
 
 
 @jobs.get(

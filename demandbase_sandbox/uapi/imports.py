@@ -12,7 +12,6 @@ from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
-from demandbase_sandbox.uapi.activity_types import missing_type
 from demandbase_sandbox.uapi.entities import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_rows import REQUIRED, UapiRowImporter, apply_list_action
 from demandbase_sandbox.uapi.schemas import DataImportJob, DataImportJobs
@@ -75,22 +74,22 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
         super().__init__(store, folder, clock, options)
         self._types = activity_types
 
-    def create(self, asked: dict[str, Any], faults: JobFaults = NO_FAULTS) -> UapiImportJob:
+    def create(self, members: dict[str, Any], faults: JobFaults = NO_FAULTS) -> UapiImportJob:
         """Create a job.
 
         Raises:
             ApiError: 400.
         """
-        entity = IMPORT_ENTITIES.get(asked["entityType"])
+        entity = IMPORT_ENTITIES.get(members["entityType"])
         if entity is None:
             raise bad_request(f"entityType is one of {', '.join(IMPORT_ENTITIES)}")
-        if asked["source"] != SOURCE:
+        if members["source"] != SOURCE:
             raise bad_request(f"source is {SOURCE}")
-        type_id = asked.get("activityTypeId")
+        type_id = members.get("activityTypeId")
         if (entity == "activities") != (type_id is not None):
             raise bad_request("activityTypeId goes with the entityType Activity")
         if type_id is not None and self._types.name_of(type_id) is None:
-            raise missing_type(type_id)
+            raise bad_request(f"there is no activity type {type_id}")
         now = self._clock.now()
         newest = next(iter(self.all()), None)
         job = UapiImportJob(
@@ -99,11 +98,11 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
             status="new",
             created_at=now,
             updated_at=now,
-            published_type=asked["entityType"],
-            name=asked["dataImportName"],
-            source=asked["source"],
+            published_type=members["entityType"],
+            name=members["dataImportName"],
+            source=members["source"],
             activity_type_id=type_id,
-            request=asked,
+            request=members,
             faults=faults,
         )
         # Ids start again after a reset, so an earlier job of this id can have left a file.
@@ -180,7 +179,7 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
 
 def import_job_page(
     jobs: Sequence[UapiImportJob],
-    asked: Mapping[str, str | None],
+    parameters: Mapping[str, str | None],
     page: int,
     size: int,
     shift: int,
@@ -189,8 +188,8 @@ def import_job_page(
 
     Args:
         jobs: All jobs, newest first.
-        asked: ``entityType`` (not case-sensitive), ``state`` and ``sort``. The values of ``sort``
-            are not published; they are those of the export API.
+        parameters: ``entityType`` (not case-sensitive), ``state`` and ``sort``, whose values are
+            not published; they are those of the export API.
         page: Number of the page, from 1.
         size: Number of jobs on a page.
         shift: Number of jobs by which the page is shifted.
@@ -199,13 +198,13 @@ def import_job_page(
         ApiError: 400.
     """
     entities = {name.lower() for name in IMPORT_ENTITIES}
-    entity = None if asked["entityType"] is None else asked["entityType"].lower()
-    state = asked["state"]
+    entity = None if parameters["entityType"] is None else parameters["entityType"].lower()
+    state = parameters["state"]
     if entity is not None and entity not in entities:
         raise bad_request(f"entityType is one of {', '.join(IMPORT_ENTITIES)}")
     if state is not None and state not in STATES:
         raise bad_request(f"state is one of {', '.join(sorted(STATES))}")
-    if asked["sort"] not in {"ascending", "descending"}:
+    if parameters["sort"] not in {"ascending", "descending"}:
         raise bad_request("sort is ascending or descending")
     if page < 1 or size < 1:
         raise bad_request("page and perPage are positive numbers")
@@ -214,7 +213,7 @@ def import_job_page(
         for job in jobs
         if entity in {None, job.published_type.lower()} and state in {None, job.status}
     ]
-    if asked["sort"] == "ascending":
+    if parameters["sort"] == "ascending":
         found.reverse()
     start = max(0, (page - 1) * size + shift)
     page_jobs = found[start : start + size]

@@ -27,7 +27,7 @@ class Tokens:
         self._expiry: dict[str, float] = {}
         self._legacy_revoked = False
 
-    def knows(self, client_id: str, client_secret: str) -> bool:
+    def accepts_credentials(self, client_id: str, client_secret: str) -> bool:
         """Whether these are the tenant's credentials."""
         right_id = hmac.compare_digest(client_id.encode(), self._options.client_id.encode())
         secret = self._options.client_secret

@@ -31,7 +31,7 @@ def test_an_activity_range_has_at_most_ninety_days(first: date, span: int, inclu
 
 
 @given(days, days)
-def test_a_range_is_refused_exactly_where_it_ends_before_it_begins(first: date, last: date) -> None:
+def test_a_range_is_rejected_exactly_if_it_ends_before_it_begins(first: date, last: date) -> None:
     if first <= last:
         assert requested_range("account", str(first), str(last), inclusive=True) is not None
     else:
@@ -45,9 +45,9 @@ def test_the_pages_of_a_list_hold_every_job_once(count: int, size: int, sort: st
     asked = {"entityType": "All", "jobStatus": "All", "sort": sort, "perPage": str(size)}
     found: list[str] = []
     for page in range(1, count // size + 2):
-        answer = job_page(jobs, {**asked, "page": str(page)}, 100, 0)
-        assert answer.total_count == count
-        found += [job.job_id for job in answer.data]
+        response = job_page(jobs, {**asked, "page": str(page)}, 100, 0)
+        assert response.total_count == count
+        found += [job.job_id for job in response.data]
     in_order = [str(number) for number in range(count)]
     assert found == (in_order if sort == "ascending" else in_order[::-1])
 
@@ -59,8 +59,8 @@ def test_a_page_is_never_larger_than_the_largest(size: int) -> None:
         "entityType": "All", "jobStatus": "All", "sort": "descending", "page": "1",
         "perPage": str(size),
     }  # fmt: skip
-    answer = job_page(jobs, asked, 20, 0)
-    assert answer.page_size == min(size, 20) >= len(answer.data)
+    response = job_page(jobs, asked, 20, 0)
+    assert response.page_size == min(size, 20) >= len(response.data)
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
