@@ -11,7 +11,7 @@ from demandbase_sandbox import Sandbox
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 
 
-def test_every_operation_answers_as_its_document_says(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_every_operation_responds_as_its_document_says(sandbox: Sandbox, tmp_path: Path) -> None:
     headers = {"Authorization": f"Bearer {sandbox.token}"}
     document = requests.get(f"{sandbox.url}/openapi.json", timeout=10).json()
     assert sum(len(methods) for methods in document["paths"].values()) == 13

@@ -110,16 +110,16 @@ class TestSlow:
     def test_a_reused_job_that_its_creator_cancels_is_replaced(
         self, sandbox: Sandbox, config: dict[str, Any]
     ) -> None:
-        job = sandbox.tenant.exports.create({**BODY}, {})
+        job = sandbox.tenant.exports.create({**BODY})
         tap = QuickTap(config={**config, "entities": ["campaigns"]})
-        time = CancellingTime(sandbox, job["id"])
+        time = CancellingTime(sandbox, job.id)
         tap.clock = time
         tap.streams["campaigns"].selected = True
         assert len(list(tap.streams["campaigns"].get_records(None))) == 20
         assert len(sandbox.requests("createExportJob")) == 1
 
     def test_a_reused_job_is_not_cancelled(self, sandbox: Sandbox, sync: Sync) -> None:
-        sandbox.tenant.exports.create({**BODY}, {})
+        sandbox.tenant.exports.create({**BODY})
         sync("campaigns", job_reuse_hours=6, job_timeout_seconds=100, failure=JobTimeoutError)
         assert not sandbox.requests("createExportJob")
         assert [job["status"] for job in sandbox.export_jobs()] != ["cancelled"]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox.faults import JobFaults
 from tests.command_process import CommandProcess, written
 from tests.tap.conftest import Wire, both_apis
 
@@ -139,12 +140,12 @@ def test_a_job_whose_creation_was_under_way_is_cancelled(sandbox: Sandbox, tmp_p
 
 
 def test_a_reused_job_outlives_the_signal(sandbox: Sandbox, tmp_path: Path) -> None:
-    reused = sandbox.tenant.exports.create({"entity_type": "accounts"}, {"never_ends": True})
+    reused = sandbox.tenant.exports.create({"entity_type": "accounts"}, JobFaults(never_ends=True))
     with running(sandbox, tmp_path) as run:
         until(lambda: len(sandbox.requests(LIST)) > 3)
         assert run.end(signal.SIGTERM)[0] == 143
         assert "Reusing" in run.errors
-    assert sandbox.tenant.exports.get(reused["id"])["status"] == "processing"
+    assert sandbox.tenant.exports.get(reused.id)["status"] == "processing"
 
 
 def test_a_server_that_stays_silent_does_not_keep_the_tap_from_ending(
