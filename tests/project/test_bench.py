@@ -21,6 +21,8 @@ from benchmarks.measure import Command, RunError, measured
 from benchmarks.race import Contender, Entry, Track, UnavailableError
 from benchmarks.table import table
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 EXPECTED = {

@@ -13,6 +13,8 @@ from demandbase_api.errors import (
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.tap.conftest import Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 

@@ -12,6 +12,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.uapi.export_query import ExportQuery
 from tests.tap.conftest import Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 

@@ -16,6 +16,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import CommandProcess, written
 from tests.tap.conftest import Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 CREATE, LIST, FILE = "createExportJob", "listExportJobs", "signedFile"
 
 

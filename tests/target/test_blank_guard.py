@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from target_demandbase.batching import BlankGuard
 
+pytestmark = pytest.mark.slow
+
 
 def mostly_blank(rows: int, empty: int, most_rows: int | None = None) -> bool:
     guard = BlankGuard(most_rows)
