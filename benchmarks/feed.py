@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.columns import WIDE
-from benchmarks.data import Source
+from benchmarks.data import WIDE, Source
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import checks
 from benchmarks.checks import CheckError
-from benchmarks.columns import KEY, schema_of
+from benchmarks.data import KEY, schema_of
 from benchmarks.measure import Command
 from benchmarks.race import Contender, UnavailableError
 from benchmarks.server import IMPORT_ENTITY, TOKEN, Server
@@ -269,3 +270,146 @@ def by_age(paths: Sequence[Path]) -> list[Path]:
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def floor_loop(name: str, source: Source, rows: int, lines: Path) -> Contender:
+    """Return the bare loop from lines to CSV."""
+
+    def argv(folder: Path) -> list[str]:
+        need("msgspec")
+        return [sys.executable, str(HERE / "floor_loop.py"), str(folder / "rows.csv")]
+
+    return file_target(name, source, rows, lines, argv)
+
+
+def duckdb_copy(name: str, files: ExportFiles) -> Contender:
+    """Return DuckDB's way from CSV to JSON lines."""
+
+    def command(_folder: Path) -> Command:
+        need("duckdb")
+        script = str(HERE / "duckdb_copy.py")
+        return Command([sys.executable, script, _kinds(files.source), *map(str, files.parts)], {})
+
+    def check(_folder: Path, out: Path | None) -> None:
+        if out is not None:
+            checks.check_json_lines(out, files.source, files.rows)
+
+    return Contender(name, files.rows, command, check)
+
+
+def parquet_copy(name: str, stream: str, files: ExportFiles, programs: Programs) -> Contender:
+    """Return pyarrow's way from CSV to Parquet, behind the same start and download."""
+    server = programs.server
+
+    def command(folder: Path) -> Command:
+        # In the plugins' environment: what is installed beside the SDK slows its start.
+        argv = [programs.python, str(HERE / "parquet_copy.py"), server.url, stream]
+        parts = str(len(files.parts))
+        return Command([*argv, _kinds(files.source), parts, str(folder)], PAST_PROXIES)
+
+    def check(folder: Path, _out: Path | None) -> None:
+        checks.check_parquet_files([folder / "rows.parquet"], files.source, files.rows)
+
+    return Contender(name, files.rows, command, check, server.forget)
+
+
+def _kinds(source: Source) -> str:
+    return ",".join(f"{column.name}:{column.kind.value}" for column in source.columns)
+
+
+def need(package: str) -> None:
+    """Make sure that a package is there.
+
+    Raises:
+        UnavailableError: It is not.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise UnavailableError(f"{package} is not installed: `make bench` does that")
+
+
+CONSTRAINTS = HERE / "peer-constraints"
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The peers.
+
+    Args:
+        programs: The programs under test; its environment has uv.
+        folder: Where to install the peers.
+    """
+
+    programs: Programs
+    folder: Path
+
+    def taps(self, files: ExportFiles) -> list[Contender]:
+        """Return the taps over some files, which are alone in their folder."""
+
+        def folder_tap(config: Path) -> list[str]:
+            settings = {"filesystem": "local", "path": str(files.parts[0].parent)}
+            settings |= {"read_mode": "merge", "stream_name": files.source.name}
+            config.write_text(json.dumps(settings), encoding="utf-8")
+            python = self._installed("tap-csv-folder")
+            return [str(python.with_name("tap-csv-folder")), f"--config={config}"]
+
+        def loop(config: Path) -> list[str]:
+            script = str(HERE / "singer_python_loop.py")
+            return [str(self._installed("singer-python")), script, str(config)]
+
+        return [
+            self.programs.file_tap("tap-csv-folder 0.0.1a1", files, folder_tap, is_typed=False),
+            self.programs.file_tap("loop with singer-python 6.8", files, loop),
+        ]
+
+    def targets(self, source: Source, rows: int, lines: Path) -> list[Contender]:
+        """Return the targets over some lines."""
+
+        def jsonl(folder: Path) -> list[str]:
+            config = {"destination_path": str(folder), "do_timestamp_file": False}
+            return self._target(folder, "target-jsonl", "target-jsonl", config)
+
+        def csv(folder: Path) -> list[str]:
+            config = {"output_path": str(folder)}
+            return self._target(folder, "meltanolabs-target-csv", "target-csv", config)
+
+        return [
+            file_target(
+                "target-jsonl 0.1.4", source, rows, lines, jsonl, written=f"{source.name}.jsonl"
+            ),
+            file_target(
+                "meltanolabs-target-csv 0.5", source, rows, lines, csv, written=f"{source.name}.csv"
+            ),
+        ]  # fmt: skip
+
+    def _target(
+        self, folder: Path, package: str, program: str, config: Mapping[str, object]
+    ) -> list[str]:
+        path = folder / "config.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return [str(self._installed(package).with_name(program)), "--config", str(path)]
+
+    def _installed(self, package: str) -> Path:
+        """Return the interpreter of a package's environment, which is made where it is absent.
+
+        Raises:
+            UnavailableError: It cannot be installed.
+        """
+        place = self.folder / package
+        python = place / "bin" / "python"
+        ready = place / ".ready"
+        if ready.exists():
+            return python
+        uv = str(self.programs.bin / "uv")
+        own = CONSTRAINTS / f"{package}.txt"
+        constraints = own if own.exists() else ROOT / f"constraints-{package}.txt"
+        install = [uv, "pip", "install", "--quiet", f"--python={python}"]
+        base = self.programs.python
+        for command in (
+            [uv, "venv", "--quiet", "--clear", f"--python={base}", str(place)],
+            [*install, f"--constraint={constraints}", package],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise UnavailableError(f"{package} cannot be installed on this machine")
+        ready.touch()
+        return python

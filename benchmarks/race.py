@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.checks import CheckError
-from benchmarks.cores import wait_for_cores
 from benchmarks.measure import RunError, measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.measure import Command, Run
-
 
 _QUIET = 0.85
 """The share of what its cores could do at once by which a machine counts as quiet."""
@@ -135,3 +136,40 @@ class Track:
             sys.stderr.write(f"  {contender.name}: {run.seconds:.2f} s, {run.peak_mib:.0f} MiB\n")
         finally:
             shutil.rmtree(folder)
+
+
+_TIMES = 3_000_000
+_LOOP = f"""
+import time
+began = time.perf_counter()
+for _ in range({_TIMES}):
+    pass
+print(time.perf_counter() - began)
+"""
+
+
+def cores_worth() -> float:
+    """Return how many times the work of one process all cores do in the same time."""
+    count = os.cpu_count() or 1
+    alone = _slowest(1)
+    return count * alone / _slowest(count)
+
+
+def wait_for_cores(worth: float, seconds: float) -> float:
+    """Wait until the cores do a share of the work that they could, and return what they do.
+
+    Args:
+        worth: The share, from 0 to 1.
+        seconds: How long to wait at most.
+    """
+    began = time.monotonic()
+    while True:
+        found = cores_worth()
+        if found >= worth * (os.cpu_count() or 1) or time.monotonic() - began >= seconds:
+            return found
+
+
+def _slowest(processes: int) -> float:
+    command = [sys.executable, "-S", "-E", "-c", _LOOP]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
+    return max(float(each.communicate()[0]) for each in running)

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import CASES, run_all
-from benchmarks.circumstances import caption, circumstances
-from benchmarks.lines import Verdict
+from benchmarks.figures import Verdict
 from benchmarks.programs import ROOT
-from benchmarks.setting import Setting
-from benchmarks.sizes import Sizes
-from benchmarks.table import table
+from benchmarks.report import caption, circumstances, table
+from benchmarks.setting import Setting, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.lines import Line
+    from benchmarks.figures import Line
 
 DEFAULT_ROWS = 200_000
 DEFAULT_RUNS = 5
@@ -45,7 +43,7 @@ def main() -> int:
     if options.results:
         _write(options.results, found, sizes, lines)
     if options.picture:
-        from benchmarks.picture import draw
+        from benchmarks.report import draw
 
         draw(lines, caption(found), options.picture)
     failed = [line for line in lines if line.verdict is Verdict.FAILED]

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
-from benchmarks.columns import KEY_MARK
+from benchmarks.data import KEY_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from benchmarks.columns import Column
-    from benchmarks.data import ExportFiles
+    from benchmarks.data import Column, ExportFiles
 
 CHUNK_BYTES = 1024 * 1024
 TOKEN = "bench"  # noqa: S105 - it opens nothing

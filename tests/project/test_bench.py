@@ -13,13 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.checks import CheckError, check_csv_files, check_record_lines
-from benchmarks.columns import NARROW, WIDE
-from benchmarks.data import BASE_ROWS, Source
-from benchmarks.figures import Figure, Goal, Sense, extended, paired
-from benchmarks.lines import Line, Pair, Unit, Verdict
+from benchmarks.data import BASE_ROWS, NARROW, WIDE, Source
+from benchmarks.figures import Figure, Goal, Line, Pair, Sense, Unit, Verdict, extended, paired
 from benchmarks.measure import Command, RunError, measured
 from benchmarks.race import Contender, Entry, Track, UnavailableError
-from benchmarks.table import table
+from benchmarks.report import table
 
 pytestmark = pytest.mark.slow
 
