@@ -1,4 +1,4 @@
-"""All lines of the table, in its order."""
+"""The cases: which programs compete, and the lines of the table that come of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks import checks
 from benchmarks.checks import CheckError
-from benchmarks.figures import Goal, Pair, Sense, Unit, alone
+from benchmarks.figures import Goal, Pair, Sense, peak_alone
 from benchmarks.measure import Command
-from benchmarks.programs import PAST_PROXIES, ROOT, duckdb_copy, floor_loop, parquet_copy
+from benchmarks.programs import NO_PROXY, ROOT, bare_loop, duckdb_copy, pyarrow_copy
 from benchmarks.race import Contender
 from benchmarks.server import IMPORT_ENTITY, TOKEN
 from benchmarks.setting import GOAL_JOB_ROWS, GOAL_JOB_SECONDS, GOAL_ROWS, GOAL_WIDE
@@ -26,11 +26,19 @@ if TYPE_CHECKING:
 
 TAP_WIDE = "tap, 30 columns"
 TAP_NARROW = "tap, 3 columns"
+TARGET_WIDE = "target, 30 columns"
+MEMORY = "peak memory"
+JOBS = "slow jobs"
+START_UP = "start-up"
+MELTANO = "Meltano"
 PARQUET_LIMIT = "pyarrow alone, to parquet"
+MOST_MIB = 200
+START_RUNS_PER_RUN = 2
+OWN_VARIABLES = ("MELTANO_", "TAP_", "TARGET_")
 
 
 def tap_wide(setting: Setting) -> list[Line]:
-    """Run the tap with all columns, half of them and BATCH, beside textbook, DuckDB and peers."""
+    """Race the tap (30 columns, 15, BATCH), the textbook tap, DuckDB, pyarrow and peers."""
     files, programs, sizes = setting.files, setting.programs, setting.sizes
     peers = setting.peers.taps(files.slow) if setting.with_peers else []
     contenders = [
@@ -38,7 +46,7 @@ def tap_wide(setting: Setting) -> list[Line]:
         duckdb_copy("DuckDB, one thread", files.wide),
         programs.tap("tap, half of the columns", {"wide": files.half}),
         programs.batch_tap("tap, BATCH parquet", "wide", files.wide),
-        parquet_copy(PARQUET_LIMIT, "wide", files.wide, programs),
+        pyarrow_copy(PARQUET_LIMIT, "wide", files.wide, programs),
         programs.textbook_tap("textbook SDK tap", files.slow),
         *peers,
     ]
@@ -47,8 +55,8 @@ def tap_wide(setting: Setting) -> list[Line]:
     ran = setting.track.patient().race(contenders, sizes.runs)
     start = ran.get("start")
     tap, textbook = ran["tap"], ran["textbook SDK tap"]
-    size = rows_text(sizes.wide, GOAL_WIDE)
-    slow = size + extended_text("textbook", sizes.slow, sizes.wide)
+    size = _rows_text(sizes.wide, GOAL_WIDE)
+    slow = size + _extended_text("textbook", sizes.slow, sizes.wide)
     at_least = Sense.AT_LEAST
     return [
         Pair(TAP_WIDE, "tap", tap, textbook, Goal(at_least, 12), slow, start).rates(),
@@ -66,14 +74,16 @@ def tap_wide(setting: Setting) -> list[Line]:
             Goal(at_least, 0.9), size,
         ).rates(),
         *(
-            Pair(TAP_WIDE, each.name, ran[each.name], textbook, None, rows_text(sizes.slow)).rates()
+            Pair(
+                TAP_WIDE, each.name, ran[each.name], textbook, None, _rows_text(sizes.slow)
+            ).rates()
             for each in peers
         ),
     ]  # fmt: skip
 
 
 def tap_narrow(setting: Setting) -> list[Line]:
-    """Run the tap with narrow rows beside the textbook."""
+    """Race the tap and the textbook tap over 3 columns."""
     files, programs, sizes = setting.files, setting.programs, setting.sizes
     textbook_name = "textbook SDK tap, 3 columns"
     contenders = [
@@ -83,24 +93,21 @@ def tap_narrow(setting: Setting) -> list[Line]:
     if sizes.slow_narrow < sizes.narrow:
         contenders.append(programs.textbook_tap("start", files.start_narrow))
     ran = setting.track.patient().race(contenders, sizes.runs)
-    size = rows_text(sizes.narrow, GOAL_ROWS)
-    size += extended_text("textbook", sizes.slow_narrow, sizes.narrow)
+    size = _rows_text(sizes.narrow, GOAL_ROWS)
+    size += _extended_text("textbook", sizes.slow_narrow, sizes.narrow)
     goal = Goal(Sense.AT_LEAST, 12)
     tap, textbook = ran["tap, 3 columns"], ran[textbook_name]
     return [Pair(TAP_NARROW, tap.name, tap, textbook, goal, size, ran.get("start")).rates()]
 
 
-TARGET_WIDE = "target, 30 columns"
-
-
 def target_wide(setting: Setting) -> list[Line]:
-    """Run the target beside the textbook, the bare loop and peers."""
+    """Race the target, the textbook target, a bare loop and peers."""
     programs, sizes, source = setting.programs, setting.sizes, setting.wide
     slow_lines = setting.slow_lines
     peers = setting.peers.targets(source, sizes.slow, slow_lines) if setting.with_peers else []
     contenders = [
         programs.target("target", source, sizes.wide, lines=setting.lines),
-        floor_loop("bare loop", source, sizes.wide, setting.lines),
+        bare_loop("bare loop", source, sizes.wide, setting.lines),
         programs.textbook_target("textbook SDK target", source, sizes.slow, slow_lines),
         *peers,
     ]
@@ -108,8 +115,8 @@ def target_wide(setting: Setting) -> list[Line]:
         contenders.append(programs.textbook_target("start", source, 1, setting.start_lines))
     ran = setting.track.patient().race(contenders, sizes.runs)
     target, textbook = ran["target"], ran["textbook SDK target"]
-    size = rows_text(sizes.wide, GOAL_WIDE)
-    slow = size + extended_text("textbook", sizes.slow, sizes.wide)
+    size = _rows_text(sizes.wide, GOAL_WIDE)
+    slow = size + _extended_text("textbook", sizes.slow, sizes.wide)
     at_least = Sense.AT_LEAST
     return [
         Pair(
@@ -118,19 +125,15 @@ def target_wide(setting: Setting) -> list[Line]:
         Pair(TARGET_WIDE, "target", target, ran["bare loop"], Goal(at_least, 1.6), size).rates(),
         *(
             Pair(
-                TARGET_WIDE, each.name, ran[each.name], textbook, None, rows_text(sizes.slow)
+                TARGET_WIDE, each.name, ran[each.name], textbook, None, _rows_text(sizes.slow)
             ).rates()
             for each in peers
         ),
     ]  # fmt: skip
 
 
-MEMORY = "peak memory"
-MOST_MIB = 200
-
-
-def peaks(setting: Setting) -> list[Line]:
-    """Run tap and target over some rows and over ten times as many."""
+def memory(setting: Setting) -> list[Line]:
+    """Compare the peak memory over some rows with that over ten times as many."""
     programs, sizes, track = setting.programs, setting.sizes, setting.track
     small = track.race(
         [
@@ -150,26 +153,19 @@ def peaks(setting: Setting) -> list[Line]:
         )
     finally:
         setting.remove_large()
-    size = rows_text(sizes.large, GOAL_ROWS)
+    size = _rows_text(sizes.large, GOAL_ROWS)
     at_most = Sense.AT_MOST
     lines = []
     for ours, theirs in zip(large.values(), small.values(), strict=True):
         lines += [
             Pair(MEMORY, ours.name, ours, theirs, Goal(at_most, 1.1), size).peaks(),
-            alone(MEMORY, ours, size, Unit.MEMORY, Goal(at_most, MOST_MIB)),
+            peak_alone(MEMORY, ours, size, Goal(at_most, MOST_MIB)),
         ]
     return lines
 
 
-JOBS = "slow jobs"
-START_UP = "start-up"
-MELTANO = "Meltano"
-START_RUNS_PER_RUN = 2
-OWN_VARIABLES = ("MELTANO_", "TAP_", "TARGET_")
-
-
 def slow_jobs(setting: Setting) -> list[Line]:
-    """Run one stream whose job is slow, and two."""
+    """Compare the time of two streams with slow jobs with that of one."""
     files, programs, sizes = setting.files, setting.programs, setting.sizes
     one = {"first": files.first_job}
     contenders = [
@@ -177,13 +173,13 @@ def slow_jobs(setting: Setting) -> list[Line]:
         programs.tap("two streams", {**one, "second": files.second_job}),
     ]
     ran = setting.track.only_counted().race(contenders, sizes.runs)
-    size = jobs_text(sizes)
+    size = _jobs_text(sizes)
     goal = Goal(Sense.AT_MOST, 1.3)
     return [Pair(JOBS, "two streams", ran["two streams"], ran["one stream"], goal, size).seconds()]
 
 
 def start_up(setting: Setting) -> list[Line]:
-    """Run what reads no rows."""
+    """Measure commands that read no rows."""
     programs = setting.programs
 
     def command(*argv: str) -> Contender:
@@ -196,7 +192,7 @@ def start_up(setting: Setting) -> list[Line]:
 
         argv = [str(programs.bin / name), *arguments]
         shown = " ".join([name, *(it for it in arguments if not it.startswith("--config"))])
-        return Contender(shown, 0, lambda _: Command(argv, PAST_PROXIES), check)
+        return Contender(shown, 0, lambda _: Command(argv, NO_PROXY), check)
 
     programs.catalog  # noqa: B018 - writes discover.json
     config = f"--config={setting.server.folder / 'discover.json'}"
@@ -215,7 +211,7 @@ def start_up(setting: Setting) -> list[Line]:
 
 
 def meltano(setting: Setting) -> list[Line]:
-    """Run tap and target over a pipe, and Meltano around them."""
+    """Compare ``meltano run`` with the same tap and target over a pipe."""
     if not setting.with_peers:
         return []
     programs, server, files = setting.programs, setting.server, setting.files.piped
@@ -227,7 +223,7 @@ def meltano(setting: Setting) -> list[Line]:
         argv = programs.tap_argv(folder, {"piped": files.source.names})
         (folder / "target.json").write_text(json.dumps(programs.target_config(folder)), "utf-8")
         target = f"{programs.bin / 'target-demandbase'} --config={folder / 'target.json'}"
-        return Command(["/bin/sh", "-c", f"{' '.join(argv)} | {target}"], PAST_PROXIES)
+        return Command(["/bin/sh", "-c", f"{' '.join(argv)} | {target}"], NO_PROXY)
 
     def run(folder: Path) -> Command:
         shutil.copy(ROOT / "meltano.yml", folder)
@@ -239,8 +235,28 @@ def meltano(setting: Setting) -> list[Line]:
         Contender("meltano run", files.rows, run, check, server.forget),
     ]
     ran = setting.track.race(contenders, setting.sizes.runs)
-    size = rows_text(files.rows)
+    size = _rows_text(files.rows)
     return [Pair(MELTANO, "meltano run", ran["meltano run"], ran["pipe"], None, size).seconds()]
+
+
+CASES: dict[str, Callable[[Setting], list[Line]]] = {
+    "tap": tap_wide,
+    "narrow": tap_narrow,
+    "target": target_wide,
+    "memory": memory,
+    "jobs": slow_jobs,
+    "start-up": start_up,
+    "meltano": meltano,
+}
+
+
+def run_all(setting: Setting, names: list[str]) -> list[Line]:
+    """Run cases and return their lines."""
+    lines = []
+    for name in names:
+        sys.stderr.write(f"{name}\n")
+        lines += CASES[name](setting)
+    return lines
 
 
 def _meltano_variables(setting: Setting, folder: Path) -> dict[str, str]:
@@ -255,7 +271,7 @@ def _meltano_variables(setting: Setting, folder: Path) -> dict[str, str]:
             variables[f"{prefix}_{name.upper()}"] = text
     return {
         **variables,
-        **PAST_PROXIES,
+        **NO_PROXY,
         "PATH": f"{programs.bin}{os.pathsep}{os.environ['PATH']}",
         "MELTANO_PROJECT_ROOT": str(folder),
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -266,48 +282,28 @@ def _meltano_variables(setting: Setting, folder: Path) -> dict[str, str]:
     }
 
 
-def rows_text(rows: int, goal_rows: int | None = None) -> str:
-    """Return how many rows, and how many the goal is for where that differs."""
-    own = "" if goal_rows in {None, rows} else f" (goal: {short(goal_rows or 0)})"
-    return f"{short(rows)} rows{own}"
+def _rows_text(rows: int, goal_rows: int | None = None) -> str:
+    """Return the number of rows, and the goal's if it differs."""
+    own = "" if goal_rows in {None, rows} else f" (goal: {_short(goal_rows or 0)})"
+    return f"{_short(rows)} rows{own}"
 
 
-def extended_text(who: str, rows: int, to_rows: int) -> str:
-    """Return whose time was extended from fewer rows; nothing where it was not."""
-    return "" if rows >= to_rows else f"; {who}: {short(rows)}, extended"
+def _extended_text(who: str, rows: int, to_rows: int) -> str:
+    """Return a note that a time is extrapolated from fewer rows, or nothing."""
+    return "" if rows >= to_rows else f"; {who}: {_short(rows)}, extended"
 
 
-def jobs_text(sizes: Sizes) -> str:
-    """Return how slow the jobs were, and how slow they are in the goal."""
-    text = f"jobs of {sizes.job_seconds:g} s, {short(sizes.job_rows)} rows each"
+def _jobs_text(sizes: Sizes) -> str:
+    """Return the duration and the size of the jobs, and the goal's if they differ."""
+    text = f"jobs of {sizes.job_seconds:g} s, {_short(sizes.job_rows)} rows each"
     if sizes.job_seconds == GOAL_JOB_SECONDS:
         return text
-    return f"{text} (goal: {GOAL_JOB_SECONDS:g} s, {short(GOAL_JOB_ROWS)})"
+    return f"{text} (goal: {GOAL_JOB_SECONDS:g} s, {_short(GOAL_JOB_ROWS)})"
 
 
-def short(number: int) -> str:
-    """Return a number with k or M where it is round."""
+def _short(number: int) -> str:
+    """Return a number, round ones with k or M."""
     for size, letter in ((10**6, "M"), (10**3, "k")):
         if number >= size and number % (size // 10) == 0:
             return f"{number / size:g}{letter}"
     return f"{number:,}"
-
-
-CASES: dict[str, Callable[[Setting], list[Line]]] = {
-    "tap": tap_wide,
-    "narrow": tap_narrow,
-    "target": target_wide,
-    "memory": peaks,
-    "jobs": slow_jobs,
-    "start-up": start_up,
-    "meltano": meltano,
-}
-
-
-def run_all(setting: Setting, names: list[str]) -> list[Line]:
-    """Run some of the cases and return their lines."""
-    lines = []
-    for name in names:
-        sys.stderr.write(f"{name}\n")
-        lines += CASES[name](setting)
-    return lines

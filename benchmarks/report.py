@@ -1,4 +1,4 @@
-"""When, where and with what it was measured."""
+"""The report: a table in Markdown, a picture, and when and on which machine it was measured."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from benchmarks.figures import Line
 
 PACKAGES = ("singer-sdk", "pyarrow", "msgspec", "duckdb", "meltano")
+HEADER = ("what", "against", "size", "unit", "measured", "the other", "ratio", "goal", "")
+GOOD, SHORT, PLAIN = "#2f7d4f", "#c8553d", "#8a94a6"
+MOST_SHOWN = 2.0
+BAR_INCHES = 0.34
+MARGIN_INCHES = 1.6
 _ASK = (
     "import importlib.metadata as m, json, sys\n"
     "found = {}\n"
@@ -36,8 +41,8 @@ def circumstances(pythons: list[str], worth: Sequence[float] = ()) -> dict[str, 
     """Return the date, the machine and the versions.
 
     Args:
-        pythons: The interpreters whose packages took part; what several have is the first's.
-        worth: What the cores were worth at the start of runs, times one of them.
+        pythons: Interpreters of the environments; of a package in several, the first counts.
+        worth: Measured speeds of the cores at the start of runs, in cores.
     """
     versions: dict[str, str] = {}
     for python in pythons:
@@ -56,7 +61,7 @@ def circumstances(pythons: list[str], worth: Sequence[float] = ()) -> dict[str, 
 
 
 def caption(found: dict[str, object]) -> str:
-    """Return the circumstances in a line."""
+    """Return the circumstances as one line."""
     versions = found["versions"]
     assert isinstance(versions, dict)  # noqa: S101 - made above
     named = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
@@ -76,11 +81,8 @@ def _processor() -> str:
     return names[0].strip() if names else platform.machine()
 
 
-HEADER = ("what", "against", "size", "unit", "measured", "the other", "ratio", "goal", "")
-
-
 def table(lines: Sequence[Line]) -> str:
-    """Return the table: medians, and lowest to highest in brackets."""
+    """Return the table: medians, with lowest and highest in brackets."""
     rows = [HEADER, *(_cells(line) for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     texts = [
@@ -111,7 +113,7 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def goal_text(line: Line) -> str:
-    """Return a line's goal."""
+    """Return the goal as the table shows it."""
     if line.goal is None:
         return "–"
     mark = "×" if line.against else f" {line.unit.value}"
@@ -142,20 +144,8 @@ def _ratio_text(figure: Figure | None) -> str:
     return f"{figure.median:.2f}× ({figure.low:.2f}–{figure.high:.2f})"
 
 
-GOOD, SHORT, PLAIN = "#2f7d4f", "#c8553d", "#8a94a6"
-MOST_SHOWN = 2.0
-BAR_INCHES = 0.34
-MARGIN_INCHES = 1.6
-
-
 def draw(lines: Sequence[Line], caption: str, path: Path) -> None:
-    """Write the picture as SVG.
-
-    Args:
-        lines: The table.
-        caption: When and where it was measured.
-        path: Where to.
-    """
+    """Write a picture as SVG: how much of each goal is reached, and rows per second."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -179,7 +169,7 @@ def draw(lines: Sequence[Line], caption: str, path: Path) -> None:
 def _draw_goals(axes: Axes, lines: Sequence[Line]) -> None:
     names, scores, colours, texts = [], [], [], []
     for line in lines:
-        assert line.goal is not None  # noqa: S101 - chosen by it
+        assert line.goal is not None  # noqa: S101 - selected above
         assert line.judged is not None  # noqa: S101
         median = line.judged.median
         names.append(f"{line.what} / {line.against}" if line.against else line.what)
@@ -189,7 +179,7 @@ def _draw_goals(axes: Axes, lines: Sequence[Line]) -> None:
         texts.append(f"{shown}  (goal {goal_text(line)})")
     bars = axes.barh(names, scores, color=colours)
     for label in axes.bar_label(bars, labels=texts, padding=4, fontsize=8):
-        label.set_bbox({"color": "white", "pad": 0.5})  # the dashed line may lie behind it
+        label.set_bbox({"color": "white", "pad": 0.5})  # the dashed line may be behind it
     axes.axvline(1, color="black", linestyle="--", linewidth=1)
     axes.set(xlim=(0, MOST_SHOWN * 1.5), title="How much of each goal is reached (dashed: all)")
     axes.set_xticks([0, 0.5, 1, 1.5, MOST_SHOWN])

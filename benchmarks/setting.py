@@ -1,4 +1,4 @@
-"""What the cases share: the data, the server, the programs, the track."""
+"""What all cases share: sizes, data, the server, the programs and the track."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ GOAL_WIDE = 500_000
 GOAL_ROWS = 5_000_000
 GOAL_JOB_SECONDS = 30.0
 GOAL_JOB_ROWS = 100_000
+PARTS = 2
+START_ROWS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Rows and seconds of the cases.
+    """Rows and durations of the cases.
 
     Args:
         wide: Rows of 30 columns.
-        slow: The same, for textbook plugins and peers; their time is extended to ``wide``.
+        slow: The same for textbook plugins and peers, whose time is extrapolated to ``wide``.
         narrow: Rows of 3 columns.
-        slow_narrow: The same, for the textbook.
-        large: Rows for the peak memory, ten times ``wide``.
-        large_runs: How often that is run.
+        slow_narrow: The same for the textbook tap.
+        large: Rows for peak memory, ten times ``wide``.
+        large_runs: Number of runs over ``large`` rows.
         piped: Rows for Meltano.
-        job_rows: Rows of a stream whose job is slow.
-        job_seconds: How slow.
-        runs: How often all else is run.
+        job_rows: Rows of a stream with a slow job.
+        job_seconds: Duration of a slow job.
+        runs: Number of runs of everything else.
     """
 
     wide: int
@@ -54,7 +56,7 @@ class Sizes:
 
     @classmethod
     def of(cls, rows: int, runs: int) -> Sizes:
-        """Return the sizes: from 5,000,000 rows on all of the goals', below it a part of them."""
+        """Return the sizes of the goals from 5,000,000 rows on, and smaller ones below."""
         is_full = rows >= GOAL_ROWS
         share = min(1.0, rows / 2_000_000)
         wide = min(rows, GOAL_WIDE)
@@ -73,13 +75,9 @@ class Sizes:
         )
 
 
-PARTS = 2
-START_ROWS = 1
-
-
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The CSV files, by who reads them; those of ``large`` are made when they are needed."""
+    """The CSV files; those of ``Sizes.large`` are made when needed."""
 
     wide: ExportFiles
     half: ExportFiles
@@ -97,10 +95,9 @@ class Setting:
     """Everything that the cases need; use it as a context manager.
 
     Args:
-        sizes: How large it all is.
-        bin_folder: Folder of the environment that the project is installed in.
+        bin_folder: ``bin`` folder of the environment in which the project is installed.
         work: Folder for data, runs and peers.
-        with_peers: Whether to run what others wrote, Meltano among it.
+        with_peers: Run plugins by others and Meltano, too.
     """
 
     def __init__(self, sizes: Sizes, bin_folder: Path, work: Path, *, with_peers: bool) -> None:
@@ -137,7 +134,7 @@ class Setting:
         self._undo.close()
 
     def make_large(self) -> ExportFiles:
-        """Make the files that peak memory is measured with, and offer them for export."""
+        """Make the files for peak memory and serve them for export."""
         files = self.wide.csv_files(self._folder("large"), self.sizes.large, PARTS)
         self.server.entities["wide"] = Entity(WIDE, [files])
         return files

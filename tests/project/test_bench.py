@@ -132,7 +132,7 @@ def test_what_others_write_under_the_same_name_is_told_from_what_was_sent(tmp_pa
     rows = path.read_text(encoding="utf-8").splitlines()
     rows[1] = rows[1].replace(",", ",1", 1)
     path.write_text("\n".join(rows), encoding="utf-8")
-    with pytest.raises(CheckError, match=r"row 0 .* has another visits"):
+    with pytest.raises(CheckError, match=r"row 0 .* has a wrong visits"):
         check_csv_files([path], source, 100)
 
 
