@@ -12,7 +12,7 @@ ROWS ?= 200000
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test test-slow lint types unit soak demo bench record-path dist lock clean
+.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings dist lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench: $(BENCH_READY) ## Measure speed and memory; ROWS sets the size
 
 record-path: $(READY) ## List the source files that one record runs through
 	@$(BIN)/python scripts/record_path.py
+
+settings: $(READY) ## Write the settings into README.md and meltano.yml
+	$(BIN)/python scripts/settings_docs.py
 
 dist: $(READY) ## Build the wheel and the source distribution into dist/
 	$(BIN)/uv build --clear --out-dir dist
