@@ -12,6 +12,9 @@ from demandbase_sandbox.cli import past_proxies
 
 # Loopback needs no proxy, in the tests and in the commands that they start.
 os.environ.update(past_proxies(os.environ))
+# A deadline would fail tests because of other load on the machine.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 # For `make quick`.
 settings.register_profile("quick", max_examples=20)
 
