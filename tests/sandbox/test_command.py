@@ -12,6 +12,8 @@ import requests
 
 from demandbase_sandbox.cli import past_proxies
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).with_name("demandbase-sandbox"))
 
 

@@ -14,6 +14,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.faults import JobFaults
 from tests.tap.conftest import Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 

@@ -17,6 +17,8 @@ from demandbase_sandbox.faults import JobFaults
 from tests.command_process import CommandProcess, written
 from tests.tap.conftest import Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 CREATE, LIST, FILE = "createExportJob", "listExportJobs", "signedFile"
 
 

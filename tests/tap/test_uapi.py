@@ -13,6 +13,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import FileFormatError, SelectionError
 from tests.tap.conftest import QuickTap
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 

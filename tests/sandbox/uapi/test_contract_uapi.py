@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import requests
 
 from demandbase_sandbox import Sandbox, SandboxOptions
@@ -12,6 +13,8 @@ from demandbase_sandbox.uapi.errors import ERROR_CODES
 from demandbase_sandbox.uapi.limits import DAILY_CALLS
 from tests.sandbox.uapi import published
 from tests.sandbox.uapi.published import OPERATIONS
+
+pytestmark = pytest.mark.slow
 
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 

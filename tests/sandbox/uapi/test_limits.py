@@ -11,6 +11,8 @@ from tests.sandbox.uapi import published
 from tests.sandbox.uapi.conftest import Caller
 from tests.sandbox.uapi.published import EXPORT, IMPORT
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_limits_are_those_that_are_published() -> None:
     assert DAILY_CALLS == {
