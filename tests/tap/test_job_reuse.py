@@ -32,7 +32,7 @@ def test_a_job_of_the_same_request_is_reused(
     with caplog.at_level("INFO"):
         assert len(sync("campaigns", job_reuse_hours=6).records("campaigns")) == 20
     assert not sandbox.requests("createExportJob")
-    assert f"Reusing the export job {job['id']} for campaigns" in caplog.text
+    assert f"Reusing the export job {job.id} for campaigns" in caplog.text
 
 
 @pytest.mark.parametrize(
