@@ -15,9 +15,10 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
     from demandbase_api.http.retry import RetryPolicy
 
@@ -146,6 +147,32 @@ def settings_error(errors: Iterable[ValidationError]) -> ConfigurationError:
     return ConfigurationError(
         f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
     )
+
+
+def settings_errors(
+    sdk_errors: Sequence[str],
+    validator: Validator,
+    config: Mapping[str, Any],
+    *,
+    raise_errors: bool,
+) -> list[str]:
+    """Return the errors of a plugin's settings without their values, for ``_validate_config``.
+
+    Args:
+        sdk_errors: What the Singer SDK found; its messages may quote values.
+        validator: Validator of the settings' JSON Schema.
+        config: The settings.
+        raise_errors: Whether to raise an error.
+
+    Raises:
+        ConfigurationError: There are errors, and ``raise_errors`` is set.
+    """
+    if not sdk_errors:
+        return []
+    error = settings_error(validator.iter_errors(dict(config)))
+    if raise_errors:
+        raise error
+    return [str(error)]
 
 
 _RULES = {

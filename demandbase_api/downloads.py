@@ -1,11 +1,10 @@
-"""Brings one part of an export onto the disk, whole or not at all."""
+"""Downloads the parts of export jobs, each completely or not at all."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.clock import Clock, SystemClock
@@ -34,33 +33,44 @@ if TYPE_CHECKING:
     from demandbase_api.ports import ExportApi
 
 
-ROOM_STEP_BYTES = 4 * 1024 * 1024
+logger = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 10.0
+
+SPACE_STEP_BYTES = 4 * 1024 * 1024
+"""Bytes that are received between two checks of the space if the size is unknown."""
 
 _MAX_UNPROVEN_ENDS = 5
 
 _MAX_ROUNDS = 1000
 
-_LINK_ADVICE = "Run again; if it stays, export anew with job_reuse_hours: 0."
+_LINK_ADVICE = "Run again. If the error persists, export again with job_reuse_hours: 0."
 
 
-class _LinkRefusedError(TransientError):
-    """The link has expired or is not there (yet): a fresh one may work."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    job: ExportJob
+    entity: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"Part {self.number} of the export job {self.job.id} for {self.entity}"
 
 
 @dataclass(frozen=True, slots=True)
 class Downloader:
-    """Downloads parts; each try asks for a new link and goes on where the last one broke off.
+    """Downloads parts. Each try requests a new link and resumes where the last one was interrupted.
 
     Args:
-        api: Where the jobs are.
+        api: The export API.
         retry: How often to try.
-        room: Called with the bytes that are to come; raises where there is no room for them.
-        clock: Time; tests pass one of their own.
+        check_space: Called with the number of bytes to write; raises if there is no space for them.
+        clock: Clock of the jobs' expiry.
     """
 
     api: ExportApi
     retry: RetryPolicy
-    room: Callable[[int], None] = lambda _bytes: None
+    check_space: Callable[[int], None] = lambda _bytes: None
     clock: Clock = field(default_factory=SystemClock)
 
     def download(
@@ -75,46 +85,29 @@ class Downloader:
 
         Args:
             job: The job.
-            entity: What the job is about, for messages.
-            part: Which part, counted from 1.
-            file: An empty file, opened for writing; it stands at its start afterwards.
-            progress: Told the bytes received so far, after each chunk.
+            entity: The job's entity, for messages.
+            part: Number of the part, counted from 1.
+            file: An empty file, open for writing; its position is the start afterwards.
+            progress: Called with the bytes received so far, after each chunk.
 
         Returns:
-            The part's size in bytes.
+            Size of the part in bytes.
 
         Raises:
-            JobGoneError: The job or its file is no longer there.
-            DownloadError: The part could not be had.
-            QuotaExceededError: The day's calls are used up.
-            SpoolError: The disk does not take it.
+            JobGoneError: The job or its file no longer exists.
+            DownloadError: The part cannot be downloaded.
+            QuotaExceededError: The daily quota is used up.
+            SpoolError: The file cannot be written.
         """
-        transfer = _Transfer(self, job.id, part, file, progress)
-
-        def attempt() -> None:
-            try:
-                transfer.run()
-            except NotFoundError as error:
-                if error.operation is ApiOperation.DOWNLOAD_PART:
-                    self._check_alive(job, entity, part)
-                raise _LinkRefusedError(
-                    error.operation,
-                    error.problem,
-                    status=error.status,
-                    server_message=error.server_message,
-                    code=error.code,
-                    diagnostic=error.diagnostic,
-                ) from None
-
+        transfer = _Transfer(self, _Part(job, entity, part), file, progress)
         try:
-            self._while_it_grows(transfer, partial(self.retry.call, attempt))
+            self._retry(transfer)
         except QuotaExceededError:
             raise  # the same download may work later
         except ApiError as error:
-            advice = f" {_LINK_ADVICE}" if isinstance(error, _LinkRefusedError) else ""
+            advice = f" {_LINK_ADVICE}" if isinstance(error, _LinkRejectedError) else ""
             raise DownloadError(
-                f"Part {part} of the export job {job.id} for {entity} could not be downloaded: "
-                f"{error}{advice}",
+                f"{transfer.part} could not be downloaded: {error}{advice}",
                 kind="export",
                 job_id=job.id,
                 entity=entity,
@@ -125,50 +118,30 @@ class Downloader:
         file.seek(0)
         return transfer.received
 
-    def _while_it_grows(self, transfer: _Transfer, try_often: Callable[[], None]) -> None:
-        """Begin the tries anew as long as they bring the part further."""
+    def _retry(self, transfer: _Transfer) -> None:
+        """Receive a part; the count of tries starts again after each that received bytes."""
         for _ in range(_MAX_ROUNDS):
             before = transfer.received
             try:
-                return try_often()
+                return self.retry.call(transfer.run)
             except TransientError:
                 if transfer.received <= before:
                     raise
-        return try_often()
-
-    def _check_alive(self, job: ExportJob, entity: str, part: int) -> None:
-        """Tell a file that is not there yet from one that never will be."""
-        try:
-            now = self.api.get(job.id)
-        except NotFoundError as error:
-            why = f"Demandbase no longer knows it{error.marks}"
-        else:
-            if not has_expired(now, self.clock.utc()):
-                return
-            why = "it has expired"
-        raise JobGoneError(
-            f"Part {part} of the export job {job.id} for {entity} is no longer there: {why}.",
-            kind="export",
-            job_id=job.id,
-            entity=entity,
-            part=part,
-        )
+        return self.retry.call(transfer.run)
 
 
 class _Transfer:
-    """What of one part is here so far."""
+    """The bytes of one part that have been received so far."""
 
     def __init__(
         self,
         downloader: Downloader,
-        job_id: str,
-        part: int,
+        part: _Part,
         file: BinaryIO,
         progress: Callable[[int], None],
     ) -> None:
         self._downloader = downloader
-        self._job_id = job_id
-        self._part = part
+        self.part = part
         self._file = file
         self._progress = progress
         self._validator: str | None = None
@@ -176,25 +149,42 @@ class _Transfer:
         self.received = 0
 
     def run(self) -> None:
-        """Receive the part to its proven end.
+        """Receive the part up to its proven end.
 
         Raises:
-            TransientError: It was interrupted; another call goes on.
+            TransientError: It was interrupted; another call resumes it.
+            JobGoneError: The job or its file no longer exists.
         """
+        try:
+            self._receive_all()
+        except NotFoundError as error:
+            if error.operation is ApiOperation.DOWNLOAD_PART:
+                self._check_available()
+            raise _LinkRejectedError(
+                error.operation,
+                error.problem,
+                status=error.status,
+                server_message=error.server_message,
+                code=error.code,
+                diagnostic=error.diagnostic,
+            ) from None
+
+    def _receive_all(self) -> None:
         for _ in range(_MAX_UNPROVEN_ENDS):
             if self._receive():
                 return
         raise InterruptedDownloadError(
-            ApiOperation.FETCH_LINK, "gave a file whose length changed each time or is not said"
+            ApiOperation.FETCH_LINK, "gave a file whose length changed each time or is unknown"
         )
 
     def _receive(self) -> bool:
+        """Receive bytes up to the end of the response; return whether that is the part's end."""
         resume = None
         if self.received and self._validator is not None:
             resume = Resume(self.received, self._validator)
         api = self._downloader.api
         try:
-            with api.open_part(self._job_id, self._part, resume) as body:
+            with api.open_part(self.part.job.id, self.part.number, resume) as body:
                 if body.start == 0:
                     self._start_over()
                 self._validator = body.validator
@@ -203,14 +193,14 @@ class _Transfer:
                     raise InterruptedDownloadError(
                         ApiOperation.FETCH_LINK, f"sent {self.received} of {body.size} bytes"
                     )
-                # Of nothing there is no more proof than of nothing again.
+                # An empty response proves nothing, however often it is repeated.
                 is_same = self.received > 0 and self.received == self._unproven_end
                 if body.is_framed or is_same:
                     return True
         except ChangedFileError:
             self._start_over()
             raise
-        # The body ended with its connection, which a cut one does, too: ask for what follows.
+        # The response ended with its connection, as a truncated one does: request what follows.
         self._unproven_end = self.received
         return False
 
@@ -221,29 +211,47 @@ class _Transfer:
         self.received = 0
 
     def _write(self, chunks: Iterator[bytes], size: int | None) -> None:
-        room = self._downloader.room
+        check_space = self._downloader.check_space
         if size is not None:
-            room(size - self.received)
+            check_space(size - self.received)
         checked = self.received
         for chunk in chunks:
             if size is None and self.received >= checked:
-                room(ROOM_STEP_BYTES)
-                checked = self.received + ROOM_STEP_BYTES
+                check_space(SPACE_STEP_BYTES)
+                checked = self.received + SPACE_STEP_BYTES
             self._file.write(chunk)
             self.received += len(chunk)
             self._progress(self.received)
 
+    def _check_available(self) -> None:
+        """Check that the job exists and has not expired, so that its file may still appear."""
+        part = self.part
+        try:
+            now = self._downloader.api.get(part.job.id)
+        except NotFoundError as error:
+            why = f"Demandbase no longer knows it{error.marks}"
+        else:
+            if not has_expired(now, self._downloader.clock.utc()):
+                return
+            why = "it has expired"
+        raise JobGoneError(
+            f"{part} is no longer there: {why}.",
+            kind="export",
+            job_id=part.job.id,
+            entity=part.entity,
+            part=part.number,
+        )
 
-logger = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 10.0
+class _LinkRejectedError(TransientError):
+    """The link has expired or does not exist (yet): a new one may work."""
 
 
 class PartFetcher:
-    """Downloads in a thread of its own, one part at a time.
+    """Downloads parts in the background, one at a time.
 
     Args:
-        downloader: How to download.
+        downloader: Downloads a part.
         open_file: Opens a new, empty file.
     """
 
@@ -254,60 +262,58 @@ class PartFetcher:
         self._is_alone = False
 
     def start(self, job: ExportJob, entity: str, part: int, *, is_alone: bool = False) -> None:
-        """Begin to download a part, unless a download is under way or waits to be taken.
+        """Start to download a part, unless another one has been started and not been fetched.
 
         Args:
             job: The job.
-            entity: What the job is about, for messages.
-            part: Which part, counted from 1.
-            is_alone: Whether no other is read meanwhile, which would give back its room.
+            entity: The job's entity, for messages.
+            part: Number of the part, counted from 1.
+            is_alone: Whether no other part is read meanwhile, which would free its space.
         """
         if self._ahead is None:
             self._ahead = _Download(self._downloader, self._open_file(), job, entity, part)
             self._is_alone = is_alone
 
-    def take(
+    def wait(
         self, job: ExportJob, entity: str, part: int, progress: Callable[[int], None]
     ) -> tuple[BinaryIO, int]:
-        """Return a part's file, which is the caller's to close, and its size in bytes.
+        """Wait for a part; return its file, which the caller closes, and its size in bytes.
 
         Args:
             job: The job.
-            entity: What the job is about, for messages.
-            part: Which part, counted from 1.
-            progress: Told the bytes received so far, every 10 seconds.
+            entity: The job's entity, for messages.
+            part: Number of the part, counted from 1.
+            progress: Called with the bytes received so far, every 10 seconds.
 
         Raises:
-            DemandbaseError: What the download raises.
+            DemandbaseError: The download failed.
         """
         ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.is_of(job, part):
+        if ahead is not None and ahead.is_for(job, part):
             try:
                 return ahead.wait(progress)
             except SpoolError:
                 if self._is_alone:
                     raise
-                # The part before took the room that there is now.
-                logger.info("Part %d is downloaded again: there was no room ahead of time", part)
-        elif ahead is not None and ahead.is_behind(job, entity):
-            self._ahead = ahead  # its turn comes later
+                # The part before needed the space, which is free now.
+                logger.info("Part %d is downloaded again: there was no space ahead of time", part)
+        elif ahead is not None and ahead.is_for_later_job(job, entity):
+            self._ahead = ahead
         elif ahead is not None:
             ahead.stop()
         now = _Download(self._downloader, self._open_file(), job, entity, part)
         return now.wait(progress)
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Stop the download that is running."""
         if self._ahead is not None:
             self._ahead.stop()
             self._ahead = None
 
 
-class _StoppedError(Exception):
-    """Nobody wants the part any more."""
-
-
 class _Download:
+    """A download in a thread."""
+
     def __init__(
         self, downloader: Downloader, file: BinaryIO, job: ExportJob, entity: str, part: int
     ) -> None:
@@ -321,11 +327,11 @@ class _Download:
         self._stopped = threading.Event()
         self._task = Task(self._run)
 
-    def is_of(self, job: ExportJob, part: int) -> bool:
+    def is_for(self, job: ExportJob, part: int) -> bool:
         return (self._job.id, self._part) == (job.id, part)
 
-    def is_behind(self, job: ExportJob, entity: str) -> bool:
-        """Return whether it is of a job that comes after this one, and not one in its place."""
+    def is_for_later_job(self, job: ExportJob, entity: str) -> bool:
+        """Return whether the download is of a later job, and not of one that was replaced."""
         return self._job.id != job.id and self._entity != entity
 
     def wait(self, progress: Callable[[int], None]) -> tuple[BinaryIO, int]:
@@ -347,14 +353,18 @@ class _Download:
     def _run(self) -> int:
         try:
             return self._downloader.download(
-                self._job, self._entity, self._part, self._file, self._note
+                self._job, self._entity, self._part, self._file, self._on_progress
             )
         finally:
             with self._closing:
                 if self._stopped.is_set():
                     self._file.close()
 
-    def _note(self, received: int) -> None:
+    def _on_progress(self, received: int) -> None:
         self._received = received
         if self._stopped.is_set():
             raise _StoppedError
+
+
+class _StoppedError(Exception):
+    """The download has been stopped."""

@@ -1,7 +1,7 @@
-"""What the APIs deal in: entities, jobs, mappings and row errors.
+"""Models of the APIs: entities, jobs, mappings and row errors.
 
-Members that can hold a tenant's data or a signed link stay out of ``repr``, so that a
-model may stand in any log or message.
+Members that can hold a tenant's data or a signed link are not in ``repr``, so that models can be
+logged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def has_expired(job: ExportJob, now: datetime) -> bool:
-    """Return whether a job's file can no longer be downloaded."""
+    """Return whether the link to a job's file has expired."""
     return job.expires_at is not None and job.expires_at <= now
 
 
@@ -26,11 +26,11 @@ class EntityField:
     """A field of an exportable entity.
 
     Args:
-        name: What it is called as a property: unique within the entity, whatever the case.
-        type: The API's own word.
-        description: What it means.
-        api_name: What jobs call it, where that differs from ``name``.
-        label: What people call it; files may have it in their headers.
+        name: Name of the property: unique within the entity, regardless of case.
+        type: Type in the API's terms.
+        description: Description for users.
+        api_name: Name in jobs, if it differs from ``name``.
+        label: Name in Demandbase's user interface; files may have it in their header.
     """
 
     name: str
@@ -41,19 +41,19 @@ class EntityField:
 
     @property
     def job_name(self) -> str:
-        """What jobs call it."""
+        """Name in jobs."""
         return self.api_name or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class ParentIds:
-    """An entity whose jobs must name ids of another one.
+    """The ids of a parent entity, which the jobs of another entity must name.
 
     Args:
-        entity: The other entity.
-        field: The field that holds its id, as jobs call it.
-        size: How many ids one job takes.
-        label: What people call the field, where it is known.
+        entity: The parent entity.
+        field: Name of its id field in jobs.
+        size: Maximum number of ids in one job.
+        label: Label of the id field, if known.
     """
 
     entity: str
@@ -67,16 +67,17 @@ class Entity:
     """An entity that can be exported.
 
     Args:
-        name: What it is called.
-        description: What it means.
-        fields: What it has.
-        max_days: How many days from the first to the last one job takes; ``None`` for any.
-        date_field: The field by which its jobs are scoped, where there is but one.
-        id_pages: Whose ids its jobs must name.
-        key: The fields that identify a record, where the API leaves no doubt; an empty tuple
-            where it is known that none do, ``None`` where it says nothing.
-        takes_account_lists: Whether its jobs can be narrowed by account lists.
-        is_list: Whether its records are the members of lists that a job names.
+        name: Name in the API.
+        description: Description for users.
+        fields: Its fields.
+        max_days: Maximum number of days from the first to the last day of a job; ``None`` for no
+            limit.
+        date_field: The field that bounds its jobs, if there is only one.
+        parent_ids: Ids of another entity that its jobs must name.
+        key: Fields that identify a record; an empty tuple if none do, ``None`` if the API does not
+            say.
+        takes_account_lists: Whether its jobs can be filtered by account lists.
+        is_list: Whether its records are the members of the lists that a job names.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Entity:
     fields: tuple[EntityField, ...]
     max_days: int | None = None
     date_field: str | None = None
-    id_pages: ParentIds | None = None
+    parent_ids: ParentIds | None = None
     key: tuple[str, ...] | None = None
     takes_account_lists: bool = True
     is_list: bool = False
@@ -92,7 +93,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """A window of days on a date field, from the very first where ``start`` is ``None``."""
+    """A range of days of a date field; without a lower bound if ``start`` is ``None``."""
 
     field: str
     start: date | None
@@ -101,17 +102,17 @@ class DateRange:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What an export job is asked for.
+    """The request that creates an export job.
 
     Args:
-        entity: What to export.
-        fields: Which fields, as jobs call them; all where there are none.
+        entity: Name of the entity.
+        fields: Names of fields in jobs; all fields if empty.
         date_range: Only records of these days.
-        account_lists: Only accounts of these lists, by their ids.
-        person_lists: Only people of these lists, by their ids.
-        ids: Only what belongs to these ids, as :class:`ParentIds` has it.
-        report_type: Which report of advertising.
-        sources: Where the advertising ran.
+        account_lists: Only records of these account lists, by id.
+        person_lists: Only people of these lists, by id.
+        ids: Only records that belong to these ids of :class:`ParentIds`.
+        report_type: Type of the advertising report.
+        sources: Advertising sources.
     """
 
     entity: str
@@ -126,7 +127,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """An export job as the server describes it; what it left out is ``None``."""
+    """An export job in the API's response; missing members are ``None``."""
 
     id: str
     status: JobStatus

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 
 class ExportFilter(StrEnum):
-    """What an export job can be narrowed by."""
+    """Filters of export jobs."""
 
-    ACCOUNT_LIST = "one account list"
     ACCOUNT_LISTS = "several account lists"
     PERSON_LISTS = "person lists"
     REPORT_TYPE = "an advertising report type"
@@ -42,12 +41,12 @@ class ExportFilter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryScope:
-    """What of a tenant to discover.
+    """The part of a tenant to discover.
 
     Args:
-        entities: Only these; all where absent.
-        report_types: Advertising report type by entity, where fields depend on it.
-        columns: Columns by entity, where the API names none.
+        entities: Only these entities. Default: all.
+        report_types: Advertising report type by entity, if the fields depend on it.
+        columns: Columns by entity, for entities whose fields the API does not list.
     """
 
     entities: frozenset[str] | None = None
@@ -60,18 +59,14 @@ EVERYTHING = DiscoveryScope()
 
 @dataclass(frozen=True, slots=True)
 class ExportCapabilities:
-    """What an export API can do; asking for more is a configuration error.
+    """Features of an export API. To use another one is a configuration error.
 
     Args:
-        cancel: Jobs can be cancelled.
-        record_counts: A completed job says how many records it holds.
-        concurrent_jobs: How many jobs run at a time where nothing else is asked for.
-        daily_calls: The calls of a day are few: they are counted, and asked about beforehand.
-        filters: What a job can be narrowed by beside its entity, fields and days.
+        concurrent_jobs: Default of the number of jobs that run at a time.
+        daily_calls: Whether the number of calls a day is limited, so that they are budgeted.
+        filters: Filters of a job in addition to its fields and dates.
     """
 
-    cancel: bool
-    record_counts: bool
     concurrent_jobs: int
     daily_calls: bool
     filters: frozenset[ExportFilter]
@@ -104,11 +99,11 @@ class ImportCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a download goes on.
+    """The position at which an interrupted download resumes.
 
     Args:
-        offset: Bytes that are here already.
-        validator: What the server said to tell this very file from a changed one.
+        offset: Number of bytes that have been received.
+        validator: ETag or date by which the server recognizes the unchanged file.
     """
 
     offset: int
@@ -116,88 +111,88 @@ class Resume:
 
 
 class PartBody(Protocol):
-    """The body of one part of an export, being received."""
+    """The body of a response with a part of an export."""
 
     @property
     def start(self) -> int:
-        """Where in the part the body begins: 0, or where the download was to go on."""
+        """Offset of the body in the part: 0, or the offset at which the download resumes."""
 
     @property
     def size(self) -> int | None:
-        """Size of the whole part in bytes, where the server says it."""
+        """Size of the whole part in bytes, if known."""
 
     @property
     def is_framed(self) -> bool:
-        """Whether a body that is cut short shows it."""
+        """Whether a truncated body can be recognized as such."""
 
     @property
     def validator(self) -> str | None:
-        """What tells this very file from a changed one, where the server says it."""
+        """ETag or date of the file, if known."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body.
 
         Raises:
-            InterruptedDownloadError: It ended before it was whole.
+            InterruptedDownloadError: The body is truncated.
         """
 
 
 class ExportApi(Protocol):
-    """Bulk export: entities, and jobs that end in files."""
+    """Bulk export: entities, and jobs that write files."""
 
     @property
     def capabilities(self) -> ExportCapabilities:
-        """What this API can do."""
+        """Features of this API."""
 
     def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        """Return what can be exported, at least what of it the scope asks for."""
+        """Return the entities that can be exported, at least those of the scope."""
 
     def submit(self, request: ExportRequest) -> ExportJob:
-        """Create a job; never repeated by itself once the request may have arrived.
+        """Create a job. The request is not retried once it may have been received.
 
         Raises:
-            BusyError: As many jobs run already as may run at a time; none was created.
+            BusyError: The maximum number of jobs runs already; none was created.
         """
 
     def get(self, job_id: str) -> ExportJob:
-        """Return the job as it is now."""
+        """Return the current state of a job."""
 
-    def ended(self, job: ExportJob) -> ExportJob:
-        """Return all that there is to know of a job that the list says has ended."""
+    def with_details(self, job: ExportJob) -> ExportJob:
+        """Return an ended job of the list with the members that the list does not have."""
 
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
-        """Yield the jobs, newest first, each once, whatever is created meanwhile."""
+    def jobs(self) -> Iterator[ExportJob]:
+        """Yield the jobs, newest first, each once even if jobs are created meanwhile."""
 
     def poll_pause(self) -> float:
-        """Return the seconds that must pass before the job list is read again, at least."""
+        """Return the minimum number of seconds until the list of jobs may be read again."""
 
     def check_budget(self, jobs: int) -> None:
-        """Make sure that the day's calls are enough for some jobs from creation to end.
+        """Check that the daily calls are enough for some jobs, from creation to download.
 
         Args:
-            jobs: How many are to be created.
+            jobs: Number of jobs to create.
 
         Raises:
-            CallBudgetError: They are not.
+            CallBudgetError: The calls are not enough.
         """
 
     def cancel(self, job_id: str) -> bool:
-        """Cancel the job; return ``False`` if this API cannot cancel.
+        """Cancel a job; return ``False`` if the API cannot cancel jobs.
 
         Raises:
-            ConflictError: It has ended already.
+            ConflictError: The job has ended.
         """
 
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
-        """Return whether a job, as it is listed, was asked for exactly this."""
+        """Return whether a listed job was created by an equal request."""
 
     def open_part(
         self, job_id: str, part: int, resume: Resume | None = None
     ) -> AbstractContextManager[PartBody]:
-        """Ask for a fresh link to a part (counted from 1) and open it.
+        """Request a new link to a part, counted from 1, and open it.
 
         Raises:
-            ChangedFileError: It cannot go on where it should.
+            ChangedFileError: The file has changed, so the download cannot resume.
         """
 
 

@@ -55,8 +55,8 @@ _CHUNK = re.compile(r"(?P<word>.*?)(?P<mark>[.,:;]?)", re.DOTALL)
 _NUMBERED = {"row", "rows", "line", "lines", "Row", "Rows", "Line", "Lines"}
 _ROW_NUMBER = re.compile(r"[0-9]{1,9}")
 
-# Names of people and companies begin with a capital letter, so only these words may, and only at the
-# beginning. Words that are also names (will, may, mark, grant) are in neither list.
+# Names of people and companies begin with a capital letter, so only these words may, and only
+# at the beginning. Words that are also names (will, may, mark, grant) are in neither list.
 _OPENERS = frozenset(
     """
     A An At Bad Cannot Column Could Data Duplicate Empty Error Errors Expected Failed Field Fields

@@ -1,4 +1,4 @@
-"""What a bulk stream's state says, and how far a window moves the bookmark."""
+"""State of a bulk stream: its bookmark and the last job that was delivered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.jobs.export_reuse import DeliveredJob
 from tap_demandbase.errors import StateError
-from tap_demandbase.windows import form, midnight, parse
+from tap_demandbase.windows import format_timestamp, midnight, parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -23,46 +23,46 @@ LAST_JOB = "last_job"
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far a stream has come.
+    """Progress of a stream.
 
     Args:
-        value: Everything up to here has been delivered; ``None`` at the first run.
-        next_window: First day of the window at which an interrupted range goes on.
-        taken: The last job that a run delivered which came to its end.
+        value: Rows up to this time have been delivered; ``None`` before the first run.
+        next_window: First day of the next window of an interrupted run.
+        delivered: Last job that a completed run delivered.
     """
 
     value: datetime | None = None
     next_window: date | None = None
-    taken: DeliveredJob | None = None
+    delivered: DeliveredJob | None = None
 
 
 def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> Bookmark:
-    """Return the bookmark in a stream's state; one of another replication key does not count.
+    """Return the bookmark in a stream's state; that of another replication key is ignored.
 
     Raises:
         StateError: The state cannot be read.
     """
     try:
-        taken = None
+        delivered = None
         if last := state.get(LAST_JOB):
-            taken = DeliveredJob(last["id"], parse(last["created_at"]))
+            delivered = DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
         if not replication_key or state.get(KEY) != replication_key or not state.get(VALUE):
-            return Bookmark(taken=taken)
-        value = parse(state[VALUE])
+            return Bookmark(delivered=delivered)
+        value = parse_timestamp(state[VALUE])
         next_window = None
-        # A state that was merged from two may hold a window of long ago.
+        # A state that was merged from two states may hold an outdated window.
         if (text := state.get(NEXT_WINDOW)) and date.fromisoformat(text) == value.date():
             next_window = value.date()
     except (ValueError, TypeError, KeyError):
         raise StateError(
-            f"The state of stream {stream} cannot be read: {VALUE} must be an ISO-8601 moment. "
-            "Correct the state, or remove the stream from it to begin anew.",
+            f"The state of stream {stream} cannot be read: {VALUE} must be an ISO-8601 date-time. "
+            "Correct the state, or remove the stream from it to start from the beginning.",
             stream=stream,
         ) from None
-    return Bookmark(value, next_window, taken)
+    return Bookmark(value, next_window, delivered)
 
 
-def advanced(
+def advance(
     previous: datetime | None,
     window: Window,
     newest: datetime | None,
@@ -72,17 +72,17 @@ def advanced(
 ) -> datetime:
     """Return the bookmark after a window.
 
-    It never goes back, and never passes the creation of the job: what came later is not in
-    its file, whatever the future dates in it say.
+    It never moves back, and never past the creation of the job: later records are not in its file,
+    even if the file has dates in the future.
 
     Args:
-        previous: The bookmark before.
+        previous: Bookmark before the window.
         window: The window that has been delivered.
-        newest: The greatest replication value in it; ``None`` where there was none.
-        created_at: When the job was created that delivered it.
-        whole_days: Whether replication values are dates.
+        newest: Greatest replication value in the window; ``None`` if it has none.
+        created_at: Creation time of the window's job.
+        whole_days: Whether replication values are dates without a time.
     """
-    # A window's last day may not be whole: the next window begins with that very day.
+    # The last day of a window may be incomplete: the next window starts with the same day.
     reached = newest if window.is_last and newest is not None else midnight(window.end)
     ceiling = midnight(created_at.date()) if whole_days else created_at
     reached = min(reached, ceiling)
@@ -95,20 +95,20 @@ def write(
     value: datetime,
     next_window: date | None,
 ) -> None:
-    """Put a bookmark into a stream's state."""
+    """Write a bookmark to a stream's state."""
     state[KEY] = replication_key
-    state[VALUE] = form(value)
+    state[VALUE] = format_timestamp(value)
     if next_window is not None:
         state[NEXT_WINDOW] = next_window.isoformat()
     elif NEXT_WINDOW in state:
-        # Null rather than gone: Meltano merges the states of runs that did not end well.
+        # Null instead of removing it: Meltano merges the states of runs that failed.
         state[NEXT_WINDOW] = None
 
 
-def write_delivered(state: MutableMapping[str, Any], taken: DeliveredJob) -> None:
-    """Put the last job that was delivered into a stream's state.
+def write_delivered(state: MutableMapping[str, Any], job: DeliveredJob) -> None:
+    """Write the last delivered job to a stream's state.
 
-    Only where the whole run has come to its end, since one that is started again after it was
-    interrupted takes up the jobs of all of its streams; or where the job's files are damaged.
+    Call it when the whole run has completed, since a run after an interruption reuses the jobs of
+    all streams; or when the job's files are damaged.
     """
-    state[LAST_JOB] = {"id": taken.id, "created_at": form(taken.created_at)}
+    state[LAST_JOB] = {"id": job.id, "created_at": format_timestamp(job.created_at)}

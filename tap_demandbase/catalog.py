@@ -1,4 +1,4 @@
-"""Keeps in the catalog what jobs call a property's field."""
+"""Catalog of the bulk streams: selected properties, and the fields behind them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 MEMBER = "demandbase-field"
+"""Metadata key of a field's name in jobs, if it differs from the property's name."""
 
 
 @dataclass(slots=True)
@@ -27,9 +28,9 @@ class FieldMetadata(Metadata):
     demandbase_field: str | None = None
 
 
-def add_fields(metadata: MetadataMapping, of: Mapping[str, EntityField]) -> None:
-    """Write into a stream's metadata what jobs call its fields, where that differs."""
-    for name, field in of.items():
+def add_fields(metadata: MetadataMapping, field_by_property: Mapping[str, EntityField]) -> None:
+    """Add the names of fields in jobs to a stream's metadata, where they differ."""
+    for name, field in field_by_property.items():
         breadcrumb = ("properties", name)
         plain = metadata.get(breadcrumb)
         if field.api_name is None or plain is None or isinstance(plain, FieldMetadata):
@@ -39,20 +40,20 @@ def add_fields(metadata: MetadataMapping, of: Mapping[str, EntityField]) -> None
 
 
 def saved_fields(catalog: object) -> dict[str, dict[str, str]]:
-    """Return what jobs call the fields of a saved catalog, by stream and property.
+    """Return the names of fields in jobs that a saved catalog has, by stream and property.
 
-    The SDK's own reading of a catalog drops metadata that it does not know.
+    The SDK's own catalog drops metadata that it does not know.
     """
     if not isinstance(catalog, dict):
         return {}
     return {
-        entry["tap_stream_id"]: _of_entry(entry)
+        entry["tap_stream_id"]: _saved_fields(entry)
         for entry in catalog.get("streams") or ()
         if "tap_stream_id" in entry
     }
 
 
-def _of_entry(entry: Mapping[str, Any]) -> dict[str, str]:
+def _saved_fields(entry: Mapping[str, Any]) -> dict[str, str]:
     return {
         item["breadcrumb"][1]: item["metadata"][MEMBER]
         for item in entry.get("metadata") or ()
@@ -63,12 +64,12 @@ def _of_entry(entry: Mapping[str, Any]) -> dict[str, str]:
 def current_fields(entity: Entity, saved: Mapping[str, str]) -> dict[str, EntityField]:
     """Return the field of each property.
 
-    What a saved catalog says counts, as long as there is such a field: a field that came since
-    may bear the property's name now.
+    A saved name takes precedence as long as the field exists: a newer field may have the property's
+    name by now.
 
     Args:
-        entity: What there is now.
-        saved: What jobs call the field of a property, as a catalog has it.
+        entity: The entity as discovered now.
+        saved: Field names in jobs by property, from a saved catalog.
     """
     by_api_name = {field.job_name: field for field in entity.fields}
     now = {field.name: field for field in entity.fields}
@@ -77,30 +78,30 @@ def current_fields(entity: Entity, saved: Mapping[str, str]) -> dict[str, Entity
     }
 
 
-def selected(
+def selected_schemas(
     stream: str,
     properties: Mapping[str, dict[str, Any]],
     *,
     known: Collection[str],
-    wants: Callable[[str], bool],
+    is_exported: Callable[[str], bool],
 ) -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each property to export, in the schema's order.
 
     Args:
-        stream: The stream, for messages.
-        properties: JSON Schema by property, as the catalog has it.
-        known: The properties that there are.
-        wants: Whether a property is selected or needed.
+        stream: Name of the stream, for messages.
+        properties: JSON Schema by property, from the catalog.
+        known: Properties that exist.
+        is_exported: Whether a property is selected or needed.
 
     Raises:
-        SelectionError: Nothing is selected, or something that is no field (any more).
+        SelectionError: Nothing is selected, or a property that is no field (any more).
     """
-    found = {name: schema for name, schema in properties.items() if wants(name)}
-    gone = [name for name in found if name not in known]
-    if gone:
+    found = {name: schema for name, schema in properties.items() if is_exported(name)}
+    unknown = [name for name in found if name not in known]
+    if unknown:
         raise SelectionError(
             f"Stream {stream}: the catalog selects fields that Demandbase does not export "
-            f"(any more): {', '.join(gone)}. Run discovery again or deselect them.",
+            f"(any more): {', '.join(unknown)}. Run discovery again or deselect them.",
             stream=stream,
         )
     if not found:

@@ -1,4 +1,4 @@
-"""The command ``tap-demandbase``: every failure ends in one sentence and an exit code."""
+"""The command ``tap-demandbase``: each failure is logged in one sentence and has an exit code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def main() -> None:
         CommandTap.cli()
     except OutputClosedError as error:
         CommandTap.logger.critical("%s", error)
-        # Python would flush the broken pipe once more at its end, and complain.
+        # At exit, Python would flush the broken pipe again and log the error.
         sys.stdout = None
         sys.exit(EXIT_FAILURE)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the last line says so
+    except Exception as error:  # noqa: BLE001 - the last line of the log names any error
         exit_with_error(
             error,
             CommandTap.logger,

@@ -1,4 +1,4 @@
-"""The tap's settings, with their meaning, defaults and limits."""
+"""Settings of the tap: descriptions, defaults and limits, and the objects made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.export_scheduler import ExportPolicy
 from demandbase_api.ports import ExportFilter
 from tap_demandbase.spool import Spool
-from tap_demandbase.windows import parse
+from tap_demandbase.windows import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,20 +26,24 @@ if TYPE_CHECKING:
     from demandbase_api.ports import ExportCapabilities
 
 
-DEFAULT_ROWS = 100_000
+DEFAULT_BATCH_ROWS = 100_000
+
+_SECONDS = th.IntegerType(minimum=1)
+_ID = th.IntegerType(minimum=0)
+_DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _ENCODING = th.ObjectType(
     th.Property(
         "format",
         th.StringType,
         allowed_values=["jsonl", "parquet"],
-        description="Format of the files; jsonl where absent.",
+        description="Format of the files. Default: jsonl.",
     ),
     th.Property(
         "compression",
         th.StringType,
         allowed_values=["gzip", "none"],
-        description="gzip where absent for jsonl, zstd within the file for parquet.",
+        description="Compression of the files. Default: gzip for jsonl, zstd inside parquet files.",
     ),
     additional_properties=False,
 )
@@ -49,82 +53,47 @@ _STORAGE = th.ObjectType(
         "root",
         th.StringType(min_length=1),
         required=True,
-        description="A folder, or an address such as s3://bucket/folder.",
+        description="A folder, or a URL such as s3://bucket/folder.",
     ),
-    th.Property("prefix", th.StringType, description="What the files' names begin with."),
+    th.Property("prefix", th.StringType, description="Prefix of the files' names."),
     th.Property(
         "params",
         th.ObjectType(additional_properties=True),
-        description="Arguments of the file system (fsspec) behind the address.",
+        description="Arguments of the fsspec file system behind the URL.",
     ),
     additional_properties=False,
 )
 
-BATCH_CONFIG = th.Property(
+_BATCH_CONFIG = th.Property(
     "batch_config",
     th.ObjectType(
-        th.Property("encoding", _ENCODING, description="How the files are written."),
-        th.Property("storage", _STORAGE, required=True, description="Where the files go."),
+        th.Property("encoding", _ENCODING, description="Format and compression of the files."),
+        th.Property("storage", _STORAGE, required=True, description="Where the files are written."),
         th.Property(
             "batch_size",
             th.IntegerType(minimum=1),
-            description=f"Rows in one file at most; {DEFAULT_ROWS} where absent.",
+            description=f"Maximum number of rows in a file. Default: {DEFAULT_BATCH_ROWS}.",
         ),
         additional_properties=False,
     ),
     title="Batch files",
-    description="Send the entities' rows as files of BATCH messages, not as RECORD messages.",
+    description="Write the rows of entities to files that BATCH messages name, instead of RECORD "
+    "messages.",
 )
 
-
-def announced(config: BatchConfig) -> BaseBatchFileEncoding:
-    """Return what BATCH messages say of the files.
-
-    Where nothing is set, jsonl is packed by gzip, as the SDK has it; Parquet tells of zstd itself.
-
-    Args:
-        config: The setting, complete.
-    """
-    wanted = config.encoding
-    is_packed = wanted.compression == "gzip" or (
-        wanted.compression is None and wanted.format == "jsonl"
-    )
-    return BaseBatchFileEncoding(wanted.format, "gzip" if is_packed else None)
-
-
-def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
-    """Return the setting, complete; ``None`` where rows go out as RECORD messages.
-
-    Raises:
-        ConfigurationError: Nothing can be stored at its address.
-    """
-    raw = config.get("batch_config")
-    if not raw:
-        return None
-    encoding = {"format": "jsonl", **(raw.get("encoding") or {})}
-    size = raw.get("batch_size") or DEFAULT_ROWS
-    complete = BatchConfig.from_dict({**raw, "encoding": encoding, "batch_size": size})
-    try:
-        complete.storage.get_url("file")
-    except ImportError:
-        raise ConfigurationError(
-            "The address in batch_config.storage.root needs a package that is not installed; for "
-            "s3:// that is s3fs: install singer-sdk[s3] beside the tap."
-        ) from None
-    # Its text may quote what is set, a key among it.
-    except (OSError, TypeError, ValueError):
-        raise ConfigurationError(
-            "Nothing can be stored at batch_config.storage.root: set it to a folder, or to an "
-            "address such as s3://bucket/folder."
-        ) from None
-    return complete
-
-
-_SECONDS = th.IntegerType(minimum=1)
-
-_ID = th.IntegerType(minimum=0)
-
-_DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_STREAM_OPTIONS = th.ObjectType(
+    th.Property("key_properties", th.ArrayType(th.StringType)),
+    th.Property("replication_key", th.StringType),
+    th.Property("account_list_id", th.StringType),
+    th.Property("account_list_ids", th.ArrayType(_ID)),
+    th.Property("person_list_ids", th.ArrayType(_ID)),
+    th.Property("ad_report_type", th.StringType(min_length=1)),
+    th.Property("source", th.ArrayType(th.StringType)),
+    th.Property("columns", th.ArrayType(th.StringType)),
+    th.Property("lookback_days", th.IntegerType(minimum=0)),
+    th.Property("lenient_numbers", th.BooleanType),
+    additional_properties=False,
+)
 
 _CONFIG = th.PropertiesList(
     th.Property(
@@ -132,148 +101,135 @@ _CONFIG = th.PropertiesList(
         th.IntegerType(minimum=0),
         default=24,
         title="Discovery cache",
-        description="With api: uapi, for how many hours what was discovered is kept in "
-        "spool_dir, since a day allows 60 calls; 0 to ask each time.",
+        description="With api: uapi, hours for which discovered fields are cached in spool_dir, "
+        "since the API allows 60 such calls a day; 0 disables the cache.",
     ),
     th.Property(
         "start_date",
         _DATE,
         title="Start date",
-        description="Where the first run of an incremental stream begins (ISO-8601, UTC); "
-        "at its oldest record where absent.",
+        description="Date at which the first run of an incremental stream starts (ISO 8601, UTC). "
+        "Default: the oldest record.",
     ),
     th.Property(
         "end_date",
         _DATE,
         title="End date",
-        description="Last day of incremental streams (ISO-8601, UTC); today where absent.",
+        description="Last date that incremental streams export (ISO 8601, UTC). Default: today.",
     ),
     th.Property(
         "entities",
         th.ArrayType(th.StringType),
         title="Entities",
-        description="Discover only these entities; all that the tenant has where absent.",
+        description="Entities to discover. Default: all entities of the tenant.",
     ),
     th.Property(
         "stream_options",
-        th.ObjectType(
-            additional_properties=th.ObjectType(
-                th.Property("key_properties", th.ArrayType(th.StringType)),
-                th.Property("replication_key", th.StringType),
-                th.Property("account_list_id", th.StringType),
-                th.Property("account_list_ids", th.ArrayType(_ID)),
-                th.Property("person_list_ids", th.ArrayType(_ID)),
-                th.Property("ad_report_type", th.StringType(min_length=1)),
-                th.Property("source", th.ArrayType(th.StringType)),
-                th.Property("columns", th.ArrayType(th.StringType)),
-                th.Property("lookback_days", th.IntegerType(minimum=0)),
-                th.Property("lenient_numbers", th.BooleanType),
-                additional_properties=False,
-            ),
-        ),
+        th.ObjectType(additional_properties=_STREAM_OPTIONS),
         title="Stream options",
-        description="By stream: key_properties, the fields that identify a record; "
-        "replication_key, the date field that makes it incremental; account_list_id and "
-        "lookback_days in place of the settings for all streams; lenient_numbers, true to read "
-        "whole-number fields as numbers; with api: uapi also account_list_ids, person_list_ids, "
-        "ad_report_type and source (for campaigns and creatives), and columns (for the members "
-        "of lists, whose columns are documented nowhere).",
+        description="Options by stream: key_properties, the fields that identify a record; "
+        "replication_key, the date field that makes the stream incremental; account_list_id and "
+        "lookback_days, which override the settings for all streams; lenient_numbers, true to "
+        "read whole-number fields as numbers; with api: uapi also account_list_ids, "
+        "person_list_ids, ad_report_type and source (for campaigns and creatives), and columns "
+        "(for the members of lists, whose columns are not documented).",
     ),
     th.Property(
         "account_list_id",
         th.StringType(min_length=1),
         title="Account list",
-        description="Export only what belongs to this account list of Demandbase.",
+        description="Export only records that belong to this Demandbase account list.",
     ),
     th.Property(
         "window_days",
         th.IntegerType(minimum=1),
         title="Window",
-        description="Days that one job of an incremental stream covers; all where absent. "
-        "A long range is cut into several jobs, and the state goes out after each.",
+        description="Days that one job of an incremental stream covers. A longer range is split "
+        "into several jobs, and the state is written after each. Default: the whole range.",
     ),
     th.Property(
         "lookback_days",
         th.IntegerType(minimum=0),
         default=3,
         title="Look-back",
-        description="Days before the bookmark that an incremental run asks for again, "
-        "since Demandbase's data can arrive late.",
+        description="Days before the bookmark that an incremental run exports again, since "
+        "Demandbase's data can arrive late.",
     ),
     th.Property(
         "poll_interval_seconds",
         _SECONDS,
         default=2,
         title="Poll interval",
-        description="First wait between two looks at a job, in seconds; it grows by half.",
+        description="Initial poll interval in seconds. Each interval is 1.5 times the previous "
+        "one.",
     ),
     th.Property(
         "poll_interval_max_seconds",
         _SECONDS,
         default=60,
         title="Longest poll interval",
-        description="Longest wait between two looks at a job, in seconds.",
+        description="Maximum poll interval in seconds.",
     ),
     th.Property(
         "job_timeout_seconds",
         _SECONDS,
         default=21600,
         title="Job time-out",
-        description="After how many seconds a job that still runs is cancelled and the run fails.",
+        description="Seconds after which a job that still runs is cancelled and the run fails.",
     ),
     th.Property(
         "max_concurrent_jobs",
         th.IntegerType(minimum=1),
         title="Concurrent jobs",
-        description="How many export jobs may run at a time; where absent, 2 with v1 and 1 with "
-        "uapi, which allows no more.",
+        description="Maximum number of export jobs that run at a time. Default: 2 with v1, and 1 "
+        "with uapi, which allows no more.",
     ),
     th.Property(
         "job_reuse_hours",
         th.IntegerType(minimum=0),
         default=6,
         title="Job reuse",
-        description="Up to which age in hours a job of an interrupted run is adopted instead of "
-        "a new one; 0 for never.",
+        description="Maximum age in hours of a job of an interrupted run that is reused instead "
+        "of creating another; 0 disables reuse.",
     ),
     th.Property(
         "quota_wait_hours",
         th.IntegerType(minimum=0),
         default=0,
         title="Quota wait",
-        description="How many hours to wait for a new quota where the day's is used up, "
-        "instead of ending with exit code 75.",
+        description="Hours to wait for a new quota if the daily quota is used up, instead of "
+        "ending with exit code 75.",
     ),
     th.Property(
         "request_timeout_seconds",
         _SECONDS,
         default=300,
         title="Request time-out",
-        description="How many seconds an answer or a download may stay silent.",
+        description="Seconds without data after which a request or a download fails.",
     ),
     th.Property(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for downloaded files while they are read, and with api: uapi for "
-        "the count of the day's calls and what was discovered, which should outlive the run; "
-        "the system's temporary folder where absent.",
+        description="Folder for downloaded files while they are read. With api: uapi also for "
+        "the count of the day's calls and the discovered fields, so it should outlive the run. "
+        "Default: the system's temporary folder.",
     ),
-    BATCH_CONFIG,
+    _BATCH_CONFIG,
 ).to_dict()
 
 CONFIG = with_api_settings(_CONFIG)
 
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
-    """Return where the API is, from the settings."""
+    """Return the connection to the API."""
     return api_config.connection(config, retry, "tap-demandbase")
 
 
 def export_policy(
     config: Mapping[str, Any], retry: RetryPolicy, capabilities: ExportCapabilities
 ) -> ExportPolicy:
-    """Return how export jobs are run, from the settings and from what the API can do."""
+    """Return the policy by which export jobs are run."""
     return ExportPolicy(
         max_concurrent_jobs=config.get("max_concurrent_jobs") or capabilities.concurrent_jobs,
         job_reuse_hours=float(config["job_reuse_hours"]),
@@ -284,27 +240,27 @@ def export_policy(
 
 
 def spool(config: Mapping[str, Any]) -> Spool:
-    """Return the spool, from the settings."""
+    """Return the spool for intermediate files."""
     return Spool(spool_folder(config))
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """The settings of one stream: its own, else those for all.
+    """Settings of one stream: its own, else those of all streams.
 
     Args:
-        key_properties: The fields that identify a record, where they are set.
-        replication_key: The date field that bookmarks go by, where it is set.
-        account_list_id: Only accounts of this list.
-        lookback_days: How far behind the bookmark an incremental run begins.
-        lenient_numbers: Whether whole-number fields may hold fractions.
-        window_days: How many days one job covers; ``None`` for all.
-        start_date: Where the first incremental run begins.
-        end_date: Where incremental runs end; ``None`` for today.
-        account_list_ids: Only accounts of these lists; in the place of ``account_list_id``.
+        key_properties: Fields that identify a record, if set.
+        replication_key: Date field of the bookmark, if set.
+        account_list_id: Only records of this account list.
+        lookback_days: Days before the bookmark that an incremental run exports again.
+        lenient_numbers: Whether fields of whole numbers may hold fractions.
+        window_days: Days that one job covers; ``None`` for all.
+        start_date: Start of the first incremental run.
+        end_date: Last date of incremental runs; ``None`` for today.
+        account_list_ids: Only records of these account lists; overrides ``account_list_id``.
         person_list_ids: Only people of these lists.
-        ad_report_type: Which report of advertising.
-        sources: Where the advertising ran.
+        ad_report_type: Type of the advertising report.
+        sources: Advertising sources.
     """
 
     key_properties: tuple[str, ...] | None
@@ -322,27 +278,27 @@ class StreamOptions:
 
     @property
     def account_lists(self) -> tuple[str, ...]:
-        """The account lists to narrow by; none for all accounts."""
+        """Account lists to filter by; none for all records."""
         one = () if self.account_list_id is None else (self.account_list_id,)
         return self.account_list_ids or one
 
     def at_most_days(self, days: int | None) -> StreamOptions:
-        """Return the options with windows of no more days than one job takes."""
+        """Return the options with windows of at most so many days; ``None`` for no limit."""
         if days is None:
             return self
         return replace(self, window_days=min(self.window_days or days, days))
 
 
-def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
-    """Return a stream's options.
+def stream_options(config: Mapping[str, Any], stream: str) -> StreamOptions:
+    """Return the settings of a stream.
 
     Raises:
-        ConfigurationError: A date is none.
+        ConfigurationError: A date is invalid.
     """
     own = (config.get("stream_options") or {}).get(stream) or {}
     keys = own.get("key_properties")
     own_list = [own["account_list_id"]] if own.get("account_list_id") else ()
-    end = _moment(config, "end_date")
+    end = _timestamp(config, "end_date")
     return StreamOptions(
         key_properties=None if keys is None else tuple(keys),
         replication_key=own.get("replication_key"),
@@ -350,9 +306,9 @@ def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
         lookback_days=own.get("lookback_days", config["lookback_days"]),
         lenient_numbers=own.get("lenient_numbers", False),
         window_days=config.get("window_days"),
-        start_date=_moment(config, "start_date"),
+        start_date=_timestamp(config, "start_date"),
         end_date=None if end is None else end.date(),
-        # A list that is set for the stream itself is asked for, also where that is refused.
+        # A list of the stream's own is always requested, even if the API may reject it.
         account_list_ids=tuple(map(str, own.get("account_list_ids") or own_list)),
         person_list_ids=tuple(map(str, own.get("person_list_ids") or ())),
         ad_report_type=own.get("ad_report_type"),
@@ -360,16 +316,60 @@ def options_of(config: Mapping[str, Any], stream: str) -> StreamOptions:
     )
 
 
-def _moment(config: Mapping[str, Any], name: str) -> datetime | None:
+def _timestamp(config: Mapping[str, Any], name: str) -> datetime | None:
     text = config.get(name)
     if text is None:
         return None
     try:
-        return parse(text)
+        return parse_timestamp(text)
     except ValueError:
         raise ConfigurationError(
             f"The setting {name} is no ISO-8601 date or date-time, such as 2026-01-31."
         ) from None
+
+
+def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
+    """Return the setting ``batch_config`` with its defaults; ``None`` for RECORD messages.
+
+    Raises:
+        ConfigurationError: No file can be written to the storage.
+    """
+    raw = config.get("batch_config")
+    if not raw:
+        return None
+    encoding = {"format": "jsonl", **(raw.get("encoding") or {})}
+    size = raw.get("batch_size") or DEFAULT_BATCH_ROWS
+    complete = BatchConfig.from_dict({**raw, "encoding": encoding, "batch_size": size})
+    try:
+        complete.storage.get_url("file")
+    except ImportError:
+        raise ConfigurationError(
+            "The URL in batch_config.storage.root needs a package that is not installed; for "
+            "s3:// that is s3fs: install singer-sdk[s3] in addition to the tap."
+        ) from None
+    # The error's text may quote settings, such as a key.
+    except (OSError, TypeError, ValueError):
+        raise ConfigurationError(
+            "Nothing can be stored at batch_config.storage.root: set it to a folder, or to a URL "
+            "such as s3://bucket/folder."
+        ) from None
+    return complete
+
+
+def announced_encoding(config: BatchConfig) -> BaseBatchFileEncoding:
+    """Return the encoding that BATCH messages announce.
+
+    Without a compression, jsonl is compressed by gzip, as in the SDK; Parquet files name zstd
+    themselves.
+
+    Args:
+        config: The setting ``batch_config`` with its defaults.
+    """
+    encoding = config.encoding
+    is_gzip = encoding.compression == "gzip" or (
+        encoding.compression is None and encoding.format == "jsonl"
+    )
+    return BaseBatchFileEncoding(encoding.format, "gzip" if is_gzip else None)
 
 
 _FILTERS = {
@@ -380,38 +380,38 @@ _FILTERS = {
 }
 
 
-def check_columns(config: Mapping[str, Any], entity: Entity) -> None:
-    """Make sure that the columns of an entity are to be chosen, where they are.
+def check_filters(config: Mapping[str, Any], capabilities: ExportCapabilities) -> None:
+    """Check that the API supports the filters that are set.
 
     Raises:
-        ConfigurationError: They are not: the API tells its fields.
+        ConfigurationError: It does not support one of them.
+    """
+    for stream, own in (config.get("stream_options") or {}).items():
+        for option, export_filter in _FILTERS.items():
+            if own.get(option) and export_filter not in capabilities.filters:
+                raise ConfigurationError(
+                    f"The setting stream_options.{stream}.{option} needs an API that can filter "
+                    f"exports by {export_filter.value}, which api: {config['api']} cannot: remove "
+                    "it, or use api: uapi."
+                )
+
+
+def check_columns(config: Mapping[str, Any], entity: Entity) -> None:
+    """Check that columns are set only for entities whose fields the API does not list.
+
+    Raises:
+        ConfigurationError: The API lists the fields of the entity.
     """
     own = (config.get("stream_options") or {}).get(entity.name) or {}
     if own.get("columns") and not entity.is_list:
         raise ConfigurationError(
             f"The setting stream_options.{entity.name}.columns is only for the members of lists, "
-            "whose columns nobody tells: take it away, and select fields in the catalog."
+            "whose columns the API does not list: remove it, and select fields in the catalog."
         )
 
 
 def column_advice(entity: Entity) -> str:
-    """Return what to do where an entity's file lacks a column, without a full stop."""
+    """Return the advice for a file that lacks a column, without a full stop."""
     if entity.is_list:
-        return f"Set stream_options.{entity.name}.columns to those that such files have"
+        return f"Set stream_options.{entity.name}.columns to the columns of such files"
     return "Run discovery again"
-
-
-def check_filters(config: Mapping[str, Any], capabilities: ExportCapabilities) -> None:
-    """Make sure that the API can narrow jobs as the settings say.
-
-    Raises:
-        ConfigurationError: It cannot.
-    """
-    for stream, own in (config.get("stream_options") or {}).items():
-        for option, narrowed_by in _FILTERS.items():
-            if own.get(option) and narrowed_by not in capabilities.filters:
-                raise ConfigurationError(
-                    f"The setting stream_options.{stream}.{option} needs an API that can narrow "
-                    f"exports by {narrowed_by.value}, which api: {config['api']} cannot: take it "
-                    "away, or use api: uapi."
-                )

@@ -1,4 +1,4 @@
-"""Reads one part of an export: strict CSV, cells cast by the schema."""
+"""Reads the parts of an export row by row: strict CSV, cells converted by the schema."""
 
 from __future__ import annotations
 
@@ -21,92 +21,31 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import EntityField
 
+    Column = tuple[str, int, Callable[[str], Value]]
 
-def as_properties(header: Sequence[str], fields: Mapping[str, EntityField]) -> list[str]:
-    """Return a header with the name of the property for each column that is known.
 
-    A column bears the name that jobs use or, where no column bears that, a label that only one
-    of the fields has.
-
-    Args:
-        header: The columns.
-        fields: The field of each property that was asked for.
-    """
-    by_name = {field.job_name: name for name, field in fields.items()}
-    found = {by_name[column] for column in header if column in by_name}
-    labels = [field.label for field in fields.values()]
-    by_label = {
-        field.label: name
-        for name, field in fields.items()
-        if field.label and name not in found and labels.count(field.label) == 1
-    }
-    return [by_name.get(column) or by_label.get(column) or column for column in header]
-
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
+"""Errors from reading a gzip file that is truncated or damaged."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _CHUNK_BYTES = 1024 * 1024
 
-DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What reading a packed file that is cut or damaged raises."""
-
-
-def is_gzip(file: BinaryIO) -> bool:
-    """Return whether a file is packed; it stands at its start afterwards."""
-    file.seek(0)
-    start = file.read(len(_GZIP_MAGIC))
-    file.seek(0)
-    return start == _GZIP_MAGIC
-
-
-@contextmanager
-def plain(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Open a file from its start as plain bytes; the file itself stays open.
-
-    Reading raises one of ``DAMAGE`` where a packed file is cut or damaged.
-    """
-    if not is_gzip(file):
-        yield file
-        return
-    # GzipFile reads all members and raises where the last is cut.
-    with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-        yield cast("BinaryIO", unpacked)
-
-
-def lines_before(file: BinaryIO, offset: int) -> int:
-    r"""Return how many lines the first bytes of a file hold; they end with \n, \r or both.
-
-    Args:
-        file: The file, packed or plain.
-        offset: Plain bytes to look at.
-    """
-    lines = 0
-    ended_with_return = False
-    # Where it is damaged, it may end before.
-    with plain(file) as text, suppress(*DAMAGE):
-        while offset and (chunk := text.read(min(offset, _CHUNK_BYTES))):
-            offset -= len(chunk)
-            lines += chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n")
-            lines -= ended_with_return and chunk.startswith(b"\n")
-            ended_with_return = chunk.endswith(b"\r")
-    return lines
-
-
-# A cell may hold a whole document; the csv module refuses more than 131,072 characters.
+# A cell may hold a whole document; the default limit is 131,072 characters.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-
-Column = tuple[str, int, "Callable[[str], Value]"]
 
 
 @dataclass
 class PartReader:
-    """Reads the parts of one job; plain or gzip, which their first bytes tell.
+    """Reads the parts of one job, which may be gzip files or plain ones.
 
     Args:
         stream: Name of the stream, for messages.
-        job_id: The job, for messages.
+        job_id: Id of the job, for messages.
         properties: JSON Schema by selected property, in the order of the records.
-        logger: Where unexpected columns are noted.
+        logger: Receives a warning about columns that were not requested.
+        fields: Field by property, for the columns' names. Default: the property's name.
+        advice: Advice for a missing column, without a full stop.
     """
 
     stream: str
@@ -114,15 +53,13 @@ class PartReader:
     properties: Mapping[str, Mapping[str, Any]]
     logger: logging.Logger
     fields: Mapping[str, EntityField] = field(default_factory=dict)
-    """What files may call the properties; as they are called where it is not said."""
     advice: str = "Run discovery again"
-    """What to do where a selected column is missing, without a full stop."""
     nul_bytes: int = 0
-    """NUL bytes that were removed so far."""
+    """NUL bytes that have been removed so far."""
     has_warned: bool = False
-    """Whether unexpected columns have been told of."""
+    """Whether columns that were not requested have been logged."""
     plain_bytes: int = 0
-    """Bytes read so far, without compression."""
+    """Uncompressed bytes that have been read so far."""
 
     def records(self, file: BinaryIO, part: int) -> Iterator[dict[str, Value]]:
         """Yield the records of a part.
@@ -142,19 +79,19 @@ class PartReader:
                     yield from self._records(rows, header, part, lambda: reader.line_num)
                 self.plain_bytes += plain_file.tell()
             finally:
-                # The file is the caller's to close.
+                # The caller closes the file.
                 text.detach()
 
     def records_below(
         self, lines: Iterable[str], header: Sequence[str], part: int, lines_above: Callable[[], int]
     ) -> Iterator[dict[str, Value]]:
-        """Yield the records of lines from the midst of a part.
+        """Yield the records of lines from the middle of a part.
 
         Args:
-            lines: The lines with their ends; the first begins a row.
-            header: The part's columns, which have been checked.
-            part: The part, counted from 1.
-            lines_above: Returns how many lines the part has above; only asked for an error.
+            lines: The lines with their ends; the first one starts a row.
+            header: The part's columns, already checked.
+            part: Number of the part, counted from 1.
+            lines_above: Returns the number of lines above; called only for an error.
 
         Raises:
             FileFormatError: The lines are no CSV with these columns.
@@ -168,13 +105,24 @@ class PartReader:
         yield from self._records(self._rows(reader, part, line), header, part, line)
 
     def _lines(self, text: Iterable[str]) -> Iterator[str]:
-        """Yield the lines without NUL, which loaders' databases refuse."""
+        """Yield the lines without NUL characters, which databases reject."""
         for line in text:
             if "\0" in line:
                 self.nul_bytes += line.count("\0")
                 yield line.replace("\0", "")
             else:
                 yield line
+
+    def _rows(self, reader: Reader, part: int, line: Callable[[], int]) -> Iterator[list[str]]:
+        try:
+            yield from reader
+        except csv.Error as error:
+            # The csv module's messages do not quote the file.
+            self._fail(f"is no valid CSV ({error})", part, line())
+        except UnicodeDecodeError:
+            self._fail("is not UTF-8", part, line() + 1)
+        except DAMAGE:
+            self._fail("is a damaged or truncated gzip file", part, line() + 1)
 
     def _records(
         self,
@@ -190,7 +138,7 @@ class PartReader:
         for row in rows:
             if len(row) != width:
                 if not row and width == 1:
-                    # One empty cell may be written as an empty line.
+                    # A single empty cell may be written as an empty line.
                     row = [""]  # noqa: PLW2901
                 else:
                     self._fail(f"has {len(row)} cells where the header has {width}", part, line())
@@ -200,53 +148,25 @@ class PartReader:
                 self._fail_cell(columns, row, part, line())
             yield record
 
-    def _rows(self, reader: Reader, part: int, line: Callable[[], int]) -> Iterator[list[str]]:
-        try:
-            yield from reader
-        except csv.Error as error:
-            # The csv module's messages name the fault, never the text.
-            self._fail(f"is no valid CSV ({error})", part, line())
-        except UnicodeDecodeError:
-            self._fail("is not UTF-8", part, line() + 1)
-        except DAMAGE:
-            self._fail("is a damaged or cut gzip file", part, line() + 1)
-
     def check_columns(self, header: Sequence[str], part: int) -> None:
-        """Make sure that a part has the selected columns, each once.
+        """Check that a part has each selected column once; warn about other columns.
 
         Raises:
-            FileFormatError: It has not.
+            FileFormatError: A selected column is missing, or a column is repeated.
         """
-        repeated = sorted({name for name in header if header.count(name) > 1})
-        if asked := [name for name in repeated if name in self.properties]:
-            self._fail(f"has columns of the same name: {', '.join(asked)}", part, 1)
-        # A file without a header begins with a record, which no message may show.
-        missing = [name for name in self.properties if name not in header]
-        if alike := [name for name in missing if self._label(name) in header]:
-            self._fail(
-                f"heads its columns by labels, and {' and '.join(alike)} share one: deselect all "
-                "but one of them",
-                part,
-                1,
-            )
-        if missing:
-            self._fail(f"lacks the selected columns {', '.join(missing)}. {self.advice}", part, 1)
-        if repeated:
-            self._fail(f"has columns of the same name: {', '.join(repeated)}", part, 1)
+        labels = {name: entity_field.label for name, entity_field in self.fields.items()}
+        if problem := header_problem(header, self.properties, labels, self.advice):
+            self._fail(problem, part, 1)
         unexpected = [name for name in header if name not in self.properties]
         if unexpected and not self.has_warned:
             self.has_warned = True
             self.logger.warning(
-                "The export job %s of stream %s has columns that were not asked for; "
+                "The export job %s of stream %s has columns that were not requested; "
                 "they are ignored: %s",
                 self.job_id,
                 self.stream,
                 ", ".join(unexpected),
             )
-
-    def _label(self, name: str) -> str | None:
-        found = self.fields.get(name)
-        return None if found is None else found.label
 
     def _fail(self, problem: str, part: int, line: int | None) -> NoReturn:
         raise FileFormatError(
@@ -275,6 +195,100 @@ class PartReader:
             part=part,
             line=line,
         ) from None
+
+
+def as_properties(header: Sequence[str], fields: Mapping[str, EntityField]) -> list[str]:
+    """Return a header with the property's name for each known column.
+
+    A column has the name that the field has in jobs. If no column has that name, the field's label
+    counts, provided that no other field has it.
+
+    Args:
+        header: Names of the columns.
+        fields: Field by requested property.
+    """
+    by_name = {field.job_name: name for name, field in fields.items()}
+    found = {by_name[column] for column in header if column in by_name}
+    labels = [field.label for field in fields.values()]
+    by_label = {
+        field.label: name
+        for name, field in fields.items()
+        if field.label and name not in found and labels.count(field.label) == 1
+    }
+    return [by_name.get(column) or by_label.get(column) or column for column in header]
+
+
+def header_problem(
+    header: Sequence[str],
+    properties: Iterable[str],
+    labels: Mapping[str, str | None],
+    advice: str,
+) -> str | None:
+    """Return what is wrong with a part's columns; ``None`` if nothing is.
+
+    Args:
+        header: The columns, named as the properties if they are known.
+        properties: The selected properties.
+        labels: Label by property.
+        advice: Advice for a missing column, without a full stop.
+    """
+    selected = list(properties)
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if ambiguous := [name for name in repeated if name in selected]:
+        return f"has columns of the same name: {', '.join(ambiguous)}"
+    # The columns must not be quoted yet: without a header, the first line is a record.
+    missing = [name for name in selected if name not in header]
+    if alike := [name for name in missing if labels.get(name) in header]:
+        return (
+            f"has labels as column names, and {' and '.join(alike)} share a label: deselect all "
+            "but one of them"
+        )
+    if missing:
+        return f"lacks the selected columns {', '.join(missing)}. {advice}"
+    if repeated:
+        return f"has columns of the same name: {', '.join(repeated)}"
+    return None
+
+
+def is_gzip(file: BinaryIO) -> bool:
+    """Return whether a file is a gzip file; its position is the start afterwards."""
+    file.seek(0)
+    start = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    return start == _GZIP_MAGIC
+
+
+@contextmanager
+def plain(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Open a file from its start as uncompressed bytes; the file itself stays open.
+
+    Reading raises one of ``DAMAGE`` if a gzip file is truncated or damaged.
+    """
+    if not is_gzip(file):
+        yield file
+        return
+    # GzipFile reads all members, and raises if the last one is truncated.
+    with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+        yield cast("BinaryIO", unpacked)
+
+
+def lines_before(file: BinaryIO, offset: int) -> int:
+    r"""Return the number of lines before an offset; a line ends at \n, \r or both.
+
+    Args:
+        file: A gzip file or a plain one.
+        offset: Offset in the uncompressed bytes.
+    """
+    lines = 0
+    ended_with_return = False
+    # A damaged file may end before the offset.
+    with plain(file) as text, suppress(*DAMAGE):
+        while offset and (chunk := text.read(min(offset, _CHUNK_BYTES))):
+            offset -= len(chunk)
+            lines += chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n")
+            lines -= ended_with_return and chunk.startswith(b"\n")
+            ended_with_return = chunk.endswith(b"\r")
+    return lines
 
 
 def _fits(to_value: Callable[[str], Value], text: str) -> bool:

@@ -1,38 +1,31 @@
-"""From the tenant's entities to streams; one call to the port."""
+"""Discovers the streams of the tenant's entities."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.ports import DiscoveryScope
-from tap_demandbase.config import check_columns, check_filters, options_of
-from tap_demandbase.job_streams import job_streams
-from tap_demandbase.streams import BulkStream, IdBatchStream
+from tap_demandbase.config import check_columns, check_filters, stream_options
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Collection, Mapping, Sequence
 
-    from singer_sdk import Stream
-
     from demandbase_api.models import Entity
+    from demandbase_api.ports import ExportApi
     from tap_demandbase.config import StreamOptions
-    from tap_demandbase.tap import TapDemandbase
 
 
 _STRING: dict[str, Any] = {"type": ["null", "string"]}
-
 _INTEGER: dict[str, Any] = {"type": ["null", "integer"]}
-
 _NUMBER: dict[str, Any] = {"type": ["null", "number"]}
-
 _BOOLEAN: dict[str, Any] = {"type": ["null", "boolean"]}
-
 _DATE: dict[str, Any] = {"type": ["null", "string"], "format": "date"}
-
 _DATE_TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 
-# Lower case, without spaces, underscores and hyphens: spellings differ between entities.
+# Keys in lower case, letters and digits only: the spelling differs between entities.
 SCHEMA_BY_TYPE: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         (
@@ -51,38 +44,7 @@ SCHEMA_BY_TYPE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def entity_schema(
-    entity: Entity, *, lenient_numbers: bool
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return an entity's JSON Schema and its fields of unknown type.
-
-    Args:
-        entity: The entity.
-        lenient_numbers: Whether whole-number fields may hold fractions, too.
-
-    Returns:
-        The schema, and the unknown type by field; such a field is a nullable string.
-    """
-    properties: dict[str, Any] = {}
-    unknown: dict[str, str] = {}
-    for field in entity.fields:
-        known = SCHEMA_BY_TYPE.get(_normal(field.type))
-        if known is None:
-            unknown[field.name] = field.type
-        schema = dict(known or _STRING)
-        if lenient_numbers and known is _INTEGER:
-            schema = dict(_NUMBER)
-        if field.description:
-            schema["description"] = field.description
-        properties[field.name] = schema
-    return {"type": "object", "properties": properties}, unknown
-
-
-def _normal(field_type: str) -> str:
-    return "".join(letter for letter in field_type.lower() if letter.isalnum())
-
-
-# By entity, the names that an id goes by, the likeliest first. The contract names no key.
+# Probable names of the key field by entity, the likeliest first. The contract names no key.
 CANDIDATES: dict[str, tuple[str, ...]] = {
     "accounts": ("account_id", "id"),
     "people": ("person_id", "people_id", "id"),
@@ -93,61 +55,75 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
 }
 
 
-def guess_key(entity: str, fields: Collection[str]) -> tuple[str, ...]:
-    """Return the key of an entity, by its candidates against the fields that exist.
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """A stream of an entity.
 
     Args:
-        entity: Name of the entity.
-        fields: Names of its fields.
-
-    Returns:
-        One field, or nothing where no candidate exists.
+        entity: The entity.
+        schema: JSON Schema of the records.
+        options: The stream's settings.
+        key_properties: Fields that identify a record; none if no key is known.
+        replication_key: Date field that makes the stream incremental, if any.
+        selected_by_default: Whether the stream is selected without a catalog.
     """
-    singular = entity.removesuffix("s")
-    for name in CANDIDATES.get(entity, (f"{singular}_id", f"{entity}_id", "id")):
-        if name in fields:
-            return (name,)
-    return ()
+
+    entity: Entity
+    schema: dict[str, Any]
+    options: StreamOptions
+    key_properties: tuple[str, ...]
+    replication_key: str | None
+    selected_by_default: bool
 
 
-def discover_streams(tap: TapDemandbase) -> list[Stream]:
-    """Return a stream for each entity, and those about jobs and mappings.
+def discover_streams(
+    api: ExportApi, config: Mapping[str, Any], reserved: Collection[str], logger: logging.Logger
+) -> list[StreamSpec]:
+    """Return the streams of the tenant's entities.
+
+    Args:
+        api: The export API.
+        config: The settings.
+        reserved: Names of streams that are no entities.
+        logger: Receives warnings about entities and settings.
 
     Raises:
         ConfigurationError: A setting names an entity or field that does not exist.
     """
-    check_filters(tap.config, tap.export_api.capabilities)
-    entities = _chosen(tap.export_api.entities(_scope(tap.config)), tap.config.get("entities"))
-    history = job_streams(tap)
-    taken = {stream.name for stream in history}
-    unknown_types: list[str] = []
-    streams: list[Stream] = []
-    for entity in entities:
-        if entity.name in taken:
-            tap.logger.warning(
-                "The entity %s has the name of another stream and is left out", entity.name
-            )
-            continue
-        if not entity.fields:
-            tap.logger.warning("The entity %s has no fields and is left out", entity.name)
-            continue
-        options = options_of(tap.config, entity.name)
-        check_columns(tap.config, entity)
-        schema, unknown = entity_schema(entity, lenient_numbers=options.lenient_numbers)
-        unknown_types += [f"{entity.name}.{name} ({kind})" for name, kind in unknown.items()]
-        kind = BulkStream if entity.id_pages is None else IdBatchStream
-        stream = kind(tap, entity, schema, options)
-        if entity.is_list:
-            # Which lists are meant cannot be known, and each job is dear.
-            chosen = options.account_list_ids or options.person_list_ids
-            stream.selected_by_default = bool(chosen)
-        stream.primary_keys = _key(tap, entity, options)
-        stream.replication_key = _replication_key(entity, options)
-        streams.append(stream)
-    _check_options(tap, [stream.name for stream in streams])
-    if unknown_types:
-        tap.logger.warning("Fields of unknown type are read as text: %s", ", ".join(unknown_types))
-    return [*streams, *history]
+    check_filters(config, api.capabilities)
+    entities = _chosen(api.entities(_scope(config)), config.get("entities"))
+    specs = [
+        _stream_spec(entity, config, logger)
+        for entity in entities
+        if _can_be_stream(entity, reserved, logger)
+    ]
+    _warn_unknown_streams(config, [spec.entity.name for spec in specs], logger)
+    _warn_unknown_types(specs, logger)
+    return specs
+
+
+def _can_be_stream(entity: Entity, reserved: Collection[str], logger: logging.Logger) -> bool:
+    if entity.name in reserved:
+        logger.warning("The entity %s has the name of another stream and is left out", entity.name)
+        return False
+    if not entity.fields:
+        logger.warning("The entity %s has no fields and is left out", entity.name)
+        return False
+    return True
+
+
+def _stream_spec(entity: Entity, config: Mapping[str, Any], logger: logging.Logger) -> StreamSpec:
+    options = stream_options(config, entity.name)
+    check_columns(config, entity)
+    return StreamSpec(
+        entity,
+        entity_schema(entity, lenient_numbers=options.lenient_numbers),
+        options,
+        _key_properties(entity, options, logger),
+        _replication_key(entity, options),
+        # Which lists to export is unknown unless they are set, and each list costs a job.
+        not entity.is_list or bool(options.account_list_ids or options.person_list_ids),
+    )
 
 
 def _scope(config: Mapping[str, Any]) -> DiscoveryScope:
@@ -175,13 +151,25 @@ def _chosen(entities: Sequence[Entity], wanted: Sequence[str] | None) -> list[En
     return [entity for entity in entities if entity.name in wanted]
 
 
-def _check_options(tap: TapDemandbase, streams: Sequence[str]) -> None:
-    """Tell of options for a stream that is not there: the name may be mistyped."""
-    names = tap.config.get("stream_options") or {}
+def _warn_unknown_streams(
+    config: Mapping[str, Any], streams: Sequence[str], logger: logging.Logger
+) -> None:
+    """Warn about options for streams that do not exist: the names may be mistyped."""
+    names = config.get("stream_options") or {}
     if unknown := [name for name in names if name not in streams]:
-        tap.logger.warning(
-            "The setting stream_options names streams that are not there: %s", ", ".join(unknown)
+        logger.warning(
+            "The setting stream_options names streams that do not exist: %s", ", ".join(unknown)
         )
+
+
+def _warn_unknown_types(specs: Sequence[StreamSpec], logger: logging.Logger) -> None:
+    unknown = [
+        f"{spec.entity.name}.{name} ({field_type})"
+        for spec in specs
+        for name, field_type in unknown_types(spec.entity).items()
+    ]
+    if unknown:
+        logger.warning("Fields of unknown type are read as text: %s", ", ".join(unknown))
 
 
 def _replication_key(entity: Entity, options: StreamOptions) -> str | None:
@@ -196,7 +184,9 @@ def _replication_key(entity: Entity, options: StreamOptions) -> str | None:
     return key
 
 
-def _key(tap: TapDemandbase, entity: Entity, options: StreamOptions) -> tuple[str, ...]:
+def _key_properties(
+    entity: Entity, options: StreamOptions, logger: logging.Logger
+) -> tuple[str, ...]:
     fields = [field.name for field in entity.fields]
     wanted = options.key_properties
     if wanted is not None:
@@ -209,10 +199,47 @@ def _key(tap: TapDemandbase, entity: Entity, options: StreamOptions) -> tuple[st
         return wanted
     key = guess_key(entity.name, fields) if entity.key is None else entity.key
     if not key:
-        tap.logger.warning(
+        logger.warning(
             "No key is known for stream %s: loaders will append its records. "
             "Set stream_options.%s.key_properties",
             entity.name,
             entity.name,
         )
     return key
+
+
+def guess_key(entity: str, fields: Collection[str]) -> tuple[str, ...]:
+    """Return the first candidate for an entity's key that is one of its fields, if any."""
+    singular = entity.removesuffix("s")
+    for name in CANDIDATES.get(entity, (f"{singular}_id", f"{entity}_id", "id")):
+        if name in fields:
+            return (name,)
+    return ()
+
+
+def entity_schema(entity: Entity, *, lenient_numbers: bool) -> dict[str, Any]:
+    """Return the JSON Schema of an entity's records. A field of unknown type is a string.
+
+    Args:
+        entity: The entity.
+        lenient_numbers: Whether fields of whole numbers may hold fractions.
+    """
+    properties: dict[str, Any] = {}
+    for field in entity.fields:
+        known = _schema_of_type(field.type)
+        schema = dict(_NUMBER if lenient_numbers and known is _INTEGER else known or _STRING)
+        if field.description:
+            schema["description"] = field.description
+        properties[field.name] = schema
+    return {"type": "object", "properties": properties}
+
+
+def unknown_types(entity: Entity) -> dict[str, str]:
+    """Return the type of each field whose type is unknown."""
+    return {
+        field.name: field.type for field in entity.fields if _schema_of_type(field.type) is None
+    }
+
+
+def _schema_of_type(field_type: str) -> dict[str, Any] | None:
+    return SCHEMA_BY_TYPE.get("".join(letter for letter in field_type.lower() if letter.isalnum()))

@@ -1,4 +1,15 @@
-"""What can go wrong with a stream; no message holds a record value."""
+"""Errors of the tap's streams. No message quotes a record value.
+
+StreamError
+├── SelectionError
+├── FileFormatError
+├── CellError
+├── RecordCountError
+├── FileSizeError
+├── StateError
+└── QuotaStopError
+BatchStorageError
+"""
 
 from __future__ import annotations
 
@@ -6,14 +17,14 @@ from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
 
 
 class StreamError(DemandbaseError):
-    """A stream that could not be read to its end.
+    """A stream could not be read to its end.
 
     Args:
         sentence: What happened and what to do.
-        stream: The stream.
-        job_id: The export job.
-        part: The part of the job's file, counted from 1.
-        line: The line in that part, counted from 1.
+        stream: Name of the stream.
+        job_id: Id of the export job.
+        part: Part of the job's file, counted from 1.
+        line: Line in that part, counted from 1.
     """
 
     def __init__(
@@ -33,11 +44,11 @@ class StreamError(DemandbaseError):
 
 
 class SelectionError(StreamError):
-    """The catalog selects what cannot be exported."""
+    """The catalog selects something that cannot be exported."""
 
 
 class FileFormatError(StreamError):
-    """A part is no CSV file with the columns that were asked for."""
+    """A part is no CSV file with the requested columns."""
 
 
 class CellError(StreamError):
@@ -45,22 +56,22 @@ class CellError(StreamError):
 
 
 class RecordCountError(StreamError):
-    """The server counted other records than the file holds."""
+    """The server counted another number of records than the file has."""
 
 
 class FileSizeError(StreamError):
-    """The server says another size than its files have."""
+    """The files have another size than the server says."""
 
 
 class StateError(StreamError):
-    """A stream's state cannot be read."""
+    """The state of a stream cannot be read."""
 
 
 class QuotaStopError(StreamError):
-    """The day's quota is used up before all streams are done."""
+    """The daily quota is used up before all streams are done."""
 
     exit_code = EXIT_TRY_LATER
 
 
 class BatchStorageError(DemandbaseError):
-    """A batch file cannot be put where it should be."""
+    """A batch file cannot be written to its storage."""

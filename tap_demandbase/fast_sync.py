@@ -1,9 +1,9 @@
-"""A stream whose rows go out in blocks: the one place that passes by a private part of the SDK.
+"""Streams that write records in blocks, in place of the SDK's ``Stream._sync_records``.
 
-The SDK's ``_sync_records`` calls some thirty functions for each record, and writes and flushes
-each message by itself: more than nine tenths of a run. None of the documented hooks takes more
-than one record at a time. What else it does is done here in the same order: the counter and the
-timer, STATE messages after every ``STATE_MSG_FREQUENCY`` records, the final state.
+That method calls some thirty functions for each record, and writes and flushes each message: more
+than nine tenths of a run's time. None of the documented hooks processes more than one record at a
+time. This module does the rest of the method's work in the same order: counter and timer, STATE
+messages after every ``STATE_MSG_FREQUENCY`` records, and the final state.
 """
 
 from __future__ import annotations
@@ -27,59 +27,56 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tap_demandbase.arrow.batch_files import Batch
-    from tap_demandbase.arrow.reader import Item
+    from tap_demandbase.arrow.row_block import Rows
 
 
 class LineWriter(SingerWriter):
-    """The SDK's writer, and one for many messages at a time."""
+    """The SDK's message writer, with a method for many encoded messages."""
 
     def write_lines(self, lines: Buffer) -> None:
         """Write messages to standard output.
 
         Args:
-            lines: Each with its line feed, in UTF-8.
+            lines: UTF-8; each message ends with a line feed.
         """
         output = sys.stdout
         if (binary := getattr(output, "buffer", None)) is None:
-            # Whoever collects the messages as text has no bytes below it.
+            # A text stream that captures the output has no binary buffer.
             output.write(bytes(lines).decode())
         else:
             output.flush()
             left = memoryview(lines)
             while left:
-                # Unbuffered (PYTHONUNBUFFERED) it may take only a part: a signal came in between.
+                # With PYTHONUNBUFFERED a signal may interrupt the write after a part of the bytes.
                 left = left[binary.write(left) or 0 :]
         output.flush()
 
 
 class FastSyncStream(Stream):
-    """A stream that has its rows in blocks, too."""
+    """A stream that can also return its records in blocks."""
+
+    @abstractmethod
+    def get_blocks(self) -> Iterator[Rows]:
+        """Return the records of ``get_records``, encoded as RECORD messages in blocks."""
 
     @abstractmethod
     def get_batch_files(
         self, batch_config: BatchConfig
     ) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
-        """Return how batch files are written, and what yields them.
-
-        Args:
-            batch_config: Where to and how many rows a file.
+        """Write the records of ``get_records`` to batch files.
 
         Returns:
-            The encoding for BATCH messages; how many rows went out each time, and the address of
-            the file that they are in or, where no file can hold it, a record.
+            The encoding for BATCH messages; and pairs of a number of rows and the URL of the file
+            that has them, or a record that no file can hold.
         """
-
-    @abstractmethod
-    def get_blocks(self) -> Iterator[Item]:
-        """Yield what ``get_records`` yields, encoded as RECORD messages in blocks."""
 
     @property
     def version(self) -> int | None:
-        """What RECORD messages bear as their version, if anything."""
+        """Version in RECORD messages, if any."""
         return self._stream_version
 
     def why_by_record(self, context: Context | None) -> str | None:
-        """Return why records have to go out one by one; ``None`` where blocks are as good.
+        """Return why records must be sent one by one; ``None`` if blocks can be sent.
 
         Args:
             context: The SDK's partition.
@@ -96,11 +93,11 @@ class FastSyncStream(Stream):
                 self._tap.message_writer, LineWriter
             ),
         }
-        return next((reason for reason, holds in reasons.items() if holds), None)
+        return next((reason for reason, applies in reasons.items() if applies), None)
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        # With the SDK's own files, neither selection nor stream maps would count.
+        # The SDK's own batch files ignore selection and stream maps.
         return batch_config(config) if self.why_by_record(None) is None else None
 
     @override
@@ -127,9 +124,9 @@ class FastSyncStream(Stream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        reason = self.why_by_record(context) if write_messages else "no messages are wanted"
+        reason = self.why_by_record(context) if write_messages else "no messages are written"
         if reason is not None:
-            self.logger.debug("Records go out one by one: %s", reason)
+            self.logger.debug("Records are sent one by one: %s", reason)
             yield from super()._sync_records(context, write_messages=write_messages)
             return
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
@@ -137,8 +134,8 @@ class FastSyncStream(Stream):
             timer.with_context({})
             self._write_starting_replication_value(None)
             sent = 0
-            for item in self.get_blocks():
-                for written in self._write(item, sent):
+            for rows in self.get_blocks():
+                for written in self._write_rows(rows, sent):
                     sent += written
                     self.state_manager.is_flushed = False
                     if not sent % self.STATE_MSG_FREQUENCY:
@@ -148,17 +145,17 @@ class FastSyncStream(Stream):
         self._finalize_state(self.stream_state)
         self._write_state_message()
 
-    def _write(self, item: Item, sent: int) -> Iterator[int]:
-        """Write some records; yield how many went out, at the latest where STATE is due."""
-        from tap_demandbase.arrow.json_lines import pieces  # noqa: PLC0415 - it needs pyarrow
+    def _write_rows(self, rows: Rows, sent: int) -> Iterator[int]:
+        """Write records; yield how many were written, at the latest when STATE is due."""
+        from tap_demandbase.arrow.json_lines import pieces  # noqa: PLC0415 - needs pyarrow
 
-        if isinstance(item, dict):
-            self._write_record_message(item)
+        if isinstance(rows, dict):
+            self._write_record_message(rows)
             yield 1
             return
         writer = self._tap.message_writer
-        assert isinstance(writer, LineWriter)  # noqa: S101 - why_by_record() has seen to it
+        assert isinstance(writer, LineWriter)  # noqa: S101 - checked by why_by_record()
         every = self.STATE_MSG_FREQUENCY
-        for lines, count in pieces(item.encoded, every - sent % every, every):
+        for lines, count in pieces(rows.encoded, every - sent % every, every):
             writer.write_lines(lines)
             yield count

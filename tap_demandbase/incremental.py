@@ -1,4 +1,4 @@
-"""Which days an incremental run asks for, and which of the rows go out."""
+"""Date windows of an export, and the rows of each window that are sent."""
 
 from __future__ import annotations
 
@@ -8,79 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
 from tap_demandbase import bookmark
-from tap_demandbase.bookmark import Bookmark
-from tap_demandbase.windows import Window, cut, midnight, parse
+from tap_demandbase.windows import Window, cut_windows, midnight, parse_timestamp
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from demandbase_api.models import Entity
+    from tap_demandbase.bookmark import Bookmark
     from tap_demandbase.config import StreamOptions
 
 
-MAX_ROWS = 200_000
-"""About 30 MB; rows beyond that go out twice, which a loader with a key mends."""
+MAX_OVERLAP_ROWS = 200_000
+"""About 30 MB. Rows beyond the limit are sent twice, which a loader with a key merges."""
 
 
-class WindowOverlap:
-    """Remembers the rows of a window's last day while the next window is read.
+class IncrementalExport:
+    """A run of a stream that requests a range of dates, window by window.
 
-    A row is told by a digest of all of its values, so one that changed between the two jobs
-    goes out again. At most ``max_rows`` digests are kept.
-    """
-
-    def __init__(self, max_rows: int = MAX_ROWS) -> None:
-        self._max_rows = max_rows
-        self._before: dict[bytes, int] = {}
-        self._told: dict[bytes, int] = {}
-        self._now: dict[bytes, int] = {}
-
-    def next_window(self) -> None:
-        """Begin a window: what the last one noted is what it shares."""
-        self._before, self._told, self._now = self._now, {}, {}
-
-    def again(self) -> None:
-        """Begin the same window again, from another job."""
-        self._told, self._now = {}, {}
-
-    @property
-    def has_before(self) -> bool:
-        """Whether the last window noted any row."""
-        return bool(self._before)
-
-    def note(self, record: Mapping[str, Any]) -> None:
-        """Note a row of the window's last day, which has gone out."""
-        digest = _digest(record)
-        if digest in self._now or len(self._now) < self._max_rows:
-            self._now[digest] = self._now.get(digest, 0) + 1
-
-    def already_sent(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the last window sent this very row; each is told once."""
-        if not self._before:
-            return False
-        digest = _digest(record)
-        told = self._told.get(digest, 0)
-        if told >= self._before.get(digest, 0):
-            return False
-        self._told[digest] = told + 1
-        return True
-
-
-def _digest(record: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(repr(list(record.values())).encode(), digest_size=16).digest()
-
-
-class Replication:
-    """One incremental run of a stream.
+    It serves incremental streams, and full exports of entities that Demandbase exports by days.
 
     Args:
-        key: The replication key.
-        mark: The bookmark to begin at.
+        key: The date field: the replication key, or the field that the entity is exported by.
+        mark: The bookmark to start from.
         options: The stream's settings.
-        today: The UTC day of the request.
-        whole_days: Whether replication values are dates.
+        today: Current date in UTC.
+        whole_days: Whether the key's values are dates without a time.
     """
 
     def __init__(
@@ -88,91 +42,207 @@ class Replication:
     ) -> None:
         self.key = key
         self.value = mark.value
-        self.without_value = 0
+        self.rows_without_value = 0
         self.whole_days = whole_days
-        self._shared = WindowOverlap()
+        self._overlap = WindowOverlap()
         oldest = _oldest(mark, options)
         if oldest is not None and whole_days:
             oldest = midnight(oldest.date())
         self.oldest = oldest
-        """Before this moment no row goes out; ``None`` for all."""
+        """Rows before this time are not sent; ``None`` for no limit."""
         start = None if oldest is None else oldest.date()
-        self.windows = cut(start, options.end_date or today, options.window_days)
+        self.windows = cut_windows(start, options.end_date or today, options.window_days)
         self._window: Window | None = None
         self._newest: datetime | None = None
 
-    def begin(self, window: Window) -> None:
-        """Begin a window, or the same one again from another job."""
+    def start(self, window: Window) -> None:
+        """Start a window, or restart the current one with the rows of another job."""
         if window is self._window:
-            self._shared.again()
+            self._overlap.restart()
         else:
-            self._shared.next_window()
+            self._overlap.next_window()
         self._window = window
         self._newest = None
 
-    def wants(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a row goes out, and note its replication value."""
+    def accepts(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record is sent, and record its value of the key."""
         text = record[self.key]
         if text is None:
-            self.without_value += 1
+            self.rows_without_value += 1
             return True
-        moment = parse(text)
-        if self.oldest is not None and moment < self.oldest:
+        timestamp = parse_timestamp(text)
+        if self.oldest is not None and timestamp < self.oldest:
             return False
-        self.note(moment)
+        self.record_values(timestamp)
         window = self._window
         if window is not None:
-            day = moment.date()
-            if day == window.start and self._shared.already_sent(record):
+            day = timestamp.date()
+            if day == window.start and self._overlap.already_sent(record):
                 return False
             if day == window.end and not window.is_last:
-                self._shared.note(record)
+                self._overlap.add(record)
         return True
 
-    def note(self, newest: datetime | None, *, without_value: int = 0) -> None:
-        """Note the replication values of rows that are in the window.
+    def record_values(self, newest: datetime | None, *, without_value: int = 0) -> None:
+        """Record the key's values of rows of the window.
 
         Args:
-            newest: The greatest of them; ``None`` where there is none.
-            without_value: How many have none.
+            newest: The greatest value; ``None`` if no row has one.
+            without_value: Number of rows without a value.
         """
-        self.without_value += without_value
+        self.rows_without_value += without_value
         if newest is not None and (self._newest is None or newest > self._newest):
             self._newest = newest
 
     @property
-    def shared_days(self) -> set[date]:
-        """The days of the window whose rows only ``wants`` can tell."""
+    def overlap_days(self) -> set[date]:
+        """The days of the window whose rows must go through ``accepts`` one by one."""
         window = self._window
         if window is None:
             return set()
         days: set[date] = set()
-        if window.start is not None and self._shared.has_before:
+        if window.start is not None and self._overlap.has_rows:
             days.add(window.start)
         if not window.is_last:
             days.add(window.end)
         return days
 
-    def tell_missing(self, stream: str, logger: logging.Logger) -> None:
-        """Tell how many rows there were without a replication value, if any."""
-        if self.without_value:
-            logger.warning(
-                "%d records of stream %s have no %s: they went out and do not move the bookmark",
-                self.without_value,
-                stream,
-                self.key,
-            )
+    def advance(self, window: Window, created_at: datetime) -> datetime:
+        """Return the bookmark after a window whose rows have all been sent.
 
-    def finish(self, window: Window, created_at: datetime) -> datetime:
-        """Return the bookmark after a window whose rows have all gone out."""
-        self.value = bookmark.advanced(
+        Args:
+            window: The window.
+            created_at: Creation time of the job that exported it.
+        """
+        self.value = bookmark.advance(
             self.value, window, self._newest, created_at, whole_days=self.whole_days
         )
         return self.value
 
+    def warn_without_value(self, stream: str, logger: logging.Logger) -> None:
+        """Log how many rows had no value of the key, if any."""
+        if self.rows_without_value:
+            logger.warning(
+                "%d records of stream %s have no %s: they were sent and do not advance the "
+                "bookmark",
+                self.rows_without_value,
+                stream,
+                self.key,
+            )
+
+
+def date_key(
+    entity: Entity, options: StreamOptions, replication_key: str | None, *, is_incremental: bool
+) -> str | None:
+    """Return the field whose dates bound a stream's jobs; ``None`` if nothing bounds them.
+
+    Raises:
+        ConfigurationError: Dates must bound them, and no field is known.
+    """
+    if is_incremental:
+        key, reason = replication_key, "is incremental"
+    elif entity.max_days is None:
+        return None
+    else:
+        key, reason = options.replication_key or entity.date_field, "is exported by days"
+    if not key:
+        raise ConfigurationError(
+            f"Stream {entity.name} {reason} and has no replication key. Set "
+            f"stream_options.{entity.name}.replication_key to a date field."
+        )
+    return key
+
+
+def has_whole_days(stream: str, key: str, properties: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether a key's values are dates without a time.
+
+    Args:
+        stream: Name of the stream, for messages.
+        key: The field.
+        properties: JSON Schema by property.
+
+    Raises:
+        ConfigurationError: The key is no date field.
+    """
+    match properties.get(key, {}).get("format"):
+        case "date":
+            return True
+        case "date-time":
+            return False
+        case _:
+            raise ConfigurationError(
+                f"The replication key {key} of stream {stream} is no date field. Set "
+                f"stream_options.{stream}.replication_key, or replication-key in the catalog, "
+                "to a date field."
+            )
+
+
+def check_first_day(entity: Entity, mark: Bookmark, options: StreamOptions) -> None:
+    """Check that the first day of an entity that is exported by days is known.
+
+    Raises:
+        ConfigurationError: There is neither a bookmark nor a start date.
+    """
+    if entity.max_days is not None and mark.value is None and options.start_date is None:
+        raise ConfigurationError(
+            f"Stream {entity.name} is exported by days on this API, and no first day is given: "
+            "set start_date, or deselect the stream."
+        )
+
+
+class WindowOverlap:
+    """Rows of the day that two consecutive windows share.
+
+    A row is identified by a digest of all its values, so that a row that changed between the two
+    jobs is sent again.
+
+    Args:
+        max_rows: Maximum number of digests in memory.
+    """
+
+    def __init__(self, max_rows: int = MAX_OVERLAP_ROWS) -> None:
+        self._max_rows = max_rows
+        self._previous: dict[bytes, int] = {}
+        self._matched: dict[bytes, int] = {}
+        self._current: dict[bytes, int] = {}
+
+    def next_window(self) -> None:
+        """Start a window: it shares a day with the one before."""
+        self._previous, self._matched, self._current = self._current, {}, {}
+
+    def restart(self) -> None:
+        """Restart the current window, with the rows of another job."""
+        self._matched, self._current = {}, {}
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the previous window has rows of the shared day."""
+        return bool(self._previous)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add a row of the window's last day, which is sent."""
+        digest = _digest(record)
+        if digest in self._current or len(self._current) < self._max_rows:
+            self._current[digest] = self._current.get(digest, 0) + 1
+
+    def already_sent(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the previous window sent this row; each of its rows matches once."""
+        if not self._previous:
+            return False
+        digest = _digest(record)
+        matched = self._matched.get(digest, 0)
+        if matched >= self._previous.get(digest, 0):
+            return False
+        self._matched[digest] = matched + 1
+        return True
+
+
+def _digest(record: Mapping[str, Any]) -> bytes:
+    return hashlib.blake2b(repr(list(record.values())).encode(), digest_size=16).digest()
+
 
 def _oldest(mark: Bookmark, options: StreamOptions) -> datetime | None:
-    """Return the moment before which no row goes out; ``None`` for all."""
+    """Return the time before which no row is sent; ``None`` for no limit."""
     start = options.start_date
     if mark.value is None:
         return start
@@ -182,59 +252,5 @@ def _oldest(mark: Bookmark, options: StreamOptions) -> datetime | None:
         oldest = mark.value - timedelta(days=options.lookback_days)
     except OverflowError:
         return start
-    # The look-back does not reach behind where the stream was told to begin.
+    # The look-back does not reach behind the start date.
     return start if start is not None and oldest < start <= mark.value else oldest
-
-
-def replication_of(  # noqa: PLR0913 - all of them bear on it
-    entity: Entity,
-    options: StreamOptions,
-    properties: Mapping[str, Mapping[str, Any]],
-    *,
-    key: str | None,
-    is_incremental: bool,
-    bookmark: Callable[[str], Bookmark],
-    today: date,
-) -> Replication | None:
-    """Return the incremental run, or the days that a full one is cut into; ``None`` for neither.
-
-    Args:
-        entity: What is exported.
-        options: The stream's settings.
-        properties: JSON Schema by property.
-        key: The replication key, where there is one.
-        is_incremental: Whether the run goes on where the last one ended.
-        bookmark: Returns the bookmark of a replication key.
-        today: The UTC day of the request.
-
-    Raises:
-        ConfigurationError: The replication key is no date field, or a first day is needed and
-            none is given.
-        StateError: The state cannot be read.
-    """
-    days, name = entity.max_days, entity.name
-    if not is_incremental:
-        if days is None:
-            return None
-        key = options.replication_key or entity.date_field
-    if not key:
-        needs = "is to be incremental" if days is None else "is exported by days"
-        raise ConfigurationError(
-            f"Stream {name} {needs} and has no replication key. Set "
-            f"stream_options.{name}.replication_key to a date field."
-        )
-    kind = properties.get(key, {}).get("format")
-    if kind not in {"date", "date-time"}:
-        raise ConfigurationError(
-            f"The replication key {key} of stream {name} is no date field. Set "
-            f"stream_options.{name}.replication_key, or replication-key in the catalog, "
-            "to one that is."
-        )
-    mark = bookmark(key) if is_incremental else Bookmark()
-    if days is not None and mark.value is None and options.start_date is None:
-        raise ConfigurationError(
-            f"Stream {name} is exported by days on this API, and no first day is given: "
-            "set start_date, or leave the stream out."
-        )
-    options = options.at_most_days(days)
-    return Replication(key, mark, options, today, whole_days=kind == "date")

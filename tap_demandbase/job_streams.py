@@ -1,4 +1,4 @@
-"""Streams about the tenant's own use of the APIs: jobs, their row errors, the mappings."""
+"""Streams of the tenant's jobs, of their row errors and of the import mappings."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from demandbase_api.errors import NotFoundError
 from demandbase_api.jobs.poller import recent
 from demandbase_api.models import ExportJob, ImportJob
 from tap_demandbase import bookmark
-from tap_demandbase.config import options_of
-from tap_demandbase.windows import form
+from tap_demandbase.config import stream_options
+from tap_demandbase.windows import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_demandbase.tap import TapDemandbase
+    from demandbase_api.ports import ExportApi, ImportApi
 
 
 J = TypeVar("J", ExportJob, ImportJob)
 
 _JOB = (
     th.Property("id", th.StringType, required=True, description="Id of the job."),
-    th.Property("entity_type", th.StringType, description="What the job is about."),
-    th.Property("status", th.StringType, description="State of the job."),
+    th.Property("entity_type", th.StringType, description="Entity of the job."),
+    th.Property("status", th.StringType, description="Status of the job."),
     th.Property("created_at", th.DateTimeType, description="When the job was created."),
     th.Property("completed_at", th.DateTimeType, description="When the job ended."),
     th.Property("file_size_bytes", th.IntegerType, description="Size of the file in bytes."),
@@ -39,38 +40,34 @@ _JOB = (
 
 
 class JobStream(Stream):
-    """A stream that comes from lists, not from an export job."""
+    """A stream that comes from a list of the API, not from an export job."""
 
     selected_by_default = False
     TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
 
-    def __init__(self, tap: TapDemandbase) -> None:
-        super().__init__(tap)
-        self._tap_demandbase = tap
-
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
-        """Return nothing: a few rows need no file, and the SDK's would hold deselected fields."""
+        """Return ``None``: a few rows need no file, and the SDK's would have deselected fields."""
 
     @override
     def get_replication_key_signpost(self, context: Context | None) -> None:  # type: ignore[override]
-        """Return nothing: the bookmark is that of jobs that were seen."""
+        """Return ``None``: the bookmark is that of the listed jobs."""
 
     @override
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        # The SDK would pass over jobs that have not ended.
+        # The SDK's bookmark would skip jobs that have not ended.
         pass
 
     def since_bookmark(self, jobs: Iterable[J], record: Callable[[J], Record]) -> Iterable[Record]:
-        """Yield the records of jobs that are not older than the bookmark, then move it.
+        """Yield the records of jobs that are not older than the bookmark, then advance it.
 
-        It stays at the oldest job that has not ended: that one is sent again until it has.
+        It stays at the oldest job that has not ended, which is sent again until it has.
         """
         state = self.get_context_state(None)
         start = bookmark.read(state, self.replication_key, self.name).value
-        since = start or options_of(self.config, self.name).start_date
+        since = start or stream_options(self.config, self.name).start_date
         newest = start
         oldest_open: datetime | None = None
         for job in jobs if since is None else recent(jobs, since):
@@ -84,27 +81,39 @@ class JobStream(Stream):
 
 
 class ExportJobsStream(JobStream):
-    """The export jobs of the tenant."""
+    """Export jobs of the tenant."""
 
     name = "export_jobs"
     primary_keys = ("id",)
     replication_key = "created_at"
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
         *_JOB,
-        th.Property("fields", th.ArrayType(th.StringType), description="Fields exported."),
+        th.Property("fields", th.ArrayType(th.StringType), description="Exported fields."),
         th.Property("filters", th.ObjectType(additional_properties=True)),
-        th.Property("record_count", th.IntegerType, description="Records exported."),
+        th.Property("record_count", th.IntegerType, description="Number of exported records."),
         th.Property("file_parts", th.IntegerType, description="Number of files."),
-        th.Property("expires_at", th.DateTimeType, description="Until when it can be downloaded."),
+        th.Property("expires_at", th.DateTimeType, description="When the file expires."),
     ).to_dict()
+
+    def __init__(self, tap: Tap, api: ExportApi) -> None:
+        super().__init__(tap)
+        self._api = api
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(self._tap_demandbase.export_api.jobs(), _export_job)
+        return self.since_bookmark(self._api.jobs(), _export_job)
 
 
-class ImportJobsStream(JobStream):
-    """The import jobs of the tenant."""
+class ImportStream(JobStream):
+    """A stream that comes from the import API."""
+
+    def __init__(self, tap: Tap, api: ImportApi) -> None:
+        super().__init__(tap)
+        self._api = api
+
+
+class ImportJobsStream(ImportStream):
+    """Import jobs of the tenant."""
 
     name = "import_jobs"
     primary_keys = ("id",)
@@ -112,55 +121,55 @@ class ImportJobsStream(JobStream):
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
         *_JOB,
         th.Property("operation", th.StringType, description="insert, update or upsert."),
-        th.Property("total_rows", th.IntegerType, description="Rows in the file."),
-        th.Property("processed_rows", th.IntegerType, description="Rows worked on."),
-        th.Property("success_count", th.IntegerType, description="Rows taken."),
-        th.Property("error_count", th.IntegerType, description="Rows not taken."),
+        th.Property("total_rows", th.IntegerType, description="Number of rows in the file."),
+        th.Property("processed_rows", th.IntegerType, description="Number of processed rows."),
+        th.Property("success_count", th.IntegerType, description="Number of accepted rows."),
+        th.Property("error_count", th.IntegerType, description="Number of rejected rows."),
         th.Property("file_name", th.StringType, description="Name of the file."),
-        th.Property("started_at", th.DateTimeType, description="When work on it began."),
+        th.Property("started_at", th.DateTimeType, description="When the job started."),
     ).to_dict()
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(self._tap_demandbase.import_api.jobs(), _import_job)
+        return self.since_bookmark(self._api.jobs(), _import_job)
 
     @override
     def get_child_context(self, record: Record, context: Context | None) -> Context:
         return {"import_job_id": record["id"]}
 
 
-class ImportErrorsStream(JobStream):
-    """The rows that the import jobs did not take."""
+class ImportErrorsStream(ImportStream):
+    """Rows that import jobs rejected."""
 
     name = "import_errors"
     parent_stream_type = ImportJobsStream
     state_partitioning_keys = ()
     primary_keys = ("import_job_id", "row_number", "field", "error_type")
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
-        th.Property("import_job_id", th.StringType, required=True, description="The import job."),
+        th.Property(
+            "import_job_id", th.StringType, required=True, description="The import job's id."
+        ),
         th.Property(
             "row_number",
             th.IntegerType,
-            description="Row as Demandbase counts it; -1 where it names none.",
+            description="Number of the row in Demandbase's count; -1 if unknown.",
         ),
+        th.Property("field", th.StringType, description="Field of the error; empty if unknown."),
+        th.Property("value", th.StringType, description="Value of the field."),
         th.Property(
-            "field", th.StringType, description="The field concerned; empty where none is named."
+            "error_type", th.StringType, description="Type of the error; empty if unknown."
         ),
-        th.Property("value", th.StringType, description="The value concerned."),
-        th.Property(
-            "error_type", th.StringType, description="Kind of error; empty where none is named."
-        ),
-        th.Property("message", th.StringType, description="Demandbase's own words."),
+        th.Property("message", th.StringType, description="Message of Demandbase."),
     ).to_dict()
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
         job_id = (context or {})["import_job_id"]
         try:
-            for error in self._tap_demandbase.import_api.row_errors(job_id):
+            for error in self._api.row_errors(job_id):
                 yield {
                     "import_job_id": job_id,
-                    # Keys, which databases want filled, though the contract has them optional.
+                    # Databases reject null in key fields, which the contract has optional.
                     "row_number": -1 if error.row_number is None else error.row_number,
                     "field": error.field or "",
                     "value": error.value,
@@ -168,25 +177,25 @@ class ImportErrorsStream(JobStream):
                     "message": error.message,
                 }
         except NotFoundError:
-            self.logger.warning("Demandbase keeps no row errors of the import job %s", job_id)
+            self.logger.warning("Demandbase has no row errors of the import job %s", job_id)
 
 
-class FieldMappingsStream(JobStream):
-    """The fields that can be imported."""
+class FieldMappingsStream(ImportStream):
+    """Fields that can be imported."""
 
     name = "field_mappings"
     primary_keys = ("entity_type", "field_name")
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
         th.Property("entity_type", th.StringType, required=True, description="The entity."),
         th.Property("field_name", th.StringType, required=True, description="The field."),
-        th.Property("field_type", th.StringType, description="Its type."),
-        th.Property("required", th.BooleanType, description="Whether an import must have it."),
+        th.Property("field_type", th.StringType, description="Type of the field."),
+        th.Property("required", th.BooleanType, description="Whether imports require the field."),
         th.Property("description", th.StringType),
     ).to_dict()
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        for mapping in self._tap_demandbase.import_api.mappings():
+        for mapping in self._api.mappings():
             yield {
                 "entity_type": mapping.entity,
                 "field_name": mapping.name,
@@ -196,15 +205,15 @@ class FieldMappingsStream(JobStream):
             }
 
 
-def job_streams(tap: TapDemandbase) -> list[JobStream]:
-    """Return the streams about the tenant's use of the APIs, as far as the API can tell it."""
-    imports = tap.import_api.capabilities
-    streams: list[JobStream] = [ExportJobsStream(tap)]
-    if imports.mappings:
-        streams.append(FieldMappingsStream(tap))
-    streams.append(ImportJobsStream(tap))
-    if imports.row_errors:
-        streams.append(ImportErrorsStream(tap))
+def job_streams(tap: Tap, exports: ExportApi, imports: ImportApi) -> list[JobStream]:
+    """Return the streams of the tenant's jobs and mappings that the API can serve."""
+    able = imports.capabilities
+    streams: list[JobStream] = [ExportJobsStream(tap, exports)]
+    if able.mappings:
+        streams.append(FieldMappingsStream(tap, imports))
+    streams.append(ImportJobsStream(tap, imports))
+    if able.row_errors:
+        streams.append(ImportErrorsStream(tap, imports))
     return streams
 
 
@@ -213,15 +222,15 @@ def _export_job(job: ExportJob) -> dict[str, Any]:
         "id": job.id,
         "entity_type": job.entity,
         "status": job.status.value,
-        "created_at": _moment(job.created_at),
-        "completed_at": _moment(job.completed_at),
+        "created_at": _timestamp(job.created_at),
+        "completed_at": _timestamp(job.completed_at),
         "file_size_bytes": job.file_size_bytes,
         "error_message": job.error_message,
         "fields": None if job.fields is None else list(job.fields),
         "filters": None if job.filters is None else dict(job.filters),
         "record_count": job.record_count,
         "file_parts": job.file_parts,
-        "expires_at": _moment(job.expires_at),
+        "expires_at": _timestamp(job.expires_at),
     }
 
 
@@ -230,8 +239,8 @@ def _import_job(job: ImportJob) -> dict[str, Any]:
         "id": job.id,
         "entity_type": job.entity,
         "status": job.status.value,
-        "created_at": _moment(job.created_at),
-        "completed_at": _moment(job.completed_at),
+        "created_at": _timestamp(job.created_at),
+        "completed_at": _timestamp(job.completed_at),
         "file_size_bytes": job.file_size_bytes,
         "error_message": job.error_message,
         "operation": job.operation,
@@ -240,9 +249,9 @@ def _import_job(job: ImportJob) -> dict[str, Any]:
         "success_count": job.success_count,
         "error_count": job.error_count,
         "file_name": job.file_name,
-        "started_at": _moment(job.started_at),
+        "started_at": _timestamp(job.started_at),
     }
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else form(moment)
+def _timestamp(timestamp: datetime | None) -> str | None:
+    return None if timestamp is None else format_timestamp(timestamp)

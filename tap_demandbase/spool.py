@@ -1,4 +1,4 @@
-"""Where downloaded files lie while they are read."""
+"""Folder for intermediate files: downloaded parts, and batch files while they are written."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RESERVE_BYTES = 32 * 1024 * 1024
-"""Room that is left for others: a full disk stops more than this run."""
+"""Space that is left for other processes: a full disk affects more than this run."""
 
 
 class Spool:
-    """The folder for intermediate files.
+    """Opens and closes intermediate files.
 
     Args:
-        folder: The folder; the system's temporary one where absent.
+        folder: The folder. Default: the system's temporary folder.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -29,7 +29,7 @@ class Spool:
         self._closing: list[Task[None]] = []
 
     def open(self) -> BinaryIO:
-        """Return a new, empty file that is gone once it is closed or the process ends.
+        """Return a new, empty file that is deleted once it is closed or the process ends.
 
         Raises:
             SpoolError: The folder cannot be used.
@@ -42,45 +42,41 @@ class Spool:
             raise spool_error(error) from error
 
     def close(self, file: BinaryIO) -> None:
-        """Close a file while the caller goes on: the system takes a while to let go of a large one.
-
-        Args:
-            file: One that was opened here.
-        """
+        """Close a file in the background, since the system takes a while to free a large one."""
         self._closing = [task for task in self._closing if not task.done]
 
         def close() -> None:
-            # It has been read: nothing can be lost any more.
+            # The file has been read: an error loses nothing.
             with suppress(OSError):
                 file.close()
 
         try:
             self._closing.append(Task(close))
-        except RuntimeError:  # no more threads can be had
+        except RuntimeError:  # no more threads can be started
             close()
 
-    def settle(self) -> None:
-        """Wait until there is all the room that closed files give back."""
+    def wait_for_space(self) -> None:
+        """Wait until the space of all closed files is free."""
         for task in self._closing:
             task.wait()
 
-    def need(self, size: int) -> None:
-        """Make sure of room before it is taken.
+    def check_space(self, size: int) -> None:
+        """Check that there is space for further bytes.
 
         Args:
-            size: Bytes that are to come.
+            size: Number of bytes to write.
 
         Raises:
-            SpoolError: There is not enough.
+            SpoolError: There is not enough space.
         """
         if self._free() - size < RESERVE_BYTES:
-            self.settle()
+            self.wait_for_space()
         free = self._free()
         if free - size < RESERVE_BYTES:
             raise SpoolError(
                 f"The folder for intermediate files has {free / 1e6:,.0f} MB free, and the next "
-                f"part of an export needs {size / 1e6:,.0f} MB (32 MB are left for others). "
-                "Free some room, or point the setting spool_dir at a larger folder."
+                f"part of an export needs {size / 1e6:,.0f} MB (32 MB are left for other "
+                "processes). Free some space, or set spool_dir to a larger folder."
             )
 
     def _free(self) -> int:

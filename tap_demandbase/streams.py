@@ -1,9 +1,10 @@
-"""A stream whose records come from export jobs."""
+"""Streams whose records come from export jobs: the main path of the tap."""
 
 from __future__ import annotations
 
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform
@@ -15,17 +16,23 @@ from demandbase_api.jobs.export_scheduler import ExportTask
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
 from tap_demandbase import bookmark, cast
-from tap_demandbase.arrow.row_block import RowBlock
-from tap_demandbase.catalog import add_fields, current_fields, selected
-from tap_demandbase.config import announced, column_advice
+from tap_demandbase.bookmark import Bookmark
+from tap_demandbase.catalog import add_fields, current_fields, selected_schemas
+from tap_demandbase.config import announced_encoding, column_advice
+from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import FileFormatError, RecordCountError
-from tap_demandbase.exporter import ExportReader
 from tap_demandbase.fast_sync import FastSyncStream
-from tap_demandbase.incremental import replication_of
+from tap_demandbase.incremental import (
+    IncrementalExport,
+    check_first_day,
+    date_key,
+    has_whole_days,
+)
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
@@ -33,214 +40,312 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import Entity, ExportJob
     from tap_demandbase.arrow.batch_files import Batch
-    from tap_demandbase.arrow.encoders import WayOut
-    from tap_demandbase.arrow.reader import Item
+    from tap_demandbase.arrow.row_block import RowEncoder, Rows
+    from tap_demandbase.arrow.values import Column
     from tap_demandbase.config import StreamOptions
-    from tap_demandbase.incremental import Replication
-    from tap_demandbase.spool import Spool
+    from tap_demandbase.discovery import StreamSpec
+    from tap_demandbase.exporter import JobParts
     from tap_demandbase.tap import TapDemandbase
     from tap_demandbase.windows import Window
-
-    Read = Callable[[ExportTask, ExportJob], "Iterator[T]"]
-    Narrow = Callable[["Iterator[T]"], "Iterator[U]"]
 
 T = TypeVar("T")
 
 
-def messages(stream: BulkStream) -> Iterator[Item]:
-    """Yield a stream's rows, encoded as RECORD messages."""
-
-    def way_out() -> WayOut[Item]:
-        from tap_demandbase.arrow.encoders import as_messages  # noqa: PLC0415
-
-        return as_messages(stream)
-
-    return _deliver(stream, way_out)
-
-
-def files(stream: BulkStream, config: BatchConfig) -> Iterator[Batch]:
-    """Yield a stream's batch files; see ``FastSyncStream``."""
-
-    def way_out() -> WayOut[Batch]:
-        from tap_demandbase.arrow.encoders import as_files  # noqa: PLC0415
-
-        return as_files(stream, config)
-
-    return _deliver(stream, way_out)
-
-
-def _deliver(stream: BulkStream, find: Callable[[], WayOut[T]]) -> Iterator[T]:
-    reader = stream.reader()
-
-    @cache
-    def way_out() -> WayOut[T]:
-        # It needs an engine that takes its time to load.
-        with loading("tap_demandbase.arrow.encoders"):
-            return find()
-
-    def read(order: ExportTask, job: ExportJob) -> Iterator[Item]:
-        return reader.blocks(order, job, way_out().output)
-
-    def narrow(items: Iterator[Item]) -> Iterator[T]:
-        return way_out().narrow(items)
-
-    return stream.deliver(read, narrow)
-
-
-def request_for(
-    entity: Entity,
-    options: StreamOptions,
-    fields: Sequence[str],
-    days: DateRange | None,
-    ids: Sequence[str],
-) -> ExportRequest:
-    """Return the request for one job.
-
-    Args:
-        entity: What to export.
-        options: The stream's settings.
-        fields: Which fields, as jobs call them.
-        days: Only records of these days.
-        ids: Only what belongs to these records of another entity.
-    """
-    return ExportRequest(
-        entity.name,
-        tuple(fields),
-        days,
-        # Where ids are named, they have been narrowed already.
-        account_lists_of(entity, options) if entity.id_pages is None else (),
-        options.person_list_ids,
-        tuple(ids),
-        options.ad_report_type,
-        options.sources,
-    )
-
-
-def account_lists_of(entity: Entity, options: StreamOptions) -> tuple[str, ...]:
-    """Return the account lists that narrow a stream; that of all streams only where it can be."""
-    can_be = entity.takes_account_lists or entity.id_pages is not None
-    return options.account_lists if can_be else options.account_list_ids
-
-
-def warn_unfiltered(entity: Entity, options: StreamOptions, logger: logging.Logger) -> None:
-    """Tell of a stream that the account list of all streams cannot narrow."""
-    if options.account_lists and not account_lists_of(entity, options):
-        logger.warning(
-            "The setting account_list_id does not narrow stream %s: on this API all of it is "
-            "exported",
-            entity.name,
-        )
-
-
-def days_of(window: Window | None, options: StreamOptions, field: str) -> DateRange | None:
-    """Return the days that a job is bound to; ``None`` for all.
-
-    The first export of all has no bounds: records without a date come with it.
-
-    Args:
-        window: The days that are wanted.
-        options: The stream's settings.
-        field: The date field, as jobs call it.
-    """
-    if window is None or (window.start is None and options.end_date is None):
-        return None
-    return DateRange(field, window.start, window.end)
-
-
-class RowCount:
-    """The rows of one job.
-
-    Args:
-        stream: Name of the stream, for messages.
-        job: The job.
-    """
-
-    def __init__(self, stream: str, job: ExportJob) -> None:
-        self._stream = stream
-        self._job = job
-        self._read = 0
-        self._sent = 0
-
-    def read(self, items: Iterator[T]) -> Iterator[T]:
-        """Yield records or blocks of them, and count their rows as read."""
-        for item in items:
-            self._read += _rows(item)
-            yield item
-
-    def sent(self, items: Iterator[T]) -> Iterator[T]:
-        """Yield records or blocks of them, and count their rows as sent."""
-        for item in items:
-            rows = _rows(item)
-            yield item
-            self._sent += rows
-
-    def check(self, logger: logging.Logger, *, may_leave_out: bool) -> None:
-        """Tell the figures.
-
-        Args:
-            logger: Where.
-            may_leave_out: Whether rows outside of the days that are wanted, and rows that went
-                out before, stay behind.
-
-        Raises:
-            RecordCountError: Rows were lost.
-        """
-        left = self._read - self._sent
-        logger.info(
-            "Export job %s of stream %s: %d rows read, %d sent, %d outside of what was wanted or "
-            "sent before",
-            self._job.id,
-            self._stream,
-            self._read,
-            self._sent,
-            left,
-        )
-        if left < 0 or (left and not may_leave_out):
-            raise RecordCountError(
-                f"Stream {self._stream}: {self._read} rows of the export job {self._job.id} were "
-                f"read, and {self._sent} went out. Report this as a bug of the tap.",
-                stream=self._stream,
-                job_id=self._job.id,
-            )
-
-
-def _rows(item: object) -> int:
-    """Return how many rows go out with an item: a record, a block of them, or a batch file."""
-    match item:
-        case RowBlock():
-            return len(item)
-        case (int() as rows, _):
-            return rows
-        case _:
-            return 1
-
-
-U = TypeVar("U")
-
-
 class BulkStream(FastSyncStream):
-    """An entity of the export API: one job a window, every part of it, row by row."""
+    """An entity of the export API: one job for each window.
+
+    Args:
+        tap: The tap.
+        spec: The stream as discovered.
+        saved_fields: Field names of a saved catalog by property, where they differ.
+    """
 
     TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
-    """Cells are cast when they are read."""
+    """Cells are converted when they are read."""
+
+    _tap: TapDemandbase
 
     def __init__(
-        self, tap: TapDemandbase, entity: Entity, schema: dict[str, Any], options: StreamOptions
+        self, tap: TapDemandbase, spec: StreamSpec, saved_fields: Mapping[str, str]
     ) -> None:
-        super().__init__(tap, schema=schema, name=entity.name)
-        self._tap_demandbase = tap
-        self._entity = entity
-        self._options = options
-        self._taken: DeliveredJob | None = None
-        self.fields = current_fields(entity, tap.saved_fields.get(entity.name) or {})
-        """The field of each property."""
+        super().__init__(tap, schema=spec.schema, name=spec.entity.name)
+        self._entity = spec.entity
+        self._options = spec.options
+        self._delivered: DeliveredJob | None = None
+        self.primary_keys = spec.key_properties
+        self.replication_key = spec.replication_key
+        self.selected_by_default = spec.selected_by_default
+        self.fields = current_fields(spec.entity, saved_fields)
+        """Field by property."""
+
+    @override
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        """Return the records one by one, for runs that need each of them.
+
+        Those with stream maps, flattening, child streams or partitions do.
+        """
+        return self._export(lambda: RECORD_PIPELINE)
+
+    @override
+    def get_blocks(self) -> Iterator[Rows]:
+        """Return RECORD messages, many at a time."""
+        return self._export(self._message_pipeline)
+
+    @override
+    def get_batch_files(
+        self, batch_config: BatchConfig
+    ) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
+        return announced_encoding(batch_config), self._export(
+            partial(self._batch_pipeline, batch_config)
+        )
+
+    def _export(self, load_pipeline: Callable[[], Pipeline[T]]) -> Iterator[T]:
+        """Yield the output of each window, and advance the bookmark after it.
+
+        Args:
+            load_pipeline: Called once, while the first part is downloaded, since pyarrow takes a
+                while to load.
+        """
+        if self.is_removed:
+            self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
+            return
+        exporter, tasks = self._tap.exporter, self.tasks
+        warn_unfiltered(self._entity, self._options, self.logger)
+        if not tasks:
+            self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
+        pipeline = cache(load_pipeline)
+        for number, (window, task) in enumerate(tasks, 1):
+            if window is not None and len(tasks) > 1:
+                self.logger.info(
+                    "Window %d of %d: %s to %s", number, len(tasks), window.start, window.end
+                )
+            self._delivered = yield from self._export_window(window, task, pipeline)
+            following = tasks[number][0] if number < len(tasks) else None
+            if window is not None:
+                self._advance_bookmark(window, self._delivered, following)
+            exporter.scheduler.forget(task)
+            if following is not None:
+                self._write_state()
+        exporter.stream_done(self.name)
+        if self.incremental is not None:
+            self.incremental.warn_without_value(self.name, self.logger)
+
+    def _export_window(
+        self, window: Window | None, task: ExportTask, load_pipeline: Callable[[], Pipeline[T]]
+    ) -> Generator[T, None, DeliveredJob]:
+        """Yield the output of one window; return its job."""
+        exporter, incremental = self._tap.exporter, self.incremental
+        while True:
+            job, created_at = exporter.wait(self.name, task)
+            parts = exporter.open(self.name, task, job)
+            pipeline = load_pipeline()
+            count = RowCount(self.name, job)
+            try:
+                rows = self._read(job, parts, pipeline, count)
+                if incremental is not None and window is not None:
+                    incremental.start(window)
+                    rows = pipeline.accept(incremental, rows)
+                for item in pipeline.write(rows):
+                    sent = sent_rows(item)
+                    yield item
+                    count.sent += sent
+                count.check(self.logger, may_filter=incremental is not None)
+            except JobGoneError as error:
+                exporter.scheduler.resubmit(task, error)  # once
+            except (FileFormatError, RecordCountError):
+                # The next run must not reuse a job whose files are damaged. A wrong size may be
+                # an error of the download, which another download corrects.
+                self._write_delivered(DeliveredJob(job.id, created_at))
+                self._write_state()
+                raise
+            else:
+                return DeliveredJob(job.id, created_at)
+
+    def _read(
+        self, job: ExportJob, parts: JobParts, pipeline: Pipeline[T], count: RowCount
+    ) -> Iterator[Rows]:
+        """Yield all rows of a job, and poll the other jobs meanwhile."""
+        properties = self.selected_properties()
+        reader = PartReader(
+            self.name,
+            job.id,
+            properties,
+            self.logger,
+            {name: self.fields[name] for name in properties},
+            column_advice(self._entity),
+        )
+        for number, file in parts:
+            for rows in pipeline.read(reader, file, number):
+                if count.read >= parts.next_poll:
+                    parts.poll(count.read)
+                count.read += 1 if isinstance(rows, dict) else rows.rows
+                yield rows
+        parts.check_complete(count.read, reader)
+
+    def _message_pipeline(self) -> Pipeline[Rows]:
+        with loading("tap_demandbase.arrow.reader"):
+            from tap_demandbase.arrow.json_lines import record_messages  # noqa: PLC0415
+
+            encoder = record_messages(self.name, self._columns_sent(), self.version)
+            return self._block_pipeline(encoder, iter)
+
+    def _batch_pipeline(self, batch_config: BatchConfig) -> Pipeline[Batch]:
+        with loading("tap_demandbase.arrow.reader"):
+            from tap_demandbase.arrow.batch_files import (  # noqa: PLC0415
+                BatchFiles,
+                file_format,
+            )
+
+            encoder = file_format(batch_config, self._columns_sent())
+            name = f"{self.tap_name}--{self.name}"
+            files = BatchFiles(name, batch_config, encoder, self._tap.exporter.spool)
+            return self._block_pipeline(encoder, files.write)
+
+    def _block_pipeline(
+        self, encoder: RowEncoder, write: Callable[[Iterator[Rows]], Iterator[T]]
+    ) -> Pipeline[T]:
+        from tap_demandbase.arrow import row_filter  # noqa: PLC0415
+        from tap_demandbase.arrow.reader import BlockReader, use_lean_pool  # noqa: PLC0415
+
+        use_lean_pool()
+        columns = _columns(self.selected_properties())
+        reader = BlockReader(columns, encoder, keeps_source=self.incremental is not None)
+        return Pipeline(reader.read, partial(row_filter.accepted_rows, columns=columns), write)
+
+    def _columns_sent(self) -> list[Column]:
+        """Return the columns that are sent; one that only the bookmark needs is not."""
+        properties = self.selected_properties()
+        return _columns({name: properties[name] for name in properties if self._is_sent(name)})
+
+    @cached_property
+    def tasks(self) -> tuple[tuple[Window | None, ExportTask], ...]:
+        """The windows of this run and their exports; without a window, one export of all.
+
+        Raises:
+            SelectionError: The catalog selects fields that cannot be exported.
+            ConfigurationError: The settings do not describe an export.
+            StateError: The state cannot be read.
+        """
+        windows = (None,) if self.incremental is None else self.incremental.windows
+        return tuple((window, self._task(window)) for window in windows)
+
+    @property
+    def planned_tasks(self) -> list[ExportTask]:
+        """Tasks that are known before anything is exported."""
+        return [task for _, task in self.tasks]
+
+    def _task(self, window: Window | None, ids: Sequence[str] = ()) -> ExportTask:
+        fields = [self.fields[name].job_name for name in self.selected_properties()]
+        key = self.fields[self.incremental.key].job_name if self.incremental else ""
+        dates = date_range(window, self._options, key)
+        request = export_request(self._entity, self._options, fields, dates, ids)
+        return ExportTask(request, self.last_delivered)
+
+    @cached_property
+    def incremental(self) -> IncrementalExport | None:
+        """The date windows of this run; ``None`` if nothing bounds it.
+
+        Raises:
+            ConfigurationError: The replication key is no date field, or the first day is missing.
+            StateError: The state cannot be read.
+        """
+        entity, options = self._entity, self._options
+        key = date_key(entity, options, self.replication_key, is_incremental=self.is_incremental)
+        if key is None:
+            return None
+        whole_days = has_whole_days(self.name, key, self.schema["properties"])
+        mark = self._bookmark(key) if self.is_incremental else Bookmark()
+        check_first_day(entity, mark, options)
+        today = self._tap.clock.utc().date()
+        options = options.at_most_days(entity.max_days)
+        return IncrementalExport(key, mark, options, today, whole_days=whole_days)
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether the run starts at the bookmark and advances it."""
+        return self.replication_method == "INCREMENTAL"
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether stream maps remove all records."""
+        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
+
+    @property
+    def why_empty(self) -> str:
+        """Reason for which there are no tasks, if there are none."""
+        return "its bookmark or start_date is after end_date or today"
+
+    @property
+    def last_delivered(self) -> DeliveredJob | None:
+        """The last job that a completed run delivered."""
+        return self._bookmark(self.replication_key).delivered
+
+    def _bookmark(self, replication_key: str | None) -> Bookmark:
+        return bookmark.read(self.get_context_state(None), replication_key, self.name)
+
+    def _advance_bookmark(
+        self, window: Window, delivered: DeliveredJob, following: Window | None
+    ) -> None:
+        if self.incremental is not None and self.is_incremental:
+            bookmark.write(
+                self.get_context_state(None),
+                self.incremental.key,
+                self.incremental.advance(window, delivered.created_at),
+                None if following is None else following.start,
+            )
+
+    def complete_run(self) -> None:
+        """Record the delivered job in the state, once the whole run has completed.
+
+        An interrupted run is different: the next run reuses the jobs of all its streams.
+        """
+        if self._delivered is not None:
+            self._write_delivered(self._delivered)
+
+    def _write_delivered(self, job: DeliveredJob) -> None:
+        bookmark.write_delivered(self.get_context_state(None), job)
+
+    def _write_state(self) -> None:
+        # Stream._write_state_message() writes nothing if no record was sent since the last state.
+        self._tap.state_writer.write_state(self.tap_state)
+
+    def selected_properties(self) -> dict[str, dict[str, Any]]:
+        """Return the JSON Schema of each property to export, in the schema's order.
+
+        Raises:
+            SelectionError: Nothing is selected, or a property that is no field (any more).
+        """
+        keys = {self.replication_key}
+        if self._entity.max_days is not None and self.incremental is not None:
+            keys.add(self.incremental.key)
+        return selected_schemas(
+            self.name,
+            self.effective_schema["properties"],
+            known=self.schema["properties"],
+            is_exported=lambda name: name in keys or self._is_sent(name),
+        )
+
+    def _is_sent(self, name: str) -> bool:
+        is_sent: bool = self.mask["properties", name]
+        return is_sent
+
+    @override
+    def why_by_record(self, context: Context | None) -> str | None:
+        key = None if self.incremental is None else self.incremental.key
+        if key is not None:
+            to_value = cast.caster(self.selected_properties()[key])
+            if to_value not in {cast.to_date, cast.to_date_time}:
+                return "the replication key is no date in the catalog"
+        if not any(self._is_sent(name) for name in self.selected_properties()):
+            return "no field is sent"
+        return super().why_by_record(context)
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Take over a catalog.
+        """Apply a catalog.
 
-        A replication key makes the stream incremental wherever it is named: the catalog's own
-        replication method may be what discovery wrote before the key was chosen.
+        A replication key makes the stream incremental even if the catalog's replication method
+        differs: that may have been discovered before the key was set.
         """
         super().apply_catalog(catalog)
         entry = catalog.get_stream(self.name)
@@ -251,7 +356,7 @@ class BulkStream(FastSyncStream):
             if self.forced_replication_method == "FULL_TABLE":
                 self.logger.info(
                     "Stream %s is incremental by %s, though its catalog entry says FULL_TABLE; "
-                    "to export all of it, take the key away or set forced-replication-method",
+                    "to export all of it, remove the key or set forced-replication-method",
                     self.name,
                     self.replication_key,
                 )
@@ -266,241 +371,193 @@ class BulkStream(FastSyncStream):
         add_fields(found, self.fields)
         return found
 
-    @property
-    def is_removed(self) -> bool:
-        """Whether stream maps let nothing of the stream out."""
-        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
-
-    @cached_property
-    def replication(self) -> Replication | None:
-        """The incremental run, or the days that a full one is cut into; ``None`` for neither.
-
-        Raises:
-            ConfigurationError: The replication key is no date field, or days are needed and none
-                is given.
-            StateError: The state cannot be read.
-        """
-        return replication_of(
-            self._entity,
-            self._options,
-            self.schema["properties"],
-            key=self.replication_key,
-            is_incremental=self.is_incremental,
-            bookmark=self._bookmark,
-            today=self._tap_demandbase.clock.utc().date(),
-        )
-
-    @property
-    def is_incremental(self) -> bool:
-        """Whether the run goes on where the last one ended."""
-        return self.replication_method == "INCREMENTAL"
-
-    is_planned = True
-    """Whether the orders are known before anything is exported."""
-
-    @cached_property
-    def orders(self) -> tuple[tuple[Window | None, ExportTask], ...]:
-        """The exports that this run of the stream needs, and their windows.
-
-        Raises:
-            SelectionError: The selection makes no export.
-            ConfigurationError: The settings make none.
-        """
-        replication = self.replication
-        windows = (None,) if replication is None else replication.windows
-        return tuple((window, self._order(window)) for window in windows)
-
-    def _order(self, window: Window | None, ids: Sequence[str] = ()) -> ExportTask:
-        fields = [self.fields[name].job_name for name in self.selected_properties()]
-        key = self.fields[self.replication.key].job_name if self.replication else ""
-        days = days_of(window, self._options, key)
-        request = request_for(self._entity, self._options, fields, days, ids)
-        return ExportTask(request, self.last_delivered)
-
-    @property
-    def last_delivered(self) -> DeliveredJob | None:
-        """The last job that a run delivered which came to its end."""
-        return self._bookmark(self.replication_key).taken
-
-    def _bookmark(self, replication_key: str | None) -> bookmark.Bookmark:
-        return bookmark.read(self.get_context_state(None), replication_key, self.name)
-
-    @override
-    def get_records(self, context: Context | None) -> Iterable[Record]:
-        replication = self.replication
-        wants = (lambda _: True) if replication is None else replication.wants
-        return self.deliver(self.reader().records, lambda records: filter(wants, records))
-
-    @override
-    def get_blocks(self) -> Iterator[Item]:
-        return messages(self)
-
-    @override
-    def get_batch_files(
-        self, batch_config: BatchConfig
-    ) -> tuple[BaseBatchFileEncoding, Iterator[Batch]]:
-        return announced(batch_config), files(self, batch_config)
-
-    @override
-    def why_by_record(self, context: Context | None) -> str | None:
-        key = None if self.replication is None else self.replication.key
-        if key is not None:
-            to_value = cast.caster(self.selected_properties()[key])
-            if to_value not in {cast.to_date, cast.to_date_time}:
-                return "the catalog makes the replication key no date"
-        if not any(self.mask["properties", name] for name in self.selected_properties()):
-            return "no field goes out"
-        return super().why_by_record(context)
-
-    @property
-    def spool(self) -> Spool:
-        """Where files lie while they are read or written."""
-        return self._tap_demandbase.exports.spool
-
-    def reader(self) -> ExportReader:
-        """Return what reads the files of a job."""
-        run = self._tap_demandbase.exports
-        properties = self.selected_properties()
-        fields = {name: self.fields[name] for name in properties}
-        advice = column_advice(self._entity)
-        return ExportReader(run, self.name, properties, self.logger, fields, advice=advice)
-
-    def deliver(self, read: Read[T], narrow: Narrow[T, U]) -> Iterator[U]:
-        """Yield the rows of all windows, and keep the state as they go out.
-
-        Args:
-            read: Returns the rows of a job.
-            narrow: Returns what goes out of a window's rows.
-        """
-        if self.is_removed:
-            self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
-            return
-        run, replication = self._tap_demandbase.exports, self.replication
-        orders = self.orders
-        warn_unfiltered(self._entity, self._options, self.logger)
-        if not orders:
-            self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
-        for number, (window, order) in enumerate(orders, 1):
-            if window is not None and len(orders) > 1:
-                self.logger.info("Window %d of %d: %s to %s", number, len(orders), window.start,
-                                 window.end)  # fmt: skip
-            taken = yield from self._window(window, order, read, narrow)
-            self._taken = taken
-            following = orders[number][0] if number < len(orders) else None
-            if replication is not None and window is not None and self.is_incremental:
-                bookmark.write(
-                    self.get_context_state(None),
-                    replication.key,
-                    replication.finish(window, taken.created_at),
-                    None if following is None else following.start,
-                )
-            run.order_done(order)
-            if following is not None:
-                # The stream's own method writes nothing where no record went out since.
-                self._tap_demandbase.state_writer.write_state(self.tap_state)
-        run.stream_done(self.name)
-        if replication is not None:
-            replication.tell_missing(self.name, self.logger)
-
-    @property
-    def why_empty(self) -> str:
-        """Why there are no orders, where there are none."""
-        return "its bookmark or start_date lies after end_date or today"
-
-    def run_done(self) -> None:
-        """Note in the state that the whole run has come to its end."""
-        if self._taken is not None:
-            bookmark.write_delivered(self.get_context_state(None), self._taken)
-
-    def _window(
-        self, window: Window | None, order: ExportTask, read: Read[T], narrow: Narrow[T, U]
-    ) -> Generator[U, None, DeliveredJob]:
-        """Yield the rows of one order; return the job that they came from."""
-        run = self._tap_demandbase.exports
-        replication = self.replication
-        while True:
-            job, created_at = run.take(self.name, order)
-            run.begin(order, job)
-            try:
-                if replication is not None and window is not None:
-                    replication.begin(window)
-                tally = RowCount(self.name, job)
-                yield from tally.sent(narrow(tally.read(read(order, job))))
-                tally.check(self.logger, may_leave_out=replication is not None)
-            except JobGoneError as error:
-                run.replace(order, error)
-            except (FileFormatError, RecordCountError):
-                # The next run must not adopt a job whose files are damaged. A wrong size is
-                # rather the transfer's fault, which another download may mend.
-                bookmark.write_delivered(
-                    self.get_context_state(None), DeliveredJob(job.id, created_at)
-                )
-                self._tap_demandbase.state_writer.write_state(self.tap_state)
-                raise
-            else:
-                return DeliveredJob(job.id, created_at)
-
-    @property
-    def _keys_needed(self) -> set[str | None]:
-        by_days = self._entity.max_days is not None
-        return {self.replication_key, self.replication.key if by_days and self.replication else ""}
-
-    def selected_properties(self) -> dict[str, dict[str, Any]]:
-        """Return the JSON Schema of each property to export, in the schema's order.
-
-        Raises:
-            SelectionError: Nothing is selected, or something that is no field (any more).
-        """
-        return selected(
-            self.name,
-            self.effective_schema["properties"],
-            known=self.schema["properties"],
-            wants=lambda name: self.mask["properties", name] or name in self._keys_needed,
-        )
-
     @override
     def get_replication_key_signpost(self, context: Context | None) -> None:  # type: ignore[override]
-        """Return nothing: a window's job bounds the bookmark."""
+        """Return ``None``: the window's job bounds the bookmark."""
 
     @override
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        # The SDK compares texts and moves the bookmark before a job's count is checked; here
-        # it moves when a window is done.
+        # The SDK compares texts, and moves the bookmark before the rows of the job have been
+        # counted. Here it advances after a window.
         pass
 
 
 class IdBatchStream(BulkStream):
-    """One job for some thousands of ids, which an export of the other entity tells."""
-
-    is_planned = False
-
-    @property
-    def source_of_ids(self) -> object:
-        """What tells streams apart whose ids are not of the same export."""
-        return self._entity.id_pages, account_lists_of(self._entity, self._options)
+    """An entity whose jobs name ids of another entity, some thousands each."""
 
     @cached_property
     @override
-    def orders(self) -> tuple[tuple[Window | None, ExportTask], ...]:
+    def tasks(self) -> tuple[tuple[Window | None, ExportTask], ...]:
         if self.is_incremental:
             raise ConfigurationError(
-                f"Stream {self.name} cannot be incremental on this API: take its replication key "
-                "away."
+                f"Stream {self.name} cannot be incremental on this API: remove its replication key."
             )
-        pages = self._entity.id_pages
-        assert pages is not None  # noqa: S101 - else it would be another kind of stream
-        run = self._tap_demandbase.exports
-        ids = run.ids(
-            self.name, pages, account_lists_of(self._entity, self._options), self.last_delivered
+        parents = self._entity.parent_ids
+        assert parents is not None  # noqa: S101 - else the stream would be a BulkStream
+        exporter = self._tap.exporter
+        account_lists = account_list_filter(self._entity, self._options)
+        ids = exporter.parent_ids(self.name, parents, account_lists, self.last_delivered)
+        starts = range(0, len(ids), parents.size)
+        exporter.check_budget(self.name, len(starts))
+        return tuple(
+            (None, self._task(None, ids[start : start + parents.size])) for start in starts
         )
-        starts = range(0, len(ids), pages.size)
-        run.need(self.name, len(starts))
-        return tuple((None, self._order(None, ids[start : start + pages.size])) for start in starts)
+
+    @property
+    @override
+    def planned_tasks(self) -> list[ExportTask]:
+        return []
+
+    @property
+    def ids_export(self) -> object:
+        """Identifies the export of the ids: streams with an equal value share it."""
+        return self._entity.parent_ids, account_list_filter(self._entity, self._options)
 
     @property
     @override
     def why_empty(self) -> str:
-        pages = self._entity.id_pages
-        return f"there are no {pages.entity if pages else 'records'} that it could be about"
+        parents = self._entity.parent_ids
+        return f"there are no {parents.entity if parents else 'records'} whose ids it needs"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline(Generic[T]):
+    """Steps of the rows of a window.
+
+    Args:
+        read: Reads a part: the job's reader, the file and the part's number.
+        accept: Filters the rows of an incremental run.
+        write: Returns the output for the rows.
+    """
+
+    read: Callable[[PartReader, BinaryIO, int], Iterator[Rows]]
+    accept: Callable[[IncrementalExport, Iterator[Rows]], Iterator[Rows]]
+    write: Callable[[Iterator[Rows]], Iterator[T]]
+
+
+def _accepted_records(export: IncrementalExport, records: Iterator[Any]) -> Iterator[Any]:
+    return filter(export.accepts, records)
+
+
+RECORD_PIPELINE: Pipeline[Any] = Pipeline(PartReader.records, _accepted_records, iter)
+"""Reads each record by itself."""
+
+
+class RowCount:
+    """Numbers of rows of one job.
+
+    Args:
+        stream: Name of the stream, for messages.
+        job: The job.
+    """
+
+    def __init__(self, stream: str, job: ExportJob) -> None:
+        self._stream = stream
+        self._job = job
+        self.read = 0
+        self.sent = 0
+
+    def check(self, logger: logging.Logger, *, may_filter: bool) -> None:
+        """Log the numbers and check that no row was lost.
+
+        Args:
+            logger: Receives the numbers.
+            may_filter: Whether rows outside of the window, or sent before, are left out.
+
+        Raises:
+            RecordCountError: Rows were lost.
+        """
+        left_out = self.read - self.sent
+        logger.info(
+            "Export job %s of stream %s: %d rows read, %d sent, %d left out (outside of the "
+            "window or sent before)",
+            self._job.id,
+            self._stream,
+            self.read,
+            self.sent,
+            left_out,
+        )
+        if left_out < 0 or (left_out and not may_filter):
+            raise RecordCountError(
+                f"Stream {self._stream}: {self.read} rows of the export job {self._job.id} were "
+                f"read, and {self.sent} were sent. Report this as a bug of the tap.",
+                stream=self._stream,
+                job_id=self._job.id,
+            )
+
+
+def sent_rows(item: Any) -> int:  # noqa: ANN401 - of whichever pipeline
+    """Return the number of rows in a record, a block of rows or a batch file."""
+    if isinstance(item, dict):
+        return 1
+    if isinstance(item, tuple):
+        rows: int = item[0]
+        return rows
+    return len(item)
+
+
+def _columns(properties: Mapping[str, Mapping[str, Any]]) -> list[Column]:
+    from tap_demandbase.arrow.values import Column  # noqa: PLC0415
+
+    return [Column.from_schema(name, schema) for name, schema in properties.items()]
+
+
+def export_request(
+    entity: Entity,
+    options: StreamOptions,
+    fields: Sequence[str],
+    dates: DateRange | None,
+    ids: Sequence[str],
+) -> ExportRequest:
+    """Return the request for one job.
+
+    Args:
+        entity: The entity.
+        options: The stream's settings.
+        fields: Field names in jobs.
+        dates: Only records of these dates.
+        ids: Only records that belong to these ids.
+    """
+    return ExportRequest(
+        entity.name,
+        tuple(fields),
+        dates,
+        # Ids have been filtered by account lists when they were exported.
+        account_list_filter(entity, options) if entity.parent_ids is None else (),
+        options.person_list_ids,
+        tuple(ids),
+        options.ad_report_type,
+        options.sources,
+    )
+
+
+def account_list_filter(entity: Entity, options: StreamOptions) -> tuple[str, ...]:
+    """Return the account lists to filter by: the stream's own, or the tap's if it can be used."""
+    can_filter = entity.takes_account_lists or entity.parent_ids is not None
+    return options.account_lists if can_filter else options.account_list_ids
+
+
+def warn_unfiltered(entity: Entity, options: StreamOptions, logger: logging.Logger) -> None:
+    """Warn about a stream that the tap's account list cannot filter."""
+    if options.account_lists and not account_list_filter(entity, options):
+        logger.warning(
+            "The setting account_list_id does not filter stream %s: this API exports all of it",
+            entity.name,
+        )
+
+
+def date_range(window: Window | None, options: StreamOptions, field: str) -> DateRange | None:
+    """Return the dates that bound a job; ``None`` for no bounds.
+
+    The very first export has no bounds, so that it includes records without a date.
+
+    Args:
+        window: The window, if any.
+        options: The stream's settings.
+        field: The date field's name in jobs.
+    """
+    if window is None or (window.start is None and options.end_date is None):
+        return None
+    return DateRange(field, window.start, window.end)

@@ -1,4 +1,4 @@
-"""The tap."""
+"""The tap: settings, streams and the end of a run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, settings_error
+from demandbase_api.config import api_files, chosen_api, settings_errors
 from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate, widen
-from tap_demandbase import config, discovery
+from tap_demandbase import config
 from tap_demandbase.catalog import saved_fields
+from tap_demandbase.discovery import discover_streams
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter
+from tap_demandbase.job_streams import job_streams
 from tap_demandbase.streams import BulkStream, IdBatchStream
 
 if TYPE_CHECKING:
@@ -32,22 +34,7 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
 
     from demandbase_api.ports import Apis, ExportApi, ImportApi
-
-
-def check_connection(tap: TapDemandbase) -> bool:
-    """Check credentials, discovery and the job list.
-
-    Raises:
-        DemandbaseError: One of them fails.
-    """
-    streams = len(tap.streams)
-    next(iter(tap.export_api.jobs()), None)
-    tap.logger.info(
-        "The credentials are good, discovery finds %d streams, and export jobs can be listed. "
-        "No export job was created.",
-        streams,
-    )
-    return True
+    from tap_demandbase.discovery import StreamSpec
 
 
 class TapDemandbase(Tap):
@@ -59,9 +46,9 @@ class TapDemandbase(Tap):
     dynamic_catalog = True
     message_writer_class = LineWriter
     retry: ClassVar = RetryPolicy()
-    """How reads are repeated."""
+    """Retries of requests that read."""
     clock: Clock = SystemClock()
-    """Time, as jobs are waited for."""
+    """Clock of the jobs."""
     capabilities: ClassVar = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -75,7 +62,7 @@ class TapDemandbase(Tap):
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         self.saved_fields = saved_fields(options.get("catalog"))
-        """What jobs call the fields of the catalog that was passed, by stream and property."""
+        """Field names in jobs, by stream and property, from the catalog that was passed."""
         super().__init__(*args, **options)
 
     @cached_property
@@ -89,77 +76,93 @@ class TapDemandbase(Tap):
 
     @property
     def export_api(self) -> ExportApi:
-        """The export port."""
+        """The export API."""
         return self._apis.exports
 
     @property
     def import_api(self) -> ImportApi:
-        """The import port, for the streams about imports."""
+        """The import API, for the streams about imports."""
         return self._apis.imports
 
     @cached_property
-    def exports(self) -> Exporter:
-        """The exports of this run; nothing has been asked for yet."""
-        run = Exporter(self)
-        bulk = [
-            stream for stream in self._bulk_streams() if stream.selected and not stream.is_removed
-        ]
-        planned = [
-            (it.name, [order for _, order in it.orders] if it.is_planned else []) for it in bulk
-        ]
-        later = [it for it in bulk if isinstance(it, IdBatchStream)]
-        # Each needs a job at least, and one that tells what it is about.
-        run.plan(planned, len(later) + len({it.source_of_ids for it in later}))
-        # For who runs streams without sync_all, as the SDK's dry run does.
-        weakref.finalize(self, run.close)
-        return run
+    def exporter(self) -> Exporter:
+        """The exports of this run, planned when first used."""
+        exporter = Exporter(
+            self.export_api,
+            config.export_policy(self.config, self.retry, self.export_api.capabilities),
+            config.spool(self.config),
+            self.clock,
+            self.logger,
+        )
+        streams = [it for it in self._bulk_streams() if it.selected and not it.is_removed]
+        unplanned = [it for it in streams if isinstance(it, IdBatchStream)]
+        # Each needs at least one job, and one for the export of its ids.
+        more_jobs = len(unplanned) + len({it.ids_export for it in unplanned})
+        exporter.plan({it.name: it.planned_tasks for it in streams}, more_jobs)
+        # For runs without sync_all(), such as the SDK's dry run.
+        weakref.finalize(self, exporter.close)
+        return exporter
 
     def _bulk_streams(self) -> list[BulkStream]:
         return [stream for stream in self.streams.values() if isinstance(stream, BulkStream)]
 
     @override
     def discover_streams(self) -> list[Stream]:
-        return discovery.discover_streams(self)
+        others = job_streams(self, self.export_api, self.import_api)
+        reserved = {stream.name for stream in others}
+        specs = discover_streams(self.export_api, self.config, reserved, self.logger)
+        return [*(self._bulk_stream(spec) for spec in specs), *others]
+
+    def _bulk_stream(self, spec: StreamSpec) -> BulkStream:
+        kind = BulkStream if spec.entity.parent_ids is None else IdBatchStream
+        return kind(self, spec, self.saved_fields.get(spec.entity.name) or {})
 
     @override  # type: ignore[misc]
     def sync_all(self) -> None:
-        # Final in the SDK, which offers no hook around a run: jobs must not outlive it.
+        # Final in the SDK, which has no hook around a run: jobs must not outlive it.
         try:
             super().sync_all()
-            if "exports" in self.__dict__:
+            if "exporter" in self.__dict__:
                 for stream in self._bulk_streams():
-                    stream.run_done()
+                    stream.complete_run()
                 self.state_writer.write_state(self.state)
         finally:
-            if "exports" in self.__dict__:
+            if "exporter" in self.__dict__:
                 with signals_ignored():
-                    self.exports.close()
+                    self.exporter.close()
 
     @override  # type: ignore[misc]
     def run_connection_test(self) -> bool:
-        # Final in the SDK, whose own buys an export of every stream.
-        return check_connection(self)
+        """Check the credentials, discovery and the list of jobs.
+
+        Raises:
+            DemandbaseError: A check failed.
+        """
+        # Final in the SDK, whose own test creates an export job for every stream.
+        streams = len(self.streams)
+        next(iter(self.export_api.jobs()), None)
+        self.logger.info(
+            "The credentials are valid, discovery finds %d streams, and export jobs can be listed. "
+            "No export job was created.",
+            streams,
+        )
+        return True
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        # The SDK fills in the defaults, but its sentences quote values, the token among them.
+        # The SDK sets the defaults, but its messages quote values, such as the token.
         broken = super()._validate_config(raise_errors=False)
-        if broken:
-            validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
-            error = settings_error(validator.iter_errors(dict(self.config)))
-            if raise_errors:
-                raise error
-            return [str(error)]
-        return []
+        validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
+        return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        # The SDK's own ends with 0 and leaves jobs running.
+        # The SDK's own handler exits with 0 and leaves jobs running.
         terminate(signum, self.logger)
 
 
 class OutputClosedError(DemandbaseError):
-    """Whoever read the tap's output reads no more."""
+    """The reader of the tap's output has closed it."""
 
 
 class CommandTap(TapDemandbase):
@@ -169,18 +172,18 @@ class CommandTap(TapDemandbase):
     @override
     def invoke(cls, **options: Any) -> None:
         widen(sys.stdout.fileno())
-        with _reader_needed():
+        with _broken_pipe_as_error():
             super().invoke(**options)
 
     @override
     def run_discovery(self) -> str:
-        with _reader_needed():
+        with _broken_pipe_as_error():
             return super().run_discovery()
 
 
 @contextmanager
-def _reader_needed() -> Iterator[None]:
-    """Turn a broken pipe into an error: click would end the command without a word.
+def _broken_pipe_as_error() -> Iterator[None]:
+    """Turn a broken pipe into an error: click would end the command without a message.
 
     Raises:
         OutputClosedError: The pipe behind standard output broke.
@@ -189,4 +192,4 @@ def _reader_needed() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        raise OutputClosedError("The target stopped reading: see its own messages.") from None
+        raise OutputClosedError("The target stopped reading: see its messages.") from None

@@ -1,4 +1,4 @@
-"""Cuts a range of days into windows, one export job each; pure functions."""
+"""Splits a range of dates into windows, one export job each; formats and parses timestamps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A range of days of the replication key.
+    """A range of dates of the replication key.
 
     Args:
-        start: First day; ``None`` for the very first.
+        start: First day; ``None`` for no lower bound.
         end: Last day.
-        is_last: Whether nothing comes after it in this run.
+        is_last: Whether it is the last window of the run.
     """
 
     start: date | None
@@ -21,22 +21,22 @@ class Window:
     is_last: bool
 
 
-def cut(start: date | None, end: date, window_days: int | None) -> tuple[Window, ...]:
+def cut_windows(start: date | None, end: date, window_days: int | None) -> tuple[Window, ...]:
     """Return the windows of a range, in order.
 
-    The last day of a window is the first of the next: whether the API counts the ends in is
-    documented nowhere.
+    The last day of a window is the first day of the next one: no documentation says whether the API
+    includes the ends of a range.
 
     Args:
-        start: First day; a range without one is a single window.
+        start: First day; a range without it is a single window.
         end: Last day.
-        window_days: How far the end of a window is from its start; ``None`` for one window.
+        window_days: Days from the start of a window to its end; ``None`` for a single window.
     """
     if start is None or window_days is None:
         return () if start is not None and start > end else (Window(start, end, is_last=True),)
     windows: list[Window] = []
     while start <= end:
-        # Compared as days left: a date has a greatest value.
+        # Compared as days left, since a date has a greatest value.
         stop = end if (end - start).days <= window_days else start + timedelta(days=window_days)
         windows.append(Window(start, stop, is_last=stop == end))
         if stop == end:
@@ -45,22 +45,22 @@ def cut(start: date | None, end: date, window_days: int | None) -> tuple[Window,
     return tuple(windows)
 
 
-def form(moment: datetime) -> str:
-    """Return a moment as YYYY-MM-DDTHH:MM:SS.ffffffZ: texts of one width sort like moments."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
+def format_timestamp(timestamp: datetime) -> str:
+    """Return a timestamp as YYYY-MM-DDTHH:MM:SS.ffffffZ: texts of equal width sort by time."""
+    utc = timestamp.astimezone(UTC).replace(tzinfo=None)
     return utc.isoformat(timespec="microseconds") + "Z"
 
 
-def parse(text: str) -> datetime:
-    """Return the moment of an ISO-8601 date or date-time; no offset means UTC.
+def parse_timestamp(text: str) -> datetime:
+    """Return the timestamp of an ISO-8601 date or date-time; without an offset it is UTC.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is neither.
     """
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    timestamp = datetime.fromisoformat(text)
+    return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
 
 
 def midnight(day: date) -> datetime:
-    """Return the moment at which a day begins, in UTC."""
+    """Return the start of a day in UTC."""
     return datetime.combine(day, time(), UTC)

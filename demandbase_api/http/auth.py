@@ -1,4 +1,4 @@
-"""How calls show who makes them."""
+"""Authentication of requests."""
 
 from __future__ import annotations
 
@@ -13,34 +13,30 @@ if TYPE_CHECKING:
 
 
 class ApiAuth(requests.auth.AuthBase):
-    """Puts what is needed into a request's headers.
+    """Adds the Authorization header to a request.
 
-    Being an ``auth``, it also keeps ``requests`` from reading .netrc.
+    As an ``auth`` of ``requests``, it also prevents the use of .netrc.
     """
 
     @property
     @abstractmethod
     def secrets(self) -> Sequence[str]:
-        """What no message may show."""
+        """Texts to redact in all messages."""
 
     @abstractmethod
-    def renew(self, refused: str | None) -> bool:
-        """Have another token in the place of one that was refused.
+    def renew(self, rejected: str | None) -> bool:
+        """Replace a token that the server rejected.
 
         Args:
-            refused: The Authorization header that was refused.
+            rejected: The rejected Authorization header.
 
         Returns:
-            Whether the call may work with another one.
+            Whether the request is worth another try.
         """
 
 
 class StaticToken(ApiAuth):
-    """A bearer token that cannot be renewed.
-
-    Args:
-        token: The token.
-    """
+    """A bearer token that cannot be renewed."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -56,15 +52,15 @@ class StaticToken(ApiAuth):
         return (self._token,)
 
     @override
-    def renew(self, refused: str | None) -> bool:
+    def renew(self, rejected: str | None) -> bool:
         return False
 
 
 class NoAuth(ApiAuth):
-    """Sets nothing: for foreign hosts, and for the call that asks for a token.
+    """No Authorization header: for other hosts, and for the request of a token.
 
     Args:
-        secrets: What no message may show all the same.
+        secrets: Texts to redact in all messages.
     """
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
@@ -80,5 +76,5 @@ class NoAuth(ApiAuth):
         return self._secrets
 
     @override
-    def renew(self, refused: str | None) -> bool:
+    def renew(self, rejected: str | None) -> bool:
         return False

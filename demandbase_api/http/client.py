@@ -1,4 +1,4 @@
-"""HTTP with Demandbase: one session, time-outs, retries of reads, typed errors."""
+"""The HTTP client: one session, time-outs, retries of reads, typed errors."""
 
 from __future__ import annotations
 
@@ -24,37 +24,27 @@ if TYPE_CHECKING:
     from demandbase_api.http.auth import ApiAuth
     from demandbase_api.http.error_mapping import ErrorMapper
 
-
-BLOCK_BYTES = 256 * 1024
-
-
-class LargeBlocks(HTTPAdapter):
-    """The adapter of requests, but for the 16 KiB in which it would read a file to send."""
-
-    @override
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, blocksize=BLOCK_BYTES, **options)
-
-
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+BLOCK_BYTES = 256 * 1024
+"""Block size for sending a file."""
 
-# At debug level urllib3 logs each request line, signed links included.
+# At debug level urllib3 logs each request line, including signed links.
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 class HttpClient:
-    """Sends calls and turns every answer that is no success into a typed error.
+    """Sends requests and raises a typed error for every response that is not a success.
 
     Args:
-        connection: Where to.
-        auth: How calls show who makes them; with the connection's own token where absent.
+        connection: Address and credentials.
+        auth: Authentication of requests. Default: the connection's access token.
         map_error: Returns the error for an error response of the API.
-        gate: Called before each call to the API itself; raises where it must not be made.
+        gate: Called before each request to the API itself; raises to prevent the request.
 
     Raises:
-        ConfigurationError: There is no token.
+        ConfigurationError: The connection has no access token.
     """
 
     def __init__(
@@ -67,19 +57,19 @@ class HttpClient:
     ) -> None:
         self._connection = connection
         self._base = connection.api_url
-        self._auth = auth or _own_token(connection)
+        self._auth = auth or _static_token(connection)
         self._no_auth = NoAuth()
         self._map_error = map_error
         self._gate = gate
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, LargeBlocks())
+            self._session.mount(scheme, _LargeBlockAdapter())
         version = metadata.version("singer-demandbase")
         self._session.headers["User-Agent"] = f"{connection.user_agent}/{version}"
 
     @property
     def origin(self) -> str:
-        """Scheme and host, without credentials or path: fit for messages."""
+        """Scheme, host and port, without credentials and path, for messages."""
         parts = urlsplit(self._base)
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{parts.hostname}{port}"
@@ -87,21 +77,21 @@ class HttpClient:
     def read(
         self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Return the JSON object at a path; repeated while the failure may pass."""
+        """GET a JSON object, with retries."""
         return self._connection.retry.call(self._object, operation, "GET", path, params=params)
 
     def read_list(
         self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
     ) -> list[Any]:
-        """Return the JSON list at a path; repeated while the failure may pass."""
+        """GET a JSON list, with retries."""
         return self._connection.retry.call(self._json, operation, "GET", path, list, params=params)
 
     def delete(self, operation: ApiOperation, path: str) -> None:
-        """Delete; repeated while the failure may pass, since a second one changes nothing."""
+        """DELETE, with retries, since the operation is idempotent."""
         self._connection.retry.call(self.send, operation, "DELETE", self._base + path)
 
     def create(self, operation: ApiOperation, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """POST once and return the JSON object of the answer."""
+        """POST once and return the JSON object of the response."""
         return self._object(operation, "POST", path, json=body)
 
     def put_stream(
@@ -112,7 +102,7 @@ class HttpClient:
         content_type: str,
         params: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """PUT the rest of a file once, streamed, and return the JSON object of the answer."""
+        """PUT a file from its current position once, streamed; return the JSON object."""
         return self._object(
             operation,
             "PUT",
@@ -125,7 +115,7 @@ class HttpClient:
     def post_stream(
         self, operation: ApiOperation, path: str, body: object, content_type: str
     ) -> dict[str, Any]:
-        """POST a streamed body once and return the JSON object of the answer."""
+        """POST a streamed body once and return the JSON object of the response."""
         return self._object(
             operation, "POST", path, data=body, headers={"Content-Type": content_type}
         )
@@ -133,9 +123,9 @@ class HttpClient:
     def open_url(
         self, operation: ApiOperation, url: str, headers: Mapping[str, str]
     ) -> requests.Response:
-        """GET without following redirects or reading the body; 416 is an answer, too.
+        """GET a file without reading its body or following redirects. A 416 is not an error.
 
-        The token goes along only to the API's own scheme, host and port.
+        Credentials are sent only to the API's own scheme, host and port.
         """
         return self.send(
             operation,
@@ -159,10 +149,17 @@ class HttpClient:
         also: Collection[int] = (),
         **options: Any,  # noqa: ANN401
     ) -> requests.Response:
-        """Send one request; statuses in ``also`` are no errors.
+        """Send a request; with renewed credentials, once more after a 401.
+
+        Args:
+            operation: Operation of the API, for errors.
+            method: HTTP method.
+            url: Absolute URL.
+            also: Statuses of 400 or more that are not errors.
+            options: Options of ``requests``.
 
         Raises:
-            ApiError: There was no answer, or it was no success.
+            ApiError: There was no response, or it was an error.
         """
         auth = self._auth if self.is_own(url) else self._no_auth
         file: BinaryIO | None = options.get("data") if method == "PUT" else None
@@ -202,11 +199,13 @@ class HttpClient:
                 **options,
             )
         except requests.exceptions.RequestException as error:
-            # The cause is left out: its text may hold a signed link.
+            # Without the cause: its message may contain a signed link.
             raise self._unreachable(operation, url, error) from None
         except ValueError:
-            # A redirect's address that cannot be parsed; the text would show it.
-            raise UnexpectedAnswerError(operation, "gave a link that is no web address") from None
+            # The URL of a redirect cannot be parsed; the message would show it.
+            raise UnexpectedAnswerError(
+                operation, "gave a link that is not a web address"
+            ) from None
 
     def _object(
         self,
@@ -233,10 +232,10 @@ class HttpClient:
         if not isinstance(body, kind):
             raise UnexpectedAnswerError(
                 operation,
-                f"at {self.origin} did not answer with a JSON "
+                f"at {self.origin} did not respond with a JSON "
                 f"{'object' if kind is dict else kind.__name__}",
                 status=response.status_code,
-                advice="Check the setting api_url: a proxy or another service may be answering.",
+                advice="Check the setting api_url: a proxy or another service may have responded.",
             )
         return body
 
@@ -248,11 +247,11 @@ class HttpClient:
         seconds = self._connection.request_timeout_seconds
         match error:
             case requests.exceptions.ConnectTimeout():
-                problem, nothing_sent = f"at {where} could not be connected to", True
+                problem, nothing_sent = f"at {where} could not be reached", True
             case requests.exceptions.Timeout():
-                problem, nothing_sent = f"at {where} stayed silent for {seconds:g} s", False
+                problem, nothing_sent = f"at {where} sent nothing for {seconds:g} s", False
             case requests.exceptions.SSLError():
-                problem, nothing_sent = f"at {where} has no certificate that is trusted here", True
+                problem, nothing_sent = f"at {where} has no trusted certificate", True
             case (
                 requests.exceptions.InvalidURL()
                 | requests.exceptions.InvalidSchema()
@@ -260,12 +259,12 @@ class HttpClient:
             ):
                 problem, nothing_sent = "has no such address", True
             case requests.exceptions.ConnectionError() if "NewConnectionError" in repr(error.args):
-                problem, nothing_sent = f"at {where} could not be connected to", True
+                problem, nothing_sent = f"at {where} could not be reached", True
             case _:
                 problem, nothing_sent = f"at {where} broke the connection", False
         if operation.creates_a_job and not nothing_sent:
             advice = (
-                "The job may have been created all the same: look for it in Demandbase's list of "
+                "The job may have been created nevertheless: look for it in Demandbase's list of "
                 "jobs, and cancel it if it is there, before you run again."
             )
         else:
@@ -273,7 +272,15 @@ class HttpClient:
         return UnreachableError(operation, problem, nothing_sent=nothing_sent, advice=advice)
 
 
-def _own_token(connection: Connection) -> ApiAuth:
+class _LargeBlockAdapter(HTTPAdapter):
+    """Reads a file to send in blocks of 256 KiB; the default of http.client is 16 KiB."""
+
+    @override
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, blocksize=BLOCK_BYTES, **options)
+
+
+def _static_token(connection: Connection) -> ApiAuth:
     if connection.access_token is None:
         if connection.client_id is not None:
             raise ConfigurationError(

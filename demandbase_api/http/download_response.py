@@ -1,4 +1,4 @@
-"""The body of a download, whole or from an offset on (RFC 9110 §14)."""
+"""The response to a download: a whole file, or its rest from an offset (RFC 9110 §14)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ if TYPE_CHECKING:
 
 
 CHUNK_BYTES = 256 * 1024
-
-_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)\Z")
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)\Z")
 
 
 class DownloadBody(PartBody):
-    """The body of an answer to a download.
+    """The body of the response to a download.
 
     Args:
-        operation: The call that was answered.
-        response: The answer; its body is not read yet.
-        resume: Where the download was asked to go on.
+        operation: Operation of the API, for errors.
+        response: The response; its body has not been read.
+        resume: Position from which the request resumes a download.
 
     Raises:
-        ChangedFileError: The answer does not go on where it should.
+        ChangedFileError: The response does not continue from that position.
     """
 
     def __init__(
@@ -46,13 +45,13 @@ class DownloadBody(PartBody):
         self._is_empty = False
         match response.status_code:
             case requests.codes.partial_content:
-                start, self._size = self._range()
+                start, self._size = self._content_range()
                 if resume is None or start != resume.offset:
                     raise self._changed()
                 self._start = resume.offset
             case requests.codes.requested_range_not_satisfiable:
-                # Nothing comes after what is here: it was the whole part already.
-                _, self._size = self._range()
+                # There is nothing after this position: the whole part has been received.
+                _, self._size = self._content_range()
                 if resume is None or self._size != resume.offset:
                     raise self._changed()
                 self._start = resume.offset
@@ -82,9 +81,9 @@ class DownloadBody(PartBody):
     @override
     def validator(self) -> str | None:
         if self._is_encoded:
-            return None  # an offset would be one of the encoded body
+            return None  # offsets count the bytes of the encoded body
         tag = self._response.headers.get("ETag")
-        # If-Range takes no weak tag (RFC 9110 §13.1.5).
+        # If-Range does not accept a weak tag (RFC 9110 §13.1.5).
         if tag and not tag.startswith("W/"):
             return tag
         return self._response.headers.get("Last-Modified")
@@ -97,25 +96,27 @@ class DownloadBody(PartBody):
             if self._is_encoded:
                 yield from self._response.iter_content(CHUNK_BYTES)
             else:
-                # iter_content would lose what came before a cut within its chunk.
+                # iter_content would lose the bytes of a chunk that is cut short.
                 while chunk := self._response.raw.read1(CHUNK_BYTES):
                     yield chunk
         except (requests.exceptions.RequestException, HTTPError):
-            # The cause is left out: its text may hold a signed link.
+            # Without the cause: its message may contain a signed link.
             raise InterruptedDownloadError(
-                self._operation, "broke off in the middle of the file"
+                self._operation, "broke the connection in the middle of the file"
             ) from None
 
     @property
     def _is_encoded(self) -> bool:
         return self._response.headers.get("Content-Encoding", "identity") != "identity"
 
-    def _range(self) -> tuple[int | None, int | None]:
-        found = _RANGE.match(self._response.headers.get("Content-Range", ""))
+    def _content_range(self) -> tuple[int | None, int | None]:
+        found = _CONTENT_RANGE.match(self._response.headers.get("Content-Range", ""))
         if found is None:
             return None, None
         start, size = found.groups()
         return (None if start is None else int(start)), (None if size == "*" else int(size))
 
     def _changed(self) -> ChangedFileError:
-        return ChangedFileError(self._operation, "does not go on where the download broke off")
+        return ChangedFileError(
+            self._operation, "does not continue from where the download stopped"
+        )

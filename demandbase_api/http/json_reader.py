@@ -1,4 +1,4 @@
-"""Reads the members of an answer's JSON: what is missing or of another type is an error."""
+"""Reading of a response's JSON: a missing or mistyped member is an error."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 
 class Reader:
-    """Reads the members of one JSON object of an answer.
+    """Reads the members of a JSON object.
 
     Args:
-        operation: The call that was answered, for errors.
+        operation: Operation of the API, for errors.
         data: The object.
 
     Raises:
-        UnexpectedAnswerError: From every method, where a member is missing or of another type;
-            it names the member and never shows its value.
+        UnexpectedAnswerError: From every method, if a member is missing or mistyped. The error
+            names the member and never shows its value.
     """
 
     def __init__(self, operation: ApiOperation, data: object) -> None:
@@ -39,38 +39,38 @@ class Reader:
         return UnexpectedAnswerError(self._operation, problem)
 
     def optional(self, name: str, kind: type[T]) -> T | None:
-        """Return a member, or ``None`` where it is absent or null."""
+        """Return a member, or ``None`` if it is absent or null."""
         value = self._data.get(name)
         if value is None:
             return None
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self._unexpected(f"gave a member “{name}” that is no {kind.__name__}")
+            raise self._unexpected(f"gave a member “{name}” that is not of type {kind.__name__}")
         return value
 
     def required(self, name: str, kind: type[T]) -> T:
-        """Return a member that must be there."""
+        """Return a required member."""
         value = self.optional(name, kind)
         if value is None:
             raise self._unexpected(f"left out the member “{name}”")
         return value
 
     def moment(self, name: str) -> datetime | None:
-        """Return a date-time member as UTC; one without an offset is taken for UTC."""
+        """Return a date-time member in UTC, which is also the default for its offset."""
         text = self.optional(name, str)
         if text is None:
             return None
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            raise self._unexpected(f"gave a member “{name}” that is no date-time") from None
+            raise self._unexpected(f"gave a member “{name}” that is not a date-time") from None
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
     def status(self, name: str, words: Mapping[str, JobStatus]) -> JobStatus:
-        """Return a job's state; a word that the contract lacks is shown in the error.
+        """Return the status of a job. The error shows a status that the contract does not have.
 
         Args:
-            name: The member.
-            words: The API's own words, in lower case, and what they mean.
+            name: Name of the member.
+            words: Status by word of the API, in lower case.
         """
         word = self.required(name, str)
         try:
@@ -81,5 +81,5 @@ class Reader:
             ) from None
 
     def objects(self, name: str) -> list[Reader]:
-        """Return a list member's objects; an absent one is empty."""
+        """Return the objects of a list member; an absent member is an empty list."""
         return [Reader(self._operation, item) for item in self.optional(name, list) or ()]

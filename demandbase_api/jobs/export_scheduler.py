@@ -1,4 +1,4 @@
-"""Runs the export jobs that a run needs: in order, some at a time, none bought twice."""
+"""Runs the export jobs of a run in order, some at a time, and creates none twice."""
 
 from __future__ import annotations
 
@@ -39,196 +39,233 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOST_JOB_SECONDS = 2.5
+"""Time in which a job whose creation was interrupted may appear in the list."""
 
-_LOOK_SECONDS = 0.5
+_LOOKUP_SECONDS = 0.5
 
 _BUSY_SECONDS = 300.0
-"""How long nothing is created ahead of its turn where somebody else's job was in the way."""
+"""Time without jobs ahead of their turn after the job of another client was in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTask:
+    """One export of the run.
+
+    Args:
+        request: Request of the export job.
+        delivered: Last job of this request that has been delivered; it is not reused.
+    """
+
+    request: ExportRequest
+    delivered: DeliveredJob | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPolicy:
+    """Limits and waits of the export jobs.
+
+    Args:
+        max_concurrent_jobs: Maximum number of jobs that run at a time.
+        job_reuse_hours: Maximum age of a reused job in hours; 0 disables reuse.
+        retry: Retries of a request that created no job.
+        quota_wait_hours: Maximum time to wait for a new quota; 0 to fail at once.
+        poll: Intervals in which to poll, for the jobs of other clients, too.
+    """
+
+    max_concurrent_jobs: int
+    job_reuse_hours: float
+    retry: RetryPolicy
+    quota_wait_hours: float
+    poll: PollPolicy = field(default_factory=PollPolicy)
 
 
 @dataclass(slots=True)
 class _Entry:
-    order: ExportTask
+    task: ExportTask
     job_id: str | None = None
     created_at: datetime | None = None
     error: DemandbaseError | None = None
-    is_replaced: bool = False
-    is_adopted: bool = False
+    is_resubmitted: bool = False
+    is_reused: bool = False
 
 
 class ExportScheduler:
-    """The exports of one run, first come, first served.
+    """The planned exports of one run, first in, first out.
 
     Args:
-        api: Where the jobs are.
-        watch: Knows their state.
-        policy: How to run them.
-        clock: Time.
+        api: The export API.
+        poller: Polls the jobs.
+        policy: Limits and waits.
+        clock: Clock of the jobs.
     """
 
     def __init__(
-        self, api: ExportApi, watch: JobPoller[ExportJob], policy: ExportPolicy, clock: Clock
+        self, api: ExportApi, poller: JobPoller[ExportJob], policy: ExportPolicy, clock: Clock
     ) -> None:
         self._api = api
-        self._watch = watch
+        self._poller = poller
         self._policy = policy
         self._clock = clock
         self._entries: list[_Entry] = []
         self._used: set[str] = set()
         self._busy_until = 0.0
-        self._earlier = ExportReuse(api, policy.job_reuse_hours, clock)
+        self._reuse = ExportReuse(api, policy.job_reuse_hours, clock)
         self._submitter = ExportSubmitter(
             api,
-            lambda request: self._earlier.created(request, self._used),
+            lambda request: self._reuse.find_created(request, self._used),
             retry=policy.retry,
             poll=policy.poll,
             quota_wait_hours=policy.quota_wait_hours,
             clock=clock,
         )
 
-    def plan(self, orders: Iterable[ExportTask]) -> None:
-        """Add what will be needed, in the order in which it will be taken."""
-        self._entries += [_Entry(order) for order in orders]
+    def plan(self, tasks: Iterable[ExportTask]) -> None:
+        """Add tasks in the order in which the caller will wait for them."""
+        self._entries += [_Entry(task) for task in tasks]
 
     def check_budget(self, more: int = 0) -> None:
-        """Make sure that the day's calls are enough for what is planned.
+        """Check the daily call budget for the planned tasks.
 
         Args:
-            more: Jobs that will be needed beside those that are planned.
+            more: Number of jobs that are needed in addition.
 
         Raises:
-            CallBudgetError: They are not; nothing has been created.
+            CallBudgetError: The budget is too small; no job has been created.
             ApiError: A call failed.
         """
         if not self._api.capabilities.daily_calls:
             return
         missing = [entry for entry in self._entries if entry.job_id is None]
-        found: set[str] = set()
+        reusable: set[str] = set()
         for entry in missing:
-            job = self._adoptable(entry, self._used | found)
+            job = self._find_reusable(entry, self._used | reusable)
             if job is not None:
-                found.add(job.id)
-        needed = len(missing) - len(found) + more
+                reusable.add(job.id)
+        needed = len(missing) - len(reusable) + more
         self._submitter.check_budget(needed)
 
-    def take(self, order: ExportTask) -> tuple[ExportJob, datetime]:
-        """Return the completed job for an order, and when it was created.
+    def wait(self, task: ExportTask) -> tuple[ExportJob, datetime]:
+        """Wait for a task's job to complete; return the job and its creation time.
 
-        The jobs of the orders behind it are created meanwhile.
+        The jobs of later tasks are created meanwhile.
 
         Raises:
-            QuotaExceededError: The day's quota is used up.
-            JobError: The job did not come to a good end, nor did the one in its place.
+            QuotaExceededError: The daily quota is used up.
+            JobError: The job failed, and so did the one that replaced it.
             ApiError: A call failed.
         """
-        entry = self._entry(order)
+        entry = self._entry(task)
         while True:
-            self._fill(entry)
+            self._submit_ahead(entry)
             if entry.error is not None:
                 raise entry.error
             job = self._wait(entry)
             if job is not None:
-                created = entry.created_at
-                assert created is not None  # noqa: S101 - set with the job
-                self._fill()
-                return job, created
+                created_at = entry.created_at
+                assert created_at is not None  # noqa: S101 - set with the job
+                self._submit_ahead()
+                return job, created_at
 
-    def done(self, order: ExportTask) -> None:
-        """Note that an order's records have all gone out."""
-        entry = self._entry(order)
+    def forget(self, task: ExportTask) -> None:
+        """Remove a task whose records have all been delivered."""
+        entry = self._entry(task)
         self._entries.remove(entry)
         if entry.job_id is not None:
-            self._watch.forget(entry.job_id)
+            self._poller.forget(entry.job_id)
 
-    def replace(self, order: ExportTask, error: DemandbaseError) -> None:
-        """Let another job be created in the place of one that is gone; once.
+    def resubmit(self, task: ExportTask, error: DemandbaseError) -> None:
+        """Replace a task's job by a new one, once.
+
+        Args:
+            task: The task.
+            error: Reason for which the job cannot be used.
 
         Raises:
-            DemandbaseError: The given one, where that has been done already.
+            DemandbaseError: The given error, if the job has been replaced before.
         """
-        entry = self._entry(order)
-        if entry.is_replaced:
+        entry = self._entry(task)
+        if entry.is_resubmitted:
             raise error
         logger.warning("%s Another job is created in its place.", error)
         if entry.job_id is not None:
-            self._watch.forget(entry.job_id)
+            self._poller.forget(entry.job_id)
         entry.job_id = None
-        entry.is_replaced = True
+        entry.is_resubmitted = True
 
-    def tick(self) -> None:
-        """Look at the jobs if it is time to, and create those for which there is room now."""
-        if self._watch.poll_if_due():
-            self._fill()
+    def poll(self) -> None:
+        """Poll the jobs if it is time to, and create the jobs that may run now; never waits."""
+        if self._poller.poll_if_due():
+            self._submit_ahead()
 
-    def next_ready(self, order: ExportTask) -> tuple[ExportTask, ExportJob] | None:
-        """Return the order behind the given one and its job, where that has completed."""
-        behind = self._entries[self._entries.index(self._entry(order)) + 1 :][:1]
-        for entry in behind:
+    def next_completed(self, task: ExportTask) -> tuple[ExportTask, ExportJob] | None:
+        """Return the task after the given one and its job, if that has completed."""
+        following = self._entries[self._entries.index(self._entry(task)) + 1 :][:1]
+        for entry in following:
             if entry.job_id is not None:
-                job = self._watch.latest(entry.job_id)
+                job = self._poller.latest(entry.job_id)
                 if job.status is JobStatus.COMPLETED:
-                    return entry.order, job
+                    return entry.task, job
         return None
 
     def close(self) -> None:
-        """Cancel what this run created and did not finish; nothing is left for a second call."""
-        run_with_timeout(_LOST_JOB_SECONDS + _LOOK_SECONDS, [self._find_lost])
-        self._watch.close()
+        """Cancel the jobs that this run created and that still run."""
+        run_with_timeout(_LOST_JOB_SECONDS + _LOOKUP_SECONDS, [self._find_unconfirmed])
+        self._poller.close()
 
-    def _find_lost(self) -> None:
-        """Find a job whose creation was interrupted; it may appear only after a moment."""
+    def _find_unconfirmed(self) -> None:
+        """Find a job whose creation was interrupted; it may appear in the list with a delay."""
         deadline = self._clock.now() + _LOST_JOB_SECONDS
         while self._submitter.is_unconfirmed:
             job = self._submitter.find_unconfirmed()
             if job is not None:
                 self._submitter.confirm()
-                self._watch.add(job, job.entity or "")
+                self._poller.add(job, job.entity or "")
             elif self._clock.now() >= deadline:
                 self._submitter.confirm()
                 logger.warning("An export job may have been created and still run in Demandbase")
             else:
-                self._clock.sleep(_LOOK_SECONDS)
+                self._clock.sleep(_LOOKUP_SECONDS)
 
-    def _entry(self, order: ExportTask) -> _Entry:
+    def _entry(self, task: ExportTask) -> _Entry:
         for entry in self._entries:
-            if entry.order is order:
+            if entry.task is task:
                 return entry
-        entry = _Entry(order)
+        entry = _Entry(task)
         self._entries.insert(0, entry)
         return entry
 
-    def _fill(self, head: _Entry | None = None) -> None:
-        """Create jobs while there is room; the one that is waited for goes first."""
-        if head is not None and head.job_id is None and self._may_try(head):
+    def _submit_ahead(self, head: _Entry | None = None) -> None:
+        """Create jobs while there is room; the job that the caller waits for comes first."""
+        if head is not None and head.job_id is None and self._may_retry(head):
             head.error = None
-            self._provide(head, is_head=True)
+            self._provide_job(head, is_head=True)
         for entry in self._entries:
             if entry.error is not None:
-                return  # the run will end there: whatever follows would be paid for in vain
+                return  # the run will end there: later jobs would be created in vain
             if entry.job_id is None:
-                # Not too far ahead either: what is bought and not read in time is lost.
+                # Not too far ahead either: a file that is not read in time expires.
                 ahead = sum(each.job_id is not None for each in self._entries)
                 most = self._policy.max_concurrent_jobs
-                if self._watch.open_jobs >= most or ahead > most:
+                if self._poller.open_jobs >= most or ahead > most:
                     return
                 if self._clock.now() < self._busy_until:
                     return
-                self._provide(entry, is_head=False)
+                self._provide_job(entry, is_head=False)
 
-    def _may_try(self, entry: _Entry) -> bool:
-        """Return whether to create a job where that failed ahead of time, if it did.
+    def _may_retry(self, entry: _Entry) -> bool:
+        """Return whether to create a job, which may have failed ahead of its turn.
 
-        What may pass is tried again when its turn has come.
+        A transient error is retried when it is the job's turn.
         """
         return entry.error is None or isinstance(entry.error, (TransientError, QuotaExceededError))
 
-    def _provide(self, entry: _Entry, *, is_head: bool) -> None:
+    def _provide_job(self, entry: _Entry, *, is_head: bool) -> None:
         try:
-            job = None if entry.is_replaced else self._adopt(entry)
+            job = None if entry.is_resubmitted else self._reuse_job(entry)
             is_own = job is None
             submitted = self._clock.utc()
             if job is None:
-                job = self._create(entry, patient=is_head)
+                job = self._create_job(entry, may_wait=is_head)
         except BusyError as error:
             entry.error = error if is_head else None
             self._busy_until = self._clock.now() + _BUSY_SECONDS
@@ -237,30 +274,30 @@ class ExportScheduler:
             entry.error = error
             return
         entry.job_id = job.id
-        entry.is_adopted = not is_own
+        entry.is_reused = not is_own
         entry.created_at = job.created_at or submitted
-        self._watch.add(job, entry.order.request.entity, own=is_own)
+        self._poller.add(job, entry.task.request.entity, own=is_own)
         self._used.add(job.id)
         self._submitter.confirm()
 
-    def _adopt(self, entry: _Entry) -> ExportJob | None:
-        job = self._adoptable(entry, self._used)
+    def _reuse_job(self, entry: _Entry) -> ExportJob | None:
+        job = self._find_reusable(entry, self._used)
         if job is not None:
             logger.info(
-                "Adopting the export job %s for %s, created at %s and now %s, instead of a new one",
+                "Reusing the export job %s for %s, created at %s and now %s, instead of a new one",
                 job.id,
-                entry.order.request.entity,
+                entry.task.request.entity,
                 job.created_at,
                 job.status.value,
             )
         return job
 
-    def _adoptable(self, entry: _Entry, used: Collection[str]) -> ExportJob | None:
-        return self._earlier.adoptable(entry.order.request, entry.order.taken, used)
+    def _find_reusable(self, entry: _Entry, used: Collection[str]) -> ExportJob | None:
+        return self._reuse.find_reusable(entry.task.request, entry.task.delivered, used)
 
-    def _create(self, entry: _Entry, *, patient: bool) -> ExportJob:
-        request = entry.order.request
-        if patient:
+    def _create_job(self, entry: _Entry, *, may_wait: bool) -> ExportJob:
+        request = entry.task.request
+        if may_wait:
             self._make_room()
             job = self._submitter.submit_when_possible(request)
         else:
@@ -269,85 +306,53 @@ class ExportScheduler:
         return job
 
     def _make_room(self) -> None:
-        """Let jobs end that were created ahead of one that nobody knew of."""
+        """Wait for jobs that were created ahead of an unplanned task."""
         for entry in self._entries:
-            if self._watch.open_jobs < self._policy.max_concurrent_jobs:
+            if self._poller.open_jobs < self._policy.max_concurrent_jobs:
                 return
             if entry.job_id is not None:
-                with suppress(JobGoneError):  # its turn will come
-                    self._watch.wait(entry.job_id)
+                with suppress(JobGoneError):  # handled when it is the job's turn
+                    self._poller.wait(entry.job_id)
 
     def _wait(self, entry: _Entry) -> ExportJob | None:
-        """Return the job once it has completed, or ``None`` where another must be created."""
+        """Return the job once it has completed, or ``None`` if another job must be created."""
         assert entry.job_id is not None  # noqa: S101 - it has just been provided
-        entity = entry.order.request.entity
+        entity = entry.task.request.entity
         try:
-            job = self._watch.wait(entry.job_id, self._fill)
+            job = self._poller.wait(entry.job_id, self._submit_ahead)
             if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
-                job = self._ended(job, entity)
+                job = self._with_details(job, entity)
         except JobGoneError as error:
-            self.replace(entry.order, error)
+            self.resubmit(entry.task, error)
             return None
         match job.status:
-            case JobStatus.CANCELLED if entry.is_adopted:
-                # By the run that created it, most likely, at its own end.
-                self.replace(entry.order, job_cancelled("export", entity, job))
+            case JobStatus.CANCELLED if entry.is_reused:
+                # Most likely by the run that created it, when that run ended.
+                self.resubmit(entry.task, job_cancelled("export", entity, job))
                 return None
             case JobStatus.CANCELLED:
                 raise job_cancelled("export", entity, job)
             case JobStatus.FAILED:
                 failed = job_failed("export", entity, job, may_quote_rows=False)
-                self.replace(entry.order, failed)
+                self.resubmit(entry.task, failed)
                 return None
             case _ if has_expired(job, self._clock.utc()):
-                gone = JobGoneError(
+                expired = JobGoneError(
                     f"The export job {job.id} for {entity} has expired.",
                     kind="export",
                     job_id=job.id,
                     entity=entity,
                     status=job.status,
                 )
-                self.replace(entry.order, gone)
+                self.resubmit(entry.task, expired)
                 return None
             case _:
                 return job
 
-    def _ended(self, job: ExportJob, entity: str) -> ExportJob:
+    def _with_details(self, job: ExportJob, entity: str) -> ExportJob:
         try:
-            job = self._api.ended(job)
+            job = self._api.with_details(job)
         except NotFoundError as error:
             raise job_gone("export", entity, job.id, error) from error
-        self._watch.update(job)
+        self._poller.update(job)
         return job
-
-
-@dataclass(frozen=True, slots=True)
-class ExportTask:
-    """One export that the run needs.
-
-    Args:
-        request: What to ask for.
-        taken: The last job of this kind that has been delivered; it is not adopted again.
-    """
-
-    request: ExportRequest
-    taken: DeliveredJob | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPolicy:
-    """How export jobs are run.
-
-    Args:
-        max_concurrent_jobs: How many may run at a time.
-        job_reuse_hours: How old a job may be that is adopted; 0 for none.
-        retry: How a creation is repeated that cannot have happened.
-        quota_wait_hours: Maximum time to wait for a new quota; 0 to fail at once.
-        poll: How to wait for somebody else's job to end.
-    """
-
-    max_concurrent_jobs: int
-    job_reuse_hours: float
-    retry: RetryPolicy
-    quota_wait_hours: float
-    poll: PollPolicy = field(default_factory=PollPolicy)

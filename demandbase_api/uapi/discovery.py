@@ -169,7 +169,7 @@ def _entity(entity: UapiEntity, fields: tuple[EntityField, ...]) -> Entity:
         fields=fields,
         max_days=entity.max_days,
         date_field=None if entity.max_days is None else _date_field(fields, entity.type),
-        id_pages=_ACCOUNT_IDS if entity.by_account else None,
+        parent_ids=_ACCOUNT_IDS if entity.by_account else None,
         key=key if key is None or names.issuperset(key) else None,
         takes_account_lists=entity.takes_account_lists,
         is_list=not entity.type,

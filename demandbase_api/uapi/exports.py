@@ -1,4 +1,4 @@
-"""The Data Export API as Demandbase publishes it."""
+"""Export API of uapi: the Data Export API that Demandbase publishes."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ _ALL_SOURCES = "all"
 
 
 def request_body(request: ExportRequest) -> dict[str, Any]:
-    """Return the body that creates a job; its name tells this very request from any other.
+    """Return the body that creates a job. The job's name identifies the request.
 
     Raises:
-        ConfigurationError: The API cannot do what is wanted.
+        ConfigurationError: The API does not support the request.
     """
     entity = BY_NAME[request.entity]
-    body = _members(entity, request)
+    body = _request_members(entity, request)
     return {"jobName": job_name(request), **body}
 
 
 def job_name(request: ExportRequest) -> str:
-    """Return the name of the job for a request, at most 50 characters.
+    """Return the name of a request's job, at most 50 characters.
 
     Raises:
-        ConfigurationError: The API cannot do what is wanted.
+        ConfigurationError: The API does not support the request.
     """
-    body = _members(BY_NAME[request.entity], request)
+    body = _request_members(BY_NAME[request.entity], request)
     if "fields" in body:
         body["fields"] = sorted(body["fields"])
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
@@ -75,12 +75,12 @@ def job_name(request: ExportRequest) -> str:
     return f"singer {request.entity} {digest}"
 
 
-def _members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
+def _request_members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if entity.type:
         body = {"entityType": entity.type, "fields": list(request.fields), "format": "CSV"}
         if request.date_range is not None:
-            body |= _days(entity, request.date_range)
+            body |= _date_members(entity, request.date_range)
     if request.account_lists:
         body["accountListIds"] = _numbers(entity.name, "account_list_ids", request.account_lists)
     if request.person_lists:
@@ -92,21 +92,21 @@ def _members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
     if request.sources and not entity.is_report:
         raise ConfigurationError(
             f"The setting stream_options.{entity.name}.source is for advertising reports only: "
-            "take it away."
+            "remove it."
         )
     if entity.is_report:
         body["source"] = sorted(set(request.sources)) or [_ALL_SOURCES]
     return body
 
 
-def _days(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
+def _date_members(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
     if entity.max_days is not None:
         if days.start is None:
             raise ConfigurationError(
-                f"Stream {entity.name} needs a first day where there is a last one: set start_date."
+                f"Stream {entity.name} has a last day and needs a first one: set start_date."
             )
         return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
-    # All of the last day, also where the field has a time of day.
+    # All of the last day, even if the field has a time of day.
     rules = [("Less Than", days.end + timedelta(days=1))]
     if days.start is not None:
         rules.insert(0, ("Greater Than or Equal To", days.start))
@@ -119,38 +119,38 @@ def _days(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
 
 
 def _numbers(stream: str, what: str, ids: Sequence[str]) -> list[int]:
-    """Return ids as the numbers that they have to be, sorted, each once."""
+    """Return ids as sorted numbers, each once.
+
+    Raises:
+        ConfigurationError: An id is no number, or there are too many.
+    """
     if not all(text.isascii() and text.isdigit() for text in ids):
         raise ConfigurationError(
-            f"Stream {stream}: on this API {what} are whole numbers, and one of them is none. "
+            f"Stream {stream}: on this API {what} must be whole numbers, and one of them is not. "
             "Check the settings stream_options and account_list_id."
         )
     numbers = sorted({int(text) for text in ids})
     if len(numbers) > MAX_IDS:
         raise ConfigurationError(
             f"Stream {stream}: a job takes at most {MAX_IDS:,} {what}, and there are "
-            f"{len(numbers):,}. Name fewer of them."
+            f"{len(numbers):,}. Set fewer."
         )
     return numbers
 
 
 JOBS = "/data/export/v1/jobs"
 
-_WORDS = {status: word for word, status in schemas.EXPORT_WORDS.items()}
-
 
 class UapiExportApi(ExportApi):
-    """The adapter of the export port.
+    """Adapter of uapi for the export port.
 
     Args:
-        http: Where to.
-        discovery: Knows the fields.
-        budget: Counts the day's calls.
+        http: Client of the API.
+        discovery: Discovers the fields.
+        budget: Budget of the daily calls.
     """
 
     capabilities = ExportCapabilities(
-        cancel=False,
-        record_counts=False,
         concurrent_jobs=1,
         daily_calls=True,
         filters=frozenset(ExportFilter),
@@ -161,7 +161,7 @@ class UapiExportApi(ExportApi):
         self._discovery = discovery
         self._budget = budget
         self._links: dict[str, tuple[str, ...]] = {}
-        # A file may be downloaded ahead just when its job is asked for.
+        # A download in another thread may read the links of the same job.
         self._reading = threading.Lock()
 
     @override
@@ -173,43 +173,40 @@ class UapiExportApi(ExportApi):
         operation = ApiOperation.CREATE_EXPORT
         entity = BY_NAME[request.entity]
         try:
-            answer = self._http.create(operation, entity.path, request_body(request))
+            response = self._http.create(operation, entity.path, request_body(request))
         except (InvalidRequestError, PermissionDeniedError):
-            # What is known of the fields, or of who may have them, may be out of date.
+            # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
             raise
-        return schemas.export_job(Reader(operation, answer))
+        return schemas.export_job(Reader(operation, response))
 
     @override
     def get(self, job_id: str) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        answer = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
-        job = schemas.export_job(answer)
+        response = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
+        job = schemas.export_job(response)
         if job.status is not JobStatus.COMPLETED:
             return job
-        links = schemas.links(answer)
+        links = schemas.links(response)
         self._links[job_id] = links
         return schemas.with_parts(job, len(links))
 
     @override
-    def ended(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob) -> ExportJob:
         with self._reading:
             links = self._links.get(job.id)
             if links is not None:
                 return schemas.with_parts(job, len(links))
-            # The list says neither where the files are nor why a job failed.
+            # The list has neither the links of the files nor the reason of a failure.
             return self.get(job.id)
 
     @override
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
-        if status is not None and status not in _WORDS:
-            return iter(())  # no job of this API is ever in it
-        params = {} if status is None else {"jobStatus": _WORDS[status]}
-        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, params, schemas.export_job)
+    def jobs(self) -> Iterator[ExportJob]:
+        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job)
 
     @override
     def poll_pause(self) -> float:
-        # A job that the list does not show costs a call of its own at each look.
+        # A job that is not in the list needs a call of its own at each poll.
         polled = ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT
         return max(self._budget.pause(operation) for operation in polled)
 
@@ -220,7 +217,7 @@ class UapiExportApi(ExportApi):
     @override
     def cancel(self, job_id: str) -> bool:
         raise ConfigurationError(
-            "This API cannot cancel jobs: it runs to its end in Demandbase, where the next run "
+            "This API cannot cancel jobs: the job runs to its end in Demandbase, and the next run "
             "finds it."
         )
 
@@ -239,24 +236,24 @@ class UapiExportApi(ExportApi):
         try:
             response = self._http.open_url(operation, link, headers)
         except NotFoundError:
-            # It has expired: the next try reads the job again.
+            # The link has expired: the next try reads the job again.
             self._links.pop(job_id, None)
             raise
         with response:
             if response.is_redirect:
-                raise UnexpectedAnswerError(operation, "gave a link that leads to another one")
+                raise UnexpectedAnswerError(operation, "gave a link that redirects")
             yield DownloadBody(operation, response, resume)
 
     def _link(self, job_id: str, part: int) -> str:
         with self._reading:
-            links = self._links.get(job_id) or self._links_anew(job_id)
+            links = self._links.get(job_id) or self._read_links(job_id)
         if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
             raise UnexpectedAnswerError(
                 ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
             )
         return links[part - 1]
 
-    def _links_anew(self, job_id: str) -> tuple[str, ...]:
+    def _read_links(self, job_id: str) -> tuple[str, ...]:
         try:
             job = self.get(job_id)
         except NotFoundError as error:

@@ -1,4 +1,4 @@
-"""The v1 Data Export API."""
+"""Export API of v1: the Data Export API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from demandbase_api.ports import (
     DiscoveryScope,
     ExportApi,
     ExportCapabilities,
-    ExportFilter,
     PartBody,
     Resume,
 )
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import Entity, ExportJob, ExportRequest, JobStatus
+    from demandbase_api.models import Entity, ExportJob, ExportRequest
 
 
 JOBS = "/export/v1/jobs"
@@ -36,14 +35,16 @@ MAX_REDIRECTS = 5
 
 
 class V1ExportApi(ExportApi):
-    """The v1 adapter of the export port."""
+    """Adapter of v1 for the export port.
+
+    Args:
+        http: Client of the API.
+    """
 
     capabilities = ExportCapabilities(
-        cancel=True,
-        record_counts=True,
         concurrent_jobs=2,
         daily_calls=False,
-        filters=frozenset({ExportFilter.ACCOUNT_LIST}),
+        filters=frozenset(),
     )
 
     def __init__(self, http: HttpClient) -> None:
@@ -51,11 +52,11 @@ class V1ExportApi(ExportApi):
 
     @override
     def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        answer = Reader(
+        response = Reader(
             ApiOperation.LIST_ENTITIES,
             self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
         )
-        return tuple(schemas.entity(item) for item in answer.objects("entities"))
+        return tuple(schemas.entity(item) for item in response.objects("entities"))
 
     @override
     def submit(self, request: ExportRequest) -> ExportJob:
@@ -70,13 +71,12 @@ class V1ExportApi(ExportApi):
         return schemas.export_job(Reader(operation, self._http.read(operation, _path(job_id))))
 
     @override
-    def ended(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob) -> ExportJob:
         return job
 
     @override
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
-        params = {} if status is None else {"status": status.value}
-        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", params)
+    def jobs(self) -> Iterator[ExportJob]:
+        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", {})
         return (schemas.export_job(reader) for reader in each_once(found))
 
     @override
@@ -95,7 +95,7 @@ class V1ExportApi(ExportApi):
     @override
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
         body = request_body(request)
-        # A job that does not say what it was asked for cannot be told from another.
+        # A job without its request might be anybody's.
         return (
             job.entity == request.entity
             and job.fields is not None
@@ -119,7 +119,7 @@ class V1ExportApi(ExportApi):
                 url = urljoin(response.url, response.headers["Location"])
                 operation = ApiOperation.FETCH_LINK
                 if urlsplit(url).scheme not in {"http", "https"}:
-                    raise UnexpectedAnswerError(operation, "gave a link that is no web address")
+                    raise UnexpectedAnswerError(operation, "gave a link that is not a web address")
         raise UnexpectedAnswerError(operation, f"redirected more than {MAX_REDIRECTS} times")
 
 

@@ -1,4 +1,5 @@
-"""Rows in blocks, many at a time: the fast path proves, the slow path (``csv_reader``) explains.
+"""Reads and encodes rows in blocks with pyarrow.
 
-These modules need pyarrow, which costs time and memory: import them when a sync starts.
+The fast path only accepts what it certainly reads as ``csv_reader`` does; the rest goes through
+that slow path. Import these modules inside functions: pyarrow takes time and memory to load.
 """

@@ -1,4 +1,4 @@
-"""From columns of values to lines of JSON, one for each row."""
+"""Encodes rows as lines of JSON: RECORD messages, or the records of a batch file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import compute as pc
 
-from tap_demandbase.arrow.values import bytes_of, each_byte
+from tap_demandbase.arrow.values import byte_array, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from tap_demandbase.arrow.values import Column
 
 
-_FIRST_PLAIN = 0x20
+_FIRST_PRINTABLE = 0x20
 
-# What JSON does not have in a text as it is; the backslash first, since the others bring it in.
-_MARKS = {b"\\": rb"\\", b'"': rb"\""}
+# Characters that JSON escapes. The backslash is first, since the other escapes contain it.
+_ESCAPED = {b"\\": rb"\\", b'"': rb"\""}
 
 _CONTROLS = {
-    **{bytes([byte]): b"\\u%04x" % byte for byte in range(_FIRST_PLAIN)},
+    **{bytes([byte]): b"\\u%04x" % byte for byte in range(_FIRST_PRINTABLE)},
     b"\b": rb"\b",
     b"\f": rb"\f",
     b"\n": rb"\n",
@@ -32,143 +32,69 @@ _CONTROLS = {
     b"\t": rb"\t",
 }
 
-# Line ends of Unicode, which some readers of lines take for such; by the byte that they begin with.
+# Unicode line ends, at which some readers split lines, by their first byte.
 _LINE_ENDS = {
     b"\xc2": {"\x85".encode(): rb"\u0085"},
     b"\xe2": {"\u2028".encode(): rb"\u2028", "\u2029".encode(): rb"\u2029"},
 }
 
-
-def escaped(texts: pa.Array) -> pa.Array:
-    """Return texts with all escaped that has to be; null stays null.
-
-    Args:
-        texts: UTF-8 as binary.
-    """
-    for text, escape in _escapes(bytes_of(texts)).items():
-        texts = pc.replace_substring(texts, text, escape)
-    return texts
-
-
-def _escapes(data: bytes) -> dict[bytes, bytes]:
-    """Return what has to be replaced in some bytes, and by what."""
-    needed = {mark: escape for mark, escape in _MARKS.items() if mark in data}
-    if _lowest(data) < _FIRST_PLAIN:
-        needed |= {control: escape for control, escape in _CONTROLS.items() if control in data}
-    if not data.isascii():
-        for first, ends in _LINE_ENDS.items():
-            if first in data:
-                needed |= {end: escape for end, escape in ends.items() if end in data}
-    return needed
-
-
-def _lowest(data: bytes) -> int:
-    lowest: int | None = pc.min(each_byte(data)).as_py()
-    return _FIRST_PLAIN if lowest is None else lowest
-
-
-_NOTHING = pa.scalar(b"")
+_EMPTY = pa.scalar(b"")
 
 _NULL_AS_WORD = pc.JoinOptions(null_handling="replace", null_replacement="null")
 
-_TOGETHER = 16
-"""Pieces that are joined at once. Of sixty, each costs a quarter more: they leave the caches."""
+_MOST_JOINED = 16
+"""Arrays joined at once. With sixty, each takes a quarter longer: they exceed the caches."""
 
 
 class RecordLines:
-    """Writes rows as JSON objects.
+    """Encodes rows as JSON objects, one line each.
 
     Args:
         columns: The properties, in the order of the records.
         opening: Text before each object.
-        closing: Returns the text behind each object; called once a block.
+        closing: Returns the text after each object; called once a block.
     """
 
-    def __init__(self, columns: Sequence[Column], opening: str, closing: Callable[[], str]) -> None:
+    is_typed = False
+
+    def __init__(
+        self, columns: Sequence[Column], opening: str = "", closing: Callable[[], str] = str
+    ) -> None:
         self._columns = columns
         self._opening = opening
         self._closing = closing
 
-    def lines(self, values: Mapping[str, pa.Array]) -> pa.Array:
-        """Return a line for each row, its line feed included.
+    def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
+        """Return a line for each row, including its line feed.
 
         Args:
             values: UTF-8 as binary, by property.
         """
-        pieces: list[pa.Array | pa.Scalar] = []
-        behind, between = _NO_QUOTES, self._opening + "{"
+        arrays: list[pa.Array | pa.Scalar] = []
+        before, between = _NO_QUOTES, self._opening + "{"
         for column in self._columns:
             array = values[column.name]
-            side = _Side('"', _are_null(array)) if column.is_text else _NO_QUOTES
+            after = _Quotes('"', _are_null(array)) if column.is_text else _NO_QUOTES
             between += json.dumps(column.name) + ":"
-            pieces.append(_seam(behind, between, side))
-            pieces.append(escaped(array) if column.is_free_text else array)
-            behind, between = side, ","
-        pieces.append(_seam(behind, "}" + self._closing() + "\n", _NO_QUOTES))
-        while len(pieces) > _TOGETHER:
-            pieces = [
-                _joined(pieces[first : first + _TOGETHER])
-                for first in range(0, len(pieces), _TOGETHER)
+            arrays.append(_separator(before, between, after))
+            arrays.append(escape(array) if column.is_free_text else array)
+            before, between = after, ","
+        arrays.append(_separator(before, "}" + self._closing() + "\n", _NO_QUOTES))
+        while len(arrays) > _MOST_JOINED:
+            arrays = [
+                _join(arrays[first : first + _MOST_JOINED])
+                for first in range(0, len(arrays), _MOST_JOINED)
             ]
-        return _joined(pieces)
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """What stands on both sides of a column's values."""
-
-    at_value: str = ""
-    """It is missing where the value is null."""
-    are_null: pa.Array | None = None
-    """Where they are; ``None`` where none is."""
-
-    def either(
-        self, at_value: pa.Array | pa.Scalar, at_null: pa.Array | pa.Scalar
-    ) -> pa.Array | pa.Scalar:
-        """Return for each row what depends on whether the column's value is null there."""
-        if self.are_null is None:
-            return at_value
-        return pc.if_else(self.are_null, at_null, at_value)
-
-
-_NO_QUOTES = _Side()
-
-
-def _are_null(values: pa.Array) -> pa.Array | None:
-    return values.is_null() if values.null_count else None
-
-
-def _seam(behind: _Side, between: str, before: _Side) -> pa.Array | pa.Scalar:
-    """Return what stands between the values of two columns, one text where it is always the same.
-
-    Args:
-        behind: The side of the first column.
-        between: What stands there always.
-        before: The side of the second column.
-    """
-
-    def after(first: str) -> pa.Array | pa.Scalar:
-        return before.either(_text(first + between + before.at_value), _text(first + between))
-
-    at_value = after(behind.at_value)
-    return at_value if behind.are_null is None else behind.either(at_value, after(""))
-
-
-def _joined(pieces: Sequence[pa.Array | pa.Scalar]) -> pa.Array:
-    return pc.binary_join_element_wise(*pieces, _NOTHING, options=_NULL_AS_WORD)
-
-
-def _text(text: str) -> pa.Scalar:
-    return pa.scalar(text.encode())
+        return _join(arrays)
 
 
 def record_messages(stream: str, columns: Sequence[Column], version: int | None) -> RecordLines:
-    """Return what writes RECORD messages as the SDK does.
+    """Return the encoder of RECORD messages in the SDK's format.
 
     Args:
         stream: Name of the stream.
-        columns: The properties that go out, in the order of the records.
-        version: The stream's version; ``None`` where it has none.
+        columns: The properties that are sent, in the order of the records.
+        version: Version of the stream, if any.
     """
     opening = f'{{"type":"RECORD","stream":{json.dumps(stream)},"record":'
     middle = "" if version is None else f',"version":{version}'
@@ -180,12 +106,12 @@ def record_messages(stream: str, columns: Sequence[Column], version: int | None)
 
 
 def pieces(lines: pa.Array, first: int, every: int) -> Iterator[tuple[memoryview, int]]:
-    """Yield the bytes of lines and how many these are, cut where something comes in between.
+    """Yield the bytes and the number of lines, split where another message comes in between.
 
     Args:
         lines: Each with its line feed.
-        first: How many lines may go out before the first cut.
-        every: How many between two cuts.
+        first: Maximum number of lines in the first piece.
+        every: Maximum number of lines in each further piece.
     """
     _, offsets, data = lines.buffers()
     ends = memoryview(offsets).cast("i")[lines.offset : lines.offset + len(lines) + 1]
@@ -194,3 +120,82 @@ def pieces(lines: pa.Array, first: int, every: int) -> Iterator[tuple[memoryview
     while start < stop:
         yield memoryview(data)[ends[start] : ends[stop]], stop - start
         start, stop = stop, min(stop + every, len(lines))
+
+
+def escape(texts: pa.Array) -> pa.Array:
+    """Return texts with the escapes of a JSON string; null stays null.
+
+    Args:
+        texts: UTF-8 as binary.
+    """
+    for text, replacement in _escapes(bytes_of(texts)).items():
+        texts = pc.replace_substring(texts, text, replacement)
+    return texts
+
+
+def _escapes(data: bytes) -> dict[bytes, bytes]:
+    """Return the replacements that some bytes need."""
+    needed = {mark: replacement for mark, replacement in _ESCAPED.items() if mark in data}
+    if _lowest(data) < _FIRST_PRINTABLE:
+        needed |= {
+            control: replacement for control, replacement in _CONTROLS.items() if control in data
+        }
+    if not data.isascii():
+        for first, ends in _LINE_ENDS.items():
+            if first in data:
+                needed |= {end: replacement for end, replacement in ends.items() if end in data}
+    return needed
+
+
+def _lowest(data: bytes) -> int:
+    lowest: int | None = pc.min(byte_array(data)).as_py()
+    return _FIRST_PRINTABLE if lowest is None else lowest
+
+
+@dataclass(frozen=True, slots=True)
+class _Quotes:
+    """The quotes on both sides of a column's values."""
+
+    quote: str = ""
+    """Written next to values that are not null."""
+    are_null: pa.Array | None = None
+    """Whether each value is null; ``None`` if none is."""
+
+    def choose(
+        self, at_value: pa.Array | pa.Scalar, at_null: pa.Array | pa.Scalar
+    ) -> pa.Array | pa.Scalar:
+        """Return for each row one of two texts, by whether its value is null."""
+        if self.are_null is None:
+            return at_value
+        return pc.if_else(self.are_null, at_null, at_value)
+
+
+_NO_QUOTES = _Quotes()
+
+
+def _are_null(values: pa.Array) -> pa.Array | None:
+    return values.is_null() if values.null_count else None
+
+
+def _separator(before: _Quotes, between: str, after: _Quotes) -> pa.Array | pa.Scalar:
+    """Return the texts between the values of two columns; a scalar if all are equal.
+
+    Args:
+        before: Quotes of the first column.
+        between: Text between the quotes.
+        after: Quotes of the second column.
+    """
+
+    def with_first(quote: str) -> pa.Array | pa.Scalar:
+        return after.choose(_scalar(quote + between + after.quote), _scalar(quote + between))
+
+    at_value = with_first(before.quote)
+    return at_value if before.are_null is None else before.choose(at_value, with_first(""))
+
+
+def _join(arrays: Sequence[pa.Array | pa.Scalar]) -> pa.Array:
+    return pc.binary_join_element_wise(*arrays, _EMPTY, options=_NULL_AS_WORD)
+
+
+def _scalar(text: str) -> pa.Scalar:
+    return pa.scalar(text.encode())

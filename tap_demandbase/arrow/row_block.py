@@ -1,12 +1,12 @@
-"""Some rows of a part, cast and encoded."""
+"""Rows of a part, converted and encoded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
@@ -14,26 +14,41 @@ if TYPE_CHECKING:
     from tap_demandbase.cast import Value
 
 
+class RowEncoder(Protocol):
+    """Encodes rows for the output."""
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether values may have Arrow types where these are exact; else they are binary UTF-8."""
+
+    def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
+        """Return one element for each row, from the rows' values by property.
+
+        Raises:
+            ValueError: The rows must go through the slow path.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """What some rows were made of.
+    """The values and cells of a block of rows.
 
     Args:
-        values: Their values by property: texts in the one form, or of Arrow's types.
-        cells: The same as the file has them.
+        values: Converted values by property: canonical texts, or values of Arrow types.
+        cells: The cells as the file has them.
     """
 
     values: Mapping[str, pa.Array]
     cells: pa.Table
 
-    def records(self, rows: pa.Array, columns: Sequence[Column]) -> list[dict[str, Value]]:
-        """Return some rows as records, which the slow path would have made of them.
+    def records(self, mask: pa.Array, columns: Sequence[Column]) -> list[dict[str, Value]]:
+        """Return some of the rows as records, equal to those of the slow path.
 
         Args:
-            rows: Whether each is wanted.
+            mask: True for each row to return.
             columns: All properties, in the order of the records.
         """
-        cells = self.cells.filter(rows)
+        cells = self.cells.filter(mask)
         texts: list[list[Any]] = [cells.column(column.name).to_pylist() for column in columns]
         return [
             {
@@ -46,13 +61,14 @@ class RowSource:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Rows in their order.
+    """Consecutive rows of a part.
 
     Args:
-        rows: How many the file has here, sent or not.
-        encoded: What goes out for them, one element for each.
-        nul_bytes: NUL bytes that were removed.
-        source: What they were made of, where somebody needs it: it takes most of the memory.
+        rows: Number of rows in the file, including those that are not sent.
+        encoded: The rows as they are written, one element each.
+        nul_bytes: Number of NUL bytes that were removed.
+        source: What the rows were encoded from. Only incremental runs have it: it takes most of
+            the memory.
     """
 
     rows: int
@@ -61,30 +77,13 @@ class RowBlock:
     source: RowSource | None
 
     def __len__(self) -> int:
-        """Return how many rows go out."""
+        """Return the number of rows that are sent."""
         return len(self.encoded)
 
-    def only(self, wanted: pa.Array) -> RowBlock:
-        """Return the block with some of its rows.
-
-        Args:
-            wanted: Whether each goes out.
-        """
-        return replace(self, encoded=self.encoded.filter(wanted))
+    def filter(self, mask: pa.Array) -> RowBlock:
+        """Return the block with the rows for which the mask is true."""
+        return replace(self, encoded=self.encoded.filter(mask))
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """How rows go out.
-
-    Args:
-        encode: Returns what goes out for some rows, one element for each, from their values by
-            property. A ``ValueError`` sends them through the slow path.
-        is_typed: Whether values may be of Arrow's types where these are exact; else, they are UTF-8
-            as binary.
-        keeps_source: Whether blocks keep what they were made of.
-    """
-
-    encode: Callable[[Mapping[str, pa.Array]], pa.Array]
-    is_typed: bool = False
-    keeps_source: bool = False
+if TYPE_CHECKING:
+    Rows = RowBlock | dict[str, Value]

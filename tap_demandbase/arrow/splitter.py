@@ -1,4 +1,4 @@
-"""Cuts a CSV file into blocks of whole rows, as far as its quotes tell."""
+"""Splits a CSV file into blocks of whole rows, by its quotes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 from pyarrow import compute as pc
 
-from tap_demandbase.arrow.values import each_byte
+from tap_demandbase.arrow.values import byte_array
 from tap_demandbase.csv_reader import DAMAGE
 
 if TYPE_CHECKING:
@@ -17,56 +17,28 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-_QUOTE = pa.scalar(ord('"'), pa.uint8())
-
-_FITTING = b',\r\n"'
-"""What may stand before an opening quote and behind a closing one."""
-
-
-def of(data: Buffer) -> pa.BooleanArray:
-    """Return which bytes are quotes."""
-    return pc.equal(each_byte(data), _QUOTE)
-
-
-def are_in_place(data: bytes | bytearray, are_quotes: pa.BooleanArray) -> bool:
-    """Return whether all quotes are where they should.
-
-    Args:
-        data: Whole rows.
-        are_quotes: Which of the bytes are quotes.
-    """
-    view = each_byte(data)
-    before = _bytes(view[:-1].filter(are_quotes[1:]))
-    behind = _bytes(view[1:].filter(are_quotes[:-1]))
-    if data.startswith(b'"'):
-        before = b"\n" + before
-    if len(before) % 2:
-        return False
-    openings, closings = before[::2], behind[1::2]
-    return not openings.translate(None, _FITTING) and not closings.translate(None, _FITTING)
-
-
-def _bytes(values: pa.UInt8Array) -> bytes:
-    return memoryview(values.buffers()[1])[: len(values)].tobytes() if len(values) else b""
-
-
 BLOCK_BYTES = 1536 * 1024
-"""Smaller blocks cost time for each call, larger ones nothing but memory."""
+"""Smaller blocks cost time for each call; larger blocks cost memory and save no time."""
 
 MAX_BLOCKS_A_ROW = 64
-"""A row that is longer goes out in pieces, which have no line feed at their end."""
+"""A longer row is split into pieces without a line feed at their end."""
+
+_QUOTE = pa.scalar(ord('"'), pa.uint8())
+
+_NEXT_TO_QUOTE = b',\r\n"'
+"""Bytes that may precede an opening quote and follow a closing one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows of a file.
+    """Consecutive rows of a file.
 
     Args:
-        data: Their bytes.
-        offset: How many plain bytes the file has before them.
-        are_quotes: Which of them are quotes.
-        is_piece: Whether they are only a piece of a row.
-        damage: What reading raised behind them.
+        data: Bytes of the rows.
+        offset: Number of uncompressed bytes before them in the file.
+        are_quotes: Whether each byte is a quote.
+        is_piece: Whether it is only a piece of a row.
+        damage: Error that reading raised after them.
     """
 
     data: bytes | bytearray
@@ -77,11 +49,11 @@ class Block:
 
 
 class BlockSplitter:
-    """Reads a file once, from its start to its end.
+    """Reads a file once, from start to end.
 
     Args:
-        file: Plain bytes.
-        block_bytes: About how many a block has.
+        file: The uncompressed file.
+        block_bytes: Approximate size of a block.
     """
 
     def __init__(self, file: BinaryIO, block_bytes: int = BLOCK_BYTES) -> None:
@@ -90,10 +62,10 @@ class BlockSplitter:
         self._rest: bytes | bytearray = b""
         self._damage: Exception | None = None
         self.offset = 0
-        """Bytes that went out so far."""
+        """Number of bytes that have been returned so far."""
 
     def header(self) -> bytes | None:
-        """Return the first row with its end; ``None`` where it has none that is near."""
+        """Return the first row with its line end; ``None`` if it does not end within a block."""
         data = self._read(b"", self._block_bytes)
         end = data.find(b"\n") + 1
         while end and data.count(b'"', 0, end) % 2:
@@ -106,19 +78,19 @@ class BlockSplitter:
         return head
 
     def blocks(self) -> Iterator[Block]:
-        """Yield the rows behind the header, every byte of them."""
+        """Yield all rows after the header."""
         wanted = max(self._block_bytes - len(self._rest), 1)
         while True:
             data = self._read(self._rest, wanted)
             if len(data) == len(self._rest):
                 if data or self._damage:
                     self._rest = b""
-                    yield self._block(data, of(data))
+                    yield self._block(data, find_quotes(data))
                 return
-            are_quotes = of(data)
-            end = _whole_rows(data, are_quotes)
+            are_quotes = find_quotes(data)
+            end = _end_of_rows(data, are_quotes)
             if not end and len(data) < MAX_BLOCKS_A_ROW * self._block_bytes:
-                # A row that is longer than a block.
+                # The row is longer than a block.
                 self._rest = data
                 wanted = len(data)
                 continue
@@ -131,16 +103,16 @@ class BlockSplitter:
     def _block(
         self, data: bytearray, are_quotes: pa.BooleanArray, *, is_piece: bool = False
     ) -> Block:
-        # What is still to be read is behind the damage, and never comes.
+        # With bytes left over, the damage comes after those.
         damage = self._damage if not self._rest else None
         block = Block(data, self.offset, are_quotes, is_piece, damage)
         self.offset += len(data)
         return block
 
     def _read(self, rest: bytes | bytearray, size: int) -> bytearray:
-        """Return some bytes and the next ones, all that there are before the end or some damage."""
+        """Return some bytes and the next ones, up to the end of the file or some damage."""
         start = len(rest)
-        # With room for all of it: putting pieces together copies them twice more.
+        # Allocated at once: joining pieces would copy them twice more.
         data = bytearray(start + size)
         data[:start] = rest
         with memoryview(data) as view:
@@ -149,14 +121,14 @@ class BlockSplitter:
         return data
 
     def _read_into(self, room: memoryview) -> int:
-        """Fill some room as far as there are bytes; return how many there were."""
+        """Fill a buffer as far as there are bytes; return their number."""
         size = 0
         while size < len(room) and self._damage is None:
             try:
-                # Not readinto(), which would lose what came before the damage.
+                # readinto() would lose the bytes before the damage.
                 count = self._file.readinto1(room[size:])  # type: ignore[attr-defined]
             except DAMAGE as damage:
-                # Its traceback would hold on to the room.
+                # The traceback would keep a reference to the buffer.
                 self._damage = damage.with_traceback(None)
                 break
             if not count:
@@ -165,8 +137,8 @@ class BlockSplitter:
         return size
 
 
-def _whole_rows(data: bytearray, are_quotes: pa.BooleanArray) -> int:
-    """Return where the last row ends that is there as a whole.
+def _end_of_rows(data: bytearray, are_quotes: pa.BooleanArray) -> int:
+    """Return the end of the last complete row.
 
     A row ends at a line feed with an even number of quotes before it.
     """
@@ -177,3 +149,32 @@ def _whole_rows(data: bytearray, are_quotes: pa.BooleanArray) -> int:
         count -= data.count(b'"', end_before, end)
         end = end_before
     return end
+
+
+def find_quotes(data: Buffer) -> pa.BooleanArray:
+    """Return whether each byte is a quote."""
+    return pc.equal(byte_array(data), _QUOTE)
+
+
+def are_valid_quotes(data: bytes | bytearray, are_quotes: pa.BooleanArray) -> bool:
+    """Return whether all quotes enclose cells or are doubled inside a cell.
+
+    Args:
+        data: Whole rows.
+        are_quotes: Whether each byte is a quote.
+    """
+    view = byte_array(data)
+    before = _bytes(view[:-1].filter(are_quotes[1:]))
+    behind = _bytes(view[1:].filter(are_quotes[:-1]))
+    if data.startswith(b'"'):
+        before = b"\n" + before
+    if len(before) % 2:
+        return False
+    openings, closings = before[::2], behind[1::2]
+    return not openings.translate(None, _NEXT_TO_QUOTE) and not closings.translate(
+        None, _NEXT_TO_QUOTE
+    )
+
+
+def _bytes(values: pa.UInt8Array) -> bytes:
+    return memoryview(values.buffers()[1])[: len(values)].tobytes() if len(values) else b""

@@ -106,7 +106,7 @@ def test_an_import_goes_from_submit_to_row_errors(sandbox: Sandbox, imports: V1I
 
 def test_all_pages_are_read_and_each_job_once(sandbox: Sandbox, exports: V1ExportApi) -> None:
     for _ in range(230):
-        sandbox.tenant.exports.create({"entity_type": "campaigns"}, {})
+        sandbox.tenant.exports.create({"entity_type": "campaigns"})
     jobs = exports.jobs()
     first = next(jobs)
     exports.submit(REQUEST)
@@ -193,8 +193,8 @@ def test_a_status_means_one_error(
     [
         ({"status": "paused"}, "unknown status “paused”"),
         ({"id": None}, "left out the member “id”"),
-        ({"record_count": "many"}, "“record_count” that is no int"),
-        ({"created_at": "soon"}, "“created_at” that is no date-time"),
+        ({"record_count": "many"}, "“record_count” that is not of type int"),
+        ({"created_at": "soon"}, "“created_at” that is not a date-time"),
     ],
 )
 def test_an_answer_that_breaks_the_contract_is_named(
@@ -212,7 +212,7 @@ def test_unknown_members_are_tolerated(sandbox: Sandbox, exports: V1ExportApi) -
 
 def test_a_page_that_is_no_json_is_an_error(sandbox: Sandbox, exports: V1ExportApi) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=200, body="<html>"))
-    with pytest.raises(errors.UnexpectedAnswerError, match="did not answer with a JSON object"):
+    with pytest.raises(errors.UnexpectedAnswerError, match="did not respond with a JSON object"):
         exports.entities()
 
 
@@ -228,7 +228,7 @@ def test_an_answer_that_stays_silent_is_given_up(sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.DELAY, seconds=0.3))
     retry = RetryPolicy(tries=1)
     api = V1ExportApi(http(sandbox, request_timeout_seconds=0.05, retry=retry))
-    with pytest.raises(errors.UnreachableError, match="stayed silent"):
+    with pytest.raises(errors.UnreachableError, match="sent nothing"):
         api.entities()
 
 

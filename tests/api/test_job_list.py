@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.jobs.export_reuse import EXPIRY_MARGIN, DeliveredJob, adoptable
+from demandbase_api.jobs.export_reuse import EXPIRY_MARGIN, DeliveredJob, newest_reusable
 from demandbase_api.jobs.poller import recent
 from demandbase_api.models import ExportJob, JobStatus
 
@@ -53,11 +53,13 @@ def test_a_sorted_list_is_read_no_further_than_its_first_older_job() -> None:
 
 
 @given(st.lists(jobs), st.none() | st.builds(DeliveredJob, st.just("x"), moments.filter(bool)))
-def test_what_is_adopted_can_be_downloaded_and_is_no_older_than_allowed(
-    listed: list[ExportJob], taken: DeliveredJob | None
+def test_a_reused_job_can_be_downloaded_and_is_no_older_than_allowed(
+    listed: list[ExportJob], delivered: DeliveredJob | None
 ) -> None:
     used = [job.id for job in listed[::3]]
-    found = adoptable(listed, fits=lambda _: True, now=NOW, max_age=AGE, taken=taken, used=used)
+    found = newest_reusable(
+        listed, matches=lambda _: True, now=NOW, max_age=AGE, delivered=delivered, used=used
+    )
     if found is None:
         return
     assert found.created_at is not None
@@ -66,9 +68,9 @@ def test_what_is_adopted_can_be_downloaded_and_is_no_older_than_allowed(
     assert found.status not in {JobStatus.FAILED, JobStatus.CANCELLED}
     if found.status is JobStatus.COMPLETED and found.expires_at is not None:
         assert found.expires_at > NOW + EXPIRY_MARGIN
-    if taken is not None:
-        assert found.created_at >= taken.created_at
-    nothing_fits = adoptable(
-        listed, fits=lambda _: False, now=NOW, max_age=AGE, taken=taken, used=used
+    if delivered is not None:
+        assert found.created_at >= delivered.created_at
+    nothing_matches = newest_reusable(
+        listed, matches=lambda _: False, now=NOW, max_age=AGE, delivered=delivered, used=used
     )
-    assert nothing_fits is None
+    assert nothing_matches is None

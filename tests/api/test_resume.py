@@ -159,7 +159,7 @@ def test_only_where_another_part_gives_back_its_room_there_is_another_try(
     fetcher = PartFetcher(Downloader(api, QUICK, room), io.BytesIO)
     fetcher.start(job, "campaigns", 1, is_alone=is_alone)
     with pytest.raises(SpoolError):
-        fetcher.take(job, "campaigns", 1, lambda _received: None)
+        fetcher.wait(job, "campaigns", 1, lambda _received: None)
     assert len(asked) == downloads
 
 

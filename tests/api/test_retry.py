@@ -91,7 +91,7 @@ def test_a_lost_reply_leaves_one_job_behind(sandbox: Sandbox) -> None:
     with pytest.raises(errors.UnreachableError) as caught:
         api.submit(ExportRequest("campaigns"))
     assert not caught.value.nothing_sent
-    assert "may have been created all the same" in str(caught.value)
+    assert "may have been created nevertheless" in str(caught.value)
     assert "list of jobs" in str(caught.value)
     assert "api_url" not in str(caught.value)
     assert len(sandbox.export_jobs()) == len(sandbox.requests("createExportJob")) == 1

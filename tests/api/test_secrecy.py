@@ -174,7 +174,7 @@ def test_a_page_that_is_no_object_is_not_shown(
     fault = Fault("getImportJob", Effect.STATUS, status=200, body=content.format(CELL), times=None)
     text = strike(fault, sandbox, caplog, "getImportJob")
     assert CELL not in text
-    assert "did not answer with a JSON object" in text
+    assert "did not respond with a JSON object" in text
 
 
 def test_an_expired_link_is_not_shown(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
@@ -193,7 +193,7 @@ def test_a_link_that_is_no_address_is_an_error_that_does_not_show_it(
         "downloadExportFile", Effect.STATUS, status=302, headers={"Location": where}, times=None
     )
     text = strike(fault, sandbox, caplog, "downloadExportFile")
-    assert "gave a link that is no web address" in text
+    assert "gave a link that is not a web address" in text
     assert "s1gned" not in text
 
 

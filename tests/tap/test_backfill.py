@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from demandbase_api.errors import JobFailedError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.tap.conftest import both_apis
@@ -16,11 +18,13 @@ from tests.tap.visits import (
     windows,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @both_apis
 def test_windows_cut_the_range_and_send_each_row_once(sandbox: Sandbox, sync: Sync) -> None:
-    moments = [f"2026-01-{day:02}T{hour:02}:00:00Z" for day in range(1, 11) for hour in (0, 13)]
-    visits(sandbox, *moments)
+    timestamps = [f"2026-01-{day:02}T{hour:02}:00:00Z" for day in range(1, 11) for hour in (0, 13)]
+    visits(sandbox, *timestamps)
     dates = {"start_date": "2026-01-01", "end_date": "2026-01-10", "window_days": 4}
     output = sync("people", stream_options=KEY, **dates)
     assert windows(sandbox) == [
@@ -40,7 +44,7 @@ def test_windows_cut_the_range_and_send_each_row_once(sandbox: Sandbox, sync: Sy
 
 
 @both_apis
-def test_rows_that_are_equal_but_several_all_go_out(sandbox: Sandbox, sync: Sync) -> None:
+def test_equal_rows_are_all_sent(sandbox: Sandbox, sync: Sync) -> None:
     rows = [["same", "2026-01-05T01:00:00Z", "2026-01-05", "x"]] * 3
     sandbox.add_entity("people", FIELDS, rows)
     dates = {"start_date": "2026-01-01", "end_date": "2026-01-09", "window_days": 4}
@@ -49,8 +53,8 @@ def test_rows_that_are_equal_but_several_all_go_out(sandbox: Sandbox, sync: Sync
 
 @both_apis
 def test_an_interrupted_backfill_goes_on_at_its_window(sandbox: Sandbox, sync: Sync) -> None:
-    moments = [f"2026-01-{day:02}T05:00:00Z" for day in range(1, 13)]
-    visits(sandbox, *moments)
+    timestamps = [f"2026-01-{day:02}T05:00:00Z" for day in range(1, 13)]
+    visits(sandbox, *timestamps)
     dates = {"start_date": "2026-01-01", "end_date": "2026-01-12", "window_days": 4}
     once = {"max_concurrent_jobs": 1, "stream_options": KEY, **dates}
     sandbox.add_fault(Fault("createExportJob", Effect.JOB_FAILS, after=1, times=None))

@@ -13,6 +13,8 @@ from demandbase_sandbox import Sandbox, SandboxOptions
 from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import UAPI_OPTIONS
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 LIMITS = {
@@ -46,8 +48,8 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
         yield sandbox
 
 
-def skip_to(sandbox: Sandbox, moment: datetime) -> None:
-    sandbox.clock.advance(max(0.0, (moment - sandbox.clock.now()).total_seconds()))
+def skip_to(sandbox: Sandbox, timestamp: datetime) -> None:
+    sandbox.clock.advance(max(0.0, (timestamp - sandbox.clock.now()).total_seconds()))
 
 
 def test_24_runs_over_all_streams_stay_inside_every_limit(

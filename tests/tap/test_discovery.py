@@ -8,7 +8,7 @@ import pytest
 
 from demandbase_api.models import Entity, EntityField
 from demandbase_sandbox import Sandbox
-from tap_demandbase.discovery import entity_schema, guess_key
+from tap_demandbase.discovery import entity_schema, guess_key, unknown_types
 from tap_demandbase.tap import TapDemandbase
 
 SNAPSHOT = Path(__file__).with_name("catalog.json")
@@ -59,8 +59,6 @@ def test_keys_are_guessed_from_the_fields_that_exist(
     ],
 )
 def test_types_are_known_in_every_spelling(kind: str, schema: dict[str, Any]) -> None:
-    result, unknown = entity_schema(
-        lenient_numbers=False, entity=Entity("e", "", (EntityField("f", kind),))
-    )
-    assert result["properties"]["f"] == schema
-    assert not unknown
+    entity = Entity("e", "", (EntityField("f", kind),))
+    assert entity_schema(entity, lenient_numbers=False)["properties"]["f"] == schema
+    assert not unknown_types(entity)

@@ -25,6 +25,8 @@ from tap_demandbase.errors import FileFormatError, FileSizeError
 from tap_demandbase.spool import Spool
 from tap_demandbase.tap import TapDemandbase
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 TEXT = {"id": {"type": "string"}, "text": {"type": "string"}}
@@ -36,7 +38,7 @@ SHORT = st.text(st.sampled_from("a\0\r\n\"',;|\t \ufeff\u2028\x85😀é=#\\"), m
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(cells=st.lists(SHORT | st.text(max_size=30) | LONG, min_size=1, max_size=8))
-def test_any_text_comes_out_as_it_went_in_without_its_nul(
+def test_any_text_is_unchanged_but_for_nul_bytes(
     sandbox: Sandbox, sync: Sync, cells: list[str]
 ) -> None:
     rows: list[list[str | None]] = [[str(number), text] for number, text in enumerate(cells)]
@@ -119,7 +121,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_the_next_part_comes_while_one_is_read_and_no_more(
+def test_only_the_next_part_is_downloaded_while_one_is_read(
     sandbox: Sandbox, config: dict[str, Any]
 ) -> None:
     tap = TapDemandbase(config={**config, "entities": ["activities"], "job_reuse_hours": 0})
@@ -131,11 +133,11 @@ def test_the_next_part_comes_while_one_is_read_and_no_more(
         if not rows % sandbox.options.part_rows:
             until(partial(lambda wanted: downloads(sandbox) >= wanted, min(reading + 1, 4)))
         asked.add((reading, downloads(sandbox)))
-    tap.exports.close()
+    tap.exporter.close()
     assert asked == {(1, 2), (2, 3), (3, 4), (4, 4)}
 
 
-def test_the_next_streams_first_part_comes_while_the_last_one_is_read(
+def test_the_next_streams_first_part_is_downloaded_while_the_last_one_is_read(
     sandbox: Sandbox, config: dict[str, Any]
 ) -> None:
     entities = ["accounts", "campaigns"]
@@ -146,10 +148,10 @@ def test_the_next_streams_first_part_comes_while_the_last_one_is_read(
     next(records)
     until(lambda: len(sandbox.requests("signedFile")) == 2)
     assert len(list(records)) == 199
-    tap.exports.close()
+    tap.exporter.close()
 
 
-def test_a_job_whose_files_are_damaged_is_not_adopted_by_the_next_run(
+def test_a_job_whose_files_are_damaged_is_not_reused_by_the_next_run(
     sandbox: Sandbox, sync: Sync
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.MANGLE_CSV, how="ragged_row"))
@@ -158,11 +160,11 @@ def test_a_job_whose_files_are_damaged_is_not_adopted_by_the_next_run(
     assert len(second.records("campaigns")) == 20
 
 
-def test_a_part_that_has_no_room_is_refused_before_the_disk_is_full(tmp_path: Any) -> None:  # noqa: ANN401
+def test_a_part_without_space_is_rejected_before_the_disk_is_full(tmp_path: Any) -> None:  # noqa: ANN401
     spool = Spool(tmp_path)
-    spool.need(1000)
+    spool.check_space(1000)
     with pytest.raises(SpoolError, match=r"MB free.*needs 1,000,000,000 MB.*spool_dir"):
-        spool.need(10**15)
+        spool.check_space(10**15)
 
 
 class LargeFile(io.BytesIO):
@@ -178,7 +180,7 @@ def test_room_that_is_being_given_back_is_waited_for(tmp_path: Path) -> None:
     spool.close(file)
     assert not file.closed  # the caller goes on
     with pytest.raises(SpoolError):
-        spool.need(10**15)
+        spool.check_space(10**15)
     assert file.closed
 
 
@@ -186,7 +188,9 @@ def test_batch_files_wait_for_the_room_of_a_part(tmp_path: Path) -> None:
     config = batch_config({"batch_config": {"storage": {"root": tmp_path.as_uri()}}})
     assert config is not None
     file, spool = LargeFile(), Spool(tmp_path)
-    files = BatchFiles("rows", config, JsonLines([Column.of("id", TEXT["id"])], None), spool)
+    files = BatchFiles(
+        "rows", config, JsonLines([Column.from_schema("id", TEXT["id"])], None), spool
+    )
     spool.close(file)
     assert [rows for rows, _ in files.write([{"id": "1"}])] == [1]
     assert file.closed

@@ -26,7 +26,7 @@ FIELDS = {
         (["unforeseen"], ["unforeseen"]),
     ],
 )
-def test_columns_bear_a_name_or_a_label_that_is_one_fields_own(
+def test_columns_have_a_field_name_or_a_unique_label(
     header: list[str], properties: list[str]
 ) -> None:
     assert as_properties(header, FIELDS) == properties

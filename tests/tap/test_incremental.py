@@ -1,4 +1,4 @@
-"""Incremental streams: what the server is asked for, what goes out, what the state says."""
+"""Incremental streams: requests, records and state."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_date_key_loses_nothing_of_its_day(sandbox: Sandbox, sync: Sync) -> No
 
 
 @both_apis
-def test_records_without_a_replication_value_go_out_with_one_warning(
+def test_records_without_a_replication_value_are_sent_with_one_warning(
     sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     visits(sandbox, None, "2026-01-05T10:00:00Z", None)
@@ -137,7 +137,7 @@ def test_records_without_a_replication_value_go_out_with_one_warning(
     assert output.state["people"]["replication_key_value"] == "2026-01-05T10:00:00.000000Z"
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert said == [
-        "2 records of stream people have no seen_at: they went out and do not move the bookmark"
+        "2 records of stream people have no seen_at: they were sent and do not advance the bookmark"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Export jobs of a run: adopted, looked up, side by side, replaced, cancelled."""
+"""Export jobs of a run: reused, looked up, concurrent, replaced, cancelled."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tap_demandbase.errors import CellError, SelectionError
 from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime
 from tests.tap.conftest import QuickTap, Wire, both_apis
+
+pytestmark = pytest.mark.slow
 
 Sync = Callable[..., Any]
 
@@ -73,7 +75,7 @@ class TestSlow:
 
     @both_apis
     def test_a_poll_that_fails_is_no_news(self, sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
-        sandbox.add_fault(Fault(wire.look, Effect.STATUS, status=503, after=3, times=20))
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.STATUS, status=503, after=3, times=20))
         assert len(sync("campaigns").records("campaigns")) == 20
 
     def test_a_time_out_cancels_what_this_run_created(self, sandbox: Sandbox, sync: Sync) -> None:
@@ -94,7 +96,7 @@ class TestSlow:
         # ... and the third was created when the first had room for it.
         assert statuses["campaigns"] == "cancelled"
 
-    def test_a_job_that_ended_while_nobody_looked_has_not_timed_out(
+    def test_a_job_that_ended_between_two_polls_has_not_timed_out(
         self, sandbox: Sandbox, config: dict[str, Any]
     ) -> None:
         settings = {"entities": ["accounts", "campaigns"], "job_timeout_seconds": 2000}
@@ -107,19 +109,19 @@ class TestSlow:
                 sandbox.clock.advance(7200)
         assert len(list(campaigns.get_records(None))) == 20
 
-    def test_an_adopted_job_that_its_creator_cancels_is_replaced(
+    def test_a_reused_job_that_its_creator_cancels_is_replaced(
         self, sandbox: Sandbox, config: dict[str, Any]
     ) -> None:
-        job = sandbox.tenant.exports.create({**BODY}, {})
+        job = sandbox.tenant.exports.create({**BODY})
         tap = QuickTap(config={**config, "entities": ["campaigns"]})
-        time = CancellingTime(sandbox, job["id"])
+        time = CancellingTime(sandbox, job.id)
         tap.clock = time
         tap.streams["campaigns"].selected = True
         assert len(list(tap.streams["campaigns"].get_records(None))) == 20
         assert len(sandbox.requests("createExportJob")) == 1
 
-    def test_an_adopted_job_is_left_alone(self, sandbox: Sandbox, sync: Sync) -> None:
-        sandbox.tenant.exports.create({**BODY}, {})
+    def test_a_reused_job_is_not_cancelled(self, sandbox: Sandbox, sync: Sync) -> None:
+        sandbox.tenant.exports.create({**BODY})
         sync("campaigns", job_reuse_hours=6, job_timeout_seconds=100, failure=JobTimeoutError)
         assert not sandbox.requests("createExportJob")
         assert [job["status"] for job in sandbox.export_jobs()] != ["cancelled"]
@@ -127,9 +129,7 @@ class TestSlow:
 
 @both_apis
 @pytest.mark.parametrize("effect", [Effect.JOB_GONE, Effect.JOB_FAILS])
-def test_a_job_that_comes_to_nothing_is_replaced_once(
-    sandbox: Sandbox, sync: Sync, effect: Effect
-) -> None:
+def test_a_job_that_fails_is_replaced_once(sandbox: Sandbox, sync: Sync, effect: Effect) -> None:
     sandbox.add_fault(Fault("createExportJob", effect))
     assert len(sync("campaigns").records("campaigns")) == 20
     assert len(sandbox.requests("createExportJob")) == 2
@@ -154,7 +154,7 @@ def test_the_connection_test_creates_no_job(
     with caplog.at_level("INFO"):
         assert TapDemandbase(config=config).run_connection_test()
     seen = {r.operation for r in sandbox.requests()} - {"createToken"}
-    assert seen == {wire.discover, wire.look}
+    assert seen == {wire.discover, wire.list_jobs}
     assert "No export job was created" in caplog.text
 
 
@@ -187,7 +187,7 @@ def test_a_stream_that_maps_remove_buys_nothing(sandbox: Sandbox, sync: Sync) ->
 
 
 @both_apis
-def test_a_400_names_the_fields_that_were_asked_for(sandbox: Sandbox, sync: Sync) -> None:
+def test_a_400_names_the_requested_fields(sandbox: Sandbox, sync: Sync) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=400))
-    with pytest.raises(SelectionError, match=r"people asked for the fields .*title"):
+    with pytest.raises(SelectionError, match=r"people requested the fields .*title"):
         sync("people", fields=["title"])

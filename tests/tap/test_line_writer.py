@@ -37,7 +37,7 @@ def test_an_output_without_a_buffer_gets_every_byte(monkeypatch: pytest.MonkeyPa
     assert sys.stdout.buffer is raw
 
 
-def test_lines_come_behind_the_messages_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_follow_the_messages_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
     bytes_below = io.BytesIO()
     output = io.TextIOWrapper(bytes_below, encoding="utf-8")
     monkeypatch.setattr(sys, "stdout", output)

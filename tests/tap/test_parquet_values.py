@@ -6,21 +6,29 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_demandbase.arrow import splitter
 from tap_demandbase.arrow.batch_files import Parquet
-from tap_demandbase.arrow.reader import Conversion
-from tap_demandbase.arrow.row_block import Output
+from tap_demandbase.arrow.reader import BlockConverter
 from tap_demandbase.arrow.splitter import Block
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.discovery import SCHEMA_BY_TYPE
 
-NUMBER = Column.of("amount", {"type": ["null", "number"]})
+pytestmark = pytest.mark.slow
+
+NUMBER = Column.from_schema("amount", {"type": ["null", "number"]})
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False) | st.floats(
     allow_nan=False, allow_infinity=False
 ).map(lambda number: Decimal(repr(number)))
+
+
+class ParquetFromTexts(Parquet):
+    """The format, from values without Arrow types."""
+
+    is_typed = False
 
 
 CELLS = {
@@ -31,7 +39,7 @@ CELLS = {
     "boolean": st.sampled_from(["", "true", '"false"']),
     "date": st.sampled_from(["", '"2024-02-29"']) | st.dates().map(str),
     "datetime": st.sampled_from(["", '"2026-01-31T23:59:59Z"', "2026-01-31 10:20"])
-    | st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
+    | st.datetimes().map(lambda timestamp: f"{timestamp.isoformat()}Z"),
 }
 # Two of each, for all of a type are read together.
 KINDS = {f"{kind}_{number}": kind for kind in CELLS for number in (1, 2)}
@@ -43,12 +51,12 @@ ROWS = st.fixed_dictionaries({name: CELLS[kind] for name, kind in KINDS.items()}
 def test_cells_that_are_read_as_values_at_once_are_those_that_their_texts_make(
     rows: list[dict[str, str]], names: list[str]
 ) -> None:
-    columns = [Column.of(name, SCHEMA_BY_TYPE[KINDS[name]]) for name in names]
+    columns = [Column.from_schema(name, SCHEMA_BY_TYPE[KINDS[name]]) for name in names]
     data = "".join(",".join(row[name] for name in names) + "\n" for row in rows).encode()
-    block = Block(data, 0, splitter.of(data))
+    block = Block(data, 0, splitter.find_quotes(data))
     form = Parquet(columns, None)
-    made = Conversion(names, columns, Output(form.encode, is_typed=True)).convert(block)
-    expected = Conversion(names, columns, Output(form.encode)).convert(block)
+    made = BlockConverter(names, columns, form).convert(block)
+    expected = BlockConverter(names, columns, ParquetFromTexts(columns, None)).convert(block)
     assert (made is None) == (expected is None)
     if made is not None and expected is not None:
         assert made.rows == expected.rows == len(rows)
@@ -56,17 +64,17 @@ def test_cells_that_are_read_as_values_at_once_are_those_that_their_texts_make(
 
 
 def test_values_that_arrow_reads_as_python_does_are_never_texts_on_their_way() -> None:
-    columns = [Column.of(name, SCHEMA_BY_TYPE[kind]) for name, kind in KINDS.items()]
-    form = Parquet(columns, None)
+    columns = [Column.from_schema(name, SCHEMA_BY_TYPE[kind]) for name, kind in KINDS.items()]
     seen: list[dict[str, pa.DataType]] = []
 
-    def encode(values: Mapping[str, pa.Array]) -> pa.Array:
-        seen.append({name: column.type for name, column in values.items()})
-        return form.encode(values)
+    class SpyingParquet(Parquet):
+        def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
+            seen.append({name: column.type for name, column in values.items()})
+            return super().encode(values)
 
     data = b"a,a,1,2,1.5,2.5,true,,2026-01-31,,2026-01-31T01:02:03Z,\n"
-    conversion = Conversion(list(KINDS), columns, Output(encode, is_typed=True))
-    assert conversion.convert(Block(data, 0, splitter.of(data))) is not None
+    converter = BlockConverter(list(KINDS), columns, SpyingParquet(columns, None))
+    assert converter.convert(Block(data, 0, splitter.find_quotes(data))) is not None
     types = {
         "string": pa.binary(), "integer": pa.int64(), "number": pa.float64(),
         "boolean": pa.bool_(), "date": pa.date32(), "datetime": pa.timestamp("us", "UTC"),

@@ -24,7 +24,7 @@ NUMBERS = st.lists(st.none() | st.integers(-99, 99), min_size=1, max_size=7)
 def test_each_line_is_its_row(
     count: int, texts: list[str | None], numbers: list[int | None]
 ) -> None:
-    columns = [Column.of(f"c{number}", SCHEMAS[number % 2]) for number in range(count)]
+    columns = [Column.from_schema(f"c{number}", SCHEMAS[number % 2]) for number in range(count)]
     drawn = (cycle(texts), cycle(numbers))
     cells = {
         column.name: list(islice(drawn[number % 2], 2)) for number, column in enumerate(columns)
@@ -33,7 +33,7 @@ def test_each_line_is_its_row(
         name: pa.array([None if cell is None else str(cell).encode() for cell in row], pa.binary())
         for name, row in cells.items()
     }
-    lines = RecordLines(columns, '{"row":', lambda: "}").lines(values).to_pylist()
+    lines = RecordLines(columns, '{"row":', lambda: "}").encode(values).to_pylist()
     assert [json.loads(line)["row"] for line in lines] == [
         {name: row[place] for name, row in cells.items()} for place in range(2)
     ]

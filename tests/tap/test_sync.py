@@ -18,6 +18,8 @@ from tap_demandbase.errors import (
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,7 +62,7 @@ def test_integers_beyond_2_53_are_exact(sandbox: Sandbox, sync: Sync) -> None:
 
 
 @both_apis
-def test_hostile_text_comes_out_as_it_went_in(sandbox: Sandbox, sync: Sync) -> None:
+def test_hostile_text_is_unchanged(sandbox: Sandbox, sync: Sync) -> None:
     rows: list[list[str | None]] = [[str(n), text] for n, text in enumerate(NASTY)]
     sandbox.add_entity("people", [("id", "string"), ("text", "string")], rows)
     records = sync("people").records("people")
@@ -84,7 +86,7 @@ def test_an_entity_that_nobody_foresaw_is_a_stream(
 
 
 @both_apis
-def test_only_selected_fields_are_asked_for(sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
+def test_only_selected_fields_are_requested(sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
     records = sync("accounts", fields=["name"]).records("accounts")
     key = "account_id" if wire.is_v1 else "id"
     assert records[0].keys() == {key, "name"}
@@ -96,7 +98,7 @@ def test_only_selected_fields_are_asked_for(sandbox: Sandbox, sync: Sync, wire: 
 def test_one_job_a_stream_and_one_discovery_a_run(sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
     sync("accounts", "people")
     assert len(sandbox.requests("createExportJob")) == 2
-    # The fixture discovers once more, for the catalog: what is kept is not asked for again.
+    # The fixture discovers once more, for the catalog: what is cached is not requested again.
     assert len(sandbox.requests(wire.discover)) == (2 if wire.is_v1 else 8)
 
 
@@ -159,7 +161,7 @@ def test_a_failed_job_ends_with_the_servers_words(sandbox: Sandbox, sync: Sync) 
 
 
 @both_apis
-def test_the_quota_is_not_asked_twice(sandbox: Sandbox, sync: Sync) -> None:
+def test_a_used_up_quota_is_not_tried_twice(sandbox: Sandbox, sync: Sync) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))
     with pytest.raises(QuotaStopError, match=r"quota is daily|calls of this kind are used up"):
         sync("accounts")
@@ -167,16 +169,14 @@ def test_the_quota_is_not_asked_twice(sandbox: Sandbox, sync: Sync) -> None:
 
 
 @both_apis
-def test_an_expired_link_is_asked_for_again(sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
+def test_an_expired_link_is_requested_again(sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
     sandbox.add_fault(Fault(wire.download, Effect.EXPIRED_LINK))
     sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=1000, how="length"))
     assert len(sync("people").records("people")) == 600
     assert not any(request.authorized for request in sandbox.requests("signedFile"))
 
 
-def test_a_link_of_each_part_is_asked_for_again_where_it_must_be(
-    sandbox: Sandbox, sync: Sync
-) -> None:
+def test_expired_links_of_each_part_are_requested_again(sandbox: Sandbox, sync: Sync) -> None:
     sandbox.add_fault(Fault("downloadExportFile", Effect.EXPIRED_LINK, match={"part": 2}))
     sandbox.add_fault(Fault("signedFile", Effect.CUT, match={"part": 3}, bytes=1000, how="length"))
     assert len(sync("activities").records("activities")) == 2000
@@ -184,7 +184,7 @@ def test_a_link_of_each_part_is_asked_for_again_where_it_must_be(
     assert not any(request.authorized for request in sandbox.requests("signedFile"))
 
 
-def test_a_byte_order_mark_and_a_direct_download_are_taken(
+def test_a_byte_order_mark_and_a_direct_download_are_accepted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = SandboxOptions(
@@ -206,7 +206,7 @@ def test_no_spool_file_stays(sync: Sync, tmp_path: Path) -> None:
 
 
 @both_apis
-def test_a_field_that_is_gone_is_named(sandbox: Sandbox, config: dict[str, Any]) -> None:
+def test_a_field_that_no_longer_exists_is_named(sandbox: Sandbox, config: dict[str, Any]) -> None:
     config["discovery_cache_hours"] = 0
     sandbox.add_entity("people", [("id", "string"), ("old", "string")], [["1", "x"]])
     catalog = TapDemandbase(config=config).catalog_dict
@@ -226,7 +226,7 @@ def test_a_field_that_is_gone_is_named(sandbox: Sandbox, config: dict[str, Any])
         {"stream_options": {"accounts": {"key_properties": ["planets"]}}},
     ],
 )
-def test_a_setting_that_names_nothing_is_refused(
+def test_a_setting_that_names_nothing_is_rejected(
     config: dict[str, Any], settings: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigurationError, match="planets"):

@@ -13,6 +13,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import FileFormatError, SelectionError
 from tests.tap.conftest import QuickTap
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 
@@ -25,7 +27,7 @@ def api() -> str:
 
 
 def bodies(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Return what jobs were asked for, in order, without their names."""
+    """Return the requests of the jobs, in order, without their names."""
     seen = [request.body for request in sandbox.requests() if request.operation in CREATING]
     return [{name: value for name, value in body.items() if name != "jobName"} for body in seen]
 
@@ -153,22 +155,22 @@ class TestRequests:
             ("campaigns", {"ad_report_type": "summary", "account_list_id": "1"}, "stream_options"),
         ],
     )
-    def test_a_setting_that_demandbase_refuses_is_named(
+    def test_a_setting_that_demandbase_rejects_is_named(
         self, sync: Sync, stream: str, options: dict[str, Any], setting: str
     ) -> None:
         with pytest.raises((SelectionError, InvalidRequestError), match=setting):
             sync(stream, stream_options={stream: options})
 
-    def test_a_stream_that_the_account_list_of_all_cannot_narrow_is_told(
+    def test_a_stream_that_the_account_list_cannot_filter_is_logged(
         self, sync: Sync, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert sync("campaigns", "accounts", account_list_id="1").records("campaigns")
-        told = [line for line in caplog.messages if "does not narrow" in line]
-        assert [line.split(" on this API")[0] for line in told] == [
-            "The setting account_list_id does not narrow stream campaigns:"
+        told = [line for line in caplog.messages if "does not filter" in line]
+        assert [line.split(" this API")[0] for line in told] == [
+            "The setting account_list_id does not filter stream campaigns:"
         ]
 
-    def test_buying_groups_are_asked_for_by_their_accounts(
+    def test_buying_groups_are_requested_by_their_accounts(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
         output = sync("buying_groups", "buying_group_members")
@@ -202,7 +204,7 @@ class TestRequests:
     ) -> None:
         sandbox.add_entity("accounts", [("account_id", "string")], [])
         assert sync("buying_groups").records("buying_groups") == []
-        assert "there are no accounts that it could be about" in caplog.text
+        assert "there are no accounts whose ids it needs" in caplog.text
 
     def test_a_field_outside_the_export_collection_is_named(
         self, sandbox: Sandbox, sync: Sync
@@ -212,7 +214,7 @@ class TestRequests:
         sandbox.add_fault(
             Fault("createExportJob", Effect.STATUS, status=400, body=body, headers=headers)
         )
-        with pytest.raises(SelectionError, match=r"title is hidden.* asked for the fields"):
+        with pytest.raises(SelectionError, match=r"title is hidden.* requested the fields"):
             sync("people", fields=["title"])
 
 

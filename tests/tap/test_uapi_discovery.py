@@ -24,16 +24,14 @@ def api() -> str:
 
 
 class TestDiscovery:
-    def test_streams_bear_the_names_of_v1_and_those_that_are_new(
-        self, config: dict[str, Any]
-    ) -> None:
+    def test_streams_have_the_names_of_v1_and_new_ones(self, config: dict[str, Any]) -> None:
         assert set(QuickTap(config=config).streams) == {
             "accounts", "people", "opportunities", "activities", "campaigns", "creatives",
             "buying_groups", "buying_group_members", "account_list_members",
             "person_list_members", "export_jobs", "import_jobs",
         }  # fmt: skip
 
-    def test_the_catalog_keeps_what_jobs_call_a_field(self, config: dict[str, Any]) -> None:
+    def test_the_catalog_has_the_field_names_of_jobs(self, config: dict[str, Any]) -> None:
         catalog = QuickTap(config=config).catalog_dict
         entry = next(s for s in catalog["streams"] if s["tap_stream_id"] == "activities")
         fields = {
@@ -46,7 +44,7 @@ class TestDiscovery:
         assert list(fields) == list(entry["schema"]["properties"])
         assert list(entry["key_properties"]) == ["id"]
 
-    def test_a_saved_catalogs_field_is_asked_for_though_its_name_is_anothers_by_now(
+    def test_a_saved_catalogs_field_is_requested_though_another_has_its_name_now(
         self, sandbox: Sandbox, config: dict[str, Any]
     ) -> None:
         rows = [["a1", "2026-01-01T00:00:00Z"]]
@@ -73,7 +71,7 @@ class TestDiscovery:
             ({"campaigns": {"ad_report_type": "x"}}, "ad_report_type needs an API"),
         ],
     )
-    def test_what_v1_cannot_narrow_by_is_refused_there(
+    def test_filters_that_v1_does_not_support_are_rejected(
         self, sandbox: Sandbox, options: dict[str, Any], said: str
     ) -> None:
         config = {"api_url": sandbox.url, "access_token": sandbox.token}
@@ -82,7 +80,7 @@ class TestDiscovery:
 
 
 @pytest.mark.parametrize("of", ["v1", "uapi"])
-def test_columns_that_the_api_tells_are_not_chosen(
+def test_columns_cannot_be_set_if_the_api_lists_the_fields(
     sandbox: Sandbox, tmp_path: Path, of: str
 ) -> None:
     options = {"accounts": {"columns": ["accountId"]}}
@@ -102,7 +100,7 @@ def labelled() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_labels_may_stand_in_the_header(
+def test_the_header_may_have_labels(
     labelled: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = sandboxed(labelled, tmp_path, entities=["accounts", "buying_groups"])
@@ -113,9 +111,7 @@ def test_labels_may_stand_in_the_header(
     assert {row["name"] for row in labelled.rows("accounts")} == names
 
 
-def test_fields_that_share_a_label_cannot_be_told_apart_by_it(
-    labelled: Sandbox, tmp_path: Path
-) -> None:
+def test_fields_that_share_a_label_are_rejected(labelled: Sandbox, tmp_path: Path) -> None:
     fields = [("activity_id", "string"), ("account_id", "string"), ("account_name", "string"),
               ("activity_at", "datetime")]  # fmt: skip
     rows = [["v1", "acc-00000001", "Acme", "2026-05-01T00:00:00Z"]]
@@ -123,6 +119,6 @@ def test_fields_that_share_a_label_cannot_be_told_apart_by_it(
     days = {"start_date": "2026-05-01", "end_date": "2026-05-02"}
     tap = QuickTap(config=sandboxed(labelled, tmp_path, entities=["activities"], **days))
     with pytest.raises(
-        FileFormatError, match="account_name and account_name_2 share one: deselect"
+        FileFormatError, match="account_name and account_name_2 share a label: deselect"
     ):
         tap.sync_all()

@@ -14,6 +14,8 @@ from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import QuickTap
 from tests.tap.uapi_settings import sandboxed
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 
@@ -39,8 +41,8 @@ class TestOthersJobs:
 
     def other(self, sandbox: Sandbox, tmp_path: Path) -> None:
         tap = QuickTap(config=sandboxed(sandbox, tmp_path / "other", entities=["people"]))
-        order = tap.streams["people"].orders[0][1]  # type: ignore[attr-defined]
-        tap.export_api.submit(order.request)
+        task = tap.streams["people"].tasks[0][1]  # type: ignore[attr-defined]
+        tap.export_api.submit(task.request)
 
     def test_somebody_elses_job_is_waited_for(
         self, sandbox: Sandbox, sync: Sync, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -63,7 +65,7 @@ class TestOthersJobs:
         self.other(sandbox, tmp_path)
         sync("accounts", job_timeout_seconds=100, failure=BusyError)
 
-    def test_a_job_of_its_own_that_the_list_does_not_show_is_looked_at_all_day(
+    def test_an_own_job_that_the_list_does_not_show_is_polled_all_day(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
         nothing = {"data": [], "totalCount": 0}
@@ -140,14 +142,14 @@ class TestBudget:
         with pytest.raises(QuotaStopError, match=r"describe an export job.*remain accounts"):
             sync("accounts")
 
-    def test_the_tap_waits_for_midnight_if_told_to(self, sandbox: Sandbox, sync: Sync) -> None:
+    def test_the_tap_waits_for_midnight_if_set_to(self, sandbox: Sandbox, sync: Sync) -> None:
         spend(sync, 60)
         day = sandbox.clock.now().date()
         assert len(sync("accounts", quota_wait_hours=24).records("accounts")) == 200
         assert (sandbox.clock.now().date() - day).days == 1
 
 
-def test_a_job_that_vanishes_twice_is_told_with_what_support_finds_it_by(
+def test_a_job_that_vanishes_twice_is_reported_with_the_marks_for_support(
     sandbox: Sandbox, sync: Sync
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.JOB_GONE, seconds=0, times=None))

@@ -1,4 +1,4 @@
-"""A stream of visits, and what is asked for and remembered of it."""
+"""A stream of visits, its requests and its state."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ KEY = {"people": {"replication_key": "seen_at"}}
 BY_DAY = {"people": {"replication_key": "day"}}
 
 
-def visits(sandbox: Sandbox, *moments: str | None) -> None:
+def visits(sandbox: Sandbox, *timestamps: str | None) -> None:
     rows = [
-        [str(number), moment, None if moment is None else moment[:10], f"visit {number}"]
-        for number, moment in enumerate(moments)
+        [str(number), timestamp, None if timestamp is None else timestamp[:10], f"visit {number}"]
+        for number, timestamp in enumerate(timestamps)
     ]
     sandbox.add_entity("people", FIELDS, rows)
 
 
 def windows(sandbox: Sandbox) -> list[tuple[str | None, str]]:
-    """Return the ranges that were asked for, in order."""
+    """Return the requested ranges, in order."""
     return [window_of(request.body["filters"]) for request in sandbox.requests("createExportJob")]
 
 

@@ -16,6 +16,8 @@ from tests.command_process import run_command
 from tests.target.conftest import people, person
 from tests.target.people_files import CREATE, LIST, UPLOAD, files, rows_sent
 
+pytestmark = pytest.mark.slow
+
 NULLABLE = ["string", "null"]
 COLUMNS = {
     **{name: {"type": NULLABLE} for name in ("person_id", "email", "first_name", "last_name")},

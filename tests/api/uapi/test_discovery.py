@@ -288,7 +288,7 @@ def test_what_there_is_to_know_of_an_entity_comes_along(exports: ExportApi) -> N
     assert found["activities"].max_days == 89
     assert found["accounts"].key == ("id",)
     assert found["campaigns"].key == ()
-    pages = found["buying_groups"].id_pages
+    pages = found["buying_groups"].parent_ids
     assert pages is not None
     assert (pages.entity, pages.field, pages.size) == ("accounts", "{Account}.id", 10_000)
     [name] = [f for f in found["activities"].fields if f.job_name == "{Account}.name"]

@@ -44,7 +44,7 @@ def test_an_export_goes_from_creation_to_file(sandbox: Sandbox, exports: ExportA
     listed = looked_up(exports, created.id)
     assert (listed.status, listed.entity) == (JobStatus.COMPLETED, "accounts")
     assert exports.is_for(listed, REQUEST)
-    job = exports.ended(listed)
+    job = exports.with_details(listed)
     assert job.file_parts == 1
     lines = download(exports, job).decode().splitlines()
     assert lines[0] == "{Account}.id,{Account}.name"
@@ -55,7 +55,7 @@ def test_an_export_goes_from_creation_to_file(sandbox: Sandbox, exports: ExportA
 
 def test_a_link_that_has_expired_is_asked_for_again(sandbox: Sandbox, exports: ExportApi) -> None:
     job = exports.submit(REQUEST)
-    job = exports.ended(looked_up(exports, job.id))
+    job = exports.with_details(looked_up(exports, job.id))
     sandbox.clock.advance(25 * 3600)
     assert download(exports, job).count(b"\n") == 201
     assert len(sandbox.requests("checkExportJobStatus")) == 2
@@ -68,14 +68,14 @@ def test_a_job_is_read_once_though_two_ask_at_the_same_time(
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.DELAY, seconds=0.3, times=None))
     with ThreadPoolExecutor(2) as pool:
         file = pool.submit(download, exports, job)
-        assert pool.submit(exports.ended, job).result().file_parts == 1
+        assert pool.submit(exports.with_details, job).result().file_parts == 1
         assert file.result().count(b"\n") == 201
     assert len(sandbox.requests("checkExportJobStatus")) == 1
 
 
 def test_a_cut_download_goes_on_with_the_same_link(sandbox: Sandbox, exports: ExportApi) -> None:
     job = exports.submit(REQUEST)
-    job = exports.ended(looked_up(exports, job.id))
+    job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=700, how="length"))
     assert download(exports, job).count(b"\n") == 201
     assert len(sandbox.requests("checkExportJobStatus")) == 1
@@ -86,7 +86,7 @@ def test_an_empty_body_of_which_nothing_says_that_it_is_whole_is_no_file(
 ) -> None:
     # No count of the server would tell that its rows are missing.
     job = exports.submit(REQUEST)
-    job = exports.ended(looked_up(exports, job.id))
+    job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=0, how="close", times=3))
     assert download(exports, job).count(b"\n") == 201
 
@@ -102,10 +102,10 @@ def test_a_link_that_is_refused_each_time_says_what_to_do(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     job = exports.submit(REQUEST)
-    job = exports.ended(looked_up(exports, job.id))
+    job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK, times=None))
     sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=403, times=None))
-    with pytest.raises(DownloadError, match="export anew with job_reuse_hours: 0") as caught:
+    with pytest.raises(DownloadError, match="export again with job_reuse_hours: 0") as caught:
         download(exports, job)
     assert "://" not in str(caught.value)
 
@@ -129,7 +129,7 @@ def test_a_list_of_links_is_a_file_in_parts(parted: Sandbox, tmp_path: Path) -> 
     files = ApiFiles(tmp_path)
     api = connect(connection, Api.UAPI, files=files, clock=SandboxTime(parted)).exports
     job = api.submit(REQUEST)
-    job = api.ended(looked_up(api, job.id))
+    job = api.with_details(looked_up(api, job.id))
     assert job.file_parts == 4
     rows = [download(api, job, part).count(b"\n") - 1 for part in (1, 2, 3, 4)]
     assert rows == [60, 60, 60, 20]
@@ -141,7 +141,7 @@ def test_a_failed_job_says_why(sandbox: Sandbox, exports: ExportApi) -> None:
     job = exports.submit(REQUEST)
     listed = looked_up(exports, job.id)
     assert (listed.status, listed.error_message) == (JobStatus.FAILED, None)
-    assert exports.ended(listed).error_message == "out of disk"
+    assert exports.with_details(listed).error_message == "out of disk"
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,7 @@ def test_all_pages_of_the_list_are_read_newest_first_and_each_job_once(
     assert len(sandbox.requests("fetchExportJobsInfo")) == 2
 
 
-def test_the_list_can_be_read_by_state(exports: ExportApi) -> None:
-    job = exports.submit(REQUEST)
-    assert [found.id for found in exports.jobs(JobStatus.COMPLETED)] == [job.id]
-    assert list(exports.jobs(JobStatus.FAILED)) == list(exports.jobs(JobStatus.CANCELLED)) == []
-
-
 def test_what_the_api_cannot_do_is_said(exports: ExportApi) -> None:
-    assert not exports.capabilities.cancel
-    assert not exports.capabilities.record_counts
     with pytest.raises(ConfigurationError, match="cannot cancel"):
         exports.cancel("job-1")
 

@@ -1,4 +1,4 @@
-"""What makes no incremental stream, or no state of one: refused in a sentence."""
+"""Errors of incremental streams and their state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.tap.visits import (
 
 @both_apis
 @pytest.mark.parametrize("options", [{"replication_key": "name"}, {"replication_key": "nosuch"}])
-def test_a_replication_key_that_is_no_date_is_refused(
+def test_a_replication_key_that_is_no_date_is_rejected(
     sandbox: Sandbox, sync: Sync, options: dict[str, Any]
 ) -> None:
     visits(sandbox)
@@ -63,7 +63,7 @@ def test_a_saved_catalog_does_not_take_the_replication_key_away(
 
 
 @both_apis
-def test_incremental_without_a_key_is_refused(sandbox: Sandbox, config: dict[str, Any]) -> None:
+def test_incremental_without_a_key_is_rejected(sandbox: Sandbox, config: dict[str, Any]) -> None:
     visits(sandbox)
     settings = {**config, "entities": ["people"]}
     catalog = TapDemandbase(config=settings).catalog_dict

@@ -1,4 +1,4 @@
-"""Records in blocks against records one by one: every message of a run but the time."""
+"""Records in blocks, compared with single records: all messages of a run but the time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import both_apis
 
+pytestmark = pytest.mark.slow
+
 Config = dict[str, Any]
 ROWS = 25_000
 
 
 def by_record(config: Config, **given: Any) -> TapDemandbase:  # noqa: ANN401
-    """A tap whose writer is not ours takes its records one by one."""
+    """A tap with another message writer, which sends single records."""
     return TapDemandbase(config=config, message_writer=SingerWriter(), **given)
 
 
@@ -70,7 +72,7 @@ def test_a_run_sends_the_same_messages(
 
 
 @both_apis
-def test_state_goes_out_after_the_same_records(
+def test_state_is_written_after_the_same_records(
     sandbox: Sandbox, config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows: list[list[str | None]] = [[str(n), None] for n in range(ROWS)]
@@ -93,9 +95,7 @@ def test_records_are_counted(config: Config, caplog: pytest.LogCaptureFixture) -
 
 
 @both_apis
-def test_a_version_goes_out_with_each_record(
-    config: Config, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_record_has_the_version(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     given = run_settings(config, entities=["accounts"], emit_activate_version_messages=True)
     lines = messages(TapDemandbase(config=given), capsys)
     (version,) = {line["version"] for line in lines if line["type"] == "ACTIVATE_VERSION"}
@@ -123,7 +123,7 @@ def test_what_needs_each_record_gets_it_and_it_is_said_once(
     with caplog.at_level(logging.DEBUG, logger="tap-demandbase"):
         lines = messages(TapDemandbase(config=given), capsys)
     assert [r.getMessage() for r in caplog.records if "one by one" in r.getMessage()] == [
-        f"Records go out one by one: {said} "
+        f"Records are sent one by one: {said} "
         + ("is configured" if said == "flattening" else "are configured")
     ]
     assert without_jobs(lines) == without_jobs(messages(by_record(given), capsys))
@@ -133,7 +133,7 @@ def test_what_needs_each_record_gets_it_and_it_is_said_once(
 
 
 @both_apis
-def test_a_field_that_only_the_bookmark_needs_does_not_go_out(
+def test_a_field_that_only_the_bookmark_needs_is_not_sent(
     config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = {"accounts": {"replication_key": "updated_at"}}
@@ -162,8 +162,8 @@ def test_a_stream_of_nothing_but_its_bookmark_sends_empty_records(
     assert [line["record"] for line in lines if line["type"] == "RECORD"] == [{}] * 200
 
 
-def test_what_is_passed_by_in_the_sdk_is_as_it_was() -> None:
-    """If this fails: does ``block_stream`` still do all that the SDK's method does now?"""
+def test_the_replaced_method_of_the_sdk_is_unchanged() -> None:
+    """If this fails: does ``fast_sync`` still do all that the SDK's method does now?"""
     source = inspect.getsource(Stream._sync_records)  # noqa: SLF001
     digest = hashlib.sha256(source.encode()).hexdigest()
     assert digest == "8928dc7f50e9bf57cc98734b30e3953b0e19007f85fe020a0c80ccdbcf5d329f"
@@ -171,10 +171,10 @@ def test_what_is_passed_by_in_the_sdk_is_as_it_was() -> None:
 
 def test_what_a_command_does_not_need_is_not_loaded(sandbox: Sandbox) -> None:
     code = (
-        "import sys; from tap_demandbase.command import CommandTap; "
+        "import sys; from tap_demandbase.tap import CommandTap; "
         f"CommandTap(config={{'api_url': {sandbox.url!r}, 'access_token': {sandbox.token!r}}})"
         ".run_discovery(); "
-        "sys.exit(len({'pyarrow', 'demandbase_api.uapi.tenant'} & sys.modules.keys()))"
+        "sys.exit(len({'pyarrow', 'demandbase_api.uapi.connect'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

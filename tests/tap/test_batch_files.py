@@ -1,4 +1,4 @@
-"""Rows as files of BATCH messages, against what goes out as RECORD messages."""
+"""Rows in files of BATCH messages, compared with RECORD messages."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tap_demandbase.errors import BatchStorageError, RecordCountError
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.reader import batch_records
 from tests.tap.conftest import both_apis
+
+pytestmark = pytest.mark.slow
 
 Config = dict[str, Any]
 Sync = Callable[..., Any]
@@ -141,7 +143,7 @@ def test_only_selected_fields_are_in_the_files(
     ("name", "text"),
     [("count", "9223372036854775808"), ("amount", "0.1000000000000000055"), ("amount", "1e400")],
 )
-def test_what_parquet_cannot_hold_goes_out_as_records(
+def test_what_parquet_cannot_hold_is_sent_as_records(
     sandbox: Sandbox, sync: Sync, out: Path, name: str, text: str
 ) -> None:
     at = [field for field, _ in FIELDS].index(name)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow.values import read_typed
-from tests.tap.test_forms import ALPHABETS, Cast, doubtful
+from tests.tap.test_canonical import ALPHABETS, Cast, doubtful
+
+pytestmark = pytest.mark.slow
 
 Typed = int | float | bool | date | None
 
@@ -83,5 +85,5 @@ def test_usual_cells_are_read(to_value: Cast, text: str, value: Typed) -> None:
         (cast.to_date_time, "2026-01-01T10Z"),
     ],
 )
-def test_one_cell_in_doubt_keeps_all_from_being_read(to_value: Cast, text: str) -> None:
+def test_one_doubtful_cell_sends_all_to_the_slow_path(to_value: Cast, text: str) -> None:
     assert typed([None, text], to_value) is None

@@ -1,4 +1,4 @@
-"""Date-times of all usual forms become the one form, each as casting makes it."""
+"""Date-times of all usual formats become canonical texts equal to their cast values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow import values as values_
-from tap_demandbase.arrow.values import Column, texts_of
+from tap_demandbase.arrow.values import Column, format_timestamps
 
-COLUMN = Column.of("at", {"type": ["null", "string"], "format": "date-time"})
+COLUMN = Column.from_schema("at", {"type": ["null", "string"], "format": "date-time"})
 
 
 def read(texts: list[str | None]) -> pa.ChunkedArray | None:
@@ -22,8 +22,8 @@ def read(texts: list[str | None]) -> pa.ChunkedArray | None:
 @st.composite
 def usual(draw: st.DrawFn) -> str:
     """Return a date-time in a form that an export may have."""
-    moment = draw(st.datetimes())
-    date, time = f"{moment.date()}", f"{moment:%H:%M:%S.%f}"
+    timestamp = draw(st.datetimes())
+    date, time = f"{timestamp.date()}", f"{timestamp:%H:%M:%S.%f}"
     stop = draw(st.sampled_from([0, 5, 8, 10, 12, 15]))
     offset = draw(st.sampled_from(["", "Z", "+00:00", "-0530", "+14:00"])) if stop else ""
     return date + (draw(st.sampled_from("T ")) + time[:stop] + offset if stop else "")
@@ -34,7 +34,7 @@ def usual(draw: st.DrawFn) -> str:
 def test_they_are_as_casting_makes_them(texts: list[str | None]) -> None:
     values = read(texts)
     if values is not None:
-        made = texts_of(values.combine_chunks()).to_pylist()
+        made = format_timestamps(values.combine_chunks()).to_pylist()
         assert [text and text.decode() for text in made] == [
             cast.to_date_time(text or "") for text in texts
         ]
@@ -62,6 +62,6 @@ def test_what_is_in_doubt_is_not_read_by_the_column(texts: list[str | None]) -> 
 def test_a_column_of_several_forms_is_cast_as_well() -> None:
     texts = ["2026-01-31T10:20:30Z", "2026-01-31 10:20", None, "2026-01-31T10:20:30.1234567Z"]
     cells = pa.array([text and text.encode() for text in texts], pa.binary())
-    assert [text and text.decode() for text in COLUMN.values(cells).to_pylist()] == [
+    assert [text and text.decode() for text in COLUMN.canonical(cells).to_pylist()] == [
         cast.to_date_time(text or "") for text in texts
     ]

@@ -1,4 +1,4 @@
-"""Whole columns are told to be in form only if each cell is what casting makes of it."""
+"""A column counts as canonical only if each cell equals its cast value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow import values
-from tap_demandbase.arrow.json_lines import escaped
+from tap_demandbase.arrow.json_lines import escape
+
+pytestmark = pytest.mark.slow
 
 Cast = Callable[[str], cast.Value]
 
@@ -43,19 +45,19 @@ def is_as_cast(text: str, to_value: Cast) -> bool:
         value = to_value(text)
     except ValueError:
         return False
-    form = json.dumps(value) if isinstance(value, bool) else str(value)
-    # A number goes out with the digits that it came with.
-    return text == form or (to_value is cast.to_number and json.loads(text) == float(text))
+    canonical = json.dumps(value) if isinstance(value, bool) else str(value)
+    # A number is sent with its own digits.
+    return text == canonical or (to_value is cast.to_number and json.loads(text) == float(text))
 
 
-def are_in_form(texts: list[str | None], to_value: Cast) -> bool:
+def are_canonical(texts: list[str | None], to_value: Cast) -> bool:
     cells = [text if text is None else text.encode() for text in texts]
-    return values.are_in_form(pa.chunked_array([cells, []], pa.binary()), to_value)
+    return values.are_canonical(pa.chunked_array([cells, []], pa.binary()), to_value)
 
 
 @st.composite
 def doubtful(draw: st.DrawFn, to_value: Cast) -> str:
-    """Return a text that may be in form or nearly so."""
+    """Return a text that is canonical, or nearly."""
     alphabet, known = st.sampled_from(ALPHABETS[to_value]), st.sampled_from(WELL_KNOWN[to_value])
     text = draw(st.text(alphabet, min_size=1, max_size=21) | known)
     if draw(st.booleans()):  # one letter of a known one is another
@@ -68,9 +70,9 @@ def doubtful(draw: st.DrawFn, to_value: Cast) -> str:
 @pytest.mark.parametrize("to_value", list(ALPHABETS))
 @settings(max_examples=500, deadline=None)
 @given(data=st.data())
-def test_a_column_in_form_is_what_casting_makes_of_it(to_value: Cast, data: st.DataObject) -> None:
+def test_a_canonical_column_equals_its_cast_values(to_value: Cast, data: st.DataObject) -> None:
     text = data.draw(doubtful(to_value))
-    if are_in_form([text, None], to_value):
+    if are_canonical([text, None], to_value):
         assert is_as_cast(text, to_value)
 
 
@@ -84,17 +86,17 @@ def test_a_column_in_form_is_what_casting_makes_of_it(to_value: Cast, data: st.D
         (cast.to_date_time, "2024-02-29T23:59:59Z"),
     ],
 )
-def test_a_column_of_usual_cells_is_in_form(to_value: Cast, text: str) -> None:
-    assert are_in_form([text, None, text], to_value)
-    assert are_in_form([], to_value)
-    assert are_in_form([None], to_value)
+def test_a_column_of_usual_cells_is_canonical(to_value: Cast, text: str) -> None:
+    assert are_canonical([text, None, text], to_value)
+    assert are_canonical([], to_value)
+    assert are_canonical([None], to_value)
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.none() | st.text(st.sampled_from('a"\\\n\r\t\b\f\0\x1f\x7f\x85\u2028\u2029é\u2027') | st.characters(codec="utf-8")), max_size=5))  # fmt: skip  # noqa: E501
 def test_json_reads_escaped_texts_as_they_were(texts: list[str | None]) -> None:
     cells = pa.array([text if text is None else text.encode() for text in texts], pa.binary())
-    for text, line in zip(texts, escaped(cells).to_pylist(), strict=True):
+    for text, line in zip(texts, escape(cells).to_pylist(), strict=True):
         if text is None:
             assert line is None
         else:

@@ -1,4 +1,4 @@
-"""What an incremental run sends of blocks, against what it sends row by row."""
+"""Rows that an incremental run sends of blocks, compared with single records."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import serialize_json
 
-from tap_demandbase.arrow import row_filter as block_window
+from tap_demandbase.arrow import row_filter
 from tap_demandbase.arrow.json_lines import record_messages
 from tap_demandbase.arrow.reader import BlockReader
-from tap_demandbase.arrow.row_block import Output
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.config import StreamOptions
 from tap_demandbase.csv_reader import PartReader
-from tap_demandbase.incremental import Replication
+from tap_demandbase.incremental import IncrementalExport
+
+pytestmark = pytest.mark.slow
 
 NUMBER = {"type": ["null", "number"]}
-MOMENTS = st.sampled_from(
+TIMESTAMPS = st.sampled_from(
     ["", "2026-01-01T00:00:00Z", "2026-01-01T23:59:59.999999Z", "2026-01-02",
      "2026-01-02T05:00:00Z", "2026-01-03T00:00:00+05:00", "2026-01-03T00:00:00Z",
      "2026-01-04T12:00:00.5Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
@@ -56,16 +58,16 @@ def options(start: datetime | None, end: date) -> StreamOptions:
     )
 
 
-def by_record(reader: PartReader, replication: Replication, file: io.BytesIO) -> Iterator[Any]:
-    for record in filter(replication.wants, reader.records(file, 1)):
+def by_record(reader: PartReader, export: IncrementalExport, file: io.BytesIO) -> Iterator[Any]:
+    for record in filter(export.accepts, reader.records(file, 1)):
         yield json.loads(serialize_json(record), parse_float=str)
 
 
-def by_block(reader: PartReader, replication: Replication, file: io.BytesIO) -> Iterator[Any]:
-    columns = [Column.of(*item) for item in reader.properties.items()]
-    encode = record_messages("visits", columns, None).lines
-    items = BlockReader(reader, Output(encode, keeps_source=True), block_bytes=100).items(file, 1)
-    for item in block_window.wanted(replication, items, columns):
+def by_block(reader: PartReader, export: IncrementalExport, file: io.BytesIO) -> Iterator[Any]:
+    columns = [Column.from_schema(*item) for item in reader.properties.items()]
+    encoder = record_messages("visits", columns, None)
+    blocks = BlockReader(columns, encoder, keeps_source=True, block_bytes=100)
+    for item in row_filter.accepted_rows(export, blocks.read(reader, file, 1), columns):
         if isinstance(item, dict):
             yield json.loads(serialize_json(item), parse_float=str)
         else:
@@ -83,18 +85,18 @@ def check(
     }
     outcomes = []
     for read in (by_record, by_block):
-        replication = Replication(
+        export = IncrementalExport(
             "seen", Bookmark(), options(start, date(2026, 1, 4)), date.max, whole_days=whole_days
         )
         reader = PartReader("visits", "job-1", properties, logging.getLogger("test"))
         sent = []
-        for window, rows in zip(replication.windows, windows, strict=False):
-            replication.begin(window)
-            list(read(reader, replication, file_of(rows[:2])))
-            replication.begin(window)  # once more, from another job
-            sent.append(list(read(reader, replication, file_of(rows))))
-            sent.append([replication.finish(window, datetime.max.replace(tzinfo=UTC))])
-        outcomes.append((sent, replication.without_value))
+        for window, rows in zip(export.windows, windows, strict=False):
+            export.start(window)
+            list(read(reader, export, file_of(rows[:2])))
+            export.start(window)  # once more, from another job
+            sent.append(list(read(reader, export, file_of(rows))))
+            sent.append([export.advance(window, datetime.max.replace(tzinfo=UTC))])
+        outcomes.append((sent, export.rows_without_value))
     assert digits(outcomes[0]) == digits(outcomes[1])
 
 
@@ -103,7 +105,7 @@ def digits(outcome: Any) -> str:  # noqa: ANN401
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.lists(st.tuples(MOMENTS, AMOUNTS), max_size=12), max_size=3), STARTS)
+@given(st.lists(st.lists(st.tuples(TIMESTAMPS, AMOUNTS), max_size=12), max_size=3), STARTS)
 def test_moments(windows: list[list[tuple[str, str]]], start: datetime | None) -> None:
     check(windows, start, whole_days=False)
 
