@@ -213,7 +213,7 @@ def test_limits_on_rejects_are_said_to_bear_on_the_targets_own_only(
 ) -> None:
     done = load(people(), person(1), person(2, email=None), on_reject="continue",
                 max_rejected_rows=1)  # fmt: skip
-    assert "on_reject and max_rejected_rows bear only on rows that this target" in caplog.text
+    assert "on_reject and max_rejected_rows apply only to rows that this target" in caplog.text
     assert [row["person_id"] for row in done.rejects] == ["n2"]
 
 
