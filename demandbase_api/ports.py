@@ -54,6 +54,10 @@ class DiscoveryScope:
     report_types: Mapping[str, str] = member(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = member(default_factory=dict)
 
+    def report_type(self, entity: str) -> str | None:
+        """Return the advertising report type of an entity."""
+        return self.report_types.get(entity)
+
 
 EVERYTHING = DiscoveryScope()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
 from demandbase_api.errors import ApiOperation, CallBudgetError, SpoolError
-from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallLedger, pause
+from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallCounter, pause
 
 DAY = date(2026, 3, 1)
 LIST = ApiOperation.LIST_EXPORTS
@@ -34,7 +34,7 @@ class DayTime(Clock):
 
 
 def budget(folder: Path, clock: Clock) -> CallBudget:
-    return CallBudget(CallLedger(folder / "calls.json"), clock)
+    return CallBudget(CallCounter(folder / "calls.json"), clock)
 
 
 def test_all_runs_share_the_count(tmp_path: Path) -> None:
@@ -56,25 +56,25 @@ def test_a_new_day_begins_at_midnight_utc(tmp_path: Path) -> None:
 
 
 def test_calls_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
-    ledger = CallLedger(tmp_path / "calls.json")
+    counter = CallCounter(tmp_path / "calls.json")
     with ThreadPoolExecutor(8) as pool:
-        allowed = list(pool.map(lambda _: ledger.add(LIST, DAY, 50), range(80)))
+        allowed = list(pool.map(lambda _: counter.add(LIST, DAY, 50), range(80)))
     assert allowed.count(True) == 50
-    assert ledger.used(LIST, DAY) == 50
+    assert counter.used(LIST, DAY) == 50
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"day": "2026-03-01", "calls": {"x": "y"}}'])
 def test_a_count_that_cannot_be_read_begins_anew(tmp_path: Path, text: str) -> None:
     (tmp_path / "calls.json").write_text(text)
-    ledger = CallLedger(tmp_path / "calls.json")
-    assert ledger.add(LIST, DAY, 1)
-    assert not ledger.add(LIST, DAY, 1)
+    counter = CallCounter(tmp_path / "calls.json")
+    assert counter.add(LIST, DAY, 1)
+    assert not counter.add(LIST, DAY, 1)
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError, match="spool_dir"):
-        CallLedger(tmp_path / "file" / "calls.json").add(LIST, DAY, 1)
+        CallCounter(tmp_path / "file" / "calls.json").add(LIST, DAY, 1)
 
 
 def test_what_is_too_few_is_said_beforehand(tmp_path: Path) -> None:

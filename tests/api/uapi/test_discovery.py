@@ -121,7 +121,7 @@ def test_an_entity_that_was_asked_for_and_may_not_be_read_is_an_error(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=403))
-    with pytest.raises(PermissionDeniedError, match="nothing be known of people"):
+    with pytest.raises(PermissionDeniedError, match="does not permit the export of people"):
         exports.entities(DiscoveryScope(frozenset({"people"})))
 
 
@@ -192,7 +192,7 @@ def test_what_was_known_stands_in_where_the_days_calls_are_used_up(
     sandbox.clock.advance(48 * 3600)
     sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=429, times=None))
     assert exports.entities(people) == known
-    assert "are taken instead" in caplog.text
+    assert "are used instead" in caplog.text
     with pytest.raises(CallBudgetError):
         exports.entities(DiscoveryScope(frozenset({"accounts"})))
 
@@ -273,7 +273,7 @@ def test_a_cache_that_cannot_be_written_costs_calls_and_is_told_of_once(
         assert exports.entities()
     assert asked(sandbox) == 12
     [warning] = [record.getMessage() for record in caplog.records]
-    assert "cannot be kept in spool_dir" in warning
+    assert "Cannot write the discovered fields to spool_dir" in warning
     assert not list(path.parent.glob("*.new"))
 
 
