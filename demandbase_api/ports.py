@@ -1,4 +1,4 @@
-"""The two ports behind which every Demandbase API stands."""
+"""The ports: interfaces that the adapters of each Demandbase API implement."""
 
 from __future__ import annotations
 
