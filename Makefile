@@ -1,47 +1,58 @@
-# Every target does its own set-up: a fresh machine needs git, make and Python 3.11 or newer.
+# Each target prepares what it needs: a fresh machine needs git, make and Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := demandbase_api demandbase_sandbox tap_demandbase target_demandbase
 READY := $(VENV)/.ready
-# What only the benchmark needs stays out of the plugins' environment: it would slow their start.
+# The benchmark's own packages have an environment of their own: they would slow the plugins' start.
 BENCH := .bench/tools
 BENCH_READY := $(BENCH)/.ready
 ROWS ?= 200000
+# All worker processes must collect the tests in the same order, also those parametrized from sets.
+PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: test lint types unit soak demo bench lock clean
+.DEFAULT_GOAL := help
+.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings dist lock clean
 
-test: lint
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+quick: lint ## Lint and the fast tests, in less than 30 seconds: use it while editing
+	$(PYTEST) -m 'not slow' --hypothesis-profile=quick
+
+test: lint ## Lint, types and all tests: use it before a commit
 	@$(MAKE) --no-print-directory --jobs=2 types unit
+
+test-slow: $(READY) ## Only the tests that `make quick` leaves out
+	$(PYTEST) -m slow
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "singer-demandbase needs Python 3.11 or newer: $(PYTHON) is older. Say which to use: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	  echo "singer-demandbase needs Python 3.11 or newer, and $(PYTHON) is older. Set PYTHON, for example: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@# Compiled once: where Python may not keep bytecode, each command would start a second later.
+	@# Compile once: if Python cannot write bytecode, each command starts a second later.
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[sandbox]' --group dev
 	$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
-lint: $(READY)
+lint: $(READY) ## Check style, format and the rules for imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
-types: $(READY)
+types: $(READY) ## Check types
 	$(BIN)/mypy
 
-unit: $(READY)
-	@# All processes must see the tests in one order, those that come from sets, too.
-	PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
+unit: $(READY) ## Run all tests
+	$(PYTEST)
 
-# The long form of the soaks, each with a seed of its own.
-soak: $(READY)
+soak: $(READY) ## Run the soak tests for longer, each with a new seed
 	for api in v1 uapi; do \
 	  $(BIN)/python -m tests.soak --rounds 300 --api $$api && \
 	  $(BIN)/python -m tests.soak_target --rounds 200 --api $$api || exit 1; done
 
-demo: $(READY)
+demo: $(READY) ## Run Meltano in both directions against the sandbox
 	@$(BIN)/python demo/run.py
 
 $(BENCH_READY): $(READY)
@@ -49,14 +60,23 @@ $(BENCH_READY): $(READY)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BENCH)/bin/python --constraint constraints.txt --editable . --group bench
 	@touch $@
 
-bench: $(BENCH_READY)
+bench: $(BENCH_READY) ## Measure speed and memory; ROWS sets the size
 	@$(BIN)/python -m compileall -q $(PACKAGES) benchmarks
 	$(BENCH)/bin/python -m benchmarks.run --rows $(ROWS) --bin $(BIN) \
 	  --results benchmarks/results.json --picture docs/benchmark.svg
 
-lock:
+record-path: $(READY) ## List the source files that one record runs through
+	@$(BIN)/python scripts/record_path.py
+
+settings: $(READY) ## Write the settings into README.md and meltano.yml
+	$(BIN)/python scripts/settings_docs.py
+
+dist: $(READY) ## Build the wheel and the source distribution into dist/
+	$(BIN)/uv build --clear --out-dir dist
+
+lock: $(READY) ## Update the pinned versions in constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  --no-annotate --all-extras --group dev --group bench pyproject.toml -o constraints.txt
 
-clean:
-	rm -rf $(VENV) .bench .meltano output
+clean: ## Remove the environments and everything that was built or written
+	rm -rf $(VENV) .bench .meltano dist output

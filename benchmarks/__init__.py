@@ -1,1 +1,1 @@
-"""Measures the tap and the target against the usual ways of doing the same; not installed."""
+"""Speed and memory of the tap and the target, compared with other programs; not installed."""

@@ -1,4 +1,4 @@
-"""Sees that what was measured did its work: all rows, and their cells."""
+"""Checks of what a program wrote: it must have all rows, and the values of every 37th."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks.columns import KEY, KEY_MARK, Kind
+from benchmarks.data import KEY, KEY_MARK, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from benchmarks.data import Source
 
 SAMPLE_EVERY = 37
-"""All rows are counted, and every so many compared cell by cell."""
+"""All rows are counted; the values of every 37th are compared."""
 CHUNK_BYTES = 1024 * 1024
 
 
 class CheckError(Exception):
-    """A run that gave something else than it should; ``str()`` says what."""
+    """Wrong output of a run."""
 
 
 def check_count(found: int, rows: int, what: str) -> None:
-    """Compare how many rows there are with how many there should be.
+    """Check the number of rows.
 
     Raises:
-        CheckError: They differ.
+        CheckError: It differs.
     """
     if found != rows:
         raise CheckError(f"{found:,} rows instead of {rows:,} {what}")
@@ -38,7 +38,7 @@ def check_record_lines(path: Path, source: Source, rows: int) -> None:
     """Check the RECORD messages of a tap.
 
     Raises:
-        CheckError: Some are missing or other than they should be.
+        CheckError: Rows are missing or wrong.
     """
     number = 0
     with path.open("rb") as file:
@@ -47,28 +47,28 @@ def check_record_lines(path: Path, source: Source, rows: int) -> None:
                 if number < rows and not number % SAMPLE_EVERY:
                     _compare(source, number, json.loads(line)["record"])
                 number += 1
-    check_count(number, rows, "came out")
+    check_count(number, rows, "were written")
 
 
 def check_json_lines(path: Path, source: Source, rows: int) -> None:
     """Check plain JSON lines.
 
     Raises:
-        CheckError: Some are missing or other than they should be.
+        CheckError: Rows are missing or wrong.
     """
     number = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if number <= rows and number % SAMPLE_EVERY == 1:
                 _compare(source, number - 1, json.loads(line))
-    check_count(number, rows, "came out")
+    check_count(number, rows, "were written")
 
 
 def check_csv_files(paths: Iterable[Path], source: Source, rows: int) -> None:
-    """Check CSV files that each begin with a header.
+    """Check CSV files, each with a header.
 
     Raises:
-        CheckError: Rows are missing or other than they should be.
+        CheckError: Rows are missing or wrong.
     """
     number = 0
     for path in paths:
@@ -86,7 +86,7 @@ def check_parquet_files(paths: Iterable[Path], source: Source, rows: int) -> Non
     """Check Parquet files.
 
     Raises:
-        CheckError: Rows are missing or other than they should be.
+        CheckError: Rows are missing or wrong.
     """
     import pyarrow.parquet as pq
 
@@ -97,11 +97,11 @@ def check_parquet_files(paths: Iterable[Path], source: Source, rows: int) -> Non
             if number < rows:
                 _compare(source, number, batch.slice(0, 1).to_pylist()[0])
             number += batch.num_rows
-    check_count(number, rows, "came out")
+    check_count(number, rows, "were written")
 
 
 def marks_in(path: Path) -> int:
-    """Return how many keys a file holds."""
+    """Count the keys in a file."""
     count = 0
     tail = b""
     with path.open("rb") as file:
@@ -120,7 +120,7 @@ def _compare(source: Source, number: int, found: Mapping[str, object]) -> None:
     for column in source.columns:
         want, have = expected[column.name], found[column.name]
         if not _is_same(column.kind, want, have):
-            raise CheckError(f"row {number:,} ({expected[KEY]}) has another {column.name}")
+            raise CheckError(f"row {number:,} ({expected[KEY]}) has a wrong {column.name}")
 
 
 def _is_same(kind: Kind, want: object, have: object) -> bool:  # noqa: PLR0911 - one a kind

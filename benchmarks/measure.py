@@ -1,7 +1,7 @@
-"""Runs a command and tells its wall time and its peak memory.
+"""Runs a command and measures its wall time and its peak memory.
 
-The process that starts a command counts into its peak on Linux, so the command is started by a
-small one: this file, run without the packages of any environment.
+On Linux, the peak of a process includes the process that started it. A small one therefore starts
+the command: this file, run without any site packages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIMIT_SECONDS = 3600
 
 
 class RunError(Exception):
-    """A command that failed; ``str()`` says how."""
+    """A command that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,9 @@ class Command:
     """A command.
 
     Args:
-        argv: The program and its arguments.
-        env: Variables beside those that are there.
-        stdin: The file that it reads.
-        feed: A command whose output it reads in place of a file.
+        env: Variables in addition to those of this process.
+        stdin: File that it reads.
+        feed: Command whose output it reads instead of a file.
     """
 
     argv: Sequence[str]
@@ -46,11 +45,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run took.
+    """Figures of a run.
 
     Args:
         seconds: Wall time.
-        peak_mib: Peak of its resident memory in MiB; of its largest process where it has several.
+        peak_mib: Peak of the resident memory in MiB, of the largest process if it has several.
     """
 
     seconds: float
@@ -61,12 +60,11 @@ def measured(command: Command, folder: Path, out: Path) -> Run:
     """Run a command.
 
     Args:
-        command: The command.
-        folder: Where it runs; its messages go to ``stderr.log`` there.
-        out: Where its output goes.
+        folder: Working folder; standard error goes to ``stderr.log`` there.
+        out: File for standard output.
 
     Raises:
-        RunError: It failed.
+        RunError: The command failed.
     """
     log = folder / "stderr.log"
     task = {
@@ -85,20 +83,20 @@ def measured(command: Command, folder: Path, out: Path) -> Run:
         text=True,
     )
     try:
-        answer, _ = starter.communicate(json.dumps(task))
+        reply, _ = starter.communicate(json.dumps(task))
     except BaseException:
         starter.terminate()
         starter.wait()
         raise
     if starter.returncode:
         raise RunError(f"{Path(command.argv[0]).name} could not be started")
-    told = json.loads(answer)
-    if told["code"]:
+    found = json.loads(reply)
+    if found["code"]:
         words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise RunError(
-            f"{Path(command.argv[0]).name} ended with {told['code']}: {words[-1] if words else ''}"
+            f"{Path(command.argv[0]).name} ended with {found['code']}: {words[-1] if words else ''}"
         )
-    return Run(told["seconds"], told["peak_kib"] / 1024)
+    return Run(found["seconds"], found["peak_kib"] / 1024)
 
 
 def _open(path: str, flags: int) -> int:

@@ -1,7 +1,11 @@
-"""How each program is called, and how its work is checked."""
+"""The contenders: how each program is started, and how its work is checked.
+
+The plugins, the textbook plugins, engines and loops by themselves, and plugins by others.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import checks
 from benchmarks.checks import CheckError
-from benchmarks.columns import KEY, schema_of
+from benchmarks.data import KEY, schema_of
 from benchmarks.measure import Command
 from benchmarks.race import Contender, UnavailableError
 from benchmarks.server import IMPORT_ENTITY, TOKEN, Server
@@ -24,16 +28,16 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-PAST_PROXIES = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+PEER_CONSTRAINTS = HERE / "peer-constraints"
+NO_PROXY = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The programs under test and the server that they talk to.
+    """The plugins and the textbook plugins, and the server that they call.
 
     Args:
-        bin: Folder of the environment that the project is installed in.
-        server: The server.
+        bin: ``bin`` folder of the environment in which the project is installed.
     """
 
     bin: Path
@@ -41,12 +45,12 @@ class Programs:
 
     @property
     def python(self) -> str:
-        """The interpreter of that environment."""
+        """Python interpreter of that environment."""
         return str(self.bin / "python")
 
     @cached_property
     def about_tap(self) -> dict[str, Any]:
-        """What the tap says of itself."""
+        """Output of the tap's ``--about``."""
         return self._json("tap-demandbase", "--about", "--format=json")
 
     def _json(self, program: str, *arguments: str) -> dict[str, Any]:
@@ -57,7 +61,7 @@ class Programs:
 
     @cached_property
     def catalog(self) -> dict[str, Any]:
-        """What the tap discovers."""
+        """Output of the tap's ``--discover``."""
         config = self.server.folder / "discover.json"
         _write(config, self.tap_config(self.server.folder))
         return self._json("tap-demandbase", "--config", str(config), "--discover")
@@ -92,7 +96,7 @@ class Programs:
         wanted: Mapping[str, Sequence[str]],
         **settings: Any,  # noqa: ANN401
     ) -> list[str]:
-        """Return the tap's command for some streams and the fields of each."""
+        """Return the tap's command line for the selected fields of each stream."""
         catalog = json.loads(json.dumps(self.catalog))
         for entry in catalog["streams"]:
             fields = wanted.get(entry["tap_stream_id"])
@@ -110,27 +114,27 @@ class Programs:
         ]
 
     def tap(self, name: str, streams: Mapping[str, ExportFiles]) -> Contender:
-        """Return the tap over some streams; the rows of one are checked cell by cell."""
+        """Return the tap over streams; if it is one stream, its values are compared."""
         rows = sum(files.rows for files in streams.values())
         size = sum(files.size for files in streams.values())
 
         def command(folder: Path) -> Command:
             wanted = {stream: files.source.names for stream, files in streams.items()}
-            return Command(self.tap_argv(folder, wanted), PAST_PROXIES)
+            return Command(self.tap_argv(folder, wanted), NO_PROXY)
 
         def check(_folder: Path, out: Path | None) -> None:
             if self.server.sent_bytes != size:
-                raise CheckError(f"{self.server.sent_bytes:,} of {size:,} bytes were fetched")
+                raise CheckError(f"{self.server.sent_bytes:,} of {size:,} bytes were downloaded")
             if out is not None and len(streams) == 1:
                 (files,) = streams.values()
                 checks.check_record_lines(out, files.source, rows)
             elif out is not None:
-                checks.check_count(checks.marks_in(out), rows, "came out")
+                checks.check_count(checks.marks_in(out), rows, "were written")
 
         return Contender(name, rows, command, check, self.server.forget)
 
     def batch_tap(self, name: str, stream: str, files: ExportFiles) -> Contender:
-        """Return the tap with BATCH messages that name Parquet files."""
+        """Return the tap with ``batch_config`` for Parquet files."""
 
         def command(folder: Path) -> Command:
             if "batch" not in self.about_tap["capabilities"]:
@@ -142,33 +146,33 @@ class Programs:
             (folder / "batch").mkdir()
             wanted = {stream: files.source.names}
             argv = self.tap_argv(folder, wanted, batch_config=batch_config)
-            return Command(argv, PAST_PROXIES)
+            return Command(argv, NO_PROXY)
 
         def check(folder: Path, out: Path | None) -> None:
             if out is not None and b'"BATCH"' not in out.read_bytes():
-                raise CheckError("no BATCH message came out")
+                raise CheckError("no BATCH message was written")
             paths = [path for path in (folder / "batch").rglob("*") if path.is_file()]
-            checks.check_parquet_files(by_age(paths), files.source, files.rows)
+            checks.check_parquet_files(_by_age(paths), files.source, files.rows)
 
         return Contender(name, files.rows, command, check, self.server.forget)
 
     def target(
         self, name: str, source: Source, rows: int, *, lines: Path | None = None
     ) -> Contender:
-        """Return the target over a file of Singer lines, or over a pipe where there is none."""
+        """Return the target over a file of Singer lines; without one, over a pipe."""
 
         def command(folder: Path) -> Command:
             _write(folder / "config.json", self.target_config(folder))
             feed = [] if lines else _feed(source.name, rows)
             argv = [str(self.bin / "target-demandbase"), f"--config={folder / 'config.json'}"]
-            return Command(argv, PAST_PROXIES, lines, feed)
+            return Command(argv, NO_PROXY, lines, feed)
 
         def check(_folder: Path, out: Path | None) -> None:
             checks.check_count(self.server.uploaded_rows, rows, "arrived")
             if out is not None:
                 checks.check_csv_files(self.server.uploads, source, rows)
                 if b'"bookmarks"' not in out.read_bytes():
-                    raise CheckError("no state came out")
+                    raise CheckError("no state was written")
 
         return Contender(name, rows, command, check, self.server.forget)
 
@@ -177,7 +181,7 @@ class Programs:
         return self.file_tap(name, files, lambda config: self._textbook("tap", config))
 
     def _textbook(self, kind: str, config: Path) -> list[str]:
-        return [self.python, str(HERE / f"textbook_{kind}.py"), f"--config={config}"]
+        return [self.python, str(HERE / "textbook.py"), kind, f"--config={config}"]
 
     def file_tap(
         self,
@@ -187,13 +191,14 @@ class Programs:
         *,
         is_typed: bool = True,
     ) -> Contender:
-        """Return a tap that reads files from the disk, as a configuration file tells it.
+        """Return a tap that reads CSV files from the disk.
 
         Args:
-            name: What it is called.
-            files: The files.
-            argv: Returns the command, given the configuration.
-            is_typed: Whether its cells are cast: those of others are only counted.
+            name: Name in the table.
+            files: Files to read.
+            argv: Returns the command line for a configuration file.
+            is_typed: Whether it casts values, so that they can be compared; else, its rows are
+                counted.
         """
 
         def command(folder: Path) -> Command:
@@ -210,7 +215,7 @@ class Programs:
             if out is not None and is_typed:
                 checks.check_record_lines(out, files.source, files.rows)
             elif out is not None:
-                checks.check_count(checks.marks_in(out), files.rows, "came out")
+                checks.check_count(checks.marks_in(out), files.rows, "were written")
 
         return Contender(name, files.rows, command, check)
 
@@ -224,7 +229,7 @@ class Programs:
         return file_target(name, source, rows, lines, argv)
 
 
-def file_target(  # noqa: PLR0913 - what there is to say of one
+def file_target(  # noqa: PLR0913
     name: str,
     source: Source,
     rows: int,
@@ -236,12 +241,12 @@ def file_target(  # noqa: PLR0913 - what there is to say of one
     """Return a target that writes a file.
 
     Args:
-        name: What it is called.
-        source: The rows.
-        rows: How many.
-        lines: The Singer lines.
-        argv: Returns the command, given the folder that it works in.
-        written: The file that it writes there, CSV or JSON lines by its name.
+        name: Name in the table.
+        source: Source of the rows.
+        rows: Number of rows.
+        lines: File of Singer lines.
+        argv: Returns the command line for a working folder.
+        written: Name of the file that it writes there; its suffix tells CSV from JSON lines.
     """
 
     def check(folder: Path, out: Path | None) -> None:
@@ -257,13 +262,157 @@ def file_target(  # noqa: PLR0913 - what there is to say of one
     return Contender(name, rows, lambda folder: Command(argv(folder), {}, lines), check)
 
 
+def bare_loop(name: str, source: Source, rows: int, lines: Path) -> Contender:
+    """Return a loop from Singer lines to CSV: decode a line, write a row."""
+
+    def argv(folder: Path) -> list[str]:
+        _require("msgspec")
+        return [sys.executable, *_limit("msgspec", folder / "rows.csv")]
+
+    return file_target(name, source, rows, lines, argv)
+
+
+def duckdb_copy(name: str, files: ExportFiles) -> Contender:
+    """Return DuckDB from CSV to JSON lines."""
+
+    def command(_folder: Path) -> Command:
+        _require("duckdb")
+        argv = [sys.executable, *_limit("duckdb", _kinds(files.source), *files.parts)]
+        return Command(argv, {})
+
+    def check(_folder: Path, out: Path | None) -> None:
+        if out is not None:
+            checks.check_json_lines(out, files.source, files.rows)
+
+    return Contender(name, files.rows, command, check)
+
+
+def pyarrow_copy(name: str, stream: str, files: ExportFiles, programs: Programs) -> Contender:
+    """Return pyarrow from CSV to Parquet, after the start and the download of a tap."""
+    server = programs.server
+
+    def command(folder: Path) -> Command:
+        # In the plugins' environment: other packages in it would slow the start of the SDK.
+        kinds, parts = _kinds(files.source), len(files.parts)
+        argv = [programs.python, *_limit("pyarrow", server.url, stream, kinds, parts, folder)]
+        return Command(argv, NO_PROXY)
+
+    def check(folder: Path, _out: Path | None) -> None:
+        checks.check_parquet_files([folder / "rows.parquet"], files.source, files.rows)
+
+    return Contender(name, files.rows, command, check, server.forget)
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Plugins by others that do the same, each in an environment of its own.
+
+    Args:
+        programs: The plugins; their environment has uv.
+        folder: Folder for the environments.
+    """
+
+    programs: Programs
+    folder: Path
+
+    def taps(self, files: ExportFiles) -> list[Contender]:
+        """Return the taps over files that have a folder to themselves."""
+
+        def folder_tap(config: Path) -> list[str]:
+            settings = {"filesystem": "local", "path": str(files.parts[0].parent)}
+            settings |= {"read_mode": "merge", "stream_name": files.source.name}
+            config.write_text(json.dumps(settings), encoding="utf-8")
+            python = self._installed("tap-csv-folder")
+            return [str(python.with_name("tap-csv-folder")), f"--config={config}"]
+
+        def loop(config: Path) -> list[str]:
+            return [str(self._installed("singer-python")), *_limit("singer-python", config)]
+
+        return [
+            self.programs.file_tap("tap-csv-folder 0.0.1a1", files, folder_tap, is_typed=False),
+            self.programs.file_tap("loop with singer-python 6.8", files, loop),
+        ]
+
+    def targets(self, source: Source, rows: int, lines: Path) -> list[Contender]:
+        """Return the targets over a file of Singer lines."""
+
+        def jsonl(folder: Path) -> list[str]:
+            config = {"destination_path": str(folder), "do_timestamp_file": False}
+            return self._target(folder, "target-jsonl", "target-jsonl", config)
+
+        def csv(folder: Path) -> list[str]:
+            config = {"output_path": str(folder)}
+            return self._target(folder, "meltanolabs-target-csv", "target-csv", config)
+
+        return [
+            file_target(
+                "target-jsonl 0.1.4", source, rows, lines, jsonl, written=f"{source.name}.jsonl"
+            ),
+            file_target(
+                "meltanolabs-target-csv 0.5", source, rows, lines, csv, written=f"{source.name}.csv"
+            ),
+        ]  # fmt: skip
+
+    def _target(
+        self, folder: Path, package: str, program: str, config: Mapping[str, object]
+    ) -> list[str]:
+        path = folder / "config.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return [str(self._installed(package).with_name(program)), "--config", str(path)]
+
+    def _installed(self, package: str) -> Path:
+        """Return the interpreter of a package's environment; install the package if needed.
+
+        Raises:
+            UnavailableError: It cannot be installed.
+        """
+        place = self.folder / package
+        python = place / "bin" / "python"
+        ready = place / ".ready"
+        if ready.exists():
+            return python
+        uv = str(self.programs.bin / "uv")
+        own = PEER_CONSTRAINTS / f"{package}.txt"
+        constraints = own if own.exists() else ROOT / f"constraints-{package}.txt"
+        install = [uv, "pip", "install", "--quiet", f"--python={python}"]
+        base = self.programs.python
+        for command in (
+            [uv, "venv", "--quiet", "--clear", f"--python={base}", str(place)],
+            [*install, f"--constraint={constraints}", package],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise UnavailableError(f"{package} cannot be installed on this machine")
+        ready.touch()
+        return python
+
+
+def _limit(name: str, *arguments: object) -> list[str]:
+    """Return the arguments that run one of the programs in ``limits.py``."""
+    return [str(HERE / "limits.py"), name, *map(str, arguments)]
+
+
+def _require(package: str) -> None:
+    """Check that a package is installed.
+
+    Raises:
+        UnavailableError: It is not.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise UnavailableError(f"{package} is not installed; `make bench` installs it")
+
+
+def _kinds(source: Source) -> str:
+    return ",".join(f"{column.name}:{column.kind.value}" for column in source.columns)
+
+
 def _feed(stream: str, rows: int) -> list[str]:
-    python = [sys.executable, "-m", "benchmarks.feed", stream, str(rows)]
+    python = [sys.executable, "-m", "benchmarks.data", stream, str(rows)]
     return ["/usr/bin/env", f"PYTHONPATH={ROOT}", *python]
 
 
-def by_age(paths: Sequence[Path]) -> list[Path]:
-    """Return files in the order in which they were written."""
+def _by_age(paths: Sequence[Path]) -> list[Path]:
+    """Return files by the time of their last change."""
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns)
 
 

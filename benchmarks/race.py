@@ -1,15 +1,17 @@
-"""Runs contenders in turns, so that whatever else the machine does meets all of them."""
+"""Runs programs in turns, so that other load on the machine affects all of them."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.checks import CheckError
-from benchmarks.cores import wait_for_cores
 from benchmarks.measure import RunError, measured
 
 if TYPE_CHECKING:
@@ -17,30 +19,36 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Command, Run
 
-
 _QUIET = 0.85
-"""The share of what its cores could do at once by which a machine counts as quiet."""
+"""Share of the cores' full speed from which the machine counts as quiet."""
 _PATIENCE_SECONDS = 15
+_TIMES = 3_000_000
+_LOOP = f"""
+import time
+began = time.perf_counter()
+for _ in range({_TIMES}):
+    pass
+print(time.perf_counter() - began)
+"""
 
 
 class UnavailableError(Exception):
-    """What a contender needs is not there; ``str()`` says what."""
+    """Something that a program needs is not installed or not supported."""
 
 
 def _no_check(_folder: Path, _out: Path | None) -> None:
-    """Leave it at the exit code."""
+    """Check nothing but the exit code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something to be measured.
+    """A program to measure.
 
     Args:
-        name: What it is called in the table.
-        rows: How many rows it works on.
-        command: Returns the command, given an empty folder.
-        check: Sees that a run did its work, given that folder and the output, where it was kept.
-            Raises CheckError.
+        name: Name in the table.
+        rows: Number of rows that it processes.
+        command: Returns the command for an empty folder.
+        check: Checks a run by that folder and by the output, if it was kept; raises CheckError.
         before: Called before each run.
     """
 
@@ -53,14 +61,12 @@ class Contender:
 
 @dataclass(slots=True)
 class Entry:
-    """What became of a contender.
+    """Result of a contender.
 
     Args:
-        name: What it is called.
-        rows: How many rows it worked on.
-        runs: Its runs, one a round.
-        problem: Why there are none.
-        is_missing: Whether that is since something is not installed or not supported.
+        runs: Its runs, one per round.
+        problem: Reason for missing runs.
+        is_missing: The reason is that something is not installed or not supported.
     """
 
     name: str
@@ -72,14 +78,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Where races are run.
+    """Runs races.
 
     Args:
-        folder: Folder for what the runs leave.
-        quick: Whether to do without the run before that is not counted: the outputs of the
-            counted ones are kept and checked instead.
-        patience: How many seconds a run that counts may wait until the machine is quiet.
-        cores: What the cores were worth when those runs began, times one of them.
+        folder: Folder for the files of the runs.
+        quick: Skip the first run of each program, which is not counted, and check the output of
+            the counted ones instead.
+        patience: Seconds that a counted run may wait for the machine to be quiet.
+        cores: Measured speed of the cores at the start of these runs, in cores.
     """
 
     folder: Path
@@ -88,18 +94,18 @@ class Track:
     cores: list[float] = field(default_factory=list)
 
     def only_counted(self) -> Track:
-        """Return the same track without the runs that are not counted: for what takes long."""
+        """Return a track without the runs that are not counted, for long runs."""
         return replace(self, quick=True)
 
     def patient(self) -> Track:
-        """Return the same track, where each run that counts waits for the machine to be quiet."""
+        """Return a track whose counted runs wait for the machine to be quiet."""
         return self if self.quick else replace(self, patience=_PATIENCE_SECONDS)
 
     def race(self, contenders: Sequence[Contender], rounds: int) -> dict[str, Entry]:
-        """Run each contender once a round, in an order that turns round by round.
+        """Run each contender once a round, in alternating order.
 
-        The first run of each is not counted: its whole output is kept and checked. What fails
-        runs no more.
+        The first run of each is not counted: its whole output is kept and checked. A contender
+        that fails does not run again.
         """
         entries = {each.name: Entry(each.name, each.rows) for each in contenders}
         if not self.quick:
@@ -135,3 +141,33 @@ class Track:
             sys.stderr.write(f"  {contender.name}: {run.seconds:.2f} s, {run.peak_mib:.0f} MiB\n")
         finally:
             shutil.rmtree(folder)
+
+
+def cores_worth() -> float:
+    """Return the speed of all cores together, in multiples of one process alone.
+
+    On a shared machine, two cores can be as fast as one.
+    """
+    count = os.cpu_count() or 1
+    alone = _slowest(1)
+    return count * alone / _slowest(count)
+
+
+def wait_for_cores(worth: float, seconds: float) -> float:
+    """Wait until the cores reach a share of their full speed; return their speed in cores.
+
+    Args:
+        worth: The share, from 0 to 1.
+        seconds: Maximum time to wait.
+    """
+    began = time.monotonic()
+    while True:
+        found = cores_worth()
+        if found >= worth * (os.cpu_count() or 1) or time.monotonic() - began >= seconds:
+            return found
+
+
+def _slowest(processes: int) -> float:
+    command = [sys.executable, "-S", "-E", "-c", _LOOP]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
+    return max(float(each.communicate()[0]) for each in running)

@@ -1,4 +1,4 @@
-"""Runs the benchmarks, prints the table, writes it as JSON and as a picture."""
+"""Runs the benchmarks, prints the table and writes it as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import CASES, run_all
-from benchmarks.circumstances import caption, circumstances
-from benchmarks.lines import Verdict
+from benchmarks.figures import Verdict
 from benchmarks.programs import ROOT
-from benchmarks.setting import Setting
-from benchmarks.sizes import Sizes
-from benchmarks.table import table
+from benchmarks.report import caption, circumstances, draw, table
+from benchmarks.setting import Setting, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.lines import Line
+    from benchmarks.figures import Line
 
 DEFAULT_ROWS = 200_000
 DEFAULT_RUNS = 5
 
 
 def main() -> int:
-    """Run; return 1 where a case failed. A goal that is missed is no failure."""
+    """Run; return 1 if a case failed. A missed goal is not a failure."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and clean up
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # clean up on the way
     began = time.monotonic()
     sizes = Sizes.of(options.rows, options.runs)
     setting = Setting(sizes, options.bin, options.work, with_peers=options.peers)
@@ -45,8 +43,6 @@ def main() -> int:
     if options.results:
         _write(options.results, found, sizes, lines)
     if options.picture:
-        from benchmarks.picture import draw
-
         draw(lines, caption(found), options.picture)
     failed = [line for line in lines if line.verdict is Verdict.FAILED]
     for line in failed:
@@ -57,17 +53,22 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     add = parser.add_argument
-    add("--rows", type=int, default=DEFAULT_ROWS, help="rows; 5000000 takes the goals' sizes")
-    add("--runs", type=int, default=DEFAULT_RUNS, help="runs of each; 1 checks those themselves")
-    add("--no-peers", dest="peers", action="store_false", help="without other people's programs")
-    add("--only", action="append", choices=list(CASES), help="only this case; may be repeated")
-    add("--bin", type=Path, default=ROOT / ".venv" / "bin", help="where the plugins are")
+    add("--rows", type=int, default=DEFAULT_ROWS, help="rows; 5000000 for the sizes of the goals")
+    add("--runs", type=int, default=DEFAULT_RUNS, help="runs of each program")
+    add("--no-peers", dest="peers", action="store_false", help="leave out programs by others")
+    add("--only", action="append", choices=list(CASES), help="run only this case; may be repeated")
+    add(
+        "--bin",
+        type=Path,
+        default=ROOT / ".venv" / "bin",
+        help="bin folder of the environment with the plugins",
+    )
     add("--work", type=Path, default=ROOT / ".bench", help="folder for data and peers")
     add("--results", type=Path, help="JSON file to write")
     add("--picture", type=Path, help="SVG file to write")
     options = parser.parse_args()
     if options.rows < 1 or options.runs < 1:
-        parser.error("--rows and --runs are at least 1")
+        parser.error("--rows and --runs must be at least 1")
     options.work, options.bin = options.work.absolute(), options.bin.absolute()
     return options
 

@@ -1,8 +1,8 @@
-"""An instant stand-in for the v1 API on loopback that costs next to nothing.
+"""A server for the v1 API on loopback that needs almost no time itself.
 
-Exports are files that lie ready and are sent by the kernel; uploads are written as they come, and
-their rows are counted by their keys' mark. It checks nothing: the strict stand-in is
-``demandbase_sandbox``, whose database would be what is measured here.
+The kernel sends files that were made before; uploads are written as they arrive, and their rows are
+counted by the start of their keys. It checks nothing. The strict server is ``demandbase_sandbox``,
+whose own speed would dominate here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
-from benchmarks.columns import KEY_MARK
+from benchmarks.data import KEY_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from benchmarks.columns import Column
-    from benchmarks.data import ExportFiles
+    from benchmarks.data import Column, ExportFiles
 
 CHUNK_BYTES = 1024 * 1024
-TOKEN = "bench"  # noqa: S105 - it opens nothing
+TOKEN = "bench"  # noqa: S105 - not a secret
 IMPORT_ENTITY = "accounts"
 
 
@@ -42,8 +41,8 @@ class Entity:
 
     Args:
         columns: Its fields.
-        files: What an export of it gives, by the fields that are asked for.
-        job_seconds: How long its jobs take.
+        files: Results of exports, one for each selection of fields.
+        job_seconds: Duration of its jobs.
     """
 
     columns: Sequence[Column]
@@ -68,9 +67,9 @@ class Server:
     """The server; use it as a context manager.
 
     Args:
-        entities: What can be exported, by name.
-        importable: The fields that can be imported.
-        folder: Where uploads go.
+        entities: Entities for export by name.
+        importable: Fields for import.
+        folder: Folder for uploads.
     """
 
     def __init__(
@@ -92,16 +91,16 @@ class Server:
 
     @property
     def uploads(self) -> list[Path]:
-        """The files that came, in order."""
+        """Uploaded files, in order."""
         return [job.upload for job in self.jobs["import"].values() if job.upload is not None]
 
     @property
     def uploaded_rows(self) -> int:
-        """How many rows came."""
+        """Number of uploaded rows."""
         return sum(job.rows for job in self.jobs["import"].values())
 
     def forget(self) -> None:
-        """Forget all jobs, and remove what came."""
+        """Forget all jobs and delete the uploads."""
         for path in self.uploads:
             path.unlink()
         self.jobs = {"export": {}, "import": {}}
@@ -130,7 +129,7 @@ class _HttpServer(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that went away."""
+        """Ignore clients that close the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,33 +140,33 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep still."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         bench = self.server.bench
         match urlsplit(self.path).path.split("/")[1:]:
             case ["export", "v1", "entities"]:
-                self._answer({"entities": [_entity(*item) for item in bench.entities.items()]})
+                self._respond({"entities": [_entity(*item) for item in bench.entities.items()]})
             case ["import", "v1", "mappings"]:
-                self._answer({"mappings": [_mapping(column) for column in bench.importable]})
+                self._respond({"mappings": [_mapping(column) for column in bench.importable]})
             case [("export" | "import") as kind, "v1", "jobs"]:
                 asked = parse_qs(urlsplit(self.path).query)
                 jobs = list(bench.jobs[kind].values())[::-1]
                 start = int(asked.get("offset", ["0"])[0])
                 page = jobs[start : start + int(asked.get("limit", ["25"])[0])]
-                self._answer({"jobs": [_shown(job) for job in page], "total": len(jobs)})
+                self._respond({"jobs": [_shown(job) for job in page], "total": len(jobs)})
             case [("export" | "import") as kind, "v1", "jobs", job_id]:
-                self._answer(_shown(bench.jobs[kind][job_id]))
+                self._respond(_shown(bench.jobs[kind][job_id]))
             case ["export", "v1", "jobs", job_id, "download"]:
                 part = parse_qs(urlsplit(self.path).query).get("part", ["1"])[0]
                 self._head(302, {"Location": f"{bench.url}/files/{job_id}/{part}"}, 0)
             case ["files", job_id, part]:
                 self._send_file(bench.jobs["export"][job_id], int(part))
             case _:
-                self._answer({"error": "not found"}, 404)
+                self._respond({"error": "not found"}, 404)
 
     def do_DELETE(self) -> None:
-        self._answer({"error": "it cannot be cancelled"}, 409)
+        self._respond({"error": "not supported"}, 409)
 
     def do_POST(self) -> None:
         match urlsplit(self.path).path.split("/")[1:]:
@@ -177,11 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
                 job = _new(json.loads(self.rfile.read(self._length)))
                 job.done = float("inf")
                 self.server.bench.jobs["import"][job.id] = job
-                self._answer(_shown(job), 202)
+                self._respond(_shown(job), 202)
             case ["import", "v1", "jobs", job_id, "upload"]:
-                self._take(self.server.bench.jobs["import"][job_id])
+                self._receive(self.server.bench.jobs["import"][job_id])
             case _:
-                self._answer({"error": "not found"}, 404)
+                self._respond({"error": "not found"}, 404)
 
     @property
     def _length(self) -> int:
@@ -193,12 +192,12 @@ class _Handler(BaseHTTPRequestHandler):
         fields = set(body.get("fields") or every)
         files = next((it for it in entity.files if set(it.source.names) == fields), None)
         if files is None:
-            self._answer({"error": "no file was made for these fields"}, 400)
+            self._respond({"error": "no file for these fields"}, 400)
             return
         job = _new(body, entity.job_seconds)
         job.files = files
         self.server.bench.jobs["export"][job.id] = job
-        self._answer(_shown(job), 202)
+        self._respond(_shown(job), 202)
 
     def _send_file(self, job: _Job, part: int) -> None:
         assert job.files is not None  # noqa: S101 - set at its creation
@@ -209,8 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.sendfile(file)
         self.server.bench.sent_bytes += size
 
-    def _take(self, job: _Job) -> None:
-        """Write the one file of a multipart body, and count its rows by their keys' mark."""
+    def _receive(self, job: _Job) -> None:
+        """Write the file of a multipart body and count its rows by the start of their keys."""
         left = self._length
         head = 0
         name = ""
@@ -231,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
                     path.unlink()
                     return
                 file.write(memoryview(buffer)[:got])
-                # A mark may lie across two pieces, the ends of which are too short for a whole one.
+                # A mark may cross two pieces; the ends of both are too short for a whole one.
                 border = tail + buffer[: min(got, keep)]
                 job.rows += buffer.count(KEY_MARK, 0, got) + border.count(KEY_MARK)
                 tail = bytes((tail + buffer[max(0, got - keep) : got])[-keep:])
@@ -239,9 +238,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(len(f"\r\n--{boundary}--\r\n"))
         job.upload, job.size, job.done = path, size, 0.0
         job.body["file_name"] = name
-        self._answer(_shown(job))
+        self._respond(_shown(job))
 
-    def _answer(self, document: Mapping[str, Any], status: int = 200) -> None:
+    def _respond(self, document: Mapping[str, Any], status: int = 200) -> None:
         body = json.dumps(document).encode()
         self._head(status, {"Content-Type": "application/json"}, len(body))
         self.wfile.write(body)

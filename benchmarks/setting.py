@@ -1,4 +1,4 @@
-"""What the cases share: the data, the server, the programs, the track."""
+"""What all cases share: sizes, data, the server, the programs and the track."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.columns import HALF, NARROW, WIDE
-from benchmarks.data import ExportFiles, Source
-from benchmarks.peers import Peers
-from benchmarks.programs import Programs
+from benchmarks.data import HALF, NARROW, WIDE, ExportFiles, Source
+from benchmarks.programs import Peers, Programs
 from benchmarks.race import Track
 from benchmarks.server import Entity, Server
 
@@ -20,15 +18,66 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from benchmarks.sizes import Sizes
-
+GOAL_WIDE = 500_000
+GOAL_ROWS = 5_000_000
+GOAL_JOB_SECONDS = 30.0
+GOAL_JOB_ROWS = 100_000
 PARTS = 2
 START_ROWS = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """Rows and durations of the cases.
+
+    Args:
+        wide: Rows of 30 columns.
+        slow: The same for textbook plugins and peers, whose time is extrapolated to ``wide``.
+        narrow: Rows of 3 columns.
+        slow_narrow: The same for the textbook tap.
+        large: Rows for peak memory, ten times ``wide``.
+        large_runs: Number of runs over ``large`` rows.
+        piped: Rows for Meltano.
+        job_rows: Rows of a stream with a slow job.
+        job_seconds: Duration of a slow job.
+        runs: Number of runs of everything else.
+    """
+
+    wide: int
+    slow: int
+    narrow: int
+    slow_narrow: int
+    large: int
+    large_runs: int
+    piped: int
+    job_rows: int
+    job_seconds: float
+    runs: int
+
+    @classmethod
+    def of(cls, rows: int, runs: int) -> Sizes:
+        """Return the sizes of the goals from 5,000,000 rows on, and smaller ones below."""
+        is_full = rows >= GOAL_ROWS
+        share = min(1.0, rows / 2_000_000)
+        wide = min(rows, GOAL_WIDE)
+        narrow = min(10 * rows, GOAL_ROWS)
+        return cls(
+            wide=wide,
+            slow=wide if is_full else min(wide, 25_000),
+            narrow=narrow,
+            slow_narrow=narrow if is_full else min(narrow, 100_000),
+            large=10 * wide,
+            large_runs=runs if is_full else 1,
+            piped=min(wide, 25_000),
+            job_rows=max(1, int(GOAL_JOB_ROWS * share)),
+            job_seconds=max(0.2, GOAL_JOB_SECONDS * share),
+            runs=runs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Files:
-    """The CSV files, by who reads them; those of ``large`` are made when they are needed."""
+    """The CSV files; those of ``Sizes.large`` are made when needed."""
 
     wide: ExportFiles
     half: ExportFiles
@@ -46,10 +95,9 @@ class Setting:
     """Everything that the cases need; use it as a context manager.
 
     Args:
-        sizes: How large it all is.
-        bin_folder: Folder of the environment that the project is installed in.
+        bin_folder: ``bin`` folder of the environment in which the project is installed.
         work: Folder for data, runs and peers.
-        with_peers: Whether to run what others wrote, Meltano among it.
+        with_peers: Run plugins by others and Meltano, too.
     """
 
     def __init__(self, sizes: Sizes, bin_folder: Path, work: Path, *, with_peers: bool) -> None:
@@ -86,7 +134,7 @@ class Setting:
         self._undo.close()
 
     def make_large(self) -> ExportFiles:
-        """Make the files that peak memory is measured with, and offer them for export."""
+        """Make the files for peak memory and serve them for export."""
         files = self.wide.csv_files(self._folder("large"), self.sizes.large, PARTS)
         self.server.entities["wide"] = Entity(WIDE, [files])
         return files

@@ -44,7 +44,7 @@ _MAX_UNPROVEN_ENDS = 5
 
 _MAX_ROUNDS = 1000
 
-_LINK_ADVICE = "Run again; if it stays, export anew with job_reuse_hours: 0."
+_LINK_ADVICE = "Run again. If the error persists, export again with job_reuse_hours: 0."
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class _Transfer:
             if self._receive():
                 return
         raise InterruptedDownloadError(
-            ApiOperation.FETCH_LINK, "gave a file whose length changed each time or is not said"
+            ApiOperation.FETCH_LINK, "gave a file whose length changed each time or is unknown"
         )
 
     def _receive(self) -> bool:

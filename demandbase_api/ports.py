@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 class ExportFilter(StrEnum):
     """Filters of export jobs."""
 
-    ACCOUNT_LIST = "one account list"
     ACCOUNT_LISTS = "several account lists"
     PERSON_LISTS = "person lists"
     REPORT_TYPE = "an advertising report type"
@@ -165,7 +164,7 @@ class ExportApi(Protocol):
     def with_details(self, job: ExportJob) -> ExportJob:
         """Return an ended job of the list with the members that the list does not have."""
 
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
+    def jobs(self) -> Iterator[ExportJob]:
         """Yield the jobs, newest first, each once even if jobs are created meanwhile."""
 
     def poll_pause(self) -> float:

@@ -1,4 +1,4 @@
-"""The sandbox's notion of now: the machine's, plus what it was told to skip."""
+"""The sandbox's clock, and how the APIs write its time."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 
 class SandboxClock:
-    """A clock that can be advanced, so that nobody has to wait for a job or a link."""
+    """The machine's clock plus an offset, so that no test waits for a job or a link."""
 
     def __init__(self) -> None:
-        self._skipped = timedelta()
+        self._offset = timedelta()
 
     def now(self) -> datetime:
-        """Return the moment, in UTC."""
-        return datetime.now(UTC) + self._skipped
+        """Return the time in UTC."""
+        return datetime.now(UTC) + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Skip some seconds."""
-        self._skipped += timedelta(seconds=seconds)
+        """Move the clock forward."""
+        self._offset += timedelta(seconds=seconds)
 
     def reset(self) -> None:
         """Return to the machine's time."""
-        self._skipped = timedelta()
+        self._offset = timedelta()
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return a moment as the API writes it."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def rfc3339(time: datetime) -> str:
+    """Return a time in UTC with milliseconds, as the APIs write it."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,14 +1,32 @@
-"""The operations of both APIs by their ids, and where those of v1 stand."""
+"""The operations of both APIs: ids, methods and paths."""
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Mapping
 
 EXPORT_PREFIX = "/data/export/v1"
 
 IMPORT_PREFIX = "/import/v1"
 
 TOKEN_PATH = "/auth/v1/token"  # noqa: S105 - a path
+
+V1_OPERATIONS = {
+    "listExportableEntities": ("GET", "/export/v1/entities"),
+    "createExportJob": ("POST", "/export/v1/jobs"),
+    "listExportJobs": ("GET", "/export/v1/jobs"),
+    "getExportJob": ("GET", "/export/v1/jobs/{jobId}"),
+    "cancelExportJob": ("DELETE", "/export/v1/jobs/{jobId}"),
+    "downloadExportFile": ("GET", "/export/v1/jobs/{jobId}/download"),
+    "createImportJob": ("POST", "/import/v1/jobs"),
+    "listImportJobs": ("GET", "/import/v1/jobs"),
+    "getImportJob": ("GET", "/import/v1/jobs/{jobId}"),
+    "cancelImportJob": ("DELETE", "/import/v1/jobs/{jobId}"),
+    "uploadImportFile": ("POST", "/import/v1/jobs/{jobId}/upload"),
+    "getImportErrors": ("GET", "/import/v1/jobs/{jobId}/errors"),
+    "listFieldMappings": ("GET", "/import/v1/mappings"),
+}
 
 UAPI_OPERATIONS = {
     "createToken": ("POST", TOKEN_PATH),
@@ -31,78 +49,33 @@ UAPI_OPERATIONS = {
     "updateActivityType": ("PUT", f"{IMPORT_PREFIX}/activity_type/{{activityTypeId}}"),
 }
 
+SIGNED_FILE = "signedFile"
+"""A download from the host behind signed links, which belongs to no API."""
+
+OPERATIONS = frozenset({*V1_OPERATIONS, *UAPI_OPERATIONS, SIGNED_FILE})
+
 EXPORT_OPERATIONS = frozenset(
     operation for operation, (_, path) in UAPI_OPERATIONS.items() if path.startswith(EXPORT_PREFIX)
 )
+"""Export operations of uapi."""
 
-UAPI_CREATING = frozenset(
+CREATING = frozenset(
     {"createExportJob", "fetchAccountListJob", "fetchPersonListJob", "createImportJob"}
 )
+"""Operations that create a job."""
 
-UAPI_PAGED = frozenset({"fetchExportJobsInfo", "listImportJobs"})
-
-COUNTERPARTS = {
-    "listExportableEntities": "fetchFields",
-    "createExportJob": "createExportJob",
-    "listExportJobs": "fetchExportJobsInfo",
-    "getExportJob": "checkExportJobStatus",
-    "downloadExportFile": "checkExportJobStatus",
-    "createImportJob": "createImportJob",
-    "listImportJobs": "listImportJobs",
-    "getImportJob": "getImportJob",
-    "uploadImportFile": "uploadImportFile",
-    "signedFile": "signedFile",
-}
-"""The published operation that does what one of v1 does, where there is one."""
-
-_UAPI_PATTERNS = {
-    operation: (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
-    for operation, (method, path) in UAPI_OPERATIONS.items()
-}
+PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors", "fetchExportJobsInfo"})
+"""Operations that return a page of a list."""
 
 
-def uapi_operation_of(method: str, path: str) -> str:
-    """Return the id of the operation that a request is meant for, or an empty text."""
-    for operation, (its_method, pattern) in _UAPI_PATTERNS.items():
-        if method == its_method and pattern.fullmatch(path):
+def find_operation(operations: Mapping[str, tuple[str, str]], method: str, path: str) -> str:
+    """Return the id of the operation that a request calls, or an empty text."""
+    for operation, (its_method, template) in operations.items():
+        if method == its_method and _pattern(template).fullmatch(path):
             return operation
     return ""
 
 
-SIGNED_FILE = "signedFile"
-"""What the host behind signed links does; it is no operation of the API."""
-
-API_OPERATIONS = {
-    "listExportableEntities": ("GET", "/export/v1/entities"),
-    "createExportJob": ("POST", "/export/v1/jobs"),
-    "listExportJobs": ("GET", "/export/v1/jobs"),
-    "getExportJob": ("GET", "/export/v1/jobs/{jobId}"),
-    "cancelExportJob": ("DELETE", "/export/v1/jobs/{jobId}"),
-    "downloadExportFile": ("GET", "/export/v1/jobs/{jobId}/download"),
-    "createImportJob": ("POST", "/import/v1/jobs"),
-    "listImportJobs": ("GET", "/import/v1/jobs"),
-    "getImportJob": ("GET", "/import/v1/jobs/{jobId}"),
-    "cancelImportJob": ("DELETE", "/import/v1/jobs/{jobId}"),
-    "uploadImportFile": ("POST", "/import/v1/jobs/{jobId}/upload"),
-    "getImportErrors": ("GET", "/import/v1/jobs/{jobId}/errors"),
-    "listFieldMappings": ("GET", "/import/v1/mappings"),
-}
-
-OPERATIONS = frozenset({*API_OPERATIONS, *UAPI_OPERATIONS, SIGNED_FILE})
-
-CREATING = frozenset({"createExportJob", "createImportJob"}) | UAPI_CREATING
-
-PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors"}) | UAPI_PAGED
-
-_V1_PATTERNS = {
-    operation: (method, re.compile(path.replace("{jobId}", "[^/]+")))
-    for operation, (method, path) in API_OPERATIONS.items()
-}
-
-
-def operation_of(method: str, path: str) -> str:
-    """Return the id of the operation that a request is meant for, or an empty text."""
-    for operation, (its_method, pattern) in _V1_PATTERNS.items():
-        if method == its_method and pattern.fullmatch(path):
-            return operation
-    return ""
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", template))

@@ -1,52 +1,34 @@
-"""How a sandbox behaves."""
+"""The options of a sandbox, with their defaults and bounds."""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from demandbase_sandbox.faults import Fault
 from demandbase_sandbox.tenant.sample import DEFAULT_ROWS
 from demandbase_sandbox.uapi.limits import DAILY_CALLS
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from demandbase_sandbox.faults import Fault
-
 WEEK_SECONDS = 7 * 24 * 3600.0
 MAX_PORT = 65535
-ROW_NUMBER_BASES = (0, 1, 2)
-"""Of the first data row: counted from 0, from 1, or with the header line as 1."""
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 
+Count = Annotated[int, Field(ge=1, le=10**9)]
 
-_MOST_SECONDS = 10**9
-_MOST_BYTES = 10**15
-_BOUNDS = {
-    "port": (0, MAX_PORT),
-    "files_port": (0, MAX_PORT),
-    "part_rows": (1, 10**9),
-    "max_page_size": (1, 10**9),
-    "max_error_page_size": (1, 10**9),
-    # Seconds are added to dates, which end in the year 9999.
-    "pending_seconds": (0, _MOST_SECONDS),
-    "processing_seconds": (0, _MOST_SECONDS),
-    "job_expires_seconds": (0, _MOST_SECONDS),
-    "link_expires_seconds": (0, _MOST_SECONDS),
-    "daily_export_bytes": (0, _MOST_BYTES),
-    "max_upload_bytes": (0, _MOST_BYTES),
-    "uapi_port": (0, MAX_PORT),
-    "token_seconds": (0, _MOST_SECONDS),
-    "results_url_seconds": (0, _MOST_SECONDS),
-    "trial_export_bytes": (0, _MOST_BYTES),
-    "uapi_max_upload_bytes": (0, _MOST_BYTES),
-    "max_concurrent_export_jobs": (1, 10**9),
-}
+# Seconds are added to dates, which end in the year 9999.
+Seconds = Annotated[float, Field(ge=0, le=10**9)]
+
+Bytes = Annotated[int, Field(ge=0, le=10**15)]
 
 
 def new_token() -> str:
-    """Return a token in the shape of a JWT."""
+    """Return a random token in the form of a JWT."""
     return ".".join(("eyJhbGciOiJub25lIn0", secrets.token_urlsafe(24), secrets.token_urlsafe(16)))
 
 
@@ -58,90 +40,94 @@ def _new_secret() -> str:
     return secrets.token_urlsafe(24)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 class SandboxOptions:
-    """What a sandbox can be told at its start.
+    """Options of a sandbox.
 
     Args:
-        port: Port of the API; 0 takes a free one.
-        files_port: Port of the host behind signed links; 0 takes a free one.
-        token: The bearer token that is accepted; made up where empty.
-        seed: Seed of the sample tenant: the same seed, the same tenant.
-        rows: Rows of the sample tenant by entity, beside the defaults.
-        data: SQLite file to keep the tenant in; a temporary one where absent.
-        faults: Trouble to make from the start.
+        port: Port of the v1 API; 0 for any free one.
+        files_port: Port of the host behind signed links; 0 for any free one.
+        token: Bearer token to accept. Default: random.
+        seed: Seed of the sample tenant and of the faults' probabilities.
+        rows: Number of sample rows by entity, in place of the defaults.
+        data: SQLite file of the tenant's rows. Default: temporary.
+        faults: Rules in force from the start.
         part_rows: Rows in one part of an export.
-        pending_seconds: How long a job waits (an import: validates).
-        processing_seconds: How long a job is worked on.
-        job_expires_seconds: How long a completed export can be downloaded.
-        link_expires_seconds: How long a signed link works.
-        daily_export_bytes: Bytes of completed exports a UTC day after which creating is 429.
-        max_upload_bytes: Size over which an upload is 413.
-        max_page_size: Jobs on one page at most, whatever ``limit`` says.
-        max_error_page_size: Row errors on one page at most.
-        row_number_base: Number of the first data row in row errors: 0, 1 or 2.
-        direct_download: Whether files come from the API itself instead of a signed link.
-        byte_order_mark: Whether parts start with a BOM.
-        gzip: Whether parts are gzip files.
-        uapi_port: Port of the published API; 0 takes a free one.
-        client_id: Client id that the published API mints tokens for; made up where empty.
-        client_secret: The secret that goes with it; made up where empty.
-        token_seconds: How long a minted token lives.
-        wrong_credentials_status: What wrong credentials are answered: 400 is published, which
-            leaves 401 and 403 possible.
-        call_budgets: Calls a UTC day by operation, in place of the published limits.
+        pending_seconds: Seconds before a job's processing begins.
+        processing_seconds: Seconds that a job's processing takes.
+        job_expires_seconds: Seconds for which a completed export can be downloaded.
+        link_expires_seconds: Seconds for which a signed link of v1 is valid.
+        daily_export_bytes: Bytes of completed exports in a UTC day (over uapi: in 24 hours) at
+            which creating another is 429.
+        max_upload_bytes: Maximum size of an upload over v1; a larger one is 413.
+        max_page_size: Maximum number of jobs on a page, whatever ``limit`` says.
+        max_error_page_size: Maximum number of row errors on a page.
+        row_number_base: Number of the first data row in row errors: 0, 1, or 2 if the header
+            counts as row 1.
+        direct_download: Whether v1 sends files itself instead of a signed link.
+        byte_order_mark: Whether parts begin with a byte order mark.
+        gzip: Whether parts of v1 are gzip files.
+        uapi_port: Port of the published API; 0 for any free one.
+        client_id: Client id of the published API. Default: random.
+        client_secret: Client secret of the published API. Default: random.
+        token_seconds: Seconds for which a minted token is valid.
+        wrong_credentials_status: Status for wrong credentials. 400 is published; 401 and 403 are
+            possible, too.
+        call_budgets: Calls per UTC day by operation, in place of the published limits.
         budget_error_code: ``errorCode`` of a call over its budget; none is published.
         max_concurrent_export_jobs: Over uapi: open export jobs at which another is 429-102.
-        max_concurrent_queries: Over uapi: calls being worked on at which another is 429-100.
-        trial_export_bytes: Over uapi: bytes of 24 hours that a trial may export; ``None`` for
-            a tenant that is no trial.
-        results_url_seconds: Over uapi: how long a result's link works.
-        results_urls: Over uapi: whether results come in parts, as the list ``resultsUrls``
-            (``resultsUrl`` is the first of them), instead of in one file.
-        label_headers: Over uapi: whether exports are headed by labels instead of names.
-        to_date_inclusive: Over uapi: whether ``toDate`` belongs to the range.
+        max_concurrent_queries: Over uapi: export calls at a time; one more is 429-100. Default:
+            unlimited.
+        trial_export_bytes: Over uapi: bytes that a trial may export in 24 hours. Default: the
+            tenant is not a trial.
+        results_url_seconds: Over uapi: seconds for which a link to results is valid.
+        results_urls: Over uapi: whether results come in parts, as the list ``resultsUrls``,
+            whose first item is ``resultsUrl``. Default: one file.
+        label_headers: Over uapi: whether the headers of exports are labels instead of names.
+        to_date_inclusive: Over uapi: whether ``toDate`` is part of the range.
         withheld_entities: Over uapi: entity types that are 403-101.
         withheld_fields: Over uapi: published names of fields outside the Export collection.
-        export_collection: Over uapi: whether one is enabled; everything is 403-103 without.
-        import_permission: Over uapi: whether the credentials may import.
+        export_collection: Over uapi: whether there is an Export collection; without one, exports
+            are 403-103.
+        import_permission: Over uapi: whether the credentials permit imports.
         person_lists_need_ids: Over uapi: whether personListIds is required.
-        uapi_max_upload_bytes: Over uapi: size over which an upload is 400.
+        uapi_max_upload_bytes: Over uapi: maximum size of an upload; a larger one is 400.
 
     Raises:
-        ValueError: It cannot be meant like this; the sentence says why.
+        ValueError: An option is invalid.
     """
 
-    port: int = 0
-    files_port: int = 0
+    port: Port = 0
+    files_port: Port = 0
     token: str = field(default_factory=new_token, repr=False)
     seed: int = 1
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, Annotated[int, Field(ge=0)]] = field(default_factory=dict)
     data: Path | None = None
     faults: tuple[Fault, ...] = ()
-    part_rows: int = 500
-    pending_seconds: float = 0.2
-    processing_seconds: float = 0.3
-    job_expires_seconds: float = WEEK_SECONDS
-    link_expires_seconds: float = 300
-    daily_export_bytes: int = 10 * 10**9
-    max_upload_bytes: int = 100 * 2**20
-    max_page_size: int = 100
-    max_error_page_size: int = 1000
-    row_number_base: int = 1
+    part_rows: Count = 500
+    pending_seconds: Seconds = 0.2
+    processing_seconds: Seconds = 0.3
+    job_expires_seconds: Seconds = WEEK_SECONDS
+    link_expires_seconds: Seconds = 300
+    daily_export_bytes: Bytes = 10 * 10**9
+    max_upload_bytes: Bytes = 100 * 2**20
+    max_page_size: Count = 100
+    max_error_page_size: Count = 1000
+    row_number_base: Annotated[int, Field(ge=0, le=2)] = 1
     direct_download: bool = False
     byte_order_mark: bool = False
     gzip: bool = False
-    uapi_port: int = 0
+    uapi_port: Port = 0
     client_id: str = field(default_factory=_new_client_id)
     client_secret: str = field(default_factory=_new_secret, repr=False)
-    token_seconds: float = 8 * 3600.0
+    token_seconds: Seconds = 8 * 3600.0
     wrong_credentials_status: int = 400
     call_budgets: Mapping[str, int] = field(default_factory=dict)
     budget_error_code: str = "429"
-    max_concurrent_export_jobs: int = 1
+    max_concurrent_export_jobs: Count = 1
     max_concurrent_queries: int | None = None
-    trial_export_bytes: int | None = None
-    results_url_seconds: float = 24 * 3600.0
+    trial_export_bytes: Bytes | None = None
+    results_url_seconds: Seconds = 24 * 3600.0
     results_urls: bool = False
     label_headers: bool = False
     to_date_inclusive: bool = True
@@ -150,24 +136,16 @@ class SandboxOptions:
     export_collection: bool = True
     import_permission: bool = True
     person_lists_need_ids: bool = True
-    uapi_max_upload_bytes: int = 5 * 10**9
+    uapi_max_upload_bytes: Bytes = 5 * 10**9
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Check what depends on other modules' constants, and texts."""
         if unknown := sorted(self.rows.keys() - DEFAULT_ROWS.keys()):
-            raise ValueError(f"rows of unknown entities: {', '.join(unknown)}")
+            raise ValueError(f"rows names unknown entities: {', '.join(unknown)}")
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
-            raise ValueError("the token is of printable ASCII characters without blanks")
+            raise ValueError("token must consist of printable ASCII characters without spaces")
         if not (self.client_id and self.client_secret):
-            raise ValueError("client_id and client_secret are not empty")
+            raise ValueError("client_id and client_secret must not be empty")
         if unknown := sorted(self.call_budgets.keys() - DAILY_CALLS.keys()):
             known = ", ".join(DAILY_CALLS)
-            raise ValueError(f"call_budgets of {', '.join(unknown)}; known are {known}")
-        if self.row_number_base not in ROW_NUMBER_BASES:
-            raise ValueError("row_number_base is 0, 1 or 2")
-        if any(count < 0 for count in self.rows.values()):
-            raise ValueError("rows are not below 0")
-        for name, (least, most) in _BOUNDS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name} is a number from {least} to {most}")
+            raise ValueError(f"call_budgets names {', '.join(unknown)}; known operations: {known}")

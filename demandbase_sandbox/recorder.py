@@ -1,4 +1,4 @@
-"""What the servers saw, in order."""
+"""The requests that the servers received, in order."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NOTED_HEADERS = ("User-Agent", "Content-Type", "Range", "If-Range")
+RECORDED_HEADERS = ("User-Agent", "Content-Type", "Range", "If-Range")
+
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SeenRequest:
-    """A request and how it was answered. ``status`` 0 means that the connection was dropped.
+class RecordedRequest:
+    """A request and the status of its response.
 
-    ``api`` is ``v1``, ``uapi``, or ``files`` for the host behind signed links.
+    Args:
+        operation: Operation id; empty if no operation has the method and path.
+        status: HTTP status; 0 if the connection was dropped.
+        authorized: Whether there was an ``Authorization`` header, valid or not.
+        body: Members of a JSON body, or the name of an uploaded file.
+        api: ``v1``, ``uapi``, or ``files`` for the host behind signed links.
     """
 
     operation: str
@@ -33,25 +39,25 @@ class SeenRequest:
 
 
 class Recorder:
-    """Keeps what was seen; from any thread."""
+    """Records requests; from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: list[SeenRequest] = []
+        self._requests: list[RecordedRequest] = []
 
-    def add(self, request: SeenRequest) -> None:
-        """Note a request."""
-        # Without the query: a signed link is as good as a token.
+    def add(self, request: RecordedRequest) -> None:
+        """Record and log a request."""
+        # Without the query: a signed link is as secret as a token.
         _logger.info("%s %s %s", request.method, request.path, request.status or "dropped")
         with self._lock:
-            self._seen.append(request)
+            self._requests.append(request)
 
-    def all(self) -> list[SeenRequest]:
+    def all(self) -> list[RecordedRequest]:
         """Return the requests so far."""
         with self._lock:
-            return list(self._seen)
+            return list(self._requests)
 
     def clear(self) -> None:
-        """Forget them."""
+        """Remove all requests."""
         with self._lock:
-            self._seen.clear()
+            self._requests.clear()

@@ -1,71 +1,173 @@
-"""What every operation has in common: faults before and after it, and the record of it."""
+"""How both APIs serve a call.
+
+``CallMiddleware`` checks the token and the limits, records the call, and drops or stalls its
+connection. ``SandboxRouter`` runs the operation with its faults and under the tenant's lock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Annotated, Any, ClassVar
 
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demandbase_sandbox.connections import DroppedResponse, StalledResponse
-from demandbase_sandbox.exceptions import RefusalError
-from demandbase_sandbox.faults import Effect, Fault
-from demandbase_sandbox.operations import operation_of
-from demandbase_sandbox.recorder import NOTED_HEADERS, SeenRequest
-from demandbase_sandbox.uapi.errors import coded
+from demandbase_sandbox.connections import drop, stall
+from demandbase_sandbox.exceptions import ApiError
+from demandbase_sandbox.faults import Effect, Fault, JobFaults
+from demandbase_sandbox.operations import find_operation
+from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
+from demandbase_sandbox.tenant.tenant import Tenant
+from demandbase_sandbox.uapi.errors import coded_error
+from demandbase_sandbox.v1.schemas import Strict
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+DOCUMENT_PATH = "/openapi.json"
 
-    from fastapi import Request
-
-    from demandbase_sandbox.connections import Connections
-    from demandbase_sandbox.tenant.tenant import Tenant
+Document = BaseModel | Sequence[BaseModel]
 
 
-class ApiStyle(Protocol):
-    """One of the APIs."""
+class Api(ABC):
+    """What differs between the APIs."""
 
-    @property
-    def name(self) -> str:
-        """What it is called in the record of requests and in a fault's ``match``."""
+    name: ClassVar[str]
+    title: ClassVar[str]
+    operations: ClassVar[Mapping[str, tuple[str, str]]]
+    open_paths: ClassVar[frozenset[str]] = frozenset({DOCUMENT_PATH})
+    """Paths that need no token."""
 
-    @property
-    def sends_null(self) -> bool:
-        """Whether members without a value are sent as null instead of left out."""
-
-    def operation_of(self, method: str, path: str) -> str:
-        """Return the id of the operation that a request is meant for, or an empty text."""
-
-    def admission(self, operation: str) -> AbstractContextManager[None]:
-        """Count a call; the context lasts as long as the call is worked on.
+    @abstractmethod
+    def admission(self, call: Call) -> AbstractContextManager[None]:
+        """Check the token and the limits. The context ends when the response begins.
 
         Raises:
-            RefusalError: There have been too many.
+            ApiError: The token is missing or invalid, or a limit is exceeded.
         """
 
-    def refusal(self, path: str, refusal: RefusalError) -> Response:
-        """Return the answer that says no."""
+    @abstractmethod
+    def error_response(self, path: str, error: ApiError) -> Response:
+        """Return the API's error document."""
+
+    @abstractmethod
+    def validation_error(self, path: str, problems: Sequence[Any]) -> ApiError:
+        """Return the error of a request that does not match its operation's schema."""
+
+    @abstractmethod
+    def http_error(self, path: str, error: HTTPException) -> ApiError:
+        """Return the error of a request that matches no operation, or holds no JSON."""
+
+    def facts(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Return values that faults can match, in addition to the request's own members."""
+        return {}
 
 
-class V1Style:
-    """The v1 API: an object with a sentence, and no limit on calls."""
+class Call:
+    """One request and what happens to it.
 
-    name = "v1"
-    sends_null = False
+    Args:
+        api: The API that it calls.
+        scope: Its ASGI scope.
+    """
 
-    def operation_of(self, method: str, path: str) -> str:
-        """Return the id of the operation that a request is meant for, or an empty text."""
-        return operation_of(method, path)
+    def __init__(self, api: Api, scope: Scope) -> None:
+        self.api = api
+        self.tenant: Tenant = scope["state"]["tenant"]
+        self.request = Request(scope)
+        self.path: str = scope["path"]
+        self.operation = find_operation(api.operations, scope["method"], self.path)
+        self.facts: dict[str, Any] = {}
+        self.body: Any = None
+        self.is_dropped = False
+        self.is_forgotten = False
+        self.stall: Fault | None = None
 
-    def admission(self, operation: str) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Let everybody in."""
-        return nullcontext()
+    def describe(self, values: Mapping[str, Any]) -> None:
+        """Derive the facts for faults and the recorded body from an operation's arguments."""
+        members: dict[str, Any] = {}
+        for name, value in values.items():
+            if isinstance(value, Strict):
+                self.body = value.members() or None
+                members |= value.members()
+            elif isinstance(value, UploadFile):
+                self.body = value.filename
+            elif isinstance(value, str | int | None):
+                members[name] = value
+        job_id = members.get("jobId", members.get("id"))
+        if job_id is not None:
+            job = self.tenant.find_job(str(job_id))
+            members["job_id"] = str(job_id)
+            members["entity_type"] = getattr(job, "entity_type", None)
+            members["entityType"] = getattr(job, "published_type", None)
+        self.facts = {**members, **self.api.facts(self.operation, members), "api": self.api.name}
 
-    def refusal(self, path: str, refusal: RefusalError) -> Response:  # noqa: ARG002
-        """Return the answer that says no."""
-        return JSONResponse({"error": refusal.sentence}, refusal.status)
+    def faults(self, *effects: Effect) -> dict[Effect, Fault]:
+        """Return the faults with these effects that strike the call, and count it."""
+        return self.tenant.faults.hits(self.operation, self.facts, *effects)
+
+    def fault(self, effect: Effect) -> Fault | None:
+        """Return the fault with an effect that only some operations have."""
+        return self.faults(effect).get(effect)
+
+    def job_faults(self) -> JobFaults:
+        """Return the faults of the job that the call creates."""
+        return self.tenant.faults.job_faults(self.operation, self.facts)
+
+    def record(self, status: int) -> None:
+        """Record the call. Successful calls of no operation, such as admin calls, are left out."""
+        if self.is_forgotten or not (self.operation or status >= 400):  # noqa: PLR2004 - errors
+            return
+        headers = self.request.headers
+        self.tenant.recorder.add(
+            RecordedRequest(
+                operation=self.operation,
+                method=self.request.method,
+                path=self.path,
+                status=0 if self.is_dropped else status,
+                authorized="Authorization" in headers,
+                query=dict(self.request.query_params),
+                headers={name: headers[name] for name in RECORDED_HEADERS if name in headers},
+                body=self.body,
+                api=self.api.name,
+            )
+        )
+
+
+async def _current_call(request: Request) -> Call:
+    call: Call = request.state.call
+    return call
+
+
+CurrentCall = Annotated[Call, Depends(_current_call)]
+"""The ``call`` parameter of an operation."""
+
+
+class SandboxRouter(APIRouter):
+    """Routes whose operations run with faults and under the tenant's lock.
+
+    An operation has a parameter ``call: CurrentCall``. It returns a model or a response, or
+    raises ``ApiError``.
+    """
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401
+        """Add a route."""
+        status = options.get("status_code") or 200
+
+        @functools.wraps(endpoint)
+        def operation(call: Call, **values: Any) -> Response:  # noqa: ANN401
+            call.describe(values)
+            return _run(call, functools.partial(endpoint, call=call, **values), status)
+
+        # FastAPI would otherwise resolve the names in the annotations in this module.
+        operation.__signature__ = inspect.signature(endpoint, eval_str=True)  # type: ignore[attr-defined]
+        super().add_api_route(path, operation, **options)
 
 
 _EFFECTS = (
@@ -74,131 +176,50 @@ _EFFECTS = (
 )  # fmt: skip
 
 
-Answer = dict[str, Any] | list[Any] | Response
+def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Response:
+    hits = call.faults(*_EFFECTS)
+    if Effect.DELAY in hits and not call.tenant.delay(hits[Effect.DELAY].seconds):
+        # The tenant was reset meanwhile, so the call belongs to no tenant.
+        call.is_forgotten = call.is_dropped = True
+        return Response()
+    if Effect.DROP_BEFORE in hits:
+        call.is_dropped = True
+        return Response()
+    call.is_dropped = Effect.DROP_AFTER in hits
+    call.stall = hits.get(Effect.STALL)
+    if Effect.STATUS in hits:
+        return _status_response(hits[Effect.STATUS])
+    with call.tenant.store.lock:
+        call.tenant.advance_jobs()
+        result = work()
+    return result if isinstance(result, Response) else _document(result, status, hits)
 
-Work = Callable[[], Answer]
+
+def _status_response(fault: Fault) -> Response:
+    if fault.code:
+        raise coded_error(fault.code)
+    kind = "application/json" if fault.body.startswith("{") else "text/plain"
+    return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 
 
-class ForgottenError(Exception):
-    """The tenant was reset while a request was delayed: it has no answer any more."""
+def _document(result: Document, status: int, hits: Mapping[Effect, Fault]) -> Response:
+    content = _json(result)
+    if Effect.SHIFT in hits:
+        _shift(content, hits[Effect.SHIFT].members)
+    if isinstance(content, dict) and Effect.ALTER in hits:
+        content = _altered(content, hits[Effect.ALTER].members)
+    response = JSONResponse(content, status)
+    if Effect.INVALID_JSON in hits:
+        half = bytes(response.body)[: len(response.body) // 2]
+        return Response(half, status, media_type="application/json")
+    return response
 
 
-class Answering:
-    """Runs operations for a tenant.
-
-    Args:
-        tenant: Whose operations.
-        connections: Where connections can be closed without an answer.
-        style: The API that they belong to; v1 where absent.
-    """
-
-    def __init__(
-        self, tenant: Tenant, connections: Connections, style: ApiStyle | None = None
-    ) -> None:
-        self._tenant = tenant
-        self._connections = connections
-        self._style: ApiStyle = style or V1Style()
-
-    def answer(
-        self,
-        request: Request,
-        work: Work,
-        *,
-        status: int = 200,
-        facts: Mapping[str, Any] | None = None,
-        body: Any = None,  # noqa: ANN401
-    ) -> Response:
-        """Do an operation's work, with the faults that strike it, and note it."""
-        operation = self._style.operation_of(request.method, request.url.path)
-        try:
-            with self._style.admission(operation):
-                response = self._struck(request, work, status, facts or {})
-        except RefusalError as refusal:
-            response = self._style.refusal(request.url.path, refusal)
-        except ForgottenError:
-            return DroppedResponse(self._connections)
-        self.note(
-            request, 0 if isinstance(response, DroppedResponse) else response.status_code, body
-        )
-        return response
-
-    def _struck(
-        self, request: Request, work: Work, status: int, facts: Mapping[str, Any]
-    ) -> Response:
-        operation = self._style.operation_of(request.method, request.url.path)
-        known = {**facts, "api": self._style.name}
-        hits = self._tenant.faults.hits(operation, known, *_EFFECTS)
-        if Effect.DELAY in hits and not self._tenant.delay(hits[Effect.DELAY].seconds):
-            raise ForgottenError
-        if Effect.DROP_BEFORE in hits:
-            return DroppedResponse(self._connections)
-        if Effect.STATUS in hits:
-            response = self._scripted(request.url.path, hits[Effect.STATUS])
-        else:
-            response = self._work(request.url.path, work, status, hits)
-        if Effect.DROP_AFTER in hits:
-            return DroppedResponse(self._connections)
-        stall = hits.get(Effect.STALL)
-        if stall is not None:
-            return StalledResponse(response, self._connections, stall.bytes, stall.seconds)
-        return response
-
-    def _work(self, path: str, work: Work, status: int, hits: Mapping[Effect, Fault]) -> Response:
-        try:
-            with self._tenant.store.lock:
-                self._tenant.settle()
-                result = work()
-        except RefusalError as refusal:
-            return self._style.refusal(path, refusal)
-        if isinstance(result, Response):
-            return result
-        if Effect.SHIFT in hits:
-            _shift(result, hits[Effect.SHIFT].members)
-        if isinstance(result, dict):
-            if Effect.ALTER in hits:
-                result = _altered(result, hits[Effect.ALTER].members)
-            if not self._style.sends_null:
-                result = {name: value for name, value in result.items() if value is not None}
-        response = JSONResponse(result, status)
-        if Effect.INVALID_JSON in hits:
-            half = bytes(response.body)[: len(response.body) // 2]
-            return Response(half, status, media_type="application/json")
-        return response
-
-    def _scripted(self, path: str, fault: Fault) -> Response:
-        if fault.code:
-            return self._style.refusal(path, coded(fault.code))
-        kind = "application/json" if fault.body.startswith("{") else "text/plain"
-        return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
-
-    def refuse(self, request: Request, refusal: RefusalError) -> Response:
-        """Note, count and refuse what never came to its operation's work."""
-        operation = self._style.operation_of(request.method, request.url.path)
-        try:
-            with self._style.admission(operation):
-                pass
-        except RefusalError as other:
-            refusal = other
-        self.note(request, refusal.status)
-        return self._style.refusal(request.url.path, refusal)
-
-    def note(self, request: Request, status: int, body: Any = None) -> None:  # noqa: ANN401
-        """Put a request on the record."""
-        self._tenant.recorder.add(
-            SeenRequest(
-                operation=self._style.operation_of(request.method, request.url.path),
-                method=request.method,
-                path=request.url.path,
-                status=status,
-                authorized="Authorization" in request.headers,
-                query=dict(request.query_params),
-                headers={
-                    name: request.headers[name] for name in NOTED_HEADERS if name in request.headers
-                },
-                body=body,
-                api=self._style.name,
-            )
-        )
+def _json(result: Document) -> dict[str, Any] | list[Any]:
+    # An optional member without a value is left out; a required one is null.
+    if isinstance(result, BaseModel):
+        return result.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return [_json(item) for item in result]
 
 
 def _shift(result: dict[str, Any] | list[Any], members: Mapping[str, Any]) -> None:
@@ -214,10 +235,71 @@ def _shift(result: dict[str, Any] | list[Any], members: Mapping[str, Any]) -> No
 
 def _altered(result: dict[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
     changed = {**result, **members}
-    taken_out = {name for name, value in members.items() if value is None}
-    return {name: value for name, value in changed.items() if name not in taken_out}
+    removed = {name for name, value in members.items() if value is None}
+    return {name: value for name, value in changed.items() if name not in removed}
 
 
-def public(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job as the API shows it."""
-    return {name: value for name, value in job.items() if not name.startswith("_")}
+class CallMiddleware:
+    """ASGI middleware that checks and records calls, and drops or stalls their connections."""
+
+    def __init__(self, app: ASGIApp, api: Api) -> None:
+        self._app = app
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        call = scope["state"]["call"] = Call(self._api, scope)
+        with ExitStack() as admission:
+
+            async def send_or_fail(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    admission.close()
+                    call.record(message["status"])
+                if call.is_dropped:
+                    await drop(scope, receive)
+                elif call.stall is not None and message["type"] == "http.response.body":
+                    await stall(message, scope, receive, send, call.stall)
+                else:
+                    await send(message)
+
+            try:
+                admission.enter_context(self._api.admission(call))
+            except ApiError as error:
+                response = self._api.error_response(call.path, error)
+                await response(scope, receive, send_or_fail)
+            else:
+                await self._app(scope, receive, send_or_fail)
+
+
+def create_app(api: Api, routers: Sequence[APIRouter], **options: Any) -> FastAPI:  # noqa: ANN401
+    """Return the ASGI application of an API.
+
+    It serves the tenant in ``scope["state"]``: building an application is slow, so all
+    sandboxes of a process share it.
+    """
+    app = FastAPI(
+        title=api.title,
+        openapi_url=DOCUMENT_PATH,
+        docs_url=None,
+        redoc_url=None,
+        **options,
+    )
+
+    @app.exception_handler(RequestValidationError)
+    async def handle_validation_error(request: Request, error: RequestValidationError) -> Response:
+        path = request.url.path
+        return api.error_response(path, api.validation_error(path, error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def handle_http_error(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
+        return api.error_response(path, api.http_error(path, error))
+
+    @app.exception_handler(ApiError)
+    async def handle_api_error(request: Request, error: ApiError) -> Response:
+        return api.error_response(request.url.path, error)
+
+    app.add_middleware(CallMiddleware, api=api)
+    for router in routers:
+        app.include_router(router)
+    return app

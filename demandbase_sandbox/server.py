@@ -1,4 +1,4 @@
-"""Starts and stops a sandbox, and lets tests look behind it."""
+"""The sandbox: starts and stops its servers, and gives tests access to the tenant."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from demandbase_sandbox.connections import Connections
+from demandbase_sandbox.connections import drop_all
 from demandbase_sandbox.file_host import StorageHost
 from demandbase_sandbox.options import SandboxOptions
-from demandbase_sandbox.routing import public
 from demandbase_sandbox.tenant.schema import TenantEntity, TenantField
-from demandbase_sandbox.tenant.tenant import Tenant, cell_text
-from demandbase_sandbox.uapi import exports as uapi_export_jobs
-from demandbase_sandbox.uapi import imports as uapi_import_jobs
-from demandbase_sandbox.uapi.app import create_uapi
-from demandbase_sandbox.v1.app import create_api
+from demandbase_sandbox.tenant.tenant import Tenant, export_text
+from demandbase_sandbox.v1.app import v1_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -31,49 +26,45 @@ if TYPE_CHECKING:
 
     from demandbase_sandbox.clock import SandboxClock
     from demandbase_sandbox.faults import Fault
-    from demandbase_sandbox.recorder import SeenRequest
+    from demandbase_sandbox.recorder import RecordedRequest
+    from demandbase_sandbox.tenant.jobs import SimulatedJobs
 
 
-class Hosts:
-    """An application made of two.
+class _Hosts:
+    """Both APIs as one ASGI application: a request's port says which one it calls."""
 
-    Args:
-        api: The v1 API.
-        uapi_port: The port of the published API.
-        create_uapi: Makes the published API, with the first request to it.
-    """
-
-    def __init__(self, api: ASGIApp, uapi_port: int, create_uapi: Callable[[], ASGIApp]) -> None:
-        self._api = api
+    def __init__(self, tenant: Tenant, uapi_port: int) -> None:
+        self._tenant = tenant
         self._uapi_port = uapi_port
-        self._create_uapi = create_uapi
-
-    @cached_property
-    def _uapi(self) -> ASGIApp:
-        return self._create_uapi()
+        self.connections: set[Any] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request to the API that it came to."""
-        is_uapi = scope["type"] == "http" and scope["server"][1] == self._uapi_port
-        await (self._uapi if is_uapi else self._api)(scope, receive, send)
+        if scope["type"] != "http":
+            return
+        scope["state"] = {"tenant": self._tenant, "connections": self.connections}
+        is_uapi = scope["server"][1] == self._uapi_port
+        await (_uapi() if is_uapi else v1_app())(scope, receive, send)
+
+
+def _uapi() -> ASGIApp:
+    # With the first request: many sandboxes never get one to this API.
+    from demandbase_sandbox.uapi.app import uapi_app  # noqa: PLC0415
+
+    return uapi_app()
 
 
 class Sandbox:
-    """A running sandbox; use it as a context manager.
-
-    Args:
-        options: How it behaves.
+    """A sandbox, to be used as a context manager.
 
     Raises:
         OSError: A port is taken.
-        sqlite3.Error: The data file is none.
+        sqlite3.Error: ``options.data`` is no SQLite file.
     """
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.options = options or SandboxOptions()
-        self._connections = Connections()
         with ExitStack() as undo:
-            # Ports first: one that is taken is found out before millions of rows are made.
+            # Ports first, so that one in use is an error before millions of rows are generated.
             self._socket = undo.enter_context(_listening(self.options.port))
             self._uapi_socket = undo.enter_context(_listening(self.options.uapi_port))
             self.tenant = Tenant(self.options)
@@ -81,14 +72,12 @@ class Sandbox:
             self._files = StorageHost(self.tenant, self.options.files_port)
             undo.callback(self._files.stop)
             self._undo = undo.pop_all()
+        self.tenant.files_url = self._files.url
+        self._hosts = _Hosts(self.tenant, self._uapi_socket.getsockname()[1])
         self._server = uvicorn.Server(
             uvicorn.Config(
-                Hosts(
-                    create_api(self.tenant, lambda: self.files_url, self._connections),
-                    self._uapi_socket.getsockname()[1],
-                    lambda: create_uapi(self.tenant, lambda: self.files_url, self._connections),
-                ),
-                http=self._connections.protocol(),
+                self._hosts,
+                http="h11",
                 log_config=None,
                 log_level="critical",
                 access_log=False,
@@ -96,6 +85,7 @@ class Sandbox:
                 timeout_graceful_shutdown=2,
             )
         )
+        self._hosts.connections = self._server.server_state.connections
         self._threads = [
             threading.Thread(
                 target=self._server.run, args=([self._socket, self._uapi_socket],), daemon=True
@@ -120,45 +110,45 @@ class Sandbox:
 
     @property
     def token(self) -> str:
-        """The bearer token that is accepted; over the published API a legacy one."""
+        """The static bearer token, which both APIs accept."""
         return self.options.token
 
     @property
     def client_id(self) -> str:
-        """The client id that the published API mints tokens for."""
+        """The client id of the published API."""
         return self.options.client_id
 
     @property
     def client_secret(self) -> str:
-        """The secret that goes with the client id."""
+        """The client secret of the published API."""
         return self.options.client_secret
 
     @property
     def clock(self) -> SandboxClock:
-        """The sandbox's now; ``advance`` skips time."""
+        """The sandbox's clock; ``advance`` moves it forward."""
         return self.tenant.clock
 
     def start(self) -> Self:
-        """Start both servers and wait until they take requests.
+        """Start both servers and wait until they accept requests.
 
         Raises:
-            RuntimeError: The API's server ended at once.
+            RuntimeError: The server of the APIs ended during its start.
         """
         for thread in self._threads:
             thread.start()
         while not self._server.started:
             if not self._threads[0].is_alive():
                 self.stop()
-                raise RuntimeError("the server of the sandbox ended at its start")
+                raise RuntimeError("the server of the sandbox ended during its start")
             time.sleep(0.002)
         return self
 
     def stop(self) -> None:
-        """Stop both servers and remove what is temporary."""
+        """Stop both servers and remove temporary files."""
         self.tenant.stop()
         if self._threads[0].ident is not None:
             self._server.should_exit = True
-            self._connections.drop_all()
+            drop_all(self._hosts.connections)
             self._files.shutdown()
             for thread in self._threads:
                 thread.join(10)
@@ -177,62 +167,62 @@ class Sandbox:
         """Stop."""
         self.stop()
 
-    def requests(self, operation: str | None = None) -> list[SeenRequest]:
-        """Return what the servers saw, of one operation or in all."""
+    def requests(self, operation: str | None = None) -> list[RecordedRequest]:
+        """Return the recorded requests, of one operation or all."""
         seen = self.tenant.recorder.all()
         return [request for request in seen if operation in {None, request.operation}]
 
     def clear_requests(self) -> None:
-        """Forget what was seen."""
+        """Clear the recorded requests."""
         self.tenant.recorder.clear()
 
     def add_fault(self, fault: Fault) -> None:
-        """Make trouble from now on."""
+        """Add a fault."""
         self.tenant.faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Make no more trouble."""
+        """Remove all faults."""
         self.tenant.faults.clear()
 
     def revoke_token(self, *, legacy: bool = False) -> None:
-        """Revoke all minted tokens, with ``legacy`` the static one of the published API."""
+        """Revoke all minted tokens or, with ``legacy``, the static one (over uapi only)."""
         self.tenant.tokens.revoke(legacy=legacy)
 
     def minted_tokens(self) -> list[str]:
-        """Return the tokens that were minted and not revoked, oldest first."""
+        """Return the minted tokens that are not revoked, oldest first."""
         return self.tenant.tokens.minted()
 
     def calls_today(self) -> dict[str, int]:
-        """Return today's calls of the published API's operations, refused ones included."""
+        """Return today's calls of the published API by operation, rejected ones included."""
         return self.tenant.calls.today()
 
     def calls_by_day(self) -> dict[str, dict[str, int]]:
-        """Return the calls of the published API's operations by UTC day (``YYYY-MM-DD``)."""
+        """Return the calls of the published API by UTC day (``YYYY-MM-DD``) and operation."""
         return self.tenant.calls.by_day()
 
     def export_jobs(self) -> list[dict[str, Any]]:
-        """Return the export jobs as they are by now, newest first: v1's, then the other API's.
+        """Return the export jobs as of now: those of v1, then those of uapi, newest first.
 
-        Those of the published API are kept in words of both: ``id``, ``entity_type``,
-        ``status`` (as published), ``entityType``, ``jobName``, and the whole ``request``.
+        A job of uapi has ``id``, ``entity_type``, ``status``, ``entityType``, ``jobName``,
+        ``createdAt``, ``updatedAt``, ``message`` and ``request``, the members of its request.
         """
-        return self._jobs("export", uapi_export_jobs.KIND)
+        return self._jobs(self.tenant.exports, self.tenant.uapi_exports)
 
     def import_jobs(self) -> list[dict[str, Any]]:
-        """Return the import jobs as they are by now, newest first: v1's, then the other API's.
+        """Return the import jobs as of now: those of v1, then those of uapi, newest first.
 
-        Those of the published API have ``list_action``, as sent or by default, once there is a
-        file, and in the end ``outcome``: see ``ImportOutcome``.
+        A job of uapi has ``list_action`` from its upload on, and ``outcome`` (the members of
+        ``ImportOutcome``) once it has ended.
         """
-        return self._jobs("import", uapi_import_jobs.KIND)
+        return self._jobs(self.tenant.imports, self.tenant.uapi_imports)
 
-    def _jobs(self, *kinds: str) -> list[dict[str, Any]]:
+    def _jobs(self, *kinds: SimulatedJobs[Any]) -> list[dict[str, Any]]:
         with self.tenant.store.lock:
-            self.tenant.settle()
-            return [public(job) for kind in kinds for job in self.tenant.book.all(kind)]
+            self.tenant.advance_jobs()
+            return [jobs.document(job) for jobs in kinds for job in jobs.all()]
 
     def created_fields(self) -> dict[str, list[str]]:
-        """Return the labels of fields that imports have created, by entity."""
+        """Return the labels of the fields that imports created, by entity."""
         found: dict[str, list[str]] = {}
         for job in reversed(self.import_jobs()):
             if labels := job.get("outcome", {}).get("created_fields"):
@@ -240,23 +230,23 @@ class Sandbox:
         return found
 
     def uploaded(self, job_id: str | int) -> bytes:
-        """Return the file that an import job was given."""
+        """Return the file of an import job."""
         return self.tenant.imports.file(str(job_id)).read_bytes()
 
     def uploaded_files(self, job_id: str | int) -> list[bytes]:
-        """Return the files that an import job was given: one, or none."""
+        """Return the files of an import job: one, or none before its upload."""
         path = self.tenant.imports.file(str(job_id))
         return [path.read_bytes()] if path.is_file() else []
 
     def rows(self, entity: str) -> list[dict[str, str | None]]:
-        """Return an entity's rows as the texts that an export shows."""
+        """Return an entity's rows, with values as in an export."""
         return self.tenant.rows(entity)
 
     def put_rows(self, entity: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Put rows in place of an entity's rows; fields that are not named are empty.
+        """Replace an entity's rows. Fields that a row does not name are empty.
 
         Raises:
-            ValueError: A row names a field that the entity has not.
+            ValueError: A row names an unknown field.
         """
         self.tenant.put_rows(entity, rows)
 
@@ -267,23 +257,22 @@ class Sandbox:
         rows: Sequence[Sequence[Any] | Mapping[str, Any]],
         description: str = "",
     ) -> None:
-        """Add an entity, or put another in its place.
+        """Add or replace an entity.
 
-        Args:
-            name: Its name.
-            fields: Name, type and perhaps description of each field; the first is the id.
-            rows: Lists of cells in the fields' order, or mappings.
-            description: Its description.
+        A field is its name, type and optionally description; the first field is the id. Rows
+        are lists of values in the order of the fields, or mappings.
         """
         entity = TenantEntity(name, description, tuple(_field(*field) for field in fields))
         names = [field.name for field in entity.fields]
-        cells = [
+        values = [
             [row.get(column) for column in names] if hasattr(row, "get") else row for row in rows
         ]
-        self.tenant.store.add_entity(entity, [[cell_text(cell) for cell in row] for row in cells])
+        self.tenant.store.add_entity(
+            entity, [[export_text(cell) for cell in row] for row in values]
+        )
 
     def reset(self) -> None:
-        """Return to the sample tenant: no jobs, nothing seen, no time skipped, faults as told."""
+        """Return to the start: the sample rows, no jobs or requests, the options' faults."""
         self.tenant.reset()
 
 
@@ -292,7 +281,7 @@ def _field(name: str, kind: str, description: str = "") -> TenantField:
 
 
 def _listening(port: int) -> socket.socket:
-    # asyncio sends small answers at once only where the protocol is named.
+    # asyncio sets TCP_NODELAY only on sockets whose protocol is named.
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Signed links: who holds one may fetch one file until it expires."""
+"""Signed links: the holder of one may download one file until it expires."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class LinkSigner:
-    """Makes and checks links."""
+    """Signs and verifies links with a key of its own."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
     def link(self, base: str, name: str, expires: float) -> str:
-        """Return a link to a file that works until a POSIX time."""
+        """Return a link to a file that is valid until a POSIX time."""
         stamp = f"{expires:.3f}"
         query = urlencode({"expires": stamp, "signature": self._sign(name, stamp)})
         return f"{base}/files/{quote(name)}?{query}"
@@ -27,7 +27,7 @@ class LinkSigner:
     def allows(self, name: str, query: Mapping[str, str], now: float) -> bool:
         """Whether a link's query is genuine and has not expired."""
         stamp = query.get("expires", "")
-        # Bytes, because texts with other than ASCII cannot be compared.
+        # compare_digest() rejects texts that are not ASCII, so both are compared as bytes.
         given = query.get("signature", "").encode("utf-8", "replace")
         genuine = hmac.compare_digest(self._sign(name, stamp).encode(), given)
         return genuine and float(stamp) > now

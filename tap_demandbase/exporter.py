@@ -193,7 +193,7 @@ class Exporter:
         done = f" ({', '.join(self._done)})" if self._done else ""
         total = len(self._done) + len(self._waiting)
         return QuotaStopError(
-            f"{error} {len(self._done)} of {total} streams are done{done}, to do remain "
+            f"{error} {len(self._done)} of {total} streams are done{done}; remaining: "
             f"{', '.join(self._waiting)}. The state covers all records that were sent: the next "
             "run continues from there. Or let the tap wait: set quota_wait_hours.",
             stream=stream,
@@ -306,8 +306,8 @@ class JobParts:
         if job.record_count is not None and job.record_count != rows:
             raise RecordCountError(
                 f"Stream {self._stream}: Demandbase counted {job.record_count} records in the "
-                f"export job {job.id}, its files hold {rows}. Run again; if it stays, ask "
-                "Demandbase's support about the job.",
+                f"export job {job.id}, its files hold {rows}. Run again. If the error "
+                "persists, ask Demandbase's support about the job.",
                 stream=self._stream,
                 job_id=job.id,
             )
@@ -325,8 +325,8 @@ class JobParts:
             raise FileSizeError(
                 f"Stream {self._stream}: Demandbase says that the files of the export job "
                 f"{job.id} have {job.file_size_bytes} bytes, and {sizes[0]} were received. "
-                "Run again; if it stays, export anew with job_reuse_hours: 0 and ask Demandbase's "
-                "support about the job.",
+                "Run again. If the error persists, export again with job_reuse_hours: 0 and ask "
+                "Demandbase's support about the job.",
                 stream=self._stream,
                 job_id=job.id,
             )

@@ -56,7 +56,7 @@ class BulkStream(FastSyncStream):
 
     Args:
         tap: The tap.
-        spec: What discovery found of the stream.
+        spec: The stream as discovered.
         saved_fields: Field names of a saved catalog by property, where they differ.
     """
 
@@ -100,11 +100,11 @@ class BulkStream(FastSyncStream):
         )
 
     def _export(self, load_pipeline: Callable[[], Pipeline[T]]) -> Iterator[T]:
-        """Yield what is sent of each window, and advance the bookmark after it.
+        """Yield the output of each window, and advance the bookmark after it.
 
         Args:
-            load_pipeline: Called once, while the first part is downloaded: pyarrow takes its time
-                to load.
+            load_pipeline: Called once, while the first part is downloaded, since pyarrow takes a
+                while to load.
         """
         if self.is_removed:
             self.logger.info("Stream %s is removed by stream_maps: nothing is exported", self.name)
@@ -133,7 +133,7 @@ class BulkStream(FastSyncStream):
     def _export_window(
         self, window: Window | None, task: ExportTask, load_pipeline: Callable[[], Pipeline[T]]
     ) -> Generator[T, None, DeliveredJob]:
-        """Yield what is sent of one window; return the job that it came from."""
+        """Yield the output of one window; return its job."""
         exporter, incremental = self._tap.exporter, self.incremental
         while True:
             job, created_at = exporter.wait(self.name, task)
@@ -344,8 +344,8 @@ class BulkStream(FastSyncStream):
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply a catalog.
 
-        A replication key makes the stream incremental whatever the catalog's replication method:
-        that may have been discovered before the key was set.
+        A replication key makes the stream incremental even if the catalog's replication method
+        differs: that may have been discovered before the key was set.
         """
         super().apply_catalog(catalog)
         entry = catalog.get_stream(self.name)
@@ -419,7 +419,7 @@ class IdBatchStream(BulkStream):
     @override
     def why_empty(self) -> str:
         parents = self._entity.parent_ids
-        return f"there are no {parents.entity if parents else 'records'} that it could be about"
+        return f"there are no {parents.entity if parents else 'records'} whose ids it needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +429,7 @@ class Pipeline(Generic[T]):
     Args:
         read: Reads a part: the job's reader, the file and the part's number.
         accept: Filters the rows of an incremental run.
-        write: Returns what is sent for the rows.
+        write: Returns the output for the rows.
     """
 
     read: Callable[[PartReader, BinaryIO, int], Iterator[Rows]]

@@ -1,4 +1,4 @@
-"""The command ``target-demandbase``: every failure ends in one sentence and an exit code."""
+"""The command ``target-demandbase``: each error ends in one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main() -> None:
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     try:
         TargetDemandbase.cli()
-    except DemandbaseError as error:  # some of them are the SDK's, too
+    except DemandbaseError as error:  # first: some are also errors of the SDK
         exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
     except InvalidRecord as error:
         logger.critical("%s", error.error_message)
@@ -33,5 +33,5 @@ def main() -> None:
         # The SDK's sentences name properties only.
         logger.critical("%s", " ".join(str(error.args[0]).split()))
         sys.exit(EXIT_FAILURE)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the last line says so
+    except Exception as error:  # noqa: BLE001 - the last line of the log must name it
         exit_with_error(error, logger, schema, _PREFIX, "stream_maps")

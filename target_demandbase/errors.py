@@ -1,4 +1,4 @@
-"""What can go wrong while rows are brought to Demandbase; no message holds a value."""
+"""Errors of the target. Messages contain no record values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
 
 
 class TargetError(DemandbaseError):
-    """A failure of the target.
+    """Base of the target's errors.
 
     Args:
         sentence: What happened and what to do.
-        stream: The stream.
+        stream: Name of the stream.
     """
 
     def __init__(self, sentence: str, *, stream: str | None = None) -> None:
@@ -19,26 +19,26 @@ class TargetError(DemandbaseError):
 
 
 class RoutingError(TargetError):
-    """A stream goes to no entity."""
+    """A stream has no entity."""
 
 
 class MappingError(TargetError):
-    """A stream's columns do not fit the entity's fields."""
+    """A stream's columns or settings do not fit the entity."""
 
 
 class InputError(TargetError):
-    """The input is no Singer message, or a record that cannot be sent."""
+    """The input contains something other than valid Singer messages."""
 
 
 class RejectedRowsError(TargetError):
-    """Demandbase did not take every row."""
+    """More rows were rejected than the settings allow."""
 
 
 class StillRunningError(TargetError):
-    """A job did not end in time, and may end well all the same."""
+    """An import job did not end in time; the next run resumes it."""
 
     exit_code = EXIT_TRY_LATER
 
 
 class ReconciliationError(TargetError):
-    """Demandbase's counts differ from what was sent."""
+    """The counts of an import job differ from what was sent."""

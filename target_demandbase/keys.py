@@ -1,4 +1,4 @@
-"""The match keys of a file's rows, and which rows later ones replace."""
+"""Match keys of rows, and which rows are superseded by later ones of the same key."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 def key_texts(keys: Keys) -> Sequence[str]:
-    """Return each key of some rows."""
+    """Return the keys of some rows as texts."""
     return keys if isinstance(keys, Sequence) else keys.texts()
 
 
 class RowKeys:
-    """The match keys of the rows of a file, in their order."""
+    """The match keys of the rows of a file, in order."""
 
     def __init__(self) -> None:
         self._keys: list[str | KeyColumn] = []
 
     def add(self, keys: Keys) -> None:
-        """Note the keys of the next rows, an empty text where one has none."""
+        """Add the keys of the next rows, an empty text for a row without one."""
         if isinstance(keys, Sequence):
             self._keys += keys
         else:
             self._keys.append(keys)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the key of each row, an empty text where it has none."""
+        """Yield the key of each row, an empty text for a row without one."""
         for each in self._keys:
             if isinstance(each, str):
                 yield each
@@ -43,7 +43,7 @@ class RowKeys:
                 yield from each.texts()
 
     def superseded(self) -> list[int]:
-        """Return the rows that a later one of their key replaces, in order."""
+        """Return the indexes of the rows that a later row of the same key supersedes."""
         columns = [each for each in self._keys if not isinstance(each, str)]
         if columns:
             texts = [each for each in self._keys if isinstance(each, str) and each]
@@ -54,34 +54,31 @@ class RowKeys:
         return [row for row, key in enumerate(keys) if key and last_rows[key] != row]
 
 
-def identity_key(identity: Sequence[str], cells: Mapping[str, str]) -> str:
-    """Return one text for all that a row may be matched by.
+def identity_key(identity: Sequence[str], values: Mapping[str, str]) -> str:
+    """Return one text for all values that a row may be matched by; empty if all are empty.
 
     Args:
-        identity: The columns; an empty text in place of one that is not there.
-        cells: The row's cells by column.
-
-    Returns:
-        Empty where all of it is empty.
+        identity: The columns; an empty text in place of a missing one.
+        values: The row's values by column.
     """
-    return _key([cells.get(column, "") for column in identity])
+    return _key([values.get(column, "") for column in identity])
 
 
 def identity_keys(
     identity: Sequence[str], columns: Mapping[str, pa.Array], rows: int
 ) -> Sequence[str]:
-    """Return the same for many rows.
+    """Return the identity key of each of many rows.
 
     Args:
-        identity: The columns; an empty text in place of one that is not there.
-        columns: The rows' cells by column.
-        rows: How many rows there are.
+        identity: The columns; an empty text in place of a missing one.
+        columns: The rows' values by column.
+        rows: Number of rows.
     """
-    cells = [
+    values = [
         columns[column].cast("string").to_pylist() if column in columns else [None] * rows
         for column in identity
     ]
-    return [_key([text or "" for text in texts]) for texts in zip(*cells, strict=True)]
+    return [_key([text or "" for text in texts]) for texts in zip(*values, strict=True)]
 
 
 def _key(texts: list[str]) -> str:
@@ -89,6 +86,6 @@ def _key(texts: list[str]) -> str:
 
 
 def identities(key: str) -> tuple[str, ...]:
-    """Return the texts any of which may be what a row of a key is matched by."""
+    """Return the values of an identity key, each with its place: a row may be matched by any."""
     texts: list[str] = json.loads(key) if key else []
     return tuple(f"{place} {text.strip()}" for place, text in enumerate(texts) if text.strip())

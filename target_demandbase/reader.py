@@ -1,4 +1,4 @@
-"""Reads Singer messages, many records at a time, without ever showing a line that is none."""
+"""Reads Singer messages, many records at a time; errors never quote a line of the input."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ _GATHERING_SECONDS = 0.01
 def input_blocks(
     source: IO[str], idle: Callable[[], None], block_bytes: int = BLOCK_BYTES
 ) -> Iterator[bytes]:
-    """Yield the input, cut after line ends; only the last block may lack its line end.
+    """Yield the input in blocks of whole lines; the last block may lack its line end.
 
     Args:
-        source: The input, of which nothing has been read yet; its bytes are consumed where it has
-            some, and encoded as UTF-8 where it holds text only.
-        idle: Called about once a second while nothing comes.
-        block_bytes: About how large a block is; one with a longer line is as long as that.
+        source: The input, before anything was read. If it has no file descriptor, its text is
+            encoded as UTF-8.
+        idle: Called about once a second while no input arrives.
+        block_bytes: Approximate size of a block; one with a longer line is as long as the line.
     """
     try:
         descriptor = source.fileno()
     except (UnsupportedOperation, AttributeError):
-        yield from _of_text(source, block_bytes)
+        yield from _encoded_blocks(source, block_bytes)
         return
     widen(descriptor)
     pieces: list[bytes] = []
@@ -66,7 +66,7 @@ def input_blocks(
 
 
 def _read(descriptor: int, idle: Callable[[], None], size: int) -> bytes:
-    """Return what comes, gathered as long as there is more at once; nothing at the end."""
+    """Return the available input, gathered while more follows at once; nothing at its end."""
     while not _is_ready(descriptor, _SILENT_SECONDS):
         idle()
     chunks = [os.read(descriptor, size)]
@@ -79,11 +79,11 @@ def _read(descriptor: int, idle: Callable[[], None], size: int) -> bytes:
 
 def _is_ready(descriptor: int, seconds: float) -> bool:
     if sys.platform == "win32":
-        return True  # it can tell of sockets only
+        return True  # select works with sockets only
     return bool(select.select([descriptor], [], [], seconds)[0])
 
 
-def _of_text(source: IO[str], block_bytes: int) -> Iterator[bytes]:
+def _encoded_blocks(source: IO[str], block_bytes: int) -> Iterator[bytes]:
     lines: list[bytes] = []
     size = 0
     for line in source:
@@ -97,7 +97,7 @@ def _of_text(source: IO[str], block_bytes: int) -> Iterator[bytes]:
 
 
 class Consumed(NamedTuple):
-    """How much of some lines was consumed, from the first on."""
+    """How many of some lines were processed, from the first."""
 
     records: int
     size: int
@@ -108,16 +108,16 @@ NOTHING = Consumed(0, 0)
 
 
 class LineSink(Protocol):
-    """Takes the records of a stream as lines."""
+    """Processes the records of a stream as lines."""
 
     def process_record_lines(self, lines: bytes) -> Consumed:
-        """Take the first of some lines, each with its line end."""
+        """Process the first of some lines, each with its line end."""
 
 
 def record_runs(lines: Sequence[bytes]) -> Iterator[tuple[str | None, list[bytes]]]:
-    """Yield runs of lines, each with the stream that they are records of.
+    """Yield consecutive lines of the same stream, with the stream.
 
-    The stream is ``None`` for lines that are something else, or nothing at all.
+    The stream is ``None`` for lines that are not RECORD messages.
     """
     decode = _header_decoder()
     for stream, run in groupby(lines, lambda line: _stream_of(line, decode)):
@@ -135,31 +135,31 @@ def _stream_of(line: bytes, decode: Callable[[bytes], Any]) -> str | None:
 
 @cache
 def _header_decoder() -> Callable[[bytes], Any]:
-    import msgspec  # noqa: PLC0415 - whoever reads nothing needs it not
+    import msgspec  # noqa: PLC0415 - needed only if records are read
 
     header = msgspec.defstruct("Header", [("type", str), ("stream", str | None, None)])
     return msgspec.json.Decoder(header).decode
 
 
-# Without this check the SDK would skip a record that is null, and show others in a traceback.
+# Without this check the SDK would skip a record that is null, and print others in a traceback.
 _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
 
 _FEW = 16
-"""So few lines are not worth another try at once."""
+"""Number of lines that are not worth another try together."""
 
 
 class SilentReader(SingerReader):
-    """The SDK's reader; the SDK's own logs a line that it cannot parse, record values and all."""
+    """Reads messages; the SDK's own reader logs a line that it cannot parse, with its values."""
 
     block_bytes = BLOCK_BYTES
-    """About how much of the input is read at a time."""
+    """Approximate size of the blocks that are read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.idle: Callable[[], None] = lambda: None
-        """Called after each block, and about once a second while the input is silent."""
+        """Called after each block, and about once a second while no input arrives."""
         self.sink_of: Callable[[str], LineSink | None] = lambda _stream: None
-        """Returns what takes a stream's records as lines."""
+        """Returns the sink that processes a stream's records as lines, if any."""
         self._callbacks: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._counts: Counter[str] = Counter()
         self._line = 0
@@ -171,10 +171,10 @@ class SilentReader(SingerReader):
         file_input: IO[str] | None,
         callbacks: dict[str, Callable[[dict[str, Any]], None]],
     ) -> Counter[str]:
-        """Hand each message on; lines without text are passed over.
+        """Pass each message on; skip blank lines.
 
-        The SDK's own takes line after line. Here the records of a stream go to their sink many at
-        a time where it takes them so, and to the callbacks where not.
+        The SDK's own method processes line after line. Here the records of a stream are passed to
+        their sink many at a time if it accepts lines, and else to the callbacks.
         """
         self._callbacks = callbacks
         for block in input_blocks(file_input or sys.stdin, self.idle, self.block_bytes):
@@ -185,20 +185,20 @@ class SilentReader(SingerReader):
     def _block(self, block: bytes) -> None:
         if not block.endswith(b"\n"):
             block += b"\n"
-        # Most blocks hold hardly more than records of the stream that the last one held.
-        was_odd = False
+        # Most blocks contain little but records of the same stream as the block before.
+        was_few = False
         while True:
             consumed = self._offer(self._stream, block)
             block = block[consumed.size :]
             if not block:
                 return
-            is_odd = consumed.records <= _FEW
-            if is_odd and was_odd:
+            is_few = consumed.records <= _FEW
+            if is_few and was_few:
                 break
-            if is_odd:
+            if is_few:
                 line, _, block = block.partition(b"\n")
                 self._each([line])
-            was_odd = is_odd
+            was_few = is_few
         for stream, run in record_runs(block.split(b"\n")[:-1]):
             if stream is None:
                 self._each(run)
@@ -208,23 +208,23 @@ class SilentReader(SingerReader):
 
     def _records(self, stream: str, lines: list[bytes]) -> None:
         """Process records of a stream; try smaller pieces around those that are not plain."""
-        was_odd = False
+        was_few = False
         while lines:
             if self.sink_of(stream) is None or len(lines) <= _FEW:
                 self._each(lines)
                 return
             consumed = self._offer(stream, b"\n".join([*lines, b""])).records
             lines = lines[consumed:]
-            is_odd = consumed <= _FEW
-            if is_odd and was_odd:
+            is_few = consumed <= _FEW
+            if is_few and was_few:
                 middle = len(lines) // 2
                 self._records(stream, lines[:middle])
                 lines = lines[middle:]
-                is_odd = False
-            elif is_odd:
+                is_few = False
+            elif is_few:
                 self._each(lines[:1])
                 lines = lines[1:]
-            was_odd = is_odd
+            was_few = is_few
 
     def _offer(self, stream: str, lines: bytes) -> Consumed:
         sink = self.sink_of(stream)
@@ -234,7 +234,7 @@ class SilentReader(SingerReader):
         return consumed
 
     def _each(self, lines: Sequence[bytes]) -> None:
-        """Hand on one message after the other."""
+        """Pass on one message after the other."""
         for line in lines:
             self._line += 1
             text = self._decoded(line).strip()
@@ -255,8 +255,8 @@ class SilentReader(SingerReader):
             return line.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
             raise InputError(
-                f"Line {self._line} of the input is no text in UTF-8. Check the tap: nothing but "
-                "Singer messages may go to its standard output."
+                f"Line {self._line} of the input is no UTF-8 text. Check the tap: it may write "
+                "nothing but Singer messages to its standard output."
             ) from None
 
     @override
@@ -264,19 +264,19 @@ class SilentReader(SingerReader):
         """Return a message.
 
         Raises:
-            InputError: The line is no JSON object, or a member of it is of the wrong type.
+            InputError: The line is no JSON object, or a member has the wrong type.
         """
         try:
             message = deserialize_json(line)
         except json.JSONDecodeError as error:
             raise InputError(
                 f"Line {self._line} of the input is no JSON (at character {error.pos}). "
-                "Check the tap: nothing but Singer messages may go to its standard output."
+                "Check the tap: it may write nothing but Singer messages to its standard output."
             ) from None
         except (ValueError, RecursionError):
             raise InputError(
-                f"Line {self._line} of the input holds a number of too many digits or too many "
-                "arrays in each other. Correct it at the source."
+                f"Line {self._line} of the input contains a number of too many digits or too many "
+                "nested arrays. Correct it at the source."
             ) from None
         if not isinstance(message, dict):
             raise InputError(f"Line {self._line} of the input is no Singer message.")
@@ -297,10 +297,10 @@ class SilentReader(SingerReader):
     def assert_line_requires(  # type: ignore[override]
         self, line_dict: dict[str, Any], requires: set[str]
     ) -> None:
-        """Check that a message has some members.
+        """Check that a message has the required members.
 
         Raises:
-            InputError: It lacks one.
+            InputError: One is missing.
         """
         missing = sorted(requires - line_dict.keys())
         if missing:
@@ -320,7 +320,7 @@ def batch_records(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the records of all files of a BATCH message.
 
     Raises:
-        InputError: The message or a file is not what it should be.
+        InputError: The message or a file is invalid.
     """
     stream = message["stream"]
     try:
@@ -364,14 +364,18 @@ def _file(stream: str, number: int, path: str, *, packed: bool) -> Iterator[dict
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"File {number} of a BATCH message of stream {stream} cannot be read to its end "
-            f"({type(error).__name__} after line {line}). Check where the tap puts its files.",
+            f"({type(error).__name__} after line {line}). Check where the tap writes its files.",
             stream=stream,
         ) from None
 
 
 def _record(text: bytes) -> dict[str, Any]:
-    """Return a record; ``ValueError`` where a line is none."""
+    """Return a record.
+
+    Raises:
+        ValueError: The line is no JSON object.
+    """
     record = deserialize_json(text)
     if not isinstance(record, dict):
-        raise ValueError  # noqa: TRY004 - one error for all that is no JSON object
+        raise ValueError  # noqa: TRY004 - the same error as for invalid JSON
     return record

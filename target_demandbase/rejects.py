@@ -1,4 +1,4 @@
-"""The rows that Demandbase did not take, kept as Singer messages that can be replayed."""
+"""Dead letters and undelivered rows: Singer messages in files that can be sent again."""
 
 from __future__ import annotations
 
@@ -29,21 +29,41 @@ if TYPE_CHECKING:
     from target_demandbase.staging import StagedFile
 
 
+logger = logging.getLogger("target-demandbase")
+
 _MAX_NAME = 100
+
+_MAX_PENDING_BYTES = 1 << 20
+
+_NULLABLE_STRING = {"type": ["null", "string"]}
 
 
 class RejectsError(DemandbaseError):
-    """The folder for rejected rows and the report cannot be used."""
+    """The folder for rejected rows and reports cannot be written."""
 
 
 def rejects_error(error: OSError) -> RejectsError:
-    """Return the error for a folder that does not take a file."""
+    """Return the error for a folder that cannot be written."""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
     reason = "it has no room left" if full else (error.strerror or "it failed")
     return RejectsError(
         f"The folder for rejected rows cannot be written: {reason}; free some room, or point the "
         "setting rejects_path at another writable folder."
     )
+
+
+def check_folder(folder: Path) -> None:
+    """Create the folder and check that it can be written, before it is needed.
+
+    Raises:
+        RejectsError: It cannot.
+    """
+    try:
+        make_private_folder(folder)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise rejects_error(error) from error
 
 
 def file_name_part(name: str) -> str:
@@ -55,31 +75,159 @@ def file_name_part(name: str) -> str:
     return f"{safe[:_MAX_NAME]}-{digest[:16]}"
 
 
-def check_folder(folder: Path) -> None:
-    """Create a folder and see whether it takes files, before it is needed.
+@dataclass(frozen=True)
+class Reject:
+    """Why a row was rejected.
 
-    Raises:
-        RejectsError: It does not.
+    Args:
+        reason: The reason in words.
+        field: The Demandbase field.
+        type: Kind of error, in Demandbase's words or the target's.
+        job_id: Id of the import job. ``None`` if the row was not sent.
     """
-    try:
-        make_private_folder(folder)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise rejects_error(error) from error
+
+    reason: str
+    field: str | None = None
+    type: str | None = None
+    job_id: str | None = None
+
+    def columns(self) -> dict[str, str | None]:
+        """Return the columns that are added to the rejected record."""
+        return {
+            f"{REJECT_PREFIX}reason": self.reason,
+            f"{REJECT_PREFIX}field": self.field,
+            REJECT_TYPE: self.type,
+            f"{REJECT_PREFIX}job_id": self.job_id,
+        }
 
 
-_MAX_PENDING_BYTES = 1 << 20
+class DeadLetters:
+    """A file of rejected records for each stream that has any.
+
+    Args:
+        folder: Folder of the files; created when needed.
+        run: Unique name of the run, a part of the files' names.
+    """
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self._folder = folder
+        self._run = run
+        self._files: dict[str, SingerFile] = {}
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The files, by stream."""
+        return {stream: file.path for stream, file in self._files.items()}
+
+    def reject(
+        self,
+        stream: str,
+        schema: Mapping[str, Any],
+        key_properties: Sequence[str],
+        record: Mapping[str, Any],
+        reason: Reject,
+    ) -> None:
+        """Write a record; it is durable only after ``flush``.
+
+        Args:
+            stream: Name of the stream.
+            schema: Its JSON schema.
+            key_properties: Its key columns.
+            record: The record as the tap sent it.
+            reason: Why it was rejected.
+
+        Raises:
+            RejectsError: The file cannot be written, or the record is no valid JSON.
+        """
+        file = self._files.get(stream)
+        if file is None:
+            name = f"rejects-{self._run}-{file_name_part(stream)}.jsonl"
+            file = self._files[stream] = SingerFile(self._folder / name, stream)
+        try:
+            file.add(_with_reasons(schema), key_properties, {**record, **reason.columns()})
+        except OSError as error:
+            raise rejects_error(error) from error
+        except RecursionError:
+            raise RejectsError(
+                f"A rejected record of stream {stream} has too many nested arrays to be "
+                "kept under rejects_path; correct it at the source."
+            ) from None
+
+    def flush(self) -> None:
+        """Make all rejected records durable.
+
+        Raises:
+            RejectsError: A file cannot be written.
+        """
+        try:
+            for file in self._files.values():
+                file.flush()
+        except OSError as error:
+            raise rejects_error(error) from error
+
+
+def _with_reasons(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    reasons = dict.fromkeys(Reject("").columns(), _NULLABLE_STRING)
+    return {**schema, "properties": {**schema.get("properties", {}), **reasons}}
+
+
+class Undelivered:
+    """Files of the rows that a run did not send.
+
+    Args:
+        folder: The spool folder. Default: the system's temporary folder.
+        run: Unique name of the run.
+    """
+
+    def __init__(self, folder: Path | None, run: str) -> None:
+        self._folder = (folder or Path(tempfile.gettempdir())) / f"undelivered-{run}"
+        self._files: dict[str, SingerFile] = {}
+
+    def add(self, plan: StreamPlan, staged: Sequence[StagedFile]) -> None:
+        """Write the records of staged files, and log where they are."""
+        if not any(file.rows for file in staged):
+            return
+        source = plan.source
+        written = self._files.setdefault(
+            source.stream,
+            SingerFile(self._folder / f"{file_name_part(source.stream)}.jsonl", source.stream),
+        )
+        records = 0
+        try:
+            for file in staged:
+                for lines, count in file.messages():
+                    records += count
+                    written.add_messages(source.schema, source.key_properties, lines)
+            written.flush()
+        except (OSError, SpoolError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            logger.warning(
+                "%d records of stream %s were not sent and could not be kept in spool_dir (%s); "
+                "no state covers them, so the next run gets them from the tap.",
+                sum(file.rows for file in staged),
+                plan.stream,
+                getattr(cause, "strerror", None) or "it failed",
+            )
+            return
+        logger.warning(
+            "%d records of stream %s were not sent; they are in %s. No state covers them, so the "
+            "next run gets them from the tap; without one, send them with “cat FILE | "
+            "target-demandbase”. The file contains your data: remove it when you no longer need "
+            "it.",
+            records,
+            plan.stream,
+            written.path,
+        )
 
 
 class SingerFile:
-    """The records of one stream; every method but the constructor raises ``OSError``.
+    """A file of one stream's records; every method raises ``OSError``.
 
-    The file is open only while it is written: however many there are, none counts towards the
-    system's limit, and there is nothing to close.
+    The file is open only while it is written: it does not count towards the system's limit of open
+    files, and need not be closed.
 
     Args:
-        path: Where it lies; created with its first record, for its owner only.
+        path: The file; created with the first record, for its owner only.
         stream: Name of the stream.
     """
 
@@ -88,8 +236,8 @@ class SingerFile:
         self._stream = stream
         self._pending = bytearray()
         self._exists = False
-        self._durable = True
-        self._named = False
+        self._is_durable = True
+        self._is_name_durable = False
         self._schema: Mapping[str, Any] | None = None
         self._keys: Sequence[str] = ()
 
@@ -99,12 +247,12 @@ class SingerFile:
         keys: Sequence[str],
         record: Mapping[str, Any],
     ) -> None:
-        """Add a record under a schema; it is safe on disk only after ``flush``."""
+        """Add a record; it is durable only after ``flush``."""
         message = {"type": "RECORD", "stream": self._stream, "record": record}
         self.add_messages(schema, keys, _line(message))
 
     def add_messages(self, schema: Mapping[str, Any], keys: Sequence[str], lines: bytes) -> None:
-        """Add lines that are RECORD messages of the stream already."""
+        """Add lines that are RECORD messages of the stream, after a SCHEMA message if needed."""
         same = self._schema is schema or self._schema == schema
         if not same or list(keys) != self._keys:
             self._pending += _line(
@@ -117,32 +265,53 @@ class SingerFile:
             )
             self._schema, self._keys = schema, list(keys)
         self._pending += lines
-        # The first at once: a folder that cannot be written should show before the run is over.
+        # The first record at once: a folder that cannot be written should show early.
         if not self._exists or len(self._pending) >= _MAX_PENDING_BYTES:
             self._write(durably=False)
 
     def flush(self) -> None:
-        """Bring all records to the disk for good."""
-        if self._pending or not self._durable:
+        """Make all records durable."""
+        if self._pending or not self._is_durable:
             self._write(durably=True)
-        if not self._named:
+        if not self._is_name_durable:
             sync_folder(self.path.parent)
-            self._named = True
+            self._is_name_durable = True
 
     def _write(self, *, durably: bool) -> None:
         make_private_folder(self.path.parent)
         descriptor = open_private(self.path, os.O_APPEND)
         self._exists = True
         try:
-            # Byte by byte account: a disk that fills up half-way must not lead to doubled lines.
+            # What is written is counted by bytes: a disk that fills up must not double lines.
             while self._pending:
-                self._durable = False
+                self._is_durable = False
                 del self._pending[: os.write(descriptor, self._pending)]
             if durably:
                 os.fsync(descriptor)
-                self._durable = True
+                self._is_durable = True
         finally:
             os.close(descriptor)
+
+
+def record_message(stream: str, record: Mapping[str, Any]) -> bytes:
+    """Return a RECORD message as one line of JSON; decimals keep their digits."""
+    text: str = simplejson.dumps(
+        {"type": "RECORD", "stream": stream, "record": record},
+        use_decimal=True,
+        # Not JSON, but Python's readers accept it, and a dead letter then has it as a text.
+        allow_nan=True,
+        separators=(",", ":"),
+        default=_other,
+    )
+    # ASCII: lone surrogates, which UTF-8 cannot hold, stay as they came.
+    return text.encode("ascii") + b"\n"
+
+
+def _other(value: object) -> str:
+    """Return the text of a value that only a stream map can have put into a record."""
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    return str(value)
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
@@ -150,7 +319,7 @@ def _line(message: Mapping[str, Any]) -> bytes:
         text = _dumps(message)
     except ValueError:
         text = _dumps(_finite(message))
-    # Only ASCII: halves of characters, which UTF-8 cannot hold, stay as they came.
+    # ASCII: lone surrogates, which UTF-8 cannot hold, stay as they came.
     return text.encode("ascii") + b"\n"
 
 
@@ -177,9 +346,9 @@ def _default(value: object) -> object:
 
 
 def _finite(value: object) -> object:
-    """Return a value whose floats that are no number are texts.
+    """Return a value whose NaN and infinite floats are texts.
 
-    As null, which JSON libraries like to make of them, they would blank the field in a replay.
+    As null, which is what JSON libraries make of them, they would blank the field in a replay.
     """
     match value:
         case float() if not math.isfinite(value):
@@ -190,174 +359,3 @@ def _finite(value: object) -> object:
             return [_finite(item) for item in value]
         case _:
             return value
-
-
-_NULLABLE_STRING = {"type": ["null", "string"]}
-
-
-@dataclass(frozen=True)
-class Reject:
-    """Why a row was not taken.
-
-    Args:
-        reason: In words.
-        field: The Demandbase field that it is about.
-        type: Demandbase's word for the kind of error, or the target's own.
-        job_id: The import job; None where the row was never sent.
-    """
-
-    reason: str
-    field: str | None = None
-    type: str | None = None
-    job_id: str | None = None
-
-    def columns(self) -> dict[str, str | None]:
-        """Return the columns that a rejected record gets beside its own."""
-        return {
-            f"{REJECT_PREFIX}reason": self.reason,
-            f"{REJECT_PREFIX}field": self.field,
-            REJECT_TYPE: self.type,
-            f"{REJECT_PREFIX}job_id": self.job_id,
-        }
-
-
-class DeadLetters:
-    """One file of rejected records for each stream that has some.
-
-    Args:
-        folder: Where the files lie; created when it is needed.
-        run: What tells this run's files from others'; it becomes part of their names as it is.
-    """
-
-    def __init__(self, folder: Path, run: str) -> None:
-        self._folder = folder
-        self._run = run
-        self._files: dict[str, SingerFile] = {}
-
-    @property
-    def paths(self) -> dict[str, Path]:
-        """The files, by stream."""
-        return {stream: file.path for stream, file in self._files.items()}
-
-    def reject(
-        self,
-        stream: str,
-        schema: Mapping[str, Any],
-        key_properties: Sequence[str],
-        record: Mapping[str, Any],
-        reason: Reject,
-    ) -> None:
-        """Keep a record; it is safe on disk only after ``flush``.
-
-        Args:
-            stream: Name of the stream.
-            schema: Its JSON schema.
-            key_properties: Its key columns.
-            record: The record as it came.
-            reason: Why it was not taken.
-
-        Raises:
-            RejectsError: The folder does not take it, or it cannot be written as JSON.
-        """
-        file = self._files.get(stream)
-        if file is None:
-            name = f"rejects-{self._run}-{file_name_part(stream)}.jsonl"
-            file = self._files[stream] = SingerFile(self._folder / name, stream)
-        try:
-            file.add(_with_reasons(schema), key_properties, {**record, **reason.columns()})
-        except OSError as error:
-            raise rejects_error(error) from error
-        except RecursionError:
-            raise RejectsError(
-                f"A rejected record of stream {stream} has too many arrays in each other to be "
-                "kept under rejects_path; correct it at the source."
-            ) from None
-
-    def flush(self) -> None:
-        """Bring all rejected records to the disk for good.
-
-        Raises:
-            RejectsError: The folder does not take them.
-        """
-        try:
-            for file in self._files.values():
-                file.flush()
-        except OSError as error:
-            raise rejects_error(error) from error
-
-
-def _with_reasons(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    reasons = dict.fromkeys(Reject("").columns(), _NULLABLE_STRING)
-    return {**schema, "properties": {**schema.get("properties", {}), **reasons}}
-
-
-def record_message(stream: str, record: Mapping[str, Any]) -> bytes:
-    """Return a RECORD message as one line of JSON; decimals keep their digits."""
-    text: str = simplejson.dumps(
-        {"type": "RECORD", "stream": stream, "record": record},
-        use_decimal=True,
-        # Not JSON, but Python's readers take it: a dead letter then tells of it as a text.
-        allow_nan=True,
-        separators=(",", ":"),
-        default=_other,
-    )
-    # Only ASCII: halves of characters, which UTF-8 cannot hold, stay as they came.
-    return text.encode("ascii") + b"\n"
-
-
-def _other(value: object) -> str:
-    """Return the text of what only a stream map can have put into a record."""
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    return str(value)
-
-
-logger = logging.getLogger("target-demandbase")
-
-
-class Undelivered:
-    """The rows that a run did not send.
-
-    Args:
-        folder: The spool folder; the system's temporary folder where absent.
-        run: What tells this run from others.
-    """
-
-    def __init__(self, folder: Path | None, run: str) -> None:
-        self._folder = (folder or Path(tempfile.gettempdir())) / f"undelivered-{run}"
-        self._files: dict[str, SingerFile] = {}
-
-    def add(self, plan: StreamPlan, files: Sequence[StagedFile]) -> None:
-        """Keep the records of staged files, and say where they are."""
-        records = 0
-        if not any(file.rows for file in files):
-            return
-        source = plan.source
-        kept = self._files.setdefault(
-            source.stream,
-            SingerFile(self._folder / f"{file_name_part(source.stream)}.jsonl", source.stream),
-        )
-        try:
-            for file in files:
-                for lines, count in file.messages():
-                    records += count
-                    kept.add_messages(source.schema, source.key_properties, lines)
-            kept.flush()
-        except (OSError, SpoolError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            logger.warning(
-                "%d records of stream %s were not sent and could not be kept in spool_dir (%s); "
-                "no state covers them, so the next run gets them from the tap.",
-                sum(file.rows for file in files),
-                plan.stream,
-                getattr(cause, "strerror", None) or "it failed",
-            )
-            return
-        logger.warning(
-            "%d records of stream %s were not sent; they are in %s. No state covers them, so the "
-            "next run gets them from the tap; without one, send them with “cat FILE | "
-            "target-demandbase”. The file holds your data: remove it once you do not need it.",
-            records,
-            plan.stream,
-            kept.path,
-        )

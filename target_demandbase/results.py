@@ -1,4 +1,4 @@
-"""Accounts for rows: what Demandbase took, what it did not, what could not be sent."""
+"""Accounts for rows by batch: read, imported, rejected; and decides when rejects end the run."""
 
 from __future__ import annotations
 
@@ -24,122 +24,6 @@ if TYPE_CHECKING:
     from target_demandbase.report import RunReport
 
 
-ROWS_SHOWN = 10
-
-KINDS_SHOWN = 20
-
-
-@dataclass
-class RejectDigest:
-    """Counts rejected rows; memory stays flat however many there are."""
-
-    rows: int = 0
-    _counts: dict[str, int] = field(default_factory=dict)
-    _first: dict[str, list[int]] = field(default_factory=dict)
-
-    def add(self, kind: str, row: int) -> None:
-        """Count a row.
-
-        Args:
-            kind: What was wrong.
-            row: The row, counted from 1.
-        """
-        self.rows += 1
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        first = self._first.setdefault(kind, [])
-        if len(first) < ROWS_SHOWN:
-            first.append(row)
-
-    def lines(self) -> list[str]:
-        """Return a clause for each of the most frequent kinds."""
-        ordered = sorted(self._counts.items(), key=lambda item: -item[1])
-        lines = [f"{kind}: {count} ({self._shown(kind, count)})" for kind, count in ordered]
-        more = len(lines) - KINDS_SHOWN
-        return lines if more <= 0 else [*lines[:KINDS_SHOWN], f"{more} other kinds"]
-
-    def _shown(self, kind: str, count: int) -> str:
-        numbers = ", ".join(map(str, self._first[kind]))
-        return ("row " if count == 1 else "rows ") + numbers + (", …" if count > ROWS_SHOWN else "")
-
-
-_TELLING_ROWS = 1000
-
-
-class OnReject(StrEnum):
-    """What rejected rows do to the run."""
-
-    FAIL = "fail"
-    CONTINUE = "continue"
-
-
-@dataclass(frozen=True, slots=True)
-class RejectPolicy:
-    """How many rejected rows a run bears.
-
-    Args:
-        on_reject: Whether it bears any.
-        max_rows: How many it bears in all; ``None`` for any number.
-        max_percent: Which share of the rows read so far; ``None`` for any.
-    """
-
-    on_reject: OnReject
-    max_rows: int | None = None
-    max_percent: float | None = None
-
-    def breach(self, rejected: int, read: int, *, is_all: bool = True) -> str | None:
-        """Return why the run has to end, as a clause, or ``None`` where it goes on.
-
-        Args:
-            rejected: Rows rejected so far in the run.
-            read: Rows read so far in the run.
-            is_all: Whether no more rows come; before that, a share of a few rows says little.
-        """
-        if not rejected:
-            return None
-        if self.on_reject is OnReject.FAIL:
-            return "on_reject is fail"
-        if self.max_rows is not None and rejected > self.max_rows:
-            return f"{rejected} rejected rows are more than max_rejected_rows ({self.max_rows})"
-        share = 100 * rejected / max(read, rejected)
-        is_telling = is_all or read >= _TELLING_ROWS
-        if self.max_percent is not None and is_telling and share > self.max_percent:
-            return (
-                f"{share:.1f} % rejected rows are more than max_rejected_percent "
-                f"({self.max_percent:g})"
-            )
-        return None
-
-
-def rejected_sentence(  # noqa: PLR0913 - all of it is told
-    *,
-    stream: str,
-    rejected: int,
-    rows: int,
-    digest: Sequence[str],
-    breach: str,
-    kept: Sequence[str],
-    is_dry: bool = False,
-) -> str:
-    """Return the sentence that ends the run, without a value.
-
-    Args:
-        stream: The stream.
-        rejected: Rows of the batch that were not taken.
-        rows: Rows of the batch.
-        digest: What was wrong, by field and type.
-        breach: Why the run ends.
-        kept: The files that hold the rejected rows.
-        is_dry: Whether nothing is sent.
-    """
-    others = "Nothing was sent" if is_dry else "The other rows of the batch have landed"
-    return (
-        f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
-        f"{others}. The rejected ones are in {', '.join(kept)}: "
-        f"correct that file and send it with “cat FILE | target-demandbase”. The run ends since "
-        f"{breach}."
-    )
-
-
 logger = logging.getLogger("target-demandbase")
 
 INVALID = "invalid_record"
@@ -148,27 +32,56 @@ MISSING_KEY = "missing_key"
 
 TOO_LARGE = "too_large"
 
+ROWS_SHOWN = 10
 
-class InvalidRowsError(RejectedRowsError, InvalidRecord):
-    """Records broke their schema; told apart for who asks the SDK's way."""
+KINDS_SHOWN = 20
 
-    def __init__(self, sentence: str, *, stream: str | None = None) -> None:
-        Exception.__init__(self, sentence)
-        self.stream = stream
-        self.error_message = sentence
-        self.record = {}
+_MIN_ROWS_FOR_PERCENT = 1000
 
 
-class MissingKeyRowsError(RejectedRowsError, MissingKeyPropertiesError):
-    """Records lacked a key; told apart for who asks the SDK's way."""
+class OnReject(StrEnum):
+    """The setting on_reject."""
+
+    FAIL = "fail"
+    CONTINUE = "continue"
 
 
-@dataclass
-class _BatchCount:
-    stream: str
-    rows: int = 0
-    digest: RejectDigest = field(default_factory=RejectDigest)
-    kinds: set[str] = field(default_factory=set)
+@dataclass(frozen=True, slots=True)
+class RejectPolicy:
+    """When rejected rows end the run.
+
+    Args:
+        on_reject: Whether any rejected row does.
+        max_rows: Maximum number of rejected rows in the run. ``None``: unlimited.
+        max_percent: Maximum percentage of the rows read so far. ``None``: unlimited.
+    """
+
+    on_reject: OnReject
+    max_rows: int | None = None
+    max_percent: float | None = None
+
+    def breach(self, rejected: int, read: int, *, is_all: bool = True) -> str | None:
+        """Return why the run has to end, as a clause, or ``None`` if it continues.
+
+        Args:
+            rejected: Rows rejected so far in the run.
+            read: Rows read so far in the run.
+            is_all: Whether no more rows follow. Before, a percentage of a few rows means little.
+        """
+        if not rejected:
+            return None
+        if self.on_reject is OnReject.FAIL:
+            return "on_reject is fail"
+        if self.max_rows is not None and rejected > self.max_rows:
+            return f"{rejected} rejected rows are more than max_rejected_rows ({self.max_rows})"
+        share = 100 * rejected / max(read, rejected)
+        is_meaningful = is_all or read >= _MIN_ROWS_FOR_PERCENT
+        if self.max_percent is not None and is_meaningful and share > self.max_percent:
+            return (
+                f"{share:.1f} % rejected rows are more than max_rejected_percent "
+                f"({self.max_percent:g})"
+            )
+        return None
 
 
 class Results:
@@ -360,8 +273,93 @@ class Results:
         return error(sentence, stream=count.stream)
 
 
+@dataclass
+class RejectDigest:
+    """Counts rejected rows by kind of error; its memory does not grow with their number."""
+
+    rows: int = 0
+    _counts: dict[str, int] = field(default_factory=dict)
+    _first: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, kind: str, row: int) -> None:
+        """Count a row.
+
+        Args:
+            kind: Kind of error.
+            row: Number of the row, from 1.
+        """
+        self.rows += 1
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        first = self._first.setdefault(kind, [])
+        if len(first) < ROWS_SHOWN:
+            first.append(row)
+
+    def lines(self) -> list[str]:
+        """Return a clause for each of the most frequent kinds."""
+        ordered = sorted(self._counts.items(), key=lambda item: -item[1])
+        lines = [f"{kind}: {count} ({self._shown(kind, count)})" for kind, count in ordered]
+        more = len(lines) - KINDS_SHOWN
+        return lines if more <= 0 else [*lines[:KINDS_SHOWN], f"{more} other kinds"]
+
+    def _shown(self, kind: str, count: int) -> str:
+        numbers = ", ".join(map(str, self._first[kind]))
+        return ("row " if count == 1 else "rows ") + numbers + (", …" if count > ROWS_SHOWN else "")
+
+
+@dataclass
+class _BatchCount:
+    stream: str
+    rows: int = 0
+    digest: RejectDigest = field(default_factory=RejectDigest)
+    kinds: set[str] = field(default_factory=set)
+
+
+def rejected_sentence(  # noqa: PLR0913
+    *,
+    stream: str,
+    rejected: int,
+    rows: int,
+    digest: Sequence[str],
+    breach: str,
+    kept: Sequence[str],
+    is_dry: bool = False,
+) -> str:
+    """Return the message of the error that ends the run; it contains no values.
+
+    Args:
+        stream: Name of the stream.
+        rejected: Number of rejected rows of the batch.
+        rows: Number of rows of the batch.
+        digest: Clauses that count the errors by field and type.
+        breach: Why the run ends.
+        kept: Files that hold the rejected rows.
+        is_dry: Whether nothing is sent.
+    """
+    others = "Nothing was sent" if is_dry else "The other rows of the batch were imported"
+    return (
+        f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
+        f"{others}. The rejected ones are in {', '.join(kept)}: "
+        f"correct that file and send it with “cat FILE | target-demandbase”. The run ends since "
+        f"{breach}."
+    )
+
+
+class InvalidRowsError(RejectedRowsError, InvalidRecord):
+    """Records broke their schema; also an error of the SDK."""
+
+    def __init__(self, sentence: str, *, stream: str | None = None) -> None:
+        Exception.__init__(self, sentence)
+        self.stream = stream
+        self.error_message = sentence
+        self.record = {}
+
+
+class MissingKeyRowsError(RejectedRowsError, MissingKeyPropertiesError):
+    """Records lacked a key property; also an error of the SDK."""
+
+
 def _seconds(job: ImportJob) -> float:
-    """Return how long a job took, by the server's clock; 0 where it does not say."""
+    """Return the duration of a job by the server's clock; 0 if it is unknown."""
     if job.created_at is None or job.completed_at is None:
         return 0.0
     return (job.completed_at - job.created_at).total_seconds()

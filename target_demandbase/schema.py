@@ -1,4 +1,4 @@
-"""What a SCHEMA message must hold before the SDK and the sink lean on it."""
+"""Checks SCHEMA messages, and finds the schemas whose records types alone can validate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ REJECT_TYPE = f"{REJECT_PREFIX}type"
 
 
 def json_types(rule: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the types that a property's schema allows, null left out.
-
-    Returns:
-        Empty where the schema allows any type.
-    """
+    """Return the types that a property's schema allows, without null; none if it allows any."""
     declared = rule.get("type")
     if declared is not None:
         names = declared if isinstance(declared, list) else [declared]
@@ -36,7 +32,7 @@ def json_types(rule: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def schema_problem(message: Mapping[str, Any]) -> str:
-    """Return what is wrong with a SCHEMA message, as a clause; empty where nothing is."""
+    """Return what is wrong with a SCHEMA message, as a clause; empty if it is valid."""
     keys = message.get("key_properties")
     if keys is not None and not (
         isinstance(keys, list) and all(isinstance(key, str) for key in keys)
@@ -44,7 +40,7 @@ def schema_problem(message: Mapping[str, Any]) -> str:
         return "has key_properties that are no array of names"
     schema = message.get("schema")
     if not isinstance(schema, dict) or "properties" not in schema:
-        # The SDK says which member is absent.
+        # The SDK reports a missing member.
         return ""
     properties = schema["properties"]
     if not isinstance(properties, dict):
@@ -56,7 +52,7 @@ def schema_problem(message: Mapping[str, Any]) -> str:
 
 
 def is_date_time(rule: Mapping[str, Any]) -> bool:
-    """Whether a property's schema says that its texts are date-times."""
+    """Return whether a property's schema says that its texts are date-times."""
     choices = [rule]
     for word in ("anyOf", "oneOf"):
         several = rule.get(word)
@@ -71,18 +67,18 @@ def is_date_time(rule: Mapping[str, Any]) -> bool:
 
 
 DELETED = "_sdc_deleted_at"
-"""Whoever has a value in it is no row: such a record is looked at by itself."""
+"""Property that marks a record as deleted."""
 
-# Words that say nothing of which values are valid. The SDK does not check formats either.
-_SILENT_WORDS = frozenset(
+# Keywords that do not restrict values. The SDK does not check formats either.
+_ANNOTATIONS = frozenset(
     {"type", "format", "title", "description", "default", "examples", "$comment", "$schema", "$id"}
 )
 
-_SILENT_SCHEMA_WORDS = _SILENT_WORDS | {"properties", "required", "additionalProperties"}
+_PLAIN_SCHEMA_KEYWORDS = _ANNOTATIONS | {"properties", "required", "additionalProperties"}
 
 
 class ColumnKind(StrEnum):
-    """What the cells of a column are made of."""
+    """Type of a column's values."""
 
     TEXT = "text"
     DATE_TIME = "date_time"
@@ -93,14 +89,14 @@ class ColumnKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlainColumn:
-    """A property whose values can be checked by their type alone.
+    """A property whose values can be validated by their type alone.
 
     Args:
-        name: The property.
-        kind: What its values are.
-        nullable: Whether null is one of them.
-        required: Whether each record has it.
-        max_length: The longest text, in characters, where there is a longest.
+        name: Name of the property.
+        kind: Type of its values.
+        nullable: Whether null is valid.
+        required: Whether each record must have it.
+        max_length: Maximum length of a text in characters. ``None``: unlimited.
     """
 
     name: str
@@ -111,15 +107,15 @@ class PlainColumn:
 
 
 def is_plain_name(name: str) -> bool:
-    """Return whether a property's name stands in JSON as it is, which decoders ask for."""
+    """Return whether JSON needs no escapes for a property's name, as msgspec requires."""
     return name.isprintable() and not {'"', "\\"} & set(name)
 
 
-def plain_columns(  # noqa: PLR0911 - one for each way not to be plain
+def plain_columns(  # noqa: PLR0911
     schema: Mapping[str, Any],
 ) -> tuple[PlainColumn, ...] | None:
-    """Return the columns of a schema, or ``None`` where types alone do not tell who is valid."""
-    if any(not _is_silent(word, _SILENT_SCHEMA_WORDS) for word in schema):
+    """Return the columns of a schema, or ``None`` if types alone cannot validate records."""
+    if any(not _is_allowed(word, _PLAIN_SCHEMA_KEYWORDS) for word in schema):
         return None
     if schema.get("type", "object") not in ("object", ["object"]):
         return None
@@ -147,7 +143,7 @@ def _column(name: str, rule: Mapping[str, Any], *, required: bool) -> PlainColum
     kinds = [each for each in types if each != "null"]
     if len(kinds) != 1:
         return None
-    words = {word for word in rule if not _is_silent(word, _SILENT_WORDS)}
+    words = {word for word in rule if not _is_allowed(word, _ANNOTATIONS)}
     max_length = rule.get("maxLength")
     match kinds[0]:
         case "string":
@@ -167,5 +163,5 @@ def _column(name: str, rule: Mapping[str, Any], *, required: bool) -> PlainColum
     return PlainColumn(name, kind, nullable, required, max_length)
 
 
-def _is_silent(word: str, known: frozenset[str]) -> bool:
+def _is_allowed(word: str, known: frozenset[str]) -> bool:
     return word in known or word.startswith("x-")

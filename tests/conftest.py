@@ -1,39 +1,49 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 from demandbase_sandbox.cli import past_proxies
 
-# For the tests themselves and for the commands that they start.
+# Loopback needs no proxy, in the tests and in the commands that they start.
 os.environ.update(past_proxies(os.environ))
+# A deadline would fail tests because of other load on the machine.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+# For `make quick`.
+settings.register_profile("quick", max_examples=20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Restore signal handlers: a plugin that runs in this process installs its own."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return (yield)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
 def running_sandbox() -> Iterator[Sandbox]:
-    """One server for all tests: its jobs are done at the first look."""
+    """One server for all tests; its jobs are completed at the first poll."""
     with Sandbox(SandboxOptions(pending_seconds=0, processing_seconds=0)) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox(running_sandbox: Sandbox) -> Sandbox:
-    """The sample tenant, untouched."""
+    """The server with an unchanged sample tenant."""
     running_sandbox.reset()
     return running_sandbox
 
 
-LONG = ("test_demo", "soak", "test_meltano", "test_bench", "day_of_runs", "test_batches_end")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long tests: at the end, one would keep the other processes waiting."""
-    ranks = {name: rank for rank, name in enumerate(LONG)}
-    items.sort(
-        key=lambda item: min(
-            (ranks[name] for name in LONG if name in item.nodeid), default=len(LONG)
-        )
-    )
+    """Run slow tests first, so that none of them is the last one that a worker runs alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -1,4 +1,4 @@
-"""Remembers import jobs beyond the death of the process: one small file for each job's file."""
+"""A journal of import jobs that survives the end of the process: one small file for each upload."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 
-# A lock file is made a moment before it is locked; only older ones can be those of the dead.
+# A lock file is created a moment before it is locked: a younger one may belong to a live run.
 _LOCKED_BY_NOW_SECONDS = 60
 
-_MOST_TRIES = 20
+_MAX_TRIES = 20
 
 
 class Phase(StrEnum):
-    """How far a file had come when its entry was written."""
+    """How far the import of a file had come when its entry was written."""
 
     CREATING = "creating"
-    """A job is about to be created for it."""
+    """Its job is about to be created."""
     CREATED = "created"
-    """The job waits for it."""
+    """The job waits for the file."""
     UPLOADING = "uploading"
-    """It is on its way."""
+    """The file is being uploaded."""
     UPLOADED = "uploaded"
-    """The job has it."""
+    """The job has the file."""
     ACCOUNTED = "accounted"
-    """The job has ended, and each row that it did not take is kept."""
+    """The job has ended, and each row that it rejected is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """What is known of one file.
+    """The import of one file.
 
     Args:
-        fingerprint: Digest of its content and of what is asked for with it.
+        fingerprint: Digest of the file and of the request for its import.
         stream: The stream that its rows came from.
-        entity: Where they go.
+        entity: The entity that they are imported into.
         operation: What the import does.
-        rows: How many they are.
-        began_at: When the job was about to be created, ISO-8601 UTC.
-        phase: How far it has come.
-        job_id: The job, once it is known.
+        rows: Number of rows.
+        began_at: When the job was about to be created, in ISO 8601 UTC.
+        phase: How far the import has come.
+        job_id: The job's id, once it is known.
         owner: The run that wrote the entry.
-        origin: The API that the job is at.
+        origin: The API that the job belongs to.
     """
 
     fingerprint: str
@@ -82,14 +82,14 @@ class JournalEntry:
 
 
 class ImportJournal:
-    """The entries of all files whose fate is open.
+    """The entries of all files whose import is not accounted for.
 
-    Several runs may share the folder: what a run that is alive has written is not there for others.
+    Several runs may share the folder. A run sees its own entries and those of runs that have ended.
 
     Args:
-        folder: Where they lie; created with the first one.
-        run: What tells this run from others.
-        origin: The API that the jobs are at; those at others are nobody's business here.
+        folder: Folder of the entries; created with the first one.
+        run: Unique name of this run.
+        origin: The API; entries of jobs at other APIs are ignored.
     """
 
     def __init__(self, folder: Path, run: str, origin: str = "") -> None:
@@ -103,42 +103,35 @@ class ImportJournal:
         return self._folder / f"{entry.fingerprint}.{entry.owner}.json"
 
     def find(self, fingerprint: str) -> JournalEntry | None:
-        """Return the newest entry of a file; one that cannot be read counts as none."""
+        """Return the newest entry of a file, if any; unreadable entries are ignored."""
         return max(self._entries(fingerprint), key=lambda entry: entry.began_at, default=None)
 
     def alike(self, fingerprint: str) -> list[JournalEntry]:
-        """Return the entries of all files of the same content, the oldest first."""
+        """Return the entries of all files with the same content, the oldest first."""
         content = fingerprint.partition("-")[0]
         found = [*self._entries(content), *self._entries(f"{content}-*")]
         return sorted(found, key=lambda entry: entry.began_at)
 
-    def adopt(self, entry: JournalEntry, fingerprint: str) -> JournalEntry:
-        """Make an entry this run's, for a file of the same content.
-
-        Raises:
-            SpoolError: The disk does not take it.
-        """
-        taken = self.put(replace(entry, fingerprint=fingerprint))
-        if self.path(taken) != self.path(entry):
-            self.path(entry).unlink(missing_ok=True)
-        return taken
+    def left_behind(self) -> list[JournalEntry]:
+        """Return the entries of earlier runs."""
+        return [entry for entry in self._entries("*") if entry.owner != self._run]
 
     def put(self, entry: JournalEntry) -> JournalEntry:
-        """Write an entry to the disk as this run's, all of it or nothing.
+        """Write an entry as this run's, in one step; remove entries of earlier runs for the file.
 
         Returns:
-            The entry as it was written. Those of dead runs of the same file are gone.
+            The entry as it was written.
 
         Raises:
-            SpoolError: The disk does not take it.
+            SpoolError: The entry cannot be written.
         """
         entry = replace(entry, owner=self._run, origin=self._origin)
-        for tries_left in reversed(range(_MOST_TRIES)):
+        for tries_left in reversed(range(_MAX_TRIES)):
             try:
                 self._write(entry)
                 break
             except FileNotFoundError as error:
-                # Another run that has just ended has removed the folder, which was empty.
+                # Another run that has just ended removed the folder, which was empty.
                 if not tries_left:
                     raise spool_error(error) from error
             except OSError as error:
@@ -146,39 +139,46 @@ class ImportJournal:
         self._remove(entry.fingerprint, but=entry)
         return entry
 
-    def _write(self, entry: JournalEntry) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._show_alive()
-        write_atomically(self.path(entry), json.dumps(asdict(entry)), durable=True)
+    def adopt(self, entry: JournalEntry, fingerprint: str) -> JournalEntry:
+        """Make an entry this run's, for a file with the same content.
+
+        Raises:
+            SpoolError: The entry cannot be written.
+        """
+        adopted = self.put(replace(entry, fingerprint=fingerprint))
+        if self.path(adopted) != self.path(entry):
+            self.path(entry).unlink(missing_ok=True)
+        return adopted
 
     def forget(self, fingerprint: str) -> None:
-        """Forget a file: its fate is settled. What other living runs wrote of it stays."""
+        """Remove the entries of a file, but for those of other live runs."""
         self._remove(fingerprint, but=None)
 
-    def left_behind(self) -> list[JournalEntry]:
-        """Return the entries of runs before this one that are no longer alive."""
-        return [entry for entry in self._entries("*") if entry.owner != self._run]
-
     def close(self) -> None:
-        """Let other runs take up what is left."""
+        """Release this run's entries to later runs."""
         if self._lock is not None:
             self._lock.release()
             self._lock_path(self._run).unlink(missing_ok=True)
             self._lock = None
-        with suppress(OSError):  # entries are left, or it is not there
+        with suppress(OSError):  # entries are left, or the folder does not exist
             self._folder.rmdir()
 
+    def _write(self, entry: JournalEntry) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock_run()
+        write_atomically(self.path(entry), json.dumps(asdict(entry)), durable=True)
+
     def _entries(self, fingerprint: str) -> list[JournalEntry]:
-        """Return the entries of this run and of runs that are no longer alive.
+        """Return the entries of this run and of runs that have ended.
 
         Args:
-            fingerprint: Of which file; ``*`` for all.
+            fingerprint: Fingerprint of the file; ``*`` for all files.
         """
         read = [_entry(path) for path in sorted(self._folder.glob(f"{fingerprint}.*.json"))]
         return [
             entry
             for entry in read
-            if entry is not None and entry.origin == self._origin and not self._is_anothers(entry)
+            if entry is not None and entry.origin == self._origin and not self._is_live(entry)
         ]
 
     def _remove(self, fingerprint: str, but: JournalEntry | None) -> None:
@@ -189,8 +189,8 @@ class ImportJournal:
     def _lock_path(self, run: str) -> Path:
         return self._folder / f"{run}.alive"
 
-    def _show_alive(self) -> None:
-        """Hold a lock for as long as this process lives."""
+    def _lock_run(self) -> None:
+        """Lock a file until the process ends."""
         if self._lock is None:
             lock = FileLock(self._lock_path(self._run), blocking=False)
             lock.acquire()
@@ -198,21 +198,21 @@ class ImportJournal:
             self._remove_stale_locks()
 
     def _remove_stale_locks(self) -> None:
-        """Remove the locks of runs that ended without doing it themselves."""
+        """Remove the lock files of runs that were killed."""
         for path in self._folder.glob("*.alive"):
             with suppress(OSError):
                 age = time.time() - path.stat().st_mtime
                 if path != self._lock_path(self._run) and age > _LOCKED_BY_NOW_SECONDS:
                     _is_locked(path)
 
-    def _is_anothers(self, entry: JournalEntry) -> bool:
-        """Return whether an entry is of another run that is alive."""
+    def _is_live(self, entry: JournalEntry) -> bool:
+        """Return whether an entry belongs to another run that has not ended."""
         path = self._lock_path(entry.owner)
         return entry.owner != self._run and path.is_file() and _is_locked(path)
 
 
 def _is_locked(path: Path) -> bool:
-    """Return whether a lock is held; one that is not is removed."""
+    """Return whether a file is locked; remove it if not."""
     lock = FileLock(path, blocking=False)
     try:
         lock.acquire()
@@ -233,15 +233,15 @@ def _entry(path: Path) -> JournalEntry | None:
 
 @dataclass(frozen=True, slots=True)
 class ImportFile:
-    """A file to be sent.
+    """A file to be uploaded.
 
     Args:
-        name: Its name; it carries the fingerprint.
-        fingerprint: Digest of its content and of what is asked for with it.
+        name: Name of the file, which contains the fingerprint.
+        fingerprint: Digest of the file and of the request for its import.
         stream: The stream that its rows came from.
-        rows: How many they are.
-        open: Returns the file, standing at its start.
-        is_replay: Whether all of its rows are such as an earlier job did not take.
+        rows: Number of rows.
+        open: Returns the file, positioned at its start.
+        is_replay: Whether all of its rows were rejected by an earlier job.
     """
 
     name: str
@@ -252,19 +252,19 @@ class ImportFile:
     is_replay: bool = False
 
     def job_name(self, fingerprint: str, began: datetime) -> str:
-        """Return the name of one job for the file, which no other job has.
+        """Return a unique name for one job with the file.
 
-        The same rows may be sent again after others: the job of then must not pass for the new one.
+        The same rows may be sent again after others: the earlier job must not pass for the new one.
 
         Args:
-            fingerprint: That of the file when the job was created.
+            fingerprint: Fingerprint of the file when the job was created.
             began: When the job was about to be created.
         """
         stem, dot, ending = self.name.replace(self.fingerprint, fingerprint).rpartition(".")
         return f"{stem}-{began:%Y%m%dT%H%M%S%f}{dot}{ending}"
 
     def again(self, time: int) -> ImportFile:
-        """Return the file as one of its own: a run may send the same rows several times.
+        """Return the file with a name and fingerprint of its own: a run may send rows repeatedly.
 
         Args:
             time: Which time it is, from 2.

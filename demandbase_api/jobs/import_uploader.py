@@ -1,4 +1,4 @@
-"""Brings files to import jobs: each once, whatever happened to the run before or to a reply."""
+"""Creates import jobs and uploads their files: each file once, whatever was lost or interrupted."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOST_JOB_SECONDS = 2.0
+"""Maximum time that the end of a run spends on a job whose creation was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Creation:
     """A job that is being created."""
 
     request: ImportRequest
@@ -41,12 +42,12 @@ class _Wanted:
 
 
 class ImportUploader:
-    """Creates import jobs and gives them their files.
+    """Creates import jobs and uploads their files.
 
     Args:
-        api: Where to.
-        watch: Knows the jobs' states.
-        ledger: Remembers them beyond the death of the process.
+        api: The import API.
+        poller: Polls the jobs.
+        journal: Remembers the jobs if the process ends.
         retry: How often to try.
         clock: Time.
     """
@@ -54,100 +55,90 @@ class ImportUploader:
     def __init__(
         self,
         api: ImportApi,
-        watch: JobPoller[ImportJob],
-        ledger: ImportJournal,
+        poller: JobPoller[ImportJob],
+        journal: ImportJournal,
         retry: RetryPolicy,
         clock: Clock,
     ) -> None:
         self._api = api
-        self._watch = watch
-        self._ledger = ledger
+        self._poller = poller
+        self._journal = journal
         self._retry = retry
         self._clock = clock
-        self._earlier = ImportRecovery(api, watch, ledger, clock)
+        self._recovery = ImportRecovery(api, poller, journal, clock)
         self._used: set[str] = set()
-        self._wanted: _Wanted | None = None
+        self._creation: _Creation | None = None
         self._submitter = JobSubmitter(self._submit, self._find_created, retry)
         self._was_lost = False
         self.uploading: str | None = None
-        """The job that a file is on its way to at this moment."""
+        """Id of the job whose file is being uploaded."""
         self._is_stopped = False
 
     def send(self, request: ImportRequest, file: ImportFile) -> str:
-        """Bring a file to a job, an earlier one of the same file where there is one.
+        """Upload a file to a new job, or resume an earlier import of the same file.
 
         Returns:
-            The job's id; its end is the watch's to wait for.
+            The job's id; the poller polls it.
 
         Raises:
-            FileTooLargeError: The server does not take so large a file; the job is cancelled.
+            FileTooLargeError: The server rejected the file as too large; the job is cancelled.
             UnsettledInsertError: Rows may have been inserted already.
-            ApiError: A call failed.
+            ApiError: A request failed.
             JobTimeoutError: A job of an earlier run does not end in time.
-            SpoolError: The ledger cannot be written.
+            SpoolError: The journal cannot be written.
         """
-        found = self._earlier.resume(file, request, self._used)
+        found = self._recovery.resume(file, request, self._used)
         if found is None:
             if request.operation is ImportOperation.INSERT:
-                self._earlier.check_inserts(request, is_replay=file.is_replay)
-            self._go_on()
+                self._recovery.check_inserts(request, is_replay=file.is_replay)
+            self._check_stopped()
             found = self._create(request, file)
         entry, job = found
         self._used.add(job.id)
-        self._watch.add(job, request.entity)
+        self._poller.add(job, request.entity)
         if self._api.waits_for_file(job):
-            self._go_on()
-            self._earlier.wait_for_previous(request.entity)
-            self._go_on()
+            self._check_stopped()
+            self._recovery.wait_for_previous(request.entity)
+            self._check_stopped()
             job = self._upload(entry.now(Phase.CREATED), job, file, request)
-            self._watch.update(job)
+            self._poller.update(job)
         return job.id
 
     def stop(self) -> None:
-        """Let a file that is being sent in another thread come no further."""
+        """Make ``send`` in another thread end before its next step."""
         self._is_stopped = True
 
-    def _go_on(self) -> None:
-        if self._is_stopped:
-            raise StoppedError("The run ends.")
-
     def forget(self, file: ImportFile) -> None:
-        """Forget a file: all that it brought about has been told."""
-        self._ledger.forget(file.fingerprint)
+        """Remove a file from the journal."""
+        self._journal.forget(file.fingerprint)
 
     def account(self, file: ImportFile) -> None:
-        """Note that each row of a file is known to be taken or is kept."""
-        entry = self._ledger.find(file.fingerprint)
+        """Record that each row of a file is known to be imported, or is kept."""
+        entry = self._journal.find(file.fingerprint)
         if entry is not None:
-            self._ledger.put(entry.now(Phase.ACCOUNTED))
+            self._journal.put(entry.now(Phase.ACCOUNTED))
 
     def remove_stale(self) -> None:
-        """After a run that worked, forget what runs before it left behind."""
-        self._earlier.remove_stale()
+        """Remove the journal entries of earlier runs after a successful run."""
+        self._recovery.remove_stale()
 
     def close(self) -> None:
-        """Cancel a job whose creation was interrupted, or tell of it."""
-        [is_told] = run_with_timeout(_LOST_JOB_SECONDS, [self._end_lost])
-        if not is_told:
+        """Cancel a job whose creation was interrupted, or warn of it."""
+        [has_ended] = run_with_timeout(_LOST_JOB_SECONDS, [self._cancel_lost])
+        if not has_ended:
             logger.warning(
                 "An import job may have been created whose id is not known; it has no file and "
                 "changes nothing. Look for it in Demandbase's list of jobs."
             )
-        self._ledger.close()
+        self._journal.close()
 
-    def _end_lost(self) -> None:
-        if not self._submitter.is_unconfirmed or self._wanted is None:
-            return
-        wanted, job = self._wanted, self._submitter.find_unconfirmed()
-        self._submitter.confirm()
-        if job is None:
-            self._earlier.warn_of_strays(wanted.request, wanted.began)
-        elif not self._earlier.cancel_waiting(job.id):
-            self._ledger.put(wanted.entry.now(Phase.CREATED, job.id))
+    def _check_stopped(self) -> None:
+        if self._is_stopped:
+            raise StoppedError("The run ends.")
 
     def _create(self, request: ImportRequest, file: ImportFile) -> tuple[JournalEntry, ImportJob]:
         began = self._clock.utc()
-        entry = self._ledger.put(
+        entry = self._journal.put(
             JournalEntry(
                 fingerprint=file.fingerprint,
                 stream=file.stream,
@@ -158,38 +149,43 @@ class ImportUploader:
             )
         )
         name = file.job_name(file.fingerprint, began)
-        self._wanted = _Wanted(request, name, began, entry)
+        self._creation = _Creation(request, name, began, entry)
         self._was_lost = False
         try:
-            job = self._submitter.submit(self._wanted)
+            job = self._submitter.submit(self._creation)
         except DemandbaseError as error:
             if not may_have_succeeded(error):
-                self._ledger.forget(file.fingerprint)
+                self._journal.forget(file.fingerprint)
             raise
         self._submitter.confirm()
-        self._watch.add(job, request.entity)  # whatever comes now, it is cancelled
+        self._poller.add(job, request.entity)  # from here on, the end of the run cancels it
         if self._is_stopped:
-            self._earlier.cancel_waiting(job.id)
-        entry = self._ledger.put(entry.now(Phase.CREATED, job.id))
+            self._recovery.cancel_waiting(job.id)
+        entry = self._journal.put(entry.now(Phase.CREATED, job.id))
         if self._was_lost:
-            self._earlier.warn_of_strays(request, began, but=job.id)
+            self._recovery.warn_of_strays(request, began, but=job.id)
         return entry, job
 
-    def _submit(self, wanted: _Wanted) -> ImportJob:
+    def _submit(self, creation: _Creation) -> ImportJob:
         try:
-            return self._api.submit(wanted.request, wanted.file_name)
+            return self._api.submit(creation.request, creation.file_name)
         except TransientError as error:
             self._was_lost = self._was_lost or may_have_succeeded(error)
             raise
 
+    def _find_created(self, creation: _Creation) -> ImportJob | None:
+        """Return the job that a request created whose response was lost."""
+        job = self._recovery.find_created(creation.file_name, creation.began)
+        return None if job is None or job.id in self._used else job
+
     def _upload(
         self, entry: JournalEntry, job: ImportJob, file: ImportFile, request: ImportRequest
     ) -> ImportJob:
-        self._ledger.put(entry.now(Phase.UPLOADING))
+        self._journal.put(entry.now(Phase.UPLOADING))
         self.uploading = job.id
 
         def attempt() -> ImportJob:
-            self._go_on()
+            self._check_stopped()
             try:
                 return self._api.upload(job.id, file.open(), file.name, request.list_action)
             except DemandbaseError as error:
@@ -201,20 +197,25 @@ class ImportUploader:
                 return now
 
         try:
-            with log_periodically(PROGRESS_SECONDS, self._watch.log_progress):
+            with log_periodically(PROGRESS_SECONDS, self._poller.log_progress):
                 uploaded = self._retry.call(attempt)
         except DemandbaseError as error:
             if not may_have_succeeded(error):
-                self._watch.forget(job.id)
+                self._poller.forget(job.id)
                 self.uploading = None
-                if self._earlier.cancel_waiting(job.id):
+                if self._recovery.cancel_waiting(job.id):
                     self.forget(file)
             raise
-        self._ledger.put(entry.now(Phase.UPLOADED))
+        self._journal.put(entry.now(Phase.UPLOADED))
         self.uploading = None
         return uploaded
 
-    def _find_created(self, wanted: _Wanted) -> ImportJob | None:
-        """Return the job that a request created whose response was lost."""
-        job = self._earlier.find_created(wanted.file_name, wanted.began)
-        return None if job is None or job.id in self._used else job
+    def _cancel_lost(self) -> None:
+        if not self._submitter.is_unconfirmed or self._creation is None:
+            return
+        creation, job = self._creation, self._submitter.find_unconfirmed()
+        self._submitter.confirm()
+        if job is None:
+            self._recovery.warn_of_strays(creation.request, creation.began)
+        elif not self._recovery.cancel_waiting(job.id):
+            self._journal.put(creation.entry.now(Phase.CREATED, job.id))

@@ -140,8 +140,6 @@ def _numbers(stream: str, what: str, ids: Sequence[str]) -> list[int]:
 
 JOBS = "/data/export/v1/jobs"
 
-_WORDS = {status: word for word, status in schemas.EXPORT_WORDS.items()}
-
 
 class UapiExportApi(ExportApi):
     """Adapter of uapi for the export port.
@@ -175,21 +173,21 @@ class UapiExportApi(ExportApi):
         operation = ApiOperation.CREATE_EXPORT
         entity = BY_NAME[request.entity]
         try:
-            answer = self._http.create(operation, entity.path, request_body(request))
+            response = self._http.create(operation, entity.path, request_body(request))
         except (InvalidRequestError, PermissionDeniedError):
             # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
             raise
-        return schemas.export_job(Reader(operation, answer))
+        return schemas.export_job(Reader(operation, response))
 
     @override
     def get(self, job_id: str) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        answer = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
-        job = schemas.export_job(answer)
+        response = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
+        job = schemas.export_job(response)
         if job.status is not JobStatus.COMPLETED:
             return job
-        links = schemas.links(answer)
+        links = schemas.links(response)
         self._links[job_id] = links
         return schemas.with_parts(job, len(links))
 
@@ -203,11 +201,8 @@ class UapiExportApi(ExportApi):
             return self.get(job.id)
 
     @override
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
-        if status is not None and status not in _WORDS:
-            return iter(())  # no job of this API has this status
-        params = {} if status is None else {"jobStatus": _WORDS[status]}
-        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, params, schemas.export_job)
+    def jobs(self) -> Iterator[ExportJob]:
+        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job)
 
     @override
     def poll_pause(self) -> float:
@@ -246,7 +241,7 @@ class UapiExportApi(ExportApi):
             raise
         with response:
             if response.is_redirect:
-                raise UnexpectedAnswerError(operation, "gave a link that leads to another one")
+                raise UnexpectedAnswerError(operation, "gave a link that redirects")
             yield DownloadBody(operation, response, resume)
 
     def _link(self, job_id: str, part: int) -> str:

@@ -102,7 +102,7 @@ def links(reader: Reader) -> tuple[str, ...]:
     raise UnexpectedAnswerError(
         ApiOperation.GET_EXPORT,
         "gave a finished job without a link",
-        advice="Run again; if it persists, export again with job_reuse_hours: 0.",
+        advice="Run again. If the error persists, export again with job_reuse_hours: 0.",
     )
 
 

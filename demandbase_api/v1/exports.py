@@ -16,7 +16,6 @@ from demandbase_api.ports import (
     DiscoveryScope,
     ExportApi,
     ExportCapabilities,
-    ExportFilter,
     PartBody,
     Resume,
 )
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import Entity, ExportJob, ExportRequest, JobStatus
+    from demandbase_api.models import Entity, ExportJob, ExportRequest
 
 
 JOBS = "/export/v1/jobs"
@@ -45,7 +44,7 @@ class V1ExportApi(ExportApi):
     capabilities = ExportCapabilities(
         concurrent_jobs=2,
         daily_calls=False,
-        filters=frozenset({ExportFilter.ACCOUNT_LIST}),
+        filters=frozenset(),
     )
 
     def __init__(self, http: HttpClient) -> None:
@@ -76,9 +75,8 @@ class V1ExportApi(ExportApi):
         return job
 
     @override
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ExportJob]:
-        params = {} if status is None else {"status": status.value}
-        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", params)
+    def jobs(self) -> Iterator[ExportJob]:
+        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", {})
         return (schemas.export_job(reader) for reader in each_once(found))
 
     @override

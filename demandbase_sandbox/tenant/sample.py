@@ -1,4 +1,4 @@
-"""Rows of the sample tenant: realistic, and the same for the same seed."""
+"""Rows of the sample tenant: realistic, and determined by the seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULT_ROWS = {
 }
 
 LIST_NUMBERS = (1, 2)
-"""Lists of the sample tenant: list N holds the records whose id ends in the digit N."""
+"""Lists of the sample tenant: list N has the records whose id ends in the digit N."""
 
 _LISTED = {"account": "accounts", "person": "people"}
 
@@ -87,12 +87,12 @@ def identifier(entity: str, number: int) -> str:
 def sample_rows(
     entity: TenantEntity, count: int, counts: Mapping[str, int], seed: int
 ) -> Iterator[list[str | None]]:
-    """Yield the rows of an entity as the texts that an export shows; ``None`` is empty."""
+    """Yield the rows of an entity, with values as in an export; ``None`` is empty."""
     if (listed := _lists(entity.name, counts)) is not None:
         yield from listed
         return
     draw = random.Random(f"{seed}/{entity.name}").random  # noqa: S311 - a sample, no secret
-    # What a field holds is decided once for all rows: there may be millions.
+    # Each field's generator is chosen once: there may be millions of rows.
     cells = [_cell(entity, field, counts, draw) for field in entity.fields]
     for number in range(1, count + 1):
         yield [cell(number) for cell in cells]
@@ -169,7 +169,7 @@ def _choice(values: Sequence[str], draw: Draw) -> Cell:
 
 
 def _moment(draw: Draw, *, later: bool = False) -> Cell:
-    """Return what makes moments; later ones lie after all others of the tenant."""
+    """Return a generator of timestamps; with ``later``, after all others of the tenant."""
     first = _EPOCH + timedelta(days=_DAYS if later else 0)
     span = 30 if later else _DAYS
     days = [(first + timedelta(days=n)).strftime("%Y-%m-%dT") for n in range(span)]

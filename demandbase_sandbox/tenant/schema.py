@@ -1,4 +1,4 @@
-"""The entities of the sample tenant and what of them can be imported."""
+"""Entities and fields, and those of the sample tenant."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ IMPORTABLE = ("accounts", "people", "opportunities", "activities")
 
 @dataclass(frozen=True, slots=True)
 class TenantField:
-    """A field; ``importable`` ones stand in the mappings, ``key`` ones can be matched on.
+    """A field of an entity.
 
-    ``label`` is what people read where it does not follow from the name.
+    Args:
+        importable: Whether imports can write it.
+        required: Whether imports must fill it.
+        key: Whether imports can match rows on it.
+        label: Label over uapi, unless it follows from the name.
     """
 
     name: str
@@ -29,9 +33,10 @@ class TenantField:
 
 @dataclass(frozen=True, slots=True)
 class TenantEntity:
-    """An entity; the first field is its id, which new rows get made up.
+    """An entity. The first field is its id, which is generated for new rows.
 
-    The v1 API knows of those with ``in_v1``.
+    Args:
+        in_v1: Whether the v1 API has it.
     """
 
     name: str
@@ -40,7 +45,7 @@ class TenantEntity:
     in_v1: bool = True
 
     def field(self, name: str) -> TenantField | None:
-        """Return a field by its name."""
+        """Return a field by its name; ``None`` if it is unknown."""
         return next((item for item in self.fields if item.name == name), None)
 
     @property
@@ -238,7 +243,7 @@ _ALIASES = {"long": "integer", "double": "number", "currency": "number", "percen
 
 
 def fits(kind: str, value: str) -> bool:
-    """Whether a cell fits a field's type; texts of any kind fit."""
+    """Whether a value has a field's type; text types accept any value."""
     kind = _ALIASES.get(kind, kind)
     pattern = _PATTERNS.get(kind)
     if pattern is None:

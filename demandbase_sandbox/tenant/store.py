@@ -1,4 +1,4 @@
-"""The tenant's rows in SQLite, as the texts that an export shows."""
+"""The tenant's rows in SQLite, with values as in an export."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FETCH_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that a store holds at one moment, in memory."""
+    """A copy of a store in memory."""
 
     database: sqlite3.Connection
     entities: Mapping[str, TenantEntity]
 
 
 class Store:
-    """One tenant's rows. Any thread may call; ``lock`` makes several steps one.
+    """A tenant's rows; from any thread. ``lock`` makes several calls atomic.
 
     Args:
         path: The SQLite file.
@@ -40,7 +40,7 @@ class Store:
         self.entities: dict[str, TenantEntity] = {}
 
     def open(self) -> None:
-        """Make the file fast to write: nobody needs it after a crash."""
+        """Trade durability for speed: the file is not needed after a crash."""
         self.database.execute("PRAGMA journal_mode = MEMORY")
         self.database.execute("PRAGMA synchronous = OFF")
 
@@ -50,7 +50,7 @@ class Store:
             self.database.close()
 
     def fill(self, seed: int, rows: Mapping[str, int]) -> None:
-        """Put the sample tenant in, unless the file holds one already."""
+        """Insert the sample rows of entities that the file does not have yet."""
         counts = {**DEFAULT_ROWS, **rows}
         with self.lock:
             for entity in SAMPLE_ENTITIES:
@@ -62,7 +62,7 @@ class Store:
 
     @property
     def v1_entities(self) -> dict[str, TenantEntity]:
-        """The entities that the v1 API knows of."""
+        """The entities of the v1 API."""
         return {name: entity for name, entity in self.entities.items() if entity.in_v1}
 
     def clear(self) -> None:
@@ -73,14 +73,14 @@ class Store:
             self.entities.clear()
 
     def snapshot(self) -> Snapshot:
-        """Return a copy of everything."""
+        """Return a copy of all rows and entities."""
         copy = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         with self.lock:
             self.database.backup(copy)
             return Snapshot(copy, dict(self.entities))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Return to how everything was at an earlier moment."""
+        """Replace all rows and entities with those of a snapshot."""
         with self.lock:
             snapshot.database.backup(self.database)
             self.entities.clear()
@@ -93,7 +93,7 @@ class Store:
         return found.fetchone() is not None
 
     def add_entity(self, entity: TenantEntity, rows: Iterable[Sequence[str | None]]) -> None:
-        """Add an entity, or put another in its place."""
+        """Add or replace an entity."""
         table = quoted(entity.name)
         columns = ", ".join(f"{quoted(field.name)} TEXT" for field in entity.fields)
         marks = ", ".join("?" * len(entity.fields))
@@ -110,7 +110,7 @@ class Store:
     def select(
         self, entity: str, fields: Iterable[str], where: str = "1", values: Iterable[str] = ()
     ) -> Iterator[tuple[str | None, ...]]:
-        """Yield rows in the order they came in; hold ``lock`` until the last."""
+        """Yield rows in the order of their insertion. Callers hold ``lock`` until the last."""
         columns = ", ".join(quoted(name) for name in fields)
         # Names come from the entity's own schema, values are bound.
         query = f"SELECT {columns} FROM {quoted(entity)} WHERE {where} ORDER BY rowid"  # noqa: S608
@@ -121,16 +121,16 @@ class Store:
     def select_sql(
         self, entity: str, expressions: Iterable[str], where: str, values: Iterable[str]
     ) -> Iterator[tuple[str | None, ...]]:
-        """Yield expressions over the rows ``t`` in their order; hold ``lock`` until the last."""
+        """Yield expressions over the rows ``t``, in the same order and under ``lock``, too."""
         cells = ", ".join(f"CAST({item} AS TEXT)" for item in expressions)
-        # Expressions are made of names from the tenant's own schema, values are bound.
+        # Expressions consist of names from the tenant's own schema, values are bound.
         query = f"SELECT {cells} FROM {quoted(entity)} t WHERE {where} ORDER BY t.rowid"  # noqa: S608
         found = self.database.execute(query, tuple(values))
         while rows := found.fetchmany(FETCH_ROWS):
             yield from rows
 
     def add_field(self, entity: str, field: TenantField) -> None:
-        """Give an entity another field, empty in all rows."""
+        """Add a field to an entity, empty in all rows."""
         shape = self.entities[entity]
         with self.lock:
             columns = self.database.execute(f"PRAGMA table_info({quoted(entity)})")
@@ -149,7 +149,7 @@ class Store:
             )
 
     def find(self, entity: str, field: str, value: str) -> list[int]:
-        """Return the row numbers in SQLite whose field has the value."""
+        """Return the row ids of the rows whose field has the value."""
         with self.lock:
             found = self.database.execute(
                 f"SELECT rowid FROM {quoted(entity)} WHERE {quoted(field)} = ?",  # noqa: S608
@@ -158,7 +158,7 @@ class Store:
             return [number for (number,) in found]
 
     def write(self, entity: str, row_id: int | None, cells: Mapping[str, str | None]) -> None:
-        """Change a row, or add one."""
+        """Update a row, or insert one if there is no row id."""
         with self.lock:
             if row_id is None:
                 names = ", ".join(quoted(name) for name in cells)
@@ -176,7 +176,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what follows one step: all of it, or nothing where it raises."""
+        """Run a transaction; an exception rolls it back."""
         with self.lock:
             self.database.execute("BEGIN")
             try:
@@ -188,5 +188,5 @@ class Store:
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL writes it, whatever it holds."""
+    """Return a name as an SQL identifier, whatever its characters."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""One tenant with all that its two servers share."""
+"""The tenant: what both APIs and the host behind signed links share."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demandbase_sandbox.clock import SandboxClock
-from demandbase_sandbox.faults import FaultBook
+from demandbase_sandbox.faults import FaultRules
 from demandbase_sandbox.recorder import Recorder
 from demandbase_sandbox.signing import LinkSigner
-from demandbase_sandbox.tenant.jobs import JobBook
 from demandbase_sandbox.tenant.store import Store
-from demandbase_sandbox.uapi import exports as uapi_export_jobs
-from demandbase_sandbox.uapi import imports as uapi_import_jobs
 from demandbase_sandbox.uapi.activity_types import ActivityTypes
 from demandbase_sandbox.uapi.exports import UapiExportJobs
 from demandbase_sandbox.uapi.imports import UapiImportJobs
-from demandbase_sandbox.uapi.limits import CallBudget
-from demandbase_sandbox.uapi.tokens import TokenBook
+from demandbase_sandbox.uapi.limits import CallLimits
+from demandbase_sandbox.uapi.tokens import Tokens
 from demandbase_sandbox.v1.exports import ExportJobs
 from demandbase_sandbox.v1.imports import ImportJobs
 
@@ -29,102 +26,105 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from demandbase_sandbox.options import SandboxOptions
+    from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
     from demandbase_sandbox.tenant.store import Snapshot
 
 
-Jobs = ExportJobs | ImportJobs | UapiExportJobs | UapiImportJobs
-
-
 class Tenant:
-    """A tenant's rows, jobs, files, clock, faults and what was seen.
-
-    Args:
-        options: How it behaves.
-    """
+    """A tenant's rows, jobs, files, clock, faults and recorded requests."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.stopping = threading.Event()
-        self._forgotten = threading.Event()
+        self._reset = threading.Event()
         self.clock = SandboxClock()
-        self.faults = FaultBook(options.faults, options.seed)
+        self.faults = FaultRules(options.faults, options.seed)
         self.recorder = Recorder()
         self.signer = LinkSigner()
+        self.files_url = ""
         self.folder = Path(tempfile.mkdtemp(prefix="demandbase-sandbox-"))
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.store = Store(options.data or self.folder / "tenant.sqlite")
             undo.callback(self.store.close)
             self.store.open()
-            self.book = JobBook(self.store)
             self.store.fill(options.seed, options.rows)
             self._close = undo.pop_all().close
         self._sample: Snapshot | None = None
-        self.exports = ExportJobs(self.store, self.book, self.folder, self.clock, options)
-        self.imports = ImportJobs(self.store, self.book, self.folder, self.clock, options)
-        self.tokens = TokenBook(self.clock, options)
-        self.calls = CallBudget(self.clock, options.call_budgets, options.budget_error_code)
+        place = (self.store, self.folder, self.clock, options)
+        self.exports = ExportJobs(*place)
+        self.imports = ImportJobs(*place)
+        self.uapi_exports = UapiExportJobs(*place)
         self.activity_types = ActivityTypes()
-        self.uapi_exports = UapiExportJobs(self.store, self.book, self.folder, self.clock, options)
-        self.uapi_imports = UapiImportJobs(
-            self.store, self.book, self.folder, self.clock, options, self.activity_types
+        self.uapi_imports = UapiImportJobs(*place, self.activity_types)
+        self.jobs: tuple[SimulatedJobs[Any], ...] = (
+            self.exports,
+            self.imports,
+            self.uapi_exports,
+            self.uapi_imports,
         )
+        self.tokens = Tokens(self.clock, options)
+        self.calls = CallLimits(self.clock, options)
 
-    def settle(self) -> None:
-        """Bring all jobs to where the clock says they are, in the order in which they end."""
-        kinds: dict[str, Jobs] = {
-            "export": self.exports,
-            "import": self.imports,
-            uapi_export_jobs.KIND: self.uapi_exports,
-            uapi_import_jobs.KIND: self.uapi_imports,
-        }
+    def advance_jobs(self) -> None:
+        """Advance all jobs to the current time, in the order in which they end."""
         with self.store.lock:
-            open_jobs = [(kinds[kind], job) for kind, job in self.book.unsettled()]
-            for jobs, job in sorted(open_jobs, key=lambda item: item[0].due(item[1])):
-                jobs.settle(job)
+            due = [(jobs.due(job), jobs, job) for jobs in self.jobs for job in jobs.changing()]
+            for _, jobs, job in sorted(due, key=lambda item: item[0]):
+                jobs.advance(job)
+
+    def find_job(self, job_id: str) -> Job | None:
+        """Return a job of any kind; ``None`` if it is unknown."""
+        return next((job for jobs in self.jobs if (job := jobs.find(job_id)) is not None), None)
+
+    def link(self, name: str, life: float) -> str:
+        """Return a signed link to a file that is valid for ``life`` seconds."""
+        return self.signer.link(self.files_url, name, self.clock.now().timestamp() + life)
 
     def rows(self, entity: str) -> list[dict[str, str | None]]:
-        """Return an entity's rows as the texts that an export shows."""
+        """Return an entity's rows, with values as in an export."""
         with self.store.lock:
-            self.settle()
+            self.advance_jobs()
             names = [field.name for field in self.store.entities[entity].fields]
             found = self.store.select(entity, names)
             return [dict(zip(names, row, strict=True)) for row in found]
 
     def put_rows(self, entity: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Put rows in place of an entity's rows; fields that are not named are empty.
+        """Replace an entity's rows. Fields that a row does not name are empty.
 
         Raises:
-            ValueError: A row names a field that the entity has not.
+            ValueError: A row names an unknown field.
         """
         with self.store.lock:
-            self.settle()
+            self.advance_jobs()
             shape = self.store.entities[entity]
             names = [field.name for field in shape.fields]
             cells = []
             for row in rows:
                 if unknown := sorted(row.keys() - set(names)):
                     raise ValueError(f"unknown fields of {entity}: {', '.join(unknown)}")
-                cells.append([cell_text(row.get(name)) for name in names])
+                cells.append([export_text(row.get(name)) for name in names])
             self.store.add_entity(shape, cells)
 
     def delay(self, seconds: float) -> bool:
-        """Let seconds pass; return whether the tenant is still the one that it was before."""
-        return not self._forgotten.wait(seconds)
+        """Wait; return ``False`` as soon as the tenant is reset or stopped."""
+        return not self._reset.wait(seconds)
 
     def reset(self) -> None:
-        """Return to the sample tenant: no jobs, no faults, nothing seen, no time skipped."""
+        """Return to the start: the sample rows, no jobs or requests, the options' faults."""
         with self.store.lock:
-            # Requests that are delayed were meant for the tenant of before.
-            self._forgotten.set()
-            self._forgotten = threading.Event()
+            # Requests that are delayed belong to the tenant before the reset.
+            self._reset.set()
+            self._reset = threading.Event()
             if self._sample is None:
                 self.store.clear()
-                self.book.clear()
+                self.imports.row_errors.clear()
                 self.store.fill(self.options.seed, self.options.rows)
                 self._sample = self.store.snapshot()
             else:
                 self.store.restore(self._sample)
+            for jobs in self.jobs:
+                jobs.clear()
             self.faults.clear()
             for fault in self.options.faults:
                 self.faults.add(fault)
@@ -135,20 +135,20 @@ class Tenant:
             self.clock.reset()
 
     def stop(self) -> None:
-        """Let nothing go on that takes its time."""
+        """End all waits."""
         self.stopping.set()
-        self._forgotten.set()
+        self._reset.set()
 
     def close(self) -> None:
-        """Close and remove everything temporary."""
+        """Close the database and remove temporary files."""
         self.stop()
         self._close()
         if self._sample is not None:
             self._sample.database.close()
 
 
-def cell_text(value: object) -> str | None:
-    """Return a value as an export shows it."""
+def export_text(value: object) -> str | None:
+    """Return a value as in an export."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):

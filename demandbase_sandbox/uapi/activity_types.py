@@ -3,90 +3,92 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
+from demandbase_sandbox.exceptions import bad_request, not_found
+from demandbase_sandbox.uapi.schemas import (
+    ActivityFieldBody,
+    ActivityType,
+    ActivityTypeBody,
+    CustomActivity,
+    CustomActivityData,
+    CustomActivityField,
+    CustomActivityType,
+)
 
 if TYPE_CHECKING:
-    from demandbase_sandbox.uapi.schemas import ActivityTypeBody
+    from collections.abc import Iterable
 
 FIRST_ID = 37
 SAMPLE_TYPES = ("web_visit", "email_open", "form_fill", "event", "ad_click")
-"""Those that occur in the sample tenant's activities."""
+"""Types of the sample tenant's activities."""
 
 _FIELDS = (("External Person Id", "string"), ("Activity Date", "date"))
 _DIGITS = 18
 
 
 class ActivityTypes:
-    """Activity types by their ids. Whoever calls holds the store's lock."""
+    """Activity types by their ids. Callers hold the store's lock."""
 
     def __init__(self) -> None:
-        self._types: dict[int, dict[str, Any]] = {}
+        self._types: dict[int, CustomActivityData] = {}
         self.clear()
 
     def clear(self) -> None:
-        """Return to those of the sample tenant."""
+        """Return to the types of the sample tenant."""
         self._types = {
             number: _type(name, name.replace("_", " ").capitalize())
             for number, name in enumerate(SAMPLE_TYPES, FIRST_ID)
         }
 
-    def all(self) -> list[dict[str, Any]]:
-        """Return all types as the list shows them."""
+    def all(self) -> list[CustomActivityType]:
+        """Return all types."""
         return [
-            {
-                "id": number,
-                "name": found["name"],
-                "description": found["description"],
-                "activitySource": "CSV",
-            }
+            CustomActivityType(
+                id=number,
+                name=found.activity_type.name,
+                description=found.activity_type.description,
+                activity_source="CSV",
+            )
             for number, found in self._types.items()
         ]
 
     def name_of(self, number: int) -> str | None:
-        """Return the name of a type, if there is one of this id."""
+        """Return the name of a type; ``None`` if the id is unknown."""
         found = self._types.get(number)
-        return None if found is None else str(found["name"])
+        return None if found is None else found.activity_type.name
 
-    def get(self, identifier: str) -> dict[str, Any]:
-        """Return a type with its fields; an identifier is an id.
+    def get(self, identifier: str) -> CustomActivityData:
+        """Return a type with its fields. An identifier is an id.
 
         Raises:
-            RefusalError: 400 or 404.
+            ApiError: 400 or 404.
         """
-        found = self._types[self._number(identifier)]
-        names = ("name", "label", "description")
-        return {"activityType": {name: found[name] for name in names}, "fields": found["fields"]}
+        return self._types[self._number(identifier)]
 
-    def create(self, body: ActivityTypeBody) -> dict[str, Any]:
+    def create(self, body: ActivityTypeBody) -> ActivityType:
         """Add a type.
 
         Raises:
-            RefusalError: 400: its name is taken.
+            ApiError: 400: the name is in use.
         """
-        number = max(self._types) + 1
-        self._types[number] = self._asked(body, None)
-        return {"id": number, "label": body.activityType.label}
+        return self._put(max(self._types) + 1, body)
 
-    def update(self, identifier: str, body: ActivityTypeBody) -> dict[str, Any]:
-        """Change a type.
+    def update(self, identifier: str, body: ActivityTypeBody) -> ActivityType:
+        """Replace a type.
 
         Raises:
-            RefusalError: 400 or 404.
+            ApiError: 400 or 404.
         """
-        number = self._number(identifier)
-        self._types[number] = self._asked(body, number)
-        return {"id": number, "label": body.activityType.label}
+        return self._put(self._number(identifier), body)
 
-    def _asked(self, body: ActivityTypeBody, own: int | None) -> dict[str, Any]:
-        asked = body.activityType
-        name = asked.name or re.sub(r"\W+", "_", asked.label.lower()).strip("_") or "activity"
-        if any(found["name"] == name for number, found in self._types.items() if number != own):
+    def _put(self, number: int, body: ActivityTypeBody) -> ActivityType:
+        activity = body.activity_type
+        name = activity.name or re.sub(r"\W+", "_", activity.label.lower()).strip("_") or "activity"
+        if any(self.name_of(other) == name for other in self._types if other != number):
             raise bad_request(f"there is an activity type of this name: {name}")
-        known = _type(name, asked.label, asked.description or "")
-        known["fields"] += [field.model_dump() for field in body.fields]
-        return known
+        self._types[number] = _type(name, activity.label, activity.description or "", body.fields)
+        return ActivityType(id=number, label=activity.label)
 
     def _number(self, identifier: str) -> int:
         if not (identifier.isascii() and identifier.isdigit() and len(identifier) <= _DIGITS):
@@ -96,19 +98,19 @@ class ActivityTypes:
         return int(identifier)
 
 
-def missing_type(number: int) -> RefusalError:
-    """Return the refusal of a job whose activity type does not exist."""
-    return bad_request(f"there is no activity type {number}")
-
-
-def _type(name: str, label: str, description: str = "") -> dict[str, Any]:
-    fields = [
-        {
-            "fieldName": field,
-            "fieldDataType": kind,
-            "defaultField": True,
-            "isRequiredForCsvImport": True,
-        }
+def _type(
+    name: str, label: str, description: str = "", more: Iterable[ActivityFieldBody] = ()
+) -> CustomActivityData:
+    default = (
+        CustomActivityField(
+            field_name=field,
+            field_data_type=kind,
+            default_field=True,
+            is_required_for_csv_import=True,
+        )
         for field, kind in _FIELDS
-    ]
-    return {"name": name, "label": label, "description": description, "fields": fields}
+    )
+    return CustomActivityData(
+        activity_type=CustomActivity(name=name, label=label, description=description),
+        fields=[*default, *(CustomActivityField.model_validate(field) for field in more)],
+    )

@@ -1,35 +1,29 @@
-"""The published API: its routes, and the answers to what no operation takes."""
+"""The published API as an ASGI application."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from fastapi import (
-    Depends,
-    FastAPI,
-    Request,
-)
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from demandbase_sandbox.admin import admin_routes
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found, sentence_of
-from demandbase_sandbox.operations import EXPORT_PREFIX
-from demandbase_sandbox.routing import Answering
-from demandbase_sandbox.uapi.auth import TokenGuard, auth_routes
-from demandbase_sandbox.uapi.errors import UapiStyle, coded
-from demandbase_sandbox.uapi.export_routes import export_routes, reference_routes
-from demandbase_sandbox.uapi.import_routes import activity_routes, import_routes
+from demandbase_sandbox.admin import ADMIN_PREFIX
+from demandbase_sandbox.admin import router as admin
+from demandbase_sandbox.exceptions import ApiError, bad_request, describe_problems, not_found
+from demandbase_sandbox.operations import EXPORT_PREFIX, IMPORT_PREFIX, TOKEN_PATH, UAPI_OPERATIONS
+from demandbase_sandbox.routing import DOCUMENT_PATH, Api, Call, create_app
+from demandbase_sandbox.uapi import auth, export_routes, import_routes
+from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES, LIST_JOBS
+from demandbase_sandbox.uapi.errors import coded_error
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+_SCHEME = "Bearer "
 
-    from fastapi import Request
-
-    from demandbase_sandbox.connections import Connections
-    from demandbase_sandbox.tenant.tenant import Tenant
-
+_STATUS_ENVELOPE = frozenset({401, 403})
 
 _MEMBER_CODES = {
     "jobName": "400-126",
@@ -44,85 +38,100 @@ _MEMBER_CODES = {
     "personListIds": "400-141",
     "accountIds": "400-148",
 }
-"""Codes of members that hold a wrong type, by the member; others are 400-103."""
+"""Codes of members with a wrong type; 400-103 for all others."""
 
 
-def refusal_of(path: str, problems: Sequence[Any]) -> RefusalError:
-    """Return the refusal of a request that is not of its operation's shape."""
-    if not path.startswith(f"{EXPORT_PREFIX}/"):
-        return bad_request(sentence_of(problems))
-    kind, place = problems[0]["type"], problems[0]["loc"][1:]
-    unknown = [item for item in problems if item["type"] == "extra_forbidden"]
-    detail = sentence_of(unknown or problems[:1])
-    if unknown:
-        return coded("400-147", detail)
-    if not place or kind.startswith("json"):
-        return coded("400-102")
-    if kind == "missing" and place[0] != "jobName":
-        return coded("400-104", detail)
-    return coded(_MEMBER_CODES.get(str(place[0]), "400-103"), detail)
+class UapiApi(Api):
+    """The published API: minted tokens, limits on calls, three shapes of errors.
 
-
-def known_query(request: Request) -> None:
-    """Refuse parameters that the operation at a path does not publish, compared with their case.
-
-    Published is that only for members of a body, and only for exports; this is the stricter
-    reading. A misspelt ``listAction`` would do what the default does, which empties a list.
-
-    Raises:
-        RefusalError: 400-147, without a code elsewhere than in exports.
+    Paths are case-sensitive; a path or method that is not published is 404.
     """
-    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
-    if unknown := [name for name in request.query_params if name not in known]:
-        names = ", ".join(unknown)
-        is_export = request.url.path.startswith(f"{EXPORT_PREFIX}/")
-        raise coded("400-147", names) if is_export else bad_request(f"unknown parameter {names}")
+
+    name = "uapi"
+    title = "Demandbase sandbox (uapi)"
+    operations = UAPI_OPERATIONS
+    open_paths = frozenset({DOCUMENT_PATH, TOKEN_PATH})
+
+    @contextmanager
+    def admission(self, call: Call) -> Iterator[None]:
+        """Check the token, then count the call."""
+        if call.path not in self.open_paths:
+            given = call.request.headers.get("Authorization", "")
+            token = given.removeprefix(_SCHEME)
+            if not given.startswith(_SCHEME) or not call.tenant.tokens.accepts(token):
+                raise coded_error("401-100")
+        if call.path == DOCUMENT_PATH or call.path.startswith(ADMIN_PREFIX):
+            yield
+            return
+        with call.tenant.calls.admission(call.operation):
+            yield
+
+    def error_response(self, path: str, error: ApiError) -> Response:
+        """Return the error document that the path's API publishes.
+
+        The auth API publishes no shape, so clients can rely on the status alone.
+        """
+        body: dict[str, Any]
+        if _is_export(path):
+            body = {
+                "errorCode": error.code or str(error.status),
+                "errorMessage": error.message,
+                "diagnosticCode": uuid.uuid4().hex,
+            }
+        elif path.startswith(f"{IMPORT_PREFIX}/") and error.status in _STATUS_ENVELOPE:
+            body = {"status": error.message}
+        else:
+            body = {"message": error.message}
+        return JSONResponse(body, error.status)
+
+    def validation_error(self, path: str, problems: Sequence[Any]) -> ApiError:
+        """Return a 400, for exports with the published code."""
+        if not _is_export(path):
+            return bad_request(describe_problems(problems))
+        kind, place = problems[0]["type"], problems[0]["loc"][1:]
+        unknown = [item for item in problems if item["type"] == "extra_forbidden"]
+        detail = describe_problems(unknown or problems[:1])
+        if unknown:
+            return coded_error("400-147", detail)
+        if not place or kind.startswith("json"):
+            return coded_error("400-102")
+        if kind == "missing" and place[0] != "jobName":
+            return coded_error("400-104", detail)
+        return coded_error(_MEMBER_CODES.get(str(place[0]), "400-103"), detail)
+
+    def http_error(self, path: str, error: HTTPException) -> ApiError:
+        """Return a 404, or a 400 if the body is not encoded as JSON is."""
+        if error.status_code == 400:  # noqa: PLR2004
+            return (
+                coded_error("400-102") if _is_export(path) else bad_request("the body is no JSON")
+            )
+        return (
+            coded_error("404-301") if _is_export(path) else not_found("there is no such resource")
+        )
+
+    def facts(self, operation: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the tenant's entity behind the request's entity type."""
+        if (list_entity := LIST_JOBS.get(operation)) is not None:
+            return {"entityType": list_entity, "entity_type": f"{list_entity}_members"}
+        if "entityType" not in members or "entity_type" in members:
+            return {}
+        name = members["entityType"]
+        export = ENTITY_TYPES.get(name)
+        return {"entity_type": export.entity if export else IMPORT_ENTITIES.get(name)}
 
 
-def create_uapi(tenant: Tenant, files_url: Callable[[], str], connections: Connections) -> FastAPI:
-    """Return the published API of a tenant.
-
-    Paths are taken as they are published, case included; a path or method that is not
-    published is 404.
-
-    Args:
-        tenant: Whose data it serves.
-        files_url: Gives the address of the host behind signed links.
-        connections: Where connections can be closed without an answer.
-    """
-    api = FastAPI(
-        title="Demandbase sandbox (uapi)", docs_url=None, redoc_url=None, redirect_slashes=False
-    )
-    style = UapiStyle(tenant.calls, tenant.options.max_concurrent_queries)
-    answering = Answering(tenant, connections, style)
-
-    @api.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return answering.refuse(request, refusal_of(request.url.path, error.errors()))
-
-    @api.exception_handler(HTTPException)
-    async def impossible(request: Request, error: HTTPException) -> Response:
-        return answering.refuse(request, _impossible(request.url.path, error.status_code))
-
-    @api.exception_handler(RefusalError)
-    async def refused(request: Request, error: RefusalError) -> Response:
-        return answering.refuse(request, error)
-
-    api.add_middleware(TokenGuard, tokens=tenant.tokens, answering=answering, style=style)
-    for routes in (
-        auth_routes(tenant, answering),
-        export_routes(tenant, answering, files_url),
-        reference_routes(answering),
-        import_routes(tenant, answering),
-        activity_routes(tenant, answering),
-    ):
-        api.include_router(routes, dependencies=[Depends(known_query)])
-    api.include_router(admin_routes(tenant))
-    return api
+def _is_export(path: str) -> bool:
+    return path.startswith(f"{EXPORT_PREFIX}/")
 
 
-def _impossible(path: str, status: int) -> RefusalError:
-    is_export = path.startswith(f"{EXPORT_PREFIX}/")
-    if status == 400:  # noqa: PLR2004 - of bodies in no encoding of JSON
-        return coded("400-102") if is_export else bad_request("the body is no JSON")
-    return coded("404-301") if is_export else not_found("there is no such resource")
+@functools.cache
+def uapi_app() -> FastAPI:
+    """Return the application."""
+    routers = [
+        auth.router,
+        export_routes.router,
+        import_routes.jobs,
+        import_routes.activity_types,
+        admin,
+    ]
+    return create_app(UapiApi(), routers, redirect_slashes=False)

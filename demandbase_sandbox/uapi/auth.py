@@ -2,103 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from pydantic import BaseModel
+from typing_extensions import override
 
-from demandbase_sandbox.exceptions import RefusalError, bad_request
+from demandbase_sandbox.exceptions import ApiError, bad_request
 from demandbase_sandbox.operations import TOKEN_PATH
-from demandbase_sandbox.uapi.errors import coded
-from demandbase_sandbox.v1.schemas import Strict, Text
+from demandbase_sandbox.routing import CurrentCall, SandboxRouter
+from demandbase_sandbox.uapi.schemas import Body, Document, published_query
+from demandbase_sandbox.v1.schemas import Text
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+GRANT_TYPE = "client_credentials"
 
-    from demandbase_sandbox.routing import Answering
-    from demandbase_sandbox.tenant.tenant import Tenant
-    from demandbase_sandbox.uapi.errors import UapiStyle
-    from demandbase_sandbox.uapi.tokens import TokenBook
+router = SandboxRouter(dependencies=[published_query])
 
 
-GRANT = "client_credentials"
+class TokenRequest(Body):
+    """Request of a token."""
+
+    grant_type: Text
+    client_id: Text
+    client_secret: Text
+
+    @override
+    def members(self) -> dict[str, Any]:
+        """Return nothing, so that credentials are not recorded."""
+        return {}
 
 
-class TokenRequest(Strict):
-    """What a token is asked for with."""
+class TokenDocument(Document):
+    """A minted token; ``expiresIn`` is in seconds."""
 
-    grantType: Text  # noqa: N815 - the published name, here and below
-    clientId: Text  # noqa: N815
-    clientSecret: Text  # noqa: N815
-
-
-class TokenDocument(BaseModel):
-    """A token; ``expiresIn`` is in seconds."""
-
-    accessToken: str  # noqa: N815
-    tokenType: str  # noqa: N815
-    expiresIn: int  # noqa: N815
+    access_token: str
+    token_type: str
+    expires_in: int
 
 
-def auth_routes(tenant: Tenant, answering: Answering) -> APIRouter:
-    """Return the route that mints a tenant's tokens."""
-    router = APIRouter()
-
-    @router.post(
-        TOKEN_PATH,
-        operation_id="createToken",
-        response_model=TokenDocument,
-        responses={400: {"description": "Parameters are missing or wrong"}},
+@router.post(
+    TOKEN_PATH,
+    operation_id="createToken",
+    responses={400: {"description": "Parameters are missing or wrong"}},
+)
+def create_token(call: CurrentCall, body: TokenRequest) -> TokenDocument:
+    """Mint a token for the tenant's credentials."""
+    tokens, options = call.tenant.tokens, call.tenant.options
+    if body.grant_type != GRANT_TYPE:
+        raise bad_request(f"grantType is {GRANT_TYPE}")
+    if not tokens.accepts_credentials(body.client_id, body.client_secret):
+        raise ApiError(options.wrong_credentials_status, "wrong credentials")
+    return TokenDocument(
+        access_token=tokens.mint(),
+        token_type="bearer",  # noqa: S106 - a kind of token
+        expires_in=int(options.token_seconds),
     )
-    def create(request: Request, body: TokenRequest) -> Response:
-        def work() -> dict[str, Any]:
-            if body.grantType != GRANT:
-                raise bad_request(f"grantType is {GRANT}")
-            if not tenant.tokens.knows(body.clientId, body.clientSecret):
-                raise RefusalError(tenant.options.wrong_credentials_status, "wrong credentials")
-            return {
-                "accessToken": tenant.tokens.mint(),
-                "tokenType": "bearer",
-                "expiresIn": int(tenant.options.token_seconds),
-            }
-
-        return answering.answer(request, work)
-
-    return router
-
-
-OPEN_PATHS = frozenset({"/openapi.json", TOKEN_PATH})
-
-_SCHEME = "Bearer "
-
-
-class TokenGuard:
-    """Middleware that answers 401 unless a request carries a valid token.
-
-    Args:
-        app: What is behind it.
-        tokens: Says which are valid.
-        answering: Notes each request that is turned away.
-        style: Says no.
-    """
-
-    def __init__(
-        self, app: ASGIApp, tokens: TokenBook, answering: Answering, style: UapiStyle
-    ) -> None:
-        self._app = app
-        self._tokens = tokens
-        self._answering = answering
-        self._style = style
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer 401."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            request = Request(scope)
-            given = request.headers.get("Authorization", "")
-            if not given.startswith(_SCHEME) or not self._tokens.accepts(given[len(_SCHEME) :]):
-                self._answering.note(request, 401)
-                answer = self._style.refusal(scope["path"], coded("401-100"))
-                await answer(scope, receive, send)
-                return
-        await self._app(scope, receive, send)

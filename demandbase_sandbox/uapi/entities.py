@@ -18,11 +18,11 @@ class EntityType:
     """A published entity type.
 
     Args:
-        name: Its name on the wire.
-        entity: The tenant's entity whose rows it shows.
-        prefix: What stands in braces before its fields; empty where names are bare.
-        ad_report_types: Which adReportType it takes; empty for entities without ad reports.
-        by_account: Whether its jobs name the accounts that they are about.
+        name: Name in the API.
+        entity: The tenant's entity.
+        prefix: Prefix of its fields, in braces; empty if names have none.
+        ad_report_types: Valid values of adReportType; empty for types without ad reports.
+        by_account: Whether its jobs require accountIds.
     """
 
     name: str
@@ -33,7 +33,7 @@ class EntityType:
 
 
 AD_REPORT_TYPES = frozenset({"summary", "performance"})
-"""Report types of ads. Which there are is not published."""
+"""Report types of ads, which are not published."""
 
 ENTITY_TYPES = {
     item.name: item
@@ -59,7 +59,10 @@ ACCOUNT_LIST = "accountList"
 PERSON_LIST = "personList"
 
 LIST_ENTITIES = {ACCOUNT_LIST: "account_list_members", PERSON_LIST: "person_list_members"}
-"""What jobs for list membership are called in the list of jobs, and whose rows they show."""
+"""Entity types of jobs for list members, and the tenant's entities."""
+
+LIST_JOBS = {"fetchAccountListJob": ACCOUNT_LIST, "fetchPersonListJob": PERSON_LIST}
+"""Operations that create jobs for list members, and their entity types."""
 
 IMPORT_ENTITIES = {
     "Account": "accounts",
@@ -67,7 +70,7 @@ IMPORT_ENTITIES = {
     "Opportunity": "opportunities",
     "Activity": "activities",
 }
-"""What can be imported, and the tenant's entities behind it."""
+"""Entity types of imports, and the tenant's entities."""
 
 LABELS = {
     "accounts": {
@@ -97,7 +100,7 @@ LABELS = {
         "activity_at": "Activity Date",
     },
 }
-"""Documented labels by the tenant's entity and field; others follow from the field's name."""
+"""Documented labels by entity and field; other labels follow from the field's name."""
 
 STANDARD = {
     "accounts": {"owner": "Owner", "phone_number": "Phone Number"},
@@ -105,7 +108,7 @@ STANDARD = {
     "opportunities": {"owner": "Owner"},
     "activities": {},
 }
-"""Documented headers for which the sample tenant has no field: it gets one with the first use."""
+"""Documented headers without a field in the sample tenant; the first use adds the field."""
 
 
 def label_of(entity: str, field: TenantField) -> str:
@@ -115,7 +118,7 @@ def label_of(entity: str, field: TenantField) -> str:
 
 
 DATA_TYPES = {"number": "Double", "url": "URL"}
-"""Published types of those that are not called the same in the tenant."""
+"""Published types whose name differs from the tenant's."""
 
 _REFERENCES = {"Account": ("accounts", "account_id"), "Person": ("people", "person_id")}
 
@@ -123,12 +126,12 @@ _SHOWN = {
     "Account": (("id", "Long"), ("name", "String"), ("domain", "String")),
     "Person": (("id", "Long"), ("email", "Email")),
 }
-"""Fields that rows show of the account and the person they belong to."""
+"""Fields of the account and the person of a row that exports can name."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedField:
-    """A field of an entity type; ``sql`` gives its cell in a row ``t``."""
+    """A field of an entity type; ``sql`` is its value in a row ``t``."""
 
     name: str
     data_type: str
@@ -150,7 +153,7 @@ def published_fields(
 
 def identity(entity: TenantEntity, row: str) -> str:
     """Return the SQL of Demandbase's own number of a record."""
-    # A tenant whose rows bring a column of this name has no other.
+    # If the tenant's rows have a column of this name, it is the number.
     return f"{row}.{quoted('id') if entity.field('id') else 'rowid'}"
 
 

@@ -1,26 +1,8 @@
-"""The error codes that the export API publishes, and refusals that carry them."""
+"""The error codes that the export API publishes."""
 
 from __future__ import annotations
 
-import uuid
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
-
-from fastapi.responses import JSONResponse, Response
-
-from demandbase_sandbox.exceptions import RefusalError
-from demandbase_sandbox.operations import (
-    EXPORT_OPERATIONS,
-    EXPORT_PREFIX,
-    IMPORT_PREFIX,
-    uapi_operation_of,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from demandbase_sandbox.uapi.limits import CallBudget
-
+from demandbase_sandbox.exceptions import ApiError
 
 ERROR_CODES = {
     "400-102": "The body is no valid JSON object",
@@ -85,75 +67,10 @@ ERROR_CODES = {
     "429-102": "Another export job is running",
     "500-100": "An internal service failed",
 }
-"""Code to what it says, for all that are published; some only a fault can answer."""
+"""Messages of all published codes; some codes are sent only by faults."""
 
 
-def coded(code: str, detail: str = "") -> RefusalError:
-    """Return the refusal of a published code; its first three digits are the status."""
+def coded_error(code: str, detail: str = "") -> ApiError:
+    """Return the error with a published code, whose first three digits are the status."""
     sentence = ERROR_CODES[code]
-    return RefusalError(int(code[:3]), f"{sentence}: {detail}" if detail else f"{sentence}.", code)
-
-
-_STATUS_ENVELOPE = frozenset({401, 403})
-
-
-class UapiStyle:
-    """The published API.
-
-    Args:
-        budget: Counts the day's calls.
-        max_queries: How many export calls may be worked on at once; ``None`` for any number.
-    """
-
-    name = "uapi"
-    sends_null = True
-
-    def __init__(self, budget: CallBudget, max_queries: int | None) -> None:
-        self._budget = budget
-        self._max_queries = max_queries
-        self._queries = 0
-
-    def operation_of(self, method: str, path: str) -> str:
-        """Return the id of the operation that a request is meant for, or an empty text."""
-        return uapi_operation_of(method, path)
-
-    def admission(self, operation: str) -> AbstractContextManager[None]:
-        """Count a call; the context lasts as long as the call is worked on.
-
-        Raises:
-            RefusalError: There have been too many today, or there are too many now.
-        """
-        return self._admission(operation)
-
-    @contextmanager
-    def _admission(self, operation: str) -> Iterator[None]:
-        counts = int(operation in EXPORT_OPERATIONS)
-        with self._budget.lock:
-            self._queries += counts
-            is_one_too_many = self._max_queries is not None and self._queries > self._max_queries
-        try:
-            self._budget.spend(operation)
-            if counts and is_one_too_many:
-                raise coded("429-100")
-            yield
-        finally:
-            with self._budget.lock:
-                self._queries -= counts
-
-    def refusal(self, path: str, refusal: RefusalError) -> Response:
-        """Return the answer that says no, in the shape that the path's API publishes.
-
-        The auth API publishes no shape: a client can rely on the status alone.
-        """
-        body: dict[str, Any]
-        if path.startswith(f"{EXPORT_PREFIX}/"):
-            body = {
-                "errorCode": refusal.code or str(refusal.status),
-                "errorMessage": refusal.sentence,
-                "diagnosticCode": uuid.uuid4().hex,
-            }
-        elif path.startswith(f"{IMPORT_PREFIX}/") and refusal.status in _STATUS_ENVELOPE:
-            body = {"status": refusal.sentence}
-        else:
-            body = {"message": refusal.sentence}
-        return JSONResponse(body, refusal.status)
+    return ApiError(int(code[:3]), f"{sentence}: {detail}" if detail else f"{sentence}.", code)

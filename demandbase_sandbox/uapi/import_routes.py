@@ -1,20 +1,22 @@
-"""The operations under ``/import/v1`` that are about jobs."""
+"""The operations under ``/import/v1``: jobs and activity types."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
+from fastapi import Depends, Request
 
-from demandbase_sandbox.exceptions import RefusalError, bad_request
-from demandbase_sandbox.faults import Effect, job_secret
+from demandbase_sandbox.exceptions import ApiError, bad_request
+from demandbase_sandbox.faults import Effect
 from demandbase_sandbox.operations import IMPORT_PREFIX
+from demandbase_sandbox.routing import CurrentCall, SandboxRouter
+from demandbase_sandbox.tenant.tenant import Tenant
 from demandbase_sandbox.uapi.entities import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_rows import DEFAULT_ACTION, ListAction
-from demandbase_sandbox.uapi.imports import KIND, SOURCE, import_job_page, shown
+from demandbase_sandbox.uapi.imports import SOURCE, import_job_page
 from demandbase_sandbox.uapi.schemas import (
     ActivityType,
     ActivityTypeBody,
@@ -26,26 +28,10 @@ from demandbase_sandbox.uapi.schemas import (
     Message,
     Sources,
     StatusMessage,
+    published_query,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from demandbase_sandbox.routing import Answering
-    from demandbase_sandbox.tenant.tenant import Tenant
-
-
-def may_import(tenant: Tenant) -> None:
-    """Refuse credentials without the permission to import data.
-
-    Raises:
-        RefusalError: 403.
-    """
-    if not tenant.options.import_permission:
-        raise RefusalError(403, "the user lacks the permission to import data")
-
-
-REFUSED: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": Message},
     401: {"model": StatusMessage},
     403: {"model": StatusMessage},
@@ -53,7 +39,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     500: {"model": Message},
 }
 
-UNKNOWN: dict[int | str, dict[str, Any]] = {**REFUSED, 404: {"model": Message}}
+JOB_ERRORS: dict[int | str, dict[str, Any]] = {**ERRORS, 404: {"model": Message}}
 
 FILE_BODY = {
     "requestBody": {
@@ -62,182 +48,140 @@ FILE_BODY = {
     }
 }
 
+jobs = SandboxRouter(prefix=IMPORT_PREFIX, dependencies=[published_query])
 
-def import_routes(tenant: Tenant, answering: Answering) -> APIRouter:  # noqa: C901 - a function each
-    """Return the routes of a tenant's imports."""
-    router = APIRouter(prefix=IMPORT_PREFIX)
-    jobs = tenant.uapi_imports
+activity_types = SandboxRouter(
+    prefix=f"{IMPORT_PREFIX}/activity_type", dependencies=[published_query]
+)
 
-    def facts(job_id: str) -> dict[str, Any]:
-        job = tenant.book.get(KIND, job_id) or {}
-        names = ("entity_type", "entityType")
-        return {"job_id": job_id, **{name: job.get(name) for name in names}}
 
-    def take(request: Request, job_id: str, file: Path, action: ListAction) -> Response:
-        known = facts(job_id)
+async def _received_file(request: Request) -> AsyncIterator[Path]:
+    tenant: Tenant = request.state.tenant
+    file = tenant.folder / f"upload-{uuid.uuid4().hex}"
+    try:
+        with file.open("wb") as copy:
+            async for piece in request.stream():
+                copy.write(piece)
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
 
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
-            if kind.lower() != "application/octet-stream":
-                raise bad_request("the Content-Type of data is application/octet-stream")
-            match = {**known, "api": "uapi"}
-            hit = tenant.faults.hits("uploadImportFile", match, Effect.TOO_LARGE)
-            limit = hit[Effect.TOO_LARGE].bytes if hit else None
-            return shown(jobs.upload(job_id, file, action, limit))
 
-        return answering.answer(request, work, facts=known)
-
-    @router.post(
-        "/job", operation_id="createImportJob", response_model=DataImportJob, responses=REFUSED
+@jobs.post("/job", operation_id="createImportJob", responses=ERRORS)
+def create_job(call: CurrentCall, body: CreateDataImportJob) -> DataImportJob:
+    """Create an import job."""
+    _check_permission(call.tenant)
+    return DataImportJob.model_validate(
+        call.tenant.uapi_imports.create(body.members(), call.job_faults())
     )
-    def create(request: Request, body: CreateDataImportJob) -> Response:
-        asked = body.model_dump(exclude_none=True)
-        known = {**asked, "entity_type": IMPORT_ENTITIES.get(body.entityType)}
 
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            secret = job_secret(tenant.faults, "createImportJob", {**known, "api": "uapi"})
-            return shown(jobs.create(asked, secret))
 
-        return answering.answer(request, work, facts=known, body=asked)
-
-    @router.put(
-        "/job/{id}/data",
-        operation_id="uploadImportFile",
-        response_model=DataImportJob,
-        responses=UNKNOWN,
-        openapi_extra=FILE_BODY,
+@jobs.put(
+    "/job/{id}/data",
+    operation_id="uploadImportFile",
+    responses=JOB_ERRORS,
+    openapi_extra=FILE_BODY,
+)
+def upload(
+    call: CurrentCall,
+    id: int,  # noqa: A002 - the published name, here and below
+    file: Annotated[Path, Depends(_received_file)],
+    listAction: ListAction = DEFAULT_ACTION,  # noqa: N803
+) -> DataImportJob:
+    """Upload a job's file."""
+    _check_permission(call.tenant)
+    kind = call.request.headers.get("Content-Type", "").partition(";")[0].strip()
+    if kind.lower() != "application/octet-stream":
+        raise bad_request("the Content-Type of data is application/octet-stream")
+    too_large = call.fault(Effect.TOO_LARGE)
+    limit = too_large.bytes if too_large else None
+    return DataImportJob.model_validate(
+        call.tenant.uapi_imports.upload(str(id), file, listAction, limit)
     )
-    async def upload(
-        request: Request,
-        id: int,  # noqa: A002 - the published name, here and below
-        listAction: ListAction = DEFAULT_ACTION,  # noqa: N803
-    ) -> Response:
-        file = tenant.folder / f"upload-{uuid.uuid4().hex}"
-        try:
-            with file.open("wb") as copy:
-                async for piece in request.stream():
-                    copy.write(piece)
-            # Not here: who waits for the store must not keep all other requests waiting.
-            return await run_in_threadpool(take, request, str(id), file, listAction)
-        finally:
-            file.unlink(missing_ok=True)
-
-    @router.get(
-        "/job/{id}", operation_id="getImportJob", response_model=DataImportJob, responses=UNKNOWN
-    )
-    def get(request: Request, id: int) -> Response:  # noqa: A002
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            return shown(jobs.get(str(id)))
-
-        return answering.answer(request, work, facts=facts(str(id)))
-
-    @router.get(
-        "/jobs", operation_id="listImportJobs", response_model=DataImportJobs, responses=REFUSED
-    )
-    def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
-        request: Request,
-        entityType: str | None = None,  # noqa: N803
-        state: str | None = None,
-        sort: str = "descending",
-        page: int = 1,
-        perPage: int = 10,  # noqa: N803
-    ) -> Response:
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            asked = {"entityType": entityType, "state": state, "sort": sort}
-            hit = tenant.faults.hits("listImportJobs", {"api": "uapi"}, Effect.SHIFT_PAGE)
-            size = min(perPage, tenant.options.max_page_size)
-            shift = hit[Effect.SHIFT_PAGE].rows if hit else 0
-            return import_job_page(tenant.book.all(KIND), asked, page, size, shift)
-
-        return answering.answer(request, work)
-
-    @router.get(
-        "/{entityType}/sources",
-        operation_id="listImportSources",
-        response_model=Sources,
-        responses=REFUSED,
-    )
-    def sources(request: Request, entityType: str) -> Response:  # noqa: N803
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            if entityType not in IMPORT_ENTITIES:
-                raise bad_request(f"entityType is one of {', '.join(IMPORT_ENTITIES)}")
-            return {"data": [SOURCE]}
-
-        return answering.answer(request, work)
-
-    return router
 
 
-ACTIVITY_REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"model": Message},
-    401: {"model": StatusMessage},
-    403: {"model": StatusMessage},
-    404: {"model": Message},
-    429: {"model": Message},
-    500: {"model": Message},
-}
+@jobs.get("/job/{id}", operation_id="getImportJob", responses=JOB_ERRORS)
+def get_job(call: CurrentCall, id: int) -> DataImportJob:  # noqa: A002
+    """Return an import job."""
+    _check_permission(call.tenant)
+    return DataImportJob.model_validate(call.tenant.uapi_imports.get(str(id)))
 
 
-def activity_routes(tenant: Tenant, answering: Answering) -> APIRouter:
-    """Return the routes of a tenant's activity types."""
-    router = APIRouter(prefix=f"{IMPORT_PREFIX}/activity_type")
-    types = tenant.activity_types
+@jobs.get("/jobs", operation_id="listImportJobs", responses=ERRORS)
+def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
+    call: CurrentCall,
+    entityType: str | None = None,  # noqa: N803
+    state: str | None = None,
+    sort: str = "descending",
+    page: int = 1,
+    perPage: int = 10,  # noqa: N803
+) -> DataImportJobs:
+    """Return a page of the import jobs."""
+    _check_permission(call.tenant)
+    parameters = {"entityType": entityType, "state": state, "sort": sort}
+    shift = call.fault(Effect.SHIFT_PAGE)
+    size = min(perPage, call.tenant.options.max_page_size)
+    found = call.tenant.uapi_imports.all()
+    return import_job_page(found, parameters, page, size, shift.rows if shift else 0)
 
-    @router.get(
-        "",
-        operation_id="listActivityTypes",
-        response_model=list[CustomActivityType],
-        responses=ACTIVITY_REFUSED,
-    )
-    def list_types(request: Request) -> Response:
-        def work() -> list[Any]:
-            may_import(tenant)
-            return types.all()
 
-        return answering.answer(request, work)
+@jobs.get(
+    "/{entityType}/sources",
+    operation_id="listImportSources",
+    responses=ERRORS,
+)
+def sources(call: CurrentCall, entityType: str) -> Sources:  # noqa: N803
+    """Return the sources that an import can name."""
+    _check_permission(call.tenant)
+    if entityType not in IMPORT_ENTITIES:
+        raise bad_request(f"entityType is one of {', '.join(IMPORT_ENTITIES)}")
+    return Sources(data=[SOURCE])
 
-    @router.post(
-        "",
-        operation_id="createActivityType",
-        response_model=ActivityType,
-        responses=ACTIVITY_REFUSED,
-    )
-    def create(request: Request, body: ActivityTypeBody) -> Response:
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            return types.create(body)
 
-        return answering.answer(request, work, body=body.model_dump())
+@activity_types.get(
+    "",
+    operation_id="listActivityTypes",
+    responses=JOB_ERRORS,
+)
+def list_activity_types(call: CurrentCall) -> list[CustomActivityType]:
+    """Return the activity types."""
+    _check_permission(call.tenant)
+    return call.tenant.activity_types.all()
 
-    @router.get(
-        "/{identifier}",
-        operation_id="getActivityType",
-        response_model=CustomActivityData,
-        responses=ACTIVITY_REFUSED,
-    )
-    def look_up(request: Request, identifier: str) -> Response:
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            return types.get(identifier)
 
-        return answering.answer(request, work)
+@activity_types.post("", operation_id="createActivityType", responses=JOB_ERRORS)
+def create_activity_type(call: CurrentCall, body: ActivityTypeBody) -> ActivityType:
+    """Create an activity type."""
+    _check_permission(call.tenant)
+    return call.tenant.activity_types.create(body)
 
-    @router.put(
-        "/{activityTypeId}",
-        operation_id="updateActivityType",
-        response_model=ActivityType,
-        responses=ACTIVITY_REFUSED,
-    )
-    def update(request: Request, activityTypeId: str, body: ActivityTypeBody) -> Response:  # noqa: N803
-        def work() -> dict[str, Any]:
-            may_import(tenant)
-            return types.update(activityTypeId, body)
 
-        return answering.answer(request, work, body=body.model_dump())
+@activity_types.get(
+    "/{identifier}",
+    operation_id="getActivityType",
+    responses=JOB_ERRORS,
+)
+def get_activity_type(call: CurrentCall, identifier: str) -> CustomActivityData:
+    """Return an activity type with its fields."""
+    _check_permission(call.tenant)
+    return call.tenant.activity_types.get(identifier)
 
-    return router
+
+@activity_types.put(
+    "/{activityTypeId}",
+    operation_id="updateActivityType",
+    responses=JOB_ERRORS,
+)
+def update_activity_type(
+    call: CurrentCall,
+    activityTypeId: str,  # noqa: N803
+    body: ActivityTypeBody,
+) -> ActivityType:
+    """Replace an activity type."""
+    _check_permission(call.tenant)
+    return call.tenant.activity_types.update(activityTypeId, body)
+
+
+def _check_permission(tenant: Tenant) -> None:
+    if not tenant.options.import_permission:
+        raise ApiError(403, "the user lacks the permission to import data")

@@ -1,15 +1,15 @@
-"""Rows of an import file: matched by the published rules, then really written.
+"""Rows of an import file: matched by the published rules, then written to the tenant.
 
-- An account is matched by its external id, else by domain and name together. One that is not
-  in the tenant is neither added nor updated.
-- A person is matched by External Person Id, else added; its account is the one that external
-  account id, domain or name leads to, or none.
-- An opportunity is matched by its id, else added; a row without a known account is dropped.
-- An activity is always added, to a known person; a row without one is dropped.
+- An account is matched by its external id, else by domain and name together. If none matches,
+  the row is dropped.
+- A person is matched by External Person Id, else added. Its account is found by external account
+  id, domain or name; it may have none.
+- An opportunity is matched by its id, else added. A row without a known account is dropped.
+- An activity is always added. A row without a known person is dropped.
 
-A row is dropped without a word where a required cell is empty, a cell does not fit its field's
-type, or several records match. An empty cell empties the field. The documents say less than
-this: it is the reading that is least kind to a client.
+A row is also dropped if a required value is empty, a value does not have its field's type, or
+several records match. The API does not report dropped rows. An empty value empties the field.
+The documentation says less than this; it is the strictest reading.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from demandbase_sandbox.tenant.store import Store
 
-
 REQUIRED = {
     "accounts": ("Account Name", "Account Domain"),
     "people": ("First Name", "Last Name", "Email", "External Person Id"),
@@ -39,78 +38,35 @@ REQUIRED = {
     ),
     "activities": ("External Person Id", "Activity Date"),
 }  # fmt: skip
-"""Headers that a file must have, and cells that a row must fill."""
+"""Headers that a file must have and whose values must not be empty."""
 
 ACCOUNT_REFERENCE = ("External Account ID", "Account Domain", "Account Name")
-"""Headers by which rows of other entities name their account, the first that matches."""
+"""Headers by which rows of other entities find their account; the first match counts."""
 
-_MADE_UP = {"activities": frozenset({"activity_id", "account_id", "activity_type"})}
-"""Fields that the tenant fills itself, whatever a file says."""
+_GENERATED = {"activities": frozenset({"activity_id", "account_id", "activity_type"})}
+"""Fields that the tenant fills itself; columns for them are ignored."""
 
-
-@dataclass(frozen=True, slots=True)
-class ImportColumn:
-    """A column: the field that it fills, or ``None`` where it fills none."""
-
-    header: str
-    field: TenantField | None
-
-
-def import_columns(
-    store: Store, entity_name: str, headers: Sequence[str], created: list[str]
-) -> list[ImportColumn]:
-    """Return what the headers mean; an unknown one creates a field and is put on ``created``.
-
-    Labels are compared as they stand, case and blanks included. A column for a field that the
-    tenant fills itself is ignored.
-    """
-    entity = store.entities[entity_name]
-    by_label = {label_of(entity_name, field): field for field in entity.fields}
-    standard = {label: name for name, label in STANDARD[entity_name].items()}
-    columns = []
-    for header in headers:
-        field = by_label.get(header)
-        if entity_name != "accounts" and header in ACCOUNT_REFERENCE:
-            columns.append(ImportColumn(header, None))
-            continue
-        if field is None:
-            name = standard.get(header) or _free_name(header, {*store.entities[entity_name].names})
-            field = TenantField(name, "string", label=header, importable=True)
-            store.add_field(entity_name, field)
-            by_label[header] = field
-            if header not in standard:
-                created.append(header)
-        if not field.importable or field.name in _MADE_UP.get(entity_name, ()):
-            field = None
-        columns.append(ImportColumn(header, field))
-    return columns
-
-
-def _free_name(label: str, taken: set[str]) -> str:
-    stem = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "field"
-    name, number = stem, 2
-    while name in taken:
-        name, number = f"{stem}_{number}", number + 1
-    return name
-
-
-Cells = dict[str, str]
+Row = dict[str, str]
 
 Match = tuple[bool, int | None]
-"""Whether a row lands, and the row number in SQLite of the record it changes."""
+"""Whether a row is applied, and the row id in SQLite of the record that it updates."""
+
+ListAction = Literal["replace", "insert", "delete", "noop"]
+
+DEFAULT_ACTION: ListAction = "replace"
+
+_LIST = "account_lists"
+
+_MEMBERS = "account_list_members"
 
 
 @dataclass(slots=True)
 class ImportOutcome:
-    """What became of a file, which the API does not tell.
+    """The result of an import, which the API does not report.
 
     Args:
-        read: Rows looked at.
-        added: Rows that became new records.
-        updated: Rows that changed a record.
-        dropped: Rows that had no effect.
         created_fields: Headers that created a field.
-        ids: Tenant's ids of the records that the file named.
+        ids: Ids of the records that were added or updated.
     """
 
     read: int = 0
@@ -125,10 +81,9 @@ class UapiRowImporter:
     """Applies the rows of one job.
 
     Args:
-        store: Where the rows go.
         entity: The tenant's entity.
-        activity_type: Kind of the activities; ``None`` for other entities.
-        now: The moment that new and changed rows are stamped with.
+        activity_type: Name of the activity type; ``None`` for other entities.
+        now: Timestamp of new and changed rows.
     """
 
     def __init__(self, store: Store, entity: str, activity_type: str | None, now: str) -> None:
@@ -138,7 +93,7 @@ class UapiRowImporter:
         self._now = now
 
     def run(self, path: Path, limit: int | None) -> ImportOutcome:
-        """Apply the rows, or the first of them."""
+        """Apply all rows, or the first ``limit`` ones."""
         outcome = ImportOutcome()
         rows = read_rows(path)
         headers = next(rows)
@@ -149,25 +104,25 @@ class UapiRowImporter:
                 self._apply(columns, dict(zip(headers, cells, strict=True)), outcome)
         return outcome
 
-    def _apply(self, columns: list[ImportColumn], row: Cells, outcome: ImportOutcome) -> None:
+    def _apply(self, columns: list[ImportColumn], row: Row, outcome: ImportOutcome) -> None:
         values = {item.field.name: row[item.header] for item in columns if item.field is not None}
-        lands, record = False, None
-        if self._is_whole(columns, row):
-            lands, record = self._match(row, values)
-        if not lands:
+        applies, record = False, None
+        if self._is_valid(columns, row):
+            applies, record = self._match(row, values)
+        if not applies:
             outcome.dropped += 1
             return
         outcome.added += record is None
         outcome.updated += record is not None
         outcome.ids.append(self._write(record, values))
 
-    def _is_whole(self, columns: list[ImportColumn], row: Cells) -> bool:
+    def _is_valid(self, columns: list[ImportColumn], row: Row) -> bool:
         if not all(row.get(header) for header in REQUIRED[self._entity]):
             return False
         typed = ((item.field, row[item.header]) for item in columns if item.field is not None)
         return all(not cell or fits(known.type, cell) for known, cell in typed)
 
-    def _match(self, row: Cells, values: dict[str, str]) -> Match:
+    def _match(self, row: Row, values: dict[str, str]) -> Match:
         match self._entity:
             case "accounts":
                 account = self._account(row, together=True)
@@ -187,13 +142,13 @@ class UapiRowImporter:
         found = self._store.find(self._entity, id_field, values[id_field])
         return len(found) <= 1, found[0] if found else None
 
-    def _account_of(self, row: Cells) -> dict[str, str]:
+    def _account_of(self, row: Row) -> dict[str, str]:
         account = self._account(row, together=False)
         if account is None:
             return {}
         return {"account_id": self._text("accounts", account, "account_id")}
 
-    def _account(self, row: Cells, *, together: bool) -> int | None:
+    def _account(self, row: Row, *, together: bool) -> int | None:
         external, domain, name = (row.get(header, "") for header in ACCOUNT_REFERENCE)
         if external and (found := self._store.find("accounts", "account_id", external)):
             return _only(found)
@@ -216,7 +171,7 @@ class UapiRowImporter:
         entity = self._store.entities[self._entity]
         cells: dict[str, str | None] = {name: value or None for name, value in values.items()}
         if record is not None:
-            # A record keeps its id, whatever it was matched by.
+            # A record keeps its id, also if it was matched by something else.
             cells.pop(entity.id_field, None)
             own_id = self._text(self._entity, record, entity.id_field)
         else:
@@ -237,22 +192,58 @@ def _only(found: list[int]) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-ListAction = Literal["replace", "insert", "delete", "noop"]
+@dataclass(frozen=True, slots=True)
+class ImportColumn:
+    """A column and the field that it fills, if any."""
 
-DEFAULT_ACTION: ListAction = "replace"
+    header: str
+    field: TenantField | None
 
-_LIST = "account_lists"
 
-_MEMBERS = "account_list_members"
+def import_columns(
+    store: Store, entity_name: str, headers: Sequence[str], created: list[str]
+) -> list[ImportColumn]:
+    """Return the columns. An unknown header creates a field and is appended to ``created``.
+
+    Headers must equal labels exactly, including case and whitespace.
+    """
+    entity = store.entities[entity_name]
+    by_label = {label_of(entity_name, field): field for field in entity.fields}
+    standard = {label: name for name, label in STANDARD[entity_name].items()}
+    columns = []
+    for header in headers:
+        field = by_label.get(header)
+        if entity_name != "accounts" and header in ACCOUNT_REFERENCE:
+            columns.append(ImportColumn(header, None))
+            continue
+        if field is None:
+            name = standard.get(header) or _free_name(header, {*store.entities[entity_name].names})
+            field = TenantField(name, "string", label=header, importable=True)
+            store.add_field(entity_name, field)
+            by_label[header] = field
+            if header not in standard:
+                created.append(header)
+        if not field.importable or field.name in _GENERATED.get(entity_name, ()):
+            field = None
+        columns.append(ImportColumn(header, field))
+    return columns
+
+
+def _free_name(label: str, taken: set[str]) -> str:
+    stem = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "field"
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}_{number}", number + 1
+    return name
 
 
 def apply_list_action(
     store: Store, list_name: str, action: ListAction, account_ids: Iterable[str]
 ) -> None:
-    """Change the list's members: which list belongs to an import is its name, as in the app.
+    """Change the members of the account list with the name of the import.
 
-    ``replace`` and ``insert`` create a list that is not there; ``replace`` takes all other
-    members out first.
+    ``replace`` and ``insert`` create a list that does not exist. ``replace`` also removes all
+    other members.
     """
     if action == "noop":
         return

@@ -1,17 +1,21 @@
-"""Counts the calls of a day and refuses those that are too many."""
+"""Limits on calls: a daily budget for each operation, and calls at a time."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from demandbase_sandbox.exceptions import RefusalError
+from demandbase_sandbox.exceptions import ApiError
+from demandbase_sandbox.operations import EXPORT_OPERATIONS
+from demandbase_sandbox.uapi.errors import coded_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from demandbase_sandbox.clock import SandboxClock
+    from demandbase_sandbox.options import SandboxOptions
 
 
 DAILY_CALLS = {
@@ -25,7 +29,7 @@ DAILY_CALLS = {
     "listImportJobs": 3600,
     "listImportSources": 3600,
 }
-"""Published limits by the operation under whose name they are counted."""
+"""Published daily limits by operation."""
 
 SHARED = {
     "fetchAccountListJob": "createExportJob",
@@ -35,61 +39,73 @@ SHARED = {
     "getActivityType": "listImportSources",
     "updateActivityType": "listImportSources",
 }
-"""Operations that spend another one's budget.
+"""Operations that share the budget of another one.
 
-That jobs for lists spend the budget of export jobs is published nowhere; it is the stricter
-reading. Reference data and tokens have no published limit.
+That jobs for lists share the budget of export jobs is not published; it is the stricter reading.
+Reference data and tokens have no published limit.
 """
 
 
-class CallBudget:
-    """Counts calls by UTC day on the sandbox's clock; from any thread.
+class CallLimits:
+    """Counts calls by UTC day, and calls at a time; from any thread.
 
-    Every call with a valid token counts, also one that is refused.
-
-    Args:
-        clock: Says which day it is.
-        limits: Calls a day in place of the published ones.
-        error_code: Code of the refusal. None is published for a day's budget: the shared example
-            of a 429 is ``429-100``, and a gateway in front may well know no code at all.
+    Every call with a valid token counts, also one that is rejected.
     """
 
-    def __init__(self, clock: SandboxClock, limits: Mapping[str, int], error_code: str) -> None:
-        self.lock = threading.Lock()
+    def __init__(self, clock: SandboxClock, options: SandboxOptions) -> None:
+        self._lock = threading.Lock()
         self._clock = clock
-        self._limits = {**DAILY_CALLS, **limits}
-        self._error_code = error_code
+        self._options = options
+        self._limits = {**DAILY_CALLS, **options.call_budgets}
         self._calls: Counter[tuple[str, str]] = Counter()
+        self._queries = 0
 
-    def spend(self, operation: str) -> None:
-        """Count a call.
+    @contextmanager
+    def admission(self, operation: str) -> Iterator[None]:
+        """Count a call. A call of the export API is in progress until the context ends.
 
         Raises:
-            RefusalError: The day's budget was used up before it.
+            ApiError: The day's budget is used up, or too many calls are in progress.
         """
+        counts = operation in EXPORT_OPERATIONS
+        most = self._options.max_concurrent_queries
+        with self._lock:
+            self._queries += counts
+            is_one_too_many = counts and most is not None and self._queries > most
+        try:
+            self._spend(operation)
+            if is_one_too_many:
+                raise coded_error("429-100")
+            yield
+        finally:
+            with self._lock:
+                self._queries -= counts
+
+    def _spend(self, operation: str) -> None:
         name = SHARED.get(operation, operation)
-        with self.lock:
-            self._calls[self._today(), operation] += 1
-            spent = sum(self._calls[self._today(), other] for other in (name, *_sharing(name)))
-            if spent > self._limits.get(name, spent):
-                sentence = f"Daily limit of {self._limits[name]} requests exceeded."
-                raise RefusalError(429, sentence, self._error_code)
+        today = self._today()
+        with self._lock:
+            self._calls[today, operation] += 1
+            spent = sum(self._calls[today, other] for other in (name, *_sharing(name)))
+        if spent > self._limits.get(name, spent):
+            sentence = f"Daily limit of {self._limits[name]} requests exceeded."
+            raise ApiError(429, sentence, self._options.budget_error_code)
 
     def by_day(self) -> dict[str, dict[str, int]]:
-        """Return the calls of each operation by day (``YYYY-MM-DD``)."""
+        """Return the calls by day (``YYYY-MM-DD``) and operation."""
         days: dict[str, dict[str, int]] = {}
-        with self.lock:
+        with self._lock:
             for (day, operation), count in sorted(self._calls.items()):
                 days.setdefault(day, {})[operation] = count
         return days
 
     def today(self) -> dict[str, int]:
-        """Return today's calls of each operation that was called."""
+        """Return today's calls by operation."""
         return self.by_day().get(self._today(), {})
 
     def clear(self) -> None:
-        """Forget all calls."""
-        with self.lock:
+        """Reset all counts."""
+        with self._lock:
             self._calls.clear()
 
     def _today(self) -> str:

@@ -1,13 +1,18 @@
-"""The shapes of the published export API's requests and answers."""
+"""Request and response models of the published API, and its check of query parameters."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from fastapi import Depends, Request
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
+from demandbase_sandbox.exceptions import bad_request
+from demandbase_sandbox.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES
-from demandbase_sandbox.v1.schemas import Strict, Text
+from demandbase_sandbox.uapi.errors import coded_error
+from demandbase_sandbox.v1.schemas import Strict, Text, Timestamp
 
 _ABSENT: Any = None
 
@@ -16,7 +21,21 @@ JobName = Annotated[Text, Field(min_length=1, max_length=50)]
 Ids = list[Annotated[int, Field(ge=0, le=2**63 - 1)]]
 
 
-class Filter(Strict):
+class Body(Strict):
+    """A request's object, with the published spelling of its members."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class Document(BaseModel):
+    """A response's object, built from the attributes of another object."""
+
+    model_config = ConfigDict(
+        alias_generator=AliasGenerator(serialization_alias=to_camel), from_attributes=True
+    )
+
+
+class Filter(Body):
     """One of ``filters``."""
 
     field: Text = Field(default=_ABSENT)
@@ -24,218 +43,238 @@ class Filter(Strict):
     values: list[Text] = Field(default=_ABSENT)
 
 
-class JobRequestBody(Strict):
-    """What a job for rows of an entity type asks for.
+class JobRequestBody(Body):
+    """Request of a job for the rows of an entity type.
 
-    ``accountIds`` stands in the published error codes, but not in the published body.
+    ``accountIds`` is in the published error codes, but not in the published body.
     """
 
-    entityType: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]  # noqa: N815 - the published name, here and below
-    jobName: JobName  # noqa: N815
-    fromDate: Text = Field(default=_ABSENT)  # noqa: N815
-    toDate: Text = Field(default=_ABSENT)  # noqa: N815
+    entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]
+    job_name: JobName
+    from_date: Text = Field(default=_ABSENT)
+    to_date: Text = Field(default=_ABSENT)
     fields: list[Text] = Field(default=_ABSENT)
     filters: list[Filter] = Field(default=_ABSENT)
     source: list[Text] = Field(default=_ABSENT)
-    adReportType: Text = Field(default=_ABSENT)  # noqa: N815
-    accountListIds: Ids = Field(default=_ABSENT)  # noqa: N815
-    personListIds: Ids = Field(default=_ABSENT)  # noqa: N815
-    accountIds: Ids = Field(default=_ABSENT)  # noqa: N815
+    ad_report_type: Text = Field(default=_ABSENT)
+    account_list_ids: Ids = Field(default=_ABSENT)
+    person_list_ids: Ids = Field(default=_ABSENT)
+    account_ids: Ids = Field(default=_ABSENT)
     format: Text = "CSV"
 
 
-class AccountListJobBody(Strict):
-    """What a job for the members of account lists asks for."""
+class AccountListJobBody(Body):
+    """Request of a job for the members of account lists."""
 
-    jobName: JobName  # noqa: N815
-    accountListId: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=_ABSENT)  # noqa: N815
-    accountListIds: Ids = Field(default=_ABSENT)  # noqa: N815
-
-
-class PersonListJobBody(Strict):
-    """What a job for the members of person lists asks for."""
-
-    jobName: JobName  # noqa: N815
-    personListIds: Ids = Field(default=_ABSENT)  # noqa: N815
+    job_name: JobName
+    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=_ABSENT)
+    account_list_ids: Ids = Field(default=_ABSENT)
 
 
-class FieldDocument(BaseModel):
+class PersonListJobBody(Body):
+    """Request of a job for the members of person lists."""
+
+    job_name: JobName
+    person_list_ids: Ids = Field(default=_ABSENT)
+
+
+class FieldDocument(Document):
     """A field of the fields endpoint."""
 
     name: str
-    dataType: str  # noqa: N815
+    data_type: str
     label: str
     description: str
 
 
-class JobDetails(BaseModel):
-    """A job as its creation answers it."""
+class JobDetails(Document):
+    """A job in the response of its creation."""
 
-    jobId: str  # noqa: N815
-    jobName: str  # noqa: N815
-    entityType: str  # noqa: N815
-    jobStatus: str  # noqa: N815
-    createdAt: str  # noqa: N815
+    job_id: str = Field(validation_alias="id")
+    job_name: str = Field(validation_alias="name")
+    entity_type: str = Field(validation_alias="published_type")
+    job_status: str = Field(validation_alias="status")
+    created_at: Timestamp
 
 
 class ListedJob(JobDetails):
-    """A job as the list shows it."""
+    """A job in the list."""
 
-    updatedAt: str  # noqa: N815
+    updated_at: Timestamp
 
 
-class JobDetailsList(BaseModel):
+class JobDetailsList(Document):
     """A page of jobs."""
 
-    pageNo: int  # noqa: N815
-    pageSize: int  # noqa: N815
+    page_no: int
+    page_size: int
     data: list[ListedJob]
-    totalCount: int  # noqa: N815
+    total_count: int
 
 
 class JobStatus(ListedJob):
-    """A job as its status shows it; ``resultsUrl`` is empty until it has finished."""
+    """A job in the response of its status; ``resultsUrl`` is empty until it has finished."""
 
-    resultsUrl: str  # noqa: N815
-    resultsUrls: list[str] | None = None  # noqa: N815
+    results_url: str
+    results_urls: list[str] | None = None
     message: str | None
 
 
-class ErrorDto(BaseModel):
-    """A refusal."""
+class ErrorDto(Document):
+    """Error of the export API."""
 
-    errorCode: str  # noqa: N815
-    errorMessage: str  # noqa: N815
-    diagnosticCode: str  # noqa: N815
+    error_code: str
+    error_message: str
+    diagnostic_code: str
 
 
-class ReferenceObject(BaseModel):
-    """A reference object that is there."""
+class ReferenceObject(Document):
+    """A reference object."""
 
     name: str
     description: str
     href: str
 
 
-class References(BaseModel):
+class References(Document):
     """The reference objects."""
 
-    refObjectsAvailable: list[ReferenceObject]  # noqa: N815
+    ref_objects_available: list[ReferenceObject]
 
 
-class ReferenceData(BaseModel):
+class ReferenceData(Document):
     """The rows of a reference object."""
 
-    objectType: str  # noqa: N815
+    object_type: str
     data: list[dict[str, Any]]
 
 
-class CreateDataImportJob(Strict):
-    """What an import job asks for."""
+class CreateDataImportJob(Body):
+    """Request of an import job."""
 
-    dataImportName: Annotated[Text, Field(min_length=1)]  # noqa: N815 - published names
-    entityType: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]  # noqa: N815
+    data_import_name: Annotated[Text, Field(min_length=1)]
+    entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]
     source: Text = "CSV"
-    activityTypeId: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=_ABSENT)  # noqa: N815
+    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=_ABSENT)
 
 
-class DataImportJob(BaseModel):
+class DataImportJob(Document):
     """An import job; only those of activities have an activityTypeId."""
 
     id: int
-    dataImportName: str  # noqa: N815
-    entityType: str  # noqa: N815
-    state: str
-    createdAt: str  # noqa: N815
-    updatedAt: str  # noqa: N815
+    data_import_name: str = Field(validation_alias="name")
+    entity_type: str = Field(validation_alias="published_type")
+    state: str = Field(validation_alias="status")
+    created_at: Timestamp
+    updated_at: Timestamp
     source: str
-    activityTypeId: int | None = None  # noqa: N815
+    activity_type_id: int | None = None
 
 
-class DataImportJobs(BaseModel):
+class DataImportJobs(Document):
     """A page of import jobs."""
 
-    totalCount: int  # noqa: N815
+    total_count: int
     data: list[DataImportJob]
 
 
-class Sources(BaseModel):
-    """Where an import can come from."""
+class Sources(Document):
+    """Sources that an import can name."""
 
     data: list[str]
 
 
-class Message(BaseModel):
-    """A refusal, other than of credentials or permissions."""
+class Message(Document):
+    """Error of the import API, other than 401 and 403."""
 
     message: str
 
 
-class StatusMessage(BaseModel):
-    """A refusal of credentials or permissions."""
+class StatusMessage(Document):
+    """Error of the import API: 401 or 403."""
 
     status: str
 
 
-class ActivityBody(Strict):
-    """An activity type as it is created or changed."""
+class ActivityBody(Body):
+    """An activity type in a request."""
 
     label: Annotated[Text, Field(min_length=1)]
     name: Text = Field(default=_ABSENT)
     description: Text = Field(default=_ABSENT)
 
 
-class ActivityFieldBody(Strict):
-    """A field of an activity type."""
+class ActivityFieldBody(Body):
+    """A field of an activity type in a request."""
 
-    fieldName: Annotated[Text, Field(min_length=1)]  # noqa: N815
-    fieldDataType: Text = "string"  # noqa: N815
-    defaultField: bool = False  # noqa: N815
-    isRequiredForCsvImport: bool = False  # noqa: N815
+    field_name: Annotated[Text, Field(min_length=1)]
+    field_data_type: Text = "string"
+    default_field: bool = False
+    is_required_for_csv_import: bool = False
 
 
-class ActivityTypeBody(Strict):
-    """What an activity type is created or changed with."""
+class ActivityTypeBody(Body):
+    """Request to create or replace an activity type."""
 
-    activityType: ActivityBody  # noqa: N815
+    activity_type: ActivityBody
     fields: list[ActivityFieldBody] = Field(default_factory=list)
 
 
-class ActivityType(BaseModel):
-    """An activity type as its creation answers it."""
+class ActivityType(Document):
+    """An activity type in the response of its creation."""
 
     id: int
     label: str
 
 
-class CustomActivityType(BaseModel):
-    """An activity type as the list shows it."""
+class CustomActivityType(Document):
+    """An activity type in the list."""
 
     id: int
     name: str
     description: str
-    activitySource: str  # noqa: N815
+    activity_source: str
 
 
-class CustomActivity(BaseModel):
-    """The activity type of a look-up."""
+class CustomActivity(Document):
+    """An activity type in the response with its fields."""
 
     name: str
     label: str
     description: str
 
 
-class CustomActivityField(BaseModel):
-    """A field of a look-up."""
+class CustomActivityField(Document):
+    """A field in the response of an activity type."""
 
-    fieldName: str  # noqa: N815
-    fieldDataType: str  # noqa: N815
-    defaultField: bool  # noqa: N815
-    isRequiredForCsvImport: bool  # noqa: N815
+    field_name: str
+    field_data_type: str
+    default_field: bool
+    is_required_for_csv_import: bool
 
 
-class CustomActivityData(BaseModel):
+class CustomActivityData(Document):
     """An activity type with its fields."""
 
-    activityType: CustomActivity  # noqa: N815
+    activity_type: CustomActivity
     fields: list[CustomActivityField]
+
+
+async def _check_query(request: Request) -> None:
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    if unknown := [name for name in request.query_params if name not in known]:
+        names = ", ".join(unknown)
+        is_export = request.url.path.startswith(f"{EXPORT_PREFIX}/")
+        raise (
+            coded_error("400-147", names)
+            if is_export
+            else bad_request(f"unknown parameter {names}")
+        )
+
+
+published_query = Depends(_check_query)
+"""Rejects query parameters that the operation does not publish; names are case-sensitive.
+
+The documentation says so only for members of a body, and only for exports; this is the stricter
+reading. A misspelt ``listAction`` would otherwise be the default, which empties a list.
+"""

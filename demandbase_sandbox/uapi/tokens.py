@@ -1,4 +1,4 @@
-"""Access tokens: minted for credentials, valid until they expire or are revoked."""
+"""Access tokens: minted, expired, revoked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from demandbase_sandbox.options import SandboxOptions
 
 
-class TokenBook:
+class Tokens:
     """The tokens of a tenant; from any thread.
 
     Args:
-        clock: Says when a token has expired.
-        options: The credentials, the legacy token, and how long minted ones live.
+        options: Credentials, static token, and lifetime of minted tokens.
     """
 
     def __init__(self, clock: SandboxClock, options: SandboxOptions) -> None:
@@ -28,7 +27,7 @@ class TokenBook:
         self._expiry: dict[str, float] = {}
         self._legacy_revoked = False
 
-    def knows(self, client_id: str, client_secret: str) -> bool:
+    def accepts_credentials(self, client_id: str, client_secret: str) -> bool:
         """Whether these are the tenant's credentials."""
         right_id = hmac.compare_digest(client_id.encode(), self._options.client_id.encode())
         secret = self._options.client_secret
@@ -43,7 +42,7 @@ class TokenBook:
         return token
 
     def accepts(self, token: str) -> bool:
-        """Whether a token is valid now; the legacy one never expires."""
+        """Whether a token is valid now; the static one never expires."""
         given = token.encode("utf-8", "replace")
         if hmac.compare_digest(given, self._options.token.encode()):
             return not self._legacy_revoked
@@ -52,7 +51,7 @@ class TokenBook:
         return self._clock.now().timestamp() < expiry
 
     def minted(self) -> list[str]:
-        """Return the minted tokens that were not revoked, expired ones included."""
+        """Return the minted tokens that are not revoked, expired ones included."""
         with self._lock:
             return list(self._expiry)
 
@@ -65,7 +64,7 @@ class TokenBook:
                 self._expiry.clear()
 
     def clear(self) -> None:
-        """Forget all minted tokens and accept the static one."""
+        """Revoke all minted tokens and accept the static one again."""
         with self._lock:
             self._expiry.clear()
             self._legacy_revoked = False

@@ -1,96 +1,57 @@
-"""The HTTP API: its routes, and the answers to what no operation takes."""
+"""The v1 API as an ASGI application."""
 
 from __future__ import annotations
 
+import functools
 import hmac
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import (
-    JSONResponse,
-    Response,
-)
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from demandbase_sandbox.admin import admin_routes
-from demandbase_sandbox.exceptions import RefusalError, bad_request, sentence_of
-from demandbase_sandbox.routing import Answering
-from demandbase_sandbox.v1.routes import export_routes, import_routes
+from demandbase_sandbox.admin import router as admin
+from demandbase_sandbox.exceptions import ApiError, bad_request, describe_problems
+from demandbase_sandbox.operations import V1_OPERATIONS
+from demandbase_sandbox.routing import Api, Call, create_app
+from demandbase_sandbox.v1.routes import exports, imports
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fastapi import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from demandbase_sandbox.connections import Connections
-    from demandbase_sandbox.tenant.tenant import Tenant
+_UNAUTHORIZED = 401
 
 
-OPEN_PATHS = frozenset({"/openapi.json"})
+class V1Api(Api):
+    """The v1 API: one static token, no limits on calls, an error is ``{"error": message}``."""
+
+    name = "v1"
+    title = "Demandbase sandbox"
+    operations = V1_OPERATIONS
+
+    @contextmanager
+    def admission(self, call: Call) -> Iterator[None]:
+        """Check the token."""
+        expected = f"Bearer {call.tenant.options.token}".encode()
+        given = call.request.headers.get("Authorization", "").encode()
+        if call.path not in self.open_paths and not hmac.compare_digest(given, expected):
+            raise ApiError(_UNAUTHORIZED, "missing or wrong bearer token")
+        yield
+
+    def error_response(self, path: str, error: ApiError) -> Response:  # noqa: ARG002
+        """Return the error document."""
+        challenge = {"WWW-Authenticate": "Bearer"} if error.status == _UNAUTHORIZED else None
+        return JSONResponse({"error": error.message}, error.status, challenge)
+
+    def validation_error(self, path: str, problems: Sequence[Any]) -> ApiError:  # noqa: ARG002
+        """Return a 400 that names the members."""
+        return bad_request(describe_problems(problems))
+
+    def http_error(self, path: str, error: HTTPException) -> ApiError:  # noqa: ARG002
+        """Return the status and detail that Starlette chose."""
+        return ApiError(error.status_code, str(error.detail))
 
 
-class Authorization:
-    """Middleware that answers 401 unless a request carries the token.
-
-    Args:
-        app: What is behind it.
-        token: The token.
-        refused: Is told of each request that is turned away.
-    """
-
-    def __init__(self, app: ASGIApp, token: str, refused: Callable[[Request], None]) -> None:
-        self._app = app
-        self._expected = f"Bearer {token}".encode()
-        self._refused = refused
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer 401."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            request = Request(scope)
-            given = request.headers.get("Authorization", "").encode()
-            if not hmac.compare_digest(given, self._expected):
-                self._refused(request)
-                answer = JSONResponse(
-                    {"error": "missing or wrong bearer token"},
-                    401,
-                    {"WWW-Authenticate": "Bearer"},
-                )
-                await answer(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-def create_api(tenant: Tenant, files_url: Callable[[], str], connections: Connections) -> FastAPI:
-    """Return the API of a tenant.
-
-    Args:
-        tenant: Whose data it serves.
-        files_url: Gives the address of the host behind signed links.
-        connections: Where connections can be closed without an answer.
-    """
-    api = FastAPI(title="Demandbase sandbox", docs_url=None, redoc_url=None)
-    answering = Answering(tenant, connections)
-
-    @api.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return answering.refuse(request, bad_request(sentence_of(error.errors())))
-
-    @api.exception_handler(HTTPException)
-    async def impossible(request: Request, error: HTTPException) -> Response:
-        return answering.refuse(request, RefusalError(error.status_code, str(error.detail)))
-
-    @api.exception_handler(RefusalError)
-    async def refused(request: Request, error: RefusalError) -> Response:
-        return answering.refuse(request, error)
-
-    api.add_middleware(
-        Authorization,
-        token=tenant.options.token,
-        refused=lambda request: answering.note(request, 401),
-    )
-    api.include_router(export_routes(tenant, answering, files_url))
-    api.include_router(import_routes(tenant, answering))
-    api.include_router(admin_routes(tenant))
-    return api
+@functools.cache
+def v1_app() -> FastAPI:
+    """Return the application."""
+    return create_app(V1Api(), [exports, imports, admin])

@@ -1,111 +1,153 @@
-"""Export jobs: created, worked on by the clock, and their files."""
+"""Export jobs of the v1 API: requests, filters as SQL, and files."""
 
 from __future__ import annotations
 
-import csv
-import gzip
+import itertools
 import re
-import shutil
 import uuid
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from demandbase_sandbox.clock import SandboxClock, rfc3339
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
-from demandbase_sandbox.faults import mangle
-from demandbase_sandbox.tenant.jobs import TERMINAL, JobBook, TenantJobs
+from typing_extensions import override
+
+from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
+from demandbase_sandbox.faults import NO_FAULTS, JobFaults
+from demandbase_sandbox.tenant.export_files import compress, write_parts
+from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import DATE_TYPES, TenantEntity
 from demandbase_sandbox.tenant.store import quoted
+from demandbase_sandbox.v1.schemas import ExportJobDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from demandbase_sandbox.options import SandboxOptions
-    from demandbase_sandbox.tenant.store import Store
-
-
-class ExportFiles:
-    """The files of all exports of a tenant.
-
-    Args:
-        folder: Where they are.
-        options: How many rows a part has, and how it is encoded.
-    """
-
-    def __init__(self, folder: Path, options: SandboxOptions) -> None:
-        self._folder = folder
-        self._options = options
-
-    def path(self, job_id: str, part: int) -> Path:
-        """Return where a part is."""
-        return self._folder / self.name(job_id, part)
-
-    def name(self, job_id: str, part: int) -> str:
-        """Return the file name of a part."""
-        return f"{job_id}-part-{part}.csv{'.gz' if self._options.gzip else ''}"
-
-    def write(
-        self,
-        job_id: str,
-        fields: Sequence[str],
-        rows: Iterator[tuple[str | None, ...]],
-        way_to_mangle: str,
-    ) -> tuple[int, list[int]]:
-        """Write all parts, at least one; return the rows and each part's bytes."""
-        sizes: list[int] = []
-        count = 0
-        first: tuple[str | None, ...] | None = next(rows, None)
-        while first is not None or not sizes:
-            path = self._folder / f"{job_id}-part-{len(sizes) + 1}.csv"
-            encoding = "utf-8-sig" if self._options.byte_order_mark else "utf-8"
-            with path.open("w", encoding=encoding, newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(fields)
-                written = 0
-                while first is not None:
-                    writer.writerow(first)
-                    written += 1
-                    first = next(rows, None)
-                    if written == self._options.part_rows:
-                        break
-            count += written
-            mangle(path, way_to_mangle)
-            if self._options.gzip:
-                path = _zipped(path)
-            sizes.append(path.stat().st_size)
-        return count, sizes
-
-
-def _zipped(path: Path) -> Path:
-    zipped = path.with_name(f"{path.name}.gz")
-    with (
-        path.open("rb") as plain,
-        zipped.open("wb") as file,
-        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as body,
-    ):
-        shutil.copyfileobj(plain, body)
-    path.unlink()
-    return zipped
-
-
 LIST_PREFIX = "list-"
-"""Account list N holds the accounts whose id ends in the digit N."""
+"""Account list N has the accounts whose id ends in the digit N."""
 
 LISTS = frozenset({f"{LIST_PREFIX}1", f"{LIST_PREFIX}2"})
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def asked_entity(entities: Mapping[str, TenantEntity], name: object) -> TenantEntity:
-    """Return the entity that is asked for."""
+@dataclass(kw_only=True)
+class ExportJob(Job):
+    """An export job of the v1 API."""
+
+    fields: list[str]
+    filters: dict[str, Any]
+    record_count: int | None = None
+    file_size_bytes: int | None = None
+    file_parts: int | None = None
+    completed_at: datetime | None = None
+    expires_at: datetime | None = None
+    error_message: str | None = None
+    files: list[Path] = field(default_factory=list)
+
+
+class ExportJobs(SimulatedJobs[ExportJob]):
+    """The export jobs of a tenant. A job exports the rows as of its completion."""
+
+    def create(self, body: dict[str, Any], faults: JobFaults = NO_FAULTS) -> ExportJob:
+        """Create a job."""
+        entity = requested_entity(self._store.v1_entities, body.get("entity_type"))
+        fields = requested_fields(entity, body.get("fields"))
+        filters = requested_filters(entity, body.get("filters"))
+        if self._bytes_today() >= self._options.daily_export_bytes:
+            raise ApiError(429, "daily export quota exceeded")
+        return self.add(
+            ExportJob(
+                id=str(uuid.uuid4()),
+                entity_type=entity.name,
+                status="pending",
+                created_at=self._clock.now(),
+                fields=fields,
+                filters=filters,
+                faults=faults,
+            )
+        )
+
+    def cancel(self, job_id: str) -> ExportJob:
+        """Cancel a job that has not ended."""
+        job = self.get(job_id)
+        if job.has_ended:
+            raise ApiError(409, f"job cannot be cancelled: it is {job.status}")
+        job.status = "cancelled"
+        job.completed_at = self._clock.now()
+        return job
+
+    def file(self, job_id: str, part: int) -> Path:
+        """Return the file of a part.
+
+        Raises:
+            ApiError: 404: the job has not completed or has expired, or there is no such part.
+        """
+        job = self.get(job_id)
+        if job.status != "completed":
+            raise not_found(f"there is nothing to download: the export job is {job.status}")
+        if job.expires_at is not None and job.expires_at <= self._clock.now():
+            raise not_found("the export has expired")
+        if not 1 <= part <= len(job.files):
+            raise not_found(f"the export has {len(job.files)} parts, numbered from 1")
+        return job.files[part - 1]
+
+    @override
+    def document(self, job: ExportJob) -> dict[str, Any]:
+        return ExportJobDocument.model_validate(job).model_dump(exclude_defaults=True)
+
+    @override
+    def _unknown(self) -> ApiError:
+        return not_found("export job not found")
+
+    @override
+    def _process(self, job: ExportJob, now: datetime) -> None:
+        job.status = "processing"
+
+    @override
+    def _end(self, job: ExportJob, end: datetime) -> None:
+        job.completed_at = end
+        if job.faults.fails is not None:
+            job.status = "failed"
+            job.error_message = job.faults.fails
+            return
+        where, values = condition(job.filters, self._store.entities[job.entity_type])
+        rows = self._store.select(job.entity_type, job.fields, where, values)
+        read = itertools.count()
+        job.files = write_parts(
+            (self._folder / f"{job.id}-part-{part}.csv" for part in itertools.count(1)),
+            job.fields,
+            (row for row, _ in zip(rows, read, strict=False)),
+            part_rows=self._options.part_rows,
+            byte_order_mark=self._options.byte_order_mark,
+            way_to_mangle=job.faults.way_to_mangle,
+        )
+        if self._options.gzip:
+            job.files = [compress(path) for path in job.files]
+        job.status = "completed"
+        job.record_count = next(read)
+        job.file_size_bytes = sum(path.stat().st_size for path in job.files)
+        job.file_parts = len(job.files)
+        job.expires_at = end + timedelta(seconds=self._options.job_expires_seconds)
+
+    def _bytes_today(self) -> int:
+        today = self._clock.now().date()
+        return sum(
+            job.file_size_bytes or 0
+            for job in self.all()
+            if job.completed_at is not None and job.completed_at.date() == today
+        )
+
+
+def requested_entity(entities: Mapping[str, TenantEntity], name: object) -> TenantEntity:
+    """Return the requested entity."""
     if not isinstance(name, str) or name not in entities:
         raise bad_request(f"unknown entity_type: {name}")
     return entities[name]
 
 
-def asked_fields(entity: TenantEntity, wanted: list[str] | None) -> list[str]:
-    """Return the fields that are asked for; all where none are named."""
+def requested_fields(entity: TenantEntity, wanted: list[str] | None) -> list[str]:
+    """Return the requested fields. Default: all."""
     if wanted is None:
         return [field.name for field in entity.fields]
     if unknown := [name for name in wanted if entity.field(name) is None]:
@@ -117,8 +159,8 @@ def asked_fields(entity: TenantEntity, wanted: list[str] | None) -> list[str]:
     return wanted
 
 
-def asked_filters(entity: TenantEntity, filters: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the filters that are asked for."""
+def requested_filters(entity: TenantEntity, filters: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the requested filters after checking them."""
     filters = filters or {}
     window = filters.get("date_range")
     if window is not None:
@@ -137,10 +179,10 @@ def asked_filters(entity: TenantEntity, filters: dict[str, Any] | None) -> dict[
 
 
 def condition(filters: Mapping[str, Any], entity: TenantEntity) -> tuple[str, list[str]]:
-    """Return SQL and its values for filters: days are of UTC and inclusive, empty is outside."""
+    """Return filters as SQL and its values. Days are in UTC and inclusive; empty never matches."""
     conditions, values = ["1"], []
     if window := filters.get("date_range"):
-        # Moments are kept in UTC, so their first ten characters are the day.
+        # Timestamps are stored in UTC, so their first ten characters are the day.
         day = f"substr({quoted(window['field'])}, 1, 10)"
         conditions.append(f"{day} IS NOT NULL")
         for name, sign in (("start", ">="), ("end", "<=")):
@@ -162,116 +204,3 @@ def _day(name: str, text: str | None) -> date | None:
     except ValueError:
         pass
     raise bad_request(f"date_range.{name} is no date (YYYY-MM-DD): {text}")
-
-
-class ExportJobs(TenantJobs):
-    """The export jobs of a tenant. A job's rows are those of the moment it completes."""
-
-    def __init__(
-        self,
-        store: Store,
-        book: JobBook,
-        folder: Path,
-        clock: SandboxClock,
-        options: SandboxOptions,
-    ) -> None:
-        super().__init__(store, book, folder, clock, options)
-        self.files = ExportFiles(folder, options)
-
-    def create(self, body: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:
-        """Create a job; ``secret`` says what shall go wrong with it."""
-        entity = asked_entity(self._store.v1_entities, body.get("entity_type"))
-        fields = asked_fields(entity, body.get("fields"))
-        filters = asked_filters(entity, body.get("filters"))
-        if self._bytes_today() >= self._options.daily_export_bytes:
-            raise RefusalError(429, "daily export quota exceeded")
-        job: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "entity_type": entity.name,
-            "status": "pending",
-            "fields": fields,
-            "filters": filters,
-            "created_at": rfc3339(self._clock.now()),
-            "_secret": secret,
-        }
-        self._book.save("export", job)
-        return job
-
-    def due(self, job: dict[str, Any]) -> datetime:
-        """Return when a job is done."""
-        seconds = self._options.pending_seconds + self._options.processing_seconds
-        return datetime.fromisoformat(job["created_at"]) + timedelta(seconds=seconds)
-
-    def settle(self, job: dict[str, Any]) -> None:
-        """Bring a job to where the clock says it is."""
-        now = self._clock.now()
-        created = datetime.fromisoformat(job["created_at"])
-        gone = job["_secret"].get("job_gone")
-        if gone is not None and now >= created + timedelta(seconds=gone):
-            self._book.delete(job["id"])
-            return
-        if job["status"] in TERMINAL:
-            return
-        if now >= created + timedelta(seconds=self._options.pending_seconds):
-            job["status"] = "processing"
-        if now >= self.due(job) and not job["_secret"].get("never_ends"):
-            self._complete(job)
-        self._book.save("export", job)
-
-    def get(self, job_id: str) -> dict[str, Any]:
-        """Return a job."""
-        job = self._book.get("export", job_id)
-        if job is None:
-            raise not_found("export job not found")
-        return job
-
-    def cancel(self, job_id: str) -> dict[str, Any]:
-        """Cancel a job."""
-        job = self.get(job_id)
-        if job["status"] in TERMINAL:
-            raise RefusalError(409, f"job cannot be cancelled: it is {job['status']}")
-        job["status"] = "cancelled"
-        job["completed_at"] = rfc3339(self._clock.now())
-        self._book.save("export", job)
-        return job
-
-    def file(self, job_id: str, part: int) -> Path:
-        """Return the file of a part that can be downloaded now."""
-        job = self.get(job_id)
-        if job["status"] != "completed":
-            raise not_found(f"there is nothing to download: the export job is {job['status']}")
-        if datetime.fromisoformat(job["expires_at"]) <= self._clock.now():
-            raise not_found("the export has expired")
-        if not 1 <= part <= job["file_parts"]:
-            raise not_found(f"the export has {job['file_parts']} parts, numbered from 1")
-        return self.files.path(job_id, part)
-
-    def _complete(self, job: dict[str, Any]) -> None:
-        # Nobody watches jobs in between, so its end is when it was due, not when it was seen.
-        end = self.due(job)
-        secret = job["_secret"]
-        job["completed_at"] = rfc3339(end)
-        if "job_fails" in secret:
-            job["status"] = "failed"
-            job["error_message"] = secret["job_fails"]
-            return
-        where, values = condition(job["filters"], self._store.entities[job["entity_type"]])
-        rows = self._store.select(job["entity_type"], job["fields"], where, values)
-        count, sizes = self.files.write(
-            job["id"], job["fields"], rows, secret.get("mangle_csv", "")
-        )
-        job |= {
-            "status": "completed",
-            "record_count": count,
-            "file_size_bytes": sum(sizes),
-            "file_parts": len(sizes),
-            "expires_at": rfc3339(end + timedelta(seconds=self._options.job_expires_seconds)),
-        }
-
-    def _bytes_today(self) -> int:
-        today = rfc3339(self._clock.now())[:10]
-        return sum(
-            job.get("file_size_bytes", 0)
-            for job in self._book.all("export")
-            if job.get("completed_at", "").startswith(today)
-        )

@@ -1,25 +1,35 @@
-"""Import jobs: created, given a file, validated, and worked on by the clock."""
+"""Import jobs of the v1 API: mappings, files, and rows with their errors."""
 
 from __future__ import annotations
 
 import csv
 import shutil
 import uuid
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from typing_extensions import override
+
 from demandbase_sandbox.clock import rfc3339
-from demandbase_sandbox.exceptions import RefusalError, bad_request, not_found
-from demandbase_sandbox.tenant.jobs import TERMINAL, TenantJobs
+from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
+from demandbase_sandbox.faults import NO_FAULTS, JobFaults
+from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import IMPORTABLE, fits
+from demandbase_sandbox.v1.schemas import (
+    ImportJobDocument,
+    MappingDocument,
+    RowErrorDocument,
+    RowErrorList,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-    from demandbase_sandbox.tenant.jobs import JobBook
+    from demandbase_sandbox.clock import SandboxClock
+    from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.tenant.schema import TenantEntity
     from demandbase_sandbox.tenant.store import Store
 
@@ -27,44 +37,284 @@ if TYPE_CHECKING:
 csv.field_size_limit(2**31 - 1)
 
 
-def check_file(path: Path, columns: set[str]) -> int:
-    """Return the number of data rows of a well-formed file.
+@dataclass(kw_only=True)
+class ImportJob(Job):
+    """An import job of the v1 API."""
 
-    Raises:
-        RefusalError: The file is no CSV with exactly these columns.
+    operation: str
+    match_key: str
+    mapping: dict[str, str]
+    file_name: str | None = None
+    file_size_bytes: int | None = None
+    total_rows: int | None = None
+    processed_rows: int | None = None
+    success_count: int | None = None
+    error_count: int | None = None
+    uploaded_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error_message: str | None = None
+
+    @property
+    @override
+    def queued_at(self) -> datetime | None:
+        return self.uploaded_at
+
+
+class ImportJobs(SimulatedJobs[ImportJob]):
+    """The import jobs of a tenant."""
+
+    def __init__(
+        self, store: Store, folder: Path, clock: SandboxClock, options: SandboxOptions
+    ) -> None:
+        super().__init__(store, folder, clock, options)
+        self.row_errors = RowErrors(store)
+
+    def mappings(self, entity_type: str | None) -> list[MappingDocument]:
+        """Return the fields that can be imported."""
+        if entity_type is not None and entity_type not in IMPORTABLE:
+            raise bad_request(f"unknown entity_type: {entity_type}")
+        return [
+            MappingDocument(
+                entity_type=name,
+                field_name=field.name,
+                field_type=field.type,
+                required=field.required,
+                description=field.description,
+            )
+            for name in IMPORTABLE
+            if entity_type in {None, name}
+            for field in self._store.entities[name].fields
+            if field.importable
+        ]
+
+    def create(self, body: dict[str, Any], faults: JobFaults = NO_FAULTS) -> ImportJob:
+        """Create a job."""
+        name = body["entity_type"]
+        if name not in IMPORTABLE:
+            raise bad_request(f"unknown entity_type: {name}")
+        entity = self._store.entities[name]
+        mapping = requested_mapping(entity, body["operation"], body.get("field_mappings") or [])
+        match_key = requested_match_key(entity, body["operation"], body.get("match_key"), mapping)
+        return self.add(
+            ImportJob(
+                id=str(uuid.uuid4()),
+                entity_type=name,
+                status="pending",
+                created_at=self._clock.now(),
+                operation=body["operation"],
+                match_key=match_key,
+                mapping=mapping,
+                faults=faults,
+            )
+        )
+
+    def upload(
+        self, job_id: str, file_name: str, file: BinaryIO, too_large: int | None = None
+    ) -> ImportJob:
+        """Store a job's file; ``too_large`` is a maximum size in place of ``max_upload_bytes``."""
+        job = self.get(job_id)
+        if job.status != "pending":
+            raise bad_request(f"the job takes no file: it is {job.status}")
+        file.seek(0, 2)
+        size = file.tell()
+        limit = self._options.max_upload_bytes if too_large is None else too_large
+        if size > limit:
+            raise ApiError(413, f"the file is too large: {size} bytes, at most {limit}")
+        file.seek(0)
+        path = self.file(job_id)
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+        job.total_rows = check_file(path, set(job.mapping))
+        job.status = "validating"
+        job.file_name = file_name
+        job.file_size_bytes = size
+        job.processed_rows = 0
+        job.uploaded_at = self._clock.now()
+        return job
+
+    def cancel(self, job_id: str) -> ImportJob:
+        """Cancel a job that is not being processed yet."""
+        job = self.get(job_id)
+        if job.status not in {"pending", "validating"}:
+            raise ApiError(409, f"job cannot be cancelled: it is {job.status}")
+        job.status = "cancelled"
+        job.completed_at = self._clock.now()
+        return job
+
+    def file(self, job_id: str) -> Path:
+        """Return the path of a job's file."""
+        return self._folder / f"{job_id}-import.csv"
+
+    @override
+    def document(self, job: ImportJob) -> dict[str, Any]:
+        return ImportJobDocument.model_validate(job).model_dump(exclude_defaults=True)
+
+    @override
+    def _unknown(self) -> ApiError:
+        return not_found("import job not found")
+
+    @override
+    def _process(self, job: ImportJob, now: datetime) -> None:
+        job.status = "processing"
+        job.started_at = self.starts(job)
+        worked = (now - job.started_at).total_seconds()
+        share = min(1.0, worked / (self._options.processing_seconds or 1))
+        job.processed_rows = int((job.total_rows or 0) * share)
+
+    @override
+    def _end(self, job: ImportJob, end: datetime) -> None:
+        failed = job.faults.fails is not None
+        rows = job.faults.rows if failed else job.total_rows
+        base = self._options.row_number_base
+        importer = RowImporter(self._store, self.row_errors, job, base, rfc3339(end))
+        done, taken = importer.run(self.file(job.id), rows)
+        job.status = "failed" if failed else "completed"
+        job.processed_rows = done
+        job.success_count = taken
+        job.error_count = done - taken
+        job.completed_at = end
+        job.error_message = job.faults.fails
+
+
+class RowImporter:
+    """Applies the rows of one job.
+
+    Args:
+        row_number_base: Number of the first data row.
+        now: Timestamp of new and changed rows.
     """
-    rows = read_rows(path)
-    header = next(rows, None)
-    if header is None:
-        raise bad_request("the file is empty")
-    if len(set(header)) != len(header):
-        raise bad_request("the header names a column twice")
-    if surplus := sorted(set(header) - columns):
-        raise bad_request(f"the header does not match field_mappings: unknown {surplus}")
-    if missing := sorted(columns - set(header)):
-        raise bad_request(f"the header does not match field_mappings: missing {missing}")
-    count = 0
-    for row in rows:
-        count += 1
-        if len(row) != len(header):
-            raise bad_request(f"data row {count} has {len(row)} cells, the header {len(header)}")
-    return count
+
+    def __init__(
+        self, store: Store, errors: RowErrors, job: ImportJob, row_number_base: int, now: str
+    ) -> None:
+        self._store = store
+        self._errors = errors
+        self._job_id = job.id
+        self._entity = store.entities[job.entity_type]
+        self._operation = job.operation
+        self._match_key = job.match_key
+        self._mapping = job.mapping
+        self._base = row_number_base
+        self._now = now
+
+    def run(self, path: Path, limit: int | None) -> tuple[int, int]:
+        """Apply at most ``limit`` rows; return how many were read and how many applied."""
+        done, problems = 0, 0
+        spoiled = 0
+        rows = read_rows(path)
+        header = next(rows)
+        with self._store.transaction():
+            for cells in islice(rows, limit):
+                row = {
+                    self._mapping[column]: cell for column, cell in zip(header, cells, strict=True)
+                }
+                found = list(self._problems(self._base + done, row))
+                self._errors.add(self._job_id, enumerate(found, problems))
+                problems += len(found)
+                spoiled += bool(found)
+                done += 1
+        return done, done - spoiled
+
+    def _problems(self, number: int, row: dict[str, str]) -> Iterator[RowErrorDocument]:
+        bad = False
+        for name, value in row.items():
+            field = self._entity.field(name)
+            if field is None:
+                continue
+            if not value and (name == self._match_key or field.required):
+                kind = "missing_match_key" if name == self._match_key else "required"
+                yield _error(number, name, "", kind, f"{name} is required")
+                bad = True
+            elif value and not fits(field.type, value):
+                message = f'"{value}" is no {field.type}'
+                yield _error(number, name, value, "invalid_type", message)
+                bad = True
+        if bad:
+            return
+        key, matches = self._matches(row)
+        if len(matches) > 1:
+            kind, message = "ambiguous_match", "several records match"
+        elif self._operation == "insert" and matches:
+            kind, message = "duplicate", "the record exists already"
+        elif self._operation == "update" and not matches:
+            kind, message = "not_found", "no record matches"
+        else:
+            self._write(matches[0] if matches else None, row)
+            return
+        yield _error(number, key, row.get(key, ""), kind, message)
+
+    def _matches(self, row: dict[str, str]) -> tuple[str, list[int]]:
+        """Return the key that matches, and the matching rows. An insert matches on all keys."""
+        keys = [self._match_key] if self._match_key else []
+        if self._operation == "insert":
+            keys += [item.name for item in self._entity.fields if item.key and row.get(item.name)]
+        for key in keys:
+            if matches := self._store.find(self._entity.name, key, row[key]):
+                return key, matches
+        return self._match_key, []
+
+    def _write(self, row_id: int | None, row: dict[str, str]) -> None:
+        cells: dict[str, str | None] = {name: value or None for name, value in row.items()}
+        if cells.get(self._entity.id_field) is None:
+            # A blank id means that the file does not know it: the record keeps its own.
+            cells.pop(self._entity.id_field, None)
+            if row_id is None:
+                cells[self._entity.id_field] = str(uuid.uuid4())
+        for stamp in ("updated_at", *(("created_at",) if row_id is None else ())):
+            if self._entity.field(stamp) is not None:
+                cells[stamp] = self._now
+        self._store.write(self._entity.name, row_id, cells)
 
 
-def read_rows(path: Path) -> Iterator[list[str]]:
-    """Yield header and rows.
-
-    Raises:
-        RefusalError: The file is no CSV.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.reader(file, strict=True)
-    except (csv.Error, UnicodeDecodeError):
-        raise bad_request("the file is no valid CSV in UTF-8") from None
+def _error(row_number: int, field: str, value: str, kind: str, message: str) -> RowErrorDocument:
+    return RowErrorDocument(
+        row_number=row_number, field=field, value=value, error_type=kind, message=message
+    )
 
 
-def asked_mapping(
+class RowErrors:
+    """The row errors of all jobs, in SQLite: there may be millions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove all row errors."""
+        with self._store.lock:
+            self._store.database.executescript("""
+                DROP TABLE IF EXISTS "sandbox row errors";
+                CREATE TABLE "sandbox row errors" (
+                    job_id TEXT, number INTEGER, document TEXT, PRIMARY KEY (job_id, number)
+                );
+            """)
+
+    def add(self, job_id: str, errors: Iterable[tuple[int, RowErrorDocument]]) -> None:
+        """Add row errors of a job with their running numbers."""
+        with self._store.lock:
+            self._store.database.executemany(
+                'INSERT INTO "sandbox row errors" VALUES (?, ?, ?)',
+                ((job_id, number, error.model_dump_json()) for number, error in errors),
+            )
+
+    def page(self, job_id: str, limit: int, offset: int) -> RowErrorList:
+        """Return some row errors of a job in the file's order, and how many there are."""
+        with self._store.lock:
+            total = self._store.database.execute(
+                'SELECT count(*) FROM "sandbox row errors" WHERE job_id = ?', (job_id,)
+            ).fetchone()[0]
+            # An offset may be larger than what SQLite can count.
+            found = self._store.database.execute(
+                'SELECT document FROM "sandbox row errors"'
+                " WHERE job_id = ? AND number >= ? ORDER BY number LIMIT ?",
+                (job_id, min(offset, total), limit),
+            ).fetchall()
+        errors = [RowErrorDocument.model_validate_json(document) for (document,) in found]
+        return RowErrorList(errors=errors, total=total)
+
+
+def requested_mapping(
     entity: TenantEntity, operation: str, mappings: Sequence[Mapping[str, str]]
 ) -> dict[str, str]:
     """Return the field of each CSV column."""
@@ -90,10 +340,10 @@ def asked_mapping(
     return result
 
 
-def asked_match_key(
+def requested_match_key(
     entity: TenantEntity, operation: str, match_key: str | None, mapping: Mapping[str, str]
 ) -> str:
-    """Return the field that rows are matched on; an insert may have none."""
+    """Return the field to match rows on; empty for an insert without one."""
     if match_key is None:
         if operation != "insert":
             raise bad_request(f"{operation} needs a match_key")
@@ -107,243 +357,38 @@ def asked_match_key(
     return match_key
 
 
-@dataclass(frozen=True, slots=True)
-class RowProblem:
-    """Why a row is not taken."""
+def check_file(path: Path, columns: set[str]) -> int:
+    """Return the number of data rows of a well-formed file.
 
-    row_number: int
-    field: str
-    value: str
-    error_type: str
-    message: str
-
-
-class RowImporter:
-    """Applies the rows of one job.
-
-    Args:
-        store: Where the rows go.
-        book: Where the row errors go.
-        job: The job.
-        row_number_base: Number of the first data row.
-        now: The moment that new and changed rows are stamped with.
+    Raises:
+        ApiError: The file is not CSV with exactly these columns.
     """
-
-    def __init__(
-        self, store: Store, book: JobBook, job: dict[str, Any], row_number_base: int, now: str
-    ) -> None:
-        self._store = store
-        self._book = book
-        self._job_id: str = job["id"]
-        self._entity: TenantEntity = store.entities[job["entity_type"]]
-        self._operation: str = job["operation"]
-        self._match_key: str = job["_match_key"]
-        self._mapping: dict[str, str] = job["_mapping"]
-        self._base = row_number_base
-        self._now = now
-
-    def run(self, path: Path, limit: int) -> tuple[int, int]:
-        """Apply at most so many rows; return how many were looked at and how many taken."""
-        done, problems = 0, 0
-        spoiled = 0
-        rows = read_rows(path)
-        header = next(rows)
-        with self._store.transaction():
-            for cells in islice(rows, limit):
-                row = {
-                    self._mapping[column]: cell for column, cell in zip(header, cells, strict=True)
-                }
-                found = list(self._problems(self._base + done, row))
-                numbered = enumerate((asdict(problem) for problem in found), problems)
-                self._book.add_row_errors(self._job_id, numbered)
-                problems += len(found)
-                spoiled += bool(found)
-                done += 1
-        return done, done - spoiled
-
-    def _problems(self, number: int, row: dict[str, str]) -> Iterator[RowProblem]:
-        bad = False
-        for name, value in row.items():
-            field = self._entity.field(name)
-            if field is None:
-                continue
-            if not value and (name == self._match_key or field.required):
-                kind = "missing_match_key" if name == self._match_key else "required"
-                yield RowProblem(number, name, "", kind, f"{name} is required")
-                bad = True
-            elif value and not fits(field.type, value):
-                message = f'"{value}" is no {field.type}'
-                yield RowProblem(number, name, value, "invalid_type", message)
-                bad = True
-        if bad:
-            return
-        key, matches = self._matches(row)
-        if len(matches) > 1:
-            kind, message = "ambiguous_match", "several records match"
-        elif self._operation == "insert" and matches:
-            kind, message = "duplicate", "the record exists already"
-        elif self._operation == "update" and not matches:
-            kind, message = "not_found", "no record matches"
-        else:
-            self._write(matches[0] if matches else None, row)
-            return
-        yield RowProblem(number, key, row.get(key, ""), kind, message)
-
-    def _matches(self, row: dict[str, str]) -> tuple[str, list[int]]:
-        """Return the key by which records match, and these; an insert may match by any key."""
-        keys = [self._match_key] if self._match_key else []
-        if self._operation == "insert":
-            keys += [item.name for item in self._entity.fields if item.key and row.get(item.name)]
-        for key in keys:
-            if matches := self._store.find(self._entity.name, key, row[key]):
-                return key, matches
-        return self._match_key, []
-
-    def _write(self, row_id: int | None, row: dict[str, str]) -> None:
-        cells: dict[str, str | None] = {name: value or None for name, value in row.items()}
-        if cells.get(self._entity.id_field) is None:
-            # A record keeps its id: blank means that the file does not know it.
-            cells.pop(self._entity.id_field, None)
-            if row_id is None:
-                cells[self._entity.id_field] = str(uuid.uuid4())
-        for stamp in ("updated_at", *(("created_at",) if row_id is None else ())):
-            if self._entity.field(stamp) is not None:
-                cells[stamp] = self._now
-        self._store.write(self._entity.name, row_id, cells)
+    rows = read_rows(path)
+    header = next(rows, None)
+    if header is None:
+        raise bad_request("the file is empty")
+    if len(set(header)) != len(header):
+        raise bad_request("the header names a column twice")
+    if surplus := sorted(set(header) - columns):
+        raise bad_request(f"the header does not match field_mappings: unknown {surplus}")
+    if missing := sorted(columns - set(header)):
+        raise bad_request(f"the header does not match field_mappings: missing {missing}")
+    count = 0
+    for row in rows:
+        count += 1
+        if len(row) != len(header):
+            raise bad_request(f"data row {count} has {len(row)} cells, the header {len(header)}")
+    return count
 
 
-class ImportJobs(TenantJobs):
-    """The import jobs of a tenant."""
+def read_rows(path: Path) -> Iterator[list[str]]:
+    """Yield header and rows.
 
-    def mappings(self, entity_type: str | None) -> list[dict[str, Any]]:
-        """Return the fields that can be imported."""
-        if entity_type is not None and entity_type not in IMPORTABLE:
-            raise bad_request(f"unknown entity_type: {entity_type}")
-        return [
-            {
-                "entity_type": name,
-                "field_name": field.name,
-                "field_type": field.type,
-                "required": field.required,
-                "description": field.description,
-            }
-            for name in IMPORTABLE
-            if entity_type in {None, name}
-            for field in self._store.entities[name].fields
-            if field.importable
-        ]
-
-    def create(self, body: dict[str, Any], secret: dict[str, Any]) -> dict[str, Any]:
-        """Create a job; ``secret`` says what shall go wrong with it."""
-        name = body.get("entity_type")
-        if name not in IMPORTABLE:
-            raise bad_request(f"unknown entity_type: {name}")
-        entity = self._store.entities[name]
-        mapping = asked_mapping(entity, body["operation"], body.get("field_mappings") or [])
-        match_key = asked_match_key(entity, body["operation"], body.get("match_key"), mapping)
-        job: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "entity_type": name,
-            "operation": body["operation"],
-            "status": "pending",
-            "created_at": rfc3339(self._clock.now()),
-            "_match_key": match_key,
-            "_mapping": mapping,
-            "_secret": secret,
-        }
-        self._book.save("import", job)
-        return job
-
-    def upload(
-        self, job_id: str, file_name: str, file: BinaryIO, too_large: int | None = None
-    ) -> dict[str, Any]:
-        """Take a job's file; ``too_large`` bytes are refused, whatever the options say."""
-        job = self.get(job_id)
-        if job["status"] != "pending":
-            raise bad_request(f"the job takes no file: it is {job['status']}")
-        file.seek(0, 2)
-        size = file.tell()
-        limit = self._options.max_upload_bytes if too_large is None else too_large
-        if size > limit:
-            raise RefusalError(413, f"the file is too large: {size} bytes, at most {limit}")
-        file.seek(0)
-        path = self.file(job_id)
-        with path.open("wb") as copy:
-            shutil.copyfileobj(file, copy)
-        rows = check_file(path, set(job["_mapping"]))
-        job |= {
-            "status": "validating",
-            "file_name": file_name,
-            "file_size_bytes": size,
-            "total_rows": rows,
-            "processed_rows": 0,
-            "_uploaded_at": rfc3339(self._clock.now()),
-        }
-        self._book.save("import", job)
-        return job
-
-    def due(self, job: dict[str, Any]) -> datetime:
-        """Return when a job is done; one without a file never is."""
-        if "_uploaded_at" not in job:
-            return datetime.max.replace(tzinfo=self._clock.now().tzinfo)
-        return self._starts(job) + timedelta(seconds=self._options.processing_seconds)
-
-    def settle(self, job: dict[str, Any]) -> None:
-        """Bring a job to where the clock says it is."""
-        now = self._clock.now()
-        gone = job["_secret"].get("job_gone")
-        created = datetime.fromisoformat(job["created_at"])
-        if gone is not None and now >= created + timedelta(seconds=gone):
-            self._book.delete(job["id"])
-            return
-        if job["status"] in TERMINAL or "_uploaded_at" not in job or now < self._starts(job):
-            return
-        job["status"] = "processing"
-        job["started_at"] = rfc3339(self._starts(job))
-        worked = (now - self._starts(job)).total_seconds()
-        share = min(1.0, worked / (self._options.processing_seconds or 1))
-        job["processed_rows"] = int(job["total_rows"] * share)
-        if now >= self.due(job) and not job["_secret"].get("never_ends"):
-            self._complete(job)
-        self._book.save("import", job)
-
-    def get(self, job_id: str) -> dict[str, Any]:
-        """Return a job."""
-        job = self._book.get("import", job_id)
-        if job is None:
-            raise not_found("import job not found")
-        return job
-
-    def cancel(self, job_id: str) -> dict[str, Any]:
-        """Cancel a job."""
-        job = self.get(job_id)
-        if job["status"] not in {"pending", "validating"}:
-            raise RefusalError(409, f"job cannot be cancelled: it is {job['status']}")
-        job["status"] = "cancelled"
-        job["completed_at"] = rfc3339(self._clock.now())
-        self._book.save("import", job)
-        return job
-
-    def file(self, job_id: str) -> Path:
-        """Return where a job's file is kept."""
-        return self._folder / f"{job_id}-import.csv"
-
-    def _starts(self, job: dict[str, Any]) -> datetime:
-        uploaded = datetime.fromisoformat(job["_uploaded_at"])
-        return uploaded + timedelta(seconds=self._options.pending_seconds)
-
-    def _complete(self, job: dict[str, Any]) -> None:
-        end = rfc3339(self.due(job))
-        failed = "job_fails" in job["_secret"]
-        rows = job["_secret"]["rows"] if failed else job["total_rows"]
-        importer = RowImporter(self._store, self._book, job, self._options.row_number_base, end)
-        done, taken = importer.run(self.file(job["id"]), rows)
-        job |= {
-            "status": "failed" if failed else "completed",
-            "processed_rows": done,
-            "success_count": taken,
-            "error_count": done - taken,
-            "completed_at": end,
-        }
-        if failed:
-            job["error_message"] = job["_secret"]["job_fails"]
+    Raises:
+        ApiError: The file is not CSV.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from csv.reader(file, strict=True)
+    except (csv.Error, UnicodeDecodeError):
+        raise bad_request("the file is no valid CSV in UTF-8") from None

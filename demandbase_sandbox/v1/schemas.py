@@ -1,14 +1,16 @@
-"""The shapes of requests and answers, as the contract gives them."""
+"""Request and response models of the v1 contract, and base classes for both APIs."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from demandbase_sandbox.clock import rfc3339
 
 
 def _encodable(text: str) -> str:
-    # JSON can spell half of a surrogate pair, which is no text that could be stored or sent.
+    # JSON can spell half of a surrogate pair, which cannot be encoded as UTF-8.
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -18,14 +20,18 @@ def _encodable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 
-# A member may be absent, but not null, so its type has no None beside the default.
+# An optional member may be absent, but not null, so its type does not include None.
 _ABSENT: Any = None
 
 
 class Strict(BaseModel):
-    """A request's object: wrong types, nulls and unknown members are refused."""
+    """A request's object: wrong types, nulls and unknown members are rejected."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+    def members(self) -> dict[str, Any]:
+        """Return the members that have a value, by their names in the API."""
+        return self.model_dump(exclude_none=True, by_alias=True)
 
 
 class DateRangeBody(Strict):
@@ -68,7 +74,17 @@ class CreateImport(Strict):
     field_mappings: list[MappingBody] = Field(default=_ABSENT)
 
 
-class ExportJobDocument(BaseModel):
+Timestamp = Annotated[str, BeforeValidator(lambda value: rfc3339(value) if value else value)]
+"""A time as the APIs write it."""
+
+
+class Document(BaseModel):
+    """A response's object, built from the attributes of another object."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class ExportJobDocument(Document):
     """``ExportJob``; members that do not apply yet are left out."""
 
     id: str
@@ -80,13 +96,13 @@ class ExportJobDocument(BaseModel):
     file_size_bytes: int | None = None
     file_parts: int | None = None
     download_url: str | None = None
-    created_at: str
-    completed_at: str | None = None
-    expires_at: str | None = None
+    created_at: Timestamp
+    completed_at: Timestamp | None = None
+    expires_at: Timestamp | None = None
     error_message: str | None = None
 
 
-class ImportJobDocument(BaseModel):
+class ImportJobDocument(Document):
     """``ImportJob``; members that do not apply yet are left out."""
 
     id: str
@@ -99,13 +115,13 @@ class ImportJobDocument(BaseModel):
     error_count: int | None = None
     file_name: str | None = None
     file_size_bytes: int | None = None
-    created_at: str
-    started_at: str | None = None
-    completed_at: str | None = None
+    created_at: Timestamp
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
     error_message: str | None = None
 
 
-class RowErrorDocument(BaseModel):
+class RowErrorDocument(Document):
     """``ImportError``."""
 
     row_number: int
@@ -115,7 +131,7 @@ class RowErrorDocument(BaseModel):
     message: str
 
 
-class FieldDocument(BaseModel):
+class FieldDocument(Document):
     """A field of an entity."""
 
     name: str
@@ -123,7 +139,7 @@ class FieldDocument(BaseModel):
     description: str
 
 
-class EntityDocument(BaseModel):
+class EntityDocument(Document):
     """``ExportableEntity``."""
 
     name: str
@@ -131,7 +147,7 @@ class EntityDocument(BaseModel):
     fields: list[FieldDocument]
 
 
-class MappingDocument(BaseModel):
+class MappingDocument(Document):
     """``FieldMapping``."""
 
     entity_type: str
@@ -141,34 +157,34 @@ class MappingDocument(BaseModel):
     description: str
 
 
-class EntityList(BaseModel):
-    """Answer of the entities endpoint."""
+class EntityList(Document):
+    """Response of the entities endpoint."""
 
     entities: list[EntityDocument]
 
 
-class ExportJobList(BaseModel):
+class ExportJobList(Document):
     """A page of export jobs."""
 
     jobs: list[ExportJobDocument]
     total: int
 
 
-class ImportJobList(BaseModel):
+class ImportJobList(Document):
     """A page of import jobs."""
 
     jobs: list[ImportJobDocument]
     total: int
 
 
-class RowErrorList(BaseModel):
+class RowErrorList(Document):
     """A page of row errors."""
 
     errors: list[RowErrorDocument]
     total: int
 
 
-class MappingList(BaseModel):
-    """Answer of the mappings endpoint."""
+class MappingList(Document):
+    """Response of the mappings endpoint."""
 
     mappings: list[MappingDocument]

@@ -1,4 +1,4 @@
-"""Records in blocks, many at a time: the fast path proves, the slow path (``csv_writer``) explains.
+"""Encodes plain records many at a time; all others are left to ``csv_writer``.
 
-These modules need pyarrow, which costs time and memory: import them when records come.
+These modules import pyarrow, which costs time and memory: import them only when records arrive.
 """

@@ -1,4 +1,4 @@
-"""The match keys of many rows, which are told apart without a look at each."""
+"""Match keys of many rows as an Arrow array."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ class KeyColumn:
     """The match keys of some rows.
 
     Args:
-        cells: They; none is empty.
+        values: The keys; none is empty.
     """
 
-    def __init__(self, cells: pa.Array) -> None:
-        texts = cells.cast(pa.string())
-        self.cells = pa.concat_arrays([texts.slice(0, 1), texts.slice(1)])
-        """A copy: a slice would keep all of the block that it is cut from."""
+    def __init__(self, values: pa.Array) -> None:
+        texts = values.cast(pa.string())
+        self.values = pa.concat_arrays([texts.slice(0, 1), texts.slice(1)])
+        """A copy: a slice would keep the whole block in memory."""
 
     def __len__(self) -> int:
-        """Return how many they are."""
-        return len(self.cells)
+        """Return the number of keys."""
+        return len(self.values)
 
     def texts(self) -> Sequence[str]:
-        """Return each of them."""
-        texts: list[str] = self.cells.to_pylist()
+        """Return the keys as texts."""
+        texts: list[str] = self.values.to_pylist()
         return texts
 
     def are_distinct(self, others: Sequence[KeyColumn], texts: Sequence[str] = ()) -> bool:
-        """Return whether no two are equal, in this column, in others, and among further texts."""
+        """Return whether no two keys are equal, those of other columns and texts included."""
         further = pa.array(texts, pa.string())
-        cells = pa.chunked_array([self.cells, *(other.cells for other in others), further])
-        return len(pc.unique(cells)) == len(cells)
+        keys = pa.chunked_array([self.values, *(other.values for other in others), further])
+        return len(pc.unique(keys)) == len(keys)

@@ -106,7 +106,7 @@ def test_an_import_goes_from_submit_to_row_errors(sandbox: Sandbox, imports: V1I
 
 def test_all_pages_are_read_and_each_job_once(sandbox: Sandbox, exports: V1ExportApi) -> None:
     for _ in range(230):
-        sandbox.tenant.exports.create({"entity_type": "campaigns"}, {})
+        sandbox.tenant.exports.create({"entity_type": "campaigns"})
     jobs = exports.jobs()
     first = next(jobs)
     exports.submit(REQUEST)

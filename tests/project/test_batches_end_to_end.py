@@ -12,6 +12,8 @@ from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.target import TargetDemandbase
 
+pytestmark = pytest.mark.slow
+
 
 def uploads(
     sandbox: Sandbox,

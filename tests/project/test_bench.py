@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.checks import CheckError, check_csv_files, check_record_lines
-from benchmarks.columns import NARROW, WIDE
-from benchmarks.data import BASE_ROWS, Source
-from benchmarks.figures import Figure, Goal, Sense, extended, paired
-from benchmarks.lines import Line, Pair, Unit, Verdict
+from benchmarks.data import BASE_ROWS, NARROW, WIDE, Source
+from benchmarks.figures import Figure, Goal, Line, Pair, Sense, Unit, Verdict, extended, paired
 from benchmarks.measure import Command, RunError, measured
 from benchmarks.race import Contender, Entry, Track, UnavailableError
-from benchmarks.table import table
+from benchmarks.report import table
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -132,7 +132,7 @@ def test_what_others_write_under_the_same_name_is_told_from_what_was_sent(tmp_pa
     rows = path.read_text(encoding="utf-8").splitlines()
     rows[1] = rows[1].replace(",", ",1", 1)
     path.write_text("\n".join(rows), encoding="utf-8")
-    with pytest.raises(CheckError, match=r"row 0 .* has another visits"):
+    with pytest.raises(CheckError, match=r"row 0 .* has a wrong visits"):
         check_csv_files([path], source, 100)
 
 

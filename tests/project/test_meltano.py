@@ -15,6 +15,8 @@ from shared_install import copy_project, installed, lend
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import run_command
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))

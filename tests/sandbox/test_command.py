@@ -12,6 +12,8 @@ import requests
 
 from demandbase_sandbox.cli import past_proxies
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).with_name("demandbase-sandbox"))
 
 
@@ -20,8 +22,8 @@ def test_serve_prints_where_it_is_and_ends_on_sigterm() -> None:
         assert server.stdout is not None
         address = json.loads(server.stdout.readline())
         headers = {"Authorization": f"Bearer {address['token']}"}
-        answer = requests.get(f"{address['url']}/export/v1/entities", headers=headers, timeout=10)
-        assert len(answer.json()["entities"]) == 6
+        response = requests.get(f"{address['url']}/export/v1/entities", headers=headers, timeout=10)
+        assert len(response.json()["entities"]) == 6
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0
 
@@ -36,7 +38,7 @@ def test_run_hands_on_settings_and_exit_code() -> None:
     assert done.returncode == 7
 
 
-def test_run_tells_of_the_published_api_where_it_is_asked_to() -> None:
+def test_run_passes_settings_of_the_published_api_on_request() -> None:
     script = (
         "import os, requests; "
         "found = {name: os.environ.get('TAP_DEMANDBASE_' + name) for name in "
@@ -45,8 +47,8 @@ def test_run_tells_of_the_published_api_where_it_is_asked_to() -> None:
         "assert found['ACCESS_TOKEN'] is None; "
         "body = {'grantType': 'client_credentials', 'clientId': found['CLIENT_ID'], "
         "'clientSecret': found['CLIENT_SECRET']}; "
-        "answer = requests.post(found['API_URL'] + '/auth/v1/token', json=body, timeout=10); "
-        "assert answer.json()['expiresIn'] == 28800"
+        "response = requests.post(found['API_URL'] + '/auth/v1/token', json=body, timeout=10); "
+        "assert response.json()['expiresIn'] == 28800"
     )
     done = subprocess.run(
         [COMMAND, "run", "--api", "uapi", "--", sys.executable, "-c", script],
@@ -62,8 +64,8 @@ def test_serve_prints_the_credentials_of_the_published_api() -> None:
         assert server.stdout is not None
         address = json.loads(server.stdout.readline())
         assert (address["client_id"], address["client_secret"]) == ("me", "key")
-        answer = requests.get(f"{address['url']}/data/export/v1/jobs", timeout=10)
-        assert answer.json()["errorCode"] == "401-100"
+        response = requests.get(f"{address['url']}/data/export/v1/jobs", timeout=10)
+        assert response.json()["errorCode"] == "401-100"
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0
 
@@ -89,11 +91,11 @@ def test_hosts_that_went_past_the_proxy_still_do() -> None:
     assert past_proxies({"no_proxy": "127.0.0.1"})["NO_PROXY"] == "127.0.0.1"
 
 
-def test_a_bad_fault_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_a_bad_fault_file_is_rejected_in_one_sentence(tmp_path: Path) -> None:
     faults = tmp_path / "faults.json"
     faults.write_text('[{"operation": "getExportJob", "effect": "explode"}]')
     done = subprocess.run(
         [COMMAND, "serve", "--faults", str(faults)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "rule 1 has an unknown effect" in done.stderr
+    assert "rule 1: effect: Input should be 'status'" in done.stderr

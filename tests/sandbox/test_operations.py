@@ -41,9 +41,9 @@ def create_import(sandbox: Sandbox, *columns: str, **members: Any) -> str:  # no
         "field_mappings": [{"csv_column": name, "demandbase_field": name} for name in columns],
         **members,
     }
-    answer = call(sandbox, "POST", "/import/v1/jobs", json=body)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
+    response = call(sandbox, "POST", "/import/v1/jobs", json=body)
+    assert response.status_code == 202, response.text
+    return str(response.json()["id"])
 
 
 def upload(sandbox: Sandbox, job_id: str, content: bytes) -> requests.Response:
@@ -108,12 +108,12 @@ def test_an_export_lives_by_the_clock_and_comes_in_parts_behind_links() -> None:
         ({"entity_type": 5}, "entity_type"),
     ],
 )
-def test_a_wrong_export_request_is_refused_by_name(
+def test_a_wrong_export_request_is_rejected_by_name(
     sandbox: Sandbox, body: dict[str, Any], named: str
 ) -> None:
-    answer = call(sandbox, "POST", "/export/v1/jobs", json=body)
-    assert answer.status_code == 400
-    assert named in answer.json()["error"]
+    response = call(sandbox, "POST", "/export/v1/jobs", json=body)
+    assert response.status_code == 400
+    assert named in response.json()["error"]
 
 
 def test_an_import_really_upserts_and_blanks(sandbox: Sandbox) -> None:
@@ -143,7 +143,7 @@ def test_row_errors_name_row_field_and_type(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"domain\r\nx\r\n", b"domain,name\r\nonly one\r\n", b'domain,name\r\n"cut']
 )
-def test_a_file_that_does_not_match_the_mappings_is_refused(
+def test_a_file_that_does_not_match_the_mappings_is_rejected(
     sandbox: Sandbox, content: bytes
 ) -> None:
     job_id = create_import(sandbox, "domain", "name")
@@ -157,7 +157,7 @@ def test_lists_are_capped_whatever_the_limit(sandbox: Sandbox) -> None:
     assert (len(page["jobs"]), page["total"]) == (100, 120)
 
 
-def test_a_fault_strikes_as_often_as_it_is_told(sandbox: Sandbox) -> None:
+def test_a_fault_applies_as_often_as_it_says(sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=503, after=1, times=2))
     codes = [call(sandbox, "GET", "/export/v1/entities").status_code for _ in range(4)]
     assert codes == [200, 503, 503, 200]

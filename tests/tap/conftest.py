@@ -16,7 +16,7 @@ from tests.sandbox_time import SandboxTime
 
 
 class QuickTap(TapDemandbase):
-    """The tap, but for the patience between tries."""
+    """The tap with short waits between tries."""
 
     retry = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
 
@@ -45,9 +45,9 @@ Sync = Callable[..., Output]
 
 
 both_apis = pytest.mark.parametrize("api", ["v1", "uapi"])
-"""For tests that are about behaviour and not about the wire."""
+"""For tests of behaviour that is the same with both APIs."""
 
-# The API that Demandbase publishes needs to be told more before it exports everything.
+# uapi requires these options to export all streams.
 UAPI_OPTIONS = {
     "campaigns": {"ad_report_type": "summary"},
     "creatives": {"ad_report_type": "performance"},
@@ -75,10 +75,10 @@ def config(sandbox: Sandbox, api: str, tmp_path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Wire:
-    """What the operations of the API in use are called."""
+    """Names of the operations of the API in use."""
 
     create: str
-    look: str
+    list_jobs: str
     get: str
     discover: str
     download: str

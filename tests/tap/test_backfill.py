@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from demandbase_api.errors import JobFailedError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.tap.conftest import both_apis
@@ -15,6 +17,8 @@ from tests.tap.visits import (
     visits,
     windows,
 )
+
+pytestmark = pytest.mark.slow
 
 
 @both_apis

@@ -14,6 +14,8 @@ from tap_demandbase import cast
 from tap_demandbase.arrow import values
 from tap_demandbase.arrow.json_lines import escape
 
+pytestmark = pytest.mark.slow
+
 Cast = Callable[[str], cast.Value]
 
 ALPHABETS: dict[Cast, str] = {

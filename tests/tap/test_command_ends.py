@@ -13,6 +13,8 @@ import pytest
 from demandbase_sandbox import Sandbox
 from tests.command_process import run_command
 
+pytestmark = pytest.mark.slow
+
 TAP = str(Path(sys.executable).with_name("tap-demandbase"))
 
 

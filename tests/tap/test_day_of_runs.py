@@ -13,6 +13,8 @@ from demandbase_sandbox import Sandbox, SandboxOptions
 from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import UAPI_OPTIONS
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 LIMITS = {

@@ -21,6 +21,8 @@ from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import both_apis
 
+pytestmark = pytest.mark.slow
+
 Config = dict[str, Any]
 ROWS = 25_000
 

@@ -25,6 +25,8 @@ from tap_demandbase.errors import FileFormatError, FileSizeError
 from tap_demandbase.spool import Spool
 from tap_demandbase.tap import TapDemandbase
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 TEXT = {"id": {"type": "string"}, "text": {"type": "string"}}

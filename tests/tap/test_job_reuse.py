@@ -11,7 +11,10 @@ from demandbase_api.errors import (
     UnexpectedAnswerError,
 )
 from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox.faults import JobFaults
 from tests.tap.conftest import Wire, both_apis
+
+pytestmark = pytest.mark.slow
 
 Sync = Callable[..., Any]
 
@@ -23,13 +26,13 @@ BODY = {"entity_type": "campaigns"}
 def test_a_job_of_the_same_request_is_reused(
     sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture, *, ended: bool
 ) -> None:
-    job = sandbox.tenant.exports.create({**BODY}, {})
+    job = sandbox.tenant.exports.create({**BODY})
     if ended:
         sandbox.export_jobs()
     with caplog.at_level("INFO"):
         assert len(sync("campaigns", job_reuse_hours=6).records("campaigns")) == 20
     assert not sandbox.requests("createExportJob")
-    assert f"Reusing the export job {job['id']} for campaigns" in caplog.text
+    assert f"Reusing the export job {job.id} for campaigns" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -47,23 +50,23 @@ def test_a_job_of_the_same_request_is_reused(
 def test_a_job_of_another_request_is_never_reused(
     sandbox: Sandbox, sync: Sync, body: dict[str, Any]
 ) -> None:
-    sandbox.tenant.exports.create(body, {})
+    sandbox.tenant.exports.create(body)
     sync("campaigns", job_reuse_hours=6)
     assert len(sandbox.requests("createExportJob")) == 1
 
 
 @pytest.mark.parametrize("hours", [0, 1])
 def test_a_job_that_is_too_old_is_not_reused(sandbox: Sandbox, sync: Sync, hours: float) -> None:
-    sandbox.tenant.exports.create({**BODY}, {})
+    sandbox.tenant.exports.create({**BODY})
     sandbox.clock.advance(3601)
     sync("campaigns", job_reuse_hours=hours)
     assert len(sandbox.requests("createExportJob")) == 1
 
 
 def test_a_job_that_failed_or_was_cancelled_is_not_reused(sandbox: Sandbox, sync: Sync) -> None:
-    job = sandbox.tenant.exports.create({**BODY}, {"never_ends": True})
-    sandbox.tenant.exports.cancel(job["id"])
-    sandbox.tenant.exports.create({**BODY}, {"job_fails": "out of disk"})
+    job = sandbox.tenant.exports.create({**BODY}, JobFaults(never_ends=True))
+    sandbox.tenant.exports.cancel(job.id)
+    sandbox.tenant.exports.create({**BODY}, JobFaults(fails="out of disk"))
     sync("campaigns", job_reuse_hours=6)
     assert len(sandbox.requests("createExportJob")) == 1
 
@@ -109,24 +112,24 @@ def test_a_creation_that_did_not_happen_is_repeated_after_a_look(
     assert len(sync("campaigns").records("campaigns")) == 20
     seen = [r.operation for r in sandbox.requests()]
     first, second = [n for n, name in enumerate(seen) if name == wire.create]
-    assert wire.look in seen[first:second]
+    assert wire.list_jobs in seen[first:second]
 
 
 def test_an_older_job_of_the_same_request_is_not_mistaken_for_the_lost_one(
     sandbox: Sandbox, sync: Sync
 ) -> None:
-    old = sandbox.tenant.exports.create({**BODY}, {})
+    old = sandbox.tenant.exports.create({**BODY})
     sandbox.export_jobs()
     sandbox.add_fault(Fault("createExportJob", Effect.DROP_BEFORE))
     output = sync("campaigns", job_reuse_hours=0)
-    assert output.state["campaigns"]["last_job"]["id"] != old["id"]
+    assert output.state["campaigns"]["last_job"]["id"] != old.id
 
 
 def test_a_reused_job_that_expired_meanwhile_is_replaced(sandbox: Sandbox, sync: Sync) -> None:
-    job = sandbox.tenant.exports.create({**BODY}, {})
+    job = sandbox.tenant.exports.create({**BODY})
     sandbox.export_jobs()
     sandbox.add_fault(
-        Fault("downloadExportFile", Effect.STATUS, status=404, match={"job_id": job["id"]}, times=2)
+        Fault("downloadExportFile", Effect.STATUS, status=404, match={"job_id": job.id}, times=2)
     )
     sandbox.add_fault(
         Fault("getExportJob", Effect.ALTER, members={"expires_at": "2026-01-01T00:00:00Z"})
@@ -140,7 +143,7 @@ def test_a_list_that_lags_behind_a_lost_creation_is_read_again(
     sandbox: Sandbox, sync: Sync, wire: Wire
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))
-    sandbox.add_fault(Fault(wire.look, Effect.SHIFT_PAGE, rows=1, after=1, times=4))
+    sandbox.add_fault(Fault(wire.list_jobs, Effect.SHIFT_PAGE, rows=1, after=1, times=4))
     assert len(sync("campaigns").records("campaigns")) == 20
     assert len(sandbox.requests("createExportJob")) == 1
 

@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox.faults import JobFaults
 from demandbase_sandbox.uapi.export_query import ExportQuery
 from tests.tap.conftest import Wire, both_apis
+
+pytestmark = pytest.mark.slow
 
 Sync = Callable[..., Any]
 
 
-def create(sandbox: Sandbox, **secret: Any) -> str:  # noqa: ANN401
-    job = sandbox.tenant.exports.create({"entity_type": "campaigns"}, secret)
-    return str(job["id"])
+def create(sandbox: Sandbox, **faults: Any) -> str:  # noqa: ANN401
+    job = sandbox.tenant.exports.create({"entity_type": "campaigns"}, JobFaults(**faults))
+    return job.id
 
 
 def finished_export(sandbox: Sandbox, api: str) -> str:
@@ -25,9 +28,9 @@ def finished_export(sandbox: Sandbox, api: str) -> str:
     if api == "v1":
         return create(sandbox)
     query = ExportQuery("campaigns", ("id",), ("Id",), ("campaign_id",), "1", ())
-    job = sandbox.tenant.uapi_exports.create("campaign", {"jobName": "other"}, query, {})
-    sandbox.tenant.settle()  # one may run at a time
-    return str(job["id"])
+    job = sandbox.tenant.uapi_exports.create("campaign", {"jobName": "other"}, query)
+    sandbox.tenant.advance_jobs()  # one may run at a time
+    return job.id
 
 
 def ids(output: Any) -> list[str]:  # noqa: ANN401
@@ -51,7 +54,7 @@ def test_job_history_comes_in_all_pages_and_goes_on_at_the_bookmark(
     again = sync("export_jobs", state={"bookmarks": output.state})
     assert job in ids(again)
     assert len(ids(again)) < 130
-    assert len(sandbox.requests(wire.look)) == 1
+    assert len(sandbox.requests(wire.list_jobs)) == 1
 
 
 @both_apis
@@ -59,7 +62,7 @@ def test_jobs_that_are_created_while_pages_are_read_move_none_out(
     sandbox: Sandbox, sync: Sync, api: str, wire: Wire
 ) -> None:
     expected = {finished_export(sandbox, api) for _ in range(230)}
-    sandbox.add_fault(Fault(wire.look, Effect.SHIFT_PAGE, rows=-5, after=1, times=None))
+    sandbox.add_fault(Fault(wire.list_jobs, Effect.SHIFT_PAGE, rows=-5, after=1, times=None))
     seen = ids(sync("export_jobs"))
     assert set(seen) == expected
     assert len(seen) == len(expected)
@@ -91,16 +94,17 @@ def finished_import(sandbox: Sandbox, api: str) -> str:
         fields = [{"csv_column": "domain", "demandbase_field": "domain"}]
         body = {"entity_type": "accounts", "operation": "upsert", "match_key": "domain",
                 "field_mappings": fields}  # fmt: skip
-        job = sandbox.tenant.imports.create(body, {})
+        job = sandbox.tenant.imports.create(body)
         path.write_bytes(b"domain\r\na.example\r\n")
         with path.open("rb") as file:
-            sandbox.tenant.imports.upload(job["id"], "upload.csv", file)
+            sandbox.tenant.imports.upload(job.id, "upload.csv", file)
     else:
         asked = {"dataImportName": "upload.csv", "entityType": "Account", "source": "CSV"}
-        job = sandbox.tenant.uapi_imports.create(asked, {})
+        import_job = sandbox.tenant.uapi_imports.create(asked)
         path.write_bytes(b"Account Name,Account Domain\r\nA,a.example\r\n")
-        sandbox.tenant.uapi_imports.upload(job["id"], path, "noop")
-    return str(job["id"])
+        sandbox.tenant.uapi_imports.upload(import_job.id, path, "noop")
+        return import_job.id
+    return job.id
 
 
 @both_apis
@@ -140,16 +144,16 @@ def test_row_errors_are_children_of_import_jobs(sandbox: Sandbox, sync: Sync) ->
         "match_key": "domain",
         "field_mappings": [{"csv_column": "domain", "demandbase_field": "domain"}],
     }
-    job = sandbox.tenant.imports.create(body, {})
+    job = sandbox.tenant.imports.create(body)
     path = sandbox.tenant.folder / "upload.csv"
     path.write_bytes(b'domain\r\n""\r\na.example\r\n')
     with path.open("rb") as file:
-        sandbox.tenant.imports.upload(job["id"], "upload.csv", file)
+        sandbox.tenant.imports.upload(job.id, "upload.csv", file)
     output = sync("import_jobs", "import_errors")
     assert [record["status"] for record in output.records("import_jobs")] == ["completed"]
     [error] = output.records("import_errors")
     assert (error["import_job_id"], error["row_number"], error["error_type"]) == (
-        job["id"],
+        job.id,
         1,
         "missing_match_key",
     )
@@ -160,8 +164,8 @@ def test_row_errors_that_no_longer_exist_are_a_warning(
 ) -> None:
     body = {"entity_type": "accounts", "operation": "upsert", "match_key": "domain",
             "field_mappings": [{"csv_column": "domain", "demandbase_field": "domain"}]}  # fmt: skip
-    job = sandbox.tenant.imports.create(body, {})
+    job = sandbox.tenant.imports.create(body)
     sandbox.add_fault(Fault("getImportErrors", Effect.STATUS, status=404))
     with caplog.at_level(logging.WARNING):
         assert sync("import_jobs", "import_errors").records("import_errors") == []
-    assert f"no row errors of the import job {job['id']}" in caplog.text
+    assert f"no row errors of the import job {job.id}" in caplog.text

@@ -18,6 +18,8 @@ from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime
 from tests.tap.conftest import QuickTap, Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 
@@ -73,7 +75,7 @@ class TestSlow:
 
     @both_apis
     def test_a_poll_that_fails_is_no_news(self, sandbox: Sandbox, sync: Sync, wire: Wire) -> None:
-        sandbox.add_fault(Fault(wire.look, Effect.STATUS, status=503, after=3, times=20))
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.STATUS, status=503, after=3, times=20))
         assert len(sync("campaigns").records("campaigns")) == 20
 
     def test_a_time_out_cancels_what_this_run_created(self, sandbox: Sandbox, sync: Sync) -> None:
@@ -110,16 +112,16 @@ class TestSlow:
     def test_a_reused_job_that_its_creator_cancels_is_replaced(
         self, sandbox: Sandbox, config: dict[str, Any]
     ) -> None:
-        job = sandbox.tenant.exports.create({**BODY}, {})
+        job = sandbox.tenant.exports.create({**BODY})
         tap = QuickTap(config={**config, "entities": ["campaigns"]})
-        time = CancellingTime(sandbox, job["id"])
+        time = CancellingTime(sandbox, job.id)
         tap.clock = time
         tap.streams["campaigns"].selected = True
         assert len(list(tap.streams["campaigns"].get_records(None))) == 20
         assert len(sandbox.requests("createExportJob")) == 1
 
     def test_a_reused_job_is_not_cancelled(self, sandbox: Sandbox, sync: Sync) -> None:
-        sandbox.tenant.exports.create({**BODY}, {})
+        sandbox.tenant.exports.create({**BODY})
         sync("campaigns", job_reuse_hours=6, job_timeout_seconds=100, failure=JobTimeoutError)
         assert not sandbox.requests("createExportJob")
         assert [job["status"] for job in sandbox.export_jobs()] != ["cancelled"]
@@ -152,7 +154,7 @@ def test_the_connection_test_creates_no_job(
     with caplog.at_level("INFO"):
         assert TapDemandbase(config=config).run_connection_test()
     seen = {r.operation for r in sandbox.requests()} - {"createToken"}
-    assert seen == {wire.discover, wire.look}
+    assert seen == {wire.discover, wire.list_jobs}
     assert "No export job was created" in caplog.text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from tap_demandbase.arrow.reader import BlockConverter
 from tap_demandbase.arrow.splitter import Block
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.discovery import SCHEMA_BY_TYPE
+
+pytestmark = pytest.mark.slow
 
 NUMBER = Column.from_schema("amount", {"type": ["null", "number"]})
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False) | st.floats(

@@ -27,7 +27,7 @@ def test_the_quota_ends_the_run_with_what_is_done_and_what_remains(
         sync("campaigns", "people")
     sentence = str(caught.value)
     assert "The quota is daily" in sentence or "restarts at midnight UTC" in sentence
-    assert "0 of 2 streams are done, to do remain campaigns, people" in sentence
+    assert "0 of 2 streams are done; remaining: campaigns, people" in sentence
     assert caught.value.exit_code == 75
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tap_demandbase.arrow import splitter
 
+pytestmark = pytest.mark.slow
+
 CELL = r'(?:"(?:[^"]|"")*"|[^",\r\n]*)'
 STRICT = re.compile(rf"(?:{CELL}(?:,|\r\n|\n|\r))*{CELL}")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import serialize_json
@@ -22,6 +23,8 @@ from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.config import StreamOptions
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.incremental import IncrementalExport
+
+pytestmark = pytest.mark.slow
 
 NUMBER = {"type": ["null", "number"]}
 TIMESTAMPS = st.sampled_from(

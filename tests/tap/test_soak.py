@@ -7,6 +7,8 @@ import pytest
 
 from tests.soak import soak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def silent() -> Iterator[None]:

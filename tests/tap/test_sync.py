@@ -18,6 +18,8 @@ from tap_demandbase.errors import (
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import Wire, both_apis
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

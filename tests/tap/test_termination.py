@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox.faults import JobFaults
 from tests.command_process import CommandProcess, written
 from tests.tap.conftest import Wire, both_apis
+
+pytestmark = pytest.mark.slow
 
 CREATE, LIST, FILE = "createExportJob", "listExportJobs", "signedFile"
 
@@ -139,12 +142,12 @@ def test_a_job_whose_creation_was_under_way_is_cancelled(sandbox: Sandbox, tmp_p
 
 
 def test_a_reused_job_outlives_the_signal(sandbox: Sandbox, tmp_path: Path) -> None:
-    reused = sandbox.tenant.exports.create({"entity_type": "accounts"}, {"never_ends": True})
+    reused = sandbox.tenant.exports.create({"entity_type": "accounts"}, JobFaults(never_ends=True))
     with running(sandbox, tmp_path) as run:
         until(lambda: len(sandbox.requests(LIST)) > 3)
         assert run.end(signal.SIGTERM)[0] == 143
         assert "Reusing" in run.errors
-    assert sandbox.tenant.exports.get(reused["id"])["status"] == "processing"
+    assert sandbox.tenant.exports.get(reused.id)["status"] == "processing"
 
 
 def test_a_server_that_stays_silent_does_not_keep_the_tap_from_ending(
@@ -163,27 +166,27 @@ def test_a_server_that_stays_silent_does_not_keep_the_tap_from_ending(
 
 
 @both_apis
-@pytest.mark.parametrize("timestamp", ["created", "polled", "downloading", "between"])
+@pytest.mark.parametrize("phase", ["created", "polled", "downloading", "between"])
 def test_a_run_that_was_killed_and_started_again_creates_no_second_job(
-    sandbox: Sandbox, tmp_path: Path, config: dict[str, Any], wire: Wire, timestamp: str
+    sandbox: Sandbox, tmp_path: Path, config: dict[str, Any], wire: Wire, phase: str
 ) -> None:
     both = {"accounts": 200, "campaigns": 20}
-    if timestamp == "created":
+    if phase == "created":
         sandbox.add_fault(Fault(CREATE, Effect.STALL, after=1, seconds=60))
-    elif timestamp == "polled":
-        sandbox.add_fault(Fault(wire.look, Effect.STALL, after=1, seconds=60))
-    elif timestamp == "downloading":
+    elif phase == "polled":
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.STALL, after=1, seconds=60))
+    elif phase == "downloading":
         sandbox.add_fault(Fault(FILE, Effect.STALL, bytes=1000, seconds=60))
     else:
         sandbox.add_fault(Fault(FILE, Effect.STALL, after=1, bytes=100, seconds=60, times=None))
     with running(sandbox, tmp_path, settings=config) as run:
         # If one job may run at a time, the second waits until the first has been polled.
-        jobs = 1 if timestamp == "polled" and not wire.is_v1 else 2
+        jobs = 1 if phase == "polled" and not wire.is_v1 else 2
         until(lambda: len(sandbox.export_jobs()) == jobs)
-        if timestamp == "between":
+        if phase == "between":
             until(lambda: run.records("accounts") == 200 and run.state)
         else:
-            until(lambda: sandbox.requests(FILE if timestamp == "downloading" else wire.look))
+            until(lambda: sandbox.requests(FILE if phase == "downloading" else wire.list_jobs))
         assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
         state = run.state
     sandbox.clear_faults()

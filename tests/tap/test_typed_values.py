@@ -15,6 +15,8 @@ from tap_demandbase import cast
 from tap_demandbase.arrow.values import read_typed
 from tests.tap.test_canonical import ALPHABETS, Cast, doubtful
 
+pytestmark = pytest.mark.slow
+
 Typed = int | float | bool | date | None
 
 # From what casting makes to what Python has for Arrow's value.

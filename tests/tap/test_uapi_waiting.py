@@ -14,6 +14,8 @@ from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import QuickTap
 from tests.tap.uapi_settings import sandboxed
 
+pytestmark = pytest.mark.slow
+
 Sync = Callable[..., Any]
 
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from target_demandbase.batching import NullCounter
 
+pytestmark = pytest.mark.slow
+
 
 def mostly_null(rows: int, empty: int, most_rows: int | None = None) -> bool:
     counter = NullCounter(most_rows)

@@ -21,6 +21,8 @@ from target_demandbase.plan import StreamPlan
 from target_demandbase.schema import plain_columns
 from target_demandbase.sink import SilentValidator
 
+pytestmark = pytest.mark.slow
+
 NULLABLE: dict[str, dict[str, Any]] = {
     "key": {"type": ["null", "string"]},
     "text": {"type": ["null", "string"]},

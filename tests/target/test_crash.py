@@ -22,6 +22,8 @@ from tests.target.command import killed_at, until
 from tests.target.conftest import Load, Start, landed, person
 from tests.target.people_files import CREATE, LIST, MESSAGES, UPLOAD, ended, files
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("operation", [CREATE, UPLOAD, LIST])
 def test_a_run_that_was_killed_is_taken_up_by_the_next(

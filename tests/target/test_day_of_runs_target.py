@@ -28,6 +28,8 @@ from tests.target.conftest import (
     state,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMITS = {
     "createImportJob": (1_200, ()),
     "uploadImportFile": (1_200, ()),

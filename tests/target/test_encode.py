@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from target_demandbase.csv_writer import csv_cell, csv_row, encode_value, read_row, split_rows
 
+pytestmark = pytest.mark.slow
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 

@@ -26,6 +26,8 @@ from tests.target.conftest import (
 )
 from tests.target.people_files import CREATE, MESSAGES, files
 
+pytestmark = pytest.mark.slow
+
 NASTY = 'quoted "twice", comma\r\nnext line 😀 =1+1'
 
 

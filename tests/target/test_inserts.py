@@ -15,9 +15,12 @@ from tests.target.command import killed_at, running, until
 from tests.target.conftest import ACCOUNT, Load, Result, record, schema, state
 from tests.target.replay import replayed
 
-pytestmark = pytest.mark.v1_only(
-    "uapi has no operation but its own; activities, which it always adds, are in test_uapi.py"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.v1_only(
+        "uapi has no operation but its own; activities, which it always adds, are in test_uapi.py"
+    ),
+]
 
 LOOSE = {**ACCOUNT, "engagement_score": {"type": ["string", "null"]}}
 GOOD = record(domain="good.example", engagement_score="1")

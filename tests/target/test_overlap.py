@@ -12,6 +12,8 @@ from target_demandbase.errors import StillRunningError
 from tests.target.conftest import Load, deal, deals, people, person, state
 from tests.target.people_files import MESSAGES, spans
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def slow_sandbox() -> Iterator[Sandbox]:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.soak_target import soak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def silent() -> Iterator[None]:

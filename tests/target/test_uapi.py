@@ -23,6 +23,8 @@ from target_demandbase.errors import MappingError, RejectedRowsError
 from tests.target.command import running, until
 from tests.target.conftest import Load, landed, people, person, record, schema, state
 
+pytestmark = pytest.mark.slow
+
 CREATE, UPLOAD, LIST = "createImportJob", "uploadImportFile", "listImportJobs"
 TEXT = {"type": ["string", "null"]}
 ACCOUNT_COLUMNS = ("Account Domain", "Account Name", "External Account ID", "Industry", "Owner")

@@ -105,7 +105,7 @@ def test_a_link_that_is_refused_each_time_says_what_to_do(
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK, times=None))
     sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=403, times=None))
-    with pytest.raises(DownloadError, match="export anew with job_reuse_hours: 0") as caught:
+    with pytest.raises(DownloadError, match="export again with job_reuse_hours: 0") as caught:
         download(exports, job)
     assert "://" not in str(caught.value)
 
@@ -171,12 +171,6 @@ def test_all_pages_of_the_list_are_read_newest_first_and_each_job_once(
         sandbox.clock.advance(24 * 3600)
     assert [job.id for job in exports.jobs()] == created[::-1]
     assert len(sandbox.requests("fetchExportJobsInfo")) == 2
-
-
-def test_the_list_can_be_read_by_state(exports: ExportApi) -> None:
-    job = exports.submit(REQUEST)
-    assert [found.id for found in exports.jobs(JobStatus.COMPLETED)] == [job.id]
-    assert list(exports.jobs(JobStatus.FAILED)) == list(exports.jobs(JobStatus.CANCELLED)) == []
 
 
 def test_what_the_api_cannot_do_is_said(exports: ExportApi) -> None:

@@ -51,43 +51,43 @@ class Caller:
         return requests.post(url, json=body, timeout=10)
 
     def code(self, body: object, path: str = f"{EXPORT}/job") -> str:
-        """Return the error code that a body is refused with."""
-        answer = self("POST", path, json=body)
-        found = str(answer.json()["errorCode"])
-        assert found.startswith(str(answer.status_code)), answer.text
+        """Return the error code of a rejected body."""
+        response = self("POST", path, json=body)
+        found = str(response.json()["errorCode"])
+        assert found.startswith(str(response.status_code)), response.text
         return found
 
     def create(self, path: str = f"{EXPORT}/job", **members: Any) -> str:  # noqa: ANN401
-        answer = self("POST", path, json={"jobName": "a job", **members})
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["jobId"])
+        response = self("POST", path, json={"jobName": "a job", **members})
+        assert response.status_code == 202, response.text
+        return str(response.json()["jobId"])
 
     def status(self, job_id: str) -> dict[str, Any]:
         return dict(self("GET", f"{EXPORT}/job/{job_id}").json())
 
     def export(self, path: str = f"{EXPORT}/job", **members: Any) -> list[dict[str, str]]:  # noqa: ANN401
-        """Return the rows of a job that is done at the first look."""
+        """Return the rows of a job that is done at the first poll."""
         link = self.status(self.create(path, **members))["resultsUrl"]
         return rows_of(requests.get(link, timeout=10).content)
 
     def fields(self, entity_type: str, **parameters: str) -> list[dict[str, str]]:
         parameters = {"entityType": entity_type, **parameters}
-        answer = self("GET", f"{EXPORT}/fields", params=parameters)
-        assert answer.status_code == 200, answer.text
-        return list(answer.json())
+        response = self("GET", f"{EXPORT}/fields", params=parameters)
+        assert response.status_code == 200, response.text
+        return list(response.json())
 
     def create_import(self, **members: Any) -> int:  # noqa: ANN401
         body = {"dataImportName": "an import", "entityType": "Account", **members}
-        answer = self("POST", f"{IMPORT}/job", json=body)
-        assert answer.status_code == 200, answer.text
-        return int(answer.json()["id"])
+        response = self("POST", f"{IMPORT}/job", json=body)
+        assert response.status_code == 200, response.text
+        return int(response.json()["id"])
 
     def upload(self, job_id: int, content: bytes, **parameters: str) -> requests.Response:
         path = f"{IMPORT}/job/{job_id}/data"
         return self("PUT", path, OCTETS, data=content, params=parameters)
 
     def load(self, content: str, action: str = "noop", **members: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Import a file and return what became of it."""
+        """Import a file and return the job's status and outcome."""
         job_id = self.create_import(**members)
         assert self.upload(job_id, content.encode(), listAction=action).status_code == 200
         found = {job["id"]: job for job in self.sandbox.import_jobs()}[str(job_id)]
@@ -100,5 +100,5 @@ def rows_of(content: bytes) -> list[dict[str, str]]:
 
 @pytest.fixture
 def api(sandbox: Sandbox) -> Caller:
-    """Calls the sample tenant with its legacy token."""
+    """Calls the sample tenant with its static token."""
     return Caller(sandbox)

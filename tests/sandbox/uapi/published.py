@@ -1,4 +1,4 @@
-"""What Demandbase publishes of its API, as the tests hold the sandbox to it."""
+"""Facts that Demandbase publishes about its API, to which the sandbox is compared."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ERROR_CODE_SPANS = (
     (429, 100, 102),
     (500, 100, 100),
 )
-"""Status, first and last number behind it."""
+"""Status, first and last number."""
 ERROR_CODES = {
     f"{status}-{number}"
     for status, first, last in ERROR_CODE_SPANS

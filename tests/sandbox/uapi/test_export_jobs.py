@@ -9,6 +9,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.sandbox.uapi.conftest import Caller, rows_of
 from tests.sandbox.uapi.published import CREATED_JOB, EXPORT, JOB_PAGE, JOB_STATUS, LISTED_JOB
 
+pytestmark = pytest.mark.slow
+
 DAY = 24 * 3600
 NAMES = ["{Account}.account_id", "{Account}.name"]
 
@@ -51,8 +53,8 @@ def test_a_link_ends_after_a_day_and_the_job_gives_a_new_one(api: Caller) -> Non
 
 
 def test_an_unknown_job_is_404_with_its_code(api: Caller) -> None:
-    answer = api("GET", f"{EXPORT}/job/nope")
-    assert (answer.status_code, answer.json()["errorCode"]) == (404, "404-302")
+    response = api("GET", f"{EXPORT}/job/nope")
+    assert (response.status_code, response.json()["errorCode"]) == (404, "404-302")
 
 
 def test_both_apis_show_the_same_rows(api: Caller) -> None:
@@ -219,7 +221,7 @@ def test_the_list_is_paged_sorted_and_filtered(api: Caller) -> None:
         ("limit=5", "400-147"),
     ],
 )
-def test_a_wrong_list_is_refused_by_its_code(api: Caller, query: str, code: str) -> None:
+def test_a_wrong_list_is_rejected_by_its_code(api: Caller, query: str, code: str) -> None:
     assert api("GET", f"{EXPORT}/jobs?{query}").json()["errorCode"] == code
 
 
@@ -245,14 +247,14 @@ def test_jobs_can_fail_vanish_and_never_end(api: Caller) -> None:
 
 
 @pytest.mark.parametrize("code", ["403-101", "429-100", "429-102", "500-100"])
-def test_a_fault_can_answer_a_published_code(api: Caller, code: str) -> None:
+def test_a_fault_can_send_a_published_code(api: Caller, code: str) -> None:
     api.sandbox.add_fault(Fault("createExportJob", Effect.STATUS, code=code))
     assert api.code({"entityType": "account", "jobName": "x"}) == code
     assert api.sandbox.export_jobs() == []
 
 
-def test_a_fault_of_an_unknown_code_is_refused() -> None:
-    with pytest.raises(ValueError, match="code is of a status"):
+def test_a_fault_of_an_unknown_code_is_rejected() -> None:
+    with pytest.raises(ValueError, match="code needs the effect status"):
         Fault("createExportJob", Effect.STATUS, code="418-000")
 
 
@@ -262,7 +264,7 @@ def test_the_calls_can_be_read_from_another_process(api: Caller) -> None:
     assert list(counted.values()) == [{"fetchFields": 1}]
 
 
-def test_faults_strike_the_published_operations(api: Caller) -> None:
+def test_faults_affect_the_published_operations(api: Caller) -> None:
     api.sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=500, times=1))
     api.sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK))
     codes = [api("GET", f"{EXPORT}/fields?entityType=account").status_code for _ in range(2)]

@@ -72,7 +72,7 @@ def filtered(field: str, operator: str, *values: str) -> dict[str, Any]:
         ({"filters": [{"field": NAME, "operator": "Exists", "not": True}]}, "400-147"),
     ],
 )
-def test_a_wrong_job_is_refused_by_its_code(
+def test_a_wrong_job_is_rejected_by_its_code(
     api: Caller, members: dict[str, Any], code: str
 ) -> None:
     assert api.code({"entityType": "account", "jobName": "a job", **members}) == code
@@ -80,15 +80,15 @@ def test_a_wrong_job_is_refused_by_its_code(
 
 
 @pytest.mark.parametrize("body", ["text", [1], None, 7])
-def test_a_body_that_is_no_object_is_refused(api: Caller, body: object) -> None:
+def test_a_body_that_is_no_object_is_rejected(api: Caller, body: object) -> None:
     assert api.code(body) == "400-102"
 
 
 @pytest.mark.parametrize("content", [b"{nope", b"\xff\xfe\xfd", b""])
-def test_a_body_that_is_no_json_is_refused(api: Caller, content: bytes) -> None:
+def test_a_body_that_is_no_json_is_rejected(api: Caller, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = api("POST", f"{EXPORT}/job", headers, data=content)
-    assert answer.json()["errorCode"] == "400-102"
+    response = api("POST", f"{EXPORT}/job", headers, data=content)
+    assert response.json()["errorCode"] == "400-102"
 
 
 @pytest.mark.parametrize(("missing", "code"), [("entityType", "400-104"), ("jobName", "400-126")])
@@ -98,13 +98,13 @@ def test_a_required_member_is_missed_by_its_code(api: Caller, missing: str, code
     assert api.code(body) == code
 
 
-def test_a_refusal_names_the_fields_that_are_unknown(api: Caller) -> None:
+def test_an_error_names_the_fields_that_are_unknown(api: Caller) -> None:
     body = {"entityType": "account", "jobName": "x", "fields": [NAME, "{Account}.a", "b"]}
     message = api("POST", f"{EXPORT}/job", json=body).json()["errorMessage"]
     assert message.endswith("{Account}.a, b")
 
 
-def test_every_refusal_has_a_diagnostic_code_of_its_own(api: Caller) -> None:
+def test_every_error_has_a_diagnostic_code_of_its_own(api: Caller) -> None:
     codes = {api("POST", f"{EXPORT}/job", json={}).json()["diagnosticCode"] for _ in range(3)}
     assert len(codes) == 3
 
@@ -127,7 +127,7 @@ def test_ninety_days_of_activities_are_taken(api: Caller, days: tuple[str, str])
         ("personList", {"jobName": "x"}, "400-104"),
     ],
 )
-def test_a_wrong_job_for_lists_is_refused_by_its_code(
+def test_a_wrong_job_for_lists_is_rejected_by_its_code(
     api: Caller, path: str, body: dict[str, Any], code: str
 ) -> None:
     assert api.code(body, f"{EXPORT}/{path}/job") == code
@@ -137,8 +137,8 @@ def test_a_wrong_job_for_lists_is_refused_by_its_code(
     "path", ["accountlist/job", "accountList/Job", "personlist/job", "job/", "Jobs", "nope"]
 )
 def test_paths_are_taken_as_they_are_published(api: Caller, path: str) -> None:
-    answer = api("POST", f"{EXPORT}/{path}", json={"jobName": "x"})
-    assert (answer.status_code, answer.json()["errorCode"]) == (404, "404-301")
+    response = api("POST", f"{EXPORT}/{path}", json={"jobName": "x"})
+    assert (response.status_code, response.json()["errorCode"]) == (404, "404-301")
 
 
 def test_person_lists_can_be_left_open() -> None:

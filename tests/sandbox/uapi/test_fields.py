@@ -49,12 +49,12 @@ def test_fields_of_ads_are_bare(api: Caller) -> None:
         ({"entityType": "account", "limit": "5"}, "400-147"),
     ],
 )
-def test_wrong_parameters_are_refused_by_their_code(
+def test_wrong_parameters_are_rejected_by_their_code(
     api: Caller, parameters: dict[str, str], code: str
 ) -> None:
-    answer = api("GET", f"{EXPORT}/fields", params=parameters)
-    assert (answer.status_code, answer.json().keys()) == (400, ERROR)
-    assert answer.json()["errorCode"] == code
+    response = api("GET", f"{EXPORT}/fields", params=parameters)
+    assert (response.status_code, response.json().keys()) == (400, ERROR)
+    assert response.json()["errorCode"] == code
 
 
 def test_what_the_tenant_may_not_read_is_403_with_its_code() -> None:
@@ -67,8 +67,8 @@ def test_what_the_tenant_may_not_read_is_403_with_its_code() -> None:
     with Sandbox(options) as sandbox:
         api = Caller(sandbox)
         path = f"{EXPORT}/fields?entityType=creative&adReportType=summary"
-        answer = api("GET", path)
-        assert (answer.status_code, answer.json()["errorCode"]) == (403, "403-101")
+        response = api("GET", path)
+        assert (response.status_code, response.json()["errorCode"]) == (403, "403-101")
         assert "{Account}.notes" not in {field["name"] for field in api.fields("account")}
         body = {"entityType": "account", "jobName": "x", "fields": ["{Account}.notes"]}
         assert api.code(body) == "403-104"

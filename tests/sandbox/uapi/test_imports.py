@@ -68,13 +68,13 @@ def test_a_job_takes_its_file_and_lives_by_the_clock() -> None:
         {"entityType": "Activity", "activityTypeId": "37"},
     ],
 )
-def test_a_wrong_job_is_refused_with_a_message(api: Caller, members: dict[str, Any]) -> None:
+def test_a_wrong_job_is_rejected_with_a_message(api: Caller, members: dict[str, Any]) -> None:
     body = {"dataImportName": "x", "entityType": "Account", **members}
-    answer = api("POST", f"{IMPORT}/job", json=body)
-    assert (answer.status_code, answer.json().keys()) == (400, {"message"})
+    response = api("POST", f"{IMPORT}/job", json=body)
+    assert (response.status_code, response.json().keys()) == (400, {"message"})
 
 
-def test_a_job_of_activities_bears_its_type(api: Caller) -> None:
+def test_a_job_of_activities_has_its_type(api: Caller) -> None:
     body = {"dataImportName": "x", "entityType": "Activity", "activityTypeId": 39}
     job = api("POST", f"{IMPORT}/job", json=body).json()
     assert job["activityTypeId"] == 39
@@ -247,21 +247,21 @@ def test_an_import_of_another_name_creates_its_list(tenant: Caller) -> None:
 )
 def test_the_list_is_filtered_and_paged(api: Caller, query: str, count: int) -> None:
     ids = [api.create_import(entityType=name) for name in ("Account", "Person", "Account")]
-    answer = api("GET", f"{IMPORT}/jobs?{query}").json()
-    assert len(answer["data"]) == count
+    response = api("GET", f"{IMPORT}/jobs?{query}").json()
+    assert len(response["data"]) == count
     if not query:
-        assert [job["id"] for job in answer["data"]] == ids[::-1]
+        assert [job["id"] for job in response["data"]] == ids[::-1]
 
 
 @pytest.mark.parametrize("query", ["entityType=x", "state=done", "page=0", "perPage=x", "sort=up"])
-def test_a_wrong_list_is_refused(api: Caller, query: str) -> None:
+def test_a_wrong_list_is_rejected(api: Caller, query: str) -> None:
     assert api("GET", f"{IMPORT}/jobs?{query}").json().keys() == {"message"}
 
 
 def test_without_the_permission_everything_is_403() -> None:
     with Sandbox(SandboxOptions(import_permission=False)) as sandbox:
-        answer = Caller(sandbox)("GET", f"{IMPORT}/jobs")
-        assert (answer.status_code, answer.json().keys()) == (403, {"status"})
+        response = Caller(sandbox)("GET", f"{IMPORT}/jobs")
+        assert (response.status_code, response.json().keys()) == (403, {"status"})
 
 
 def test_sources_are_csv(api: Caller) -> None:
@@ -269,7 +269,7 @@ def test_sources_are_csv(api: Caller) -> None:
     assert api("GET", f"{IMPORT}/account/sources").status_code == 400
 
 
-def test_activity_types_can_be_listed_looked_up_created_and_changed(api: Caller) -> None:
+def test_activity_types_can_be_listed_read_created_and_changed(api: Caller) -> None:
     path = f"{IMPORT}/activity_type"
     first = api("GET", path).json()[0]
     assert first == {
@@ -290,7 +290,7 @@ def test_activity_types_can_be_listed_looked_up_created_and_changed(api: Caller)
     assert api("POST", path, json={"activityType": {}}).json().keys() == {"message"}
 
 
-def test_imports_can_fail_halfway_vanish_and_lose_their_answer(tenant: Caller) -> None:
+def test_imports_can_fail_halfway_vanish_and_lose_their_response(tenant: Caller) -> None:
     tenant.sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1))
     header = f"{PERSON_HEADER}\r\n"
     outcome = tenant.load(header + "A,B,c@d,p-7\r\nA,B,c@d,p-8\r\n", entityType="Person")

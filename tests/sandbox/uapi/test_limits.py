@@ -11,6 +11,8 @@ from tests.sandbox.uapi import published
 from tests.sandbox.uapi.conftest import Caller
 from tests.sandbox.uapi.published import EXPORT, IMPORT
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_limits_are_those_that_are_published() -> None:
     assert DAILY_CALLS == {
@@ -43,7 +45,7 @@ def test_the_limits_are_those_that_are_published() -> None:
         ("listImportSources", "GET", f"{IMPORT}/activity_type"),
     ],
 )
-def test_a_day_has_so_many_calls_whatever_they_are_answered(
+def test_a_day_has_so_many_calls_whatever_their_status(
     operation: str, method: str, path: str
 ) -> None:
     with Sandbox(SandboxOptions(call_budgets={operation: 3})) as sandbox:
@@ -79,12 +81,12 @@ def test_calls_without_a_valid_token_spend_nothing(sandbox: Sandbox) -> None:
 def test_the_code_of_a_spent_budget_can_be_chosen(code: str) -> None:
     options = SandboxOptions(call_budgets={"fetchFields": 0}, budget_error_code=code)
     with Sandbox(options) as sandbox:
-        answer = Caller(sandbox)("GET", f"{EXPORT}/fields?entityType=account")
-        assert (answer.status_code, answer.json()["errorCode"]) == (429, code)
-        assert "Retry-After" not in answer.headers
+        response = Caller(sandbox)("GET", f"{EXPORT}/fields?entityType=account")
+        assert (response.status_code, response.json()["errorCode"]) == (429, code)
+        assert "Retry-After" not in response.headers
 
 
-def test_a_second_job_is_refused_while_one_runs() -> None:
+def test_a_second_job_is_rejected_while_one_runs() -> None:
     with Sandbox(SandboxOptions(pending_seconds=60, processing_seconds=60)) as sandbox:
         api = Caller(sandbox)
         api.create(entityType="account")
@@ -135,8 +137,8 @@ def test_too_many_queries_at_once_are_429() -> None:
         slow.start()
         while not sandbox.calls_today():
             threading.Event().wait(0.01)
-        answer = api("GET", f"{EXPORT}/fields?entityType=account")
-        assert (answer.status_code, answer.json()["errorCode"]) == (429, "429-100")
+        response = api("GET", f"{EXPORT}/fields?entityType=account")
+        assert (response.status_code, response.json()["errorCode"]) == (429, "429-100")
         sandbox.tenant.stopping.set()
         slow.join(10)
 

@@ -1,4 +1,4 @@
-"""Query parameters are taken as they are published, case included, and no others."""
+"""Only published query parameters are accepted, and only in their published case."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.sandbox.uapi.published import EXPORT, IMPORT
 )
 def test_imports_take_no_others(api: Caller, method: str, path: str) -> None:
     assert api.create_import() == 10001
-    answer = api(method, f"{IMPORT}{path}", OCTETS, data=b"rows" if method == "PUT" else None)
-    assert answer.status_code == 400
-    assert answer.json()["message"].startswith("unknown parameter")
+    response = api(method, f"{IMPORT}{path}", OCTETS, data=b"rows" if method == "PUT" else None)
+    assert response.status_code == 400
+    assert response.json()["message"].startswith("unknown parameter")
     # A misspelt listAction would else have meant the default, which empties the list.
     [job] = api.sandbox.import_jobs()
     assert job["status"] == "new"
@@ -38,6 +38,6 @@ def test_exports_take_no_others(api: Caller, path: str) -> None:
 
 def test_a_job_is_created_without_any(api: Caller) -> None:
     body = {"entityType": "account", "jobName": "x"}
-    answer = api("POST", f"{EXPORT}/job?format=JSON", json=body)
-    assert answer.json()["errorCode"] == "400-147"
+    response = api("POST", f"{EXPORT}/job?format=JSON", json=body)
+    assert response.json()["errorCode"] == "400-147"
     assert not api.sandbox.export_jobs()

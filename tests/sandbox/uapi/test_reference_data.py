@@ -13,6 +13,6 @@ def test_the_reference_objects_are_those_that_are_published(api: Caller) -> None
         assert found["data"]
 
 
-def test_an_unknown_reference_object_is_refused_by_its_code(api: Caller) -> None:
-    answer = api("GET", f"{EXPORT}/reference/Persona")
-    assert (answer.status_code, answer.json()["errorCode"]) == (400, "400-154")
+def test_an_unknown_reference_object_is_rejected_by_its_code(api: Caller) -> None:
+    response = api("GET", f"{EXPORT}/reference/Persona")
+    assert (response.status_code, response.json()["errorCode"]) == (400, "400-154")

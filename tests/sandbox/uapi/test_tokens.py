@@ -30,9 +30,9 @@ def test_credentials_give_a_token_that_works(sandbox: Sandbox, api: Caller) -> N
     ],
 )
 def test_a_wrong_request_gives_no_token(api: Caller, members: dict[str, Any]) -> None:
-    answer = api.mint(**members)
-    assert answer.status_code == 400
-    assert "accessToken" not in answer.text
+    response = api.mint(**members)
+    assert response.status_code == 400
+    assert "accessToken" not in response.text
 
 
 @pytest.mark.parametrize("missing", ["grantType", "clientId", "clientSecret"])
@@ -54,7 +54,7 @@ def test_a_token_ends_after_eight_hours_and_a_legacy_one_never(
     assert api("GET", f"{EXPORT}/jobs").status_code == 200
 
 
-def test_a_revoked_token_is_refused_and_a_new_one_is_not(sandbox: Sandbox, api: Caller) -> None:
+def test_a_revoked_token_is_rejected_and_a_new_one_is_not(sandbox: Sandbox, api: Caller) -> None:
     first = Caller(sandbox, api.mint().json()["accessToken"])
     sandbox.revoke_token()
     second = Caller(sandbox, api.mint().json()["accessToken"])
@@ -72,16 +72,16 @@ def test_earlier_tokens_stay_valid_when_another_is_minted(sandbox: Sandbox, api:
 
 @pytest.mark.parametrize(("method", "path"), sorted(OPERATIONS - {("POST", "/auth/v1/token")}))
 def test_no_operation_is_open_without_a_token(sandbox: Sandbox, method: str, path: str) -> None:
-    answer = requests.request(method, sandbox.uapi_url + path, timeout=10)
-    assert answer.status_code == 401
+    response = requests.request(method, sandbox.uapi_url + path, timeout=10)
+    assert response.status_code == 401
     if path.startswith(EXPORT):
-        assert answer.json().keys() == ERROR
-        assert answer.json()["errorCode"] == "401-100"
+        assert response.json().keys() == ERROR
+        assert response.json()["errorCode"] == "401-100"
     else:
-        assert answer.json().keys() == {"status"}
+        assert response.json().keys() == {"status"}
 
 
-def test_wrong_credentials_can_be_answered_otherwise() -> None:
+def test_wrong_credentials_can_have_another_status() -> None:
     with Sandbox(SandboxOptions(wrong_credentials_status=401)) as sandbox:
         assert Caller(sandbox).mint(clientSecret="wrong").status_code == 401
 
@@ -89,5 +89,5 @@ def test_wrong_credentials_can_be_answered_otherwise() -> None:
 def test_the_token_of_one_api_host_is_no_way_around_the_other(sandbox: Sandbox) -> None:
     token = Caller(sandbox).mint().json()["accessToken"]
     headers = {"Authorization": f"Bearer {token}"}
-    answer = requests.get(f"{sandbox.url}/export/v1/jobs", headers=headers, timeout=10)
-    assert answer.status_code == 401
+    response = requests.get(f"{sandbox.url}/export/v1/jobs", headers=headers, timeout=10)
+    assert response.status_code == 401

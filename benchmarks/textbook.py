@@ -1,16 +1,18 @@
-"""A textbook SDK tap: ``csv.DictReader``, one record at a time, the default writer.
+"""A tap and a target as the SDK's documentation teaches them, in the plugins' environment.
 
-Its cells are cast, since a tap that sends only text would not do the same work.
+The tap casts its values: a tap that sends only strings would do less work.
 """
 
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk import Stream, Tap
+from singer_sdk import Stream, Tap, Target
 from singer_sdk import typing as th
+from singer_sdk.sinks import BatchSink
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ CASTS: dict[str, Callable[[str], object]] = {
 
 
 class CsvStream(Stream):
-    """The rows of some CSV files."""
+    """Rows of CSV files: ``csv.DictReader``, one record at a time, the SDK's writer."""
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
@@ -57,5 +59,34 @@ class TextbookTap(Tap):
         return [stream]
 
 
+class CsvSink(BatchSink):
+    """Appends the batches of a stream to a CSV file."""
+
+    @override
+    def process_batch(self, context: Context) -> None:
+        path = Path(self.config["path"])
+        is_new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(self.schema["properties"]), extrasaction="ignore")
+            if is_new:
+                writer.writeheader()
+            writer.writerows(context["records"])
+
+
+class TextbookTarget(Target):
+    """The target."""
+
+    name = "textbook-target"
+    default_sink_class = CsvSink
+    config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        th.Property("path", th.StringType, required=True),
+        th.Property("add_record_metadata", th.BooleanType, default=False),
+    ).to_dict()
+
+
 if __name__ == "__main__":
-    TextbookTap.cli()
+    # Arguments: tap or target, then those of the plugin.
+    if sys.argv.pop(1) == "tap":
+        TextbookTap.cli()
+    else:
+        TextbookTarget.cli()
