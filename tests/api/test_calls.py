@@ -172,7 +172,7 @@ def test_no_error_shows_token_link_or_value(
         (413, "uploadImportFile", errors.FileTooLargeError),
         (429, "createExportJob", errors.QuotaExceededError),
         (429, "listExportJobs", errors.RateLimitedError),
-        (418, "getImportJob", errors.UnexpectedAnswerError),
+        (418, "getImportJob", errors.UnexpectedResponseError),
     ],
 )
 def test_a_status_means_one_error(
@@ -201,7 +201,7 @@ def test_an_answer_that_breaks_the_contract_is_named(
     sandbox: Sandbox, exports: V1ExportApi, members: dict[str, Any], said: str
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.ALTER, members=members))
-    with pytest.raises(errors.UnexpectedAnswerError, match=said):
+    with pytest.raises(errors.UnexpectedResponseError, match=said):
         exports.submit(REQUEST)
 
 
@@ -212,7 +212,7 @@ def test_unknown_members_are_tolerated(sandbox: Sandbox, exports: V1ExportApi) -
 
 def test_a_page_that_is_no_json_is_an_error(sandbox: Sandbox, exports: V1ExportApi) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=200, body="<html>"))
-    with pytest.raises(errors.UnexpectedAnswerError, match="did not respond with a JSON object"):
+    with pytest.raises(errors.UnexpectedResponseError, match="did not respond with a JSON object"):
         exports.entities()
 
 

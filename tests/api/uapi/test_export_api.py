@@ -17,7 +17,7 @@ from demandbase_api.errors import (
     ConfigurationError,
     DownloadError,
     JobGoneError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import ExportApi
@@ -158,7 +158,7 @@ def test_an_answer_that_is_odd_is_named(
 ) -> None:
     job = exports.submit(REQUEST)
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.ALTER, members={member: value}))
-    with pytest.raises(UnexpectedAnswerError, match=said):
+    with pytest.raises(UnexpectedResponseError, match=said):
         exports.get(job.id)
 
 
