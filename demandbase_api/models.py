@@ -280,7 +280,7 @@ class FieldMapping:
 
 
 class JobStatus(StrEnum):
-    """A job's state; adapters translate their API's own words into these."""
+    """Status of a job; adapters translate the terms of their API."""
 
     PENDING = "pending"
     VALIDATING = "validating"
@@ -291,7 +291,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job has ended and will not change any more."""
+        """Whether the job has ended and its status is final."""
         match self:
             case JobStatus.PENDING | JobStatus.VALIDATING | JobStatus.PROCESSING:
                 return False
