@@ -24,11 +24,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from demandbase_sandbox.connections import drop, stall
 from demandbase_sandbox.exceptions import ApiError
 from demandbase_sandbox.faults import Effect, Fault, JobFaults
+from demandbase_sandbox.models import Strict
 from demandbase_sandbox.operations import find_operation
 from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
 from demandbase_sandbox.tenant.tenant import Tenant
 from demandbase_sandbox.uapi.errors import coded_error
-from demandbase_sandbox.v1.schemas import Strict
 
 DOCUMENT_PATH = "/openapi.json"
 

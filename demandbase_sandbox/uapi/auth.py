@@ -7,10 +7,10 @@ from typing import Any
 from typing_extensions import override
 
 from demandbase_sandbox.exceptions import ApiError, bad_request
+from demandbase_sandbox.models import Text
 from demandbase_sandbox.operations import TOKEN_PATH
 from demandbase_sandbox.routing import CurrentCall, SandboxRouter
 from demandbase_sandbox.uapi.schemas import Body, Document, published_query
-from demandbase_sandbox.v1.schemas import Text
 
 GRANT_TYPE = "client_credentials"
 

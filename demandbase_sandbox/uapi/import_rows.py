@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from demandbase_sandbox.tenant.files import read_rows
 from demandbase_sandbox.tenant.schema import TenantField, fits
 from demandbase_sandbox.uapi.entities import STANDARD, label_of
-from demandbase_sandbox.v1.imports import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -9,12 +9,10 @@ from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from demandbase_sandbox.exceptions import bad_request
+from demandbase_sandbox.models import ABSENT, Strict, Text, Timestamp
 from demandbase_sandbox.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES
 from demandbase_sandbox.uapi.errors import coded_error
-from demandbase_sandbox.v1.schemas import Strict, Text, Timestamp
-
-_ABSENT: Any = None
 
 JobName = Annotated[Text, Field(min_length=1, max_length=50)]
 
@@ -38,9 +36,9 @@ class Document(BaseModel):
 class Filter(Body):
     """One of ``filters``."""
 
-    field: Text = Field(default=_ABSENT)
-    operator: Text = Field(default=_ABSENT)
-    values: list[Text] = Field(default=_ABSENT)
+    field: Text = Field(default=ABSENT)
+    operator: Text = Field(default=ABSENT)
+    values: list[Text] = Field(default=ABSENT)
 
 
 class JobRequestBody(Body):
@@ -51,15 +49,15 @@ class JobRequestBody(Body):
 
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]
     job_name: JobName
-    from_date: Text = Field(default=_ABSENT)
-    to_date: Text = Field(default=_ABSENT)
-    fields: list[Text] = Field(default=_ABSENT)
-    filters: list[Filter] = Field(default=_ABSENT)
-    source: list[Text] = Field(default=_ABSENT)
-    ad_report_type: Text = Field(default=_ABSENT)
-    account_list_ids: Ids = Field(default=_ABSENT)
-    person_list_ids: Ids = Field(default=_ABSENT)
-    account_ids: Ids = Field(default=_ABSENT)
+    from_date: Text = Field(default=ABSENT)
+    to_date: Text = Field(default=ABSENT)
+    fields: list[Text] = Field(default=ABSENT)
+    filters: list[Filter] = Field(default=ABSENT)
+    source: list[Text] = Field(default=ABSENT)
+    ad_report_type: Text = Field(default=ABSENT)
+    account_list_ids: Ids = Field(default=ABSENT)
+    person_list_ids: Ids = Field(default=ABSENT)
+    account_ids: Ids = Field(default=ABSENT)
     format: Text = "CSV"
 
 
@@ -67,15 +65,15 @@ class AccountListJobBody(Body):
     """Request of a job for the members of account lists."""
 
     job_name: JobName
-    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=_ABSENT)
-    account_list_ids: Ids = Field(default=_ABSENT)
+    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=ABSENT)
+    account_list_ids: Ids = Field(default=ABSENT)
 
 
 class PersonListJobBody(Body):
     """Request of a job for the members of person lists."""
 
     job_name: JobName
-    person_list_ids: Ids = Field(default=_ABSENT)
+    person_list_ids: Ids = Field(default=ABSENT)
 
 
 class FieldDocument(Document):
@@ -155,7 +153,7 @@ class CreateDataImportJob(Body):
     data_import_name: Annotated[Text, Field(min_length=1)]
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]
     source: Text = "CSV"
-    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=_ABSENT)
+    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=ABSENT)
 
 
 class DataImportJob(Document):
@@ -200,8 +198,8 @@ class ActivityBody(Body):
     """An activity type in a request."""
 
     label: Annotated[Text, Field(min_length=1)]
-    name: Text = Field(default=_ABSENT)
-    description: Text = Field(default=_ABSENT)
+    name: Text = Field(default=ABSENT)
+    description: Text = Field(default=ABSENT)
 
 
 class ActivityFieldBody(Body):
