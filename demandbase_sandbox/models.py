@@ -27,7 +27,7 @@ Timestamp = Annotated[str, BeforeValidator(lambda value: rfc3339(value) if value
 """A time as the APIs write it."""
 
 
-class Strict(BaseModel):
+class Body(BaseModel):
     """A request's object: wrong types, nulls and unknown members are rejected."""
 
     model_config = ConfigDict(strict=True, extra="forbid")

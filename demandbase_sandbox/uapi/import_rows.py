@@ -177,10 +177,7 @@ class UapiRowImporter:
         else:
             own_id = cells.get(entity.id_field) or str(uuid.uuid4())
             cells[entity.id_field] = own_id
-        for stamp in ("updated_at", *(("created_at",) if record is None else ())):
-            if entity.field(stamp) is not None:
-                cells[stamp] = self._now
-        self._store.write(self._entity, record, cells)
+        self._store.write(self._entity, record, cells, self._now)
         return own_id
 
     def _text(self, entity: str, record: int, name: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic import AliasGenerator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from demandbase_sandbox.exceptions import bad_request
-from demandbase_sandbox.models import ABSENT, Strict, Text, Timestamp
+from demandbase_sandbox.models import ABSENT, Body, Document, Text, Timestamp
 from demandbase_sandbox.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES
 from demandbase_sandbox.uapi.errors import coded_error
@@ -19,21 +19,19 @@ JobName = Annotated[Text, Field(min_length=1, max_length=50)]
 Ids = list[Annotated[int, Field(ge=0, le=2**63 - 1)]]
 
 
-class Body(Strict):
+class CamelBody(Body):
     """A request's object, with the published spelling of its members."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class Document(BaseModel):
-    """A response's object, built from the attributes of another object."""
+class CamelDocument(Document):
+    """A response's object, with the published spelling of its members."""
 
-    model_config = ConfigDict(
-        alias_generator=AliasGenerator(serialization_alias=to_camel), from_attributes=True
-    )
+    model_config = ConfigDict(alias_generator=AliasGenerator(serialization_alias=to_camel))
 
 
-class Filter(Body):
+class Filter(CamelBody):
     """One of ``filters``."""
 
     field: Text = Field(default=ABSENT)
@@ -41,7 +39,7 @@ class Filter(Body):
     values: list[Text] = Field(default=ABSENT)
 
 
-class JobRequestBody(Body):
+class JobRequestBody(CamelBody):
     """Request of a job for the rows of an entity type.
 
     ``accountIds`` is in the published error codes, but not in the published body.
@@ -61,7 +59,7 @@ class JobRequestBody(Body):
     format: Text = "CSV"
 
 
-class AccountListJobBody(Body):
+class AccountListJobBody(CamelBody):
     """Request of a job for the members of account lists."""
 
     job_name: JobName
@@ -69,14 +67,14 @@ class AccountListJobBody(Body):
     account_list_ids: Ids = Field(default=ABSENT)
 
 
-class PersonListJobBody(Body):
+class PersonListJobBody(CamelBody):
     """Request of a job for the members of person lists."""
 
     job_name: JobName
     person_list_ids: Ids = Field(default=ABSENT)
 
 
-class FieldDocument(Document):
+class FieldDocument(CamelDocument):
     """A field of the fields endpoint."""
 
     name: str
@@ -85,7 +83,7 @@ class FieldDocument(Document):
     description: str
 
 
-class JobDetails(Document):
+class JobDetails(CamelDocument):
     """A job in the response of its creation."""
 
     job_id: str = Field(validation_alias="id")
@@ -101,7 +99,7 @@ class ListedJob(JobDetails):
     updated_at: Timestamp
 
 
-class JobDetailsList(Document):
+class JobDetailsList(CamelDocument):
     """A page of jobs."""
 
     page_no: int
@@ -118,7 +116,7 @@ class JobStatus(ListedJob):
     message: str | None
 
 
-class ErrorDto(Document):
+class ErrorDto(CamelDocument):
     """Error of the export API."""
 
     error_code: str
@@ -126,7 +124,7 @@ class ErrorDto(Document):
     diagnostic_code: str
 
 
-class ReferenceObject(Document):
+class ReferenceObject(CamelDocument):
     """A reference object."""
 
     name: str
@@ -134,20 +132,20 @@ class ReferenceObject(Document):
     href: str
 
 
-class References(Document):
+class References(CamelDocument):
     """The reference objects."""
 
     ref_objects_available: list[ReferenceObject]
 
 
-class ReferenceData(Document):
+class ReferenceData(CamelDocument):
     """The rows of a reference object."""
 
     object_type: str
     data: list[dict[str, Any]]
 
 
-class CreateDataImportJob(Body):
+class CreateDataImportJob(CamelBody):
     """Request of an import job."""
 
     data_import_name: Annotated[Text, Field(min_length=1)]
@@ -156,7 +154,7 @@ class CreateDataImportJob(Body):
     activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=ABSENT)
 
 
-class DataImportJob(Document):
+class DataImportJob(CamelDocument):
     """An import job; only those of activities have an activityTypeId."""
 
     id: int
@@ -169,32 +167,32 @@ class DataImportJob(Document):
     activity_type_id: int | None = None
 
 
-class DataImportJobs(Document):
+class DataImportJobs(CamelDocument):
     """A page of import jobs."""
 
     total_count: int
     data: list[DataImportJob]
 
 
-class Sources(Document):
+class Sources(CamelDocument):
     """Sources that an import can name."""
 
     data: list[str]
 
 
-class Message(Document):
+class Message(CamelDocument):
     """Error of the import API, other than 401 and 403."""
 
     message: str
 
 
-class StatusMessage(Document):
+class StatusMessage(CamelDocument):
     """Error of the import API: 401 or 403."""
 
     status: str
 
 
-class ActivityBody(Body):
+class ActivityBody(CamelBody):
     """An activity type in a request."""
 
     label: Annotated[Text, Field(min_length=1)]
@@ -202,7 +200,7 @@ class ActivityBody(Body):
     description: Text = Field(default=ABSENT)
 
 
-class ActivityFieldBody(Body):
+class ActivityFieldBody(CamelBody):
     """A field of an activity type in a request."""
 
     field_name: Annotated[Text, Field(min_length=1)]
@@ -211,21 +209,21 @@ class ActivityFieldBody(Body):
     is_required_for_csv_import: bool = False
 
 
-class ActivityTypeBody(Body):
+class ActivityTypeBody(CamelBody):
     """Request to create or replace an activity type."""
 
     activity_type: ActivityBody
     fields: list[ActivityFieldBody] = Field(default_factory=list)
 
 
-class ActivityType(Document):
+class ActivityType(CamelDocument):
     """An activity type in the response of its creation."""
 
     id: int
     label: str
 
 
-class CustomActivityType(Document):
+class CustomActivityType(CamelDocument):
     """An activity type in the list."""
 
     id: int
@@ -234,7 +232,7 @@ class CustomActivityType(Document):
     activity_source: str
 
 
-class CustomActivity(Document):
+class CustomActivity(CamelDocument):
     """An activity type in the response with its fields."""
 
     name: str
@@ -242,7 +240,7 @@ class CustomActivity(Document):
     description: str
 
 
-class CustomActivityField(Document):
+class CustomActivityField(CamelDocument):
     """A field in the response of an activity type."""
 
     field_name: str
@@ -251,7 +249,7 @@ class CustomActivityField(Document):
     is_required_for_csv_import: bool
 
 
-class CustomActivityData(Document):
+class CustomActivityData(CamelDocument):
     """An activity type with its fields."""
 
     activity_type: CustomActivity

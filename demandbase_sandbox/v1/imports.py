@@ -258,10 +258,7 @@ class RowImporter:
             cells.pop(self._entity.id_field, None)
             if row_id is None:
                 cells[self._entity.id_field] = str(uuid.uuid4())
-        for stamp in ("updated_at", *(("created_at",) if row_id is None else ())):
-            if self._entity.field(stamp) is not None:
-                cells[stamp] = self._now
-        self._store.write(self._entity.name, row_id, cells)
+        self._store.write(self._entity.name, row_id, cells, self._now)
 
 
 def _error(row_number: int, field: str, value: str, kind: str, message: str) -> RowErrorDocument:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from demandbase_sandbox.models import ABSENT, Document, Strict, Text, Timestamp
+from demandbase_sandbox.models import ABSENT, Body, Document, Text, Timestamp
 
 
-class DateRangeBody(Strict):
+class DateRangeBody(Body):
     """``filters.date_range``."""
 
     field: Text
@@ -17,14 +17,14 @@ class DateRangeBody(Strict):
     end: Text = Field(default=ABSENT, json_schema_extra={"format": "date"})
 
 
-class FiltersBody(Strict):
+class FiltersBody(Body):
     """``filters`` of an export."""
 
     date_range: DateRangeBody = Field(default=ABSENT)
     account_list_id: Text = Field(default=ABSENT)
 
 
-class CreateExport(Strict):
+class CreateExport(Body):
     """``CreateExportJobRequest``."""
 
     entity_type: Text
@@ -33,14 +33,14 @@ class CreateExport(Strict):
     format: Literal["csv"] = "csv"
 
 
-class MappingBody(Strict):
+class MappingBody(Body):
     """One of ``field_mappings``."""
 
     csv_column: Text
     demandbase_field: Text
 
 
-class CreateImport(Strict):
+class CreateImport(Body):
     """``CreateImportJobRequest``."""
 
     entity_type: Text
