@@ -146,7 +146,7 @@ class Fault:
 
 
 def _operations_with(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each kind of effect
-    """Return the operations that an effect can have."""
+    """Return the operations that can have an effect."""
     match effect:
         case Effect.STATUS | Effect.DROP_BEFORE | Effect.DELAY | Effect.STALL:
             return OPERATIONS
