@@ -34,9 +34,9 @@ class CamelDocument(Document):
 class Filter(CamelBody):
     """One of ``filters``."""
 
-    field: Text = Field(default=ABSENT)
-    operator: Text = Field(default=ABSENT)
-    values: list[Text] = Field(default=ABSENT)
+    field: Text = ABSENT
+    operator: Text = ABSENT
+    values: list[Text] = ABSENT
 
 
 class JobRequestBody(CamelBody):
@@ -47,15 +47,15 @@ class JobRequestBody(CamelBody):
 
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]
     job_name: JobName
-    from_date: Text = Field(default=ABSENT)
-    to_date: Text = Field(default=ABSENT)
-    fields: list[Text] = Field(default=ABSENT)
-    filters: list[Filter] = Field(default=ABSENT)
-    source: list[Text] = Field(default=ABSENT)
-    ad_report_type: Text = Field(default=ABSENT)
-    account_list_ids: Ids = Field(default=ABSENT)
-    person_list_ids: Ids = Field(default=ABSENT)
-    account_ids: Ids = Field(default=ABSENT)
+    from_date: Text = ABSENT
+    to_date: Text = ABSENT
+    fields: list[Text] = ABSENT
+    filters: list[Filter] = ABSENT
+    source: list[Text] = ABSENT
+    ad_report_type: Text = ABSENT
+    account_list_ids: Ids = ABSENT
+    person_list_ids: Ids = ABSENT
+    account_ids: Ids = ABSENT
     format: Text = "CSV"
 
 
@@ -63,15 +63,15 @@ class AccountListJobBody(CamelBody):
     """Request of a job for the members of account lists."""
 
     job_name: JobName
-    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=ABSENT)
-    account_list_ids: Ids = Field(default=ABSENT)
+    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = ABSENT
+    account_list_ids: Ids = ABSENT
 
 
 class PersonListJobBody(CamelBody):
     """Request of a job for the members of person lists."""
 
     job_name: JobName
-    person_list_ids: Ids = Field(default=ABSENT)
+    person_list_ids: Ids = ABSENT
 
 
 class FieldDocument(CamelDocument):
@@ -151,7 +151,7 @@ class CreateDataImportJob(CamelBody):
     data_import_name: Annotated[Text, Field(min_length=1)]
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]
     source: Text = "CSV"
-    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=ABSENT)
+    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = ABSENT
 
 
 class DataImportJob(CamelDocument):
@@ -196,8 +196,8 @@ class ActivityBody(CamelBody):
     """An activity type in a request."""
 
     label: Annotated[Text, Field(min_length=1)]
-    name: Text = Field(default=ABSENT)
-    description: Text = Field(default=ABSENT)
+    name: Text = ABSENT
+    description: Text = ABSENT
 
 
 class ActivityFieldBody(CamelBody):
@@ -260,12 +260,9 @@ async def _check_query(request: Request) -> None:
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     if unknown := [name for name in request.query_params if name not in known]:
         names = ", ".join(unknown)
-        is_export = request.url.path.startswith(f"{EXPORT_PREFIX}/")
-        raise (
-            coded_error("400-147", names)
-            if is_export
-            else bad_request(f"unknown parameter {names}")
-        )
+        if request.url.path.startswith(f"{EXPORT_PREFIX}/"):
+            raise coded_error("400-147", names)
+        raise bad_request(f"unknown parameter {names}")
 
 
 published_query = Depends(_check_query)

@@ -20,16 +20,16 @@ class DateRangeBody(Body):
 class FiltersBody(Body):
     """``filters`` of an export."""
 
-    date_range: DateRangeBody = Field(default=ABSENT)
-    account_list_id: Text = Field(default=ABSENT)
+    date_range: DateRangeBody = ABSENT
+    account_list_id: Text = ABSENT
 
 
 class CreateExport(Body):
     """``CreateExportJobRequest``."""
 
     entity_type: Text
-    fields: list[Text] = Field(default=ABSENT)
-    filters: FiltersBody = Field(default=ABSENT)
+    fields: list[Text] = ABSENT
+    filters: FiltersBody = ABSENT
     format: Literal["csv"] = "csv"
 
 
@@ -45,8 +45,8 @@ class CreateImport(Body):
 
     entity_type: Text
     operation: Literal["insert", "update", "upsert"]
-    match_key: Text = Field(default=ABSENT)
-    field_mappings: list[MappingBody] = Field(default=ABSENT)
+    match_key: Text = ABSENT
+    field_mappings: list[MappingBody] = ABSENT
 
 
 class ExportJobDocument(Document):
