@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_settings_tables_are_what_about_prints() -> None:
+def test_the_settings_tables_match_about() -> None:
     spec = importlib.util.spec_from_file_location(
         "settings_docs", ROOT / "scripts" / "settings_docs.py"
     )
