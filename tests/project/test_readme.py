@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,30 @@ def test_files_and_names_in_the_documents_exist(document: Path) -> None:
         assert file.is_file(), path
         for name in re.findall(r"\w+", names):
             assert re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")), f"{path}: {name}"
+
+
+def test_the_messages_of_the_troubleshooting_table_exist() -> None:
+    messages = [" ".join(message.split()) for message in messages_of_the_packages()]
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Troubleshooting")[2]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
+    assert "more than that" in rows[-1]
+    for row in rows[1:-1]:
+        fragments = re.split(r"…|\(HTTP \d+\)|\(.*\)", row)
+        for fragment in filter(None, map(str.strip, fragments)):
+            assert any(fragment in message for message in messages), fragment
+
+
+def messages_of_the_packages() -> Iterator[str]:
+    """Yield all strings but docstrings; a blank stands for each value that is filled in."""
+    for package in ("demandbase_api", "tap_demandbase", "target_demandbase"):
+        for file in (ROOT / package).rglob("*.py"):
+            nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+            documented = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+            for node in nodes:
+                if isinstance(node, ast.JoinedStr):
+                    parts = (getattr(part, "value", " ") for part in node.values)
+                    yield "".join(part if isinstance(part, str) else " " for part in parts)
+                elif id(node) in documented:
+                    continue
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield re.sub(r"%\w", " ", node.value)
