@@ -87,7 +87,7 @@ def test_account_lists_are_left_alone_unless_a_setting_says_otherwise(
 
 
 @pytest.mark.parametrize("action", [each for each in ListAction if each is not ListAction.NOOP])
-def test_what_is_done_to_account_lists_is_sent_told_and_reported(
+def test_what_is_done_to_account_lists_is_sent_logged_and_reported(
     sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, action: ListAction
 ) -> None:
     row = account(Name="Stark 1", Domain="company1.example", Id="acc-00000001")
@@ -267,7 +267,7 @@ def test_a_failed_job_may_have_taken_rows_and_says_where_to_look(
     assert [job["status"] for job in sandbox.import_jobs()] == ["completed", "failed"]
 
 
-def test_a_job_that_cannot_be_cancelled_is_named_and_taken_up(
+def test_a_job_that_cannot_be_cancelled_is_logged_and_resumed(
     sandbox: Sandbox, config: dict[str, Any], tmp_path: Path
 ) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
