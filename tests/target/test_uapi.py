@@ -197,7 +197,7 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
         ({"operation": "insert"}, "operation can only be upsert"),
         ({"match_keys": {"people": "Email"}}, "match_keys must be left out"),
         ({"max_file_bytes": 6_000_000_000}, "max_file_bytes can be 5000000000 at most"),
-        ({"activity_types": {"people": 39}}, "activity_types.people names a stream that does not"),
+        ({"activity_types": {"people": 39}}, "activity_types.people names a stream that is not"),
     ],
 )
 def test_what_the_api_cannot_do_is_refused_before_anything_is_read(
