@@ -242,7 +242,7 @@ def test_records_before_a_line_that_is_none_are_taken(rest: bytes) -> None:
     assert (block.rows, block.size) == (2, len(text_of([good] * 2)))
 
 
-def test_properties_that_were_told_of_do_not_slow_the_next_records_down() -> None:
+def test_ignored_properties_do_not_slow_the_next_records_down() -> None:
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "[1]"})
     encoder = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
     encoder.ignore(frozenset({"surplus"}))

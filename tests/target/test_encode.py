@@ -50,7 +50,7 @@ def test_rows_are_found_again_whatever_is_in_them(rows: list[list[str | None]]) 
     assert split_rows(b"".join(lines)) == lines
 
 
-def test_null_and_an_empty_text_are_told_apart_by_quotes() -> None:
+def test_null_and_an_empty_text_differ_by_quotes() -> None:
     assert row_of([None, "", "x"]) == b',"","x"\n'
     assert row_of([None]) == b'""\n'
     assert csv_row([csv_field("1", quoted=False), csv_field("true", quoted=False)]) == b"1,true\n"
