@@ -20,8 +20,8 @@ _OTHER_RUN = """
 import sys
 from pathlib import Path
 from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry
-ledger = ImportJournal(Path(sys.argv[1]), "other")
-ledger.put(JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
+journal = ImportJournal(Path(sys.argv[1]), "other")
+journal.put(JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -63,14 +63,14 @@ def test_taking_an_entry_over_leaves_one(tmp_path: Path) -> None:
 
 def test_the_entry_of_a_running_run_for_the_same_file_stays(tmp_path: Path) -> None:
     with other_run(tmp_path) as other:
-        ledger = ImportJournal(tmp_path, "r1")
-        assert ledger.find("f00d") is None
-        ledger.put(ENTRY)
-        ledger.forget("f00d")
+        journal = ImportJournal(tmp_path, "r1")
+        assert journal.find("f00d") is None
+        journal.put(ENTRY)
+        journal.forget("f00d")
         assert [path.name for path in tmp_path.glob("*.json")] == ["f00d.other.json"]
         other.send_signal(signal.SIGKILL)
         other.wait()
-        assert [entry.owner for entry in ledger.left_behind()] == ["other"]
+        assert [entry.owner for entry in journal.left_behind()] == ["other"]
 
 
 def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
@@ -81,11 +81,11 @@ def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
     lock = tmp_path / "other.alive"
     an_hour_ago = time.time() - 3600
     os.utime(lock, (an_hour_ago, an_hour_ago))
-    ledger = ImportJournal(tmp_path, "r1")
-    ledger.put(ENTRY)
+    journal = ImportJournal(tmp_path, "r1")
+    journal.put(ENTRY)
     assert not lock.exists()
-    ledger.forget("f00d")
-    ledger.close()
+    journal.forget("f00d")
+    journal.close()
     assert not tmp_path.exists()
 
 
@@ -98,14 +98,14 @@ def test_the_lock_of_a_running_run_stays(tmp_path: Path) -> None:
 
 
 def test_runs_that_end_do_not_remove_the_folder_of_one_that_starts(tmp_path: Path) -> None:
-    folder = tmp_path / "ledger"
+    folder = tmp_path / "journal"
 
     def runs(name: str) -> None:
         for number in range(40):
-            ledger = ImportJournal(folder, f"{name}{number}")
-            ledger.put(ENTRY)
-            ledger.forget(ENTRY.fingerprint)
-            ledger.close()
+            journal = ImportJournal(folder, f"{name}{number}")
+            journal.put(ENTRY)
+            journal.forget(ENTRY.fingerprint)
+            journal.close()
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(runs, "abcd"))

@@ -1,4 +1,4 @@
-"""The real command, fed with messages, killed and told to end."""
+"""The real command: gets messages, is killed, or gets a signal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.command_process import CommandProcess, written
 
 
 class Run:
-    """The command, fed with messages; its input stays open until it is told otherwise."""
+    """The command, which gets messages; its input stays open until it is closed."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("operation", [CREATE, UPLOAD, LIST])
-def test_a_run_that_was_killed_is_taken_up_by_the_next(
+def test_a_run_that_was_killed_is_resumed_by_the_next(
     sandbox: Sandbox,
     config: dict[str, Any],
     api: str,
@@ -41,7 +41,7 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
         run.feed(*MESSAGES)
         assert run.process.wait(30) == 0, run.errors
         assert run.states == [1]
-        # Only where a job bears a name can one be found whose creation was never answered.
+        # Only a job that has a name can be found if the response to its creation was lost.
         is_stray = api == "v1" and operation == CREATE
         assert ("Resuming the import job" in run.errors) != is_stray
     assert ended(sandbox) == ["completed"]
@@ -53,7 +53,7 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(
 
 @pytest.mark.v1_only("uapi has no operation but its own")
 @pytest.mark.parametrize("operation", [UPLOAD, LIST])
-def test_an_insert_that_was_killed_is_taken_up_by_the_next_run(
+def test_an_insert_that_was_killed_is_resumed_by_the_next_run(
     sandbox: Sandbox, config: dict[str, Any], tmp_path: Path, start: Start, operation: str
 ) -> None:
     with killed_at(sandbox, operation, tmp_path, MESSAGES, operation="insert", **config):
@@ -67,7 +67,7 @@ def test_an_insert_that_was_killed_is_taken_up_by_the_next_run(
     assert [str(row["person_id"]) for row in sandbox.rows("people")].count("n0") == 1
 
 
-@pytest.mark.v1_only("a job of uapi bears a name from its creation on, and is found by it")
+@pytest.mark.v1_only("a job of uapi has a name from its creation on, by which it is found")
 @pytest.mark.parametrize("kind", ["upsert", "insert"])
 def test_a_job_whose_creation_was_never_answered_is_left_alone_and_named(
     sandbox: Sandbox, config: dict[str, Any], tmp_path: Path, start: Start, kind: str
@@ -84,9 +84,7 @@ def test_a_job_whose_creation_was_never_answered_is_left_alone_and_named(
     assert len(sandbox.requests(UPLOAD)) == 1
 
 
-@pytest.mark.v1_only(
-    "a job of uapi bears a name from its creation on, and is told from others by it"
-)
+@pytest.mark.v1_only("a job of uapi has a name from its creation on, which identifies it")
 def test_another_runs_job_that_waits_for_its_file_is_never_used_or_cancelled(
     sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,7 +104,7 @@ def test_another_runs_job_that_waits_for_its_file_is_never_used_or_cancelled(
     assert theirs in caplog.text
 
 
-def test_what_came_to_its_end_is_not_taken_up_again(sandbox: Sandbox, load: Load) -> None:
+def test_what_came_to_its_end_is_not_resumed(sandbox: Sandbox, load: Load) -> None:
     assert load(*MESSAGES).states == [1]
     assert load(*MESSAGES).states == [1]
     assert len(sandbox.import_jobs()) == 2
@@ -161,12 +159,12 @@ def test_a_signal_while_polling_lets_no_state_out(
         assert run.process.wait(10) == 143
         assert run.states == []
         assert "Stopped by SIGTERM" in run.errors
-    # It could not be cancelled any more, and the ledger knows it.
+    # It could not be cancelled any more, and the journal has it.
     assert [job["status"] for job in sandbox.import_jobs()] == ["processing"]
     assert len(list((tmp_path / "spool").rglob("target-demandbase-ledger/*.json"))) == 1
 
 
-def test_a_run_that_a_signal_ended_while_its_job_ran_is_taken_up_by_the_next(
+def test_a_run_that_a_signal_ended_while_its_job_ran_is_resumed_by_the_next(
     sandbox: Sandbox, start: Start
 ) -> None:
     sandbox.add_fault(Fault(LIST, Effect.STALL, seconds=60, after=0))
@@ -201,7 +199,7 @@ def test_a_job_that_still_waits_for_its_file_is_cancelled(
 
 
 def test_the_sdks_own_handler_would_send_what_is_staged_and_end_as_if_all_were_well() -> None:
-    # What TargetDemandbase._handle_termination is there for; where this fails, look at it anew.
+    # What TargetDemandbase._handle_termination is there for; where this fails, check it again.
     drained: list[bool] = []
 
     class Drained(Target):
@@ -215,9 +213,7 @@ def test_the_sdks_own_handler_would_send_what_is_staged_and_end_as_if_all_were_w
     assert (drained, ended.value.code) == ([True], 0)
 
 
-def test_a_job_that_takes_too_long_is_taken_up_by_the_next_run(
-    sandbox: Sandbox, load: Load
-) -> None:
+def test_a_job_that_takes_too_long_is_resumed_by_the_next_run(sandbox: Sandbox, load: Load) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
     for _ in range(2):
         with pytest.raises(StillRunningError, match="the next run resumes that job") as caught:

@@ -1,4 +1,4 @@
-"""How runs end that are told to, or that find a disk or a folder unusable."""
+"""How runs end on a signal, or if a disk or a folder cannot be used."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def test_a_signal_while_old_columns_are_sent_keeps_all_of_their_rows(
         until(sandbox.import_jobs)
         stop(run)
     names = [each["person_id"] for each in records(kept(tmp_path))]
-    # Where nothing can be cancelled, what is on its way up may land, and is taken up.
+    # Where nothing can be cancelled, what is on its way up may land, and is resumed.
     assert names in ((["na", "nb"],) if api == "v1" else (["na", "nb"], ["nb"]))
 
 
-def test_rows_that_may_have_arrived_are_not_told_of_as_unsent(
+def test_rows_that_may_have_arrived_are_not_logged_as_unsent(
     sandbox: Sandbox, start: Start, api: str, tmp_path: Path
 ) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
@@ -101,7 +101,7 @@ def test_a_signal_on_a_full_disk_still_ends_the_run_as_it_should(
         until(lambda: run.staged_files)
         stop(run)
         assert '"records_read":' in run.errors
-        # Three records fit; beside their schema they do not.
+        # Three records fit; with their schema they do not.
     assert not sandbox.import_jobs()
 
 
@@ -157,7 +157,7 @@ def test_figures_that_do_not_add_up_lose_no_rejected_row(
 
 
 @pytest.mark.v1_only("uapi tells no row outcomes")
-def test_a_large_cell_beside_a_rejected_one_is_no_trouble(start: Start, tmp_path: Path) -> None:
+def test_a_large_value_in_a_rejected_row_is_no_trouble(start: Start, tmp_path: Path) -> None:
     bad = person("bad", title="x" * 200_000, lead_score="viel")
     with start(on_reject="continue") as run:
         run.feed(people(LOOSE), bad, state(1))
@@ -214,7 +214,7 @@ def test_a_signal_while_superseded_rows_are_left_out_keeps_the_others(
     assert names == {row["record"]["person_id"]: row["record"]["title"] for row in rows}
 
 
-def test_odd_names_are_told_of_and_end_nothing(start: Start) -> None:
+def test_odd_names_are_logged_and_end_nothing(start: Start) -> None:
     odd = {**PERSON, 'we"ird': {"type": "string"}, "tab\there": {"type": "string"}}
     cells: dict[str, Any] = {'we"ird': "x", "a\\b": 1}
     rows = [person(n, **cells) for n in range(40)]

@@ -80,7 +80,7 @@ def test_opportunities_of_known_accounts_land(sandbox: Sandbox, load: Load) -> N
     assert (found["stage"], found["account_id"]) == ("Proposal", ACCOUNT_ID)
 
 
-@pytest.mark.v1_only("on uapi an account that is not there is not added, and types are not told")
+@pytest.mark.v1_only("on uapi a missing account is not added, and types are not reported")
 def test_numbers_and_moments_are_written_plainly_and_metadata_goes_nowhere(
     sandbox: Sandbox, load: Load
 ) -> None:

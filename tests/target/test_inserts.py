@@ -114,7 +114,7 @@ def test_a_record_without_a_required_field_spoils_no_job(
         assert kept == {"o2": "missing_required"}
 
 
-def test_a_ledger_that_is_removed_lets_the_run_go_on(load: Load, tmp_path: Path) -> None:
+def test_without_its_journal_a_run_continues(load: Load, tmp_path: Path) -> None:
     insert(load, schema(LOOSE), GOOD, BAD, state(1), failure=RejectedRowsError)
     [entry] = (tmp_path / "spool").rglob("*.json")
     with pytest.raises(PossibleDuplicatesError, match=entry.name):
@@ -222,7 +222,7 @@ def test_nothing_is_sent_after_a_signal(sandbox: Sandbox, tmp_path: Path) -> Non
     assert rows_of(sandbox, "good.example") == []
 
 
-def test_an_insert_whose_job_never_got_its_file_stands_in_nobodys_way(
+def test_an_insert_whose_job_never_got_its_file_is_in_no_ones_way(
     sandbox: Sandbox, tmp_path: Path, load: Load
 ) -> None:
     sandbox.add_fault(Fault("uploadImportFile", Effect.DELAY, seconds=60))

@@ -66,7 +66,7 @@ def test_the_report_says_all_of_a_stream() -> None:
     ]
 
 
-def test_what_there_is_none_of_has_no_line() -> None:
+def test_empty_parts_have_no_line() -> None:
     lines = report(
         {"name": "name", "domain": "domain"}, match_key=None, operation=ImportOperation.INSERT
     ).splitlines()

@@ -1,4 +1,4 @@
-"""Jobs that take their time: side by side as far as they may, in order, and given up in the end."""
+"""Jobs that take their time: concurrent as far as allowed, in order, and timed out in the end."""
 
 from __future__ import annotations
 

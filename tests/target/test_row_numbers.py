@@ -26,7 +26,7 @@ def solve(errors: Sequence[RowError], *cells: str) -> RowNumbers:
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_returned_values_tell_the_base(base: int) -> None:
+def test_returned_values_show_the_base(base: int) -> None:
     wrong = error(2 + base, " c ")
     numbers = solve([wrong], "a", "b", "c", "d", "e")
     assert numbers.base == base
@@ -35,7 +35,7 @@ def test_returned_values_tell_the_base(base: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "base"), [(0, 0), (3, 1), (4, 2)])
-def test_numbers_at_the_edges_tell_the_base_without_values(number: int, base: int) -> None:
+def test_numbers_at_the_edges_show_the_base_without_values(number: int, base: int) -> None:
     edges = [error(number)] if base != 1 else [error(1), error(number)]
     # Only rows 1 to 3 of three leave no other base; 0 and 4 do so on their own.
     assert solve(edges, "x", "x", "x").base == base

@@ -138,7 +138,7 @@ def test_error_pages_that_shift_lose_nothing(sandbox: Sandbox, load: Load) -> No
     assert len({row["domain"] for row in done.rejects}) == 230
 
 
-def test_a_failed_job_with_partial_success_is_told_row_by_row(sandbox: Sandbox, load: Load) -> None:
+def test_a_failed_job_with_partial_success_is_reported_by_row(sandbox: Sandbox, load: Load) -> None:
     sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=3, message="no luck"))
     rows = [record(domain=f"d{n}.example") for n in range(5)]
     done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
@@ -172,7 +172,7 @@ def test_errors_without_a_row_number_count_each_time_they_are_listed(
     )  # fmt: skip
     rows = [record(domain=f"d{n}.example") for n in range(4)]
     done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
-    # Two of four, and nobody says which.
+    # Two of four; the job does not say which.
     assert [row["_reject_type"] for row in done.rejects] == ["uncorrelated"] * 4
     assert done.states == [1]
 

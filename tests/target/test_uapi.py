@@ -87,7 +87,7 @@ def test_account_lists_are_left_alone_unless_a_setting_says_otherwise(
 
 
 @pytest.mark.parametrize("action", [each for each in ListAction if each is not ListAction.NOOP])
-def test_what_is_done_to_account_lists_is_sent_told_and_reported(
+def test_what_is_done_to_account_lists_is_sent_logged_and_reported(
     sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, action: ListAction
 ) -> None:
     row = account(Name="Stark 1", Domain="company1.example", Id="acc-00000001")
@@ -197,7 +197,7 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
         ({"operation": "insert"}, "operation can only be upsert"),
         ({"match_keys": {"people": "Email"}}, "match_keys must be left out"),
         ({"max_file_bytes": 6_000_000_000}, "max_file_bytes can be 5000000000 at most"),
-        ({"activity_types": {"people": 39}}, "activity_types.people names a stream that does not"),
+        ({"activity_types": {"people": 39}}, "activity_types.people names a stream that is not"),
     ],
 )
 def test_what_the_api_cannot_do_is_refused_before_anything_is_read(
@@ -213,7 +213,7 @@ def test_limits_on_rejects_are_said_to_bear_on_the_targets_own_only(
 ) -> None:
     done = load(people(), person(1), person(2, email=None), on_reject="continue",
                 max_rejected_rows=1)  # fmt: skip
-    assert "on_reject and max_rejected_rows bear only on rows that this target" in caplog.text
+    assert "on_reject and max_rejected_rows apply only to rows that this target" in caplog.text
     assert [row["person_id"] for row in done.rejects] == ["n2"]
 
 
@@ -267,7 +267,7 @@ def test_a_failed_job_may_have_taken_rows_and_says_where_to_look(
     assert [job["status"] for job in sandbox.import_jobs()] == ["completed", "failed"]
 
 
-def test_a_job_that_cannot_be_cancelled_is_named_and_taken_up(
+def test_a_job_that_cannot_be_cancelled_is_logged_and_resumed(
     sandbox: Sandbox, config: dict[str, Any], tmp_path: Path
 ) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))

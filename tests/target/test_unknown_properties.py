@@ -5,7 +5,7 @@ import pytest
 from target_demandbase.mapping import UnknownProperties
 
 
-def test_endlessly_new_names_are_neither_told_of_nor_remembered(
+def test_endlessly_new_names_are_neither_logged_nor_remembered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     names = UnknownProperties("s", ["a"])
@@ -15,7 +15,7 @@ def test_endlessly_new_names_are_neither_told_of_nor_remembered(
     assert 90 < caplog.text.count("their schema lacks") <= 100
 
 
-def test_a_name_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_name_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     names = UnknownProperties("s", ["a"])
     for _ in range(3):
         names.warn({"a": 1, "b": 1, "_sdc_sequence": 1, "_reject_reason": "x"})
