@@ -239,7 +239,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """An import job as the server describes it; missing members are ``None``."""
+    """An import job in the API's response; missing members are ``None``."""
 
     id: str
     status: JobStatus
@@ -270,7 +270,7 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class FieldMapping:
-    """A field that can be imported; ``type`` is the API's own name."""
+    """A field that can be imported; ``type`` is in the API's terms."""
 
     entity: str
     name: str

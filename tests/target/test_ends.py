@@ -37,6 +37,11 @@ def rejects(folder: Path) -> list[dict[str, Any]]:
     return records([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
 
 
+def is_uploading(folder: Path) -> bool:
+    journal = (folder / "spool" / "target-demandbase-ledger").glob("*.json")
+    return any('"uploading"' in path.read_text(encoding="utf-8") for path in journal)
+
+
 def stop(run: Run, code: int = 143) -> None:
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(10) == code, run.errors
@@ -180,7 +185,7 @@ def test_rows_are_staged_while_a_file_goes_up(
     sandbox.add_fault(Fault(UPLOAD, Effect.DELAY, seconds=60))
     with start(batch_size_rows=1) as run:
         run.feed(people(), person("a"), end=False)
-        until(sandbox.import_jobs)
+        until(lambda: is_uploading(tmp_path))
         run.feed(person("b"), end=False)
         until(lambda: run.staged_files >= 4)  # rows and records of either
         stop(run)
