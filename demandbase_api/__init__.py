@@ -1,1 +1,1 @@
-"""Demandbase's bulk export and import APIs: HTTP and jobs, nothing of Singer."""
+"""Client of Demandbase's bulk export and import APIs; independent of Singer."""

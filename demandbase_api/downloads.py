@@ -229,7 +229,7 @@ class _Transfer:
         try:
             now = self._downloader.api.get(part.job.id)
         except NotFoundError as error:
-            why = f"Demandbase no longer knows it{error.marks}"
+            why = f"Demandbase no longer knows it{error.codes}"
         else:
             if not has_expired(now, self._downloader.clock.utc()):
                 return

@@ -15,7 +15,7 @@ header, a signed link or a record value.
     * QuotaExceededError
       * CallBudgetError
     * BusyError
-    * UnexpectedAnswerError
+    * UnexpectedResponseError
     * TransientError
       * RateLimitedError
       * ServerError
@@ -28,7 +28,7 @@ header, a signed link or a record value.
     * JobGoneError
     * JobTimeoutError
     * DownloadError
-  * UnsettledInsertError
+  * PossibleDuplicatesError
   * StoppedError
   * SpoolError
 """
@@ -136,14 +136,14 @@ class ApiError(DemandbaseError):
         super().__init__(operation, problem)
 
     @property
-    def marks(self) -> str:
+    def codes(self) -> str:
         """Status, error code and diagnostic code in parentheses after a space; or nothing."""
-        marks = [
+        codes = [
             f"HTTP {self.status}" if self.status is not None else "",
             f"code {self.code}" if self.code else "",
             f"diagnostic code {self.diagnostic}" if self.diagnostic else "",
         ]
-        return f" ({', '.join(filter(None, marks))})" if any(marks) else ""
+        return f" ({', '.join(filter(None, codes))})" if any(codes) else ""
 
     def __str__(self) -> str:
         """Return what happened, what the server said, and the advice."""
@@ -151,7 +151,7 @@ class ApiError(DemandbaseError):
         advice = f" {self.advice}" if self.advice else ""
         if self.retry_after:
             advice = f" It asks to try again in {math.ceil(self.retry_after)} seconds.{advice}"
-        details = f"{self.marks}{message}"
+        details = f"{self.codes}{message}"
         sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{details}"
         return sentence.rstrip(".") + "." + advice
 
@@ -196,7 +196,7 @@ class BusyError(ApiError):
     exit_code = EXIT_TRY_LATER
 
 
-class UnexpectedAnswerError(ApiError):
+class UnexpectedResponseError(ApiError):
     """The status or the body of a response does not conform to the API's contract."""
 
 
@@ -294,7 +294,7 @@ class DownloadError(JobError):
     """A part of an export could not be downloaded."""
 
 
-class UnsettledInsertError(DemandbaseError):
+class PossibleDuplicatesError(DemandbaseError):
     """An earlier run may have inserted rows that would be duplicated by another insert."""
 
 
@@ -321,7 +321,7 @@ def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
 def job_gone(kind: str, entity: str, job_id: str, error: NotFoundError) -> JobGoneError:
     """Return the error for a job that the server no longer knows."""
     return JobGoneError(
-        f"Demandbase no longer knows the {kind} job {job_id} for {entity}{error.marks}.",
+        f"Demandbase no longer knows the {kind} job {job_id} for {entity}{error.codes}.",
         kind=kind,
         job_id=job_id,
         entity=entity,

@@ -154,7 +154,7 @@ class ImportOperation(StrEnum):
 
 
 class ListAction(StrEnum):
-    """What an import does to the members of its job's account list, where it has one."""
+    """What an import does to the members of its job's account list."""
 
     NOOP = "noop"
     INSERT = "insert"
@@ -164,7 +164,7 @@ class ListAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActivityType:
-    """A kind of activity that can be imported."""
+    """A type of activity that can be imported."""
 
     id: int
     name: str
@@ -239,7 +239,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """An import job as the server describes it; what it left out is ``None``."""
+    """An import job as the server describes it; missing members are ``None``."""
 
     id: str
     status: JobStatus
@@ -259,7 +259,7 @@ class ImportJob:
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """A row that Demandbase did not take."""
+    """An error of a rejected row."""
 
     row_number: int | None = None
     field: str | None = None
@@ -270,7 +270,7 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class FieldMapping:
-    """A field that can be imported; ``type`` is the API's own word."""
+    """A field that can be imported; ``type`` is the API's own name."""
 
     entity: str
     name: str
@@ -280,7 +280,7 @@ class FieldMapping:
 
 
 class JobStatus(StrEnum):
-    """A job's state; adapters translate their API's own words into these."""
+    """Status of a job; adapters translate the terms of their API."""
 
     PENDING = "pending"
     VALIDATING = "validating"
@@ -291,7 +291,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job has ended and will not change any more."""
+        """Whether the job has ended and its status is final."""
         match self:
             case JobStatus.PENDING | JobStatus.VALIDATING | JobStatus.PROCESSING:
                 return False

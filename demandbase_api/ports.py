@@ -1,4 +1,4 @@
-"""The two ports behind which every Demandbase API stands."""
+"""The ports: interfaces that the adapters of each Demandbase API implement."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ class DiscoveryScope:
     entities: frozenset[str] | None = None
     report_types: Mapping[str, str] = member(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = member(default_factory=dict)
+
+    def report_type(self, entity: str) -> str | None:
+        """Return the advertising report type of an entity."""
+        return self.report_types.get(entity)
 
 
 EVERYTHING = DiscoveryScope()
@@ -257,10 +261,10 @@ class ImportApi(Protocol):
         """Send a job its file, streamed from the current position of ``file``."""
 
     def get(self, job_id: str) -> ImportJob:
-        """Return the job as it is now."""
+        """Return the current state of a job."""
 
     def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
-        """Yield the jobs, newest first, each once, whatever is created meanwhile."""
+        """Yield the jobs, newest first, each once even if jobs are created meanwhile."""
 
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the job list is read again."""
@@ -284,39 +288,39 @@ class Apis(NamedTuple):
 
 
 class Job(Protocol):
-    """What the watch needs of a job."""
+    """The members of a job that both directions share."""
 
     @property
     def id(self) -> str:
-        """The job's id."""
+        """Id of the job."""
 
     @property
     def status(self) -> JobStatus:
-        """The job's state."""
+        """Status of the job."""
 
     @property
     def created_at(self) -> datetime | None:
-        """When the job was created."""
+        """Time of its creation."""
 
     @property
     def error_message(self) -> str | None:
-        """Why the job failed."""
+        """Reason of its failure."""
 
 
 J_co = TypeVar("J_co", bound=Job, covariant=True)
 
 
 class JobSource(Protocol[J_co]):
-    """What the watch needs of an API; both ports have it."""
+    """The operations on jobs that both ports share."""
 
     def get(self, job_id: str) -> J_co:
-        """Return the job as it is now."""
+        """Return the current state of a job."""
 
     def jobs(self) -> Iterator[J_co]:
         """Yield the jobs, newest first."""
 
     def cancel(self, job_id: str) -> bool:
-        """Cancel the job; return ``False`` if this API cannot cancel."""
+        """Cancel a job; return ``False`` if the API cannot cancel jobs."""
 
     def poll_pause(self) -> float:
-        """Return the seconds that must pass before the jobs are read again, at least."""
+        """Return the minimum number of seconds until the list of jobs may be read again."""

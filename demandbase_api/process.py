@@ -160,7 +160,7 @@ def _handling_signals(
             signal.signal(number, previous)
 
 
-def widen(descriptor: int) -> None:
+def enlarge_pipe(descriptor: int) -> None:
     """Enlarge a pipe to 1 MiB if the system allows it.
 
     With the default of 64 KiB, the processes at both ends keep waiting for each other.

@@ -1,9 +1,9 @@
-"""Helper threads: they leave signals to the main thread and never keep the process from ending.
+"""Helper threads: they leave signals to the main thread and never delay the end of the process.
 
-The system hands a signal to any thread, but Python runs its handler in the main thread, which does
-not wake up if another thread received it. So helper threads start with signals masked, and the main
-thread waits in pieces, never by ``Thread.join`` (in CPython 3.11, a join that a signal interrupts
-marks a running thread as ended).
+The system delivers a signal to any thread, but Python runs its handler in the main thread, which
+does not wake up if another thread received it. So helper threads start with signals masked, and the
+main thread waits in pieces, never by ``Thread.join`` (in CPython 3.11, a join that a signal
+interrupts marks a running thread as ended).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _PIECE_SECONDS = 0.2
-"""Longest time for which the main thread ignores a signal that another thread received."""
+"""Longest delay until the main thread handles a signal that another thread received."""
 
 
 def _mask_signals() -> None:
-    """Mask SIGINT and SIGTERM in the calling thread where the platform supports it."""
+    """Mask SIGINT and SIGTERM in the calling thread, if the platform supports it."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 
@@ -37,7 +37,7 @@ class Task(Generic[T]):
     """One call in a daemon thread.
 
     Args:
-        function: Runs at once; what it returns or raises is the task's result.
+        function: Called at once; its return value or exception is the task's result.
         name: Name of the thread.
     """
 
@@ -52,7 +52,7 @@ class Task(Generic[T]):
         _mask_signals()
         try:
             self._value = self._function()
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - raised again by the result
             self._error = error
         finally:
             self._ended.set()
@@ -80,7 +80,7 @@ class Task(Generic[T]):
             on_wait: Called while the caller waits, for example to log progress.
 
         Raises:
-            BaseException: Whatever the call raised.
+            BaseException: Exception of the call.
         """
         while not self.wait(every):
             if on_wait is not None:
@@ -91,11 +91,11 @@ class Task(Generic[T]):
 
 
 class OrderedWorkers:
-    """Daemon threads that share a queue of calls; results come in the order of the calls.
+    """Daemon threads that share a queue of calls. Results are in the order of the calls.
 
     Args:
-        workers: Number of threads; one of them also keeps the calls themselves in order.
-        ahead: Calls that may wait or run before ``submit`` and ``map`` wait for the oldest.
+        workers: Number of threads. With one, the calls themselves run in order.
+        ahead: Number of calls in flight from which ``submit`` and ``map`` wait for the oldest.
             Default: no limit.
         name: Prefix of the threads' names.
     """
@@ -111,7 +111,7 @@ class OrderedWorkers:
         """Queue a call.
 
         Raises:
-            BaseException: What an earlier call raised, if this had to wait for it.
+            BaseException: Exception of an earlier call that this one waited for.
         """
         if self._ahead is not None:
             self._wait_for_all_but(self._ahead - 1)
@@ -121,12 +121,12 @@ class OrderedWorkers:
         return future
 
     def map(self, function: Callable[[T], U], items: Iterable[T]) -> Iterator[tuple[T, U]]:
-        """Yield each item and what the function makes of it, while later items are worked on.
+        """Yield each item and its result, while the threads work on later items.
 
         Args:
             function: Called in the threads.
-            items: Read in the calling thread, no more than ``ahead`` of them before their results
-                are taken.
+            items: Iterated in the calling thread, at most ``ahead`` items before the next result
+                is consumed.
         """
         running: deque[tuple[T, Future[U]]] = deque()
         for item in items:
@@ -142,15 +142,15 @@ class OrderedWorkers:
         """Wait for all submitted calls.
 
         Raises:
-            BaseException: What the first of those that failed raised.
+            BaseException: Exception of the first call that failed.
         """
         self._wait_for_all_but(0)
 
     def close(self, *, wait: bool = False) -> None:
-        """Cancel the calls that wait and let the threads end.
+        """Cancel the queued calls and end the threads.
 
         Args:
-            wait: Whether to wait for the calls that run.
+            wait: Whether to wait for the running calls.
         """
         self._is_closed = True
         for _ in self._threads:
@@ -161,16 +161,16 @@ class OrderedWorkers:
         self._pending.clear()
 
     def __enter__(self) -> Self:
-        """Return the workers; the end of the block closes them."""
+        """Return the workers, which the end of the block closes."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the workers and wait for what runs."""
+        """Close the workers and wait for the running calls."""
         self.close(wait=True)
 
     def _wait_for_all_but(self, most: int) -> None:
         while len(self._pending) > most:
-            # On an error or a signal it stays: the next call raises the error again.
+            # It stays in the queue on an error or a signal: the next call raises the error again.
             result_of(self._pending[0])
             self._pending.popleft()
 
@@ -184,7 +184,7 @@ class OrderedWorkers:
                 return
             try:
                 value = function(*args)
-            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            except BaseException as error:  # noqa: BLE001 - raised again by the result
                 future.set_exception(error)
             else:
                 future.set_result(value)
@@ -198,7 +198,7 @@ class OrderedWorkers:
 
 
 def wait_for(future: Future[Any]) -> None:
-    """Wait until a future has ended, in pieces, so that signals are handled meanwhile."""
+    """Wait for the end of a future, in pieces, so that signals are handled meanwhile."""
     if future.done():
         return
     ended = threading.Event()
@@ -208,7 +208,7 @@ def wait_for(future: Future[Any]) -> None:
 
 
 def result_of(future: Future[T]) -> T:
-    """Wait for a future's end and return its result.
+    """Wait for the end of a future and return its result.
 
     Raises:
         BaseException: Whatever the call raised.
@@ -218,11 +218,11 @@ def result_of(future: Future[T]) -> T:
 
 
 def run_with_timeout(seconds: float, functions: Sequence[Callable[[], object]]) -> list[bool]:
-    """Call functions concurrently; return which of them ended in time.
+    """Call functions concurrently, each in a thread; return which of them ended in time.
 
     Args:
-        seconds: Time for all of them; the threads of those that take longer are left behind.
-        functions: Called in a thread each.
+        seconds: Time-out for all of them. Threads that take longer are abandoned.
+        functions: The functions.
     """
     tasks = [Task(function) for function in functions]
     deadline = time.monotonic() + seconds

@@ -18,7 +18,7 @@ from demandbase_api.config import api_files, chosen_api, settings_errors
 from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_api.process import signals_ignored, terminate, widen
+from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from tap_demandbase import config
 from tap_demandbase.catalog import saved_fields
 from tap_demandbase.discovery import discover_streams
@@ -171,7 +171,7 @@ class CommandTap(TapDemandbase):
     @classmethod
     @override
     def invoke(cls, **options: Any) -> None:
-        widen(sys.stdout.fileno())
+        enlarge_pipe(sys.stdout.fileno())
         with _broken_pipe_as_error():
             super().invoke(**options)
 

@@ -1,4 +1,4 @@
-"""The target's settings, with their meaning, defaults and limits."""
+"""The target's settings: schema, checks, and the values that are derived from them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,219 @@ if TYPE_CHECKING:
     from demandbase_api.ports import ImportCapabilities
 
 
+logger = logging.getLogger("target-demandbase")
+
+_SECONDS = th.IntegerType(minimum=1)
+
+_TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
+
+_CONFIG = th.PropertiesList(
+    th.Property(
+        "operation",
+        th.StringType,
+        default="upsert",
+        allowed_values=[operation.value for operation in ImportOperation],
+        title="Operation",
+        description="What Demandbase does with rows: insert, update, or upsert by match key. With "
+        "api: uapi only upsert, by rules of its own.",
+    ),
+    th.Property(
+        "entity_map",
+        _TEXT_BY_NAME,
+        title="Entity map",
+        description="Entity (accounts, people, opportunities or activities) by stream. Default: "
+        "the entity with the stream's name.",
+    ),
+    th.Property(
+        "match_keys",
+        _TEXT_BY_NAME,
+        title="Match keys",
+        description="Demandbase field that rows are matched on, by entity. Default: the stream's "
+        "single key property. Not with api: uapi, which has rules of its own.",
+    ),
+    th.Property(
+        "field_mappings",
+        th.ObjectType(additional_properties=_TEXT_BY_NAME),
+        title="Field mappings",
+        description="Demandbase field by column, by entity, for columns with other names. With "
+        "api: uapi the field's label.",
+    ),
+    th.Property(
+        "activity_types",
+        th.ObjectType(additional_properties=th.CustomType({"type": ["string", "integer"]})),
+        title="Activity types",
+        description="With api: uapi, id or name of the activity type by stream, for streams of "
+        "activities.",
+    ),
+    th.Property(
+        "list_action",
+        th.StringType,
+        default=ListAction.NOOP.value,
+        allowed_values=[action.value for action in ListAction],
+        title="List action",
+        description="With api: uapi, what an import of accounts does to its account list: noop "
+        "leaves it unchanged, insert adds the file's accounts, delete removes them, replace "
+        "empties the list first.",
+    ),
+    th.Property(
+        "unknown_fields",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "drop"],
+        title="Unknown fields",
+        description="What happens to columns that Demandbase does not know: fail ends the run, "
+        "drop leaves them out.",
+    ),
+    th.Property(
+        "batch_size_rows",
+        th.IntegerType(minimum=1),
+        default=100_000,
+        title="Batch size",
+        description="Maximum number of rows in an import job.",
+    ),
+    th.Property(
+        "max_file_bytes",
+        th.IntegerType(minimum=1024),
+        default=104_857_600,
+        title="Largest file",
+        description="Maximum size of an import file in bytes.",
+    ),
+    th.Property(
+        "on_null",
+        th.StringType,
+        default="blank",
+        allowed_values=["blank", "omit"],
+        title="On null",
+        description="What null does: blank clears the field in Demandbase, omit leaves it "
+        "unchanged, as a missing property always does.",
+    ),
+    th.Property(
+        "on_reject",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "continue"],
+        title="On reject",
+        description="What rejected rows do: fail ends the run after the batch, without its state; "
+        "continue writes them to rejects_path and continues.",
+    ),
+    th.Property(
+        "max_rejected_rows",
+        th.IntegerType(minimum=0),
+        title="Most rejected rows",
+        description="With on_reject: continue, maximum number of rejected rows before the run "
+        "fails. Default: unlimited.",
+    ),
+    th.Property(
+        "max_rejected_percent",
+        th.IntegerType(minimum=0, maximum=100),
+        title="Highest share of rejected rows",
+        description="With on_reject: continue, maximum percentage of the rows read that may be "
+        "rejected before the run fails. Default: unlimited.",
+    ),
+    th.Property(
+        "rejects_path",
+        th.StringType(min_length=1),
+        default="rejects",
+        title="Rejects folder",
+        description="Folder for rejected rows, which contain your data, and for reports of runs.",
+    ),
+    th.Property(
+        "dry_run",
+        th.BooleanType,
+        default=False,
+        title="Dry run",
+        description="Validate everything and write the CSV files to rejects_path, but change "
+        "nothing in Demandbase and emit no state.",
+    ),
+    th.Property(
+        "max_concurrent_jobs",
+        th.IntegerType(minimum=1),
+        default=1,
+        title="Concurrent jobs",
+        description="Maximum number of import jobs of a stream that run at the same time.",
+    ),
+    th.Property(
+        "poll_interval_seconds",
+        _SECONDS,
+        default=2,
+        title="Poll interval",
+        description="Initial poll interval in seconds. Each interval is 1.5 times the previous "
+        "one.",
+    ),
+    th.Property(
+        "poll_interval_max_seconds",
+        _SECONDS,
+        default=60,
+        title="Longest poll interval",
+        description="Maximum poll interval in seconds.",
+    ),
+    th.Property(
+        "job_timeout_seconds",
+        _SECONDS,
+        default=21600,
+        title="Job time-out",
+        description="Seconds that the run waits for a job before it ends with exit code 75. The "
+        "next run resumes the job.",
+    ),
+    th.Property(
+        "request_timeout_seconds",
+        _SECONDS,
+        default=300,
+        title="Request time-out",
+        description="Seconds without data after which a request fails.",
+    ),
+    th.Property(
+        "spool_dir",
+        th.StringType,
+        title="Spool folder",
+        description="Folder for CSV files until they are sent, for the journal of open jobs and, "
+        "with api: uapi, for the count of the day's calls; the last two should outlive the run. "
+        "Default: the system's temporary folder.",
+    ),
+).to_dict()
+
+CONFIG = with_api_settings(_CONFIG)
+
+# Settings that the SDK adds to every target and that have no effect here.
+UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
+
+
+def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
+    """Return the address and credentials of the API, from the settings."""
+    return api_config.connection(config, retry, "target-demandbase")
+
+
+def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:
+    """Return the policy for rejected rows, from the settings."""
+    return RejectPolicy(
+        OnReject(config["on_reject"]),
+        config.get("max_rejected_rows"),
+        config.get("max_rejected_percent"),
+    )
+
+
+def destination(config: Mapping[str, Any]) -> str:
+    """Return the API and list action, which are part of a file's fingerprint, as one text."""
+    url, action = api_config.api_url(config), config["list_action"]
+    return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
+
+
+def journal_folder(config: Mapping[str, Any]) -> Path:
+    """Return the folder for the journal of open jobs, from the settings."""
+    base = spool_folder(config) or Path(tempfile.gettempdir())
+    return base / "target-demandbase-ledger"
+
+
+def rejects_folder(config: Mapping[str, Any]) -> Path:
+    """Return the folder for rejected rows and reports, from the settings."""
+    return Path(config["rejects_path"])
+
+
 def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None:
     """Check the settings that name entities.
 
     Raises:
-        ConfigurationError: Some name an entity that cannot be imported; the one message names all.
+        ConfigurationError: Some name an entity that cannot be imported; the message names all.
     """
     named = [
         *(
@@ -47,224 +255,15 @@ def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None
         )
 
 
-_SECONDS = th.IntegerType(minimum=1)
-
-_TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
-
-_CONFIG = th.PropertiesList(
-    th.Property(
-        "operation",
-        th.StringType,
-        default="upsert",
-        allowed_values=[operation.value for operation in ImportOperation],
-        title="Operation",
-        description="What Demandbase does with a row: insert, update, or upsert by match key; "
-        "with api: uapi, upsert by rules of its own.",
-    ),
-    th.Property(
-        "entity_map",
-        _TEXT_BY_NAME,
-        title="Entity map",
-        description="Stream → entity (accounts, people, opportunities or activities), "
-        "for streams of other names.",
-    ),
-    th.Property(
-        "match_keys",
-        _TEXT_BY_NAME,
-        title="Match keys",
-        description="Entity → Demandbase field that rows are matched on; "
-        "the stream's single key property where absent. Not with api: uapi, which has its own "
-        "rules.",
-    ),
-    th.Property(
-        "field_mappings",
-        th.ObjectType(additional_properties=_TEXT_BY_NAME),
-        title="Field mappings",
-        description="Entity → {column: Demandbase field}, for columns of other names; with "
-        "api: uapi the field's label, which is what files are headed with.",
-    ),
-    th.Property(
-        "activity_types",
-        th.ObjectType(additional_properties=th.CustomType({"type": ["string", "integer"]})),
-        title="Activity types",
-        description="With api: uapi, stream → id or name of the activity type, for streams that "
-        "go to activities.",
-    ),
-    th.Property(
-        "list_action",
-        th.StringType,
-        default=ListAction.NOOP.value,
-        allowed_values=[action.value for action in ListAction],
-        title="List action",
-        description="With api: uapi, what an import of accounts does to the account list that "
-        "goes with it: noop leaves it alone, insert adds the file's accounts, delete takes them "
-        "out, replace empties the list first.",
-    ),
-    th.Property(
-        "unknown_fields",
-        th.StringType,
-        default="fail",
-        allowed_values=["fail", "drop"],
-        title="Unknown fields",
-        description="What to do with columns that Demandbase does not know: fail or drop.",
-    ),
-    th.Property(
-        "batch_size_rows",
-        th.IntegerType(minimum=1),
-        default=100_000,
-        title="Batch size",
-        description="Rows in one import job at most.",
-    ),
-    th.Property(
-        "max_file_bytes",
-        th.IntegerType(minimum=1024),
-        default=104_857_600,
-        title="Largest file",
-        description="Bytes in one import file at most.",
-    ),
-    th.Property(
-        "on_null",
-        th.StringType,
-        default="blank",
-        allowed_values=["blank", "omit"],
-        title="On null",
-        description="What null does: blank empties the field in Demandbase; omit leaves it as it "
-        "is, as an absent property always does.",
-    ),
-    th.Property(
-        "on_reject",
-        th.StringType,
-        default="fail",
-        allowed_values=["fail", "continue"],
-        title="On reject",
-        description="What rejected rows do to the run: fail ends it after the batch, without its "
-        "state; continue keeps them in rejects_path and goes on.",
-    ),
-    th.Property(
-        "max_rejected_rows",
-        th.IntegerType(minimum=0),
-        title="Most rejected rows",
-        description="With on_reject: continue, how many rejected rows a run bears; "
-        "any number where absent.",
-    ),
-    th.Property(
-        "max_rejected_percent",
-        th.IntegerType(minimum=0, maximum=100),
-        title="Highest share of rejected rows",
-        description="With on_reject: continue, which percentage of the rows read may be rejected; "
-        "any where absent.",
-    ),
-    th.Property(
-        "rejects_path",
-        th.StringType(min_length=1),
-        default="rejects",
-        title="Rejects folder",
-        description="Folder for rejected rows and for the reports of runs; "
-        "the rows hold your data.",
-    ),
-    th.Property(
-        "dry_run",
-        th.BooleanType,
-        default=False,
-        title="Dry run",
-        description="Read and check everything and write the CSV files into rejects_path, but "
-        "change nothing in Demandbase and let no state out.",
-    ),
-    th.Property(
-        "max_concurrent_jobs",
-        th.IntegerType(minimum=1),
-        default=1,
-        title="Concurrent jobs",
-        description="How many import jobs of one stream may run at a time.",
-    ),
-    th.Property(
-        "poll_interval_seconds",
-        _SECONDS,
-        default=2,
-        title="Poll interval",
-        description="First wait between two looks at a job, in seconds; it grows by half.",
-    ),
-    th.Property(
-        "poll_interval_max_seconds",
-        _SECONDS,
-        default=60,
-        title="Longest poll interval",
-        description="Longest wait between two looks at a job, in seconds.",
-    ),
-    th.Property(
-        "job_timeout_seconds",
-        _SECONDS,
-        default=21600,
-        title="Job time-out",
-        description="After how many seconds a run ends with exit code 75 that waits for a job; "
-        "the next one takes the job up.",
-    ),
-    th.Property(
-        "request_timeout_seconds",
-        _SECONDS,
-        default=300,
-        title="Request time-out",
-        description="How many seconds an answer may stay silent.",
-    ),
-    th.Property(
-        "spool_dir",
-        th.StringType,
-        title="Spool folder",
-        description="Folder for CSV files until they are sent, for the ledger of open jobs and "
-        "with api: uapi for the count of the day's calls, which should outlive the run; the "
-        "system's temporary folder where absent.",
-    ),
-).to_dict()
-
-CONFIG = with_api_settings(_CONFIG)
-
-# Settings that the SDK adds to every target and that mean nothing here.
-UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
-
-
-def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
-    """Return where the API is, from the settings."""
-    return api_config.connection(config, retry, "target-demandbase")
-
-
-def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:
-    """Return when rejected rows end the run, from the settings."""
-    return RejectPolicy(
-        OnReject(config["on_reject"]),
-        config.get("max_rejected_rows"),
-        config.get("max_rejected_percent"),
-    )
-
-
-def destination(config: Mapping[str, Any]) -> str:
-    """Return what a file's meaning depends on beside the file and its job, from the settings."""
-    url, action = api_config.api_url(config), config["list_action"]
-    return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
-
-
-def journal_folder(config: Mapping[str, Any]) -> Path:
-    """Return the folder for the ledger of open jobs, from the settings."""
-    base = spool_folder(config) or Path(tempfile.gettempdir())
-    return base / "target-demandbase-ledger"
-
-
-def rejects_folder(config: Mapping[str, Any]) -> Path:
-    """Return the folder for rejected rows and reports, from the settings."""
-    return Path(config["rejects_path"])
-
-
-logger = logging.getLogger("target-demandbase")
-
-
 def check_abilities(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:
-    """Check the settings against what the API can do.
+    """Check the settings against what the API supports.
 
     Raises:
-        ConfigurationError: Some ask for more; the one message names all.
+        ConfigurationError: Some ask for what it does not support; the one message names all.
     """
     if problems := _problems(config, capabilities):
         raise ConfigurationError(
-            f"With api: {config['api']} the settings ask for what the API cannot do: "
+            f"With api: {config['api']} the settings ask for what the API does not support: "
             f"{'; '.join(problems)}. Correct them and run again."
         )
 
@@ -283,7 +282,7 @@ def _problems(config: Mapping[str, Any], capabilities: ImportCapabilities) -> li
         problems.append("activity_types must be left out")
     entity_map = config.get("entity_map") or {}
     problems += [
-        f"activity_types.{stream} names a stream that does not go to {ACTIVITIES}"
+        f"activity_types.{stream} names a stream that is not imported into {ACTIVITIES}"
         for stream in types
         if capabilities.activity_types and entity_map.get(stream, stream) != ACTIVITIES
     ]
@@ -294,7 +293,7 @@ def _problems(config: Mapping[str, Any], capabilities: ImportCapabilities) -> li
 
 
 def log_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:
-    """Say what follows from what the API cannot do, and what it does to account lists."""
+    """Log what the API does not support, and what imports do to account lists."""
     if not capabilities.row_errors:
         logger.info("This API accepts imports as a whole; %s", OUTCOMES_UNKNOWN)
         limits = [
@@ -304,12 +303,12 @@ def log_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> N
         ]
         if config["on_reject"] == OnReject.CONTINUE.value or limits:
             logger.warning(
-                "%s bear only on rows that this target holds back itself, since this API does "
-                "not say which rows Demandbase rejects",
+                "%s apply only to rows that this target rejects itself, because this API does not "
+                "report which rows Demandbase rejects",
                 " and ".join(["on_reject", *limits]),
             )
     if config["list_action"] != ListAction.NOOP.value:
         logger.warning(
-            "list_action is %s: imports of accounts change the account lists that go with them",
+            "list_action is %s: imports of accounts change their account lists",
             config["list_action"],
         )

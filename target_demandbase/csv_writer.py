@@ -1,4 +1,4 @@
-"""From a record to the row that is staged, or to why there is none."""
+"""Encodes records as rows of CSV one by one, and says why a record cannot be sent."""
 
 from __future__ import annotations
 
@@ -22,72 +22,149 @@ if TYPE_CHECKING:
 
 LINE_END = b"\n"
 
-# Python's own limit for a cell is 128 KiB.
+MAX_DIGITS = 4300
+"""Python's own limit for the digits of an integer. Else 1e999999999 would fill the memory."""
+
+_UNQUOTED_TYPES = ({"integer"}, {"boolean"})
+
+# Python's own limit for a field is 128 KiB.
 csv.field_size_limit(2**31 - 1)
 
 
-def csv_cell(text: str | None, *, bare: bool) -> str:
-    """Return a cell.
+class RowError(Exception):
+    """A record cannot be sent.
 
     Args:
-        text: Its text; ``None`` for null.
-        bare: Whether it stands without quotes.
+        field: The column.
+        type: Kind of error.
+        reason: What is wrong, without values.
     """
-    if text is None:
-        return ""
-    return text if bare else '"' + text.replace('"', '""') + '"'
+
+    def __init__(self, field: str | None, type: str, reason: str) -> None:  # noqa: A002
+        self.field = field
+        self.type = type
+        self.reason = reason
+        super().__init__(reason)
 
 
-def csv_row(cells: Sequence[str]) -> bytes:
-    """Return a row as UTF-8.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of CSV.
 
-    Raises:
-        UnicodeEncodeError: A text holds half of a character (a lone surrogate).
+    Args:
+        columns: Its columns.
+        values: Their values as texts.
+        line: The encoded row with its line end.
+        key: The value of the match key, or all values that the row may be matched by; may be empty.
     """
-    # A row of nothing would be a line of nothing, which readers pass over.
-    line = ",".join(cells) if len(cells) > 1 else cells[0] or '""'
-    return line.encode() + LINE_END
+
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+    line: bytes
+    key: str
 
 
-def header_row(columns: Sequence[str]) -> bytes:
-    """Return the first line of a file."""
-    return csv_row([csv_cell(column, bare=False) for column in columns])
+class RowEncoder:
+    """Encodes records of one stream.
 
+    Args:
+        plan: The stream's plan.
+        omit_null: Whether null and empty texts are left out; else they blank the field.
+        max_bytes: Maximum size of a file.
+    """
 
-def split_rows(lines: bytes) -> list[bytes]:
-    """Return the rows of some lines, each with its line end; line ends in cells are no ends."""
-    rows: list[bytes] = []
-    open_row = b""
-    is_open = False
-    for line in lines.split(LINE_END)[:-1]:
-        is_open ^= bool(line.count(b'"') % 2)
-        open_row += line + LINE_END
-        if not is_open:
-            rows.append(open_row)
-            open_row = b""
-    return rows
+    def __init__(self, plan: StreamPlan, *, omit_null: bool, max_bytes: int) -> None:
+        self._columns = tuple(plan.fields)
+        self._key = plan.key_column
+        self._required = plan.required
+        self._must_fill = plan.must_fill
+        self._identity = plan.identity
+        self._header = plan.header
+        self._omit_null = omit_null
+        self._max_bytes = max_bytes
+        properties: Mapping[str, Any] = plan.schema["properties"]
+        self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
+        self._unquoted = {
+            name for name, rule in properties.items() if {*json_types(rule)} in _UNQUOTED_TYPES
+        }
 
+    def encode(self, record: Mapping[str, Any]) -> Row:
+        """Return the row of a record.
 
-def read_row(row: bytes) -> list[str]:
-    """Return the cells of a row."""
-    [cells] = csv.reader(io.StringIO(row.decode(), newline=""), strict=True)
-    return cells
+        Raises:
+            RowError: The record cannot be sent.
+        """
+        columns: list[str] = []
+        values: list[str] = []
+        fields: list[str] = []
+        key = ""
+        for column in self._columns:
+            if column not in record:
+                continue
+            value = record[column]
+            try:
+                text = encode_value(value, is_date_time=column in self._date_times)
+                text.encode()
+            except ValueError:
+                raise RowError(
+                    column, "invalid_value", f"the value of {column} cannot be written to CSV"
+                ) from None
+            if column == self._key:
+                key = text
+            if not text and self._omit_null:
+                continue
+            columns.append(column)
+            values.append(text)
+            is_quoted = column not in self._unquoted or not isinstance(value, (int, bool))
+            fields.append(csv_field(None if value is None else text, quoted=is_quoted))
+        if self._key is not None and not key:
+            raise RowError(
+                self._key, "missing_match_key", f"the match key {self._key} is null or missing"
+            )
+        if lacking := self._required.difference(columns):
+            # One such row would make Demandbase reject the whole file.
+            name = min(lacking)
+            raise RowError(
+                name, "missing_required", f"{name}, which fills a required field, is missing"
+            )
+        if not columns:
+            raise RowError(None, "empty", "it has no value to send")
+        key = self._identity_key(key, columns, values)
+        line = csv_row(fields)
+        if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
+            raise RowError(None, "too_large", "the row is larger than max_file_bytes")
+        return Row(tuple(columns), tuple(values), line, key)
 
+    def _identity_key(self, key: str, columns: Sequence[str], values: Sequence[str]) -> str:
+        """Return the key of a row, also if Demandbase matches rows by rules of its own.
 
-# Python's own limit for the digits of an integer; without one, 1e999999999 would fill the memory.
-MAX_DIGITS = 4300
+        Raises:
+            RowError: A value is empty without which Demandbase ignores the row.
+        """
+        if not (self._must_fill or self._identity):
+            return key
+        texts = dict(zip(columns, values, strict=True))
+        for name, text in texts.items():
+            if not text and name in self._must_fill:
+                raise RowError(
+                    name, "missing_required", f"{name}, which fills a required field, is empty"
+                )
+        return identity_key(self._identity, texts)
 
 
 def encode_value(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN401, PLR0911
-    """Return a cell's text.
+    """Return a value as text.
 
     Args:
         value: From a JSON document, numbers as int, float or Decimal.
         is_date_time: Whether the schema says that a text is a date-time.
 
     Returns:
-        Decimals without exponents, booleans in lower case, date-times as ISO 8601 with ``Z``,
-        arrays and objects as JSON; null is the empty text.
+        Numbers without exponents, Booleans in lower case, date-times as ISO 8601 with ``Z``, arrays
+        and objects as JSON, null as the empty text.
+
+    Raises:
+        ValueError: The value has no text; the error does not quote it.
     """
     match value:
         case None:
@@ -137,7 +214,7 @@ def _json(value: object) -> str:
             ensure_ascii=False,
             allow_nan=False,
             separators=(",", ":"),
-            # Decimals go to _json_default, which refuses those that are no number.
+            # Decimals go to _json_default, which rejects NaN and infinity.
             use_decimal=False,
             default=_json_default,
         )
@@ -154,126 +231,49 @@ def _json_default(value: object) -> object:
     return str(value)
 
 
-_BARE_TYPES = ({"integer"}, {"boolean"})
-
-
-class RowError(Exception):
-    """A record that cannot be sent.
+def csv_field(text: str | None, *, quoted: bool = True) -> str:
+    """Return a field of a row.
 
     Args:
-        field: The column concerned.
-        type: Kind of error.
-        reason: What is wrong, without a value.
+        text: Its text; ``None`` for null.
+        quoted: Whether it is written in quotes.
     """
-
-    def __init__(self, field: str | None, type: str, reason: str) -> None:  # noqa: A002
-        self.field = field
-        self.type = type
-        self.reason = reason
-        super().__init__(reason)
+    if text is None:
+        return ""
+    return text if not quoted else '"' + text.replace('"', '""') + '"'
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of CSV.
+def csv_row(fields: Sequence[str]) -> bytes:
+    """Return a row as UTF-8.
 
-    Args:
-        columns: Its columns.
-        values: Their texts.
-        line: It, encoded, with its line end.
-        key: What tells it apart: its cell of the match key, or all that it may be matched by;
-            empty where nothing does.
+    Raises:
+        UnicodeEncodeError: A text contains a lone surrogate.
     """
-
-    columns: tuple[str, ...]
-    values: tuple[str, ...]
-    line: bytes
-    key: str
+    # Readers would skip a blank line.
+    line = ",".join(fields) if len(fields) > 1 else fields[0] or '""'
+    return line.encode() + LINE_END
 
 
-class RowEncoder:
-    """Encodes records of one stream.
+def header_row(columns: Sequence[str]) -> bytes:
+    """Return the header of a file."""
+    return csv_row([csv_field(column) for column in columns])
 
-    Args:
-        plan: The stream's plan.
-        omit_null: Whether null and empty texts are left out instead of blanking a field.
-        max_bytes: Bytes in one file at most.
-    """
 
-    def __init__(self, plan: StreamPlan, *, omit_null: bool, max_bytes: int) -> None:
-        self._columns = tuple(plan.fields)
-        self._key = plan.key_column
-        self._required = plan.required
-        self._must_fill = plan.must_fill
-        self._identity = plan.identity
-        self._header = plan.header
-        self._omit_null = omit_null
-        self._max_bytes = max_bytes
-        properties: Mapping[str, Any] = plan.schema["properties"]
-        self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
-        self._bare = {
-            name for name, rule in properties.items() if {*json_types(rule)} in _BARE_TYPES
-        }
+def split_rows(lines: bytes) -> list[bytes]:
+    """Return the rows of some lines, each with its line end; fields may contain line ends."""
+    rows: list[bytes] = []
+    open_row = b""
+    is_open = False
+    for line in lines.split(LINE_END)[:-1]:
+        is_open ^= bool(line.count(b'"') % 2)
+        open_row += line + LINE_END
+        if not is_open:
+            rows.append(open_row)
+            open_row = b""
+    return rows
 
-    def encode(self, record: Mapping[str, Any]) -> Row:
-        """Return the row of a record.
 
-        Raises:
-            RowError: It has none.
-        """
-        columns: list[str] = []
-        texts: list[str] = []
-        cells: list[str] = []
-        key = ""
-        for column in self._columns:
-            if column not in record:
-                continue
-            value = record[column]
-            try:
-                text = encode_value(value, is_date_time=column in self._date_times)
-                text.encode()
-            except ValueError:
-                raise RowError(
-                    column, "invalid_value", f"the value of {column} cannot be written to CSV"
-                ) from None
-            if column == self._key:
-                key = text
-            if not text and self._omit_null:
-                continue
-            columns.append(column)
-            texts.append(text)
-            is_bare = column in self._bare and isinstance(value, (int, bool))
-            cells.append(csv_cell(None if value is None else text, bare=is_bare))
-        if self._key is not None and not key:
-            raise RowError(
-                self._key, "missing_match_key", f"the match key {self._key} is null or missing"
-            )
-        if lacking := self._required.difference(columns):
-            # One such row would make Demandbase refuse the whole job.
-            name = min(lacking)
-            raise RowError(
-                name, "missing_required", f"{name}, which fills a required field, is missing"
-            )
-        if not columns:
-            raise RowError(None, "empty", "it has no value to send")
-        key = self._identified(key, columns, texts)
-        line = csv_row(cells)
-        if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
-            raise RowError(None, "too_large", "the row is larger than max_file_bytes")
-        return Row(tuple(columns), tuple(texts), line, key)
-
-    def _identified(self, key: str, columns: Sequence[str], texts: Sequence[str]) -> str:
-        """Return what tells a row apart, also where Demandbase matches it by its own rules.
-
-        Raises:
-            RowError: A cell is empty without which Demandbase passes the row over.
-        """
-        if not (self._must_fill or self._identity):
-            return key
-        cells = dict(zip(columns, texts, strict=True))
-        for name, text in cells.items():
-            if not text and name in self._must_fill:
-                raise RowError(
-                    name, "missing_required", f"{name}, which fills a required field, is empty"
-                )
-        return identity_key(self._identity, cells)
+def read_row(row: bytes) -> list[str]:
+    """Return the fields of a row."""
+    [fields] = csv.reader(io.StringIO(row.decode(), newline=""), strict=True)
+    return fields

@@ -21,7 +21,7 @@ from singer_sdk.io_base import SingerReader
 from singer_sdk.singerlib.json import deserialize_json
 from typing_extensions import override
 
-from demandbase_api.process import widen
+from demandbase_api.process import enlarge_pipe
 from target_demandbase.errors import InputError
 from target_demandbase.schema import schema_problem
 
@@ -52,7 +52,7 @@ def input_blocks(
     except (UnsupportedOperation, AttributeError):
         yield from _encoded_blocks(source, block_bytes)
         return
-    widen(descriptor)
+    enlarge_pipe(descriptor)
     pieces: list[bytes] = []
     while chunk := _read(descriptor, idle, block_bytes):
         end = chunk.rfind(b"\n") + 1

@@ -1,4 +1,4 @@
-"""What one run did, in figures by stream: names, counts and times, no record values."""
+"""The report of a run: names, counts and times by stream, no record values."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class JobLine:
     """An import job in the report.
 
     Args:
-        id: The job.
-        seconds: From its creation to its end.
-        rows: How many rows were sent in it.
+        id: The job's id.
+        seconds: Time from its creation to its end.
+        rows: Number of rows in its file.
         status: Its last known state.
     """
 
@@ -51,7 +51,7 @@ class _Figures:
     jobs: list[JobLine] = field(default_factory=list)
 
     def as_dict(self, *, are_outcomes_known: bool) -> dict[str, Any]:
-        taken = (
+        imported = (
             {"rows_succeeded": self.succeeded}
             if are_outcomes_known
             else {"rows_succeeded": None, "rows_accepted": self.accepted}
@@ -61,7 +61,7 @@ class _Figures:
             "rows_staged": self.staged,
             "rows_deduplicated": self.deduplicated,
             "rows_sent": self.sent,
-            **taken,
+            **imported,
             "rows_rejected": self.rejected.total(),
             "rejected_by": [
                 {"field": name, "type": kind, "rows": count}
@@ -73,13 +73,13 @@ class _Figures:
 
 
 class RunReport:
-    """Counts while a run goes on; every count adds to what was counted before.
+    """Counts rows and jobs during a run.
 
     Args:
-        run: What tells this run from others; it becomes part of the file's name as it is.
-        clock: Where the time comes from.
-        list_action: What is done to account lists, where the API has any.
-        unknown: What to say of rows' outcomes where the API does not tell them.
+        run: Unique name of the run, a part of the file's name.
+        clock: Time.
+        list_action: The setting list_action, if the API has account lists.
+        unknown: What the report says of row outcomes, if the API does not report them.
     """
 
     def __init__(
@@ -92,52 +92,52 @@ class RunReport:
     ) -> None:
         self._run = run
         self._clock = clock
-        self._notes = {"list_action": list_action, "rows_accepted_means": unknown}
+        self._remarks = {"list_action": list_action, "rows_accepted_means": unknown}
         self._began = clock.now()
         self._started_at = clock.utc()
         self._streams: dict[str, _Figures] = {}
 
     def add_read(self, stream: str, records: int = 1) -> None:
         """Count records that were read."""
-        self._of(stream).read += records
+        self._figures(stream).read += records
 
     def add_staged(self, stream: str, rows: int = 1) -> None:
         """Count rows that were staged."""
-        self._of(stream).staged += rows
+        self._figures(stream).staged += rows
 
     def add_deduplicated(self, stream: str, rows: int = 1) -> None:
-        """Count rows that a later row of the same key replaced."""
-        self._of(stream).deduplicated += rows
+        """Count rows that a later row of the same key superseded."""
+        self._figures(stream).deduplicated += rows
 
     def add_sent(self, stream: str, rows: int) -> None:
         """Count rows that were uploaded."""
-        self._of(stream).sent += rows
+        self._figures(stream).sent += rows
 
     def add_succeeded(self, stream: str, rows: int) -> None:
-        """Count rows that Demandbase took."""
-        self._of(stream).succeeded += rows
+        """Count rows that Demandbase imported."""
+        self._figures(stream).succeeded += rows
 
     def add_accepted(self, stream: str, rows: int) -> None:
-        """Count rows that Demandbase accepted without saying what became of each."""
-        self._of(stream).accepted += rows
+        """Count rows that Demandbase accepted without reporting the outcome of each."""
+        self._figures(stream).accepted += rows
 
     def add_rejected(
         self, stream: str, *, field: str | None, error_type: str | None, rows: int = 1
     ) -> None:
-        """Count rows that were not taken, each of them once however many errors it has."""
-        self._of(stream).rejected[field, error_type] += rows
+        """Count rejected rows, each once however many errors it has."""
+        self._figures(stream).rejected[field, error_type] += rows
 
     def add_deletions_skipped(self, stream: str, records: int = 1) -> None:
-        """Count deletions, which the API cannot do."""
-        self._of(stream).deletions_skipped += records
+        """Count deletions, which the API does not support."""
+        self._figures(stream).deletions_skipped += records
 
     def add_job(self, stream: str, job_id: str, *, seconds: float, rows: int, status: str) -> None:
-        """Add an import job that has ended or is given up."""
-        self._of(stream).jobs.append(JobLine(job_id, round(seconds, 3), rows, status))
+        """Add an import job that has ended."""
+        self._figures(stream).jobs.append(JobLine(job_id, round(seconds, 3), rows, status))
 
     def rejected(self, stream: str) -> int:
         """Return how many rows of a stream were rejected so far."""
-        return self._of(stream).rejected.total()
+        return self._figures(stream).rejected.total()
 
     def as_json(self) -> str:
         """Return the report as one line of JSON."""
@@ -146,10 +146,10 @@ class RunReport:
                 "run": self._run,
                 "started_at": self._started_at.isoformat(),
                 "seconds": round(self._clock.now() - self._began, 3),
-                **{name: note for name, note in self._notes.items() if note is not None},
+                **{name: remark for name, remark in self._remarks.items() if remark is not None},
                 "streams": {
                     name: figures.as_dict(
-                        are_outcomes_known=self._notes["rows_accepted_means"] is None
+                        are_outcomes_known=self._remarks["rows_accepted_means"] is None
                     )
                     for name, figures in self._streams.items()
                 },
@@ -174,5 +174,5 @@ class RunReport:
         except OSError as error:
             raise rejects_error(error) from error
 
-    def _of(self, stream: str) -> _Figures:
+    def _figures(self, stream: str) -> _Figures:
         return self._streams.setdefault(stream, _Figures())

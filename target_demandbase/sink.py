@@ -1,4 +1,4 @@
-"""A stream on its way to an entity, as the SDK sees it."""
+"""The SDK's sink of a stream: validates records and passes them to the loader."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class SilentValidator(JSONSchemaValidator):
-    """The SDK's validator; its message names the property and the rule only.
+    """Validates records; its message names only the property and the rule.
 
-    The SDK's own message quotes the value, which may be personal data, and logs it.
+    The SDK's own validator logs the value, which may be personal data.
     """
 
     @override
@@ -36,11 +36,11 @@ class SilentValidator(JSONSchemaValidator):
         """Check a record.
 
         Raises:
-            InvalidRecord: It does not fit the schema.
+            InvalidRecord: It does not match the schema.
         """
         error = next(self.validator.iter_errors(record), None)
         if isinstance(error, ValidationError):
-            # The place by the schema's names: in the record, an object's keys may be data, too.
+            # The path of the schema: in the record, an object's keys may be data.
             steps = list(error.absolute_schema_path)
             names = [str(name) for word, name in pairwise(steps) if word == "properties"]
             place = ".".join(names) or "the record"

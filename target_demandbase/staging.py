@@ -1,4 +1,4 @@
-"""Rows on their way: a CSV file, and the records that they came from."""
+"""Rows staged on disk: CSV files by sets of columns, each with the records of its rows."""
 
 from __future__ import annotations
 
@@ -34,318 +34,15 @@ if TYPE_CHECKING:
     from target_demandbase.keys import Keys
 
 
-class ChunkFile:
-    """Rows in a file without a name: gone once it is closed or the process ends.
-
-    What came together is one chunk; only the chunks' places are kept in memory.
-
-    Args:
-        folder: Where it lies; the system's temporary folder where absent.
-        split: Returns the rows of a chunk.
-
-    Raises:
-        SpoolError: From every method, where the folder or the disk does not take it.
-    """
-
-    def __init__(self, folder: Path | None, split: Callable[[bytes], list[bytes]]) -> None:
-        self.rows = 0
-        self.size = 0
-        self._split = split
-        self._starts = array("Q")
-        self._first_rows = array("Q")
-        self._last_read: tuple[int, list[bytes]] = (-1, [])
-        try:
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
-                dir=folder, prefix="target-demandbase-"
-            )
-        except OSError as error:
-            if error.errno in {errno.EMFILE, errno.ENFILE}:
-                raise SpoolError(
-                    "The target has as many files open as the system allows and cannot stage "
-                    "more rows. Raise that limit (ulimit -n) and run again."
-                ) from error
-            raise spool_error(error) from error
-
-    def append(self, chunk: Buffer, rows: int) -> None:
-        """Add rows."""
-        try:
-            self._file.write(chunk)
-        except OSError as error:
-            raise spool_error(error) from error
-        self._starts.append(self.size)
-        self._first_rows.append(self.rows)
-        self.size += memoryview(chunk).nbytes
-        self.rows += rows
-
-    def row(self, index: int) -> bytes:
-        """Return a row, counted from 0."""
-        number = bisect_right(self._first_rows, index) - 1
-        if self._last_read[0] != number:
-            self._last_read = (number, self._split(self._chunk(number)))
-        return self._last_read[1][index - self._first_rows[number]]
-
-    def chunks(self) -> Iterator[tuple[bytes, int]]:
-        """Yield all chunks, and how many rows each holds."""
-        for number in range(len(self._starts)):
-            first = self._first_rows[number]
-            yield self._chunk(number), self._end(self._first_rows, number, self.rows) - first
-
-    def open(self) -> BinaryIO:
-        """Return the file, standing at its start; nothing can be added from then on."""
-        self._flush()
-        self._file.seek(0)
-        return self._file
-
-    def close(self) -> None:
-        """Remove the file."""
-        with suppress(OSError):  # what could not be written any more is not needed any more
-            self._file.close()
-
-    def _chunk(self, number: int) -> bytes:
-        self._flush()
-        start = self._starts[number]
-        size = self._end(self._starts, number, self.size) - start
-        return os.pread(self._file.fileno(), size, start)
-
-    def _flush(self) -> None:
-        try:
-            self._file.flush()
-        except OSError as error:
-            raise spool_error(error) from error
-
-    @staticmethod
-    def _end(places: array[int], number: int, last: int) -> int:
-        return places[number + 1] if number + 1 < len(places) else last
-
-
 _TOGETHER_BYTES = 1024 * 1024
-"""Messages whose rows are encoded and written together: each time costs two switches of threads."""
+"""Size of the messages whose rows are written together: each write costs two thread switches."""
 
-_MOST_PENDING = 2
-"""How often as much may wait in memory until it is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRows:
-    """Rows that are encoded when they are written.
-
-    Args:
-        values: Their values, by column.
-        encode: Returns the encoded rows of several such.
-        max_bytes: How many bytes they are at most.
-    """
-
-    values: Sequence[pa.Array]
-    encode: Callable[[Sequence[Sequence[pa.Array]]], Buffer]
-    max_bytes: int
+_MAX_PENDING = 2
+"""Maximum number of such writes that wait."""
 
 
-class StagedFile:
-    """A CSV file that grows by rows; gone once it is closed or the process ends.
-
-    Beside it lies a file of the RECORD messages, for those that Demandbase does not take.
-
-    Args:
-        folder: Where it lies; the system's temporary folder where absent.
-        columns: Its header.
-
-    Raises:
-        SpoolError: From every method, where the folder or the disk does not take it.
-    """
-
-    def __init__(self, folder: Path | None, columns: Sequence[str]) -> None:
-        self.columns = tuple(columns)
-        self.rows = 0
-        """How many rows it has, without the header."""
-        self._folder = folder
-        self._later: deque[tuple[PendingRows, bytes, int]] = deque()
-        self._later_bytes = 0
-        self._pending: deque[Future[None]] = deque()
-        # The header is a row of the file, but none of a record.
-        self._rows = ChunkFile(folder, split_rows)
-        self._records = ChunkFile(folder, split_lines)
-        self._digest = hashlib.sha256()
-        self._append_rows(header_row(self.columns), 1)
-        self._most = self._rows.size
-
-    def fits(self, size: int, limit: int) -> bool:
-        """Return whether the file has room for more bytes.
-
-        Args:
-            size: How many there will be at most.
-            limit: How many the whole file may have.
-        """
-        return self._most + size <= limit or self.size + size <= limit
-
-    @property
-    def size(self) -> int:
-        """Its bytes, the header included."""
-        self._settle()
-        self._most = self._rows.size
-        return self._most
-
-    def append(self, rows: bytes, messages: bytes, count: int = 1) -> None:
-        """Add rows and the messages that they come from, one a line."""
-        self._settle()
-        self._append(rows, messages, count)
-        self.rows += count
-        self._most += len(rows)
-
-    def append_later(self, rows: PendingRows, messages: bytes, count: int) -> None:
-        """Add rows that are encoded and written while the caller goes on.
-
-        Args:
-            rows: The rows; they are encoded in another thread.
-            messages: The messages that they come from, one a line.
-            count: How many they are.
-        """
-        # Counted first: a signal in between must not hide rows that are there.
-        self.rows += count
-        self._most += rows.max_bytes
-        self._later.append((rows, messages, count))
-        self._later_bytes += len(messages)
-        if self._later_bytes >= _TOGETHER_BYTES:
-            self.write_later()
-
-    def write_later(self) -> None:
-        """Begin to write what waits for more to be written together with."""
-        if not self._later_bytes:
-            return
-        while len(self._pending) >= _MOST_PENDING:
-            result_of(self._pending[0])
-            self._pending.popleft()
-        self._begin_to_write()
-
-    def _begin_to_write(self) -> None:
-        self._pending.append(_writer().submit(self._write))
-        self._later_bytes = 0
-
-    def _write(self) -> None:
-        """Write all that waits, in the thread for that."""
-        # By their places: rows may come behind them at the same time.
-        waiting = [self._later[place] for place in range(len(self._later))]
-        if waiting:
-            first = waiting[0][0]
-            self._append(
-                first.encode([rows.values for rows, _, _ in waiting]),
-                b"".join([messages for _, messages, _ in waiting]),
-                sum(count for _, _, count in waiting),
-            )
-        # Not before: what is there, others wait for.
-        for _ in waiting:
-            self._later.popleft()
-
-    def _append(self, rows: Buffer, messages: bytes, count: int) -> None:
-        self._append_rows(rows, count)
-        self._records.append(messages, count)
-
-    def _append_rows(self, rows: Buffer, count: int) -> None:
-        self._rows.append(rows, count)
-        self._digest.update(rows)
-
-    def _settle(self) -> None:
-        """Wait until all rows are written."""
-        if self._later:
-            self._begin_to_write()
-        while self._pending:
-            result_of(self._pending[0])
-            self._pending.popleft()
-
-    def open(self) -> BinaryIO:
-        """Return the file, standing at its start."""
-        self._settle()
-        return self._rows.open()
-
-    def record(self, row: int) -> dict[str, Any]:
-        """Return the record of a row, counted from 0."""
-        self._settle()
-        message: dict[str, Any] = deserialize_json(
-            self._records.row(row).decode("utf-8", "surrogatepass")
-        )
-        record: dict[str, Any] = message["record"]
-        return record
-
-    def messages(self) -> Iterator[tuple[bytes, int]]:
-        """Yield the messages in pieces of whole lines, and how many they are."""
-        self._settle()
-        return self._records.chunks()
-
-    def value(self, row: int, column: str) -> str | None:
-        """Return a cell of a row, counted from 0; ``None`` for a column that is not there."""
-        if column not in self.columns:
-            return None
-        self._settle()
-        return read_row(self._rows.row(row + 1))[self.columns.index(column)]
-
-    def sha256(self) -> str:
-        """Return a digest of the content."""
-        self._settle()
-        return self._digest.hexdigest()
-
-    def without(self, rows: Collection[int]) -> StagedFile:
-        """Return a copy without some rows."""
-        return self._copy(range(self.rows), sorted(rows))
-
-    def halves(self) -> tuple[StagedFile, StagedFile]:
-        """Return two files of half of the rows each, in order; this one is closed."""
-        middle = self.rows // 2
-        halves = self._copy(range(middle), ()), self._copy(range(middle, self.rows), ())
-        self.close()
-        return halves
-
-    def _copy(self, rows: range, left_out: Sequence[int]) -> StagedFile:
-        """Return a copy of some rows, chunk by chunk where a chunk is whole."""
-        self._settle()
-        copy = StagedFile(self._folder, self.columns)
-        chunks = zip(islice(self._rows.chunks(), 1, None), self._records.chunks(), strict=True)
-        start = 0
-        for (lines, count), (messages, _) in chunks:
-            chunk = range(start, start + count)
-            start = chunk.stop
-            out = set(left_out[bisect_left(left_out, chunk.start) : bisect_left(left_out, start)])
-            kept = [row - chunk.start for row in chunk if row in rows and row not in out]
-            if len(kept) == count:
-                copy.append(lines, messages, count)
-            elif kept:
-                each_line, each_message = split_rows(lines), split_lines(messages)
-                copy.append(
-                    b"".join([each_line[row] for row in kept]),
-                    b"".join([each_message[row] for row in kept]),
-                    len(kept),
-                )
-        return copy
-
-    def close(self) -> None:
-        """Remove the file."""
-        for each in self._pending:
-            each.cancel()
-        for each in self._pending:
-            wait_for(each)
-        self._pending.clear()
-        self._later.clear()
-        # It takes the system a while to let go of what was written.
-        _writer().submit(self._close)
-
-    def _close(self) -> None:
-        self._rows.close()
-        self._records.close()
-
-
-def split_lines(lines: bytes) -> list[bytes]:
-    """Return lines, each with its end."""
-    return [line + b"\n" for line in lines.removesuffix(b"\n").split(b"\n")]
-
-
-@cache
-def _writer() -> OrderedWorkers:
-    """Return the one thread that writes: what is given to it first is written first."""
-    return OrderedWorkers(1, name="staging")
-
-
-def _open_groups() -> int:
-    """Return how many groups may wait at a time: each is two of the files that may be open."""
+def _max_open_groups() -> int:
+    """Return the maximum number of groups: each has two of the files that may be open."""
     try:
         import resource  # noqa: PLC0415 - Windows has none
     except ImportError:
@@ -354,33 +51,25 @@ def _open_groups() -> int:
     return 256 if limit == resource.RLIM_INFINITY else min(256, max(16, limit // 8))
 
 
-MAX_OPEN_GROUPS = _open_groups()
+MAX_OPEN_GROUPS = _max_open_groups()
 
 Columns = tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Group:
-    """Rows of one set of columns, and their match keys."""
-
-    file: StagedFile
-    keys: RowKeys = field(default_factory=RowKeys)
-
-
 class ColumnGroups:
-    """Rows of one stream in files by their columns, until they are taken to be sent.
+    """Staged rows of one stream, in one file for each set of columns.
 
-    The files are sent one after the other, so all waiting rows of one match key are kept in one
-    file: were they in two, an older row could land after a newer one. Of several rows of one key in
-    a file the last is sent.
+    The files are sent one after the other, so all staged rows of one match key must be in the same
+    file: in two, an older row could be imported after a newer one. Of several rows of one key in a
+    file, only the last is sent.
 
     Args:
-        folder: Where the files lie; the system's temporary folder where absent.
-        max_bytes: Bytes in one file at most.
-        max_groups: How many files may wait.
-        header: Returns what heads some columns in a file.
-        identities: Returns the texts that rows of a key share with others that may be about the
-            same record; the key itself where absent.
+        folder: Folder of the files. Default: the system's temporary folder.
+        max_bytes: Maximum size of a file.
+        max_groups: Maximum number of files.
+        header: Returns the header for some columns.
+        identities: Returns the texts by any of which rows of a key may be matched. Default: the
+            key.
     """
 
     def __init__(
@@ -399,22 +88,22 @@ class ColumnGroups:
         self._identities = identities or (lambda key: (key,))
         self._groups: dict[Columns, _Group] = {}
         self._latest: StagedFile | None = None
-        # Whether Demandbase tells capitals apart in keys is not documented: rows whose keys differ
-        # in no more than that are kept apart, but in order. Made when somebody asks.
+        # Whether keys are case-sensitive in Demandbase is not documented: rows whose keys differ
+        # only in case are all sent, but in order. Built when it is needed.
         self._columns_by_key: dict[int, Columns] | None = None
 
     @property
     def rows(self) -> int:
-        """How many rows wait, those that a later one supersedes included."""
+        """Number of rows, including those that a later row supersedes."""
         return sum(group.file.rows for group in self._groups.values())
 
     def fits(self, columns: Columns, size: int, keys: Keys) -> bool:
-        """Whether rows can be added before all that waits is sent.
+        """Return whether rows can be added before the staged rows are sent.
 
         Args:
-            columns: The columns that they have.
-            size: The encoded rows, in bytes.
-            keys: Their cells of the match key; empty where they have none.
+            columns: Their columns.
+            size: Maximum size of the encoded rows in bytes.
+            keys: Their match keys; empty texts if they have none.
         """
         group = self._groups.get(columns)
         if len(self._groups) > (group is not None):
@@ -437,16 +126,16 @@ class ColumnGroups:
         """Add rows.
 
         Args:
-            columns: The columns that they have.
-            rows: The encoded rows, or how they are made.
+            columns: Their columns.
+            rows: The rows, encoded or to be encoded.
             messages: The messages that they come from, one a line.
-            keys: Their cells of the match key, one a row; empty texts where they have none.
+            keys: Their match keys, one a row; empty texts if they have none.
         """
         group = self._groups.get(columns)
         if group is None:
             group = self._groups[columns] = _Group(StagedFile(self._folder, self._header(columns)))
         if self._latest is not None and self._latest is not group.file:
-            # Many files must not hold rows in memory at a time.
+            # Only one file at a time may have rows in memory.
             self._latest.write_later()
         self._latest = group.file
         group.keys.add(keys)
@@ -460,16 +149,16 @@ class ColumnGroups:
 
     @property
     def keys(self) -> frozenset[int]:
-        """Digests of the match keys that wait."""
+        """Digests of the staged match keys."""
         return frozenset(self._index())
 
     @property
     def files(self) -> list[StagedFile]:
-        """The files that wait."""
+        """The files."""
         return [group.file for group in self._groups.values()]
 
     def has_key(self, key: str) -> bool:
-        """Whether a row of a match key waits."""
+        """Return whether a row of a match key is staged."""
         known = self._index()
         return any(digest in known for digest in self._digests([key]))
 
@@ -513,6 +202,317 @@ class ColumnGroups:
         return (key_digest(text) for key in keys for text in self._identities(key))
 
 
+@dataclass(slots=True)
+class _Group:
+    """Rows of one set of columns, and their match keys."""
+
+    file: StagedFile
+    keys: RowKeys = field(default_factory=RowKeys)
+
+
 def key_digest(key: str) -> int:
-    """Return a number that equal keys share, whatever their capitals; others hardly ever."""
+    """Return a digest of a key that ignores case and surrounding space."""
     return hash(key.strip().casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRows:
+    """Rows that are encoded when they are written.
+
+    Args:
+        values: Their values, by column.
+        encode: Encodes the values of several such rows.
+        max_bytes: Maximum size of the encoded rows.
+    """
+
+    values: Sequence[pa.Array]
+    encode: Callable[[Sequence[Sequence[pa.Array]]], Buffer]
+    max_bytes: int
+
+
+class StagedFile:
+    """A growing CSV file, with a second file of its RECORD messages for rejected rows.
+
+    Both are unnamed temporary files, which are removed when they are closed or the process ends.
+
+    Args:
+        folder: Folder of the files. Default: the system's temporary folder.
+        columns: The header.
+
+    Raises:
+        SpoolError: From every method, if a file cannot be written.
+    """
+
+    def __init__(self, folder: Path | None, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns)
+        self.rows = 0
+        """Number of rows without the header."""
+        self._folder = folder
+        self._later: deque[tuple[PendingRows, bytes, int]] = deque()
+        self._later_bytes = 0
+        self._pending: deque[Future[None]] = deque()
+        # The header is a row of the file, but has no record.
+        self._rows = ChunkFile(folder, split_rows)
+        self._records = ChunkFile(folder, split_lines)
+        self._digest = hashlib.sha256()
+        self._append_rows(header_row(self.columns), 1)
+        self._max_size = self._rows.size
+
+    def fits(self, size: int, limit: int) -> bool:
+        """Return whether rows fit into the file.
+
+        Args:
+            size: Maximum size of the rows in bytes.
+            limit: Maximum size of the file in bytes.
+        """
+        return self._max_size + size <= limit or self.size + size <= limit
+
+    @property
+    def size(self) -> int:
+        """Size in bytes, including the header."""
+        self._wait()
+        self._max_size = self._rows.size
+        return self._max_size
+
+    def append(self, rows: bytes, messages: bytes, count: int = 1) -> None:
+        """Append rows and the messages that they come from, one a line."""
+        self._wait()
+        self._append(rows, messages, count)
+        self.rows += count
+        self._max_size += len(rows)
+
+    def append_later(self, rows: PendingRows, messages: bytes, count: int) -> None:
+        """Append rows that another thread encodes and writes.
+
+        Args:
+            rows: The rows.
+            messages: The messages that they come from, one a line.
+            count: Number of rows.
+        """
+        # Counted first: a signal in between must not hide rows that are in the file.
+        self.rows += count
+        self._max_size += rows.max_bytes
+        self._later.append((rows, messages, count))
+        self._later_bytes += len(messages)
+        if self._later_bytes >= _TOGETHER_BYTES:
+            self.write_later()
+
+    def write_later(self) -> None:
+        """Start to write the rows that wait for more."""
+        if not self._later_bytes:
+            return
+        while len(self._pending) >= _MAX_PENDING:
+            result_of(self._pending[0])
+            self._pending.popleft()
+        self._begin_to_write()
+
+    def _begin_to_write(self) -> None:
+        self._pending.append(_writer().submit(self._write))
+        self._later_bytes = 0
+
+    def _write(self) -> None:
+        """Write all rows that wait; called in the writer's thread."""
+        # By index: the main thread may append rows at the same time.
+        waiting = [self._later[place] for place in range(len(self._later))]
+        if waiting:
+            first = waiting[0][0]
+            self._append(
+                first.encode([rows.values for rows, _, _ in waiting]),
+                b"".join([messages for _, messages, _ in waiting]),
+                sum(count for _, _, count in waiting),
+            )
+        # Not before: other methods wait for what is in the queue.
+        for _ in waiting:
+            self._later.popleft()
+
+    def _append(self, rows: Buffer, messages: bytes, count: int) -> None:
+        self._append_rows(rows, count)
+        self._records.append(messages, count)
+
+    def _append_rows(self, rows: Buffer, count: int) -> None:
+        self._rows.append(rows, count)
+        self._digest.update(rows)
+
+    def _wait(self) -> None:
+        """Wait until all rows are written."""
+        if self._later:
+            self._begin_to_write()
+        while self._pending:
+            result_of(self._pending[0])
+            self._pending.popleft()
+
+    def open(self) -> BinaryIO:
+        """Return the CSV file, positioned at its start."""
+        self._wait()
+        return self._rows.open()
+
+    def record(self, row: int) -> dict[str, Any]:
+        """Return the record of a row, counted from 0."""
+        self._wait()
+        message: dict[str, Any] = deserialize_json(
+            self._records.row(row).decode("utf-8", "surrogatepass")
+        )
+        record: dict[str, Any] = message["record"]
+        return record
+
+    def messages(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the messages in chunks of whole lines, each with its number of messages."""
+        self._wait()
+        return self._records.chunks()
+
+    def value(self, row: int, column: str) -> str | None:
+        """Return a value of a row, counted from 0; ``None`` if the file has no such column."""
+        if column not in self.columns:
+            return None
+        self._wait()
+        return read_row(self._rows.row(row + 1))[self.columns.index(column)]
+
+    def sha256(self) -> str:
+        """Return the SHA-256 digest of the CSV file."""
+        self._wait()
+        return self._digest.hexdigest()
+
+    def without(self, rows: Collection[int]) -> StagedFile:
+        """Return a copy without some rows."""
+        return self._copy(range(self.rows), sorted(rows))
+
+    def halves(self) -> tuple[StagedFile, StagedFile]:
+        """Return two files of half of the rows each, in order; this one is closed."""
+        middle = self.rows // 2
+        halves = self._copy(range(middle), ()), self._copy(range(middle, self.rows), ())
+        self.close()
+        return halves
+
+    def _copy(self, rows: range, left_out: Sequence[int]) -> StagedFile:
+        """Return a copy of some rows; chunks that stay whole are copied as they are."""
+        self._wait()
+        copy = StagedFile(self._folder, self.columns)
+        chunks = zip(islice(self._rows.chunks(), 1, None), self._records.chunks(), strict=True)
+        start = 0
+        for (lines, count), (messages, _) in chunks:
+            chunk = range(start, start + count)
+            start = chunk.stop
+            out = set(left_out[bisect_left(left_out, chunk.start) : bisect_left(left_out, start)])
+            kept = [row - chunk.start for row in chunk if row in rows and row not in out]
+            if len(kept) == count:
+                copy.append(lines, messages, count)
+            elif kept:
+                each_line, each_message = split_rows(lines), split_lines(messages)
+                copy.append(
+                    b"".join([each_line[row] for row in kept]),
+                    b"".join([each_message[row] for row in kept]),
+                    len(kept),
+                )
+        return copy
+
+    def close(self) -> None:
+        """Remove the files."""
+        for each in self._pending:
+            each.cancel()
+        for each in self._pending:
+            wait_for(each)
+        self._pending.clear()
+        self._later.clear()
+        # The system takes a while to free what was written.
+        _writer().submit(self._close)
+
+    def _close(self) -> None:
+        self._rows.close()
+        self._records.close()
+
+
+class ChunkFile:
+    """Rows in an unnamed temporary file, which is removed when it is closed or the process ends.
+
+    Rows that are appended together are one chunk; only the chunks' positions are in memory.
+
+    Args:
+        folder: Folder of the file. Default: the system's temporary folder.
+        split: Splits a chunk into its rows.
+
+    Raises:
+        SpoolError: From every method, if the file cannot be written.
+    """
+
+    def __init__(self, folder: Path | None, split: Callable[[bytes], list[bytes]]) -> None:
+        self.rows = 0
+        self.size = 0
+        self._split = split
+        self._starts = array("Q")
+        self._first_rows = array("Q")
+        self._last_read: tuple[int, list[bytes]] = (-1, [])
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
+                dir=folder, prefix="target-demandbase-"
+            )
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise SpoolError(
+                    "The target has as many files open as the system allows and cannot stage "
+                    "more rows. Raise that limit (ulimit -n) and run again."
+                ) from error
+            raise spool_error(error) from error
+
+    def append(self, chunk: Buffer, rows: int) -> None:
+        """Add rows."""
+        try:
+            self._file.write(chunk)
+        except OSError as error:
+            raise spool_error(error) from error
+        self._starts.append(self.size)
+        self._first_rows.append(self.rows)
+        self.size += memoryview(chunk).nbytes
+        self.rows += rows
+
+    def row(self, index: int) -> bytes:
+        """Return a row, counted from 0."""
+        number = bisect_right(self._first_rows, index) - 1
+        if self._last_read[0] != number:
+            self._last_read = (number, self._split(self._chunk(number)))
+        return self._last_read[1][index - self._first_rows[number]]
+
+    def chunks(self) -> Iterator[tuple[bytes, int]]:
+        """Yield all chunks, each with its number of rows."""
+        for number in range(len(self._starts)):
+            first = self._first_rows[number]
+            yield self._chunk(number), self._end(self._first_rows, number, self.rows) - first
+
+    def open(self) -> BinaryIO:
+        """Return the file, positioned at its start; nothing can be appended from then on."""
+        self._flush()
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Remove the file."""
+        with suppress(OSError):  # what cannot be written is no longer needed
+            self._file.close()
+
+    def _chunk(self, number: int) -> bytes:
+        self._flush()
+        start = self._starts[number]
+        size = self._end(self._starts, number, self.size) - start
+        return os.pread(self._file.fileno(), size, start)
+
+    def _flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise spool_error(error) from error
+
+    @staticmethod
+    def _end(places: array[int], number: int, last: int) -> int:
+        return places[number + 1] if number + 1 < len(places) else last
+
+
+def split_lines(lines: bytes) -> list[bytes]:
+    """Return lines, each with its end."""
+    return [line + b"\n" for line in lines.removesuffix(b"\n").split(b"\n")]
+
+
+@cache
+def _writer() -> OrderedWorkers:
+    """Return the one thread that writes staged files, in the order of the calls."""
+    return OrderedWorkers(1, name="staging")

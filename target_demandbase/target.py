@@ -1,4 +1,4 @@
-"""The target."""
+"""The Singer target."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class TargetDemandbase(Target):
     default_sink_class = DemandbaseSink
     message_reader_class = SilentReader
     retry: ClassVar = RetryPolicy()
-    """How reads are repeated."""
+    """How requests are repeated."""
     clock: Clock = SystemClock()
-    """Time, as jobs are waited for."""
+    """Time, for polling and time-outs."""
     original_record: Mapping[str, Any]
-    """The record that is being processed, as it came."""
+    """The record that is being processed, as the tap sent it."""
     capabilities: ClassVar = [
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
@@ -56,11 +56,10 @@ class TargetDemandbase(Target):
 
     @cached_property
     def import_api(self) -> ImportApi:
-        """The import port.
+        """The import API.
 
         Raises:
-            ConfigurationError: The settings name an address, credentials or an entity that is
-                none, or ask for what the API cannot do.
+            ConfigurationError: The settings are invalid, or ask for what the API cannot do.
         """
         api = connect(
             config.connection(self.config, self.retry),
@@ -82,7 +81,7 @@ class TargetDemandbase(Target):
     @property  # type: ignore[misc]
     @override
     def max_parallelism(self) -> int:
-        """One: rows of different streams may refer to each other, and the order is theirs."""
+        """One: rows of different streams may refer to each other, so their order matters."""
         return 1
 
     @override
@@ -97,10 +96,10 @@ class TargetDemandbase(Target):
         sink = super().get_sink(
             stream_name, record=record, schema=schema, key_properties=key_properties
         )
-        # Where a stream's schema changes, the SDK parks the old sink until the end or the next full
-        # drain; by then the new sink may have sent newer rows of the same keys.
+        # If a stream's schema changes, the SDK keeps the old sink until the next full drain. By
+        # then the new sink may have sent newer rows of the same keys.
         while self._sinks_to_clear:
-            old = self._sinks_to_clear[0]  # it stays there until nothing of it can be lost
+            old = self._sinks_to_clear[0]  # stays there until its rows are queued
             self.drain_one(old)
             old.clean_up()
             self._sinks_to_clear.pop(0)
@@ -108,7 +107,7 @@ class TargetDemandbase(Target):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        # The SDK fills in the defaults, but its sentences quote values, the token among them.
+        # The SDK fills in the defaults, but its messages quote values, such as the token.
         broken = super()._validate_config(raise_errors=False)
         if broken:
             validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
@@ -122,7 +121,7 @@ class TargetDemandbase(Target):
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "record"})
         stream, record = message_dict["stream"], message_dict["record"]
-        # Looked at before stream maps, which may leave the mark out.
+        # Checked before stream maps, which may remove the mark.
         if record.get("_sdc_deleted_at") is not None and stream in self.mapper.stream_maps:
             self.loader.skip_deletion(stream)
             return
@@ -130,7 +129,7 @@ class TargetDemandbase(Target):
         super()._process_record_message(message_dict)
 
     def source_of(self, alias: str) -> StreamSchema:
-        """Return the stream, as the tap sends it, that a sink's records are made of."""
+        """Return the stream, as the tap sent it, of a stream after stream maps."""
         for name, maps in self.mapper.stream_maps.items():
             for each in maps:
                 if each.stream_alias == alias:
@@ -139,29 +138,29 @@ class TargetDemandbase(Target):
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
-        # The SDK lets the latest state out when it drains; here each one waits for its own rows.
+        # The SDK emits the latest state when it drains; here each state waits for its own rows.
         self._assert_line_requires(message_dict, requires={"value"})
         self.loader.state(message_dict["value"])
 
     @override
     def _handle_max_record_age(self) -> None:
-        # Called for each record. The SDK's own counts the time that jobs take as age.
+        # Called for each record. The SDK's own method counts the duration of jobs as age.
         self.loader.poll()
         for sink in self._sinks_active.values():
             if isinstance(sink, DemandbaseSink) and sink.is_old:
                 self.drain_one(sink)
 
     def _sink_of_lines(self, stream: str) -> DemandbaseSink | None:
-        """Return the sink that takes a stream's records as they come; ``None`` where none does."""
+        """Return the sink that processes a stream's records as lines, if it can."""
         maps = self.mapper.stream_maps.get(stream, [])
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform or maps[0].flattening_enabled:
-            return None  # stream maps and flattening are the SDK's
+            return None  # the SDK does stream maps and flattening
         sink = self._sinks_active.get(maps[0].stream_alias)
         return sink if isinstance(sink, DemandbaseSink) and sink.accepts_lines else None
 
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        # The SDK's own reads whole files into memory and passes by every check of a record.
+        # The SDK's own method reads whole files into memory and skips all checks of records.
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
         for record in batch_records(message_dict):
             self._process_record_message(
@@ -179,7 +178,7 @@ class TargetDemandbase(Target):
 
     @override  # type: ignore[misc]
     def listen(self, file_input: IO[str] | None = None) -> None:
-        # Final in the SDK, which offers no hook around a run: jobs and files must not outlive it.
+        # Final in the SDK, which has no hook around a run: jobs and files must not outlive it.
         if isinstance(self.message_reader, SilentReader):
             self.message_reader.idle = self._handle_max_record_age
             self.message_reader.sink_of = self._sink_of_lines
@@ -197,7 +196,7 @@ class TargetDemandbase(Target):
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        # The SDK's own sends all that is staged, lets the state out and ends with 0.
+        # The SDK's own method sends all staged rows, emits the state and ends with 0.
         terminate(signum, self.logger)
 
     @classmethod

@@ -1,1 +1,1 @@
-"""HTTP: the client, authentication, retries and what error responses mean."""
+"""HTTP: client, authentication, retries, errors of responses."""

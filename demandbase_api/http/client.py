@@ -11,7 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
-from demandbase_api.errors import ConfigurationError, UnexpectedAnswerError, UnreachableError
+from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, UnreachableError
 from demandbase_api.http.auth import NoAuth, StaticToken
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
 
@@ -203,7 +203,7 @@ class HttpClient:
             raise self._unreachable(operation, url, error) from None
         except ValueError:
             # The URL of a redirect cannot be parsed; the message would show it.
-            raise UnexpectedAnswerError(
+            raise UnexpectedResponseError(
                 operation, "gave a link that is not a web address"
             ) from None
 
@@ -230,7 +230,7 @@ class HttpClient:
         except ValueError:
             body = None
         if not isinstance(body, kind):
-            raise UnexpectedAnswerError(
+            raise UnexpectedResponseError(
                 operation,
                 f"at {self.origin} did not respond with a JSON "
                 f"{'object' if kind is dict else kind.__name__}",

@@ -136,7 +136,7 @@ _BY_STATUS: dict[int, ErrorText] = {
     ),
 }
 
-_UNEXPECTED: ErrorText = (errors.UnexpectedAnswerError, "gave an unexpected response", "")
+_UNEXPECTED: ErrorText = (errors.UnexpectedResponseError, "gave an unexpected response", "")
 
 _BAD_REQUEST_ADVICE = {
     ApiOperation.CREATE_EXPORT: (

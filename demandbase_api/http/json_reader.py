@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from demandbase_api.errors import UnexpectedAnswerError
+from demandbase_api.errors import UnexpectedResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Reader:
         data: The object.
 
     Raises:
-        UnexpectedAnswerError: From every method, if a member is missing or mistyped. The error
+        UnexpectedResponseError: From every method, if a member is missing or mistyped. The error
             names the member and never shows its value.
     """
 
@@ -35,8 +35,8 @@ class Reader:
             raise self._unexpected("gave something other than an object in a list of objects")
         self._data: Mapping[str, Any] = data
 
-    def _unexpected(self, problem: str) -> UnexpectedAnswerError:
-        return UnexpectedAnswerError(self._operation, problem)
+    def _unexpected(self, problem: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(self._operation, problem)
 
     def optional(self, name: str, kind: type[T]) -> T | None:
         """Return a member, or ``None`` if it is absent or null."""

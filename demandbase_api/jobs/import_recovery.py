@@ -12,7 +12,7 @@ from demandbase_api.errors import (
     DemandbaseError,
     JobGoneError,
     NotFoundError,
-    UnsettledInsertError,
+    PossibleDuplicatesError,
 )
 from demandbase_api.jobs.import_journal import Phase
 from demandbase_api.models import ImportOperation, JobStatus
@@ -116,7 +116,7 @@ class ImportRecovery:
             is_replay: Whether its rows are only those that earlier jobs rejected.
 
         Raises:
-            UnsettledInsertError: One is: its rows could be inserted twice.
+            PossibleDuplicatesError: One is: its rows could be inserted twice.
         """
         for entry in self._journal.left_behind():
             if (entry.entity, entry.operation) != (request.entity, request.operation.value):
@@ -126,7 +126,7 @@ class ImportRecovery:
                 self._release(job)
                 self._journal.forget(entry.fingerprint)
             elif not (is_replay and entry.phase is Phase.ACCOUNTED):
-                raise UnsettledInsertError(
+                raise PossibleDuplicatesError(
                     f"Rows of stream {entry.stream} may have been inserted into {entry.entity} "
                     f"already: the import job {entry.job_id} of an earlier run got {entry.rows} "
                     "rows that differ from the present ones. Check the job in Demandbase; once you "

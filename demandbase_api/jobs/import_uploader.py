@@ -82,7 +82,7 @@ class ImportUploader:
 
         Raises:
             FileTooLargeError: The server rejected the file as too large; the job is cancelled.
-            UnsettledInsertError: Rows may have been inserted already.
+            PossibleDuplicatesError: Rows may have been inserted already.
             ApiError: A request failed.
             JobTimeoutError: A job of an earlier run does not end in time.
             SpoolError: The journal cannot be written.

@@ -17,7 +17,7 @@ from demandbase_api.errors import (
     QuotaExceededError,
     RateLimitedError,
     TransientError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
     UnreachableError,
 )
 from demandbase_api.jobs.poller import recent
@@ -137,7 +137,7 @@ def may_have_succeeded(error: DemandbaseError) -> bool:
             return not error.nothing_sent
         case RateLimitedError() if error.operation.creates_a_job:
             return False
-        case UnexpectedAnswerError():
+        case UnexpectedResponseError():
             # On success, the response is what cannot be read.
             return error.status is None or error.status < HTTPStatus.BAD_REQUEST
         case _:

@@ -1,4 +1,4 @@
-"""Tokens from client credentials: asked for when needed, renewed before they end."""
+"""Client credentials: tokens are issued on demand and renewed before they expire."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
     from demandbase_api.http.error_mapping import ErrorMapper
     from demandbase_api.http.retry import RetryPolicy
 
-TOKEN = "/auth/v1/token"  # noqa: S105 - a path
-LIFE_SECONDS = 8 * 3600.0
-"""How long tokens live as published, where an answer does not say it."""
+TOKEN_PATH = "/auth/v1/token"  # noqa: S105 - a path
+LIFETIME_SECONDS = 8 * 3600.0
+"""Published lifetime of a token, used if a response does not state it."""
 LEEWAY_SECONDS = 15 * 60.0
-"""A call may wait for long before it is sent, and an upload may take long."""
+"""Time before its expiry from which a token is not used: an upload may take long."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Grant:
-    token: str = field(repr=False)
+class _Token:
+    value: str = field(repr=False)
     renew_at: float
 
     @property
     def header(self) -> str:
-        return f"Bearer {self.token}"
+        return f"Bearer {self.value}"
 
 
 class ClientCredentials(ApiAuth):
-    """Signs calls with a token that is kept in memory and nowhere else.
+    """Authenticates requests with a token for client credentials. It is kept in memory only.
 
     Args:
-        connection: Where tokens are issued, and to whom.
-        clock: Time; tests pass one of their own.
+        connection: Client id and secret, and the host that issues tokens.
+        clock: Time.
         map_error: Returns the error for an error response of the API.
 
     Raises:
-        AuthenticationError: From a call: the credentials are not accepted.
-        ApiError: From a call: there is no token to be had.
+        AuthenticationError: From a request: the credentials were rejected.
+        ApiError: From a request: no token was issued.
     """
 
     def __init__(self, connection: Connection, clock: Clock, map_error: ErrorMapper) -> None:
@@ -60,44 +60,44 @@ class ClientCredentials(ApiAuth):
         self._secret = connection.client_secret or ""
         self._http = HttpClient(connection, auth=NoAuth((self._secret,)), map_error=map_error)
         self._lock = threading.Lock()
-        self._grant: _Grant | None = None
-        self._tokens: list[str] = []
+        self._token: _Token | None = None
+        self._issued: list[str] = []
 
     @override
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._valid().header
+        request.headers["Authorization"] = self._valid_token().header
         return request
 
     @property
     @override
     def secrets(self) -> Sequence[str]:
-        return (self._secret, *self._tokens)
+        return (self._secret, *self._issued)
 
     @override
-    def renew(self, refused: str | None) -> bool:
+    def renew(self, rejected: str | None) -> bool:
         with self._lock:
-            # Another thread may have renewed it meanwhile.
-            if self._grant is not None and self._grant.header == refused:
-                self._grant = None
+            # Unless another thread has renewed it in the meantime.
+            if self._token is not None and self._token.header == rejected:
+                self._token = None
         return True
 
-    def _valid(self) -> _Grant:
+    def _valid_token(self) -> _Token:
         with self._lock:
-            if self._grant is None or self._clock.now() >= self._grant.renew_at:
-                self._grant = self._retry.call(self._issue)
-            return self._grant
+            if self._token is None or self._clock.now() >= self._token.renew_at:
+                self._token = self._retry.call(self._issue)
+            return self._token
 
-    def _issue(self) -> _Grant:
+    def _issue(self) -> _Token:
         operation = ApiOperation.ISSUE_TOKEN
-        asked_at = self._clock.now()
+        requested_at = self._clock.now()
         body = {
             "grantType": "client_credentials",
             "clientId": self._id,
             "clientSecret": self._secret,
         }
-        answer = Reader(operation, self._http.create(operation, TOKEN, body))
-        token = answer.required("accessToken", str)
-        seconds = float(answer.optional("expiresIn", int) or LIFE_SECONDS)
-        self._tokens.append(token)
-        # One that lives for less than half an hour is used for half of its life.
-        return _Grant(token, asked_at + max(seconds - LEEWAY_SECONDS, seconds / 2))
+        response = Reader(operation, self._http.create(operation, TOKEN_PATH, body))
+        value = response.required("accessToken", str)
+        seconds = float(response.optional("expiresIn", int) or LIFETIME_SECONDS)
+        self._issued.append(value)
+        # A token with a lifetime of less than half an hour is used for half of it.
+        return _Token(value, requested_at + max(seconds - LEEWAY_SECONDS, seconds / 2))

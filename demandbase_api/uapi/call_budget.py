@@ -1,4 +1,4 @@
-"""Keeps a day's calls within what the API allows, and says beforehand where they will not do."""
+"""The daily limits of calls: calls are counted, spread over the day and checked in advance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
 
-
 CALLS_A_DAY: dict[ApiOperation, int] = {
     ApiOperation.CREATE_EXPORT: 60,
     ApiOperation.GET_EXPORT: 300,
@@ -32,104 +31,77 @@ CALLS_A_DAY: dict[ApiOperation, int] = {
     ApiOperation.LIST_ACTIVITY_TYPES: 3_600,
     ApiOperation.GET_ACTIVITY_TYPE: 3_600,
 }
-"""Calls that are not named here, such as downloads, have no limit of their own."""
+"""Published daily limits. Other operations, such as downloads, have none of their own."""
 
 FREE_SHARE = 0.1
-"""What share of a day's calls may be ahead of the day without anything being slowed down."""
+"""Share of a day's calls that may be used ahead of time without a pause."""
 
-_DAY_SECONDS = 86_400.0
-
-
-def seconds_left(now: datetime) -> float:
-    """Return the seconds until the count starts anew.
-
-    Args:
-        now: The moment in UTC.
-    """
-    midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-    return (midnight - now).total_seconds()
-
-
-def pause(used: int, limit: int, now: datetime) -> float:
-    """Return the seconds to let pass before the next call of a kind, so that they last all day.
-
-    Args:
-        used: Calls made today.
-        limit: Calls allowed a day.
-        now: The moment in UTC.
-    """
-    left = seconds_left(now)
-    share_of_day = 1 - left / _DAY_SECONDS
-    if used < limit * min(share_of_day + FREE_SHARE, 1 - FREE_SHARE):
-        return 0.0
-    return left / max(1, limit - used)
-
-
-_LEAST_CALLS_AN_EXPORT = {
+_CALLS_PER_EXPORT = {
     ApiOperation.CREATE_EXPORT: 1,
     ApiOperation.GET_EXPORT: 1,
     ApiOperation.LIST_EXPORTS: 2,
 }
-
-_LEAST_CALLS_AN_IMPORT = {
+_CALLS_PER_IMPORT = {
     ApiOperation.CREATE_IMPORT: 1,
     ApiOperation.UPLOAD_FILE: 1,
     ApiOperation.LIST_IMPORTS: 1,
 }
+"""Minimum calls of a job, from its creation to its end."""
 
-_FEWER_STREAMS = "select fewer streams."
+_DAY_SECONDS = 86_400.0
+_LOCK_SECONDS = 30.0
 
 
 class CallBudget:
-    """The day's calls.
+    """The calls that are left today.
 
     Args:
-        ledger: Counts them.
+        counter: Counts the calls.
         clock: Time.
     """
 
-    def __init__(self, ledger: CallLedger, clock: Clock) -> None:
-        self._ledger = ledger
+    def __init__(self, counter: CallCounter, clock: Clock) -> None:
+        self._counter = counter
         self._clock = clock
 
     def spend(self, operation: ApiOperation) -> None:
-        """Count a call that is about to be made.
+        """Count a call before it is sent.
 
         Raises:
-            CallBudgetError: It would be one too many.
+            CallBudgetError: The daily limit is reached.
         """
         limit = CALLS_A_DAY.get(operation)
-        if limit is not None and not self._ledger.add(operation, self._today, limit):
+        if limit is not None and not self._counter.add(operation, self._today, limit):
             raise self._error(operation, f"allows {limit:,} calls a day, which are used up,")
 
     def pause(self, operation: ApiOperation) -> float:
-        """Return the seconds to let pass before the next call of a kind."""
+        """Return the seconds to wait before the next call of an operation."""
         now = self._clock.utc()
-        return pause(self._ledger.used(operation, now.date()), CALLS_A_DAY[operation], now)
+        return pause(self._counter.used(operation, now.date()), CALLS_A_DAY[operation], now)
 
     def check_exports(self, jobs: int) -> None:
-        """Make sure that what is left is enough for some export jobs.
+        """Check that enough calls are left for a number of export jobs.
 
         Raises:
-            CallBudgetError: It is not.
+            CallBudgetError: Too few are left.
         """
-        self._check(_LEAST_CALLS_AN_EXPORT, jobs)
+        self._check(_CALLS_PER_EXPORT, jobs)
 
     def check_import(self) -> None:
-        """Make sure that what is left is enough for one import job from its creation to its end.
+        """Check that enough calls are left for an import job, from its creation to its end.
 
-        A job without its file could not be cancelled, and one with it not be seen to its end.
+        A job that is created without calls for its file or its status could not be completed.
 
         Raises:
-            CallBudgetError: It is not.
+            CallBudgetError: Too few are left.
         """
-        self._check(_LEAST_CALLS_AN_IMPORT, 1)
+        self._check(_CALLS_PER_IMPORT, 1)
 
     def require(self, operation: ApiOperation, calls: int) -> None:
-        """Make sure that what is left is enough for some calls of a kind.
+        """Check that a number of calls of an operation are left.
 
         Raises:
-            CallBudgetError: It is not.
+            CallBudgetError: Too few are left.
         """
         left = self.left(operation)
         if calls > left:
@@ -140,11 +112,11 @@ class CallBudget:
             )
 
     def left(self, operation: ApiOperation) -> int:
-        """Return how many calls of a kind are left today."""
-        return CALLS_A_DAY[operation] - self._ledger.used(operation, self._today)
+        """Return the number of calls of an operation that are left today."""
+        return CALLS_A_DAY[operation] - self._counter.used(operation, self._today)
 
-    def _check(self, least: Mapping[ApiOperation, int], jobs: int) -> None:
-        for operation, calls in least.items():
+    def _check(self, calls_per_job: Mapping[ApiOperation, int], jobs: int) -> None:
+        for operation, calls in calls_per_job.items():
             self.require(operation, calls * jobs)
 
     @property
@@ -152,60 +124,82 @@ class CallBudget:
         return self._clock.utc().date()
 
     def _error(self, operation: ApiOperation, problem: str) -> CallBudgetError:
+        is_import = operation in _CALLS_PER_IMPORT
+        fewer = "send more rows a job." if is_import else "select fewer streams."
         return CallBudgetError(
             operation,
             problem,
-            advice="The count restarts at midnight UTC. Run less often, or "
-            + ("send more rows a job." if operation in _LEAST_CALLS_AN_IMPORT else _FEWER_STREAMS),
+            advice=f"The count restarts at midnight UTC. Run less often, or {fewer}",
             retry_after=seconds_left(self._clock.utc()),
         )
 
 
-_LOCK_SECONDS = 30.0
-
-
-class CallLedger:
-    """The calls of a day by kind; what was counted on another day is forgotten.
+def seconds_left(now: datetime) -> float:
+    """Return the seconds until the counts restart, at midnight UTC.
 
     Args:
-        path: The file; it is made with the first call, and its folder with it.
+        now: Current time in UTC.
+    """
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+    return (midnight - now).total_seconds()
+
+
+def pause(used: int, limit: int, now: datetime) -> float:
+    """Return the seconds to wait before the next call, so that the calls last all day.
+
+    Args:
+        used: Calls made today.
+        limit: Calls allowed a day.
+        now: Current time in UTC.
+    """
+    left = seconds_left(now)
+    share_of_day = 1 - left / _DAY_SECONDS
+    if used < limit * min(share_of_day + FREE_SHARE, 1 - FREE_SHARE):
+        return 0.0
+    return left / max(1, limit - used)
+
+
+class CallCounter:
+    """Counts a day's calls by operation, in a file that the runs of a tenant share.
+
+    Args:
+        path: The file. The first call creates it, and its folder if missing.
 
     Raises:
-        SpoolError: From every method: the folder cannot be used.
+        SpoolError: From every method: the folder is unusable.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def used(self, operation: ApiOperation, day: date) -> int:
-        """Return how many calls of a kind were made on a day."""
+        """Return the number of calls of an operation on a day."""
         return self._read(day).get(operation.name, 0)
 
     def add(self, operation: ApiOperation, day: date, limit: int) -> bool:
-        """Count a call that is about to be made; return whether the limit allows it."""
+        """Count a call before it is sent; return ``False`` if the limit is reached."""
         with self._locked():
             calls = self._read(day)
-            made = calls.get(operation.name, 0)
-            if made >= limit:
+            used = calls.get(operation.name, 0)
+            if used >= limit:
                 return False
-            self._write(day, {**calls, operation.name: made + 1})
+            calls[operation.name] = used + 1
+            content = {"day": day.isoformat(), "calls": calls}
+            write_atomically(self._path, json.dumps(content))
         return True
 
     def _read(self, day: date) -> dict[str, int]:
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-            if found["day"] != day.isoformat():
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["day"] != day.isoformat():
                 return {}
-            return {str(name): int(calls) for name, calls in found["calls"].items()}
+            return {str(name): int(calls) for name, calls in content["calls"].items()}
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise spool_error(error) from error
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return {}  # cut by a full disk: Demandbase's own count is what holds in the end
-
-    def _write(self, day: date, calls: dict[str, int]) -> None:
-        write_atomically(self._path, json.dumps({"day": day.isoformat(), "calls": calls}))
+            return {}  # a damaged file: the server's own count still holds
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

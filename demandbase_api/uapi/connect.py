@@ -9,7 +9,7 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.client import HttpClient
 from demandbase_api.ports import Apis
 from demandbase_api.uapi.auth import ClientCredentials
-from demandbase_api.uapi.call_budget import CallBudget, CallLedger
+from demandbase_api.uapi.call_budget import CallBudget, CallCounter
 from demandbase_api.uapi.discovery import FieldCache, FieldDiscovery
 from demandbase_api.uapi.errors import error_for
 from demandbase_api.uapi.exports import UapiExportApi
@@ -31,7 +31,7 @@ def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
     Raises:
         ConfigurationError: The API does not accept this kind of credentials.
     """
-    budget = CallBudget(CallLedger(files.path(connection, "calls")), clock)
+    budget = CallBudget(CallCounter(files.path(connection, "calls")), clock)
     http = _http_client(connection, budget, clock)
     cache = FieldCache(files.path(connection, "fields"), files.cache_hours, clock)
     return Apis(

@@ -1,4 +1,4 @@
-"""Asks which fields each entity has, seldom enough for the day's calls."""
+"""Discovery of the entities and their fields, cached because the daily calls are few."""
 
 from __future__ import annotations
 
@@ -34,25 +34,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
-
 FIELDS = "/data/export/v1/fields"
 
 _ACCOUNT_IDS = ParentIds("accounts", "{Account}.id", MAX_IDS, "Account ID")
-
+_CACHE_FORMAT = 1
+_CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
 _DATE_TYPES = frozenset({"date", "datetime", "timestamp"})
-
-# What scopes activities is published, its name is not: the likeliest first.
+# It is published that a date scopes activities, but not the name of its field: likeliest first.
 _DATE_FIELDS = ("date", "activitydate", "activityat", "activitytime", "timestamp", "occurredat")
 
 
 class FieldDiscovery:
-    """Knows the fields of all entities.
+    """Discovers the entities and their fields.
 
     Args:
-        http: Where to ask.
-        cache: What was answered before.
-        budget: Counts the day's calls.
+        http: Client of the API.
+        cache: Results of earlier requests.
+        budget: The calls that are left today.
     """
 
     def __init__(self, http: HttpClient, cache: FieldCache, budget: CallBudget) -> None:
@@ -61,74 +59,75 @@ class FieldDiscovery:
         self._budget = budget
 
     def entities(self, scope: DiscoveryScope) -> tuple[Entity, ...]:
-        """Return the entities that the tenant may have.
+        """Return the entities that the tenant may export.
 
         Raises:
-            PermissionDeniedError: There is none, or one that was asked for is not among them.
-            ConfigurationError: One that was asked for needs a report type, or another one is
-                given what it does not take.
-            CallBudgetError: The day's calls are not enough; none was made.
+            PermissionDeniedError: The tenant may export none, or not one that the scope names.
+            ConfigurationError: An entity that the scope names needs a report type, or one has a
+                report type and does not accept it.
+            CallBudgetError: Too few calls are left; none was made.
             ApiError: A call failed.
         """
         _check_report_types(scope)
-        chosen = [entity for entity in ENTITIES if _is_chosen(entity, scope)]
-        answers = self._answers([entity for entity in chosen if entity.type], scope)
-        refused = {
-            name: answer.refusal for name, answer in answers.items() if answer.refusal is not None
+        entities = [entity for entity in ENTITIES if _is_in_scope(entity, scope)]
+        results = self._results([entity for entity in entities if entity.type], scope)
+        denied = {
+            name: result.denial for name, result in results.items() if result.denial is not None
         }
-        _tell_refused(refused, scope, has_any=len(refused) < len(answers))
+        _check_denied(denied, scope, has_any=len(denied) < len(results))
         return tuple(
-            _entity(entity, _fields(entity, scope, answers))
-            for entity in chosen
-            if entity.name not in refused
+            _entity(entity, _fields(entity, scope, results))
+            for entity in entities
+            if entity.name not in denied
         )
 
     def forget(self, entity: UapiEntity, report_type: str | None) -> None:
-        """Ask for an entity's fields anew next time."""
-        self._cache.drop(_key(entity, report_type))
+        """Remove the fields of an entity from the cache."""
+        self._cache.remove(_key(entity, report_type))
 
-    def _answers(
+    def _results(
         self, entities: Sequence[UapiEntity], scope: DiscoveryScope
     ) -> dict[str, CachedFields]:
-        """Return what is known of each entity by its name, and ask for what is not."""
-        keys = {entity.name: _key_in(entity, scope) for entity in entities}
-        answers = {name: self._cache.find(key) for name, key in keys.items()}
-        granted = {
-            name: answer if answer is not None and answer.refusal is None else None
-            for name, answer in answers.items()
+        """Return the fields of each entity by its name, from the cache if possible."""
+        keys = {entity.name: _key(entity, scope.report_type(entity.name)) for entity in entities}
+        cached = {name: self._cache.find(key) for name, key in keys.items()}
+        permitted = {
+            name: result if result is not None and result.denial is None else None
+            for name, result in cached.items()
         }
-        if scope.entities is not None or not any(granted.values()):
-            answers = granted  # what would end the run may have been allowed since
-        unknown = [entity for entity in entities if answers[entity.name] is None]
-        old = {each.name: self._cache.find(keys[each.name], any_age=True) for each in unknown}
-        self._budget.require(ApiOperation.LIST_FIELDS, list(old.values()).count(None))
-        # Of the day's last calls, those come first that nothing can stand in for.
-        for entity in sorted(unknown, key=lambda each: old[each.name] is not None):
-            report_type = scope.report_types.get(entity.name)
-            answers[entity.name] = self._asked(entity, report_type, old[entity.name])
-        return {name: answer for name, answer in answers.items() if answer is not None}
+        # A denial that would end the run is requested again: it may have been lifted.
+        is_denial_final = scope.entities is not None or not any(permitted.values())
+        results = permitted if is_denial_final else cached
+        missing = [entity for entity in entities if results[entity.name] is None]
+        expired = {each.name: self._cache.find(keys[each.name], any_age=True) for each in missing}
+        self._budget.require(ApiOperation.LIST_FIELDS, list(expired.values()).count(None))
+        # Entities without an expired result come first: nothing can replace theirs.
+        for entity in sorted(missing, key=lambda each: expired[each.name] is not None):
+            report_type = scope.report_type(entity.name)
+            results[entity.name] = self._request(entity, report_type, expired[entity.name])
+        return {name: result for name, result in results.items() if result is not None}
 
-    def _asked(
-        self, entity: UapiEntity, report_type: str | None, old: CachedFields | None
+    def _request(
+        self, entity: UapiEntity, report_type: str | None, expired: CachedFields | None
     ) -> CachedFields:
         key = _key(entity, report_type)
         try:
-            return self._cache.keep(key, self._ask(entity, report_type))
+            return self._cache.add(key, self._list_fields(entity, report_type))
         except PermissionDeniedError as error:
-            return self._cache.keep(key, (), str(error))
+            return self._cache.add(key, (), str(error))
         except QuotaExceededError as error:
-            if old is None:
+            if expired is None:
                 raise
-            logger.warning("%s Those of %s are taken instead.", error, old.at)
-            return old
+            logger.warning("%s The fields of %s are used instead.", error, expired.at)
+            return expired
 
-    def _ask(self, entity: UapiEntity, report_type: str | None) -> list[dict[str, str]]:
+    def _list_fields(self, entity: UapiEntity, report_type: str | None) -> list[dict[str, str]]:
         operation = ApiOperation.LIST_FIELDS
         params = {"entityType": entity.type}
         if report_type is not None:
             params["adReportType"] = report_type
-        answer = self._http.read_list(operation, FIELDS, params)
-        return [schemas.described_field(Reader(operation, item)) for item in answer]
+        response = self._http.read_list(operation, FIELDS, params)
+        return [schemas.described_field(Reader(operation, item)) for item in response]
 
 
 def _check_report_types(scope: DiscoveryScope) -> None:
@@ -137,25 +136,55 @@ def _check_report_types(scope: DiscoveryScope) -> None:
         if name in BY_NAME and name not in reports:
             raise ConfigurationError(
                 f"The setting stream_options.{name}.ad_report_type is for "
-                f"{' and '.join(reports)} only: take it away."
+                f"{' and '.join(reports)} only: remove it."
             )
 
 
-def _is_chosen(entity: UapiEntity, scope: DiscoveryScope) -> bool:
+def _is_in_scope(entity: UapiEntity, scope: DiscoveryScope) -> bool:
     is_named = scope.entities is not None and entity.name in scope.entities
     if scope.entities is not None and not is_named:
         return False
-    if entity.is_report and entity.name not in scope.report_types:
-        _tell_missing_report(entity, is_named=is_named)
+    if entity.is_report and scope.report_type(entity.name) is None:
+        remedy = f"set stream_options.{entity.name}.ad_report_type to the report to export"
+        if is_named:
+            raise ConfigurationError(
+                f"The fields of {entity.name} depend on the type of report: {remedy}."
+            )
+        logger.info("Stream %s is left out: to include it, %s", entity.name, remedy)
         return False
     return True
 
 
+def _check_denied(denied: Mapping[str, str], scope: DiscoveryScope, *, has_any: bool) -> None:
+    """Log the entities that the tenant may not export, or raise if the run depends on them."""
+    if not denied:
+        return
+    # Entities with the same error code share one message: theirs differ only in diagnostic codes.
+    reasons = " ".join({_code_in(text): text for text in denied.values()}.values())
+    if scope.entities is not None or not has_any:
+        raise PermissionDeniedError(
+            ApiOperation.LIST_FIELDS,
+            f"does not permit the export of {', '.join(denied)}",
+            advice=reasons,
+        )
+    logger.warning(
+        "This tenant may not export %s, which are left out (they are requested again after "
+        "discovery_cache_hours, or in the next run with discovery_cache_hours: 0): %s",
+        ", ".join(denied),
+        reasons,
+    )
+
+
+def _code_in(text: str) -> str:
+    found = _CODE.search(text)
+    return text if found is None else found[0]
+
+
 def _fields(
-    entity: UapiEntity, scope: DiscoveryScope, answers: Mapping[str, CachedFields]
+    entity: UapiEntity, scope: DiscoveryScope, results: Mapping[str, CachedFields]
 ) -> tuple[EntityField, ...]:
     if entity.type:
-        return schemas.fields(answers[entity.name].fields, entity.type)
+        return schemas.fields(results[entity.name].fields, entity.type)
     columns = scope.columns.get(entity.name, entity.columns)
     return tuple(EntityField(name, "string") for name in columns)
 
@@ -177,7 +206,7 @@ def _entity(entity: UapiEntity, fields: tuple[EntityField, ...]) -> Entity:
 
 
 def _date_field(fields: Sequence[EntityField], entity_type: str) -> str | None:
-    """Return the field that from and to go by, by its name; the only date that there is, too."""
+    """Return the field that dates of a job apply to: the likeliest by name, or the only date."""
     dates = {
         field.name.replace("_", "").lower(): field.name
         for field in fields
@@ -189,142 +218,103 @@ def _date_field(fields: Sequence[EntityField], entity_type: str) -> str | None:
     return next(iter(dates.values())) if len(dates) == 1 else None
 
 
-def _key_in(entity: UapiEntity, scope: DiscoveryScope) -> str:
-    return _key(entity, scope.report_types.get(entity.name))
-
-
 def _key(entity: UapiEntity, report_type: str | None) -> str:
     return entity.type if report_type is None else f"{entity.type} {report_type}"
 
 
-def _tell_missing_report(entity: UapiEntity, *, is_named: bool) -> None:
-    what = f"set stream_options.{entity.name}.ad_report_type to the report that is wanted"
-    if is_named:
-        raise ConfigurationError(
-            f"The fields of {entity.name} depend on the kind of report: {what}."
-        )
-    logger.info("Stream %s is left out: to have it, %s", entity.name, what)
-
-
-def _tell_refused(refused: Mapping[str, str], scope: DiscoveryScope, *, has_any: bool) -> None:
-    if not refused:
-        return
-    # One reason may have come several times, each with words and a diagnostic code of its own.
-    reasons = " ".join({_code_in(text): text for text in refused.values()}.values())
-    if scope.entities is not None or not has_any:
-        raise PermissionDeniedError(
-            ApiOperation.LIST_FIELDS,
-            f"let nothing be known of {', '.join(refused)}",
-            advice=reasons,
-        )
-    logger.warning(
-        "This tenant may not export %s, which are left out (they are asked for again once "
-        "discovery_cache_hours are over, or at once with discovery_cache_hours: 0): %s",
-        ", ".join(refused),
-        reasons,
-    )
-
-
-def _code_in(text: str) -> str:
-    found = _CODE.search(text)
-    return text if found is None else found[0]
-
-
-_FORM = 1
-
-
 @dataclass(frozen=True, slots=True)
 class CachedFields:
-    """What was answered.
+    """The result of a request for an entity's fields.
 
     Args:
-        at: When.
-        fields: The fields' members, as the API gave them.
-        refusal: Why there are none: the tenant may not have this entity.
+        at: Time of the request.
+        fields: Members of each field, as in the response.
+        denial: Message of the error, if the tenant may not export the entity.
     """
 
     at: datetime
     fields: tuple[Mapping[str, str], ...] = ()
-    refusal: str | None = None
+    denial: str | None = None
 
 
 class FieldCache:
-    """The answers of one tenant.
+    """The fields of one tenant's entities, in a file.
 
-    A file that cannot be read or written costs calls and nothing else.
+    An unreadable or unwritable file only costs further calls.
 
     Args:
         path: The file.
-        hours: How long an answer is good for.
+        hours: How long a result is valid.
         clock: Time.
     """
 
     def __init__(self, path: Path, hours: float, clock: Clock) -> None:
         self._path = path
-        self._age = timedelta(hours=hours)
+        self._lifetime = timedelta(hours=hours)
         self._clock = clock
-        self._is_told = False
+        self._has_warned = False
 
     def find(self, key: str, *, any_age: bool = False) -> CachedFields | None:
-        """Return an answer that is not too old, or of any age."""
+        """Return a result that is still valid, or one of any age."""
         found = self._read().get(key)
         if found is None:
             return None
-        is_fresh = timedelta() <= self._clock.utc() - found.at < self._age
-        return found if is_fresh or any_age else None
+        is_valid = timedelta() <= self._clock.utc() - found.at < self._lifetime
+        return found if is_valid or any_age else None
 
-    def keep(
-        self, key: str, fields: Sequence[Mapping[str, str]], refusal: str | None = None
+    def add(
+        self, key: str, fields: Sequence[Mapping[str, str]], denial: str | None = None
     ) -> CachedFields:
-        """Keep an answer and return it."""
-        answer = CachedFields(self._clock.utc(), tuple(fields), refusal)
-        self._write({**self._read(), key: answer})
-        return answer
+        """Add or replace a result; return it."""
+        result = CachedFields(self._clock.utc(), tuple(fields), denial)
+        self._write({**self._read(), key: result})
+        return result
 
-    def drop(self, key: str) -> None:
-        """Forget an answer: it has proved wrong."""
-        self._write({name: answer for name, answer in self._read().items() if name != key})
+    def remove(self, key: str) -> None:
+        """Remove a result that has proved wrong."""
+        self._write({name: result for name, result in self._read().items() if name != key})
 
     def _read(self) -> dict[str, CachedFields]:
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-            if found["form"] != _FORM:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["form"] != _CACHE_FORMAT:
                 return {}
-            return {key: _answer(answer) for key, answer in found["answers"].items()}
+            return {key: _from_json(item) for key, item in content["answers"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {}
 
-    def _write(self, answers: Mapping[str, CachedFields]) -> None:
-        form = {
+    def _write(self, results: Mapping[str, CachedFields]) -> None:
+        answers = {
             key: {
-                "at": answer.at.isoformat(),
-                "fields": list(answer.fields),
-                "refusal": answer.refusal,
+                "at": result.at.isoformat(),
+                "fields": list(result.fields),
+                "refusal": result.denial,
             }
-            for key, answer in answers.items()
+            for key, result in results.items()
         }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path, json.dumps({"form": _FORM, "answers": form}))
+            content = {"form": _CACHE_FORMAT, "answers": answers}
+            write_atomically(self._path, json.dumps(content))
         except OSError as error:
-            if not self._is_told:
-                self._is_told = True
+            if not self._has_warned:
+                self._has_warned = True
                 logger.warning(
-                    "What was discovered cannot be kept in spool_dir: %s",
-                    error.strerror or "it failed",
+                    "Cannot write the discovered fields to spool_dir: %s",
+                    error.strerror or "the operation failed",
                 )
 
 
-def _answer(found: Mapping[str, Any]) -> CachedFields:
-    """Return an answer as it was kept.
+def _from_json(item: Mapping[str, Any]) -> CachedFields:
+    """Return a result from its JSON.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: It is none.
+        ValueError, TypeError, KeyError, AttributeError: The JSON has another form.
     """
-    at = datetime.fromisoformat(found["at"])
-    fields = tuple({**field, "name": field["name"]} for field in found["fields"])
-    refusal = found["refusal"]
+    at = datetime.fromisoformat(item["at"])
+    fields = tuple({**field, "name": field["name"]} for field in item["fields"])
+    denial = item["refusal"]
     texts = [text for field in fields for text in field.values()]
-    if at.tzinfo is None or not all(isinstance(text, str) for text in [*texts, refusal or ""]):
+    if at.tzinfo is None or not all(isinstance(text, str) for text in [*texts, denial or ""]):
         raise TypeError
-    return CachedFields(at, fields, refusal)
+    return CachedFields(at, fields, denial)

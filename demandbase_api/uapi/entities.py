@@ -1,4 +1,4 @@
-"""The entities that can be exported, and what the API asks of their jobs."""
+"""The entities that can be exported, with the rules for their jobs and fields."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-MAX_IDS = 10_000
-
 JOB = "/data/export/v1/job"
+
+MAX_IDS = 10_000
+"""Maximum number of ids that a job can name."""
+
+# From the 1st to the 90th day, both included: fewer than 90 days by any way of counting.
+_ACTIVITY_DAYS = 89
+
+_QUALIFIED = re.compile(r"\{([^{}]+)\}\.(.+)", re.DOTALL)
+"""A field with its entity type, as in ``{Account}.id``."""
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
 class UapiEntity:
-    """An entity.
+    """An entity that can be exported.
 
     Args:
-        name: What it is called outside of this API.
-        type: The API's own word for it; empty where it has none.
-        description: What it holds.
-        path: Where its jobs are created.
-        max_days: How many days from the first to the last a job takes.
-        by_account: Whether jobs must name accounts.
-        takes_account_lists: Whether jobs can be narrowed by account lists.
+        name: Name outside of this API.
+        type: Entity type in the API's terms; empty for the members of lists, which have none.
+        description: Description for users.
+        path: Path at which its jobs are created.
+        max_days: Maximum number of days from the first to the last day of a job.
+        by_account: Whether its jobs must name accounts.
+        takes_account_lists: Whether its jobs can be filtered by account lists.
         is_report: Whether fields and rows depend on an advertising report type.
-        columns: What its files are taken to hold, where the API lists no fields.
-        key: The fields that identify a record; the own id where absent.
+        columns: Default columns of its files, if the API does not list its fields.
+        key: Fields that identify a record. Default: the id of the entity.
     """
 
     name: str
@@ -44,14 +52,11 @@ class UapiEntity:
     key: tuple[str, ...] | None = None
 
 
-# From the 1st to the 90th day, both counted in, which is fewer than 90 days however one counts.
-_ACTIVITY_DAYS = 89
-
 ENTITIES = (
     UapiEntity("accounts", "account", "Companies"),
-    UapiEntity("people", "person", "People at them"),
+    UapiEntity("people", "person", "People at companies"),
     UapiEntity("opportunities", "opportunity", "Deals"),
-    UapiEntity("activities", "activity", "What people did", max_days=_ACTIVITY_DAYS),
+    UapiEntity("activities", "activity", "Activities of people", max_days=_ACTIVITY_DAYS),
     UapiEntity(
         "campaigns",
         "campaign",
@@ -78,14 +83,14 @@ ENTITIES = (
     UapiEntity(
         "buying_group_members",
         "personBuyingGroupMember",
-        "Who is in them",
+        "Members of buying groups",
         by_account=True,
         takes_account_lists=False,
     ),
     UapiEntity(
         "account_list_members",
         "",
-        "Which accounts are on an account list",
+        "Members of account lists",
         path="/data/export/v1/accountList/job",
         columns=("accountListId", "accountListName", "accountId", "accountName", "accountDomain"),
         key=("accountListId", "accountId"),
@@ -93,7 +98,7 @@ ENTITIES = (
     UapiEntity(
         "person_list_members",
         "",
-        "Which people are on a person list",
+        "Members of person lists",
         path="/data/export/v1/personList/job",
         columns=("personListId", "personListName", "personId", "personEmail"),
         key=("personListId", "personId"),
@@ -105,40 +110,36 @@ BY_NAME = {entity.name: entity for entity in ENTITIES}
 
 NAME_BY_TYPE = {entity.type.lower(): entity.name for entity in ENTITIES if entity.type}
 
-_OF_ENTITY = re.compile(r"\{([^{}]+)\}\.(.+)", re.DOTALL)
-
-_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
 
 def property_names(api_names: Iterable[str], entity_type: str) -> dict[str, str]:
-    """Return the property of each field, whatever order they come in.
+    """Return the name of each field's property, independent of the fields' order.
 
     Args:
-        api_names: The fields of one entity, as jobs call them.
-        entity_type: The API's word for the entity.
+        api_names: Names of an entity's fields in jobs.
+        entity_type: Entity type in the API's terms.
     """
     ordered = sorted(set(api_names), key=lambda name: (not is_own(name, entity_type), name))
-    taken: set[str] = set()
+    used: set[str] = set()
     names: dict[str, str] = {}
     for api_name in ordered:
-        wanted = name = _wanted(api_name, entity_type)
+        short = name = _short_name(api_name, entity_type)
         number = 1
-        while name.casefold() in taken:
+        while name.casefold() in used:
             number += 1
-            name = f"{wanted}_{number}"
-        taken.add(name.casefold())
+            name = f"{short}_{number}"
+        used.add(name.casefold())
         names[api_name] = name
     return names
 
 
 def is_own(api_name: str, entity_type: str) -> bool:
-    """Return whether a field is of the entity itself."""
-    found = _OF_ENTITY.fullmatch(api_name)
+    """Return whether a field belongs to the entity itself, not to a related one."""
+    found = _QUALIFIED.fullmatch(api_name)
     return found is None or found[1].casefold() == entity_type.casefold()
 
 
-def _wanted(api_name: str, entity_type: str) -> str:
-    found = _OF_ENTITY.fullmatch(api_name)
+def _short_name(api_name: str, entity_type: str) -> str:
+    found = _QUALIFIED.fullmatch(api_name)
     if found is None:
         return api_name
     entity, name = found.groups()

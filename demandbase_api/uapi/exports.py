@@ -18,7 +18,7 @@ from demandbase_api.errors import (
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from demandbase_api.http.download_response import DownloadBody
 from demandbase_api.http.json_reader import Reader
@@ -241,14 +241,14 @@ class UapiExportApi(ExportApi):
             raise
         with response:
             if response.is_redirect:
-                raise UnexpectedAnswerError(operation, "gave a link that redirects")
+                raise UnexpectedResponseError(operation, "gave a link that redirects")
             yield DownloadBody(operation, response, resume)
 
     def _link(self, job_id: str, part: int) -> str:
         with self._reading:
             links = self._links.get(job_id) or self._read_links(job_id)
         if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
-            raise UnexpectedAnswerError(
+            raise UnexpectedResponseError(
                 ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
             )
         return links[part - 1]
@@ -266,7 +266,7 @@ class UapiExportApi(ExportApi):
             ) from None
         links = self._links.get(job_id)
         if links is None:
-            raise UnexpectedAnswerError(
+            raise UnexpectedResponseError(
                 ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
             )
         return links

@@ -1,4 +1,4 @@
-"""The Data Import API as Demandbase publishes it."""
+"""The Data Import API that Demandbase documents publicly."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ HEADERS = {
     ),
     "activities": (),
 }
-"""By entity; those of activities depend on their type."""
+"""Documented fields by entity. Those of activities depend on their type."""
 
 IDENTITIES = {
     "accounts": ("External Account ID", "Account Domain", "Account Name"),
     "people": ("External Person Id", "Email"),
     "opportunities": ("External Opportunity ID",),
 }
-"""By entity, what rows may be matched by: accounts by their id, else by domain and name."""
+"""Fields by which rows are matched, by entity: accounts by id, or else by domain and name."""
 
 JOB = "/import/v1/job"
 
@@ -100,7 +100,7 @@ _WORDS = {status: word for word, status in schemas.IMPORT_WORDS.items()}
 
 
 class UapiImportApi(ImportApi):
-    """The adapter of the import port.
+    """The uapi adapter of the import port.
 
     Args:
         http: Sends the requests.
@@ -231,7 +231,7 @@ def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
     """Return the ``CreateDataImportJob`` for a request.
 
     Raises:
-        ConfigurationError: The API cannot do what is wanted.
+        ConfigurationError: The API does not support the request.
     """
     if request.operation is not _operation(request.entity) or request.match_key is not None:
         raise ConfigurationError(

@@ -1,11 +1,11 @@
-"""From the API's JSON to models. Unknown members are tolerated, unknown statuses are not."""
+"""Models from the API's JSON. Unknown members are ignored; an unknown status is an error."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from demandbase_api.errors import ApiOperation, UnexpectedAnswerError
+from demandbase_api.errors import ApiOperation, UnexpectedResponseError
 from demandbase_api.http.json_reader import Reader
 from demandbase_api.models import EntityField, ExportJob, ImportJob, JobStatus
 from demandbase_api.ports import Job
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
     from demandbase_api.http.client import HttpClient
 
+
+J = TypeVar("J", bound=Job)
+
+PAGE_SIZE = 100
+_PASSES = 3
 
 EXPORT_WORDS = {
     "accepted": JobStatus.PENDING,
@@ -36,8 +41,8 @@ def fields(described: Sequence[Mapping[str, str]], entity_type: str) -> tuple[En
     """Return an entity's fields with the names of their properties.
 
     Args:
-        described: Name, type, label and description of each, as the API gives them.
-        entity_type: The API's word for the entity.
+        described: Name, type, label and description of each, as in the response.
+        entity_type: Entity type in the API's terms.
     """
     names = property_names((item["name"] for item in described), entity_type)
     found = {
@@ -79,22 +84,22 @@ def export_job(reader: Reader) -> ExportJob:
 
 
 def with_parts(job: ExportJob, parts: int) -> ExportJob:
-    """Return a finished job that says how many files it has."""
+    """Return a finished job with the number of its files."""
     return replace(job, file_parts=parts)
 
 
 def links(reader: Reader) -> tuple[str, ...]:
-    """Return where a finished job's files are: one link, or one for each part.
+    """Return the links to a finished job's files: one, or one for each part.
 
     Raises:
-        UnexpectedAnswerError: There is none.
+        UnexpectedResponseError: The response has none.
     """
     for member in ("resultsUrls", "resultsUrl"):
         found = reader.optional(member, object)
         several = found if isinstance(found, list) else [found]
         if several and all(isinstance(link, str) and link for link in several):
             return tuple(map(str, several))
-    raise UnexpectedAnswerError(
+    raise UnexpectedResponseError(
         ApiOperation.GET_EXPORT,
         "gave a finished job without a link",
         advice="Run again. If the error persists, export again with job_reuse_hours: 0.",
@@ -115,13 +120,6 @@ def import_job(reader: Reader) -> ImportJob:
     )
 
 
-PAGE_SIZE = 100
-
-_PASSES = 3
-
-J = TypeVar("J", bound=Job)
-
-
 def pages(
     http: HttpClient,
     operation: ApiOperation,
@@ -129,11 +127,11 @@ def pages(
     params: Mapping[str, str],
     read: Callable[[Reader], J],
 ) -> Iterator[J]:
-    """Yield what all pages hold, newest first, each once.
+    """Yield the jobs of all pages, newest first, each once.
 
-    One that is created while the list is read pushes others onto the next page, which then come
-    twice. Where the pages held fewer than the total, since they moved or the list lags behind,
-    they are read again, at most twice.
+    A job that is created meanwhile moves others to the next page, where they appear again. If the
+    pages have fewer jobs than the total, because jobs moved or the list lags behind, they are read
+    again, at most twice.
     """
     seen: set[str] = set()
     for _ in range(_PASSES):
@@ -141,8 +139,8 @@ def pages(
         page = 1
         while True:
             query = {**params, "sort": "descending", "page": page, "perPage": PAGE_SIZE}
-            answer = Reader(operation, http.read(operation, path, query))
-            readers = answer.objects("data")
+            response = Reader(operation, http.read(operation, path, query))
+            readers = response.objects("data")
             for reader in readers:
                 job = read(reader)
                 if job.id not in seen:
@@ -150,7 +148,7 @@ def pages(
                     yield job
             received += len(readers)
             page += 1
-            total = answer.optional("totalCount", int)
+            total = response.optional("totalCount", int)
             if total is not None and received >= total:
                 return
             if not readers:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from typing_extensions import override
 
-from demandbase_api.errors import ApiOperation, UnexpectedAnswerError
+from demandbase_api.errors import ApiOperation, UnexpectedResponseError
 from demandbase_api.http.download_response import DownloadBody
 from demandbase_api.http.json_reader import Reader
 from demandbase_api.ports import (
@@ -119,8 +119,10 @@ class V1ExportApi(ExportApi):
                 url = urljoin(response.url, response.headers["Location"])
                 operation = ApiOperation.FETCH_LINK
                 if urlsplit(url).scheme not in {"http", "https"}:
-                    raise UnexpectedAnswerError(operation, "gave a link that is not a web address")
-        raise UnexpectedAnswerError(operation, f"redirected more than {MAX_REDIRECTS} times")
+                    raise UnexpectedResponseError(
+                        operation, "gave a link that is not a web address"
+                    )
+        raise UnexpectedResponseError(operation, f"redirected more than {MAX_REDIRECTS} times")
 
 
 def request_body(request: ExportRequest) -> dict[str, Any]:

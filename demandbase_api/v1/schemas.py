@@ -1,8 +1,8 @@
-"""From the v1 API's JSON to models. Unknown members are tolerated, unknown statuses are not.
+"""Models from the v1 API's JSON. Unknown members are ignored; an unknown status is an error.
 
-Source of the shapes: the schemas of the OpenAPI documents of the Data Export and the Data
-Import API, version 1.0. No member is required there; only those without which a job cannot
-be followed are required here.
+The schemas are those of the OpenAPI documents of the Data Export API and the Data Import API,
+version 1.0. No member is required there; only those that are needed to poll a job are required
+here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from demandbase_api.http.client import HttpClient
 
 
+PAGE_SIZE = 100
+_PASSES = 3
 _WORDS = {status.value: status for status in JobStatus}
 
 
@@ -108,11 +110,6 @@ def field_mapping(reader: Reader) -> FieldMapping:
     )
 
 
-PAGE_SIZE = 100
-
-_PASSES = 3
-
-
 def pages(
     http: HttpClient,
     operation: ApiOperation,
@@ -122,20 +119,20 @@ def pages(
 ) -> Iterator[Reader]:
     """Yield the objects of all pages.
 
-    The next page starts after what was received, so a server that caps ``limit`` skips
-    nothing; the end is an empty page or the server's ``total``. Where the pages held fewer than
-    ``total``, since they moved while they were read, they are read again, at most twice: an
-    object may come more than once.
+    The next page starts after the objects received, so that none is skipped if the server caps
+    ``limit``. The end is an empty page or the server's ``total``. If the pages have fewer objects
+    than ``total``, because objects moved meanwhile, they are read again, at most twice: an object
+    may be yielded more than once.
     """
     for _ in range(_PASSES):
         offset = 0
         while True:
             query = {**(params or {}), "limit": PAGE_SIZE, "offset": offset}
-            answer = Reader(operation, http.read(operation, path, query))
-            items = answer.objects(member)
+            response = Reader(operation, http.read(operation, path, query))
+            items = response.objects(member)
             yield from items
             offset += len(items)
-            total = answer.optional("total", int)
+            total = response.optional("total", int)
             if total is not None and offset >= total:
                 return
             if not items:
@@ -145,7 +142,7 @@ def pages(
 
 
 def each_once(readers: Iterator[Reader]) -> Iterator[Reader]:
-    """Yield each job once: one that is created meanwhile pushes others onto the next page."""
+    """Yield each job once: a job that is created meanwhile moves others to the next page."""
     seen: set[str] = set()
     for reader in readers:
         job_id = reader.required("id", str)

@@ -1,4 +1,4 @@
-"""From lines of records to rows that are staged, many at a time."""
+"""Encodes lines of plain records as rows of CSV, many at a time."""
 
 from __future__ import annotations
 
@@ -36,114 +36,116 @@ _MOMENT = pa.timestamp("s", "UTC")
 
 _WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
 
-
-class NotPlainError(ValueError):
-    """A value needs a closer look; which one is not said."""
-
-
-def block_values(block: RecordBlock, columns: Mapping[str, PlainColumn]) -> dict[str, pa.Array]:
-    """Return the cells of a block by column.
-
-    Args:
-        block: The block.
-        columns: Its columns, and maybe others.
-
-    Raises:
-        NotPlainError: A value is absent, or cannot be made a cell of in this way.
-    """
-    found: dict[str, pa.Array] = {}
-    try:
-        # All of a kind at once: what a column costs is for the most part the call.
-        for kind in ColumnKind:
-            alike = [columns[name] for name in block.columns if columns[name].kind is kind]
-            if alike:
-                names = [column.name for column in alike]
-                cells = _cells(kind, block.values_of(names))
-                found |= {
-                    name: cells.slice(number * block.rows, block.rows)
-                    for number, name in enumerate(names)
-                }
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        # Their words may quote a value.
-        raise NotPlainError from None
-    if any(cells.null_count and not columns[name].nullable for name, cells in found.items()):
-        raise NotPlainError
-    return found
-
-
-def _cells(kind: ColumnKind, values: list[Any]) -> pa.Array:
-    match kind:
-        case ColumnKind.TEXT:
-            return pa.array(values, _TEXT)
-        case ColumnKind.INTEGER:
-            return pa.array(values, _INTEGER)
-        case ColumnKind.BOOLEAN:
-            return pa.array(values, _BOOLEAN)
-        case ColumnKind.NUMBER:
-            return _numbers(values)
-        case ColumnKind.DATE_TIME:
-            return _date_times(values)
-        case _:
-            assert_never(kind)
-
-
-def csv_lines(blocks: Sequence[Sequence[pa.Array]]) -> pa.Buffer:
-    """Return the rows of some blocks of the same columns as lines of CSV."""
-    names = [str(number) for number in range(len(blocks[0]))]
-    table = pa.Table.from_batches([pa.record_batch(list(cells), names) for cells in blocks])
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table, sink, _WITHOUT_HEADER)
-    return sink.getvalue()
-
-
-def count_empty(column: pa.Array) -> int:
-    """Return how many cells of a column are empty."""
-    empty: int = column.null_count
-    if not pa.types.is_string(column.type) or empty == len(column):
-        return empty
-    # Most columns have no empty text, which is found out with one call.
-    if pc.index(column, "").as_py() >= 0:
-        empty += pc.sum(pc.equal(column, "")).as_py()
-    return empty
-
-
-def _numbers(values: list[Any]) -> pa.Array:
-    text = b"\n".join(values)
-    # Each is one JSON value: of these characters it can be no other than null or a number without
-    # an exponent, whose text is its cell.
-    if text.translate(None, b"0123456789.-\nnul"):
-        raise NotPlainError
-    if b"-" in text and b"\n-0\n" in b"\n%s\n" % text:
-        raise NotPlainError  # minus nought has a sign as a number with decimals only
-    found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
-    if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
-        raise NotPlainError
-    return pc.if_else(pc.equal(found, "null"), None, found) if b"null" in text else found
-
-
-def _date_times(values: list[Any]) -> pa.Array:
-    found = pa.array(values, _TEXT)
-    if _are_whole_seconds(found):
-        return found
-    return pa.array([value and encode_value(value, is_date_time=True) for value in values], _TEXT)
-
-
-def _are_whole_seconds(column: pa.Array) -> bool:
-    """Return whether all texts are such as ``2026-01-02T03:04:05Z``: a date-time's own form."""
-    count = len(column) - column.null_count
-    text = column.buffers()[2].to_pybytes() if count else b""
-    # One after the other, and nothing between. Arrow knows a year 0, which is none.
-    if text.translate(_DIGITS) != _SECONDS * count or b"0000-" in text:
-        return False
-    try:
-        # That each text is one of them shows here.
-        pc.cast(column, _MOMENT)
-    except pa.ArrowInvalid:
-        return False  # no day of the calendar
-    return True
-
+_LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
 
 _astuple = msgspec.structs.astuple
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRows:
+    """Rows of CSV, encoded when they are written.
+
+    Args:
+        rows: Number of rows.
+        size: Size of the lines that they come from, in bytes.
+        columns: Their columns.
+        values: The values, by column.
+        lines: The rows as they are staged.
+        keys: Their match keys; empty texts if there is no match key.
+    """
+
+    rows: int
+    size: int
+    columns: tuple[str, ...]
+    values: Mapping[str, pa.Array]
+    lines: PendingRows
+    keys: Keys
+
+    def empty(self, columns: Iterable[str]) -> Mapping[str, int]:
+        """Return how many values of some of the columns are null or empty."""
+        return {name: count_empty(self.values[name]) for name in columns}
+
+
+class ArrowRowEncoder:
+    """Encodes the records of one stream, many at a time.
+
+    Args:
+        plan: The stream's plan.
+        omit_null: Whether null and empty texts are left out; else they blank the field.
+    """
+
+    def __init__(self, plan: StreamPlan, *, omit_null: bool) -> None:
+        self._plan = plan
+        self._omit_null = omit_null
+        self._key = plan.key_column
+        self._plain = {
+            column.name: replace(column, required=True)
+            if column.name in plan.key_properties
+            else column
+            for column in plain_columns(plan.schema) or ()
+        }
+        self._date_times = sum(
+            self._plain[name].kind is ColumnKind.DATE_TIME for name in plan.fields
+        )
+        self._ignored: frozenset[str] = frozenset()
+        self._decoder = self._new_decoder()
+
+    def ignore(self, names: frozenset[str]) -> None:
+        """Accept records that have some properties in addition to the schema's."""
+        names = frozenset(filter(is_plain_name, names))
+        if names != self._ignored:
+            self._ignored = names
+            self._decoder = self._new_decoder()
+
+    def encode(self, lines: bytes, max_rows: int | None = None) -> EncodedRows | None:
+        """Encode RECORD messages, up to the first line that is no plain record.
+
+        Args:
+            lines: The lines.
+            max_rows: Maximum number of lines to encode.
+
+        Returns:
+            ``None`` if the first line is not plain, or a record before the first such line can only
+            be encoded by ``csv_writer``.
+        """
+        block = self._decoder.decode(lines, max_rows)
+        if block is None or not self._plan.required <= block.columns.keys():
+            return None
+        try:
+            found = block_values(block, self._plain)
+            keys = self._keys(block.rows, found)
+        except NotPlainError:
+            return None
+        values = {name: found[name] for name in self._plan.fields if name in found}
+        never_empty = values.keys() if self._omit_null else self._plan.must_fill
+        if any(count_empty(values[name]) for name in never_empty):
+            return None
+        if len(values) < 2:  # noqa: PLR2004 - a null alone in its row
+            return None
+        # A value is no longer in CSV than in JSON, but for a date-time that is written out.
+        date_times = block.rows * self._date_times
+        max_bytes = block.size + date_times * _LONGEST_DATE_TIME
+        pending = PendingRows(list(values.values()), csv_lines, max_bytes)
+        return EncodedRows(block.rows, block.size, tuple(values), values, pending, keys)
+
+    def _new_decoder(self) -> RecordDecoder:
+        return RecordDecoder(
+            self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._ignored
+        )
+
+    def _keys(self, rows: int, values: Mapping[str, pa.Array]) -> Keys:
+        if self._plan.identity:
+            return identity_keys(self._plan.identity, values, rows)
+        if self._key is None:
+            return [""] * rows
+        column = values.get(self._key)
+        if column is None or count_empty(column):
+            raise NotPlainError
+        return KeyColumn(column)
+
+
+class NotPlainError(ValueError):
+    """A value can only be encoded by ``csv_writer``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +153,11 @@ class RecordBlock:
     """Records of a stream.
 
     Args:
-        rows: How many records they are.
-        size: How many bytes their lines are.
-        columns: The columns that they have, and the place of each among a record's values.
-        values: The values, record after record; numbers as their JSON text.
-        width: How many values a record has.
+        rows: Number of records.
+        size: Size of their lines in bytes.
+        columns: Place of each column among a record's values.
+        values: The values, record after record; numbers as JSON text.
+        width: Number of values of a record.
     """
 
     rows: int
@@ -178,8 +180,8 @@ class RecordDecoder:
     Args:
         stream: Name of the stream.
         columns: All properties of its schema.
-        sent: Names of those that are sent; of the others it is only checked that they fit.
-        known: Names of properties that records have beside the schema's, and nobody asks for.
+        sent: Names of those that are sent; the others are only validated.
+        ignored: Names of properties that records may have in addition to the schema's.
     """
 
     def __init__(
@@ -187,7 +189,7 @@ class RecordDecoder:
         stream: str,
         columns: Sequence[PlainColumn],
         sent: Collection[str],
-        known: Collection[str] = (),
+        ignored: Collection[str] = (),
     ) -> None:
         ordered = sorted(columns, key=lambda column: column.name not in sent)
         self._sent = [column.name for column in ordered if column.name in sent]
@@ -198,7 +200,7 @@ class RecordDecoder:
         names = {column.name for column in columns}
         members += [
             (f"k{number}", msgspec.Raw | UnsetType, msgspec.field(name=name, default=UNSET))
-            for number, name in enumerate(sorted(set(known) - names - {DELETED}))
+            for number, name in enumerate(sorted(set(ignored) - names - {DELETED}))
         ]
         members.append(("deleted", UnsetType | None, msgspec.field(name=DELETED, default=UNSET)))
         record = msgspec.defstruct(
@@ -213,25 +215,24 @@ class RecordDecoder:
         self._width = len(members)
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(message).decode
 
-    def decode(self, lines: bytes, most: int | None = None) -> RecordBlock | None:
-        """Return the records of lines, each a message.
+    def decode(self, lines: bytes, max_rows: int | None = None) -> RecordBlock | None:
+        """Decode RECORD messages, up to the first line that is no valid record of the stream.
 
         Args:
-            lines: The lines. They are read up to the first that is no record of the stream or
-                breaks the schema.
-            most: How many of them to read at most.
+            lines: The lines.
+            max_rows: Maximum number of lines to decode.
 
         Returns:
-            ``None`` where that is the first line, or where any record has properties that the first
-            does not have. Where one lacks a property of the first, its value is none that a column
-            can take.
+            ``None`` if the first line is not valid, or a record has a property that the first one
+            does not have. A record may lack a property of the first one: its value is then
+            ``UNSET``, which no column accepts.
         """
         decode, values = self._decode, list[Any]()
         source, line = io.BytesIO(lines), b""
         try:
-            # One by one: all at once, two messages on one line would pass beside a blank line. Each
-            # is taken apart at once, so that the next can take its place in the caches.
-            for line in islice(source, most):
+            # One by one: together, two messages on one line and a blank line would pass. Each is
+            # converted at once, while it is in the processor's caches.
+            for line in islice(source, max_rows):
                 values += _astuple(decode(line).record)
             size = source.tell()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -263,112 +264,109 @@ def _type(column: PlainColumn, *, is_sent: bool) -> Any:  # noqa: ANN401
         case ColumnKind.BOOLEAN:
             kind = bool
         case ColumnKind.NUMBER if is_sent:
-            return msgspec.Raw  # its digits as they came; what it is shows in its text
+            return msgspec.Raw  # keeps its digits as they came
         case ColumnKind.NUMBER:
             kind = float
     return kind | None if column.nullable else kind
 
 
-_LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRows:
-    """Rows of CSV.
+def block_values(block: RecordBlock, columns: Mapping[str, PlainColumn]) -> dict[str, pa.Array]:
+    """Return the values of a block by column.
 
     Args:
-        rows: How many they are.
-        size: How many bytes the lines are that they come from.
-        columns: Their columns.
-        values: The values, by column.
-        lines: How they are encoded.
-        keys: Their cells of the match key; empty texts where there is no match key.
+        block: The block.
+        columns: The columns of the schema.
+
+    Raises:
+        NotPlainError: A value is missing, or is not plain.
     """
+    found: dict[str, pa.Array] = {}
+    try:
+        # All columns of a kind together: most of the cost of a column is the call.
+        for kind in ColumnKind:
+            alike = [columns[name] for name in block.columns if columns[name].kind is kind]
+            if alike:
+                names = [column.name for column in alike]
+                array = _array(kind, block.values_of(names))
+                found |= {
+                    name: array.slice(number * block.rows, block.rows)
+                    for number, name in enumerate(names)
+                }
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        # Their messages may quote a value.
+        raise NotPlainError from None
+    if any(array.null_count and not columns[name].nullable for name, array in found.items()):
+        raise NotPlainError
+    return found
 
-    rows: int
-    size: int
-    columns: tuple[str, ...]
-    values: Mapping[str, pa.Array]
-    lines: PendingRows
-    keys: Keys
 
-    def empty(self, columns: Iterable[str]) -> Mapping[str, int]:
-        """Return how many cells of some of the columns are empty."""
-        return {name: count_empty(self.values[name]) for name in columns}
+def _array(kind: ColumnKind, values: list[Any]) -> pa.Array:
+    match kind:
+        case ColumnKind.TEXT:
+            return pa.array(values, _TEXT)
+        case ColumnKind.INTEGER:
+            return pa.array(values, _INTEGER)
+        case ColumnKind.BOOLEAN:
+            return pa.array(values, _BOOLEAN)
+        case ColumnKind.NUMBER:
+            return _numbers(values)
+        case ColumnKind.DATE_TIME:
+            return _date_times(values)
+        case _:
+            assert_never(kind)
 
 
-class ArrowRowEncoder:
-    """Encodes the records of one stream, many at a time.
+def csv_lines(blocks: Sequence[Sequence[pa.Array]]) -> pa.Buffer:
+    """Return the rows of some blocks of the same columns as lines of CSV."""
+    names = [str(number) for number in range(len(blocks[0]))]
+    table = pa.Table.from_batches([pa.record_batch(list(columns), names) for columns in blocks])
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(table, sink, _WITHOUT_HEADER)
+    return sink.getvalue()
 
-    Args:
-        plan: The stream's plan.
-        omit_null: Whether null and empty texts are left out instead of blanking a field.
-    """
 
-    def __init__(self, plan: StreamPlan, *, omit_null: bool) -> None:
-        self._plan = plan
-        self._omit_null = omit_null
-        self._key = plan.key_column
-        self._plain = {
-            column.name: replace(column, required=True)
-            if column.name in plan.key_properties
-            else column
-            for column in plain_columns(plan.schema) or ()
-        }
-        self._date_times = sum(
-            self._plain[name].kind is ColumnKind.DATE_TIME for name in plan.fields
-        )
-        self._known: frozenset[str] = frozenset()
-        self._decoder = self._fresh_decoder()
+def count_empty(column: pa.Array) -> int:
+    """Return how many values of a column are null or empty."""
+    empty: int = column.null_count
+    if not pa.types.is_string(column.type) or empty == len(column):
+        return empty
+    # Most columns have no empty text: one call shows it.
+    if pc.index(column, "").as_py() >= 0:
+        empty += pc.sum(pc.equal(column, "")).as_py()
+    return empty
 
-    def ignore(self, names: frozenset[str]) -> None:
-        """Note which properties the records have beside the schema's; nobody is told of them."""
-        names = frozenset(filter(is_plain_name, names))
-        if names != self._known:
-            self._known = names
-            self._decoder = self._fresh_decoder()
 
-    def encode(self, lines: bytes, most: int | None = None) -> EncodedRows | None:
-        """Return the rows of lines, each a message.
+def _numbers(values: list[Any]) -> pa.Array:
+    text = b"\n".join(values)
+    # Each is one JSON value: of these characters, it is either null or a number without an
+    # exponent, which is written as it is.
+    if text.translate(None, b"0123456789.-\nnul"):
+        raise NotPlainError
+    if b"-" in text and b"\n-0\n" in b"\n%s\n" % text:
+        raise NotPlainError  # -0 is written as 0, -0.0 is not
+    found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
+    if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
+        raise NotPlainError
+    return pc.if_else(pc.equal(found, "null"), None, found) if b"null" in text else found
 
-        Args:
-            lines: The lines. They are read up to the first that is no plain record.
-            most: How many of them to read at most.
 
-        Returns:
-            ``None`` where that is the first line, or where any before needs a closer look.
-        """
-        block = self._decoder.decode(lines, most)
-        if block is None or not self._plan.required <= block.columns.keys():
-            return None
-        try:
-            found = block_values(block, self._plain)
-            keys = self._keys(block.rows, found)
-        except NotPlainError:
-            return None
-        values = {name: found[name] for name in self._plan.fields if name in found}
-        never_empty = values.keys() if self._omit_null else self._plan.must_fill
-        if any(count_empty(values[name]) for name in never_empty):
-            return None
-        if len(values) < 2:  # noqa: PLR2004 - a null alone in its row
-            return None
-        # A value is no longer in CSV than in JSON, but for a date-time that is written out.
-        date_times = block.rows * self._date_times
-        max_bytes = block.size + date_times * _LONGEST_DATE_TIME
-        lines_ = PendingRows(list(values.values()), csv_lines, max_bytes)
-        return EncodedRows(block.rows, block.size, tuple(values), values, lines_, keys)
+def _date_times(values: list[Any]) -> pa.Array:
+    found = pa.array(values, _TEXT)
+    if _are_whole_seconds(found):
+        return found
+    return pa.array([value and encode_value(value, is_date_time=True) for value in values], _TEXT)
 
-    def _fresh_decoder(self) -> RecordDecoder:
-        return RecordDecoder(
-            self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._known
-        )
 
-    def _keys(self, rows: int, values: Mapping[str, pa.Array]) -> Keys:
-        if self._plan.identity:
-            return identity_keys(self._plan.identity, values, rows)
-        if self._key is None:
-            return [""] * rows
-        column = values.get(self._key)
-        if column is None or count_empty(column):
-            raise NotPlainError
-        return KeyColumn(column)
+def _are_whole_seconds(column: pa.Array) -> bool:
+    """Return whether all texts look like ``2026-01-02T03:04:05Z``, which is written as it is."""
+    count = len(column) - column.null_count
+    text = column.buffers()[2].to_pybytes() if count else b""
+    # All texts one after the other. Arrow accepts a year 0, which does not exist.
+    if text.translate(_DIGITS) != _SECONDS * count or b"0000-" in text:
+        return False
+    try:
+        # Shows that each text is one date-time.
+        pc.cast(column, _MOMENT)
+    except pa.ArrowInvalid:
+        return False  # not a date
+    return True

@@ -14,7 +14,7 @@ from demandbase_sandbox import Sandbox
 @pytest.mark.parametrize(
     "token", ["s3cret\ns3cret", "s3cret s3cret", "s3crét", "s3cret\x00", "s3cret\u2028s3cret"]
 )
-def test_a_token_that_no_header_can_hold_is_rejected_and_not_shown(token: str) -> None:
+def test_a_token_that_does_not_fit_a_header_is_rejected_and_not_shown(token: str) -> None:
     with pytest.raises(ConfigurationError, match="setting access_token contains a space") as caught:
         Connection("https://api.example", token)
     assert "s3cr" not in str(caught.value)
@@ -40,13 +40,13 @@ def test_an_empty_token_is_rejected() -> None:
         ("https://api.example?s3cret", "has a query or a fragment"),
     ],
 )
-def test_an_address_that_is_none_is_rejected_and_not_shown(url: str, said: str) -> None:
+def test_a_malformed_url_is_rejected_and_not_shown(url: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match="setting api_url is not a web address") as caught:
         Connection(url, "token")
     assert said in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
-def test_white_space_around_address_and_token_does_no_harm(sandbox: Sandbox) -> None:
+def test_white_space_around_url_and_token_is_stripped(sandbox: Sandbox) -> None:
     http = HttpClient(Connection(f" {sandbox.url}/ ", f"\t{sandbox.token}\r\n"))
     assert V1ExportApi(http).entities()

@@ -1,4 +1,4 @@
-"""One part on its way to the disk: links, redirects, retries and memory, over real HTTP."""
+"""The download of a part: links, redirects, retries and memory, over real HTTP."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fetch(api: V1ExportApi, job_id: str, file: io.BytesIO, sizes: list[int] | No
     return Downloader(api, QUICK).download(job, "campaigns", 1, file, sizes.append)
 
 
-def test_the_link_is_followed_on_the_other_port_without_the_token(sandbox: Sandbox) -> None:
+def test_a_link_to_another_port_is_followed_without_the_token(sandbox: Sandbox) -> None:
     api = exports(sandbox, user_agent="a-name")
     job_id, size = finished(api)
     sandbox.clear_requests()
@@ -58,7 +58,7 @@ def test_the_link_is_followed_on_the_other_port_without_the_token(sandbox: Sandb
     assert [asked.headers["User-Agent"], served.headers["User-Agent"]] == [agent, agent]
 
 
-def test_a_file_that_the_api_serves_itself_is_taken_with_the_token() -> None:
+def test_a_file_of_the_api_itself_is_requested_with_the_token() -> None:
     options = SandboxOptions(pending_seconds=0, processing_seconds=0, direct_download=True)
     with Sandbox(options) as sandbox:
         api = exports(sandbox)
@@ -80,7 +80,7 @@ def test_a_file_that_the_api_serves_itself_is_taken_with_the_token() -> None:
     ],
     ids=lambda fault: f"{fault.effect}-{fault.status}-{fault.bytes}",
 )
-def test_each_try_asks_for_a_new_link_and_starts_over(sandbox: Sandbox, fault: Fault) -> None:
+def test_each_try_requests_a_new_link_and_starts_over(sandbox: Sandbox, fault: Fault) -> None:
     api = exports(sandbox)
     job_id, size = finished(api)
     whole = io.BytesIO()
@@ -94,10 +94,10 @@ def test_each_try_asks_for_a_new_link_and_starts_over(sandbox: Sandbox, fault: F
     assert len(sandbox.requests("signedFile")) == 3
 
 
-def test_a_link_that_expired_since_is_replaced_by_a_new_one(sandbox: Sandbox) -> None:
+def test_an_expired_link_is_replaced(sandbox: Sandbox) -> None:
     api = exports(sandbox)
     job_id, _ = finished(api)
-    # The job's own download_url would be stale by now; a part is always asked for anew.
+    # The job's own download_url would have expired; a part's link is always requested again.
     sandbox.clock.advance(sandbox.options.link_expires_seconds + 1)
     fetch(api, job_id, io.BytesIO())
     assert [seen.status for seen in sandbox.requests("signedFile")] == [200]
@@ -113,7 +113,7 @@ def test_a_link_that_expired_since_is_replaced_by_a_new_one(sandbox: Sandbox) ->
     ],
     ids=lambda fault: f"{fault.operation}-{fault.effect}",
 )
-def test_a_part_that_cannot_be_had_is_named_and_given_up(
+def test_a_part_that_cannot_be_downloaded_is_reported(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
     api = exports(sandbox)
@@ -131,7 +131,7 @@ def test_a_part_that_cannot_be_had_is_named_and_given_up(
     ]
 
 
-def test_a_token_that_is_no_good_any_more_is_not_tried_again(sandbox: Sandbox) -> None:
+def test_a_rejected_token_is_not_tried_again(sandbox: Sandbox) -> None:
     api = exports(sandbox)
     job_id, _ = finished(api)
     sandbox.add_fault(Fault("downloadExportFile", Effect.STATUS, status=401, times=None))
@@ -140,7 +140,7 @@ def test_a_token_that_is_no_good_any_more_is_not_tried_again(sandbox: Sandbox) -
     assert len(sandbox.requests("downloadExportFile")) == 1
 
 
-def test_a_disk_that_does_not_take_the_part_is_a_spool_error(sandbox: Sandbox) -> None:
+def test_a_full_disk_is_a_spool_error(sandbox: Sandbox) -> None:
     class FullDisk(io.BytesIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
@@ -152,7 +152,7 @@ def test_a_disk_that_does_not_take_the_part_is_a_spool_error(sandbox: Sandbox) -
     assert len(sandbox.requests("signedFile")) == 1
 
 
-def test_memory_stays_flat_however_large_the_part(sandbox: Sandbox) -> None:
+def test_memory_is_independent_of_the_size_of_a_part(sandbox: Sandbox) -> None:
     rows: list[list[str | None]] = [[str(number), "x" * 50_000] for number in range(400)]
     sandbox.add_entity("campaigns", [("campaign_id", "string"), ("name", "string")], rows)
     api = exports(sandbox)
@@ -171,5 +171,5 @@ def test_memory_stays_flat_however_large_the_part(sandbox: Sandbox) -> None:
         finally:
             tracemalloc.stop()
     assert received == size
-    # The sandbox's own threads are in the figure, too.
+    # The figure includes the sandbox's own threads.
     assert peak < 16 * CHUNK_BYTES

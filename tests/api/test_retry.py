@@ -36,7 +36,7 @@ def test_the_servers_retry_after_is_waited_for_in_full() -> None:
     assert waits(policy, 7, 0, 59.5, 900) == [7, 0, 59.5, 900]
 
 
-def test_a_retry_after_past_the_limit_is_said_rather_than_waited_for(sandbox: Sandbox) -> None:
+def test_a_retry_after_above_the_limit_is_an_error(sandbox: Sandbox) -> None:
     api = V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=RetryPolicy())))
     headers = {"Retry-After": "901"}
     fault = Fault("listExportableEntities", Effect.STATUS, status=429, headers=headers)
@@ -46,7 +46,7 @@ def test_a_retry_after_past_the_limit_is_said_rather_than_waited_for(sandbox: Sa
     assert len(sandbox.requests("listExportableEntities")) == 1
 
 
-def test_without_one_the_wait_is_drawn_below_a_ceiling_that_doubles() -> None:
+def test_without_retry_after_the_wait_is_random_below_a_doubling_ceiling() -> None:
     policy = RetryPolicy(base_seconds=1, max_seconds=60)
     drawn = [waits(policy, *[None] * 10) for _ in range(200)]
     for number, ceiling in enumerate([1, 2, 4, 8, 16, 32, 60, 60, 60, 60]):
@@ -55,7 +55,7 @@ def test_without_one_the_wait_is_drawn_below_a_ceiling_that_doubles() -> None:
         assert ceiling / 2 < max(column) <= ceiling
 
 
-def test_a_read_recovers_once_the_trouble_is_over(sandbox: Sandbox) -> None:
+def test_a_read_succeeds_once_the_failures_end(sandbox: Sandbox) -> None:
     api = V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
     sandbox.add_fault(Fault("listExportableEntities", Effect.DROP_AFTER))
     headers = {"Retry-After": "0"}
@@ -69,7 +69,7 @@ def test_a_read_recovers_once_the_trouble_is_over(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}], ids=["plain", "retry-after"])
 @pytest.mark.parametrize("name", ["createExportJob", "createImportJob"])
-def test_a_create_that_is_over_the_quota_is_asked_once(
+def test_a_creation_above_the_quota_is_not_retried(
     sandbox: Sandbox, name: str, headers: dict[str, str]
 ) -> None:
     http = HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK))
@@ -85,7 +85,7 @@ def test_a_create_that_is_over_the_quota_is_asked_once(
     assert len(sandbox.requests(name)) == 1
 
 
-def test_a_lost_reply_leaves_one_job_behind(sandbox: Sandbox) -> None:
+def test_a_lost_response_leaves_one_job(sandbox: Sandbox) -> None:
     api = V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
     sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))
     with pytest.raises(errors.UnreachableError) as caught:
@@ -98,7 +98,7 @@ def test_a_lost_reply_leaves_one_job_behind(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER])
-def test_an_upload_is_never_repeated(sandbox: Sandbox, effect: Effect) -> None:
+def test_an_upload_is_never_retried(sandbox: Sandbox, effect: Effect) -> None:
     api = V1ImportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
     job = api.submit(ImportRequest("accounts", ImportOperation.UPSERT, "domain", MAPPINGS), "f.csv")
     sandbox.add_fault(Fault("uploadImportFile", effect, status=503, times=None))

@@ -1,4 +1,4 @@
-"""No token, no signed link and no record value, whatever goes wrong in whichever call."""
+"""No error of any operation shows a token, a signed link or a record value."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def fresh_sandbox(running_sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture
 def sandbox(fresh_sandbox: Sandbox) -> Sandbox:
-    """Untouched but for more jobs: a whole new tenant for each case would take minutes."""
+    """Shared by all cases, which only add jobs: a new tenant for each would take minutes."""
     fresh_sandbox.clear_faults()
     return fresh_sandbox
 
 
 class Calls:
-    """Every operation once, on jobs that are there."""
+    """Every operation once, on existing jobs."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         retry = QUICK
@@ -112,7 +112,7 @@ def body(sandbox: Sandbox, member: str) -> str:
 
 
 def strike(fault: Fault, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, name: str) -> str:
-    """Return all that an operation shows of its failure."""
+    """Return all that an operation shows of its error."""
     call = Calls(sandbox).by_operation()[name]
     sandbox.add_fault(fault)
     with caplog.at_level(logging.DEBUG), pytest.raises(errors.DemandbaseError) as caught:
@@ -125,7 +125,7 @@ def strike(fault: Fault, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, nam
     ("status", "member"),
     [(400, "error"), (403, "message"), (404, "errorMessage"), (429, "detail"), (503, "error")],
 )
-def test_a_refusal_shows_no_secret_whatever_the_server_says(
+def test_an_error_response_shows_no_secret(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, name: str, member: str, status: int
 ) -> None:
     fault = Fault(name, Effect.STATUS, status=status, body=body(sandbox, member), times=None)
@@ -153,7 +153,7 @@ def test_a_broken_connection_shows_no_secret(
 
 
 @pytest.mark.parametrize("name", [n for n in OPERATIONS if n.startswith(("get", "create"))])
-def test_an_answer_of_another_shape_shows_no_secret(
+def test_a_response_of_another_shape_shows_no_secret(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     members = dict.fromkeys(("id", "created_at", "record_count", "errors"), 5)
@@ -168,7 +168,7 @@ def test_an_answer_of_another_shape_shows_no_secret(
 @pytest.mark.parametrize(
     "content", ["<html>{}</html>", '["{}"]', '"{}"', '{{"error": "{}"', ""], ids=repr
 )
-def test_a_page_that_is_no_object_is_not_shown(
+def test_a_body_that_is_not_an_object_is_not_shown(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     fault = Fault("getImportJob", Effect.STATUS, status=200, body=content.format(CELL), times=None)
@@ -186,7 +186,7 @@ def test_an_expired_link_is_not_shown(sandbox: Sandbox, caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("where", ["ftp://files.example/a?sig=s1gned", "http://[s1gned"])
-def test_a_link_that_is_no_address_is_an_error_that_does_not_show_it(
+def test_a_malformed_link_is_an_error_that_does_not_show_it(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
     fault = Fault(
@@ -197,9 +197,7 @@ def test_a_link_that_is_no_address_is_an_error_that_does_not_show_it(
     assert "s1gned" not in text
 
 
-def test_redirects_that_lead_in_a_circle_end(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_circular_redirects_end(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     job = "/export/v1/jobs/x/download?signature=s1gned"
     headers = {"Location": sandbox.url + job}
     fault = Fault("downloadExportFile", Effect.STATUS, status=302, headers=headers, times=None)
@@ -208,7 +206,7 @@ def test_redirects_that_lead_in_a_circle_end(
     assert "s1gned" not in text
 
 
-def test_no_object_on_the_way_shows_the_token(sandbox: Sandbox) -> None:
+def test_no_repr_shows_the_token(sandbox: Sandbox) -> None:
     calls = Calls(sandbox)
     connection = Connection(sandbox.url, sandbox.token)
     for thing in (connection, calls.http, calls.exports, calls.imports):
@@ -261,7 +259,7 @@ def test_the_credentials_in_a_link_never_survive(secret: str, after: str) -> Non
 
 
 @given(st.text(), st.lists(st.text(min_size=1), max_size=3))
-def test_what_is_redacted_is_one_short_line(text: str, secrets: list[str]) -> None:
+def test_a_redacted_text_is_one_short_line(text: str, secrets: list[str]) -> None:
     line = redact(text, *secrets)
     assert len(line) <= MAX_LENGTH
     assert len(line.splitlines()) <= 1

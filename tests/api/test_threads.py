@@ -36,7 +36,7 @@ def test_a_task_leaves_signals_to_the_main_thread() -> None:
     assert {signal.SIGINT, signal.SIGTERM} <= Task(masked_signals).result()
 
 
-def test_who_waits_for_a_task_can_log_progress() -> None:
+def test_progress_can_be_logged_during_the_wait_for_a_task() -> None:
     go, calls = threading.Event(), []
     task = Task(go.wait)
 
@@ -79,7 +79,7 @@ def test_workers_leave_signals_to_the_main_thread_and_have_names() -> None:
     assert {signal.SIGINT, signal.SIGTERM} <= masked
 
 
-def test_results_of_workers_come_in_order_and_items_are_read_only_so_far_ahead() -> None:
+def test_results_of_workers_are_in_order_and_items_are_read_ahead_up_to_a_limit() -> None:
     read: list[int] = []
 
     def items() -> Iterator[int]:
@@ -98,7 +98,7 @@ def test_results_of_workers_come_in_order_and_items_are_read_only_so_far_ahead()
         assert list(results) == [(item, item * 10) for item in range(1, 6)]
 
 
-def test_what_a_submitted_call_raises_is_raised_by_a_later_one_and_again() -> None:
+def test_the_error_of_a_submitted_call_is_raised_by_each_later_one() -> None:
     with OrderedWorkers(1, ahead=1) as workers:
         workers.submit(lambda: 1 // 0)
         with pytest.raises(ZeroDivisionError):
@@ -107,7 +107,7 @@ def test_what_a_submitted_call_raises_is_raised_by_a_later_one_and_again() -> No
             workers.drain()
 
 
-def test_closed_workers_end_their_threads_and_leave_waiting_calls_undone() -> None:
+def test_closed_workers_end_their_threads_and_cancel_queued_calls() -> None:
     go = threading.Event()
     done: list[int] = []
     workers = OrderedWorkers(1, name="closed-by-this-test")
@@ -122,7 +122,7 @@ def test_closed_workers_end_their_threads_and_leave_waiting_calls_undone() -> No
     assert not [each for each in threading.enumerate() if each.name.startswith("closed-by-this")]
 
 
-def test_a_run_with_a_timeout_leaves_behind_what_takes_longer() -> None:
+def test_run_with_timeout_abandons_slow_calls() -> None:
     go = threading.Event()
     assert run_with_timeout(0.1, [go.wait, lambda: 1]) == [False, True]
     go.set()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import (
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.faults import JobFaults
@@ -157,5 +157,5 @@ def test_a_job_whose_creation_was_answered_oddly_is_cancelled(
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.NEVER_ENDS))
     sandbox.add_fault(Fault("createExportJob", effect, members=members))
-    sync("campaigns", failure=UnexpectedAnswerError)
+    sync("campaigns", failure=UnexpectedResponseError)
     assert [job["status"] for job in sandbox.export_jobs()] == ["cancelled"]

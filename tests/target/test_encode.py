@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.csv_writer import csv_cell, csv_row, encode_value, read_row, split_rows
+from target_demandbase.csv_writer import csv_field, csv_row, encode_value, read_row, split_rows
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ CELLS = st.lists(st.none() | TEXT | st.text(st.sampled_from('"\n\r,;\0')), min_s
 
 
 def row_of(cells: list[str | None]) -> bytes:
-    return csv_row([csv_cell(cell, bare=False) for cell in cells])
+    return csv_row([csv_field(cell) for cell in cells])
 
 
 @given(CELLS)
@@ -53,7 +53,7 @@ def test_rows_are_found_again_whatever_is_in_them(rows: list[list[str | None]]) 
 def test_null_and_an_empty_text_are_told_apart_by_quotes() -> None:
     assert row_of([None, "", "x"]) == b',"","x"\n'
     assert row_of([None]) == b'""\n'
-    assert csv_row([csv_cell("1", bare=True), csv_cell("true", bare=True)]) == b"1,true\n"
+    assert csv_row([csv_field("1", quoted=False), csv_field("true", quoted=False)]) == b"1,true\n"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import UnsettledInsertError
+from demandbase_api.errors import PossibleDuplicatesError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from target_demandbase.errors import RejectedRowsError
 from tests.target.command import killed_at, running, until
@@ -67,7 +67,7 @@ def test_other_rows_from_the_source_stop_even_after_a_replay(sandbox: Sandbox, l
     done = insert(load, schema(LOOSE), GOOD, BAD, state(1), failure=RejectedRowsError)
     insert(load, *replayed(done.folder, "viel", "7.5"))
     more = record(domain="more.example", engagement_score="1")
-    insert(load, schema(LOOSE), GOOD, BAD, more, state(2), failure=UnsettledInsertError)
+    insert(load, schema(LOOSE), GOOD, BAD, more, state(2), failure=PossibleDuplicatesError)
     assert rows_of(sandbox, "more.example") == []
 
 
@@ -80,7 +80,7 @@ def test_rows_whose_fate_is_a_guess_do_not_come_back_by_themselves(
     assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
     # The whole file meets its old job again, and part of it whoever looks after open inserts.
     insert(load, *replayed(done.folder), failure=RejectedRowsError)
-    insert(load, *replayed(done.folder)[:-1], failure=UnsettledInsertError)
+    insert(load, *replayed(done.folder)[:-1], failure=PossibleDuplicatesError)
     assert len(sandbox.import_jobs()) == 1
     assert rows_of(sandbox, "good.example") == ["good.example"]
 
@@ -117,7 +117,7 @@ def test_a_record_without_a_required_field_spoils_no_job(
 def test_a_ledger_that_is_removed_lets_the_run_go_on(load: Load, tmp_path: Path) -> None:
     insert(load, schema(LOOSE), GOOD, BAD, state(1), failure=RejectedRowsError)
     [entry] = (tmp_path / "spool").rglob("*.json")
-    with pytest.raises(UnsettledInsertError, match=entry.name):
+    with pytest.raises(PossibleDuplicatesError, match=entry.name):
         insert(load, schema(LOOSE), record(domain="x.example"), state(2))
     entry.unlink()
     assert insert(load, schema(LOOSE), record(domain="x.example"), state(2)).states == [2]

@@ -14,8 +14,8 @@ from demandbase_api.errors import (
     CallBudgetError,
     ConfigurationError,
     JobFailedError,
+    PossibleDuplicatesError,
     UnreachableError,
-    UnsettledInsertError,
 )
 from demandbase_api.models import ListAction
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -183,7 +183,7 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
                 "activity_types": {"activities": 39}}  # fmt: skip
     sandbox.add_fault(Fault(LIST, Effect.STATUS, status=400))
     load(activities(), activity(1), state(1), failure=Exception, **settings)
-    with pytest.raises(UnsettledInsertError, match="the import job 10001"):
+    with pytest.raises(PossibleDuplicatesError, match="the import job 10001"):
         load(activities(), activity(1), activity(2), state(2), **settings)
     assert len(sandbox.import_jobs()) == 1
     # The very same file is the same job.
@@ -213,7 +213,7 @@ def test_limits_on_rejects_are_said_to_bear_on_the_targets_own_only(
 ) -> None:
     done = load(people(), person(1), person(2, email=None), on_reject="continue",
                 max_rejected_rows=1)  # fmt: skip
-    assert "on_reject and max_rejected_rows bear only on rows that this target" in caplog.text
+    assert "on_reject and max_rejected_rows apply only to rows that this target" in caplog.text
     assert [row["person_id"] for row in done.rejects] == ["n2"]
 
 

@@ -1,4 +1,4 @@
-"""Tokens: asked for once, renewed in time, and named where they cannot be had."""
+"""Tokens are issued once and renewed in time; failures are reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def minted(sandbox: Sandbox) -> int:
     return len(sandbox.requests("createToken"))
 
 
-def test_a_token_is_asked_for_with_the_first_call_and_then_kept(
+def test_a_token_is_issued_for_the_first_call_and_reused(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     assert minted(sandbox) == 0
@@ -35,7 +35,7 @@ def test_a_token_is_asked_for_with_the_first_call_and_then_kept(
 
 
 @pytest.mark.parametrize(("minutes", "tokens"), [(464, 1), (466, 2)])
-def test_a_token_is_renewed_15_minutes_before_its_8_hours_are_over(
+def test_a_token_is_renewed_15_minutes_before_it_expires(
     sandbox: Sandbox, exports: ExportApi, minutes: int, tokens: int
 ) -> None:
     list(exports.jobs())
@@ -45,7 +45,7 @@ def test_a_token_is_renewed_15_minutes_before_its_8_hours_are_over(
     assert not [request for request in sandbox.requests() if request.status == 401]
 
 
-def test_a_token_that_does_not_say_how_long_it_lives_is_kept_for_8_hours(
+def test_a_token_without_a_stated_lifetime_is_used_for_8_hours(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     sandbox.add_fault(Fault("createToken", Effect.ALTER, members={"expiresIn": None}))
@@ -58,21 +58,21 @@ def test_a_token_that_does_not_say_how_long_it_lives_is_kept_for_8_hours(
     assert minted(sandbox) == 2
 
 
-def test_a_token_that_was_revoked_is_renewed_once(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_a_revoked_token_is_renewed_once(sandbox: Sandbox, exports: ExportApi) -> None:
     list(exports.jobs())
     sandbox.revoke_token()
     assert list(exports.jobs()) == []
     assert minted(sandbox) == 2
 
 
-def test_a_new_token_that_is_refused_ends_the_call(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_a_call_whose_new_token_is_rejected_fails(sandbox: Sandbox, exports: ExportApi) -> None:
     sandbox.add_fault(Fault("fetchExportJobsInfo", Effect.STATUS, status=401, times=None))
     with pytest.raises(AuthenticationError, match="did not accept a new access token either"):
         list(exports.jobs())
     assert len(sandbox.requests("fetchExportJobsInfo")) == 2
 
 
-def test_a_token_is_never_minted_twice_at_once(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_concurrent_calls_share_one_token(sandbox: Sandbox, exports: ExportApi) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: list(exports.jobs()), range(16)))
         assert minted(sandbox) == 1
@@ -95,7 +95,7 @@ def test_a_file_is_sent_again_from_its_start_after_a_401(
 
 
 @pytest.mark.parametrize("member", ["client_id", "client_secret"])
-def test_credentials_that_are_wrong_are_named_and_not_shown(
+def test_wrong_credentials_are_reported_and_not_shown(
     sandbox: Sandbox, connection: Connect, files: ApiFiles, member: str
 ) -> None:
     api = connect(connection(**{member: "n0such"}), Api.UAPI, files=files).exports
@@ -105,9 +105,7 @@ def test_credentials_that_are_wrong_are_named_and_not_shown(
     assert sandbox.client_secret not in str(caught.value)
 
 
-def test_the_trouble_of_the_token_endpoint_is_waited_for(
-    sandbox: Sandbox, exports: ExportApi
-) -> None:
+def test_the_request_of_a_token_is_retried(sandbox: Sandbox, exports: ExportApi) -> None:
     sandbox.add_fault(Fault("createToken", Effect.STATUS, status=503, times=2))
     sandbox.add_fault(Fault("createToken", Effect.DROP_AFTER, after=2))
     assert list(exports.jobs()) == []
@@ -133,14 +131,14 @@ def test_a_token_alone_is_used_and_never_renewed(
         ({"client_id": None, "client_secret": None}, "no credentials"),
     ],
 )
-def test_credentials_that_are_missing_are_named_before_any_call(
+def test_missing_credentials_are_reported_before_any_call(
     connection: Connect, settings: dict[str, None], said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         connect(connection(**settings), Api.UAPI)
 
 
-def test_client_credentials_without_the_api_that_takes_them_are_told(connection: Connect) -> None:
+def test_client_credentials_for_v1_are_a_configuration_error(connection: Connect) -> None:
     with pytest.raises(ConfigurationError, match="Set api: uapi, or put a token into"):
         connect(connection(), Api.V1)
 

@@ -1,4 +1,4 @@
-"""The day's calls: counted on the disk, made to last, and never more than are allowed."""
+"""The daily calls are counted in a file, spread over the day and limited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
 from demandbase_api.errors import ApiOperation, CallBudgetError, SpoolError
-from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallLedger, pause
+from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallCounter, pause
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ class DayTime(Clock):
 
 
 def budget(folder: Path, clock: Clock) -> CallBudget:
-    return CallBudget(CallLedger(folder / "calls.json"), clock)
+    return CallBudget(CallCounter(folder / "calls.json"), clock)
 
 
 def test_all_runs_share_the_count(tmp_path: Path) -> None:
@@ -58,28 +58,28 @@ def test_a_new_day_begins_at_midnight_utc(tmp_path: Path) -> None:
 
 
 def test_calls_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
-    ledger = CallLedger(tmp_path / "calls.json")
+    counter = CallCounter(tmp_path / "calls.json")
     with ThreadPoolExecutor(8) as pool:
-        allowed = list(pool.map(lambda _: ledger.add(LIST, DAY, 50), range(80)))
+        allowed = list(pool.map(lambda _: counter.add(LIST, DAY, 50), range(80)))
     assert allowed.count(True) == 50
-    assert ledger.used(LIST, DAY) == 50
+    assert counter.used(LIST, DAY) == 50
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"day": "2026-03-01", "calls": {"x": "y"}}'])
-def test_a_count_that_cannot_be_read_begins_anew(tmp_path: Path, text: str) -> None:
+def test_a_damaged_file_restarts_the_count(tmp_path: Path, text: str) -> None:
     (tmp_path / "calls.json").write_text(text)
-    ledger = CallLedger(tmp_path / "calls.json")
-    assert ledger.add(LIST, DAY, 1)
-    assert not ledger.add(LIST, DAY, 1)
+    counter = CallCounter(tmp_path / "calls.json")
+    assert counter.add(LIST, DAY, 1)
+    assert not counter.add(LIST, DAY, 1)
 
 
-def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError, match="spool_dir"):
-        CallLedger(tmp_path / "file" / "calls.json").add(LIST, DAY, 1)
+        CallCounter(tmp_path / "file" / "calls.json").add(LIST, DAY, 1)
 
 
-def test_what_is_too_few_is_said_beforehand(tmp_path: Path) -> None:
+def test_too_few_calls_are_reported_in_advance(tmp_path: Path) -> None:
     days = budget(tmp_path, DayTime())
     days.check_exports(60)
     days.spend(ApiOperation.CREATE_EXPORT)
@@ -88,7 +88,7 @@ def test_what_is_too_few_is_said_beforehand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spent", ["CREATE_IMPORT", "UPLOAD_FILE", "LIST_IMPORTS"])
-def test_an_import_that_cannot_come_to_its_end_is_not_begun(tmp_path: Path, spent: str) -> None:
+def test_an_import_without_enough_calls_is_not_begun(tmp_path: Path, spent: str) -> None:
     operation, clock = ApiOperation[spent], DayTime()
     days = budget(tmp_path, clock)
     for _ in range(CALLS_A_DAY[operation] - 1):
@@ -112,19 +112,17 @@ def test_calls_without_a_limit_are_not_counted(tmp_path: Path) -> None:
     used=st.integers(0, 1200),
     wish=st.floats(0.5, 60, allow_nan=False),
 )
-def test_who_keeps_the_pauses_never_runs_out_before_midnight(
-    start: int, used: int, wish: float
-) -> None:
+def test_calls_with_pauses_last_until_midnight(start: int, used: int, wish: float) -> None:
     clock = DayTime(datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=start))
     made = used
     while clock.utc().date() == DAY and made < 1200:
         made += 1
         clock.sleep(max(wish, pause(made, 1200, clock.utc())))
-    # The last call may be made in the last seconds, and none is missing before.
+    # The last call may be made in the last seconds, and none fails before.
     assert made < 1200 or clock.utc().date() > DAY or used == 1200
 
 
-def test_nothing_is_slowed_down_while_the_day_is_young_and_calls_are_many() -> None:
+def test_early_calls_are_not_delayed() -> None:
     midnight = datetime(2026, 3, 1, tzinfo=UTC)
     assert pause(119, 1200, midnight) == 0
     assert pause(120, 1200, midnight) == pytest.approx(86_400 / 1080)

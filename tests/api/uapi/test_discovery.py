@@ -1,4 +1,4 @@
-"""Fields are asked for once in a while, and what the tenant may not have is left out."""
+"""Discovery of fields is cached, and denied entities are left out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def asked(sandbox: Sandbox) -> int:
     return len(sandbox.requests("fetchFields"))
 
 
-def test_each_entity_is_asked_for_once_in_24_hours_by_whichever_run(
+def test_all_runs_request_each_entity_once_in_24_hours(
     sandbox: Sandbox,
     exports: ExportApi,
     connection: Callable[..., Connection],
@@ -60,7 +60,7 @@ def test_each_entity_is_asked_for_once_in_24_hours_by_whichever_run(
     assert asked(sandbox) == 16
 
 
-def test_without_a_cache_each_run_asks(
+def test_without_a_cache_each_run_requests_the_fields(
     sandbox: Sandbox, connection: Callable[..., Connection], files: ApiFiles
 ) -> None:
     files = replace(files, cache_hours=0)
@@ -70,13 +70,13 @@ def test_without_a_cache_each_run_asks(
     assert asked(sandbox) == 2
 
 
-def test_reports_are_left_out_until_their_kind_is_chosen(exports: ExportApi) -> None:
+def test_reports_are_left_out_until_their_type_is_set(exports: ExportApi) -> None:
     assert not {"campaigns", "creatives"} & {entity.name for entity in exports.entities()}
     with pytest.raises(ConfigurationError, match=r"stream_options\.campaigns\.ad_report_type"):
         exports.entities(DiscoveryScope(frozenset({"campaigns"})))
 
 
-def test_an_entity_that_may_not_be_read_is_left_out_with_one_warning(
+def test_a_denied_entity_is_left_out_with_one_warning(
     sandbox: Sandbox, exports: ExportApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.add_fault(
@@ -103,7 +103,7 @@ def test_an_entity_that_may_not_be_read_is_left_out_with_one_warning(
     assert len(caplog.records) == 1
 
 
-def test_one_reason_for_several_entities_is_told_once(
+def test_a_reason_shared_by_several_entities_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = SandboxOptions(withheld_entities=frozenset({"account", "person"}))
@@ -117,16 +117,14 @@ def test_one_reason_for_several_entities_is_told_once(
     assert warning.count("code 403-101, diagnostic code") == 1
 
 
-def test_an_entity_that_was_asked_for_and_may_not_be_read_is_an_error(
-    sandbox: Sandbox, exports: ExportApi
-) -> None:
+def test_a_denied_entity_in_the_scope_is_an_error(sandbox: Sandbox, exports: ExportApi) -> None:
     sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=403))
-    with pytest.raises(PermissionDeniedError, match="nothing be known of people"):
+    with pytest.raises(PermissionDeniedError, match="does not permit the export of people"):
         exports.entities(DiscoveryScope(frozenset({"people"})))
 
 
 @pytest.mark.parametrize("named", [frozenset({"people"}), None])
-def test_a_refusal_that_ends_the_run_is_asked_about_again_by_the_next(
+def test_a_denial_that_ends_the_run_is_requested_again_by_the_next(
     sandbox: Sandbox, exports: ExportApi, named: frozenset[str] | None
 ) -> None:
     scope = DiscoveryScope(named)
@@ -137,7 +135,7 @@ def test_a_refusal_that_ends_the_run_is_asked_about_again_by_the_next(
     assert "people" in {entity.name for entity in exports.entities(scope)}
 
 
-def test_a_refusal_stays_one_where_the_days_calls_are_used_up(
+def test_a_denial_is_used_once_the_daily_calls_are_used_up(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     people = DiscoveryScope(frozenset({"people"}))
@@ -149,7 +147,7 @@ def test_a_refusal_stays_one_where_the_days_calls_are_used_up(
 
 
 class TestFewCallsLeft:
-    """Two of the day's 60 calls about fields are left, and nothing is known of most entities."""
+    """Two of the 60 daily calls for fields are left, and most entities are not in the cache."""
 
     @pytest.fixture
     def api(
@@ -163,7 +161,7 @@ class TestFewCallsLeft:
         sandbox.clear_requests()
         return api
 
-    def test_too_few_for_all_entities_are_said_before_any_is_made(
+    def test_too_few_calls_for_all_entities_are_reported_before_the_first(
         self, sandbox: Sandbox, api: ExportApi
     ) -> None:
         with pytest.raises(CallBudgetError, match="2 are left and at least 6 needed") as caught:
@@ -171,12 +169,12 @@ class TestFewCallsLeft:
         assert caught.value.exit_code == 75
         assert asked(sandbox) == 0
 
-    def test_the_last_are_for_what_is_not_known_at_all(
+    def test_the_last_calls_are_for_entities_without_an_expired_result(
         self, sandbox: Sandbox, api: ExportApi
     ) -> None:
         scope = DiscoveryScope(frozenset({"campaigns", "creatives"}), ALL.report_types)
         assert len(api.entities(scope)) == 2
-        # One was left for the campaigns, and now none is: both are taken as they were known.
+        # These were the last two calls: later on, the expired results of both are used.
         assert asked(sandbox) == 2
         assert len(api.entities(scope)) == 2
         sandbox.clock.advance(24 * 3600)
@@ -184,7 +182,7 @@ class TestFewCallsLeft:
         assert asked(sandbox) == 4
 
 
-def test_what_was_known_stands_in_where_the_days_calls_are_used_up(
+def test_expired_results_are_used_once_the_daily_calls_are_used_up(
     sandbox: Sandbox, exports: ExportApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     people = DiscoveryScope(frozenset({"people"}))
@@ -192,13 +190,13 @@ def test_what_was_known_stands_in_where_the_days_calls_are_used_up(
     sandbox.clock.advance(48 * 3600)
     sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=429, times=None))
     assert exports.entities(people) == known
-    assert "are taken instead" in caplog.text
+    assert "are used instead" in caplog.text
     with pytest.raises(CallBudgetError):
         exports.entities(DiscoveryScope(frozenset({"accounts"})))
 
 
 @pytest.mark.parametrize("code", ["403-101", "403-104"])
-def test_a_permission_that_is_refused_has_the_fields_asked_for_anew(
+def test_a_denied_permission_removes_the_fields_from_the_cache(
     sandbox: Sandbox, exports: ExportApi, code: str
 ) -> None:
     people = DiscoveryScope(frozenset({"people"}))
@@ -210,7 +208,7 @@ def test_a_permission_that_is_refused_has_the_fields_asked_for_anew(
     assert asked(sandbox) == 2
 
 
-def test_a_request_that_is_refused_has_the_fields_asked_for_anew(
+def test_a_rejected_request_removes_the_fields_from_the_cache(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     people = DiscoveryScope(frozenset({"people"}))
@@ -246,7 +244,7 @@ def kept(at: str = NOW, field: Mapping[str, object] = FIELD, refusal: object = N
         kept(refusal=5),
     ],
 )
-def test_a_cache_that_cannot_be_read_counts_as_none(
+def test_an_unreadable_cache_is_empty(
     sandbox: Sandbox,
     exports: ExportApi,
     connection: Callable[..., Connection],
@@ -260,7 +258,7 @@ def test_a_cache_that_cannot_be_read_counts_as_none(
     assert asked(sandbox) == 1
 
 
-def test_a_cache_that_cannot_be_written_costs_calls_and_is_told_of_once(
+def test_an_unwritable_cache_costs_calls_and_one_warning(
     sandbox: Sandbox,
     exports: ExportApi,
     connection: Callable[..., Connection],
@@ -273,7 +271,7 @@ def test_a_cache_that_cannot_be_written_costs_calls_and_is_told_of_once(
         assert exports.entities()
     assert asked(sandbox) == 12
     [warning] = [record.getMessage() for record in caplog.records]
-    assert "cannot be kept in spool_dir" in warning
+    assert "Cannot write the discovered fields to spool_dir" in warning
     assert not list(path.parent.glob("*.new"))
 
 
@@ -282,7 +280,7 @@ def test_a_report_type_is_for_reports_only(exports: ExportApi) -> None:
         exports.entities(DiscoveryScope(report_types={"accounts": "summary"}))
 
 
-def test_what_there_is_to_know_of_an_entity_comes_along(exports: ExportApi) -> None:
+def test_the_details_of_an_entity_are_returned(exports: ExportApi) -> None:
     found = {entity.name: entity for entity in exports.entities(ALL)}
     assert found["activities"].date_field == "activity_at"
     assert found["activities"].max_days == 89

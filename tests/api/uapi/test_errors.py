@@ -1,4 +1,4 @@
-"""What each published code means for a user."""
+"""Errors of the published codes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def reject(sandbox: Sandbox, operation: str, code: str, times: int | None = None
         ("500-100", errors.ServerError, "had an internal error"),
     ],
 )
-def test_a_code_has_its_error_and_the_message_says_what_to_tell_support(
+def test_each_code_maps_to_an_error_with_its_codes_for_support(
     sandbox: Sandbox, exports: ExportApi, code: str, kind: type[errors.ApiError], said: str
 ) -> None:
     reject(sandbox, "createExportJob", code)
@@ -60,27 +60,29 @@ def test_a_code_has_its_error_and_the_message_says_what_to_tell_support(
 
 
 @pytest.mark.parametrize("code", ["429-100", "429-101", "429-102", "429-999"])
-def test_what_may_work_later_ends_with_75(sandbox: Sandbox, exports: ExportApi, code: str) -> None:
+def test_errors_that_may_pass_have_exit_code_75(
+    sandbox: Sandbox, exports: ExportApi, code: str
+) -> None:
     reject(sandbox, "createExportJob", code)
     with pytest.raises(errors.DemandbaseError) as caught:
         exports.submit(REQUEST)
     assert caught.value.exit_code == 75
 
 
-def test_a_concurrent_query_is_backed_off_from(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_concurrent_queries_back_off(sandbox: Sandbox, exports: ExportApi) -> None:
     reject(sandbox, "fetchExportJobsInfo", "429-100", times=3)
     assert list(exports.jobs()) == []
     assert len(sandbox.requests("fetchExportJobsInfo")) == 4
 
 
-def test_a_day_budget_is_not_asked_twice(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_a_used_up_budget_is_not_retried(sandbox: Sandbox, exports: ExportApi) -> None:
     reject(sandbox, "fetchExportJobsInfo", "429-999")
     with pytest.raises(errors.CallBudgetError):
         list(exports.jobs())
     assert len(sandbox.requests("fetchExportJobsInfo")) == 1
 
 
-def test_the_import_permission_is_named(sandbox: Sandbox, imports: ImportApi) -> None:
+def test_a_missing_import_permission_is_reported(sandbox: Sandbox, imports: ImportApi) -> None:
     headers = {"Content-Type": "application/json"}
     sandbox.add_fault(
         Fault("createImportJob", Effect.STATUS, status=403, body='{"status": "x"}', headers=headers)
@@ -111,7 +113,7 @@ def test_a_diagnostic_code_may_be_any_word(
 @pytest.mark.parametrize(
     "secret", ["a@b.example", "https://x.example/f?sig=1", "token", "client_secret"]
 )
-def test_a_diagnostic_code_that_is_none_is_not_shown(
+def test_an_invalid_diagnostic_code_is_not_shown(
     sandbox: Sandbox, exports: ExportApi, secret: str
 ) -> None:
     list(exports.jobs())  # there is a token now

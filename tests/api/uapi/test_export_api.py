@@ -1,4 +1,4 @@
-"""Exports from creation to file, and how seldom the server is asked."""
+"""Exports from creation to file, with few calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from demandbase_api.errors import (
     ConfigurationError,
     DownloadError,
     JobGoneError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import ExportApi
@@ -38,7 +38,7 @@ def download(api: ExportApi, job: ExportJob, part: int = 1) -> bytes:
     return file.getvalue()
 
 
-def test_an_export_goes_from_creation_to_file(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_an_export_from_creation_to_file(sandbox: Sandbox, exports: ExportApi) -> None:
     created = exports.submit(REQUEST)
     assert created.status is JobStatus.PENDING
     listed = looked_up(exports, created.id)
@@ -53,7 +53,7 @@ def test_an_export_goes_from_creation_to_file(sandbox: Sandbox, exports: ExportA
     assert not any(request.authorized for request in sandbox.requests("signedFile"))
 
 
-def test_a_link_that_has_expired_is_asked_for_again(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_an_expired_link_is_requested_again(sandbox: Sandbox, exports: ExportApi) -> None:
     job = exports.submit(REQUEST)
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.clock.advance(25 * 3600)
@@ -61,7 +61,7 @@ def test_a_link_that_has_expired_is_asked_for_again(sandbox: Sandbox, exports: E
     assert len(sandbox.requests("checkExportJobStatus")) == 2
 
 
-def test_a_job_is_read_once_though_two_ask_at_the_same_time(
+def test_a_job_is_read_once_for_two_concurrent_callers(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     job = looked_up(exports, exports.submit(REQUEST).id)
@@ -73,7 +73,9 @@ def test_a_job_is_read_once_though_two_ask_at_the_same_time(
     assert len(sandbox.requests("checkExportJobStatus")) == 1
 
 
-def test_a_cut_download_goes_on_with_the_same_link(sandbox: Sandbox, exports: ExportApi) -> None:
+def test_a_truncated_download_resumes_with_the_same_link(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
     job = exports.submit(REQUEST)
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=700, how="length"))
@@ -81,26 +83,22 @@ def test_a_cut_download_goes_on_with_the_same_link(sandbox: Sandbox, exports: Ex
     assert len(sandbox.requests("checkExportJobStatus")) == 1
 
 
-def test_an_empty_body_of_which_nothing_says_that_it_is_whole_is_no_file(
-    sandbox: Sandbox, exports: ExportApi
-) -> None:
-    # No count of the server would tell that its rows are missing.
+def test_an_empty_body_without_framing_is_an_error(sandbox: Sandbox, exports: ExportApi) -> None:
+    # The server sends no count that would reveal the missing rows.
     job = exports.submit(REQUEST)
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("signedFile", Effect.CUT, bytes=0, how="close", times=3))
     assert download(exports, job).count(b"\n") == 201
 
 
-def test_a_job_that_is_gone_is_told_from_a_link_that_is(exports: ExportApi) -> None:
-    # What support finds the call by is told, too.
+def test_a_missing_job_differs_from_an_expired_link(exports: ExportApi) -> None:
+    # The error also has the codes for support.
     told = r"no longer knows it \(HTTP 404, code 404-302, diagnostic code [0-9a-f]{32}\)"
     with pytest.raises(JobGoneError, match=told):
         download(exports, ExportJob("no-such-job", JobStatus.COMPLETED))
 
 
-def test_a_link_that_is_refused_each_time_says_what_to_do(
-    sandbox: Sandbox, exports: ExportApi
-) -> None:
+def test_a_link_that_is_rejected_each_time_has_advice(sandbox: Sandbox, exports: ExportApi) -> None:
     job = exports.submit(REQUEST)
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK, times=None))
@@ -119,7 +117,7 @@ def parted() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_a_list_of_links_is_a_file_in_parts(parted: Sandbox, tmp_path: Path) -> None:
+def test_a_list_of_links_is_a_list_of_parts(parted: Sandbox, tmp_path: Path) -> None:
     connection = Connection(
         parted.uapi_url,
         client_id=parted.client_id,
@@ -153,12 +151,12 @@ def test_a_failed_job_says_why(sandbox: Sandbox, exports: ExportApi) -> None:
         ("jobId", None, "left out the member “jobId”"),
     ],
 )
-def test_an_answer_that_is_odd_is_named(
+def test_a_malformed_response_is_reported(
     sandbox: Sandbox, exports: ExportApi, member: str, value: object, said: str
 ) -> None:
     job = exports.submit(REQUEST)
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.ALTER, members={member: value}))
-    with pytest.raises(UnexpectedAnswerError, match=said):
+    with pytest.raises(UnexpectedResponseError, match=said):
         exports.get(job.id)
 
 
@@ -173,7 +171,7 @@ def test_all_pages_of_the_list_are_read_newest_first_and_each_job_once(
     assert len(sandbox.requests("fetchExportJobsInfo")) == 2
 
 
-def test_what_the_api_cannot_do_is_said(exports: ExportApi) -> None:
+def test_cancelling_is_not_supported(exports: ExportApi) -> None:
     with pytest.raises(ConfigurationError, match="cannot cancel"):
         exports.cancel("job-1")
 

@@ -31,7 +31,7 @@ def test_activities_are_scoped_by_from_and_to() -> None:
     }
 
 
-def test_other_entities_are_scoped_by_filters_that_hold_all_of_the_last_day() -> None:
+def test_other_entities_are_scoped_by_filters_that_include_the_whole_last_day() -> None:
     assert members(ExportRequest("accounts", ("{Account}.id",), DAYS))["filters"] == [
         {
             "field": "{Account}.seen",
@@ -80,7 +80,7 @@ REQUESTS = st.builds(
 
 
 @given(one=REQUESTS, other=REQUESTS)
-def test_jobs_of_two_requests_bear_one_name_only_if_they_ask_for_the_same(
+def test_jobs_have_the_same_name_only_for_equal_requests(
     one: ExportRequest, other: ExportRequest
 ) -> None:
     assert (job_name(one) == job_name(other)) == (one == other)
@@ -98,6 +98,6 @@ def test_jobs_of_two_requests_bear_one_name_only_if_they_ask_for_the_same(
         (ExportRequest("accounts", sources=("google",)), r"accounts\.source is for advertising"),
     ],
 )
-def test_what_the_api_cannot_do_is_named(request_: ExportRequest, said: str) -> None:
+def test_an_impossible_request_is_reported(request_: ExportRequest, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         request_body(request_)

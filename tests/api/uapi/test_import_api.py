@@ -19,7 +19,7 @@ REQUEST = ImportRequest("accounts", ImportOperation.UPSERT, None, ())
 CSV = b"Account Domain,Account Name\r\nacme.example,Acme\r\n"
 
 
-def test_an_import_goes_from_creation_to_its_end(sandbox: Sandbox, imports: ImportApi) -> None:
+def test_an_import_from_creation_to_its_end(sandbox: Sandbox, imports: ImportApi) -> None:
     created = imports.submit(REQUEST, "accounts-3f2a.csv")
     assert created.id.isdigit()
     assert (created.status, created.file_name) == (JobStatus.PENDING, "accounts-3f2a.csv")
@@ -30,7 +30,7 @@ def test_an_import_goes_from_creation_to_its_end(sandbox: Sandbox, imports: Impo
     assert (listed.id, listed.status) == (created.id, JobStatus.COMPLETED)
     assert (listed.entity, listed.file_name) == ("accounts", "accounts-3f2a.csv")
     assert imports.get(created.id).status is JobStatus.COMPLETED
-    # This API tells no row's outcome.
+    # This API does not report row outcomes.
     assert listed.success_count is listed.error_count is None
     assert sandbox.uploaded(created.id) == CSV
     assert sandbox.requests("createImportJob")[0].body == {
@@ -56,15 +56,13 @@ def test_only_imports_of_accounts_change_account_lists(imports: ImportApi) -> No
     assert able == {"accounts"}
 
 
-def test_account_lists_are_left_alone_where_nothing_else_is_said(
-    sandbox: Sandbox, imports: ImportApi
-) -> None:
+def test_account_lists_are_unchanged_by_default(sandbox: Sandbox, imports: ImportApi) -> None:
     job = imports.submit(REQUEST, "rows.csv")
     imports.upload(job.id, io.BytesIO(CSV), "rows.csv")
     assert sandbox.requests("uploadImportFile")[0].query == {"listAction": "noop"}
 
 
-def test_activities_name_their_type(sandbox: Sandbox, imports: ImportApi) -> None:
+def test_imports_of_activities_name_their_type(sandbox: Sandbox, imports: ImportApi) -> None:
     first, *_ = imports.activity_types()
     request = replace(
         REQUEST,
@@ -78,7 +76,7 @@ def test_activities_name_their_type(sandbox: Sandbox, imports: ImportApi) -> Non
         imports.submit(replace(request, activity_type=None), "rows.csv")
 
 
-def test_an_activity_type_says_which_fields_it_has(imports: ImportApi) -> None:
+def test_an_activity_type_has_its_own_fields(imports: ImportApi) -> None:
     first, *_ = imports.activity_types()
     fields = imports.entity("activities", first.id).fields
     assert {field.name for field in fields if field.required} == {
@@ -88,7 +86,7 @@ def test_an_activity_type_says_which_fields_it_has(imports: ImportApi) -> None:
         imports.entity("activities", 999)
 
 
-def test_the_documented_headers_stand_in_for_mappings(imports: ImportApi) -> None:
+def test_the_documented_headers_replace_mappings(imports: ImportApi) -> None:
     assert not imports.capabilities.mappings
     required = {(m.entity, m.name) for m in imports.mappings() if m.required}
     assert required == {
@@ -107,7 +105,7 @@ def test_the_documented_headers_stand_in_for_mappings(imports: ImportApi) -> Non
     "request_",
     [replace(REQUEST, operation=ImportOperation.INSERT), replace(REQUEST, match_key="domain")],
 )
-def test_what_the_api_cannot_do_is_refused(imports: ImportApi, request_: ImportRequest) -> None:
+def test_an_unsupported_request_is_rejected(imports: ImportApi, request_: ImportRequest) -> None:
     with pytest.raises(ConfigurationError, match="settings operation and match_keys"):
         imports.submit(request_, "rows.csv")
 
@@ -119,14 +117,14 @@ def test_neither_cancelling_nor_row_errors_are_silently_ignored(imports: ImportA
         imports.row_errors(job.id)
 
 
-def test_a_job_that_is_unknown_is_told(imports: ImportApi) -> None:
+def test_an_unknown_job_is_reported(imports: ImportApi) -> None:
     with pytest.raises(NotFoundError):
         imports.get("999999")
     with pytest.raises(ConfigurationError, match="of another API"):
         imports.get("a5b0c2f6-v1")
 
 
-def test_calls_are_counted_beside_those_of_exports(
+def test_calls_are_counted_with_those_of_exports(
     connection: Callable[..., Connection], files: ApiFiles, imports: ImportApi
 ) -> None:
     list(imports.jobs())

@@ -73,7 +73,7 @@ CALLS: dict[str, Callable[[V1ExportApi, V1ImportApi], object]] = {
 CREATING = {"createExportJob", "createImportJob"}
 
 
-def test_an_export_goes_from_submit_to_file(sandbox: Sandbox, exports: V1ExportApi) -> None:
+def test_an_export_from_submission_to_file(sandbox: Sandbox, exports: V1ExportApi) -> None:
     assert exports.entities()[0].name == "accounts"
     job = exports.submit(REQUEST)
     assert job.status is JobStatus.PENDING
@@ -89,7 +89,7 @@ def test_an_export_goes_from_submit_to_file(sandbox: Sandbox, exports: V1ExportA
         exports.cancel(job.id)
 
 
-def test_an_import_goes_from_submit_to_row_errors(sandbox: Sandbox, imports: V1ImportApi) -> None:
+def test_an_import_from_submission_to_row_errors(sandbox: Sandbox, imports: V1ImportApi) -> None:
     assert {"domain"} == {f.name for f in imports.mappings("accounts") if f.required}
     job = imports.submit(IMPORT, "f.csv")
     imports.upload(job.id, io.BytesIO(b'd\r\n""\r\nnew.example\r\n'), "rows.csv")
@@ -104,7 +104,9 @@ def test_an_import_goes_from_submit_to_row_errors(sandbox: Sandbox, imports: V1I
     assert imports.get(waiting.id).status is JobStatus.CANCELLED
 
 
-def test_all_pages_are_read_and_each_job_once(sandbox: Sandbox, exports: V1ExportApi) -> None:
+def test_all_pages_are_read_and_each_job_is_yielded_once(
+    sandbox: Sandbox, exports: V1ExportApi
+) -> None:
     for _ in range(230):
         sandbox.tenant.exports.create({"entity_type": "campaigns"})
     jobs = exports.jobs()
@@ -117,19 +119,19 @@ def test_all_pages_are_read_and_each_job_once(sandbox: Sandbox, exports: V1Expor
 
 @pytest.mark.parametrize("name", sorted(CALLS.keys() - CREATING - {"uploadImportFile"}))
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE])
-def test_reads_and_cancels_are_repeated(
+def test_reads_and_cancels_are_retried(
     sandbox: Sandbox, exports: V1ExportApi, imports: V1ImportApi, name: str, effect: Effect
 ) -> None:
     sandbox.add_fault(Fault(name, effect, status=503, times=None))
     with pytest.raises(errors.TransientError):
         CALLS[name](exports, imports)
-    # A download is repeated as a whole, with a fresh link, by who asked for it.
+    # The caller repeats a download as a whole, with a new link.
     assert len(sandbox.requests(name)) == (1 if name == "downloadExportFile" else 4)
 
 
 @pytest.mark.parametrize("name", sorted(CREATING))
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER])
-def test_a_create_is_never_repeated(
+def test_a_creation_is_never_retried(
     sandbox: Sandbox, exports: V1ExportApi, imports: V1ImportApi, name: str, effect: Effect
 ) -> None:
     sandbox.add_fault(Fault(name, effect, status=503, times=None))
@@ -172,10 +174,10 @@ def test_no_error_shows_token_link_or_value(
         (413, "uploadImportFile", errors.FileTooLargeError),
         (429, "createExportJob", errors.QuotaExceededError),
         (429, "listExportJobs", errors.RateLimitedError),
-        (418, "getImportJob", errors.UnexpectedAnswerError),
+        (418, "getImportJob", errors.UnexpectedResponseError),
     ],
 )
-def test_a_status_means_one_error(
+def test_each_status_maps_to_one_error(
     sandbox: Sandbox,
     exports: V1ExportApi,
     imports: V1ImportApi,
@@ -197,26 +199,26 @@ def test_a_status_means_one_error(
         ({"created_at": "soon"}, "“created_at” that is not a date-time"),
     ],
 )
-def test_an_answer_that_breaks_the_contract_is_named(
+def test_a_response_that_violates_the_contract_is_reported(
     sandbox: Sandbox, exports: V1ExportApi, members: dict[str, Any], said: str
 ) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.ALTER, members=members))
-    with pytest.raises(errors.UnexpectedAnswerError, match=said):
+    with pytest.raises(errors.UnexpectedResponseError, match=said):
         exports.submit(REQUEST)
 
 
-def test_unknown_members_are_tolerated(sandbox: Sandbox, exports: V1ExportApi) -> None:
+def test_unknown_members_are_ignored(sandbox: Sandbox, exports: V1ExportApi) -> None:
     sandbox.add_fault(Fault("createExportJob", Effect.ALTER, members={"mood": "fine"}))
     assert exports.submit(REQUEST).status is JobStatus.PENDING
 
 
-def test_a_page_that_is_no_json_is_an_error(sandbox: Sandbox, exports: V1ExportApi) -> None:
+def test_a_response_that_is_not_json_is_an_error(sandbox: Sandbox, exports: V1ExportApi) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=200, body="<html>"))
-    with pytest.raises(errors.UnexpectedAnswerError, match="did not respond with a JSON object"):
+    with pytest.raises(errors.UnexpectedResponseError, match="did not respond with a JSON object"):
         exports.entities()
 
 
-def test_a_host_that_is_not_there_is_named_by_setting(sandbox: Sandbox) -> None:
+def test_an_unreachable_host_is_reported_with_its_setting(sandbox: Sandbox) -> None:
     api = V1ExportApi(http(sandbox, api_url="http://user:pa55@127.0.0.1:9"))
     with pytest.raises(errors.UnreachableError, match="api_url") as caught:
         api.entities()
@@ -224,7 +226,7 @@ def test_a_host_that_is_not_there_is_named_by_setting(sandbox: Sandbox) -> None:
     assert "pa55" not in str(caught.value)
 
 
-def test_an_answer_that_stays_silent_is_given_up(sandbox: Sandbox) -> None:
+def test_a_response_that_stalls_times_out(sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.DELAY, seconds=0.3))
     retry = RetryPolicy(tries=1)
     api = V1ExportApi(http(sandbox, request_timeout_seconds=0.05, retry=retry))
@@ -242,7 +244,7 @@ def test_a_servers_retry_after_is_honoured(sandbox: Sandbox, exports: V1ExportAp
     assert retry_after_seconds("soon") is None
 
 
-def test_no_value_stands_in_a_models_repr() -> None:
+def test_no_value_is_in_the_repr_of_a_model() -> None:
     error = RowError(1, "email", "invalid", "me@private.example", "bad me@private.example")
     assert "private" not in repr(error)
 

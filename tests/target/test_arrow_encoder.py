@@ -96,10 +96,10 @@ def text_of(lines: list[bytes]) -> bytes:
     return b"\n".join([*lines, b""])
 
 
-def taken(intake: ArrowRowEncoder, lines: list[bytes]) -> EncodedRows | None:
+def encode_all(encoder: ArrowRowEncoder, lines: list[bytes]) -> EncodedRows | None:
     """Return the rows of lines if all of them are taken."""
     text = text_of(lines)
-    block = intake.encode(text)
+    block = encoder.encode(text)
     if block is None or block.size < len(text):
         return None
     assert block.rows == len(lines)
@@ -115,7 +115,7 @@ def encoded(block: EncodedRows) -> bytes:
 
 def one_by_one(of: StreamPlan, lines: list[bytes], *, omit_null: bool) -> list[Any]:
     """Return each record's row, or ``None`` where it has none."""
-    intake = RowEncoder(of, omit_null=omit_null, max_bytes=10**9)
+    encoder = RowEncoder(of, omit_null=omit_null, max_bytes=10**9)
     validator = SilentValidator(dict(of.schema))
     rows: list[Any] = []
     for each in lines:
@@ -123,7 +123,7 @@ def one_by_one(of: StreamPlan, lines: list[bytes], *, omit_null: bool) -> list[A
         is_row = record.get("_sdc_deleted_at") is None and set(of.key_properties) <= record.keys()
         try:
             validator.validate(record)
-            rows.append(intake.encode(record) if is_row else None)
+            rows.append(encoder.encode(record) if is_row else None)
         except (InvalidRecord, RowError):
             rows.append(None)
     return rows
@@ -179,7 +179,7 @@ def test_plain_records_take_the_fast_path_wherever_their_key_stands(
     properties = NULLABLE if nullable else STRICT
     of = plan({name: properties[name] for name in order})
     lines = [line(cells) for cells in rows]
-    block = taken(ArrowRowEncoder(of, omit_null=False), lines)
+    block = encode_all(ArrowRowEncoder(of, omit_null=False), lines)
     assert block is not None
     counted = block.empty(block.columns)
     assert counted["text"] == sum(cells["text"] == '""' for cells in rows)
@@ -191,7 +191,7 @@ def test_each_value_alone_is_as_the_slow_path_has_it(name: str) -> None:
     whole = {each: values[0] for each, values in PLAIN.items()}
     for raw in RAW[name]:
         lines = [line({**whole, name: raw})] * 2
-        block = taken(ArrowRowEncoder(of, omit_null=False), lines)
+        block = encode_all(ArrowRowEncoder(of, omit_null=False), lines)
         if block is not None:
             expected = one_by_one(of, lines, omit_null=False)
             assert encoded(block) == b"".join(row.line for row in expected), raw
@@ -206,7 +206,7 @@ def test_each_value_alone_is_as_the_slow_path_has_it(name: str) -> None:
 def test_values_that_are_usual_stay_on_the_fast_path(name: str, raw: str) -> None:
     whole = {each: values[0] for each, values in PLAIN.items()}
     lines = [line(whole), line({**whole, name: raw})]
-    assert taken(ArrowRowEncoder(plan(NULLABLE), omit_null=False), lines) is not None
+    assert encode_all(ArrowRowEncoder(plan(NULLABLE), omit_null=False), lines) is not None
 
 
 @pytest.mark.parametrize(
@@ -224,29 +224,29 @@ def test_values_that_are_usual_stay_on_the_fast_path(name: str, raw: str) -> Non
 )  # fmt: skip
 def test_what_is_no_plain_record_is_left_to_the_slow_path(odd: bytes) -> None:
     good = line({name: values[0] for name, values in PLAIN.items()})
-    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
-    assert taken(intake, [good, odd]) is None
-    assert taken(intake, [good, good]) is not None
+    encoder = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
+    assert encode_all(encoder, [good, odd]) is None
+    assert encode_all(encoder, [good, good]) is not None
 
 
 @pytest.mark.parametrize("rest", [b"", b"{}\n", b'{"type":"STATE","value":1}\n', b"\n", b"{"])
 def test_records_before_a_line_that_is_none_are_taken(rest: bytes) -> None:
     good = line({name: values[0] for name, values in PLAIN.items()})
     text = text_of([good] * 3)
-    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
-    block = intake.encode(text + rest)
+    encoder = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
+    block = encoder.encode(text + rest)
     assert block is not None
     assert (block.rows, block.size) == (3, len(text))
-    block = intake.encode(text + rest, 2)
+    block = encoder.encode(text + rest, 2)
     assert block is not None
     assert (block.rows, block.size) == (2, len(text_of([good] * 2)))
 
 
 def test_properties_that_were_told_of_do_not_slow_the_next_records_down() -> None:
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "[1]"})
-    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
-    intake.ignore(frozenset({"surplus"}))
-    assert taken(intake, [odd]) is not None
+    encoder = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
+    encoder.ignore(frozenset({"surplus"}))
+    assert encode_all(encoder, [odd]) is not None
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_decimals_keep_their_digits() -> None:
     number = str(Decimal("0.1") ** 25)
     whole = {each: values[0] for each, values in PLAIN.items()}
     text = format(Decimal(number), "f")
-    block = taken(
+    block = encode_all(
         ArrowRowEncoder(plan(NULLABLE), omit_null=False), [line({**whole, "number": text})]
     )
     assert block is not None
@@ -281,10 +281,10 @@ def test_decimals_keep_their_digits() -> None:
 @pytest.mark.parametrize("name", ['we"ird', "a\\b", "tab\there", "half \ud800"])
 def test_names_that_json_cannot_hold_as_they_are_are_left_to_the_slow_path(name: str) -> None:
     assert plain_columns({"type": "object", "properties": {name: {"type": "string"}}}) is None
-    intake = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
-    intake.ignore(frozenset({name, "surplus"}))
+    encoder = ArrowRowEncoder(plan(NULLABLE), omit_null=False)
+    encoder.ignore(frozenset({name, "surplus"}))
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "1"})
-    assert taken(intake, [odd]) is not None
+    assert encode_all(encoder, [odd]) is not None
 
 
 @pytest.mark.parametrize(
@@ -300,4 +300,4 @@ def test_date_times_that_are_right_only_together_are_left_to_the_slow_path(
 ) -> None:
     whole = {each: values[0] for each, values in PLAIN.items()}
     lines = [line({**whole, "moment": json.dumps(moment)}) for moment in moments]
-    assert taken(ArrowRowEncoder(plan(NULLABLE), omit_null=False), lines) is None
+    assert encode_all(ArrowRowEncoder(plan(NULLABLE), omit_null=False), lines) is None

@@ -1,4 +1,4 @@
-"""What the ledger remembers, for whom, and what it forgets."""
+"""Entries of the journal: who may use them, and when they are removed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _OTHER_RUN = """
 import sys
 from pathlib import Path
 from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry
-ledger = ImportJournal(Path(sys.argv[1]), "other")
-ledger.put(JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
+journal = ImportJournal(Path(sys.argv[1]), "other")
+journal.put(JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -29,7 +29,7 @@ sys.stdin.read()
 
 @contextmanager
 def other_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another run that is alive and has sent the same file."""
+    """Another run, still running, that has sent the same file."""
     with subprocess.Popen(
         [sys.executable, "-c", _OTHER_RUN, str(folder)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -61,19 +61,19 @@ def test_taking_an_entry_over_leaves_one(tmp_path: Path) -> None:
     assert second.left_behind() == []
 
 
-def test_what_a_living_run_wrote_of_the_same_file_stays(tmp_path: Path) -> None:
+def test_the_entry_of_a_running_run_for_the_same_file_stays(tmp_path: Path) -> None:
     with other_run(tmp_path) as other:
-        ledger = ImportJournal(tmp_path, "r1")
-        assert ledger.find("f00d") is None
-        ledger.put(ENTRY)
-        ledger.forget("f00d")
+        journal = ImportJournal(tmp_path, "r1")
+        assert journal.find("f00d") is None
+        journal.put(ENTRY)
+        journal.forget("f00d")
         assert [path.name for path in tmp_path.glob("*.json")] == ["f00d.other.json"]
         other.send_signal(signal.SIGKILL)
         other.wait()
-        assert [entry.owner for entry in ledger.left_behind()] == ["other"]
+        assert [entry.owner for entry in journal.left_behind()] == ["other"]
 
 
-def test_the_lock_of_a_killed_run_does_not_stay(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
     with other_run(tmp_path) as other:
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -81,15 +81,15 @@ def test_the_lock_of_a_killed_run_does_not_stay(tmp_path: Path) -> None:
     lock = tmp_path / "other.alive"
     an_hour_ago = time.time() - 3600
     os.utime(lock, (an_hour_ago, an_hour_ago))
-    ledger = ImportJournal(tmp_path, "r1")
-    ledger.put(ENTRY)
+    journal = ImportJournal(tmp_path, "r1")
+    journal.put(ENTRY)
     assert not lock.exists()
-    ledger.forget("f00d")
-    ledger.close()
+    journal.forget("f00d")
+    journal.close()
     assert not tmp_path.exists()
 
 
-def test_the_lock_of_a_living_run_stays(tmp_path: Path) -> None:
+def test_the_lock_of_a_running_run_stays(tmp_path: Path) -> None:
     with other_run(tmp_path):
         lock = tmp_path / "other.alive"
         os.utime(lock, (0, 0))
@@ -97,21 +97,21 @@ def test_the_lock_of_a_living_run_stays(tmp_path: Path) -> None:
         assert lock.exists()
 
 
-def test_runs_that_end_meanwhile_take_no_folder_away_from_one_that_begins(tmp_path: Path) -> None:
-    folder = tmp_path / "ledger"
+def test_runs_that_end_do_not_remove_the_folder_of_one_that_starts(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
 
     def runs(name: str) -> None:
         for number in range(40):
-            ledger = ImportJournal(folder, f"{name}{number}")
-            ledger.put(ENTRY)
-            ledger.forget(ENTRY.fingerprint)
-            ledger.close()
+            journal = ImportJournal(folder, f"{name}{number}")
+            journal.put(ENTRY)
+            journal.forget(ENTRY.fingerprint)
+            journal.close()
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(runs, "abcd"))
 
 
-def test_an_entry_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
+def test_an_unreadable_entry_is_ignored(tmp_path: Path) -> None:
     ImportJournal(tmp_path, "r1").put(ENTRY)
     [path] = tmp_path.glob("*.json")
     path.write_text(json.dumps({"fingerprint": "f00d"}))

@@ -23,7 +23,7 @@ jobs = st.builds(
 
 
 @given(st.lists(moments), moments.filter(bool))
-def test_the_recent_jobs_are_all_of_them_whatever_the_order(
+def test_recent_jobs_are_complete_in_any_order(
     created: list[datetime | None], since: datetime
 ) -> None:
     listed = [
@@ -40,7 +40,7 @@ def test_the_recent_jobs_are_all_of_them_whatever_the_order(
         assert expected <= {job.id for job in recent(unordered, since)}
 
 
-def test_a_sorted_list_is_read_no_further_than_its_first_older_job() -> None:
+def test_a_sorted_list_is_read_up_to_its_first_older_job() -> None:
     read: list[int] = []
 
     def listed() -> object:

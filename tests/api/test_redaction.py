@@ -1,4 +1,4 @@
-"""Of a message about rows nothing stays that may be a cell, quoted or not."""
+"""Messages about rows show no value, quoted or not."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ WORD = st.text(string.ascii_letters + string.digits + "-_", min_size=12, max_siz
         ("Demandbase gave no reason", "Demandbase gave no reason"),
     ],
 )  # fmt: skip
-def test_plain_words_stay_and_nothing_else(said: str, shown: str) -> None:
+def test_only_listed_words_and_row_numbers_are_shown(said: str, shown: str) -> None:
     assert mask_values(said) == shown
 
 
 @given(st.text())
-def test_whatever_is_said_only_plain_words_and_row_numbers_stay(said: str) -> None:
+def test_any_text_is_reduced_to_listed_words_and_row_numbers(said: str) -> None:
     text = mask_values(said)
     if text not in {"", LEFT_OUT}:
         for chunk in text.split():
@@ -58,5 +58,5 @@ def test_a_long_number_never_survives(number: int, form: str) -> None:
     assert str(number) not in mask_values(form.format(number))
 
 
-def test_no_plain_word_is_a_given_name() -> None:
+def test_no_listed_word_is_a_given_name() -> None:
     assert not _WORDS & {"will", "may", "mark", "grant", "bill", "sue", "rose", "art", "rich"}

@@ -1,4 +1,4 @@
-"""Downloads that break off go on where they were, or start over; whole or not at all."""
+"""Interrupted downloads resume or start over; a part arrives completely or not at all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ranges(sandbox: Sandbox) -> list[str | None]:
 
 
 @pytest.mark.parametrize("how", CUTS)
-def test_a_cut_body_goes_on_by_range_over_a_new_link(
+def test_a_truncated_body_resumes_by_range_from_a_new_link(
     sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes, how: str
 ) -> None:
     sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=500, how=how))
@@ -64,14 +64,14 @@ def test_a_cut_body_goes_on_by_range_over_a_new_link(
 
 
 @pytest.mark.parametrize("how", CUTS)
-def test_cuts_may_come_again_and_again(
+def test_a_body_may_be_truncated_repeatedly(
     sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes, how: str
 ) -> None:
     sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=300, how=how, times=2))
     assert download(api, job) == whole
 
 
-def test_a_stalled_read_goes_on_by_range(sandbox: Sandbox, job: ExportJob, whole: bytes) -> None:
+def test_a_stalled_read_resumes_by_range(sandbox: Sandbox, job: ExportJob, whole: bytes) -> None:
     patient = Connection(sandbox.url, sandbox.token, 0.2, retry=QUICK)
     sandbox.add_fault(Fault(FILE, Effect.STALL, bytes=700, seconds=30))
     assert download(V1ExportApi(HttpClient(patient)), job) == whole
@@ -98,7 +98,7 @@ def test_a_server_without_ranges_starts_over(
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 500, 503])
-def test_trouble_with_a_link_asks_for_a_new_one(
+def test_an_error_of_a_link_leads_to_a_new_one(
     sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes, status: int
 ) -> None:
     sandbox.add_fault(Fault(FILE, Effect.STATUS, status=status, times=3))
@@ -106,14 +106,14 @@ def test_trouble_with_a_link_asks_for_a_new_one(
     assert len(sandbox.requests("downloadExportFile")) == 4
 
 
-def test_tries_have_an_end(sandbox: Sandbox, api: V1ExportApi, job: ExportJob) -> None:
+def test_the_number_of_tries_is_limited(sandbox: Sandbox, api: V1ExportApi, job: ExportJob) -> None:
     sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=0, times=None))
     with pytest.raises(DownloadError, match=f"Part 1 of the export job {job.id} for campaigns"):
         download(api, job)
     assert len(sandbox.requests(FILE)) == QUICK.tries
 
 
-def test_a_job_that_expired_is_gone_and_not_tried_again(
+def test_an_expired_job_is_gone_and_not_retried(
     sandbox: Sandbox, api: V1ExportApi, job: ExportJob
 ) -> None:
     sandbox.clock.advance(sandbox.options.job_expires_seconds + 1)
@@ -123,13 +123,13 @@ def test_a_job_that_expired_is_gone_and_not_tried_again(
     assert len(sandbox.requests("downloadExportFile")) == 1
 
 
-def test_a_job_that_is_unknown_is_gone(api: V1ExportApi) -> None:
+def test_an_unknown_job_is_gone(api: V1ExportApi) -> None:
     gone = ExportJob("nosuch", JobStatus.COMPLETED)
     with pytest.raises(JobGoneError, match="Demandbase no longer knows it"):
         download(api, gone)
 
 
-def test_room_is_made_sure_of_before_the_body_is_taken(
+def test_space_is_reserved_before_the_body_is_read(
     api: V1ExportApi, job: ExportJob, whole: bytes
 ) -> None:
     asked: list[int] = []
@@ -163,7 +163,7 @@ def test_only_where_another_part_gives_back_its_room_there_is_another_try(
     assert len(asked) == downloads
 
 
-def test_packed_parts_come_as_they_are() -> None:
+def test_compressed_parts_are_not_decoded() -> None:
     options = SandboxOptions(pending_seconds=0, processing_seconds=0, gzip=True)
     with Sandbox(options) as sandbox:
         connection = Connection(sandbox.url, sandbox.token, retry=QUICK)
@@ -186,7 +186,7 @@ class _SandboxTime(Clock):
         self._sandbox.clock.advance(seconds)
 
 
-def test_a_part_that_gets_further_each_time_arrives(
+def test_a_part_that_advances_with_each_try_arrives(
     sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes
 ) -> None:
     sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=50, times=None))
@@ -194,7 +194,7 @@ def test_a_part_that_gets_further_each_time_arrives(
     assert download(api, job) == whole
 
 
-def test_a_link_that_the_file_host_finds_bad_is_asked_for_again(
+def test_a_link_that_the_file_host_rejects_is_requested_again(
     sandbox: Sandbox, api: V1ExportApi, job: ExportJob, whole: bytes
 ) -> None:
     sandbox.add_fault(Fault(FILE, Effect.STATUS, status=400))

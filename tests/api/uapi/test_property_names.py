@@ -22,13 +22,13 @@ FIELDS = st.builds("{{{}}}.{}".format, WORDS, NAMES) | NAMES.filter(lambda name:
         ("{Account}.Custom.Field", "account", "Custom.Field"),
     ],
 )
-def test_an_own_field_keeps_its_name_and_others_bear_their_entitys(
+def test_fields_of_related_entities_are_prefixed(
     api_name: str, entity_type: str, name: str
 ) -> None:
     assert property_names([api_name], entity_type) == {api_name: name}
 
 
-def test_of_two_that_would_be_called_the_same_the_own_field_keeps_the_name() -> None:
+def test_on_a_collision_the_own_field_keeps_its_name() -> None:
     fields = ["{Account}.id", "{Activity}.account_id", "{Activity}.Account_ID"]
     assert property_names(fields, "activity") == {
         "{Activity}.Account_ID": "Account_ID",
@@ -38,9 +38,7 @@ def test_of_two_that_would_be_called_the_same_the_own_field_keeps_the_name() -> 
 
 
 @given(fields=st.lists(FIELDS, max_size=12), entity_type=WORDS)
-def test_no_two_fields_share_a_name_whatever_order_they_come_in(
-    fields: list[str], entity_type: str
-) -> None:
+def test_names_are_unique_and_independent_of_the_order(fields: list[str], entity_type: str) -> None:
     names = property_names(fields, entity_type)
     assert set(names) == set(fields)
     assert len({name.casefold() for name in names.values()}) == len(names)

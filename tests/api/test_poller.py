@@ -39,7 +39,7 @@ class FakeClock:
 
 @dataclass
 class ScriptedTask:
-    """A job that goes through given states, one at each poll."""
+    """A job with a given status at each poll."""
 
     states: Sequence[JobStatus | BaseException | None]
     clock: FakeClock
@@ -123,7 +123,7 @@ def test_progress_is_logged_at_least_every_ten_seconds(
     assert "half done" in caplog.text
 
 
-def test_a_job_that_never_ends_is_cancelled_and_named() -> None:
+def test_a_job_that_never_ends_is_cancelled_and_reported() -> None:
     clock = FakeClock()
     task = ScriptedTask([JobStatus.PROCESSING], clock)
     with pytest.raises(JobTimeoutError, match="job-1 for accounts was still processing after 100"):
@@ -133,7 +133,7 @@ def test_a_job_that_never_ends_is_cancelled_and_named() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), ValueError("bug")])
-def test_whatever_ends_the_wait_cancels_the_job(error: BaseException) -> None:
+def test_any_end_of_the_wait_cancels_the_job(error: BaseException) -> None:
     clock = FakeClock()
     task = ScriptedTask([JobStatus.PROCESSING, error], clock)
     with pytest.raises(type(error)):
@@ -155,7 +155,7 @@ def test_a_cancel_that_fails_does_not_hide_the_first_error(cancel_error: Excepti
         life(clock, timeout_seconds=5).run(task)
 
 
-def test_trouble_that_may_pass_is_no_news_and_backs_off_too() -> None:
+def test_a_transient_error_changes_nothing_and_lengthens_the_interval() -> None:
     clock = FakeClock()
     trouble = ServerError(ApiOperation.LIST_EXPORTS, "had trouble")
     task = ScriptedTask([JobStatus.PENDING, trouble, trouble, JobStatus.COMPLETED], clock)
@@ -176,7 +176,7 @@ def test_every_status_knows_whether_it_is_terminal(status: JobStatus) -> None:
     assert status.is_terminal == (status in {"completed", "failed", "cancelled"})
 
 
-def test_polls_are_as_rare_as_the_api_asks_for() -> None:
+def test_the_interval_is_at_least_the_pause_of_the_api() -> None:
     clock = FakeClock()
     task = ScriptedTask([JobStatus.PROCESSING] * 3 + [JobStatus.COMPLETED], clock, pause=300)
     life(clock).run(task)
