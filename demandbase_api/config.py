@@ -15,7 +15,7 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
@@ -141,14 +141,6 @@ def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
     )
 
 
-def settings_error(errors: Iterable[ValidationError]) -> ConfigurationError:
-    """Return one error for all validation errors of the settings."""
-    problems = dict.fromkeys(_problem(error) for error in errors)
-    return ConfigurationError(
-        f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
-    )
-
-
 def settings_errors(
     sdk_errors: Sequence[str],
     validator: Validator,
@@ -169,7 +161,10 @@ def settings_errors(
     """
     if not sdk_errors:
         return []
-    error = settings_error(validator.iter_errors(dict(config)))
+    problems = dict.fromkeys(map(_problem, validator.iter_errors(dict(config))))
+    error = ConfigurationError(
+        f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
+    )
     if raise_errors:
         raise error
     return [str(error)]

@@ -12,7 +12,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, settings_error
+from demandbase_api.config import api_files, chosen_api, settings_errors
 from demandbase_api.connect import connect
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate
@@ -107,15 +107,10 @@ class TargetDemandbase(Target):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        # The SDK fills in the defaults, but its messages quote values, such as the token.
+        # The SDK sets the defaults, but its messages quote values, such as the token.
         broken = super()._validate_config(raise_errors=False)
-        if broken:
-            validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
-            error = settings_error(validator.iter_errors(dict(self.config)))
-            if raise_errors:
-                raise error
-            return [str(error)]
-        return []
+        validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
+        return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
