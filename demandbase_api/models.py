@@ -154,7 +154,7 @@ class ImportOperation(StrEnum):
 
 
 class ListAction(StrEnum):
-    """What an import does to the members of its job's account list, if it has one."""
+    """What an import does to the members of its job's account list."""
 
     NOOP = "noop"
     INSERT = "insert"
@@ -259,7 +259,7 @@ class ImportJob:
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """A row that Demandbase rejected."""
+    """An error of a rejected row."""
 
     row_number: int | None = None
     field: str | None = None

@@ -18,13 +18,15 @@ from pydantic import ValidationError
 
 from demandbase_sandbox.exceptions import problem_message
 from demandbase_sandbox.faults import faults_from_json
-from demandbase_sandbox.options import MAX_PORT, SandboxOptions, new_token
+from demandbase_sandbox.options import SandboxOptions, new_token
 from demandbase_sandbox.server import Sandbox
 from demandbase_sandbox.tenant.sample import DEFAULT_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
+
+    from pydantic.fields import FieldInfo
 
 
 LOOPBACK = "127.0.0.1"
@@ -67,74 +69,34 @@ _API = click.option(
     help="API whose address and credentials to give; both are served.",
 )
 
-_PORT = click.IntRange(0, MAX_PORT)
+_FOR_TESTS = frozenset({
+    "budget_error_code", "call_budgets", "export_collection", "import_permission",
+    "max_concurrent_queries", "person_lists_need_ids", "to_date_inclusive",
+    "uapi_max_upload_bytes", "withheld_entities", "withheld_fields", "wrong_credentials_status",
+})  # fmt: skip
+"""Options of ``SandboxOptions`` that are not options of the command."""
 
-_COUNT = click.IntRange(1)
 
-_SECONDS = click.FloatRange(0)
+_PATH = click.Path(path_type=Path)
 
-_BYTES = click.IntRange(0)
-
-OPTIONS = (
-    click.option("--port", type=_PORT, help="Port of the v1 API. Default: any free one."),
-    click.option("--uapi-port", type=_PORT, help="Port of the published API."),
-    click.option("--client-id", help="Client id of the published API. Default: random."),
-    click.option("--client-secret", help="Client secret of the published API. Default: random."),
-    click.option("--token-seconds", type=_SECONDS, help="Lifetime of a minted token."),
-    click.option("--files-port", type=_PORT, help="Port of the host behind signed links."),
-    click.option("--token", help="Bearer token to accept. Default: random."),
-    click.option("--seed", type=int, help="Seed of the sample tenant."),
-    click.option(
-        "--rows",
-        multiple=True,
-        callback=_rows,
-        help="Sample rows, such as accounts=1000,people=5000.",
-    ),
-    click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        help="SQLite file of the tenant. Default: temporary.",
-    ),
-    click.option(
-        "--faults",
-        type=click.Path(path_type=Path),
-        callback=_faults,
-        help="JSON file with a list of faults.",
-    ),
-    click.option("--part-rows", type=_COUNT, help="Rows in one part of an export."),
-    click.option("--pending-seconds", type=_SECONDS, help="Time before a job is processed."),
-    click.option("--processing-seconds", type=_SECONDS, help="Time that a job's processing takes."),
-    click.option("--job-expires-seconds", type=_SECONDS, help="Lifetime of an export's files."),
-    click.option("--link-expires-seconds", type=_SECONDS, help="Lifetime of a signed link."),
-    click.option("--daily-export-bytes", type=_BYTES, help="Export quota of a UTC day."),
-    click.option("--max-upload-bytes", type=_BYTES, help="Maximum size of an import file."),
-    click.option("--max-page-size", type=_COUNT, help="Maximum number of jobs on a page."),
-    click.option(
-        "--max-error-page-size", type=_COUNT, help="Maximum number of row errors on a page."
-    ),
-    click.option(
-        "--row-number-base", type=click.IntRange(0, 2), help="Number of the first data row."
-    ),
-    click.option("--direct-download", is_flag=True, help="Send files without a signed link."),
-    click.option("--byte-order-mark", is_flag=True, help="Begin each part with a byte order mark."),
-    click.option(
-        "--max-concurrent-export-jobs",
-        type=_COUNT,
-        help="Over uapi: maximum number of open export jobs.",
-    ),
-    click.option("--trial-export-bytes", type=_BYTES, help="Over uapi: export quota of a trial."),
-    click.option(
-        "--results-url-seconds", type=_SECONDS, help="Over uapi: lifetime of a link to results."
-    ),
-    click.option("--results-urls", is_flag=True, help="Over uapi: results in parts."),
-    click.option("--label-headers", is_flag=True, help="Over uapi: use labels as headers."),
-    click.option("--gzip", is_flag=True, help="Send parts as gzip files."),
-)
+_SPECIAL: dict[str, dict[str, Any]] = {
+    "data": {"type": _PATH},
+    "faults": {"type": _PATH, "callback": _faults},
+    "rows": {"multiple": True, "callback": _rows, "metavar": "ENTITY=NUMBER,..."},
+    "trial_export_bytes": {"type": int},
+}
+"""Options whose type does not follow from their annotation."""
 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(OPTIONS):
-        command = option(command)
+    fields: dict[str, FieldInfo] = vars(SandboxOptions)["__pydantic_fields__"]
+    for name, field in reversed(fields.items()):
+        if name in _FOR_TESTS:
+            continue
+        kind = {"is_flag": True} if field.annotation is bool else {"type": field.annotation}
+        text = " ".join((field.description or "").split())
+        option = f"--{name.replace('_', '-')}"
+        command = click.option(option, help=text, **_SPECIAL.get(name, kind))(command)
     return command
 
 

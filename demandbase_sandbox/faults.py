@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import random
 import threading
 from collections.abc import Mapping
@@ -19,7 +17,6 @@ from demandbase_sandbox.uapi.errors import ERROR_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 
 WAYS = (
@@ -149,7 +146,7 @@ class Fault:
 
 
 def _operations_with(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each kind of effect
-    """Return the operations that an effect can have."""
+    """Return the operations that can have an effect."""
     match effect:
         case Effect.STATUS | Effect.DROP_BEFORE | Effect.DELAY | Effect.STALL:
             return OPERATIONS
@@ -289,47 +286,3 @@ def faults_from_json(text: str | bytes) -> tuple[Fault, ...]:
         )
         reason = describe_problems([problem]) if member else problem_message(problem)
         raise ValueError(f"{place}: {reason}") from None
-
-
-def mangle(path: Path, way: str) -> None:
-    """Spoil a small file in one of ``WAYS``; an empty ``way`` leaves it as it is.
-
-    Raises:
-        ValueError: ``way`` is unknown.
-    """
-    if not way:
-        return
-    content = path.read_bytes()
-    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
-    match way:
-        case "missing_column":
-            content = _csv([header[:-1], *(row[:-1] for row in rows)])
-        case "extra_column":
-            content = _csv([[*header, "extra"], *([*row, "1"] for row in rows)])
-        case "duplicate_header":
-            content = _csv([[header[0], header[0], *header[2:]], *rows])
-        case "ragged_row":
-            content += b"only one cell\r\n"
-        case "nul_bytes":
-            content = content[:-2] + b"\0\0\r\n"
-        case "cut_in_quotes":
-            content += b'"never closed'
-        case "drop_last_row":
-            content = _csv([header, *rows[:-1]])
-        case "not_utf8":
-            content = content[:-2] + b"\xff\r\n"
-        case _:
-            raise ValueError(f"unknown way to mangle a file: {way}; known are {', '.join(WAYS)}")
-    path.write_bytes(content)
-
-
-def reverse_rows(content: bytes) -> bytes:
-    """Return a file with its rows in reverse order: valid, and of the same length."""
-    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
-    return _csv([header, *reversed(rows)])
-
-
-def _csv(rows: list[list[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()

@@ -18,9 +18,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from typing_extensions import override
 
-from demandbase_sandbox.faults import CutMode, Effect, Fault, reverse_rows
+from demandbase_sandbox.faults import CutMode, Effect, Fault
 from demandbase_sandbox.operations import SIGNED_FILE
 from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
+from demandbase_sandbox.tenant.files import reverse_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

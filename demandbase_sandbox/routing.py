@@ -24,11 +24,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from demandbase_sandbox.connections import drop, stall
 from demandbase_sandbox.exceptions import ApiError
 from demandbase_sandbox.faults import Effect, Fault, JobFaults
+from demandbase_sandbox.models import Body
 from demandbase_sandbox.operations import find_operation
 from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
 from demandbase_sandbox.tenant.tenant import Tenant
 from demandbase_sandbox.uapi.errors import coded_error
-from demandbase_sandbox.v1.schemas import Strict
 
 DOCUMENT_PATH = "/openapi.json"
 
@@ -93,7 +93,7 @@ class Call:
         """Derive the facts for faults and the recorded body from an operation's arguments."""
         members: dict[str, Any] = {}
         for name, value in values.items():
-            if isinstance(value, Strict):
+            if isinstance(value, Body):
                 self.body = value.members() or None
                 members |= value.members()
             elif isinstance(value, UploadFile):

@@ -1,4 +1,4 @@
-"""Shows the main job in both directions: Meltano, real loaders, and the stand-in tenant."""
+"""Runs Meltano in both directions between real plugins and the sandbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from shared_install import copy_project, installed, lend
+from shared_install import copy_project, installed, share_plugins
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 
@@ -42,23 +42,23 @@ SCORES = [
 
 
 class StepError(Exception):
-    """A step that failed; ``str()`` says where its log is."""
+    """A failed step; the message names its log."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One run of the demo in a folder of its own, so that two at once don't meet.
+    """A run of the demo, in a folder of its own, so that several can run at the same time.
 
     Args:
-        folder: Where everything goes.
-        environment: What Meltano and the plugins see.
+        folder: Folder for everything that it writes.
+        environment: Environment of Meltano and the plugins.
     """
 
     folder: Path
     environment: dict[str, str]
 
     def step(self, number: int, title: str, *command: str, **extra: str) -> None:
-        """Run one command with its output in a log file.
+        """Run a command and write its output to a log file.
 
         Raises:
             StepError: The command failed.
@@ -74,7 +74,7 @@ class Demo:
             raise StepError(sentence)
 
     def prepare(self) -> None:
-        """Lay out a Meltano project and the scores to send back."""
+        """Create a Meltano project and the file of scores to send."""
         self.folder.mkdir(parents=True)
         copy_project(ROOT, self.folder)
         lines = "".join(json.dumps(score) + "\n" for score in SCORES)
@@ -86,12 +86,12 @@ class Demo:
         """Run all steps.
 
         Raises:
-            StepError: One of them failed, or the rows did not come back.
+            StepError: A step failed, or a row did not come back as it was sent.
         """
         with installed(ROOT, self._install) as there:
             if there:
-                print("1. Install the loaders and the file tap: there already", flush=True)
-            lend(ROOT, self.folder)
+                print("1. Install the loaders and the file tap: already installed", flush=True)
+            share_plugins(ROOT, self.folder)
             self._move_rows()
         self._show_scores()
 
@@ -141,7 +141,7 @@ class Demo:
 def _run(
     command: tuple[str, ...], folder: Path, environment: dict[str, str], output: TextIO
 ) -> int:
-    """Run a command; whatever ends the demo meanwhile ends it and all that it started."""
+    """Run a command; if the demo is stopped, stop the command and its child processes."""
     process = subprocess.Popen(  # noqa: S603 - the demo's own commands
         command,
         cwd=folder,
@@ -164,7 +164,7 @@ def _run(
 
 
 def table(sandbox: Sandbox) -> str:
-    """Return what the stand-in tenant says of all jobs."""
+    """Return a table of all jobs of the sandbox."""
     rows = [("stream", "job", "parts", "rows", "seconds")]
     jobs = sandbox.export_jobs() + sandbox.import_jobs()
     for job in sorted(jobs, key=lambda job: str(job["created_at"])):
@@ -195,20 +195,20 @@ def _seconds(job: dict[str, Any]) -> float:
 
 def _interrupted(number: int, _frame: FrameType | None) -> NoReturn:
     for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)  # one is enough: let the cleaning up be done
+        signal.signal(again, signal.SIG_IGN)  # do not interrupt the clean-up
     print("\nThe demo was stopped.", file=sys.stderr)
     sys.exit(SIGNAL_EXIT + number)
 
 
 def environment_for(sandbox: Sandbox, folder: Path) -> dict[str, str]:
-    """Return what Meltano and the plugins see: nothing of the user's own Meltano settings."""
+    """Return the environment of Meltano and the plugins, without the user's Meltano settings."""
     own = ("MELTANO_", "TAP_", "TARGET_", "PYTHONDONTWRITEBYTECODE")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(own)},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "MELTANO_PROJECT_ROOT": str(folder),
         "NO_COLOR": "1",
-        # Compiling all of Meltano anew would take half of each step.
+        # Without compiled files, Meltano takes twice as long to start.
         "PYTHONPYCACHEPREFIX": str(ROOT / ".meltano" / "pycache"),
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
@@ -237,7 +237,7 @@ def main() -> int:
             return 1
         print(f"\n{table(sandbox)}\n")
     print(f"Done in {time.monotonic() - started:.0f} s. The files are in {folder}:")
-    print("  first/ and second/ hold JSON Lines, warehouse.duckdb the database, *.log the logs.")
+    print("  first/ and second/: JSON Lines, warehouse.duckdb: the database, *.log: logs.")
     return 0
 
 

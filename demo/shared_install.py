@@ -1,4 +1,4 @@
-"""Installs the loaders and the file tap once for all runs, however many run at a time."""
+"""Installs the loaders and the file tap once, for runs that may be concurrent."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ PLUGIN_FOLDERS = ("extractors", "loaders")
 
 
 def project_files(root: Path) -> list[Path]:
-    """Return the files that make a Meltano project: what to run, and which versions."""
+    """Return the files of the Meltano project: ``meltano.yml`` and the constraints."""
     return [root / "meltano.yml", *sorted(root.glob("constraints-*.txt"))]
 
 
 @contextmanager
 def installed(root: Path, install: Callable[[], object]) -> Iterator[bool]:
-    """Hold the plugins of a project installed; yield whether they were there already.
+    """Keep the plugins of a project installed; yield whether they already were.
 
     Args:
         root: Folder of the project.
-        install: Installs them, over whatever is there.
+        install: Installs the plugins and replaces what is there.
     """
     home = root / ".meltano"
     home.mkdir(exist_ok=True)
-    # Who only uses them shares the lock: nobody then puts others in their place.
+    # Users of the plugins share the lock, so that no other process replaces the plugins meanwhile.
     with (home / "shared-install.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         there = _is_done(root)
@@ -44,8 +44,8 @@ def installed(root: Path, install: Callable[[], object]) -> Iterator[bool]:
         yield there
 
 
-def lend(root: Path, folder: Path) -> None:
-    """Let a project in another folder, of the same files, use the plugins of the first."""
+def share_plugins(root: Path, folder: Path) -> None:
+    """Let a copy of the project use the plugins that are installed for the first."""
     home = folder / ".meltano"
     home.mkdir()
     for name in PLUGIN_FOLDERS:
@@ -53,7 +53,7 @@ def lend(root: Path, folder: Path) -> None:
 
 
 def copy_project(root: Path, folder: Path) -> None:
-    """Copy the files that make a project into a folder."""
+    """Copy the files of the project into a folder."""
     for file in project_files(root):
         shutil.copy(file, folder)
 
@@ -68,7 +68,7 @@ def _is_done(root: Path) -> bool:
 
 
 def _digest(root: Path) -> str:
-    """Tell whether what is installed is what the project's files ask for, in this very place."""
+    """Return a digest of the project's files and its folder, to compare with what is installed."""
     digest = hashlib.sha256(str(root.resolve()).encode())
     for file in project_files(root):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())

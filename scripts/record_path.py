@@ -30,7 +30,7 @@ ROWS = [{"domain": f"company{number}.example", "name": f"Name {number}"} for num
 
 
 class Recorder:
-    """The files that ran a function since recording began, up to the last mark."""
+    """Files with a function that ran between the first and the last mark."""
 
     def __init__(self) -> None:
         self._is_on = False
@@ -38,18 +38,18 @@ class Recorder:
         self.files: set[str] = set()
 
     def mark(self) -> None:
-        """Note a message: recording begins, or all that ran before counts."""
+        """Mark a message: start recording, or count everything that ran until now."""
         self._is_on = True
         self.files |= self._since_mark
 
     def profile(self, frame: FrameType, event: str, _: object) -> None:
-        """Note a call; for ``sys.setprofile``."""
+        """Record a call; for ``sys.setprofile``."""
         if self._is_on and event == "call" and frame.f_code.co_flags & CO_OPTIMIZED:
             self._since_mark.add(frame.f_code.co_filename)
 
 
 class MarkingOutput:
-    """Standard output whose every write is a mark."""
+    """Standard output that marks each write."""
 
     def __init__(self, stream: TextIO, recorder: Recorder) -> None:
         self._stream = stream
@@ -57,11 +57,11 @@ class MarkingOutput:
         self.buffer = _MarkingBytes(stream.buffer, recorder)
 
     def write(self, text: str) -> int:
-        """Write a text."""
+        """Write text."""
         self._recorder.mark()
         return self._stream.write(text)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a stream has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         """Return any other member of the stream."""
         return getattr(self._stream, name)
 
@@ -80,14 +80,14 @@ class _MarkingBytes:
 
 
 def run_plugin(plugin: str, arguments: list[str], result: Path) -> None:
-    """Run a plugin in this process and write the names of the files to a file."""
+    """Run a plugin in this process and write the names of the files as JSON."""
     recorder = Recorder()
     if plugin == "tap-demandbase":
         from tap_demandbase.cli import main  # noqa: PLC0415
     else:
         from target_demandbase.cli import main  # noqa: PLC0415
 
-        recorder.mark()  # its first message is there before it starts
+        recorder.mark()  # its first message is already there
     sys.argv = [plugin, *arguments]
     sys.stdout = MarkingOutput(sys.stdout, recorder)
     threading.setprofile(recorder.profile)
@@ -106,7 +106,7 @@ def run_plugin(plugin: str, arguments: list[str], result: Path) -> None:
 
 
 def measured(plugin: str, config: dict[str, Any], messages: list[dict[str, Any]]) -> list[str]:
-    """Return the files that one run of a plugin uses."""
+    """Run a plugin in a process and return the files that it used."""
     with tempfile.TemporaryDirectory() as folder:
         settings, result = Path(folder, "config.json"), Path(folder, "files.json")
         settings.write_text(json.dumps({**config, "spool_dir": folder}), encoding="utf-8")
@@ -122,7 +122,7 @@ def measured(plugin: str, config: dict[str, Any], messages: list[dict[str, Any]]
 
 
 def main() -> None:
-    """Measure both plugins and print the files and their number."""
+    """Run both plugins and print the files and their number."""
     with Sandbox(SandboxOptions()) as sandbox:
         common = {"api": "v1", "api_url": sandbox.url, "access_token": sandbox.token}
         schema = {"properties": {"domain": {"type": "string"}, "name": {"type": "string"}}}

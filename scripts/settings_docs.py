@@ -1,4 +1,4 @@
-"""Writes the plugins' settings, as ``--about`` prints them, into README and meltano.yml."""
+"""Writes the settings, as ``--about`` prints them, into README.md and meltano.yml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settings_table(plugin: str) -> str:
 
 
 def with_tables(text: str) -> str:
-    """Return the README's text with each plugin's table between its two markers."""
+    """Return the text of the README with the table of each plugin between its markers."""
     for plugin in PLUGINS:
         begin, end = f"<!-- settings of {plugin} -->\n", f"<!-- end of {plugin} -->"
         table = settings_table(plugin)
@@ -42,7 +42,7 @@ def with_tables(text: str) -> str:
 
 
 def meltano_settings(plugin: str) -> list[dict[str, Any]]:
-    """Return a plugin's settings as meltano.yml declares them."""
+    """Return the settings of a plugin in the form of meltano.yml."""
     command = str(Path(sys.executable).with_name(plugin))
     about = subprocess.run(  # noqa: S603 - the project's own command
         [command, "--about", "--format=json"], capture_output=True, text=True, check=True

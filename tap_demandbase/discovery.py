@@ -43,9 +43,8 @@ SCHEMA_BY_TYPE: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("datetime", "timestamp"), _DATE_TIME),
 }  # fmt: skip
 
-
-# Probable names of the key field by entity, the likeliest first. The contract names no key.
-CANDIDATES: dict[str, tuple[str, ...]] = {
+# Names of an id field by entity, the likeliest first. The contract names no key.
+KEY_CANDIDATES: dict[str, tuple[str, ...]] = {
     "accounts": ("account_id", "id"),
     "people": ("person_id", "people_id", "id"),
     "opportunities": ("opportunity_id", "id"),
@@ -211,7 +210,7 @@ def _key_properties(
 def guess_key(entity: str, fields: Collection[str]) -> tuple[str, ...]:
     """Return the first candidate for an entity's key that is one of its fields, if any."""
     singular = entity.removesuffix("s")
-    for name in CANDIDATES.get(entity, (f"{singular}_id", f"{entity}_id", "id")):
+    for name in KEY_CANDIDATES.get(entity, (f"{singular}_id", f"{entity}_id", "id")):
         if name in fields:
             return (name,)
     return ()

@@ -337,12 +337,11 @@ class ReadProgress:
 
     Args:
         logger: Receives the progress.
-        clock: Clock for tests.
     """
 
-    def __init__(self, logger: logging.Logger, clock: Clock | None = None) -> None:
+    def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock()
         self._started = self._logged = self._clock.now()
 
     def downloading(self, part: int, parts: int, received: int) -> None:

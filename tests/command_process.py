@@ -1,9 +1,8 @@
-"""The plugins' commands, each in a process of its own that need not import everything first.
+"""The plugins' commands, each in a process of its own, without the time to import everything.
 
-A server process imports both plugins once and forks for each command: the process, its signals, its
-files and its end are a command's own, and only the second that Python takes to start is saved. That
-the installed commands start at all is for the tests that run them as such. Between two looks at a
-job, time runs ten times as fast.
+A server process imports both plugins once and forks for each command. Each command has its own
+process, signals, files and exit code; only the second that Python takes to start is saved. Other
+tests run the installed commands. Waits between polls are ten times shorter.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _HASTE = 10
 
 
 class HastyClock(SystemClock):
-    """Time of which jobs are waited for more than there is."""
+    """A clock that runs ten times as fast."""
 
     @override
     def now(self) -> float:
@@ -50,15 +49,13 @@ class HastyClock(SystemClock):
 
 
 class CommandProcess:
-    """A running command; what it writes goes to files, what it reads comes from ``stdin``.
+    """A running command that writes to files and reads from ``stdin``.
 
     Args:
-        name: Name of the command.
-        arguments: What follows the name.
         out: File for its standard output.
         err: File for its standard error.
-        file_bytes: Largest file that it can write, as on a full disk.
-        environment: Variables beside those of the test itself.
+        file_bytes: Size of the largest file that it can write, as on a full disk.
+        environment: Variables in addition to those of the test.
     """
 
     def __init__(
@@ -113,10 +110,8 @@ def run_command(
     """Run a command to its end.
 
     Args:
-        name: Name of the command.
-        arguments: What follows the name.
-        text: What it reads.
-        environment: Variables beside those of the test itself.
+        text: Its standard input.
+        environment: Variables in addition to those of the test.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
@@ -132,7 +127,7 @@ def run_command(
 
 
 def written(path: Path) -> str:
-    """Return what a command has written to a file so far."""
+    """Return what a command has written so far."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
@@ -146,7 +141,7 @@ def _be(
     environment: dict[str, str],
     folder: Path,
 ) -> None:
-    """Become the command."""
+    """Run the command in this process."""
     for number, path in enumerate(outputs, start=1):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)

@@ -1,4 +1,4 @@
-"""The sandbox's time."""
+"""The clock of the sandbox for the plugins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demandbase_sandbox import Sandbox
 
 @dataclass
 class SandboxTime(Clock):
-    """Time in which who sleeps skips it, so that nobody waits for a job."""
+    """A clock whose ``sleep`` moves the time of the sandbox, so that no test waits for a job."""
 
     sandbox: Sandbox
 

@@ -1,4 +1,4 @@
-"""Runs the tap again and again, with random trouble, and keeps account of what came of it."""
+"""Runs the tap repeatedly with random faults, and checks that every record arrives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONFIG = {
     "max_concurrent_jobs": 3,
     "request_timeout_seconds": 5,
 }
-# What the other API calls the operations that trouble is made in; it cannot cancel.
+# Operations of uapi with the same role; uapi cannot cancel jobs.
 UAPI_NAMES = {
     "listExportJobs": "fetchExportJobsInfo",
     "getExportJob": "checkExportJobStatus",
@@ -45,13 +45,13 @@ UAPI_NAMES = {
 
 
 class ImpatientTap(TapDemandbase):
-    """The tap, but for the patience between tries."""
+    """The tap with short waits between retries."""
 
     retry = RetryPolicy(tries=3, base_seconds=0.0001, max_seconds=0.001)
 
 
 class _Pipe(io.BytesIO):
-    """A pipe whose reader dies after some bytes."""
+    """A pipe whose reader closes it after some bytes."""
 
     def __init__(self, room: int | None) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class _Pipe(io.BytesIO):
 
 @dataclass
 class Figures:
-    """What came of the runs."""
+    """Results of the runs."""
 
     rounds: int = 0
     faults: int = 0
@@ -77,22 +77,21 @@ class Figures:
 
 
 class Soak:
-    """Rounds of one run with random faults and runs with none until one works.
+    """Rounds of one run with random faults, and then runs without faults until one succeeds.
 
     Args:
-        sandbox: A tenant with a few rows and parts of a few rows.
+        sandbox: A tenant with few rows, in parts of few rows.
         seed: Seed of the faults.
-        api: Over which API.
     """
 
     def __init__(self, sandbox: Sandbox, seed: int, api: str) -> None:
         self._sandbox = sandbox
         self._api = api
-        self._random = random.Random(seed)  # noqa: S311 - a script of trouble
+        self._random = random.Random(seed)  # noqa: S311 - not for secrets
         self.figures = Figures()
 
     def round(self) -> None:
-        """Run once with trouble, then without until a run works; note what is not as it must be."""
+        """Run a round and record its problems."""
         sandbox, figures = self._sandbox, self.figures
         sandbox.reset()
         rows = [
@@ -146,7 +145,7 @@ class Soak:
         state: dict[str, Any],
         seen: set[tuple[str, str]],
     ) -> str:
-        """Run the tap; return the error that ended it, or nothing."""
+        """Run the tap; return the name of the error that ended it, or an empty string."""
         pipe = _Pipe(room)
         ended = ""
         with redirect_stdout(io.TextIOWrapper(pipe, encoding="utf-8")) as out:
@@ -178,29 +177,29 @@ class Soak:
         if ended:
             figures.problems.append(f"{where}: runs without faults end with {ended}")
         if missing:
-            figures.problems.append(f"{where}: {len(missing)} records never came")
+            figures.problems.append(f"{where}: {len(missing)} records are missing")
         mark = state.get("bookmarks", {}).get("opportunities", {}).get("replication_key_value")
         if mark != "2026-01-28T07:00:00.000000Z":
             figures.problems.append(f"{where}: the bookmark ends at {mark}")
-        bought = Counter(
+        exports = Counter(
             job.get("jobName") or json.dumps([job["entity_type"], job["fields"], job["filters"]])
             for job in self._sandbox.export_jobs()
             if job["status"] not in {"failed", "cancelled"}
         )
-        figures.jobs += sum(bought.values())
-        twice = [request for request, count in bought.items() if count > 1]
+        figures.jobs += sum(exports.values())
+        twice = [request for request, count in exports.items() if count > 1]
         if twice:
-            figures.problems.append(f"{where}: bought twice: {twice}")
+            figures.problems.append(f"{where}: exported twice: {twice}")
 
     def _faults(self) -> list[Fault]:
         return [self._fault() for _ in range(self._random.randint(1, 4))]
 
     def _fault(self) -> Fault:
         draw = self._random
-        operation, effect, options = draw.choice(_TROUBLE)
+        operation, effect, options = draw.choice(_FAULTS)
         if self._api != "v1":
             if options is _GONE:
-                # Links come with the job itself, and one that is gone may be bought anew.
+                # The job itself has the links; a job that is gone may be exported again.
                 options = {"status": [500, 503]}
             operation = UAPI_NAMES.get(operation, operation)
         chosen = {
@@ -214,7 +213,7 @@ class Soak:
 
 _API = ("createExportJob", "listExportJobs", "getExportJob", "downloadExportFile")
 _GONE: dict[str, Any] = {"status": [404, 410]}
-_TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
+_FAULTS: list[tuple[str, Effect, dict[str, Any]]] = [
     *((name, Effect.DROP_BEFORE, {}) for name in (*_API, "signedFile")),
     *((name, Effect.DROP_AFTER, {}) for name in _API),
     *((name, Effect.STALL, {"bytes": [0, 20, 300]}) for name in (*_API, "signedFile")),
@@ -235,7 +234,7 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
 
 
 def soak(rounds: int, seed: int, api: str = "v1") -> Figures:
-    """Return the figures of some rounds."""
+    """Run rounds and return their figures."""
     options = SandboxOptions(
         rows={"accounts": 5, "people": 30, "opportunities": 5, "activities": 5, "campaigns": 3,
               "buying_groups": 3},
@@ -257,7 +256,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.disable()
     figures = soak(arguments.rounds, arguments.seed, arguments.api)
-    print(  # noqa: T201 - for who runs it
+    print(  # noqa: T201 - a command
         f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
         f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
         f"{figures.jobs} jobs\nruns ended as {dict(figures.ends)}"

@@ -1,4 +1,4 @@
-"""Runs the target again and again, with random trouble, and compares the tenant with the source."""
+"""Runs the target repeatedly with random faults, and compares the tenant with the source."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ KEYS, RECORDS = 14, 30
 
 @dataclass(frozen=True)
 class Source:
-    """What is sent over an API.
+    """The records for one API, and its faults.
 
     Args:
-        entity: Where it goes: where rows that are not there are added.
-        key: The column that tells records apart.
+        entity: An entity for which the API adds unknown rows.
+        key: Key column.
         name: A column that most records have.
         notes: A column that few records have.
-        others: Columns that the API needs, and how the key fills them.
-        labels: What the API calls the columns, where it calls them otherwise.
-        trouble: What can go wrong.
+        others: Required columns, as formats of the key.
+        labels: Labels of the columns, if the API uses them.
     """
 
     entity: str
@@ -46,7 +45,7 @@ class Source:
     notes: str
     others: dict[str, str]
     labels: dict[str, str]
-    trouble: list[tuple[str, Effect, dict[str, Any]]]
+    faults: list[tuple[str, Effect, dict[str, Any]]]
 
     def schema(self) -> dict[str, Any]:
         """Return the SCHEMA message."""
@@ -61,14 +60,14 @@ class Source:
 
 
 class ImpatientTarget(TargetDemandbase):
-    """The target, but for the patience between tries."""
+    """The target with short waits between retries."""
 
     retry = RetryPolicy(tries=3, base_seconds=0.0001, max_seconds=0.001)
 
 
 @dataclass
 class Figures:
-    """What came of the runs."""
+    """Results of the runs."""
 
     rounds: int = 0
     faults: int = 0
@@ -80,7 +79,7 @@ class Figures:
 
 
 class _Input(io.StringIO):
-    """Input whose reader is told to end after some lines, as SIGTERM does."""
+    """Input that ends the run after some lines, as SIGTERM does."""
 
     def __init__(self, text: str, lines: int | None) -> None:
         super().__init__(text)
@@ -98,30 +97,28 @@ class _Input(io.StringIO):
 
 
 class Soak:
-    """Rounds of one run with random faults and runs with none until one works.
+    """Rounds of one run with random faults, and then runs without faults until one succeeds.
 
     Args:
-        sandbox: A tenant.
         seed: Seed of records and faults.
-        folder: For spool, ledger and rejects.
-        api: Which API to use.
+        folder: Folder for spooled files, journal and rejects.
     """
 
     def __init__(self, sandbox: Sandbox, seed: int, folder: Path, api: str = "v1") -> None:
         self._sandbox = sandbox
         self._api = api
         self._source = SOURCES[api]
-        self._random = random.Random(seed)  # noqa: S311 - a script of trouble
+        self._random = random.Random(seed)  # noqa: S311 - not for secrets
         self._folder = folder
         self.figures = Figures()
 
     def round(self) -> None:
-        """Run once with trouble, then without until a run works; note what is not as it must be."""
+        """Run a round and record its problems."""
         sandbox, figures, draw = self._sandbox, self.figures, self._random
         sandbox.reset()
         sandbox.put_rows(self._source.entity, [])
         for calls in (self._folder / "spool").glob("demandbase-calls-*.json"):
-            calls.unlink()  # each round is a day of its own
+            calls.unlink()  # each round counts as a day
         figures.rounds += 1
         records = self._records()
         settings: dict[str, Any] = {
@@ -133,7 +130,7 @@ class Soak:
         for fault in [self._fault() for _ in range(draw.randint(1, 4))]:
             sandbox.add_fault(fault)
             figures.faults += 1
-            if fault.operation == "createImportJob" and fault.effect in _LOSE_A_REPLY:
+            if fault.operation == "createImportJob" and fault.effect in _LOSE_A_RESPONSE:
                 lost += fault.times or 0
         lines = draw.randrange(RECORDS) if draw.random() < 0.2 else None
         done, ended = self._run(records, 0, lines, settings)
@@ -167,7 +164,7 @@ class Soak:
     def _run(
         self, records: list[dict[str, Any]], start: int, lines: int | None, settings: dict[str, Any]
     ) -> tuple[int, str]:
-        """Run the target from a record on; return how far the state came, and what ended it."""
+        """Run the target from a record on; return the last state and the error's name, if any."""
         entity = self._source.entity
         messages: list[dict[str, Any]] = [self._source.schema()]
         for number, record in enumerate(records[start:], start + 1):
@@ -216,9 +213,9 @@ class Soak:
             figures.problems.append(f"{where}: {len(different)} of {len(expected)} rows differ")
         if list(rejects.glob("rejects-*")):
             figures.problems.append(f"{where}: rows were rejected")
-        # Over uapi a job that waits for a file cannot be cancelled, and changes nothing.
+        # Jobs of uapi that wait for a file are `new`: they cannot be cancelled and do nothing.
         open_jobs = [j for j in self._sandbox.import_jobs() if j["status"] == "pending"]
-        # Nothing tells a job whose creation was not answered from others' jobs: it is left alone.
+        # A job whose creation got no response may be that of another process: it is left alone.
         if len(open_jobs) > lost:
             figures.problems.append(f"{where}: {len(open_jobs)} jobs still wait for a file")
 
@@ -236,7 +233,7 @@ class Soak:
 
     def _fault(self) -> Fault:
         draw = self._random
-        operation, effect, options = draw.choice(self._source.trouble)
+        operation, effect, options = draw.choice(self._source.faults)
         chosen = {
             name: draw.choice(value) if isinstance(value, list) else value
             for name, value in options.items()
@@ -246,9 +243,9 @@ class Soak:
         )
 
 
-_LOSE_A_REPLY = {Effect.DROP_AFTER, Effect.STALL, Effect.INVALID_JSON}
+_LOSE_A_RESPONSE = {Effect.DROP_AFTER, Effect.STALL, Effect.INVALID_JSON}
 _API = ("createImportJob", "uploadImportFile", "listImportJobs", "getImportJob")
-_TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
+_FAULTS: list[tuple[str, Effect, dict[str, Any]]] = [
     *((name, Effect.DROP_BEFORE, {}) for name in _API),
     *((name, Effect.DROP_AFTER, {}) for name in _API),
     *((name, Effect.STALL, {"bytes": [0, 20, 100]}) for name in _API),
@@ -258,18 +255,18 @@ _TROUBLE: list[tuple[str, Effect, dict[str, Any]]] = [
     ("createImportJob", Effect.JOB_FAILS, {"message": "no luck"}),
     ("createImportJob", Effect.JOB_GONE, {"seconds": [0.5, 3, 6]}),
 ]
-_TROUBLE_OF_V1: list[tuple[str, Effect, dict[str, Any]]] = [
+_V1_FAULTS: list[tuple[str, Effect, dict[str, Any]]] = [
     ("listFieldMappings", Effect.DROP_BEFORE, {}),
     ("cancelImportJob", Effect.STATUS, {"status": [500, 409]}),
     ("uploadImportFile", Effect.TOO_LARGE, {"bytes": [100, 200]}),
 ]
-_TROUBLE_OF_UAPI: list[tuple[str, Effect, dict[str, Any]]] = [
+_UAPI_FAULTS: list[tuple[str, Effect, dict[str, Any]]] = [
     ("createToken", Effect.DROP_BEFORE, {}),
     ("createToken", Effect.STATUS, {"status": [500, 503]}),
 ]
 _NAMES = {"first_name": "First Name", "last_name": "Last Name", "email": "Email"}
 SOURCES = {
-    "v1": Source("accounts", "domain", "name", "notes", {}, {}, _TROUBLE + _TROUBLE_OF_V1),
+    "v1": Source("accounts", "domain", "name", "notes", {}, {}, _FAULTS + _V1_FAULTS),
     "uapi": Source(
         "people",
         "person_id",
@@ -277,13 +274,13 @@ SOURCES = {
         "phone",
         {"first_name": "{}", "last_name": "{}", "email": "a@{}"},
         {"person_id": "External Person Id", "title": "Title", "phone": "Phone Number", **_NAMES},
-        _TROUBLE + _TROUBLE_OF_UAPI,
+        _FAULTS + _UAPI_FAULTS,
     ),
 }
 
 
 def soak(rounds: int, seed: int, api: str = "v1") -> Figures:
-    """Return the figures of some rounds."""
+    """Run rounds and return their figures."""
     rows = dict.fromkeys(("accounts", "people", "opportunities", "activities"), 1)
     options = SandboxOptions(rows=rows, pending_seconds=1, processing_seconds=4, seed=seed)
     with tempfile.TemporaryDirectory() as folder, Sandbox(options) as sandbox:
@@ -302,7 +299,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.disable()
     figures = soak(arguments.rounds, arguments.seed, arguments.api)
-    print(  # noqa: T201 - for who runs it
+    print(  # noqa: T201 - a command
         f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
         f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
         f"{figures.jobs} jobs\nruns ended as {dict(figures.ends)}"

@@ -6,16 +6,20 @@ and its error says after how many seconds to try again.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from demandbase_api.clock import SystemClock
+import backoff
+
 from demandbase_api.errors import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+
+    from backoff.types import Details
 
 
 logger = logging.getLogger(__name__)
@@ -49,24 +53,17 @@ class RetryPolicy:
         Raises:
             TransientError: The last try failed, or the server asked for too long a wait.
         """
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                return function(*args, **kwargs)
-            except TransientError as error:
-                asked = error.retry_after or 0.0
-                if tries >= self.tries or asked > self.max_retry_after_seconds:
-                    raise
-                seconds = self.wait_after(tries, error)
-                logger.warning(
-                    "Trying again in %.1f s (%d of %d tries made): %s",
-                    seconds,
-                    tries,
-                    self.tries,
-                    error,
-                )
-            SystemClock().sleep(seconds)
+        retrying = backoff.on_exception(
+            self._waits,
+            TransientError,
+            max_tries=self.tries,
+            giveup=self._asks_too_much,
+            # wait_after() draws the jitter: a server's Retry-After must not be shortened.
+            jitter=None,
+            logger=None,
+            on_backoff=self._log,
+        )
+        return retrying(function)(*args, **kwargs)
 
     def wait_after(self, tries: int, error: TransientError) -> float:
         """Return the seconds to wait before the next try.
@@ -79,3 +76,21 @@ class RetryPolicy:
             return error.retry_after
         ceiling = min(self.base_seconds * 2 ** min(tries - 1, _MAX_DOUBLINGS), self.max_seconds)
         return random.uniform(0, ceiling)  # noqa: S311 - jitter is no secret
+
+    def _waits(self) -> Generator[float, TransientError, None]:
+        error = yield 0  # backoff starts a generator with one empty step
+        for tries in itertools.count(1):
+            error = yield self.wait_after(tries, error)
+
+    def _asks_too_much(self, error: Exception) -> bool:
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        return (asked or 0.0) > self.max_retry_after_seconds
+
+    def _log(self, details: Details) -> None:
+        logger.warning(
+            "Trying again in %.1f s (%d of %d tries made): %s",
+            details.get("wait", 0.0),
+            details["tries"],
+            self.tries,
+            details.get("exception"),
+        )

@@ -276,33 +276,26 @@ class JobPoller(Generic[J]):
         )
 
     def _cancel(self, polled: _Polled[J], cancelled: set[str]) -> None:
-        job_id = polled.job.id
+        job_id, kind, entity = polled.job.id, self._kind, polled.entity
         try:
             is_cancelled = self._source.cancel(job_id)
         except ConflictError:
-            logger.warning(
-                "%s job %s for %s can no longer be cancelled",
-                self._kind.capitalize(),
-                job_id,
-                polled.entity,
-            )
+            logger.warning("The %s job %s for %s can no longer be cancelled", kind, job_id, entity)
         except DemandbaseError as error:
             # Logged only: the error that ended the run is the one to report.
-            logger.warning(
-                "%s job %s was not cancelled: %s", self._kind.capitalize(), job_id, error
-            )
+            logger.warning("The %s job %s was not cancelled: %s", kind, job_id, error)
         else:
             if is_cancelled:
                 cancelled.add(job_id)
-                logger.info("Cancelled the %s job %s for %s", self._kind, job_id, polled.entity)
-                return
-            logger.warning(
-                "The %s job %s for %s continues, since this API cannot cancel it; the next run "
-                "resumes it",
-                self._kind,
-                job_id,
-                polled.entity,
-            )
+                logger.info("Cancelled the %s job %s for %s", kind, job_id, entity)
+            else:
+                logger.warning(
+                    "The %s job %s for %s continues, since this API cannot cancel it; the next run "
+                    "finds it",
+                    kind,
+                    job_id,
+                    entity,
+                )
 
 
 class _Created(Protocol):

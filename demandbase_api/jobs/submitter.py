@@ -10,7 +10,9 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from demandbase_api.clock import SystemClock, sleep_in_pieces
+import backoff
+
+from demandbase_api.clock import sleep_in_pieces
 from demandbase_api.errors import (
     BusyError,
     DemandbaseError,
@@ -120,14 +122,18 @@ class JobSubmitter(Generic[R, J]):
         """Return the job that an earlier try created, if its response was lost."""
         if self._unconfirmed is None or self._find is None:
             return None
-        for lookup in range(_LOOKUPS):
-            if lookup:
-                SystemClock().sleep(self._retry.base_seconds)
-            job = self._find(request)
-            if job is not None:
-                logger.info("The response to a creation was lost; it created the job %s", job.id)
-                return job
-        return None
+        find = backoff.on_predicate(
+            backoff.constant,
+            lambda job: job is None,
+            max_tries=_LOOKUPS,
+            jitter=None,
+            logger=None,
+            interval=self._retry.base_seconds,
+        )(self._find)
+        job = find(request)
+        if job is not None:
+            logger.info("The response to a creation was lost; it created the job %s", job.id)
+        return job
 
 
 def may_have_succeeded(error: DemandbaseError) -> bool:

@@ -216,10 +216,7 @@ class UapiExportApi(ExportApi):
 
     @override
     def cancel(self, job_id: str) -> bool:
-        raise ConfigurationError(
-            "This API cannot cancel jobs: the job runs to its end in Demandbase, and the next run "
-            "finds it."
-        )
+        return False
 
     @override
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:

@@ -88,11 +88,7 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
 
     def changing(self) -> list[AnyJob]:
         """Return the jobs that can still change with time."""
-        return [
-            job
-            for job in self._jobs.values()
-            if not job.has_ended or job.faults.gone_after is not None
-        ]
+        return [job for job in self.all() if not job.has_ended or job.faults.gone_after is not None]
 
     def starts(self, job: AnyJob) -> datetime:
         """Return when the job's processing begins."""

@@ -111,12 +111,7 @@ class Store:
         self, entity: str, fields: Iterable[str], where: str = "1", values: Iterable[str] = ()
     ) -> Iterator[tuple[str | None, ...]]:
         """Yield rows in the order of their insertion. Callers hold ``lock`` until the last."""
-        columns = ", ".join(quoted(name) for name in fields)
-        # Names come from the entity's own schema, values are bound.
-        query = f"SELECT {columns} FROM {quoted(entity)} WHERE {where} ORDER BY rowid"  # noqa: S608
-        found = self.database.execute(query, tuple(values))
-        while rows := found.fetchmany(FETCH_ROWS):
-            yield from rows
+        return self.select_sql(entity, map(quoted, fields), where, values)
 
     def select_sql(
         self, entity: str, expressions: Iterable[str], where: str, values: Iterable[str]
@@ -157,8 +152,13 @@ class Store:
             )
             return [number for (number,) in found]
 
-    def write(self, entity: str, row_id: int | None, cells: Mapping[str, str | None]) -> None:
-        """Update a row, or insert one if there is no row id."""
+    def write(
+        self, entity: str, row_id: int | None, values: Mapping[str, str | None], now: str = ""
+    ) -> None:
+        """Update a row, or insert one if there is no row id; ``now`` is its timestamp."""
+        stamps = ("updated_at",) if row_id is not None else ("updated_at", "created_at")
+        known = self.entities[entity].names
+        cells = {**values, **{name: now for name in stamps if now and name in known}}
         with self.lock:
             if row_id is None:
                 names = ", ".join(quoted(name) for name in cells)

@@ -7,17 +7,17 @@ from typing import Any
 from typing_extensions import override
 
 from demandbase_sandbox.exceptions import ApiError, bad_request
+from demandbase_sandbox.models import Text
 from demandbase_sandbox.operations import TOKEN_PATH
 from demandbase_sandbox.routing import CurrentCall, SandboxRouter
-from demandbase_sandbox.uapi.schemas import Body, Document, published_query
-from demandbase_sandbox.v1.schemas import Text
+from demandbase_sandbox.uapi.schemas import CamelBody, CamelDocument, published_query
 
 GRANT_TYPE = "client_credentials"
 
 router = SandboxRouter(dependencies=[published_query])
 
 
-class TokenRequest(Body):
+class TokenRequest(CamelBody):
     """Request of a token."""
 
     grant_type: Text
@@ -30,7 +30,7 @@ class TokenRequest(Body):
         return {}
 
 
-class TokenDocument(Document):
+class TokenDocument(CamelDocument):
     """A minted token; ``expiresIn`` is in seconds."""
 
     access_token: str

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
-from demandbase_sandbox.tenant.export_files import write_parts
+from demandbase_sandbox.tenant.files import write_parts
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, LIST_ENTITIES
 from demandbase_sandbox.uapi.errors import coded_error

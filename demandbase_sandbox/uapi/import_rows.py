@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from demandbase_sandbox.tenant.files import read_rows
 from demandbase_sandbox.tenant.schema import TenantField, fits
 from demandbase_sandbox.uapi.entities import STANDARD, label_of
-from demandbase_sandbox.v1.imports import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -177,10 +177,7 @@ class UapiRowImporter:
         else:
             own_id = cells.get(entity.id_field) or str(uuid.uuid4())
             cells[entity.id_field] = own_id
-        for stamp in ("updated_at", *(("created_at",) if record is None else ())):
-            if entity.field(stamp) is not None:
-                cells[stamp] = self._now
-        self._store.write(self._entity, record, cells)
+        self._store.write(self._entity, record, cells, self._now)
         return own_id
 
     def _text(self, entity: str, record: int, name: str) -> str:

@@ -11,11 +11,11 @@ from typing_extensions import override
 from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
+from demandbase_sandbox.tenant.files import read_rows
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.uapi.entities import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_rows import REQUIRED, UapiRowImporter, apply_list_action
 from demandbase_sandbox.uapi.schemas import DataImportJob, DataImportJobs
-from demandbase_sandbox.v1.imports import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

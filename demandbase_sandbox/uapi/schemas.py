@@ -5,45 +5,41 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic import AliasGenerator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from demandbase_sandbox.exceptions import bad_request
+from demandbase_sandbox.models import ABSENT, Body, Document, Text, Timestamp
 from demandbase_sandbox.operations import EXPORT_PREFIX
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES
 from demandbase_sandbox.uapi.errors import coded_error
-from demandbase_sandbox.v1.schemas import Strict, Text, Timestamp
-
-_ABSENT: Any = None
 
 JobName = Annotated[Text, Field(min_length=1, max_length=50)]
 
 Ids = list[Annotated[int, Field(ge=0, le=2**63 - 1)]]
 
 
-class Body(Strict):
+class CamelBody(Body):
     """A request's object, with the published spelling of its members."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class Document(BaseModel):
-    """A response's object, built from the attributes of another object."""
+class CamelDocument(Document):
+    """A response's object, with the published spelling of its members."""
 
-    model_config = ConfigDict(
-        alias_generator=AliasGenerator(serialization_alias=to_camel), from_attributes=True
-    )
+    model_config = ConfigDict(alias_generator=AliasGenerator(serialization_alias=to_camel))
 
 
-class Filter(Body):
+class Filter(CamelBody):
     """One of ``filters``."""
 
-    field: Text = Field(default=_ABSENT)
-    operator: Text = Field(default=_ABSENT)
-    values: list[Text] = Field(default=_ABSENT)
+    field: Text = ABSENT
+    operator: Text = ABSENT
+    values: list[Text] = ABSENT
 
 
-class JobRequestBody(Body):
+class JobRequestBody(CamelBody):
     """Request of a job for the rows of an entity type.
 
     ``accountIds`` is in the published error codes, but not in the published body.
@@ -51,34 +47,34 @@ class JobRequestBody(Body):
 
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*ENTITY_TYPES]})]
     job_name: JobName
-    from_date: Text = Field(default=_ABSENT)
-    to_date: Text = Field(default=_ABSENT)
-    fields: list[Text] = Field(default=_ABSENT)
-    filters: list[Filter] = Field(default=_ABSENT)
-    source: list[Text] = Field(default=_ABSENT)
-    ad_report_type: Text = Field(default=_ABSENT)
-    account_list_ids: Ids = Field(default=_ABSENT)
-    person_list_ids: Ids = Field(default=_ABSENT)
-    account_ids: Ids = Field(default=_ABSENT)
+    from_date: Text = ABSENT
+    to_date: Text = ABSENT
+    fields: list[Text] = ABSENT
+    filters: list[Filter] = ABSENT
+    source: list[Text] = ABSENT
+    ad_report_type: Text = ABSENT
+    account_list_ids: Ids = ABSENT
+    person_list_ids: Ids = ABSENT
+    account_ids: Ids = ABSENT
     format: Text = "CSV"
 
 
-class AccountListJobBody(Body):
+class AccountListJobBody(CamelBody):
     """Request of a job for the members of account lists."""
 
     job_name: JobName
-    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=_ABSENT)
-    account_list_ids: Ids = Field(default=_ABSENT)
+    account_list_id: Annotated[int, Field(ge=0, le=2**63 - 1)] = ABSENT
+    account_list_ids: Ids = ABSENT
 
 
-class PersonListJobBody(Body):
+class PersonListJobBody(CamelBody):
     """Request of a job for the members of person lists."""
 
     job_name: JobName
-    person_list_ids: Ids = Field(default=_ABSENT)
+    person_list_ids: Ids = ABSENT
 
 
-class FieldDocument(Document):
+class FieldDocument(CamelDocument):
     """A field of the fields endpoint."""
 
     name: str
@@ -87,7 +83,7 @@ class FieldDocument(Document):
     description: str
 
 
-class JobDetails(Document):
+class JobDetails(CamelDocument):
     """A job in the response of its creation."""
 
     job_id: str = Field(validation_alias="id")
@@ -103,7 +99,7 @@ class ListedJob(JobDetails):
     updated_at: Timestamp
 
 
-class JobDetailsList(Document):
+class JobDetailsList(CamelDocument):
     """A page of jobs."""
 
     page_no: int
@@ -120,7 +116,7 @@ class JobStatus(ListedJob):
     message: str | None
 
 
-class ErrorDto(Document):
+class ErrorDto(CamelDocument):
     """Error of the export API."""
 
     error_code: str
@@ -128,7 +124,7 @@ class ErrorDto(Document):
     diagnostic_code: str
 
 
-class ReferenceObject(Document):
+class ReferenceObject(CamelDocument):
     """A reference object."""
 
     name: str
@@ -136,29 +132,29 @@ class ReferenceObject(Document):
     href: str
 
 
-class References(Document):
+class References(CamelDocument):
     """The reference objects."""
 
     ref_objects_available: list[ReferenceObject]
 
 
-class ReferenceData(Document):
+class ReferenceData(CamelDocument):
     """The rows of a reference object."""
 
     object_type: str
     data: list[dict[str, Any]]
 
 
-class CreateDataImportJob(Body):
+class CreateDataImportJob(CamelBody):
     """Request of an import job."""
 
     data_import_name: Annotated[Text, Field(min_length=1)]
     entity_type: Annotated[Text, Field(json_schema_extra={"enum": [*IMPORT_ENTITIES]})]
     source: Text = "CSV"
-    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(default=_ABSENT)
+    activity_type_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = ABSENT
 
 
-class DataImportJob(Document):
+class DataImportJob(CamelDocument):
     """An import job; only those of activities have an activityTypeId."""
 
     id: int
@@ -171,40 +167,40 @@ class DataImportJob(Document):
     activity_type_id: int | None = None
 
 
-class DataImportJobs(Document):
+class DataImportJobs(CamelDocument):
     """A page of import jobs."""
 
     total_count: int
     data: list[DataImportJob]
 
 
-class Sources(Document):
+class Sources(CamelDocument):
     """Sources that an import can name."""
 
     data: list[str]
 
 
-class Message(Document):
+class Message(CamelDocument):
     """Error of the import API, other than 401 and 403."""
 
     message: str
 
 
-class StatusMessage(Document):
+class StatusMessage(CamelDocument):
     """Error of the import API: 401 or 403."""
 
     status: str
 
 
-class ActivityBody(Body):
+class ActivityBody(CamelBody):
     """An activity type in a request."""
 
     label: Annotated[Text, Field(min_length=1)]
-    name: Text = Field(default=_ABSENT)
-    description: Text = Field(default=_ABSENT)
+    name: Text = ABSENT
+    description: Text = ABSENT
 
 
-class ActivityFieldBody(Body):
+class ActivityFieldBody(CamelBody):
     """A field of an activity type in a request."""
 
     field_name: Annotated[Text, Field(min_length=1)]
@@ -213,21 +209,21 @@ class ActivityFieldBody(Body):
     is_required_for_csv_import: bool = False
 
 
-class ActivityTypeBody(Body):
+class ActivityTypeBody(CamelBody):
     """Request to create or replace an activity type."""
 
     activity_type: ActivityBody
     fields: list[ActivityFieldBody] = Field(default_factory=list)
 
 
-class ActivityType(Document):
+class ActivityType(CamelDocument):
     """An activity type in the response of its creation."""
 
     id: int
     label: str
 
 
-class CustomActivityType(Document):
+class CustomActivityType(CamelDocument):
     """An activity type in the list."""
 
     id: int
@@ -236,7 +232,7 @@ class CustomActivityType(Document):
     activity_source: str
 
 
-class CustomActivity(Document):
+class CustomActivity(CamelDocument):
     """An activity type in the response with its fields."""
 
     name: str
@@ -244,7 +240,7 @@ class CustomActivity(Document):
     description: str
 
 
-class CustomActivityField(Document):
+class CustomActivityField(CamelDocument):
     """A field in the response of an activity type."""
 
     field_name: str
@@ -253,7 +249,7 @@ class CustomActivityField(Document):
     is_required_for_csv_import: bool
 
 
-class CustomActivityData(Document):
+class CustomActivityData(CamelDocument):
     """An activity type with its fields."""
 
     activity_type: CustomActivity
@@ -264,12 +260,9 @@ async def _check_query(request: Request) -> None:
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     if unknown := [name for name in request.query_params if name not in known]:
         names = ", ".join(unknown)
-        is_export = request.url.path.startswith(f"{EXPORT_PREFIX}/")
-        raise (
-            coded_error("400-147", names)
-            if is_export
-            else bad_request(f"unknown parameter {names}")
-        )
+        if request.url.path.startswith(f"{EXPORT_PREFIX}/"):
+            raise coded_error("400-147", names)
+        raise bad_request(f"unknown parameter {names}")
 
 
 published_query = Depends(_check_query)

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
-from demandbase_sandbox.tenant.export_files import compress, write_parts
+from demandbase_sandbox.tenant.files import compress, write_parts
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import DATE_TYPES, TenantEntity
 from demandbase_sandbox.tenant.store import quoted

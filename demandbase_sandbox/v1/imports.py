@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing_extensions import override
 from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
+from demandbase_sandbox.tenant.files import read_rows
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import IMPORTABLE, fits
 from demandbase_sandbox.v1.schemas import (
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.tenant.schema import TenantEntity
     from demandbase_sandbox.tenant.store import Store
-
-
-csv.field_size_limit(2**31 - 1)
 
 
 @dataclass(kw_only=True)
@@ -261,10 +258,7 @@ class RowImporter:
             cells.pop(self._entity.id_field, None)
             if row_id is None:
                 cells[self._entity.id_field] = str(uuid.uuid4())
-        for stamp in ("updated_at", *(("created_at",) if row_id is None else ())):
-            if self._entity.field(stamp) is not None:
-                cells[stamp] = self._now
-        self._store.write(self._entity.name, row_id, cells)
+        self._store.write(self._entity.name, row_id, cells, self._now)
 
 
 def _error(row_number: int, field: str, value: str, kind: str, message: str) -> RowErrorDocument:
@@ -379,16 +373,3 @@ def check_file(path: Path, columns: set[str]) -> int:
         if len(row) != len(header):
             raise bad_request(f"data row {count} has {len(row)} cells, the header {len(header)}")
     return count
-
-
-def read_rows(path: Path) -> Iterator[list[str]]:
-    """Yield header and rows.
-
-    Raises:
-        ApiError: The file is not CSV.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.reader(file, strict=True)
-    except (csv.Error, UnicodeDecodeError):
-        raise bad_request("the file is no valid CSV in UTF-8") from None

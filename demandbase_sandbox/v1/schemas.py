@@ -1,87 +1,52 @@
-"""Request and response models of the v1 contract, and base classes for both APIs."""
+"""Request and response models of the v1 contract."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from demandbase_sandbox.clock import rfc3339
-
-
-def _encodable(text: str) -> str:
-    # JSON can spell half of a surrogate pair, which cannot be encoded as UTF-8.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("it holds half of a surrogate pair") from None
-    return text
+from demandbase_sandbox.models import ABSENT, Body, Document, Text, Timestamp
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
-
-# An optional member may be absent, but not null, so its type does not include None.
-_ABSENT: Any = None
-
-
-class Strict(BaseModel):
-    """A request's object: wrong types, nulls and unknown members are rejected."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    def members(self) -> dict[str, Any]:
-        """Return the members that have a value, by their names in the API."""
-        return self.model_dump(exclude_none=True, by_alias=True)
-
-
-class DateRangeBody(Strict):
+class DateRangeBody(Body):
     """``filters.date_range``."""
 
     field: Text
-    start: Text = Field(default=_ABSENT, json_schema_extra={"format": "date"})
-    end: Text = Field(default=_ABSENT, json_schema_extra={"format": "date"})
+    start: Text = Field(default=ABSENT, json_schema_extra={"format": "date"})
+    end: Text = Field(default=ABSENT, json_schema_extra={"format": "date"})
 
 
-class FiltersBody(Strict):
+class FiltersBody(Body):
     """``filters`` of an export."""
 
-    date_range: DateRangeBody = Field(default=_ABSENT)
-    account_list_id: Text = Field(default=_ABSENT)
+    date_range: DateRangeBody = ABSENT
+    account_list_id: Text = ABSENT
 
 
-class CreateExport(Strict):
+class CreateExport(Body):
     """``CreateExportJobRequest``."""
 
     entity_type: Text
-    fields: list[Text] = Field(default=_ABSENT)
-    filters: FiltersBody = Field(default=_ABSENT)
+    fields: list[Text] = ABSENT
+    filters: FiltersBody = ABSENT
     format: Literal["csv"] = "csv"
 
 
-class MappingBody(Strict):
+class MappingBody(Body):
     """One of ``field_mappings``."""
 
     csv_column: Text
     demandbase_field: Text
 
 
-class CreateImport(Strict):
+class CreateImport(Body):
     """``CreateImportJobRequest``."""
 
     entity_type: Text
     operation: Literal["insert", "update", "upsert"]
-    match_key: Text = Field(default=_ABSENT)
-    field_mappings: list[MappingBody] = Field(default=_ABSENT)
-
-
-Timestamp = Annotated[str, BeforeValidator(lambda value: rfc3339(value) if value else value)]
-"""A time as the APIs write it."""
-
-
-class Document(BaseModel):
-    """A response's object, built from the attributes of another object."""
-
-    model_config = ConfigDict(from_attributes=True)
+    match_key: Text = ABSENT
+    field_mappings: list[MappingBody] = ABSENT
 
 
 class ExportJobDocument(Document):

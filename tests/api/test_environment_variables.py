@@ -7,6 +7,8 @@ import pytest
 from demandbase_api.config import environment_problem
 from tests.command_process import run_command
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = {
     "properties": {
         "rows": {"type": ["integer", "null"]},

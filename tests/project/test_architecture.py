@@ -1,4 +1,4 @@
-"""What the contracts of import-linter in pyproject.toml cannot say."""
+"""Rules for imports that the contracts in pyproject.toml cannot express."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ("tap_demandbase", "target_demandbase")

@@ -1,4 +1,4 @@
-"""The tap's batch files through the target: the same upload as from its records."""
+"""From the tap's batch files, the target uploads the same as from its records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def uploads(
     folder: Path,
     **more: Any,  # noqa: ANN401
 ) -> tuple[str, list[bytes]]:
-    """What the tap sends, and the files that the target uploads for it."""
+    """Return what the tap writes, and the files that the target uploads for it."""
     sandbox.reset()
     config = {"api_url": sandbox.url, "access_token": sandbox.token}
     capsys.readouterr()

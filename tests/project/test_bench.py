@@ -123,7 +123,7 @@ def sleeping(mark: str) -> bool:
     return f"sleep {mark}" in listed.splitlines()
 
 
-def test_what_others_write_under_the_same_name_is_told_from_what_was_sent(tmp_path: Path) -> None:
+def test_other_rows_under_the_same_name_are_found(tmp_path: Path) -> None:
     source = Source("narrow", NARROW, 100)
     (path,) = source.csv_files(tmp_path, 100, 1).parts
     check_csv_files([path], source, 100)
@@ -136,7 +136,7 @@ def test_what_others_write_under_the_same_name_is_told_from_what_was_sent(tmp_pa
         check_csv_files([path], source, 100)
 
 
-def test_rows_beyond_the_base_come_under_keys_of_their_own(tmp_path: Path) -> None:
+def test_rows_beyond_the_base_have_keys_of_their_own(tmp_path: Path) -> None:
     rows = BASE_ROWS + 3
     source = Source("narrow", NARROW, rows)
     check_csv_files(source.csv_files(tmp_path, rows, 2).parts, source, rows)
@@ -166,13 +166,13 @@ def test_time_and_peak_memory_are_those_of_the_command(tmp_path: Path) -> None:
     assert small.peak_mib < 50
 
 
-def test_a_command_that_fails_says_its_last_line(tmp_path: Path) -> None:
+def test_the_error_of_a_failed_command_has_its_last_line(tmp_path: Path) -> None:
     command = Command([sys.executable, "-c", "import sys; sys.exit('no such thing')"], {})
     with pytest.raises(RunError, match="ended with 1: no such thing"):
         measured(command, tmp_path, tmp_path / "out")
 
 
-def test_contenders_run_in_turns_and_what_fails_runs_no_more(tmp_path: Path) -> None:
+def test_contenders_run_in_turns_and_failed_ones_stop(tmp_path: Path) -> None:
     order: list[str] = []
 
     def contender(name: str, code: str = "") -> Contender:
@@ -201,7 +201,7 @@ def test_a_goal_is_met_on_its_good_side_only() -> None:
     assert replace(line, goal=Goal(Sense.AT_MOST, 1.9)).verdict is Verdict.MISSED
 
 
-def test_a_line_without_any_run_has_failed() -> None:
+def test_a_line_without_runs_has_failed() -> None:
     assert Pair("", "x", Entry("x", 1, problem="died"), Entry("y", 1), None, "").rates().problem
 
 
@@ -209,11 +209,11 @@ SECONDS = st.floats(0.01, 1e4)
 
 
 @given(start=SECONDS, each=SECONDS, rows=st.integers(1, 10**6), more=st.integers(1, 10**7))
-def test_a_time_that_grows_by_the_row_is_extended_exactly(
+def test_a_time_that_is_linear_in_the_rows_is_extrapolated_exactly(
     start: float, each: float, rows: int, more: int
 ) -> None:
-    reckoned = extended(start + each * rows, rows, start, more)
-    assert reckoned == pytest.approx(start + each * more, rel=1e-6)
+    found = extended(start + each * rows, rows, start, more)
+    assert found == pytest.approx(start + each * more, rel=1e-6)
 
 
 @given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1))

@@ -16,15 +16,15 @@ ROOT = Path(__file__).parents[2]
 RUN = ROOT / "demo" / "run.py"
 
 
-def test_the_demo_brings_rows_both_ways_and_ends_with_a_table() -> None:
-    # The user's own settings for a real tenant mean nothing to the demo.
+def test_the_demo_moves_rows_in_both_directions_and_prints_a_table() -> None:
+    # Settings for a real tenant in the environment must not affect the demo.
     environment = {**os.environ, "TAP_DEMANDBASE_ENTITIES": "[]", "MELTANO_ENVIRONMENT": "prod"}
     done = subprocess.run(
         [sys.executable, str(RUN)], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^stream +job +parts +rows +seconds$", done.stdout, re.MULTILINE)
-    # Two pipelines, one export: the second adopts the jobs of the first.
+    # Two pipelines, one export: the second reuses the jobs of the first.
     assert len(re.findall(r"^accounts .* 1 +200 ", done.stdout, re.MULTILINE)) == 1
     assert len(re.findall(r"^→ accounts .* 1 +3 ", done.stdout, re.MULTILINE)) == 1
     assert len(re.findall(r"^accounts .* 1 +201 ", done.stdout, re.MULTILINE)) == 1
@@ -48,7 +48,7 @@ def copied(folder: Path) -> Path:
     return Path(shutil.copy(ROOT / "meltano.yml", folder))
 
 
-def test_a_step_that_fails_says_where_its_log_is(tmp_path: Path) -> None:
+def test_a_failed_step_names_its_log(tmp_path: Path) -> None:
     copied(tmp_path).write_text("plugins: [", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(tmp_path / "demo" / "run.py")],

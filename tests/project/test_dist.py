@@ -20,7 +20,7 @@ def run(*command: str) -> str:
 
 
 def test_the_wheel_installs_the_three_commands(tmp_path: Path) -> None:
-    # Over the source distribution, as uv builds: it must hold all that the wheel needs.
+    # uv builds the wheel from the source distribution, which must contain everything for it.
     run(UV, "build", "--quiet", "--out-dir", str(tmp_path / "dist"), str(ROOT))
     [wheel] = (tmp_path / "dist").glob("*.whl")
     assert list((tmp_path / "dist").glob("*.tar.gz"))

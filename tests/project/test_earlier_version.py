@@ -12,6 +12,8 @@ import pytest
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 
+pytestmark = pytest.mark.slow
+
 WRITTEN = json.loads(Path(__file__).with_name("earlier_version.json").read_text(encoding="utf-8"))
 ORIGINS = {"v1": SandboxOptions(port=18761), "uapi": SandboxOptions(uapi_port=18762)}
 """The journal knows an import by the API's address, too: the fixtures need it to be the same."""

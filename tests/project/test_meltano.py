@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from shared_install import copy_project, installed, lend
+from shared_install import copy_project, installed, share_plugins
 
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import run_command
@@ -36,7 +36,7 @@ def about(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "name"), [("extractors", "tap-demandbase"), ("loaders", "target-demandbase")]
 )
-def test_meltano_yml_says_what_about_says(kind: str, name: str) -> None:
+def test_meltano_yml_matches_about(kind: str, name: str) -> None:
     declared, info = plugin(kind, name), about(name)
     assert declared["capabilities"] == info["capabilities"]
     groups = [group["required"] for group in info["settings"].get("anyOf", [info["settings"]])]
@@ -63,7 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     copy_project(ROOT, folder)
     (folder / "output").mkdir()
     with installed(ROOT, lambda: meltano(ROOT, {}, "install", "--clean")):
-        lend(ROOT, folder)
+        share_plugins(ROOT, folder)
         yield folder
 
 
@@ -113,7 +113,7 @@ def test_meltano_run_keeps_state_between_two_runs(
     assert len(sandbox.requests("createExportJob")) == 2
 
 
-def test_another_api_takes_other_settings_and_nothing_else(
+def test_another_api_needs_only_other_settings(
     sandbox: Sandbox, project: Path, tmp_path: Path
 ) -> None:
     environment = {
@@ -133,7 +133,7 @@ def test_another_api_takes_other_settings_and_nothing_else(
 
 
 def both_ways(sandbox: Sandbox, api: str, folder: Path) -> dict[str, str]:
-    """The settings with which accounts go out of a tenant and back into it."""
+    """Settings that export the accounts of a tenant and import them again."""
     credentials = {
         "v1": {"API_URL": sandbox.url, "ACCESS_TOKEN": sandbox.token},
         "uapi": {
@@ -159,7 +159,7 @@ def both_ways(sandbox: Sandbox, api: str, folder: Path) -> dict[str, str]:
     }
 
 
-def test_both_directions_change_over_to_the_other_api_by_settings_only(
+def test_both_directions_switch_to_the_other_api_by_settings_only(
     sandbox: Sandbox, project: Path, tmp_path: Path
 ) -> None:
     before = {row["account_id"]: (row["domain"], row["name"]) for row in sandbox.rows("accounts")}

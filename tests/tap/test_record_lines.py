@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tap_demandbase.arrow.json_lines import RecordLines
 from tap_demandbase.arrow.values import Column
 
+pytestmark = pytest.mark.slow
+
 SCHEMAS = ({"type": ["null", "string"]}, {"type": ["null", "integer"]})
 TEXTS = st.lists(st.none() | st.text('a"\\\n\u2028', max_size=3), min_size=1, max_size=7)
 NUMBERS = st.lists(st.none() | st.integers(-99, 99), min_size=1, max_size=7)

@@ -147,7 +147,7 @@ def test_a_reused_job_outlives_the_signal(sandbox: Sandbox, tmp_path: Path) -> N
         until(lambda: len(sandbox.requests(LIST)) > 3)
         assert run.end(signal.SIGTERM)[0] == 143
         assert "Reusing" in run.errors
-    assert sandbox.tenant.exports.get(reused.id)["status"] == "processing"
+    assert sandbox.tenant.exports.get(reused.id).status == "processing"
 
 
 def test_a_server_that_stays_silent_does_not_keep_the_tap_from_ending(

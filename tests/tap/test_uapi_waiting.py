@@ -139,7 +139,7 @@ class TestBudget:
         sandbox.add_fault(
             Fault("checkExportJobStatus", Effect.STATUS, status=429, after=1, times=None)
         )
-        with pytest.raises(QuotaStopError, match=r"describe an export job.*remain accounts"):
+        with pytest.raises(QuotaStopError, match=r"describe an export job.*remaining: accounts"):
             sync("accounts")
 
     def test_the_tap_waits_for_midnight_if_set_to(self, sandbox: Sandbox, sync: Sync) -> None:

@@ -15,6 +15,8 @@ from target_demandbase.errors import (
 from tests.target.conftest import Load, people, person
 from tests.target.people_files import files
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_batch_messages_are_like_records(

@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from demandbase_sandbox import Sandbox
 from tests.target.conftest import record, schema, state
+
+pytestmark = pytest.mark.slow
 
 TARGET = str(Path(sys.executable).with_name("target-demandbase"))
 

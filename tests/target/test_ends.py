@@ -37,6 +37,11 @@ def rejects(folder: Path) -> list[dict[str, Any]]:
     return records([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
 
 
+def is_uploading(folder: Path) -> bool:
+    journal = (folder / "spool" / "target-demandbase-ledger").glob("*.json")
+    return any('"uploading"' in path.read_text(encoding="utf-8") for path in journal)
+
+
 def stop(run: Run, code: int = 143) -> None:
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(10) == code, run.errors
