@@ -49,12 +49,6 @@ def stop(run: Run, code: int = 143) -> None:
     assert "Traceback" not in run.errors
 
 
-def is_uploading(folder: Path) -> bool:
-    """Whether the journal says so; that a job is listed says only that it was created."""
-    entries = (folder / "spool").glob("target-demandbase-ledger/*.json")
-    return any('"uploading"' in entry.read_text(encoding="utf-8") for entry in entries)
-
-
 FULL = 200_000
 
 
