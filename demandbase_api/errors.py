@@ -61,7 +61,7 @@ class ApiOperation(StrEnum):
     LIST_EXPORTS = "list the export jobs"
     GET_EXPORT = "describe an export job"
     CANCEL_EXPORT = "cancel an export job"
-    DOWNLOAD_PART = "hand out an exported file"
+    DOWNLOAD_PART = "provide an exported file"
     FETCH_LINK = "serve an exported file from its signed link"
     CREATE_IMPORT = "create an import job"
     LIST_IMPORTS = "list the import jobs"

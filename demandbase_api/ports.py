@@ -63,7 +63,7 @@ EVERYTHING = DiscoveryScope()
 
 @dataclass(frozen=True, slots=True)
 class ExportCapabilities:
-    """Features of an export API. To use another one is a configuration error.
+    """Features of an export API. Using an unsupported feature is a configuration error.
 
     Args:
         concurrent_jobs: Default of the number of jobs that run at a time.

@@ -122,14 +122,14 @@ def terminate(number: int, logger: logging.Logger) -> NoReturn:
 
 @contextmanager
 def signals_ignored() -> Iterator[None]:
-    """Ignore SIGINT and SIGTERM during the block: clean-up that ends within seconds."""
+    """Ignore SIGINT and SIGTERM during short clean-up."""
     with _handling_signals(signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Handle SIGINT and SIGTERM that arrive during the block at its end.
+    """Defer SIGINT and SIGTERM until the block ends.
 
     Marks sections whose order of statements protects data. Masking the main thread would not be
     enough: a library's thread may receive the signal.

@@ -26,7 +26,7 @@ async def drop(scope: Scope, receive: Receive) -> None:
 
 
 def drop_all(connections: Collection[H11Protocol]) -> None:
-    """Close all connections; from any thread."""
+    """Close all connections. Thread-safe."""
     for connection in tuple(connections):
         connection.loop.call_soon_threadsafe(connection.transport.abort)
 

@@ -204,7 +204,7 @@ _OF_JOBS = (Effect.JOB_FAILS, Effect.JOB_GONE, Effect.NEVER_ENDS, Effect.MANGLE_
 
 
 class FaultRules:
-    """Decides which requests fail; from any thread.
+    """Decides which requests fail. Thread-safe.
 
     Args:
         faults: The first rules.

@@ -39,7 +39,7 @@ class RecordedRequest:
 
 
 class Recorder:
-    """Records requests; from any thread."""
+    """Records requests. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

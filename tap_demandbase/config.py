@@ -189,8 +189,8 @@ _CONFIG = th.PropertiesList(
         th.IntegerType(minimum=0),
         default=6,
         title="Job reuse",
-        description="Maximum age in hours of a job of an interrupted run that is reused instead "
-        "of creating another; 0 disables reuse.",
+        description="Maximum age, in hours, of an interrupted run's job that the tap may reuse; 0 "
+        "disables reuse.",
     ),
     th.Property(
         "quota_wait_hours",

@@ -82,7 +82,7 @@ class BulkStream(FastSyncStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         """Return the records one by one, for runs that need each of them.
 
-        Those with stream maps, flattening, child streams or partitions do.
+        See ``why_by_record``.
         """
         return self._export(lambda: RECORD_PIPELINE)
 
@@ -151,7 +151,7 @@ class BulkStream(FastSyncStream):
                     count.sent += sent
                 count.check(self.logger, may_filter=incremental is not None)
             except JobGoneError as error:
-                exporter.scheduler.resubmit(task, error)  # once
+                exporter.scheduler.resubmit(task, error)  # raises the second time
             except (FileFormatError, RecordCountError):
                 # The next run must not reuse a job whose files are damaged. A wrong size may be
                 # an error of the download, which another download corrects.
@@ -272,7 +272,7 @@ class BulkStream(FastSyncStream):
 
     @property
     def why_empty(self) -> str:
-        """Reason for which there are no tasks, if there are none."""
+        """Why the run has no tasks."""
         return "its bookmark or start_date is after end_date or today"
 
     @property
@@ -488,7 +488,7 @@ class RowCount:
             )
 
 
-def sent_rows(item: Any) -> int:  # noqa: ANN401 - of whichever pipeline
+def sent_rows(item: Any) -> int:  # noqa: ANN401 - of any pipeline's output
     """Return the number of rows in a record, a block of rows or a batch file."""
     if isinstance(item, dict):
         return 1

@@ -39,7 +39,7 @@ _CONFIG = th.PropertiesList(
         allowed_values=[operation.value for operation in ImportOperation],
         title="Operation",
         description="What Demandbase does with rows: insert, update, or upsert by match key. With "
-        "api: uapi only upsert, by rules of its own.",
+        "api: uapi only upsert, matched by rules of Demandbase.",
     ),
     th.Property(
         "entity_map",
@@ -108,8 +108,8 @@ _CONFIG = th.PropertiesList(
         default="blank",
         allowed_values=["blank", "omit"],
         title="On null",
-        description="What null does: blank clears the field in Demandbase, omit leaves it "
-        "unchanged, as a missing property always does.",
+        description="How to handle null and empty strings: blank clears the field in Demandbase, "
+        "omit leaves it unchanged, as a missing property always does.",
     ),
     th.Property(
         "on_reject",
@@ -117,8 +117,8 @@ _CONFIG = th.PropertiesList(
         default="fail",
         allowed_values=["fail", "continue"],
         title="On reject",
-        description="What rejected rows do: fail ends the run after the batch, without its state; "
-        "continue writes them to rejects_path and continues.",
+        description="What to do with rejected rows: fail ends the run after the batch, without its "
+        "state; continue writes them to rejects_path and continues.",
     ),
     th.Property(
         "max_rejected_rows",

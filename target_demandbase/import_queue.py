@@ -92,7 +92,7 @@ class ImportBatch:
         """Return the file as it is uploaded.
 
         Args:
-            destination: The API: its fingerprint tells the same file at another API apart.
+            destination: API and list action: the same file sent elsewhere gets another fingerprint.
         """
         fingerprint = _fingerprint(destination, self.request, self.staged.sha256())
         stream = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.plan.stream)[:80]
@@ -106,7 +106,7 @@ class ImportBatch:
         )
 
     def halves(self) -> tuple[ImportBatch, ImportBatch]:
-        """Return two files of half of the rows each, in order; this one is closed."""
+        """Return two new files of half of the rows each, in order."""
         first, second = self.staged.halves()
         return (
             ImportBatch(self.plan, first, self.number, self.keys),
@@ -155,7 +155,7 @@ class ImportQueue:
         uploader: Uploads files.
         poller: Polls the jobs.
         max_jobs: Maximum number of import jobs of one stream at a time.
-        destination: The API, as a part of fingerprints.
+        destination: API and list action, as a part of fingerprints.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class ImportQueue:
     def forget(self, last_batch: int) -> None:
         """Remove the files of all batches up to a number from the journal.
 
-        Either a state that covers them has been emitted, or the run has come to a good end.
+        Either a state that covers them has been emitted, or the run has succeeded.
         """
         for number, file in self._journaled:
             if number <= last_batch:
@@ -351,6 +351,7 @@ class ImportQueue:
         with signals_deferred():
             self._waiting.popleft()
             self._waiting.extendleft(reversed(halves))
+        batch.staged.close()
 
     def _has_first_ended(self) -> bool:
         return self._poller.latest(self._running[0].job_id).status.is_terminal
@@ -375,11 +376,11 @@ class ImportQueue:
         if running.batch.plan.operation is ImportOperation.INSERT:
             if is_complete or (outcome is not None and outcome.is_certain):
                 self._uploader.account(running.file)
-            # Else only a person can say which rows to insert again.
+            # Otherwise only a person can say which rows to insert again.
         elif not is_complete:
             # The cause may be corrected before the next run, which must then send the file again.
             self._uploader.forget(running.file)
-        # Else the entry stays until a state covers it, so that the next run does not send it again.
+        # Otherwise the entry stays until a state covers it: the next run must not send it again.
 
 
 class DryRunQueue:

@@ -184,7 +184,7 @@ class Loader:
         stream.unknown.warn(record)
 
     def record_lines(self, stream: LoadedStream, lines: bytes) -> Consumed:
-        """Stage the first RECORD messages of some lines, as far as they are plain.
+        """Stage leading RECORD messages while they are plain.
 
         What is not consumed must be passed to ``record``, one by one.
         """
@@ -231,9 +231,9 @@ class Loader:
         self._finish_batches()
 
     def is_old(self, stream: LoadedStream) -> bool:
-        """Return whether rows have been staged for long and no import runs.
+        """Return whether rows have been staged for a long time and no import runs.
 
-        Rows gather while an import runs: a slow import must not make the next batches tiny.
+        Rows accumulate while an import runs: a slow import must not make the next batches tiny.
         """
         return stream.batch.is_old and not self._queue.is_busy
 
@@ -375,7 +375,7 @@ class StateGate:
         """Add a state that waits for some batches."""
         needed = set(batches)
         if self._pending and self._pending[-1][1] == needed:
-            # Both would be released together: only the later one is worth its memory.
+            # Both would be released together: only the later one needs to be kept.
             self._pending.pop()
         self._pending.append((state, needed))
 

@@ -192,7 +192,7 @@ def _misspelt(fields: Mapping[str, str], documented: Collection[str]) -> list[st
             problems.append(f"column {column} has no name through field_mappings")
         elif field not in documented and meant is not None:
             problems.append(
-                f"column {column} (through field_mappings: {field}) is spelt another way than "
+                f"column {column} (through field_mappings: {field}) differs in spelling from "
                 f"the field {meant}"
             )
     return problems

@@ -1,4 +1,4 @@
-"""How a stream is loaded: its entity, operation, fields and keys, known once its SCHEMA came."""
+"""How a stream is loaded: entity, operation, fields and keys, known once its SCHEMA has arrived."""
 
 from __future__ import annotations
 
@@ -225,8 +225,8 @@ def _warn(
     new = [field for field in plan.fields.values() if field not in names]
     if new and not entity.is_complete:
         logger.warning(
-            "Demandbase's documents do not know the fields %s of field_mappings.%s: if the tenant "
-            "has no field of this label, Demandbase creates one",
+            "Demandbase's documentation does not list the fields %s of field_mappings.%s: if the "
+            "tenant has no field of this label, Demandbase creates one",
             ", ".join(new),
             entity.name,
         )

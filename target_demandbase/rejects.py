@@ -56,7 +56,7 @@ def check_folder(folder: Path) -> None:
     """Create the folder and check that it can be written, before it is needed.
 
     Raises:
-        RejectsError: It cannot.
+        RejectsError: The folder is not writable.
     """
     try:
         make_private_folder(folder)

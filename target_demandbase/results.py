@@ -195,8 +195,8 @@ class Results:
         if breach is not None:
             raise RejectedRowsError(
                 f"{self._rejected} of {self._read} rows of the run were rejected and are kept in "
-                f"{', '.join(map(str, self._dead_letters.paths.values()))}. The run ends as failed "
-                f"since {breach}."
+                f"{', '.join(map(str, self._dead_letters.paths.values()))}. The run fails "
+                f"because {breach}."
             )
 
     def _outcome(self, batch: ImportBatch, job: ImportJob) -> Outcome:
@@ -339,8 +339,8 @@ def rejected_sentence(  # noqa: PLR0913
     return (
         f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
         f"{others}. The rejected ones are in {', '.join(kept)}: "
-        f"correct that file and send it with “cat FILE | target-demandbase”. The run ends since "
-        f"{breach}."
+        f"correct that file and send it with “cat FILE | target-demandbase”. The run ends "
+        f"because {breach}."
     )
 
 

@@ -121,7 +121,7 @@ def check_accepted(job: ImportJob, stream: str) -> None:
     if job.status is JobStatus.CANCELLED:
         raise job_cancelled("import", stream, job)
     if job.status is JobStatus.FAILED:
-        words = "this API does not say why, nor which rows it took: see the import audit"
+        words = "this API does not say why, or which rows it accepted: see the import audit"
         shown = replace(job, error_message=job.error_message or f"{words} in Demandbase")
         raise job_failed("import", stream, shown, may_quote_rows=job.error_message is not None)
 

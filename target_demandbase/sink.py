@@ -151,7 +151,7 @@ class DemandbaseSink(BatchSink):
 
     @property
     def is_old(self) -> bool:
-        """Whether rows have been staged for long and no import runs."""
+        """Whether rows have been staged for a long time and no import runs."""
         return self._loader.is_old(self._stream)
 
     @override

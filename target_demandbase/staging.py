@@ -42,7 +42,7 @@ _MAX_PENDING = 2
 
 
 def _max_open_groups() -> int:
-    """Return the maximum number of groups: each has two of the files that may be open."""
+    """Return the maximum number of groups: each keeps two files open."""
     try:
         import resource  # noqa: PLC0415 - Windows has none
     except ImportError:
@@ -377,11 +377,9 @@ class StagedFile:
         return self._copy(range(self.rows), sorted(rows))
 
     def halves(self) -> tuple[StagedFile, StagedFile]:
-        """Return two files of half of the rows each, in order; this one is closed."""
+        """Return two new files of half of the rows each, in order."""
         middle = self.rows // 2
-        halves = self._copy(range(middle), ()), self._copy(range(middle, self.rows), ())
-        self.close()
-        return halves
+        return self._copy(range(middle), ()), self._copy(range(middle, self.rows), ())
 
     def _copy(self, rows: range, left_out: Sequence[int]) -> StagedFile:
         """Return a copy of some rows; chunks that stay whole are copied as they are."""

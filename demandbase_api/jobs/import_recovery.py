@@ -128,9 +128,10 @@ class ImportRecovery:
             elif not (is_replay and entry.phase is Phase.ACCOUNTED):
                 raise PossibleDuplicatesError(
                     f"Rows of stream {entry.stream} may have been inserted into {entry.entity} "
-                    f"already: the import job {entry.job_id} of an earlier run got {entry.rows} "
-                    "rows that differ from the present ones. Check the job in Demandbase; once you "
-                    f"know what to send, remove {self._journal.path(entry)} and run again."
+                    f"already: the import job {entry.job_id} of an earlier run received "
+                    f"{entry.rows} rows that differ from those of this run. Check the job in "
+                    "Demandbase; once you know what to send, remove "
+                    f"{self._journal.path(entry)} and run again."
                 )
 
     def remove_stale(self) -> None:

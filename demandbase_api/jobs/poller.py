@@ -37,7 +37,7 @@ CANCEL_SECONDS = 4.0
 """Maximum time that the end of a run spends on cancelling its jobs."""
 _INTERVAL_GROWTH = 1.5
 _LIST_MARGIN = timedelta(hours=1)
-"""How much older than the polled jobs the list is read, in case creation times are inexact."""
+"""How far beyond the oldest polled job the list is read, in case creation times are inexact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +291,7 @@ class JobPoller(Generic[J]):
             else:
                 logger.warning(
                     "The %s job %s for %s continues, since this API cannot cancel it; the next run "
-                    "finds it",
+                    "resumes it",
                     kind,
                     job_id,
                     entity,

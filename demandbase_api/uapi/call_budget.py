@@ -107,8 +107,8 @@ class CallBudget:
         if calls > left:
             raise self._error(
                 operation,
-                f"allows {CALLS_A_DAY[operation]:,} calls a day, of which {left:,} are left and "
-                f"at least {calls:,} needed,",
+                f"allows {CALLS_A_DAY[operation]:,} calls a day, of which {left:,} are left, and "
+                f"at least {calls:,} are needed,",
             )
 
     def left(self, operation: ApiOperation) -> int:
@@ -125,7 +125,7 @@ class CallBudget:
 
     def _error(self, operation: ApiOperation, problem: str) -> CallBudgetError:
         is_import = operation in _CALLS_PER_IMPORT
-        fewer = "send more rows a job." if is_import else "select fewer streams."
+        fewer = "send more rows per job." if is_import else "select fewer streams."
         return CallBudgetError(
             operation,
             problem,

@@ -33,17 +33,17 @@ _IMPORT_FORBIDDEN: ErrorText = (
 _FORBIDDEN: dict[str | None, ErrorText] = {
     "403-100": (
         errors.PermissionDeniedError,
-        "does not let the owner of the credentials export this",
+        "does not permit the owner of the credentials to export this",
         "Ask your Demandbase administrator for the export permission of the API Key Set.",
     ),
     "403-101": (
         errors.PermissionDeniedError,
-        "does not let this tenant have this kind of record",
+        "does not give this tenant access to these records",
         "Ask Demandbase whether your contract includes it, or leave the stream out.",
     ),
     "403-102": (
         errors.PermissionDeniedError,
-        "does not let this API Key Set have it",
+        "denies this API Key Set access",
         "Ask your Demandbase administrator to allow it for the API Key Set.",
     ),
     "403-103": (
@@ -53,12 +53,12 @@ _FORBIDDEN: dict[str | None, ErrorText] = {
     ),
     "403-104": (
         errors.PermissionDeniedError,
-        "has fields left out of this tenant's Export Collection that were asked for",
+        "does not export some of the fields, which the tenant's Export Collection lacks,",
         "Have them added to the Export Collection, or deselect them.",
     ),
     "403-105": (
         errors.PermissionDeniedError,
-        "does not let this tenant use this call",
+        "does not permit this tenant to use this call",
         "Ask Demandbase whether your contract includes it.",
     ),
 }

@@ -103,7 +103,7 @@ def _date_members(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
     if entity.max_days is not None:
         if days.start is None:
             raise ConfigurationError(
-                f"Stream {entity.name} has a last day and needs a first one: set start_date."
+                f"Stream {entity.name} has an end date but no start date: set start_date."
             )
         return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
     # All of the last day, even if the field has a time of day.

@@ -235,8 +235,7 @@ def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
     """
     if request.operation is not _operation(request.entity) or request.match_key is not None:
         raise ConfigurationError(
-            "This API matches rows by rules of its own, and updates or adds what they say: leave "
-            "the settings operation and match_keys out."
+            "This API matches rows by fixed rules: leave the settings operation and match_keys out."
         )
     body: dict[str, Any] = {
         "dataImportName": file_name,

@@ -28,7 +28,7 @@ class Snapshot:
 
 
 class Store:
-    """A tenant's rows; from any thread. ``lock`` makes several calls atomic.
+    """A tenant's rows. Thread-safe. ``lock`` makes several calls atomic.
 
     Args:
         path: The SQLite file.

@@ -47,7 +47,7 @@ Reference data and tokens have no published limit.
 
 
 class CallLimits:
-    """Counts calls by UTC day, and calls at a time; from any thread.
+    """Counts calls by UTC day, and calls at a time. Thread-safe.
 
     Every call with a valid token counts, also one that is rejected.
     """

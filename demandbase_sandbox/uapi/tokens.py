@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Tokens:
-    """The tokens of a tenant; from any thread.
+    """The tokens of a tenant. Thread-safe.
 
     Args:
         options: Credentials, static token, and lifetime of minted tokens.

@@ -43,8 +43,8 @@ def test_the_messages_of_the_troubleshooting_table_exist() -> None:
     messages = [" ".join(message.split()) for message in messages_of_the_packages()]
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Troubleshooting")[2]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
-    assert "more than that" in rows[-1]
-    for row in rows[1:-1]:
+    assert len(rows) > 10
+    for row in rows[1:]:
         fragments = re.split(r"…|\(HTTP \d+\)|\(.*\)", row)
         for fragment in filter(None, map(str.strip, fragments)):
             assert any(fragment in message for message in messages), fragment

@@ -84,7 +84,7 @@ class TestOthersJobs:
         self, sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
     ) -> None:
         sync("accounts", job_timeout_seconds=100, failure=JobTimeoutError)
-        assert "the next run finds it" in caplog.text
+        assert "the next run resumes it" in caplog.text
         assert len(sync("accounts", job_reuse_hours=6).records("accounts")) == 200
         assert len(sandbox.requests("createExportJob")) == 1
 
@@ -102,7 +102,7 @@ class TestBudget:
     ) -> None:
         spend(sync, 58)
         sandbox.clear_requests()
-        with pytest.raises(QuotaStopError, match="2 are left and at least 3 needed") as caught:
+        with pytest.raises(QuotaStopError, match="2 are left, and at least 3 are needed") as caught:
             sync("accounts", "people", "opportunities")
         assert caught.value.exit_code == 75
         assert "0 of 3 streams are done" in str(caught.value)
@@ -114,7 +114,7 @@ class TestBudget:
             sync("accounts")
         streams = "buying_groups", "buying_group_members"
         options = {"buying_groups": {"account_list_ids": [1]}}
-        with pytest.raises(QuotaStopError, match="3 are left and at least 4 needed"):
+        with pytest.raises(QuotaStopError, match="3 are left, and at least 4 are needed"):
             sync(*streams, stream_options=options)
         assert sandbox.calls_today()["createExportJob"] == 57
         sync(*streams)

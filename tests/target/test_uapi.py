@@ -128,14 +128,14 @@ def test_a_label_that_only_the_settings_know_is_sent_and_warned_of(
     columns = dict.fromkeys(("person_id", "email", "first_name", "last_name", "shoe_size"), TEXT)
     load(people(columns), person(1, shoe_size="38"), field_mappings={"people": labels})
     assert sandbox.created_fields() == {"people": ["Shoe Size"]}
-    assert "do not know the fields Shoe Size of field_mappings.people" in caplog.text
+    assert "does not list the fields Shoe Size of field_mappings.people" in caplog.text
 
 
 @pytest.mark.parametrize("label", ["account domain", "Account-Domain", " Account Domain"])
 def test_a_documented_label_in_another_spelling_is_refused(
     sandbox: Sandbox, load: Load, label: str
 ) -> None:
-    with pytest.raises(MappingError, match="spelt another way than the field Account Domain"):
+    with pytest.raises(MappingError, match="differs in spelling from the field Account Domain"):
         load(accounts("Account Name", "domain"), field_mappings={"accounts": {"domain": label}})
     assert not sandbox.requests()
 

@@ -83,7 +83,7 @@ def test_too_few_calls_are_reported_in_advance(tmp_path: Path) -> None:
     days = budget(tmp_path, DayTime())
     days.check_exports(60)
     days.spend(ApiOperation.CREATE_EXPORT)
-    with pytest.raises(CallBudgetError, match="59 are left and at least 60 needed"):
+    with pytest.raises(CallBudgetError, match="59 are left, and at least 60 are needed"):
         days.check_exports(60)
 
 
@@ -95,9 +95,9 @@ def test_an_import_without_enough_calls_is_not_begun(tmp_path: Path, spent: str)
         days.spend(operation)
     days.check_import()
     days.spend(operation)
-    with pytest.raises(CallBudgetError, match="0 are left and at least 1 needed") as caught:
+    with pytest.raises(CallBudgetError, match="0 are left, and at least 1 are needed") as caught:
         days.check_import()
-    assert "send more rows a job" in str(caught.value)
+    assert "send more rows per job" in str(caught.value)
     clock.sleep(24 * 3600)
     days.check_import()
 

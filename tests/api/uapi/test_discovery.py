@@ -164,7 +164,9 @@ class TestFewCallsLeft:
     def test_too_few_calls_for_all_entities_are_reported_before_the_first(
         self, sandbox: Sandbox, api: ExportApi
     ) -> None:
-        with pytest.raises(CallBudgetError, match="2 are left and at least 6 needed") as caught:
+        with pytest.raises(
+            CallBudgetError, match="2 are left, and at least 6 are needed"
+        ) as caught:
             api.entities()
         assert caught.value.exit_code == 75
         assert asked(sandbox) == 0

@@ -38,7 +38,7 @@ def reject(sandbox: Sandbox, operation: str, code: str, times: int | None = None
         ("403-102", errors.PermissionDeniedError, "to allow it for the API Key Set"),
         ("403-103", errors.PermissionDeniedError, "no Export Collection enabled"),
         ("403-104", errors.PermissionDeniedError, "added to the Export Collection"),
-        ("403-105", errors.PermissionDeniedError, "does not let this tenant use this call"),
+        ("403-105", errors.PermissionDeniedError, "does not permit this tenant to use this call"),
         ("404-301", errors.NotFoundError, "check the settings api_url and api"),
         ("429-100", errors.RateLimitedError, "asked for fewer calls"),
         ("429-101", errors.QuotaExceededError, "in the last 24 hours"),
