@@ -24,7 +24,7 @@ MAX_OVERLAP_ROWS = 200_000
 """About 30 MB. Rows beyond the limit are sent twice, which a loader with a key merges."""
 
 
-class IncrementalExport:
+class WindowedExport:
     """A run of a stream that requests a range of dates, window by window.
 
     It serves incremental streams, and full exports of entities that Demandbase exports by days.

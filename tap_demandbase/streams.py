@@ -23,7 +23,7 @@ from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import FileFormatError, RecordCountError
 from tap_demandbase.fast_sync import FastSyncStream
 from tap_demandbase.incremental import (
-    IncrementalExport,
+    WindowedExport,
     check_first_day,
     date_key,
     has_whole_days,
@@ -127,14 +127,14 @@ class BulkStream(FastSyncStream):
             if following is not None:
                 self._write_state()
         exporter.stream_done(self.name)
-        if self.incremental is not None:
-            self.incremental.warn_without_value(self.name, self.logger)
+        if self.windowed is not None:
+            self.windowed.warn_without_value(self.name, self.logger)
 
     def _export_window(
         self, window: Window | None, task: ExportTask, load_pipeline: Callable[[], Pipeline[T]]
     ) -> Generator[T, None, DeliveredJob]:
         """Yield the output of one window; return its job."""
-        exporter, incremental = self._tap.exporter, self.incremental
+        exporter, windowed = self._tap.exporter, self.windowed
         while True:
             job, created_at = exporter.wait(self.name, task)
             parts = exporter.open(self.name, task, job)
@@ -142,14 +142,14 @@ class BulkStream(FastSyncStream):
             count = RowCount(self.name, job)
             try:
                 rows = self._read(job, parts, pipeline, count)
-                if incremental is not None and window is not None:
-                    incremental.start(window)
-                    rows = pipeline.accept(incremental, rows)
+                if windowed is not None and window is not None:
+                    windowed.start(window)
+                    rows = pipeline.accept(windowed, rows)
                 for item in pipeline.write(rows):
                     sent = sent_rows(item)
                     yield item
                     count.sent += sent
-                count.check(self.logger, may_filter=incremental is not None)
+                count.check(self.logger, may_filter=windowed is not None)
             except JobGoneError as error:
                 exporter.scheduler.resubmit(task, error)  # raises the second time
             except (FileFormatError, RecordCountError):
@@ -209,7 +209,7 @@ class BulkStream(FastSyncStream):
 
         use_lean_pool()
         columns = _columns(self.selected_properties())
-        reader = BlockReader(columns, encoder, keeps_source=self.incremental is not None)
+        reader = BlockReader(columns, encoder, keeps_source=self.windowed is not None)
         return Pipeline(reader.read, partial(row_filter.accepted_rows, columns=columns), write)
 
     def _columns_sent(self) -> list[Column]:
@@ -226,7 +226,7 @@ class BulkStream(FastSyncStream):
             ConfigurationError: The settings do not describe an export.
             StateError: The state cannot be read.
         """
-        windows = (None,) if self.incremental is None else self.incremental.windows
+        windows = (None,) if self.windowed is None else self.windowed.windows
         return tuple((window, self._task(window)) for window in windows)
 
     @property
@@ -236,13 +236,13 @@ class BulkStream(FastSyncStream):
 
     def _task(self, window: Window | None, ids: Sequence[str] = ()) -> ExportTask:
         fields = [self.fields[name].job_name for name in self.selected_properties()]
-        key = self.fields[self.incremental.key].job_name if self.incremental else ""
+        key = self.fields[self.windowed.key].job_name if self.windowed else ""
         dates = date_range(window, self._options, key)
         request = export_request(self._entity, self._options, fields, dates, ids)
         return ExportTask(request, self.last_delivered)
 
     @cached_property
-    def incremental(self) -> IncrementalExport | None:
+    def windowed(self) -> WindowedExport | None:
         """The date windows of this run; ``None`` if nothing bounds it.
 
         Raises:
@@ -258,7 +258,7 @@ class BulkStream(FastSyncStream):
         check_first_day(entity, mark, options)
         today = self._tap.clock.utc().date()
         options = options.at_most_days(entity.max_days)
-        return IncrementalExport(key, mark, options, today, whole_days=whole_days)
+        return WindowedExport(key, mark, options, today, whole_days=whole_days)
 
     @property
     def is_incremental(self) -> bool:
@@ -286,11 +286,11 @@ class BulkStream(FastSyncStream):
     def _advance_bookmark(
         self, window: Window, delivered: DeliveredJob, following: Window | None
     ) -> None:
-        if self.incremental is not None and self.is_incremental:
+        if self.windowed is not None and self.is_incremental:
             bookmark.write(
                 self.get_context_state(None),
-                self.incremental.key,
-                self.incremental.advance(window, delivered.created_at),
+                self.windowed.key,
+                self.windowed.advance(window, delivered.created_at),
                 None if following is None else following.start,
             )
 
@@ -316,8 +316,8 @@ class BulkStream(FastSyncStream):
             SelectionError: Nothing is selected, or a property that is no field (any more).
         """
         keys = {self.replication_key}
-        if self._entity.max_days is not None and self.incremental is not None:
-            keys.add(self.incremental.key)
+        if self._entity.max_days is not None and self.windowed is not None:
+            keys.add(self.windowed.key)
         return selected_schemas(
             self.name,
             self.effective_schema["properties"],
@@ -331,7 +331,7 @@ class BulkStream(FastSyncStream):
 
     @override
     def why_by_record(self, context: Context | None) -> str | None:
-        key = None if self.incremental is None else self.incremental.key
+        key = None if self.windowed is None else self.windowed.key
         if key is not None:
             to_value = cast.caster(self.selected_properties()[key])
             if to_value not in {cast.to_date, cast.to_date_time}:
@@ -428,16 +428,16 @@ class Pipeline(Generic[T]):
 
     Args:
         read: Reads a part: the job's reader, the file and the part's number.
-        accept: Filters the rows of an incremental run.
+        accept: Filters the rows of a window.
         write: Returns the output for the rows.
     """
 
     read: Callable[[PartReader, BinaryIO, int], Iterator[Rows]]
-    accept: Callable[[IncrementalExport, Iterator[Rows]], Iterator[Rows]]
+    accept: Callable[[WindowedExport, Iterator[Rows]], Iterator[Rows]]
     write: Callable[[Iterator[Rows]], Iterator[T]]
 
 
-def _accepted_records(export: IncrementalExport, records: Iterator[Any]) -> Iterator[Any]:
+def _accepted_records(export: WindowedExport, records: Iterator[Any]) -> Iterator[Any]:
     return filter(export.accepts, records)
 
 

@@ -129,7 +129,7 @@ def _fingerprint(destination: str, request: ImportRequest, content: str) -> str:
 
 
 @dataclass(frozen=True)
-class CompletedImport:
+class EndedImport:
     """An import that has ended.
 
     Args:
@@ -188,10 +188,10 @@ class ImportQueue:
         return {each.number for each in (*(job.batch for job in self._running), *self._waiting)}
 
     def put(self, batch: ImportBatch) -> None:
-        """Add a file; ``completed`` sends it."""
+        """Add a file; ``ended`` sends it."""
         self._waiting.append(batch)
 
-    def completed(self, until: Until = Until.NOW) -> Iterator[CompletedImport]:
+    def ended(self, until: Until = Until.NOW) -> Iterator[EndedImport]:
         """Yield imports that have ended, in the order of their files; upload files meanwhile.
 
         The caller must ``remove`` each of them before it asks for the next.
@@ -221,11 +221,11 @@ class ImportQueue:
         while until is Until.ENDED and self._running:
             yield self._wait_for_first()
 
-    def remove(self, done: CompletedImport, outcome: Outcome | None) -> None:
+    def remove(self, done: EndedImport, outcome: Outcome | None) -> None:
         """Remove an import and update the journal.
 
         Args:
-            done: The first import, as ``completed`` returned it.
+            done: The first import, as ``ended`` returned it.
             outcome: Outcome of its rows. ``None`` if it is not known.
         """
         if done.job is None:
@@ -318,7 +318,7 @@ class ImportQueue:
             case Until.UPLOADED | Until.ENDED:
                 return False
 
-    def _finish_upload(self) -> CompletedImport | None:
+    def _finish_upload(self) -> EndedImport | None:
         """Wait for the upload; return the file if it is a single row that is too large."""
         if self._upload is None:
             return None
@@ -328,7 +328,7 @@ class ImportQueue:
         except FileTooLargeError:
             self._upload = None
             if batch.staged.rows == 1:
-                return CompletedImport(batch, None)
+                return EndedImport(batch, None)
             self._split(batch)
             return None
         except JobTimeoutError as error:
@@ -356,7 +356,7 @@ class ImportQueue:
     def _has_first_ended(self) -> bool:
         return self._poller.latest(self._running[0].job_id).status.is_terminal
 
-    def _wait_for_first(self) -> CompletedImport:
+    def _wait_for_first(self) -> EndedImport:
         first = self._running[0]
         try:
             job = self._poller.wait(first.job_id)
@@ -369,7 +369,7 @@ class ImportQueue:
                 stream=first.batch.plan.stream,
             ) from error
         self._poller.forget(first.job_id)
-        return CompletedImport(first.batch, job)
+        return EndedImport(first.batch, job)
 
     def _update_journal(self, running: _Running, outcome: Outcome | None) -> None:
         is_complete = outcome is not None and outcome.is_complete
@@ -403,10 +403,10 @@ class DryRunQueue:
         return {batch.number for batch in self._waiting}
 
     def put(self, batch: ImportBatch) -> None:
-        """Add a file; ``completed`` writes it."""
+        """Add a file; ``ended`` writes it."""
         self._waiting.append(batch)
 
-    def completed(self, until: Until = Until.NOW) -> Iterator[CompletedImport]:  # noqa: ARG002
+    def ended(self, until: Until = Until.NOW) -> Iterator[EndedImport]:  # noqa: ARG002
         """Write the files and yield nothing: there are no imports.
 
         Raises:
@@ -417,7 +417,7 @@ class DryRunQueue:
             self._waiting.popleft().staged.close()
         return iter(())
 
-    def remove(self, done: CompletedImport, outcome: Outcome | None) -> None:
+    def remove(self, done: EndedImport, outcome: Outcome | None) -> None:
         """Do nothing: there are no imports."""
 
     def forget(self, last_batch: int) -> None:

@@ -251,7 +251,7 @@ class Loader:
             RejectedRowsError: Too many rows were rejected.
             DemandbaseError: An import or an upload failed.
         """
-        for done in self._queue.completed(until):
+        for done in self._queue.ended(until):
             outcome = None
             try:
                 outcome = self._results.account(done)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import ImportJob, RowError
     from demandbase_api.ports import ImportApi
-    from target_demandbase.import_queue import CompletedImport, ImportBatch
+    from target_demandbase.import_queue import EndedImport, ImportBatch
     from target_demandbase.plan import StreamPlan
     from target_demandbase.report import RunReport
 
@@ -130,7 +130,7 @@ class Results:
         """Write a record that cannot be sent to the dead letters."""
         self._reject(plan, batch, record, reject, self._batches[batch].rows)
 
-    def account(self, done: CompletedImport) -> Outcome:
+    def account(self, done: EndedImport) -> Outcome:
         """Account for the rows of an import that has ended.
 
         Raises:

@@ -67,7 +67,7 @@ class RowBlock:
         rows: Number of rows in the file, including those that are not sent.
         encoded: The rows as they are written, one element each.
         nul_bytes: Number of NUL bytes that were removed.
-        source: What the rows were encoded from. Only incremental runs have it: it takes most of
+        source: What the rows were encoded from. Only windowed runs have it: it takes most of
             the memory.
     """
 

@@ -1,4 +1,4 @@
-"""Filters the blocks of an incremental run, as ``IncrementalExport.accepts`` filters records."""
+"""Filters the blocks of a window, as ``WindowedExport.accepts`` filters records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tap_demandbase.arrow.row_block import RowBlock, Rows
     from tap_demandbase.arrow.values import Column
-    from tap_demandbase.incremental import IncrementalExport
+    from tap_demandbase.incremental import WindowedExport
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,9 +27,9 @@ _DAY = timedelta(days=1)
 
 
 def accepted_rows(
-    export: IncrementalExport, rows: Iterable[Rows], columns: Sequence[Column]
+    export: WindowedExport, rows: Iterable[Rows], columns: Sequence[Column]
 ) -> Iterator[Rows]:
-    """Yield the rows that an incremental run sends.
+    """Yield the rows that are sent of a window.
 
     Args:
         export: The run, whose window has been started.
@@ -44,9 +44,9 @@ def accepted_rows(
             yield item.filter(_mask(export, item, columns))
 
 
-def _mask(export: IncrementalExport, block: RowBlock, columns: Sequence[Column]) -> pa.Array:
+def _mask(export: WindowedExport, block: RowBlock, columns: Sequence[Column]) -> pa.Array:
     source = block.source
-    assert source is not None  # noqa: S101 - the blocks of an incremental run have it
+    assert source is not None  # noqa: S101 - the blocks of a windowed run have it
     timestamps = _microseconds(source.values[export.key], whole_days=export.whole_days)
     is_new = pc.is_valid(timestamps)
     if export.oldest is not None:
@@ -65,7 +65,7 @@ def _mask(export: IncrementalExport, block: RowBlock, columns: Sequence[Column])
     return pc.replace_with_mask(mask, in_overlap, pa.array(accepted, pa.bool_()))
 
 
-def _in_overlap(export: IncrementalExport, timestamps: pa.Array) -> pa.Array | None:
+def _in_overlap(export: WindowedExport, timestamps: pa.Array) -> pa.Array | None:
     """Return which rows are of a day that two windows share; ``None`` if there is no such day."""
     days = [_is_on(day, timestamps) for day in export.overlap_days]
     if not days:

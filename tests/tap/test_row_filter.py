@@ -22,7 +22,7 @@ from tap_demandbase.arrow.values import Column
 from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.config import StreamOptions
 from tap_demandbase.csv_reader import PartReader
-from tap_demandbase.incremental import IncrementalExport
+from tap_demandbase.incremental import WindowedExport
 
 pytestmark = pytest.mark.slow
 
@@ -58,12 +58,12 @@ def options(start: datetime | None, end: date) -> StreamOptions:
     )
 
 
-def by_record(reader: PartReader, export: IncrementalExport, file: io.BytesIO) -> Iterator[Any]:
+def by_record(reader: PartReader, export: WindowedExport, file: io.BytesIO) -> Iterator[Any]:
     for record in filter(export.accepts, reader.records(file, 1)):
         yield json.loads(serialize_json(record), parse_float=str)
 
 
-def by_block(reader: PartReader, export: IncrementalExport, file: io.BytesIO) -> Iterator[Any]:
+def by_block(reader: PartReader, export: WindowedExport, file: io.BytesIO) -> Iterator[Any]:
     columns = [Column.from_schema(*item) for item in reader.properties.items()]
     encoder = record_messages("visits", columns, None)
     blocks = BlockReader(columns, encoder, keeps_source=True, block_bytes=100)
@@ -85,7 +85,7 @@ def check(
     }
     outcomes = []
     for read in (by_record, by_block):
-        export = IncrementalExport(
+        export = WindowedExport(
             "seen", Bookmark(), options(start, date(2026, 1, 4)), date.max, whole_days=whole_days
         )
         reader = PartReader("visits", "job-1", properties, logging.getLogger("test"))
