@@ -71,7 +71,7 @@ def clear_requests(tenant: CurrentTenant) -> dict[str, bool]:
 
 @router.get("/calls")
 def calls(tenant: CurrentTenant) -> dict[str, dict[str, int]]:
-    """Return the calls of the published API by UTC day."""
+    """Return the calls of ``uapi`` by UTC day."""
     return tenant.calls.by_day()
 
 

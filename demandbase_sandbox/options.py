@@ -93,13 +93,13 @@ class SandboxOptions:
     gzip: bool = False
     """Whether parts of v1 are gzip files."""
     uapi_port: Port = 0
-    """Port of the published API; 0 for any free one."""
+    """Port of uapi; 0 for any free one."""
     client_id: str = field(default_factory=_new_client_id)
-    """Client id of the published API. Default: random."""
+    """Client id of uapi. Default: random."""
     client_secret: str = field(default_factory=_new_secret, repr=False)
-    """Client secret of the published API. Default: random."""
+    """Client secret of uapi. Default: random."""
     token_seconds: Seconds = 8 * 3600.0
-    """Seconds for which a minted token is valid."""
+    """Seconds for which an issued token is valid."""
     wrong_credentials_status: int = 400
     """Status for wrong credentials. 400 is published; 401 and 403 are possible, too."""
     call_budgets: Mapping[str, int] = field(default_factory=dict)

@@ -109,7 +109,7 @@ class Call:
         self.facts = {**members, **self.api.facts(self.operation, members), "api": self.api.name}
 
     def faults(self, *effects: Effect) -> dict[Effect, Fault]:
-        """Return the faults with these effects that strike the call, and count it."""
+        """Return the faults with these effects that apply to the call, and count the call."""
         return self.tenant.faults.hits(self.operation, self.facts, *effects)
 
     def fault(self, effect: Effect) -> Fault | None:
@@ -149,6 +149,72 @@ CurrentCall = Annotated[Call, Depends(_current_call)]
 """The ``call`` parameter of an operation."""
 
 
+def create_app(api: Api, routers: Sequence[APIRouter], **options: Any) -> FastAPI:  # noqa: ANN401
+    """Return the ASGI application of an API.
+
+    It serves the tenant in ``scope["state"]``: building an application is slow, so all
+    sandboxes of a process share it.
+    """
+    app = FastAPI(
+        title=api.title,
+        openapi_url=DOCUMENT_PATH,
+        docs_url=None,
+        redoc_url=None,
+        **options,
+    )
+
+    @app.exception_handler(RequestValidationError)
+    async def handle_validation_error(request: Request, error: RequestValidationError) -> Response:
+        path = request.url.path
+        return api.error_response(path, api.validation_error(path, error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def handle_http_error(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
+        return api.error_response(path, api.http_error(path, error))
+
+    @app.exception_handler(ApiError)
+    async def handle_api_error(request: Request, error: ApiError) -> Response:
+        return api.error_response(request.url.path, error)
+
+    app.add_middleware(CallMiddleware, api=api)
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+class CallMiddleware:
+    """ASGI middleware that checks and records calls, and drops or stalls their connections."""
+
+    def __init__(self, app: ASGIApp, api: Api) -> None:
+        self._app = app
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        call = scope["state"]["call"] = Call(self._api, scope)
+        with ExitStack() as admission:
+
+            async def send_recorded(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    admission.close()
+                    call.record(message["status"])
+                if call.is_dropped:
+                    await drop(scope, receive)
+                elif call.stall is not None and message["type"] == "http.response.body":
+                    await stall(message, scope, receive, send, call.stall)
+                else:
+                    await send(message)
+
+            try:
+                admission.enter_context(self._api.admission(call))
+            except ApiError as error:
+                response = self._api.error_response(call.path, error)
+                await response(scope, receive, send_recorded)
+            else:
+                await self._app(scope, receive, send_recorded)
+
+
 class SandboxRouter(APIRouter):
     """Routes whose operations run with faults and under the tenant's lock.
 
@@ -170,6 +236,7 @@ class SandboxRouter(APIRouter):
         super().add_api_route(path, operation, **options)
 
 
+# Effects of the response; those of files and jobs are applied where these are made.
 _EFFECTS = (
     Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER, Effect.DELAY, Effect.STALL,
     Effect.ALTER, Effect.SHIFT, Effect.INVALID_JSON,
@@ -177,6 +244,7 @@ _EFFECTS = (
 
 
 def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Response:
+    """Run an operation under the lock and return its response, changed by the call's faults."""
     hits = call.faults(*_EFFECTS)
     if Effect.DELAY in hits and not call.tenant.delay(hits[Effect.DELAY].seconds):
         # The tenant was reset meanwhile, so the call belongs to no tenant.
@@ -237,69 +305,3 @@ def _altered(result: dict[str, Any], members: Mapping[str, Any]) -> dict[str, An
     changed = {**result, **members}
     removed = {name for name, value in members.items() if value is None}
     return {name: value for name, value in changed.items() if name not in removed}
-
-
-class CallMiddleware:
-    """ASGI middleware that checks and records calls, and drops or stalls their connections."""
-
-    def __init__(self, app: ASGIApp, api: Api) -> None:
-        self._app = app
-        self._api = api
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        call = scope["state"]["call"] = Call(self._api, scope)
-        with ExitStack() as admission:
-
-            async def send_or_fail(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    admission.close()
-                    call.record(message["status"])
-                if call.is_dropped:
-                    await drop(scope, receive)
-                elif call.stall is not None and message["type"] == "http.response.body":
-                    await stall(message, scope, receive, send, call.stall)
-                else:
-                    await send(message)
-
-            try:
-                admission.enter_context(self._api.admission(call))
-            except ApiError as error:
-                response = self._api.error_response(call.path, error)
-                await response(scope, receive, send_or_fail)
-            else:
-                await self._app(scope, receive, send_or_fail)
-
-
-def create_app(api: Api, routers: Sequence[APIRouter], **options: Any) -> FastAPI:  # noqa: ANN401
-    """Return the ASGI application of an API.
-
-    It serves the tenant in ``scope["state"]``: building an application is slow, so all
-    sandboxes of a process share it.
-    """
-    app = FastAPI(
-        title=api.title,
-        openapi_url=DOCUMENT_PATH,
-        docs_url=None,
-        redoc_url=None,
-        **options,
-    )
-
-    @app.exception_handler(RequestValidationError)
-    async def handle_validation_error(request: Request, error: RequestValidationError) -> Response:
-        path = request.url.path
-        return api.error_response(path, api.validation_error(path, error.errors()))
-
-    @app.exception_handler(HTTPException)
-    async def handle_http_error(request: Request, error: HTTPException) -> Response:
-        path = request.url.path
-        return api.error_response(path, api.http_error(path, error))
-
-    @app.exception_handler(ApiError)
-    async def handle_api_error(request: Request, error: ApiError) -> Response:
-        return api.error_response(request.url.path, error)
-
-    app.add_middleware(CallMiddleware, api=api)
-    for router in routers:
-        app.include_router(router)
-    return app

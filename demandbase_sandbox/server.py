@@ -100,7 +100,7 @@ class Sandbox:
 
     @property
     def uapi_url(self) -> str:
-        """Address of the published API."""
+        """Address of ``uapi``."""
         return _address(self._uapi_socket)
 
     @property
@@ -115,12 +115,12 @@ class Sandbox:
 
     @property
     def client_id(self) -> str:
-        """The client id of the published API."""
+        """The client id of ``uapi``."""
         return self.options.client_id
 
     @property
     def client_secret(self) -> str:
-        """The client secret of the published API."""
+        """The client secret of ``uapi``."""
         return self.options.client_secret
 
     @property
@@ -193,11 +193,11 @@ class Sandbox:
         return self.tenant.tokens.minted()
 
     def calls_today(self) -> dict[str, int]:
-        """Return today's calls of the published API by operation, rejected ones included."""
+        """Return today's calls of ``uapi`` by operation, rejected ones included."""
         return self.tenant.calls.today()
 
     def calls_by_day(self) -> dict[str, dict[str, int]]:
-        """Return the calls of the published API by UTC day (``YYYY-MM-DD``) and operation."""
+        """Return the calls of ``uapi`` by UTC day (``YYYY-MM-DD``) and operation."""
         return self.tenant.calls.by_day()
 
     def export_jobs(self) -> list[dict[str, Any]]:

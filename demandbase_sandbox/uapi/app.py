@@ -1,4 +1,4 @@
-"""The published API as an ASGI application."""
+"""``uapi`` as an ASGI application."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MEMBER_CODES = {
 
 
 class UapiApi(Api):
-    """The published API: minted tokens, limits on calls, three shapes of errors.
+    """``uapi``: minted tokens, limits on calls, three shapes of errors.
 
     Paths are case-sensitive; a path or method that is not published is 404.
     """

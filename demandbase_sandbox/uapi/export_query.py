@@ -1,4 +1,4 @@
-"""Export requests of the published API: checked, then translated to SQL."""
+"""Export requests of ``uapi``: checked, then translated to SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Export jobs of the published API."""
+"""Export jobs of ``uapi``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DIGITS = 9
 
 @dataclass(kw_only=True)
 class UapiExportJob(Job):
-    """An export job of the published API.
+    """An export job of ``uapi``.
 
     Args:
         published_type: Entity type of the API.

@@ -1,4 +1,4 @@
-"""Import jobs of the published API."""
+"""Import jobs of ``uapi``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STATES = frozenset({"new", "processing", "completed", "failed"})
 
 @dataclass(kw_only=True)
 class UapiImportJob(Job):
-    """An import job of the published API.
+    """An import job of ``uapi``.
 
     Args:
         published_type: Entity type of the API.

@@ -1,4 +1,4 @@
-"""Request and response models of the published API, and its check of query parameters."""
+"""Request and response models of ``uapi``, and its check of query parameters."""
 
 from __future__ import annotations
 

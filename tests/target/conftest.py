@@ -87,7 +87,7 @@ PEOPLE_LABELS = {
     "lead_score": "Lead Score",
     "last_contacted_on": "Last Contacted On",
 }
-"""What the published API calls the columns of people: the one setting that differs."""
+"""What ``uapi`` calls the columns of people: the one setting that differs."""
 
 ACCOUNT_ID = "acc-00000001"
 OPPORTUNITY_LABELS = {
@@ -114,7 +114,7 @@ def people(properties: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def person(number: int | str, **cells: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A record of people, with all that the published API needs."""
+    """A record of people, with all that ``uapi`` needs."""
     known = {"email": f"n{number}@a.example", "first_name": "Ada", "last_name": "Lovelace"}
     return record("people", **{"person_id": f"n{number}", **known, **cells})
 

@@ -1,4 +1,4 @@
-"""What only the published API has: lists, activity types, labels, and outcomes that it keeps."""
+"""What only ``uapi`` has: lists, activity types, labels, and outcomes that it keeps."""
 
 from __future__ import annotations
 

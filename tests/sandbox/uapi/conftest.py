@@ -16,7 +16,7 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 
 @dataclass
 class Caller:
-    """Calls a sandbox's published API with a token."""
+    """Calls a sandbox's ``uapi`` with a token."""
 
     sandbox: Sandbox
     token: str = field(default="")
