@@ -185,12 +185,12 @@ class Sandbox:
         self.tenant.faults.clear()
 
     def revoke_token(self, *, legacy: bool = False) -> None:
-        """Revoke all minted tokens or, with ``legacy``, the static one (over uapi only)."""
+        """Revoke all issued tokens or, with ``legacy``, the static one (over uapi only)."""
         self.tenant.tokens.revoke(legacy=legacy)
 
-    def minted_tokens(self) -> list[str]:
-        """Return the minted tokens that are not revoked, oldest first."""
-        return self.tenant.tokens.minted()
+    def issued_tokens(self) -> list[str]:
+        """Return the issued tokens that are not revoked, oldest first."""
+        return self.tenant.tokens.issued()
 
     def calls_today(self) -> dict[str, int]:
         """Return today's calls of ``uapi`` by operation, rejected ones included."""

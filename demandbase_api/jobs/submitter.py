@@ -285,4 +285,4 @@ class _SlotWait:
         )
         seconds = min(seconds, self._until - self._clock.now())
         for left in sleep_in_pieces(self._clock, seconds, _SLOT_LOG_SECONDS):
-            logger.info("Waiting for somebody else's export job: next poll in %.0f s", left)
+            logger.info("Waiting for the export job of another client: next poll in %.0f s", left)

@@ -42,7 +42,7 @@ _MEMBER_CODES = {
 
 
 class UapiApi(Api):
-    """``uapi``: minted tokens, limits on calls, three shapes of errors.
+    """``uapi``: issued tokens, limits on calls, three shapes of errors.
 
     Paths are case-sensitive; a path or method that is not published is 404.
     """

@@ -31,7 +31,7 @@ class TokenRequest(CamelBody):
 
 
 class TokenDocument(CamelDocument):
-    """A minted token; ``expiresIn`` is in seconds."""
+    """A issued token; ``expiresIn`` is in seconds."""
 
     access_token: str
     token_type: str
@@ -51,7 +51,7 @@ def create_token(call: CurrentCall, body: TokenRequest) -> TokenDocument:
     if not tokens.accepts_credentials(body.client_id, body.client_secret):
         raise ApiError(options.wrong_credentials_status, "wrong credentials")
     return TokenDocument(
-        access_token=tokens.mint(),
+        access_token=tokens.issue(),
         token_type="bearer",  # noqa: S106 - a kind of token
         expires_in=int(options.token_seconds),
     )

@@ -1,4 +1,4 @@
-"""Access tokens: minted, expired, revoked."""
+"""Access tokens: issued, expired, revoked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Tokens:
     """The tokens of a tenant. Thread-safe.
 
     Args:
-        options: Credentials, static token, and lifetime of minted tokens.
+        options: Credentials, static token, and lifetime of issued tokens.
     """
 
     def __init__(self, clock: SandboxClock, options: SandboxOptions) -> None:
@@ -33,7 +33,7 @@ class Tokens:
         secret = self._options.client_secret
         return hmac.compare_digest(client_secret.encode(), secret.encode()) and right_id
 
-    def mint(self) -> str:
+    def issue(self) -> str:
         """Return a new token; earlier ones stay valid."""
         token = new_token()
         with self._lock:
@@ -50,13 +50,13 @@ class Tokens:
             expiry = self._expiry.get(token, 0.0)
         return self._clock.now().timestamp() < expiry
 
-    def minted(self) -> list[str]:
-        """Return the minted tokens that are not revoked, expired ones included."""
+    def issued(self) -> list[str]:
+        """Return the issued tokens that are not revoked, expired ones included."""
         with self._lock:
             return list(self._expiry)
 
     def revoke(self, *, legacy: bool = False) -> None:
-        """Revoke all minted tokens, with ``legacy`` the static one instead."""
+        """Revoke all issued tokens, with ``legacy`` the static one instead."""
         with self._lock:
             if legacy:
                 self._legacy_revoked = True
@@ -64,7 +64,7 @@ class Tokens:
                 self._expiry.clear()
 
     def clear(self) -> None:
-        """Revoke all minted tokens and accept the static one again."""
+        """Revoke all issued tokens and accept the static one again."""
         with self._lock:
             self._expiry.clear()
             self._legacy_revoked = False

@@ -50,7 +50,7 @@ class TestOthersJobs:
         self.other(sandbox, tmp_path)
         with caplog.at_level("INFO"):
             assert len(sync("accounts").records("accounts")) == 200
-        assert "Waiting for somebody else's export job" in caplog.text
+        assert "Waiting for the export job of another client" in caplog.text
         # One that was refused, and one that was not: the list said when to try.
         assert len(sandbox.requests("createExportJob")) == 3
 

@@ -22,16 +22,16 @@ from tests.sandbox_time import SandboxTime
 Connect = Callable[..., Connection]
 
 
-def minted(sandbox: Sandbox) -> int:
+def issued(sandbox: Sandbox) -> int:
     return len(sandbox.requests("createToken"))
 
 
 def test_a_token_is_issued_for_the_first_call_and_reused(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
-    assert minted(sandbox) == 0
+    assert issued(sandbox) == 0
     assert list(exports.jobs()) == list(exports.jobs()) == []
-    assert minted(sandbox) == 1
+    assert issued(sandbox) == 1
 
 
 @pytest.mark.parametrize(("minutes", "tokens"), [(464, 1), (466, 2)])
@@ -41,7 +41,7 @@ def test_a_token_is_renewed_15_minutes_before_it_expires(
     list(exports.jobs())
     sandbox.clock.advance(minutes * 60)
     list(exports.jobs())
-    assert minted(sandbox) == tokens
+    assert issued(sandbox) == tokens
     assert not [request for request in sandbox.requests() if request.status == 401]
 
 
@@ -52,17 +52,17 @@ def test_a_token_without_a_stated_lifetime_is_used_for_8_hours(
     list(exports.jobs())
     sandbox.clock.advance(464 * 60)
     list(exports.jobs())
-    assert minted(sandbox) == 1
+    assert issued(sandbox) == 1
     sandbox.clock.advance(2 * 60)
     list(exports.jobs())
-    assert minted(sandbox) == 2
+    assert issued(sandbox) == 2
 
 
 def test_a_revoked_token_is_renewed_once(sandbox: Sandbox, exports: ExportApi) -> None:
     list(exports.jobs())
     sandbox.revoke_token()
     assert list(exports.jobs()) == []
-    assert minted(sandbox) == 2
+    assert issued(sandbox) == 2
 
 
 def test_a_call_whose_new_token_is_rejected_fails(sandbox: Sandbox, exports: ExportApi) -> None:
@@ -75,10 +75,10 @@ def test_a_call_whose_new_token_is_rejected_fails(sandbox: Sandbox, exports: Exp
 def test_concurrent_calls_share_one_token(sandbox: Sandbox, exports: ExportApi) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: list(exports.jobs()), range(16)))
-        assert minted(sandbox) == 1
+        assert issued(sandbox) == 1
         sandbox.revoke_token()
         list(pool.map(lambda _: list(exports.jobs()), range(16)))
-    assert minted(sandbox) == 2
+    assert issued(sandbox) == 2
 
 
 def test_a_file_is_sent_again_from_its_start_after_a_401(
@@ -120,7 +120,7 @@ def test_a_token_alone_is_used_and_never_renewed(
     sandbox.revoke_token(legacy=True)
     with pytest.raises(AuthenticationError, match="set client_id and client_secret instead"):
         list(api.jobs())
-    assert minted(sandbox) == 0
+    assert issued(sandbox) == 0
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_an_invalid_diagnostic_code_is_not_shown(
     sandbox: Sandbox, exports: ExportApi, secret: str
 ) -> None:
     list(exports.jobs())  # there is a token now
-    [token] = sandbox.minted_tokens()
+    [token] = sandbox.issued_tokens()
     known = {"token": token, "client_secret": sandbox.client_secret}
     secret = known.get(secret, secret)
     body = json.dumps({"errorCode": f"oops {secret}", "diagnosticCode": secret})

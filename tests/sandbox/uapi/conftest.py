@@ -40,7 +40,7 @@ class Caller:
             **options,
         )
 
-    def mint(self, **members: Any) -> requests.Response:  # noqa: ANN401
+    def issue(self, **members: Any) -> requests.Response:  # noqa: ANN401
         body = {
             "grantType": "client_credentials",
             "clientId": self.sandbox.client_id,

@@ -11,7 +11,7 @@ from tests.sandbox.uapi.published import ERROR, EXPORT, IMPORT, OPERATIONS, TOKE
 
 
 def test_credentials_give_a_token_that_works(sandbox: Sandbox, api: Caller) -> None:
-    grant = api.mint().json()
+    grant = api.issue().json()
     assert grant.keys() == {"accessToken", "tokenType", "expiresIn"}
     assert (grant["tokenType"], grant["expiresIn"]) == ("bearer", TOKEN_SECONDS)
     with_token = Caller(sandbox, grant["accessToken"])
@@ -30,7 +30,7 @@ def test_credentials_give_a_token_that_works(sandbox: Sandbox, api: Caller) -> N
     ],
 )
 def test_a_wrong_request_gives_no_token(api: Caller, members: dict[str, Any]) -> None:
-    response = api.mint(**members)
+    response = api.issue(**members)
     assert response.status_code == 400
     assert "accessToken" not in response.text
 
@@ -46,27 +46,27 @@ def test_all_members_of_a_token_request_are_required(api: Caller, missing: str) 
 def test_a_token_ends_after_eight_hours_and_a_legacy_one_never(
     sandbox: Sandbox, api: Caller
 ) -> None:
-    minted = Caller(sandbox, api.mint().json()["accessToken"])
+    issued = Caller(sandbox, api.issue().json()["accessToken"])
     sandbox.clock.advance(TOKEN_SECONDS - 5)
-    assert minted("GET", f"{EXPORT}/jobs").status_code == 200
+    assert issued("GET", f"{EXPORT}/jobs").status_code == 200
     sandbox.clock.advance(5)
-    assert minted("GET", f"{EXPORT}/jobs").status_code == 401
+    assert issued("GET", f"{EXPORT}/jobs").status_code == 401
     assert api("GET", f"{EXPORT}/jobs").status_code == 200
 
 
 def test_a_revoked_token_is_rejected_and_a_new_one_is_not(sandbox: Sandbox, api: Caller) -> None:
-    first = Caller(sandbox, api.mint().json()["accessToken"])
+    first = Caller(sandbox, api.issue().json()["accessToken"])
     sandbox.revoke_token()
-    second = Caller(sandbox, api.mint().json()["accessToken"])
+    second = Caller(sandbox, api.issue().json()["accessToken"])
     codes = [caller("GET", f"{EXPORT}/jobs").status_code for caller in (first, second, api)]
     assert codes == [401, 200, 200]
     sandbox.revoke_token(legacy=True)
     assert api("GET", f"{EXPORT}/jobs").status_code == 401
 
 
-def test_earlier_tokens_stay_valid_when_another_is_minted(sandbox: Sandbox, api: Caller) -> None:
-    callers = [Caller(sandbox, api.mint().json()["accessToken"]) for _ in range(2)]
-    assert sandbox.minted_tokens() == [caller.token for caller in callers]
+def test_earlier_tokens_stay_valid_when_another_is_issued(sandbox: Sandbox, api: Caller) -> None:
+    callers = [Caller(sandbox, api.issue().json()["accessToken"]) for _ in range(2)]
+    assert sandbox.issued_tokens() == [caller.token for caller in callers]
     assert [c("GET", f"{EXPORT}/jobs").status_code for c in callers] == [200, 200]
 
 
@@ -83,11 +83,11 @@ def test_no_operation_is_open_without_a_token(sandbox: Sandbox, method: str, pat
 
 def test_wrong_credentials_can_have_another_status() -> None:
     with Sandbox(SandboxOptions(wrong_credentials_status=401)) as sandbox:
-        assert Caller(sandbox).mint(clientSecret="wrong").status_code == 401
+        assert Caller(sandbox).issue(clientSecret="wrong").status_code == 401
 
 
 def test_the_token_of_one_api_host_is_no_way_around_the_other(sandbox: Sandbox) -> None:
-    token = Caller(sandbox).mint().json()["accessToken"]
+    token = Caller(sandbox).issue().json()["accessToken"]
     headers = {"Authorization": f"Bearer {token}"}
     response = requests.get(f"{sandbox.url}/export/v1/jobs", headers=headers, timeout=10)
     assert response.status_code == 401
