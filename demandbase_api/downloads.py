@@ -325,6 +325,7 @@ class _Download:
         self._received = 0
         self._closing = threading.Lock()
         self._stopped = threading.Event()
+        self._has_ended = False
         self._task = Task(self._run)
 
     def is_for(self, job: ExportJob, part: int) -> bool:
@@ -347,7 +348,7 @@ class _Download:
     def stop(self) -> None:
         with self._closing:
             self._stopped.set()
-            if self._task.done:
+            if self._has_ended:
                 self._file.close()
 
     def _run(self) -> int:
@@ -357,6 +358,7 @@ class _Download:
             )
         finally:
             with self._closing:
+                self._has_ended = True
                 if self._stopped.is_set():
                     self._file.close()
 

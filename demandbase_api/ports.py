@@ -89,6 +89,7 @@ class ImportCapabilities:
         activity_types: Whether imports of activities must name their type.
         list_actions: Whether imports can change the members of an account list.
         max_file_bytes: Maximum size of a file, if it is known.
+        find_created: Whether a job can be found by its file name before it has its file.
     """
 
     entities: frozenset[str]
@@ -99,6 +100,7 @@ class ImportCapabilities:
     activity_types: bool = False
     list_actions: bool = False
     max_file_bytes: int | None = None
+    find_created: bool = False
 
 
 @dataclass(frozen=True, slots=True)

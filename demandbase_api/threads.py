@@ -175,6 +175,8 @@ class OrderedWorkers:
             self._pending.popleft()
 
     def _put(self, function: Callable[..., T], args: tuple[Any, ...]) -> Future[T]:
+        if self._is_closed:
+            raise RuntimeError("The workers are closed")
         future: Future[T] = Future()
 
         def call() -> None:
@@ -195,6 +197,7 @@ class OrderedWorkers:
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
+            del call  # it would keep its arguments and its result until the next call
 
 
 def wait_for(future: Future[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from demandbase_api.clock import SystemClock
@@ -15,7 +16,7 @@ from tap_demandbase.errors import FileSizeError, QuotaStopError, RecordCountErro
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from datetime import datetime
     from typing import BinaryIO
 
@@ -172,13 +173,14 @@ class Exporter:
         parts = self.open(parents.entity, task, job)
         found: set[str] = set()
         rows = 0
-        for number, file in parts:
-            for record in reader.records(file, number):
-                if rows >= parts.next_poll:
-                    parts.poll(rows)
-                rows += 1
-                if record[_ID] is not None:
-                    found.add(str(record[_ID]))
+        with closing(iter(parts)) as files:
+            for number, file in files:
+                for record in reader.records(file, number):
+                    if rows >= parts.next_poll:
+                        parts.poll(rows)
+                    rows += 1
+                    if record[_ID] is not None:
+                        found.add(str(record[_ID]))
         parts.check_complete(rows, reader)
         return found
 
@@ -239,7 +241,7 @@ class JobParts:
         self.next_poll = 0
         """Number of read rows at which ``poll`` is due."""
 
-    def __iter__(self) -> Iterator[tuple[int, BinaryIO]]:
+    def __iter__(self) -> Generator[tuple[int, BinaryIO], None, None]:
         """Yield the number and the file of each part; the file is closed after that.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -174,12 +175,13 @@ class BulkStream(FastSyncStream):
             {name: self.fields[name] for name in properties},
             column_advice(self._entity),
         )
-        for number, file in parts:
-            for rows in pipeline.read(reader, file, number):
-                if count.read >= parts.next_poll:
-                    parts.poll(count.read)
-                count.read += 1 if isinstance(rows, dict) else rows.rows
-                yield rows
+        with closing(iter(parts)) as files:
+            for number, file in files:
+                for rows in pipeline.read(reader, file, number):
+                    if count.read >= parts.next_poll:
+                        parts.poll(count.read)
+                    count.read += 1 if isinstance(rows, dict) else rows.rows
+                    yield rows
         parts.check_complete(count.read, reader)
 
     def _message_pipeline(self) -> Pipeline[Rows]:

@@ -145,33 +145,28 @@ class ImportRecovery:
         return self._api.find_created(file_name, began - CLOCK_SKEW)
 
     def warn_of_strays(self, request: ImportRequest, began: datetime, but: str = "") -> None:
-        """Warn of jobs that a lost request may have created, if the API does not identify them.
+        """Warn that a lost request may have created a job which the API does not identify.
 
         Args:
             request: The request.
             began: When it was sent.
             but: A job to leave out.
         """
+        if self._api.capabilities.find_created:
+            return
         try:
             jobs = self._api.possibly_created(request, began - CLOCK_SKEW)
             strays = [job.id for job in jobs if job.id != but]
         except DemandbaseError as error:
-            logger.warning(
-                "The response to the creation of an import job for %s was lost, and the import "
-                "jobs cannot be listed (%s). If the job was created, it waits for a file and "
-                "changes nothing.",
-                request.entity,
-                error,
-            )
-            return
-        if strays:
-            logger.warning(
-                "The response to the creation of an import job for %s was lost. If it was created, "
-                "it waits for a file and changes nothing: look at %s in Demandbase. A job does not "
-                "say what it was created for, so it is neither used nor cancelled.",
-                request.entity,
-                ", ".join(strays),
-            )
+            strays = []
+            logger.info("The import jobs that wait for a file cannot be listed: %s", error)
+        logger.warning(
+            "The response to the creation of an import job for %s was lost. If it was created, it "
+            "waits for a file and changes nothing: %s. A job does not say what it was created for, "
+            "so it is neither used nor cancelled.",
+            request.entity,
+            f"look at {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
+        )
 
     def cancel_waiting(self, job_id: str) -> bool:
         """Cancel a job that waits for its file; return whether nothing is left to cancel."""

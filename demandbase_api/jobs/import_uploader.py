@@ -68,7 +68,8 @@ class ImportUploader:
         self._recovery = ImportRecovery(api, poller, journal, clock)
         self._used: set[str] = set()
         self._creation: _Creation | None = None
-        self._submitter = JobSubmitter(self._submit, self._find_created, retry)
+        find = self._find_created if api.capabilities.find_created else None
+        self._submitter = JobSubmitter(self._submit, find, retry)
         self._was_lost = False
         self.uploading: str | None = None
         """Id of the job whose file is being uploaded."""

@@ -60,12 +60,13 @@ class JobSubmitter(Generic[R, J]):
 
     Args:
         send: Sends a request.
-        find: Returns the job that a request created; ``None`` if no job can be proved to be it.
+        find: Returns the job that a request created. ``None`` if the API has no means to tell it
+            from the jobs of others.
         retry: How often to try.
     """
 
     def __init__(
-        self, send: Callable[[R], J], find: Callable[[R], J | None], retry: RetryPolicy
+        self, send: Callable[[R], J], find: Callable[[R], J | None] | None, retry: RetryPolicy
     ) -> None:
         self._send = send
         self._find = find
@@ -97,7 +98,7 @@ class JobSubmitter(Generic[R, J]):
 
     def find_unconfirmed(self) -> J | None:
         """Return the job of an interrupted submission, or ``None`` if it cannot be found."""
-        if self._unconfirmed is None:
+        if self._unconfirmed is None or self._find is None:
             return None
         try:
             return self._find(self._unconfirmed)
@@ -119,7 +120,7 @@ class JobSubmitter(Generic[R, J]):
 
     def _find_lost(self, request: R) -> J | None:
         """Return the job that an earlier try created, if its response was lost."""
-        if self._unconfirmed is None:
+        if self._unconfirmed is None or self._find is None:
             return None
         find = backoff.on_predicate(
             backoff.constant,

@@ -116,6 +116,7 @@ class UapiImportApi(ImportApi):
         row_errors=False,
         activity_types=True,
         list_actions=True,
+        find_created=True,
     )
 
     def __init__(self, http: HttpClient, budget: CallBudget) -> None:

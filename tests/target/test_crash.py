@@ -110,6 +110,16 @@ def test_what_came_to_its_end_is_not_resumed(sandbox: Sandbox, load: Load) -> No
     assert len(sandbox.import_jobs()) == 2
 
 
+@pytest.mark.v1_only("a job of uapi has a name from its creation on, and is found by it")
+def test_a_lost_creation_is_a_warning_even_if_no_job_is_listed(
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=503))
+    assert load(*MESSAGES).states == [1]
+    assert "was lost" in caplog.text
+    assert "none is in the job list" in caplog.text
+
+
 @pytest.mark.parametrize("operation", [CREATE, UPLOAD])
 @pytest.mark.parametrize("effect", [Effect.DROP_AFTER, Effect.DROP_BEFORE, Effect.STATUS])
 def test_a_lost_reply_repeats_nothing_that_was_done(
