@@ -49,6 +49,19 @@ UAPI_OPERATIONS = {
     "updateActivityType": ("PUT", f"{IMPORT_PREFIX}/activity_type/{{activityTypeId}}"),
 }
 
+DAILY_CALLS = {
+    "createExportJob": 60,
+    "fetchExportJobsInfo": 1200,
+    "checkExportJobStatus": 300,
+    "fetchFields": 60,
+    "createImportJob": 1200,
+    "uploadImportFile": 1200,
+    "getImportJob": 3600,
+    "listImportJobs": 3600,
+    "listImportSources": 3600,
+}
+"""Published daily limits by operation."""
+
 SIGNED_FILE = "signedFile"
 """A download from the host behind signed links, which belongs to no API."""
 

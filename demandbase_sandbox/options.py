@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from demandbase_sandbox.faults import Fault
+from demandbase_sandbox.operations import DAILY_CALLS
 from demandbase_sandbox.tenant.sample import DEFAULT_ROWS
-from demandbase_sandbox.uapi.limits import DAILY_CALLS
 
 WEEK_SECONDS = 7 * 24 * 3600.0
 MAX_PORT = 65535

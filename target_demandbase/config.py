@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,6 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ImportOperation, ListAction
 from target_demandbase.plan import ACTIVITIES
 from target_demandbase.report import OUTCOMES_UNKNOWN
-from target_demandbase.results import OnReject, RejectPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("target-demandbase")
+
+_MIN_ROWS_FOR_PERCENT = 1000
 
 _SECONDS = th.IntegerType(minimum=1)
 
@@ -205,6 +208,51 @@ UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return the address and credentials of the API, from the settings."""
     return api_config.connection(config, retry, "target-demandbase")
+
+
+class OnReject(StrEnum):
+    """The setting on_reject."""
+
+    FAIL = "fail"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectPolicy:
+    """When rejected rows end the run.
+
+    Args:
+        on_reject: Whether any rejected row does.
+        max_rows: Maximum number of rejected rows in the run. ``None``: unlimited.
+        max_percent: Maximum percentage of the rows read so far. ``None``: unlimited.
+    """
+
+    on_reject: OnReject
+    max_rows: int | None = None
+    max_percent: float | None = None
+
+    def breach(self, rejected: int, read: int, *, is_all: bool = True) -> str | None:
+        """Return why the run has to end, as a clause, or ``None`` if it continues.
+
+        Args:
+            rejected: Rows rejected so far in the run.
+            read: Rows read so far in the run.
+            is_all: Whether no more rows follow. Before, a percentage of a few rows means little.
+        """
+        if not rejected:
+            return None
+        if self.on_reject is OnReject.FAIL:
+            return "on_reject is fail"
+        if self.max_rows is not None and rejected > self.max_rows:
+            return f"{rejected} rejected rows are more than max_rejected_rows ({self.max_rows})"
+        share = 100 * rejected / max(read, rejected)
+        is_meaningful = is_all or read >= _MIN_ROWS_FOR_PERCENT
+        if self.max_percent is not None and is_meaningful and share > self.max_percent:
+            return (
+                f"{share:.1f} % rejected rows are more than max_rejected_percent "
+                f"({self.max_percent:g})"
+            )
+        return None
 
 
 def reject_policy(config: Mapping[str, Any]) -> RejectPolicy:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import ImportJob, RowError
     from demandbase_api.ports import ImportApi
+    from target_demandbase.config import RejectPolicy
     from target_demandbase.import_queue import EndedImport, ImportBatch
     from target_demandbase.plan import StreamPlan
     from target_demandbase.report import RunReport
@@ -35,53 +35,6 @@ TOO_LARGE = "too_large"
 ROWS_SHOWN = 10
 
 KINDS_SHOWN = 20
-
-_MIN_ROWS_FOR_PERCENT = 1000
-
-
-class OnReject(StrEnum):
-    """The setting on_reject."""
-
-    FAIL = "fail"
-    CONTINUE = "continue"
-
-
-@dataclass(frozen=True, slots=True)
-class RejectPolicy:
-    """When rejected rows end the run.
-
-    Args:
-        on_reject: Whether any rejected row does.
-        max_rows: Maximum number of rejected rows in the run. ``None``: unlimited.
-        max_percent: Maximum percentage of the rows read so far. ``None``: unlimited.
-    """
-
-    on_reject: OnReject
-    max_rows: int | None = None
-    max_percent: float | None = None
-
-    def breach(self, rejected: int, read: int, *, is_all: bool = True) -> str | None:
-        """Return why the run has to end, as a clause, or ``None`` if it continues.
-
-        Args:
-            rejected: Rows rejected so far in the run.
-            read: Rows read so far in the run.
-            is_all: Whether no more rows follow. Before, a percentage of a few rows means little.
-        """
-        if not rejected:
-            return None
-        if self.on_reject is OnReject.FAIL:
-            return "on_reject is fail"
-        if self.max_rows is not None and rejected > self.max_rows:
-            return f"{rejected} rejected rows are more than max_rejected_rows ({self.max_rows})"
-        share = 100 * rejected / max(read, rejected)
-        is_meaningful = is_all or read >= _MIN_ROWS_FOR_PERCENT
-        if self.max_percent is not None and is_meaningful and share > self.max_percent:
-            return (
-                f"{share:.1f} % rejected rows are more than max_rejected_percent "
-                f"({self.max_percent:g})"
-            )
-        return None
 
 
 class Results:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from demandbase_sandbox.exceptions import ApiError
-from demandbase_sandbox.operations import EXPORT_OPERATIONS
+from demandbase_sandbox.operations import DAILY_CALLS, EXPORT_OPERATIONS
 from demandbase_sandbox.uapi.errors import coded_error
 
 if TYPE_CHECKING:
@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from demandbase_sandbox.clock import SandboxClock
     from demandbase_sandbox.options import SandboxOptions
 
-
-DAILY_CALLS = {
-    "createExportJob": 60,
-    "fetchExportJobsInfo": 1200,
-    "checkExportJobStatus": 300,
-    "fetchFields": 60,
-    "createImportJob": 1200,
-    "uploadImportFile": 1200,
-    "getImportJob": 3600,
-    "listImportJobs": 3600,
-    "listImportSources": 3600,
-}
-"""Published daily limits by operation."""
 
 SHARED = {
     "fetchAccountListJob": "createExportJob",

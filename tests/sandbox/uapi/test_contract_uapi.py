@@ -8,9 +8,8 @@ import pytest
 import requests
 
 from demandbase_sandbox import Sandbox, SandboxOptions
-from demandbase_sandbox.operations import UAPI_OPERATIONS
+from demandbase_sandbox.operations import DAILY_CALLS, UAPI_OPERATIONS
 from demandbase_sandbox.uapi.errors import ERROR_CODES
-from demandbase_sandbox.uapi.limits import DAILY_CALLS
 from tests.sandbox.uapi import published
 from tests.sandbox.uapi.published import OPERATIONS
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from demandbase_sandbox.uapi.limits import DAILY_CALLS
+from demandbase_sandbox.operations import DAILY_CALLS
 from tests.sandbox.uapi import published
 from tests.sandbox.uapi.conftest import Caller
 from tests.sandbox.uapi.published import EXPORT, IMPORT
