@@ -18,12 +18,12 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quick: lint ## Lint and the fast tests, in less than 30 seconds: use it while editing
-	$(PYTEST) -m 'not slow' --hypothesis-profile=quick
+	$(PYTEST) -m 'not slow and not thorough' --hypothesis-profile=quick
 
-test: lint ## Lint, types and all tests: use it before a commit
+test: lint ## Lint, types and the tests, in less than 5 minutes: use it before a commit
 	@$(MAKE) --no-print-directory --jobs=2 types unit
 
-test-slow: $(READY) ## Only the tests that `make quick` leaves out
+test-slow: $(READY) ## The tests that `make test` leaves out: the demo, the wheel, the benchmark, long days
 	$(PYTEST) -m slow
 
 $(READY): pyproject.toml constraints.txt
@@ -44,8 +44,8 @@ lint: $(READY) ## Check style, format and the rules for imports
 types: $(READY) ## Check types
 	$(BIN)/mypy
 
-unit: $(READY) ## Run all tests
-	$(PYTEST)
+unit: $(READY) ## Run the tests without lint and types
+	$(PYTEST) -m 'not slow'
 
 soak: $(READY) ## Run the soak tests for longer, each with a new seed
 	for api in v1 uapi; do \

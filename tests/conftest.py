@@ -45,5 +45,6 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run slow tests first, so that none of them is the last one that a worker runs alone."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Run long tests first, so that none of them is the last one that a worker runs alone."""
+    marks = ("slow", "thorough")
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, marks)))

@@ -7,7 +7,7 @@ import pytest
 from demandbase_api.config import environment_problem
 from tests.command_process import run_command
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 SCHEMA = {
     "properties": {

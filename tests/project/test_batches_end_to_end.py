@@ -12,7 +12,7 @@ from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.target import TargetDemandbase
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 def uploads(

@@ -15,7 +15,7 @@ from shared_install import copy_project, installed, share_plugins
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import run_command
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

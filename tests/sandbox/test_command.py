@@ -12,7 +12,7 @@ import requests
 
 from demandbase_sandbox.cli import past_proxies
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 COMMAND = str(Path(sys.executable).with_name("demandbase-sandbox"))
 

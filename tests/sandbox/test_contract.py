@@ -9,7 +9,7 @@ import requests
 
 from demandbase_sandbox import Sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 

@@ -18,7 +18,7 @@ from tests.tap.visits import (
     windows,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 @both_apis

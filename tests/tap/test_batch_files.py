@@ -21,7 +21,7 @@ from tap_demandbase.tap import TapDemandbase
 from target_demandbase.reader import batch_records
 from tests.tap.conftest import both_apis
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Config = dict[str, Any]
 Sync = Callable[..., Any]

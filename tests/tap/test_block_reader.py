@@ -21,7 +21,7 @@ from tap_demandbase.arrow.values import Column
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import StreamError
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 LOG = logging.getLogger("test_block_reader")
 LOG.setLevel(logging.ERROR)  # thousands of files have a column too many

@@ -14,7 +14,7 @@ from tap_demandbase import cast
 from tap_demandbase.arrow import values
 from tap_demandbase.arrow.json_lines import escape
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Cast = Callable[[str], cast.Value]
 

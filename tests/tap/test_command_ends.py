@@ -13,7 +13,7 @@ import pytest
 from demandbase_sandbox import Sandbox
 from tests.command_process import run_command
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 TAP = str(Path(sys.executable).with_name("tap-demandbase"))
 

@@ -13,7 +13,7 @@ from demandbase_sandbox import Sandbox, SandboxOptions
 from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import UAPI_OPTIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Sync = Callable[..., Any]
 
@@ -52,6 +52,7 @@ def skip_to(sandbox: Sandbox, timestamp: datetime) -> None:
     sandbox.clock.advance(max(0.0, (timestamp - sandbox.clock.now()).total_seconds()))
 
 
+@pytest.mark.slow
 def test_24_runs_over_all_streams_stay_inside_every_limit(
     sandbox: Sandbox, sync: Sync, capsys: pytest.CaptureFixture[str]
 ) -> None:

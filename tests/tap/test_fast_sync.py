@@ -21,7 +21,7 @@ from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import both_apis
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Config = dict[str, Any]
 ROWS = 25_000

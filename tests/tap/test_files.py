@@ -25,7 +25,7 @@ from tap_demandbase.errors import FileFormatError, FileSizeError
 from tap_demandbase.spool import Spool
 from tap_demandbase.tap import TapDemandbase
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Sync = Callable[..., Any]
 

@@ -14,7 +14,7 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.faults import JobFaults
 from tests.tap.conftest import Wire, both_apis
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Sync = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from demandbase_sandbox.faults import JobFaults
 from demandbase_sandbox.uapi.export_query import ExportQuery
 from tests.tap.conftest import Wire, both_apis
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Sync = Callable[..., Any]
 

@@ -18,7 +18,7 @@ from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime
 from tests.tap.conftest import QuickTap, Wire, both_apis
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Sync = Callable[..., Any]
 

@@ -17,7 +17,7 @@ from tap_demandbase.arrow.splitter import Block
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.discovery import SCHEMA_BY_TYPE
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 NUMBER = Column.from_schema("amount", {"type": ["null", "number"]})
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False) | st.floats(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tap_demandbase.arrow import splitter
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 CELL = r'(?:"(?:[^"]|"")*"|[^",\r\n]*)'
 STRICT = re.compile(rf"(?:{CELL}(?:,|\r\n|\n|\r))*{CELL}")

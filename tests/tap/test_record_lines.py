@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tap_demandbase.arrow.json_lines import RecordLines
 from tap_demandbase.arrow.values import Column
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 SCHEMAS = ({"type": ["null", "string"]}, {"type": ["null", "integer"]})
 TEXTS = st.lists(st.none() | st.text('a"\\\n\u2028', max_size=3), min_size=1, max_size=7)

@@ -24,7 +24,7 @@ from tap_demandbase.config import StreamOptions
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.incremental import WindowedExport
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 NUMBER = {"type": ["null", "number"]}
 TIMESTAMPS = st.sampled_from(

@@ -18,7 +18,7 @@ from tap_demandbase.errors import (
 from tap_demandbase.tap import TapDemandbase
 from tests.tap.conftest import Wire, both_apis
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from demandbase_sandbox.faults import JobFaults
 from tests.command_process import CommandProcess, written
 from tests.tap.conftest import Wire, both_apis
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 CREATE, LIST, FILE = "createExportJob", "listExportJobs", "signedFile"
 
@@ -61,7 +61,11 @@ class Run:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        lines = written(self._folder / "out").splitlines()
+        is_running = self.process.poll() is None
+        out = self._folder / "out"
+        lines = out.read_bytes().splitlines(keepends=True) if out.exists() else []
+        if is_running and lines and not lines[-1].endswith(b"\n"):
+            lines.pop()  # it is being written
         return [json.loads(line) for line in lines]
 
     @property

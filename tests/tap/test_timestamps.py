@@ -11,7 +11,7 @@ from tap_demandbase import cast
 from tap_demandbase.arrow import values as values_
 from tap_demandbase.arrow.values import Column, format_timestamps
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 COLUMN = Column.from_schema("at", {"type": ["null", "string"], "format": "date-time"})
 

@@ -15,7 +15,7 @@ from tap_demandbase import cast
 from tap_demandbase.arrow.values import read_typed
 from tests.tap.test_canonical import ALPHABETS, Cast, doubtful
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Typed = int | float | bool | date | None
 

@@ -13,7 +13,7 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import FileFormatError, SelectionError
 from tests.tap.conftest import QuickTap
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Sync = Callable[..., Any]
 

@@ -14,7 +14,7 @@ from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import QuickTap
 from tests.tap.uapi_settings import sandboxed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 Sync = Callable[..., Any]
 

@@ -21,7 +21,7 @@ from target_demandbase.plan import StreamPlan
 from target_demandbase.schema import plain_columns
 from target_demandbase.sink import SilentValidator
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 NULLABLE: dict[str, dict[str, Any]] = {
     "key": {"type": ["null", "string"]},

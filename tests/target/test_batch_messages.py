@@ -15,7 +15,7 @@ from target_demandbase.errors import (
 from tests.target.conftest import Load, people, person
 from tests.target.people_files import files
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.parametrize("packed", [False, True])

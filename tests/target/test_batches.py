@@ -15,7 +15,7 @@ from target_demandbase.errors import MappingError, ReconciliationError, Rejected
 from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import CREATE, LIST, MESSAGES, UPLOAD, files, rows_sent
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 BLANKS: list[dict[str, Any]] = [{"title": None}, {"title": ""}, {}, {"title": "x"}]
 

@@ -12,7 +12,7 @@ import pytest
 from demandbase_sandbox import Sandbox
 from tests.target.conftest import record, schema, state
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 TARGET = str(Path(sys.executable).with_name("target-demandbase"))
 

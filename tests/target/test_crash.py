@@ -22,7 +22,7 @@ from tests.target.command import killed_at, until
 from tests.target.conftest import Load, Start, landed, person
 from tests.target.people_files import CREATE, LIST, MESSAGES, UPLOAD, ended, files
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.parametrize("operation", [CREATE, UPLOAD, LIST])

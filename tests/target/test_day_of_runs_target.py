@@ -28,7 +28,7 @@ from tests.target.conftest import (
     state,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 LIMITS = {
     "createImportJob": (1_200, ()),
@@ -118,6 +118,7 @@ def print_table(
     return days
 
 
+@pytest.mark.slow
 def test_24_runs_over_all_entities_stay_inside_every_limit(
     sandbox: Sandbox, load: Load, capsys: pytest.CaptureFixture[str]
 ) -> None:

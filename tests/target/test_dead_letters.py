@@ -16,7 +16,7 @@ from singer_sdk.singerlib.json import deserialize_json
 from target_demandbase.reader import SilentReader
 from target_demandbase.rejects import DeadLetters, Reject, RejectsError, file_name_part
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"id": {"type": "string"}}}
 WHY = Reject("no such date", "renewal_date", "invalid_type", "job-1")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from target_demandbase.csv_writer import csv_field, csv_row, encode_value, read_row, split_rows
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -14,7 +14,7 @@ from tests.target.command import Run, until
 from tests.target.conftest import PERSON, Start, people, person, state
 from tests.target.people_files import CREATE, LIST, UPLOAD
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 NARROW = {name: PERSON[name] for name in PERSON if name != "phone"}
 LOOSE = {**PERSON, "lead_score": {"type": ["string", "null"]}}

@@ -26,7 +26,7 @@ from tests.target.conftest import (
 )
 from tests.target.people_files import CREATE, MESSAGES, files
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 NASTY = 'quoted "twice", comma\r\nnext line 😀 =1+1'
 

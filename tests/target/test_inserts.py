@@ -16,7 +16,7 @@ from tests.target.conftest import ACCOUNT, Load, Result, record, schema, state
 from tests.target.replay import replayed
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.v1_only(
         "uapi has no operation but its own; activities, which it always adds, are in test_uapi.py"
     ),

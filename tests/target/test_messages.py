@@ -16,7 +16,7 @@ from tests.command_process import run_command
 from tests.target.conftest import people, person
 from tests.target.people_files import CREATE, LIST, UPLOAD, files, rows_sent
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 NULLABLE = ["string", "null"]
 COLUMNS = {

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from target_demandbase.batching import NullCounter
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 def mostly_null(rows: int, empty: int, most_rows: int | None = None) -> bool:

@@ -15,7 +15,7 @@ from target_demandbase.staging import ColumnGroups, StagedFile
 from tests.target.conftest import PERSON, Load, landed, people, person
 from tests.target.people_files import rows_sent
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 def scores(message: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from target_demandbase.errors import StillRunningError
 from tests.target.conftest import Load, deal, deals, people, person, state
 from tests.target.people_files import MESSAGES, spans
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import files
 from tests.target.replay import replayed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 BAD = [person(n, title="Ada Secret", lead_score="viel") for n in (10, 11)]
 MIXED = (people(), *BAD, *(person(n, lead_score=1) for n in range(3)), state(1))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.soak_target import soak
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from target_demandbase.errors import MappingError, RejectedRowsError
 from tests.target.command import running, until
 from tests.target.conftest import Load, landed, people, person, record, schema, state
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 CREATE, UPLOAD, LIST = "createImportJob", "uploadImportFile", "listImportJobs"
 TEXT = {"type": ["string", "null"]}

@@ -15,7 +15,7 @@ from demandbase_api.clock import Clock
 from demandbase_api.errors import ApiOperation, CallBudgetError, SpoolError
 from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallCounter, pause
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 DAY = date(2026, 3, 1)
 LIST = ApiOperation.LIST_EXPORTS

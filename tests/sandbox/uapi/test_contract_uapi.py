@@ -13,7 +13,7 @@ from demandbase_sandbox.uapi.errors import ERROR_CODES
 from tests.sandbox.uapi import published
 from tests.sandbox.uapi.published import OPERATIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 

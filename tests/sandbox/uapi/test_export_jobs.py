@@ -9,7 +9,7 @@ from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.sandbox.uapi.conftest import Caller, rows_of
 from tests.sandbox.uapi.published import CREATED_JOB, EXPORT, JOB_PAGE, JOB_STATUS, LISTED_JOB
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 DAY = 24 * 3600
 NAMES = ["{Account}.account_id", "{Account}.name"]

@@ -11,7 +11,7 @@ from tests.sandbox.uapi import published
 from tests.sandbox.uapi.conftest import Caller
 from tests.sandbox.uapi.published import EXPORT, IMPORT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 def test_the_limits_are_those_that_are_published() -> None:
