@@ -136,6 +136,7 @@ def test_24_runs_over_all_entities_stay_inside_every_limit(
     assert {job["status"] for job in sandbox.import_jobs()} == {"completed"}
 
 
+@pytest.mark.slow
 class TestFullDay:
     """What somebody else has used up most of."""
 
