@@ -28,6 +28,8 @@ from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
 
+pytestmark = pytest.mark.thorough
+
 QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.002)
 REQUEST = ExportRequest("campaigns", ("campaign_id", "name"))
 IMPORT = ImportRequest(

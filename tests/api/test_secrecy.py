@@ -31,6 +31,8 @@ from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
 
+pytestmark = pytest.mark.thorough
+
 QUICK = RetryPolicy(tries=2, base_seconds=0.001, max_seconds=0.01)
 CELL = "me@private.example"
 LINK = "https://files.example/a.csv?signature=s1gned"

@@ -9,6 +9,8 @@ import requests
 
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 
+pytestmark = pytest.mark.thorough
+
 ALL_OPERATIONS = [
     ("GET", "/export/v1/entities"),
     ("GET", "/export/v1/jobs"),

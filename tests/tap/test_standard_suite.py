@@ -15,6 +15,8 @@ from singer_sdk.testing.suites import (
 from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 
+pytestmark = pytest.mark.thorough
+
 BULK = ("accounts", "activities", "buying_groups", "campaigns", "opportunities", "people")
 
 

@@ -14,6 +14,8 @@ from demandbase_sandbox import Sandbox
 from target_demandbase.errors import MappingError
 from target_demandbase.target import TargetDemandbase
 
+pytestmark = pytest.mark.thorough
+
 STREAMS = (
     "test_array_data", "TestCamelcase", "ForecastingTypeToCategory", "test_duplicate_records",
     "test_strings", "test_strings_in_objects", "test_strings_in_arrays", "test_invalid_schema",

@@ -24,6 +24,8 @@ from demandbase_api.ports import DiscoveryScope, ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.sandbox_time import SandboxTime
 
+pytestmark = pytest.mark.thorough
+
 ALL = DiscoveryScope(report_types={"campaigns": "summary", "creatives": "performance"})
 
 

@@ -24,6 +24,8 @@ from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.api.uapi.conftest import QUICK
 from tests.sandbox_time import SandboxTime
 
+pytestmark = pytest.mark.thorough
+
 REQUEST = ExportRequest("accounts", ("{Account}.id", "{Account}.name"))
 
 
