@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest, ListAction
 from target_demandbase.errors import MappingError, RoutingError
-from target_demandbase.mapping import MappingSettings, mapping_report, plan_columns
+from target_demandbase.mapping import MappingSettings, plan_columns
 from target_demandbase.schema import DELETED, REJECT_TYPE, ColumnKind, plain_columns
 
 if TYPE_CHECKING:
@@ -142,6 +142,8 @@ def plan_stream(
         ),
         is_headed_by_fields=entity.headed_by_label,
     )
+    from target_demandbase.mapping_report import mapping_report  # noqa: PLC0415 - yaml takes time
+
     return plan, mapping_report(stream, entity, columns)
 
 

@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.models import FieldMapping, ImportEntity, ImportOperation
-from target_demandbase.mapping import (
-    ColumnPlan,
-    StreamSchema,
-    mapping_report,
-    scalar,
-    settings_lines,
-)
+from target_demandbase.mapping import ColumnPlan, StreamSchema
+from target_demandbase.mapping_report import mapping_report, scalar, settings_lines
 
 KNOWN = (
     FieldMapping("accounts", "domain", required=True),
