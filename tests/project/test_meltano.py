@@ -159,6 +159,7 @@ def both_ways(sandbox: Sandbox, api: str, folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_both_directions_switch_to_the_other_api_by_settings_only(
     sandbox: Sandbox, project: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.thorough
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 
 
+@pytest.mark.slow
 def test_every_operation_responds_as_its_document_says(sandbox: Sandbox, tmp_path: Path) -> None:
     headers = {"Authorization": f"Bearer {sandbox.token}"}
     document = requests.get(f"{sandbox.url}/openapi.json", timeout=10).json()

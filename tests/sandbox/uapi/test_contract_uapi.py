@@ -30,6 +30,7 @@ def test_the_error_codes_are_those_that_are_published() -> None:
     assert ERROR_CODES.keys() == published.ERROR_CODES
 
 
+@pytest.mark.slow
 def test_every_operation_responds_as_its_document_says(tmp_path: Path) -> None:
     budgets = dict.fromkeys(DAILY_CALLS, 10**6)
     options = SandboxOptions(pending_seconds=0, processing_seconds=0, call_budgets=budgets)
