@@ -130,8 +130,9 @@ class ImportJournal:
             try:
                 self._write(entry)
                 break
-            except FileNotFoundError as error:
-                # Another run that has just ended removed the folder, which was empty.
+            except (FileNotFoundError, FileExistsError) as error:
+                # Another run that has just ended removed the folder, which was empty. mkdir() fails
+                # with FileExistsError if that happens between its attempt and its check.
                 if not tries_left:
                     raise spool_error(error) from error
             except OSError as error:
