@@ -76,15 +76,33 @@ PROPERTIES: dict[str, dict[str, Any]] = {
 }
 """JSON schema of each setting of the API."""
 
+POLLING: dict[str, dict[str, Any]] = {
+    "poll_interval_seconds": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "default": 2,
+        "title": "Poll interval",
+        "description": "Initial poll interval in seconds. Each interval is up to 1.5 times the "
+        "previous one.",
+    },
+    "poll_interval_max_seconds": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "default": 60,
+        "title": "Maximum poll interval",
+        "description": "Maximum poll interval in seconds.",
+    },
+}
+"""JSON schema of each setting of ``poll_policy`` that means the same in both plugins."""
+
 CREDENTIALS = [{"required": ["access_token"]}, {"required": ["client_id", "client_secret"]}]
-"""Alternatives, of which the settings must have one."""
+"""The settings must satisfy one of these."""
 
 
 def with_api_settings(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of a plugin's settings with those of the API before its own."""
-    return {
-        **schema, "properties": {**PROPERTIES, **schema["properties"]}, "anyOf": CREDENTIALS,
-    }  # fmt: skip
+    """Return the JSON schema of a plugin's settings with those of the API added to its own."""
+    properties = {**PROPERTIES, **schema["properties"], **POLLING}
+    return {**schema, "properties": properties, "anyOf": CREDENTIALS}
 
 
 def chosen_api(config: Mapping[str, Any]) -> Api:

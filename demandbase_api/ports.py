@@ -167,7 +167,7 @@ class ExportApi(Protocol):
         """Return an ended job of the list with the members that the list does not have."""
 
     def jobs(self) -> Iterator[ExportJob]:
-        """Yield the jobs, newest first, each once even if jobs are created meanwhile."""
+        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
 
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the list of jobs may be read again."""
@@ -266,7 +266,7 @@ class ImportApi(Protocol):
         """Return the current state of a job."""
 
     def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
-        """Yield the jobs, newest first, each once even if jobs are created meanwhile."""
+        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
 
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the job list is read again."""
@@ -319,7 +319,7 @@ class JobSource(Protocol[J_co]):
         """Return the current state of a job."""
 
     def jobs(self) -> Iterator[J_co]:
-        """Yield the jobs, newest first."""
+        """Yield the jobs in the order of the API."""
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job; return ``False`` if the API cannot cancel jobs."""

@@ -28,7 +28,7 @@ _FRAMES = 4
 
 @contextmanager
 def loading(module: str) -> Iterator[None]:
-    """Import a module, with all that it imports, without garbage collection.
+    """Disable garbage collection while the block imports a module for the first time.
 
     Modules stay until the process ends, so collections during the imports find nothing to free.
 

@@ -156,21 +156,6 @@ _CONFIG = th.PropertiesList(
         "Demandbase's data can arrive late.",
     ),
     th.Property(
-        "poll_interval_seconds",
-        _SECONDS,
-        default=2,
-        title="Poll interval",
-        description="Initial poll interval in seconds. Each interval is 1.5 times the previous "
-        "one.",
-    ),
-    th.Property(
-        "poll_interval_max_seconds",
-        _SECONDS,
-        default=60,
-        title="Longest poll interval",
-        description="Maximum poll interval in seconds.",
-    ),
-    th.Property(
         "job_timeout_seconds",
         _SECONDS,
         default=21600,

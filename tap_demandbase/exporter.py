@@ -196,8 +196,8 @@ class Exporter:
         total = len(self._done) + len(self._waiting)
         return QuotaStopError(
             f"{error} {len(self._done)} of {total} streams are done{done}; remaining: "
-            f"{', '.join(self._waiting)}. The state covers all records that were sent: the next "
-            "run continues from there. Or let the tap wait: set quota_wait_hours.",
+            f"{', '.join(self._waiting)}. The next run continues from the state, and may send some "
+            "records again. Or let the tap wait: set quota_wait_hours.",
             stream=stream,
         )
 

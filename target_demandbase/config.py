@@ -42,7 +42,7 @@ _CONFIG = th.PropertiesList(
         allowed_values=[operation.value for operation in ImportOperation],
         title="Operation",
         description="What Demandbase does with rows: insert, update, or upsert by match key. With "
-        "api: uapi only upsert, matched by rules of Demandbase.",
+        "api: uapi only upsert, matched by fixed rules.",
     ),
     th.Property(
         "entity_map",
@@ -56,7 +56,7 @@ _CONFIG = th.PropertiesList(
         _TEXT_BY_NAME,
         title="Match keys",
         description="Demandbase field that rows are matched on, by entity. Default: the stream's "
-        "single key property. Not with api: uapi, which has rules of its own.",
+        "single key property. Not with api: uapi, which matches rows by fixed rules.",
     ),
     th.Property(
         "field_mappings",
@@ -126,14 +126,14 @@ _CONFIG = th.PropertiesList(
     th.Property(
         "max_rejected_rows",
         th.IntegerType(minimum=0),
-        title="Most rejected rows",
+        title="Maximum rejected rows",
         description="With on_reject: continue, maximum number of rejected rows before the run "
         "fails. Default: unlimited.",
     ),
     th.Property(
         "max_rejected_percent",
         th.IntegerType(minimum=0, maximum=100),
-        title="Highest share of rejected rows",
+        title="Maximum share of rejected rows",
         description="With on_reject: continue, maximum percentage of the rows read that may be "
         "rejected before the run fails. Default: unlimited.",
     ),
@@ -158,21 +158,6 @@ _CONFIG = th.PropertiesList(
         default=1,
         title="Concurrent jobs",
         description="Maximum number of import jobs of a stream that run at the same time.",
-    ),
-    th.Property(
-        "poll_interval_seconds",
-        _SECONDS,
-        default=2,
-        title="Poll interval",
-        description="Initial poll interval in seconds. Each interval is 1.5 times the previous "
-        "one.",
-    ),
-    th.Property(
-        "poll_interval_max_seconds",
-        _SECONDS,
-        default=60,
-        title="Longest poll interval",
-        description="Maximum poll interval in seconds.",
     ),
     th.Property(
         "job_timeout_seconds",

@@ -136,7 +136,7 @@ class RowEncoder:
         return Row(tuple(columns), tuple(values), line, key)
 
     def _identity_key(self, key: str, columns: Sequence[str], values: Sequence[str]) -> str:
-        """Return the key of a row, also if Demandbase matches rows by rules of its own.
+        """Return the key of a row, also if Demandbase matches rows by fixed rules.
 
         Raises:
             RowError: A value is empty without which Demandbase ignores the row.

@@ -40,7 +40,7 @@ _UNFIT: dict[str, frozenset[str]] = {
     **dict.fromkeys(("date", "datetime", "timestamp"), _NO_DATE),
 }  # fmt: skip
 
-# Names in records can be data in disguise, and endless.
+# Names of properties may contain data, and their number has no limit.
 _MAX_NAMES = 100
 
 _SDK_NAMES = frozenset(

@@ -40,7 +40,7 @@ def mapping_report(stream: StreamSchema, entity: ImportEntity, plan: ColumnPlan)
         lines.append(f"  Dropped, since Demandbase does not know them: {dropped}")
     if missing := [name for name in free if known[name].required]:
         is_update = plan.operation is ImportOperation.UPDATE
-        remark = " (an update does without)" if is_update else ""
+        remark = " (not needed for an update)" if is_update else ""
         lines.append(f"  Required fields that no column fills{remark}: {_listed(missing)}")
     lines.append("Settings for meltano.yml:")
     lines += settings_lines(stream.stream, entity.name, plan.match_key, plan.fields)

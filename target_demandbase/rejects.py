@@ -348,7 +348,7 @@ def _default(value: object) -> object:
 def _finite(value: object) -> object:
     """Return a value whose NaN and infinite floats are texts.
 
-    As null, which is what JSON libraries make of them, they would blank the field in a replay.
+    JSON libraries write them as null, which would blank the field in a replay.
     """
     match value:
         case float() if not math.isfinite(value):

@@ -44,7 +44,7 @@ _LOST_JOB_SECONDS = 2.5
 _LOOKUP_SECONDS = 0.5
 
 _BUSY_SECONDS = 300.0
-"""Time without jobs ahead of their turn after the job of another client was in the way."""
+"""Seconds in which no job is created early after another client's job blocked one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class ExportScheduler:
                 self._provide_job(entry, is_head=False)
 
     def _may_retry(self, entry: _Entry) -> bool:
-        """Return whether to create a job, which may have failed ahead of its turn.
+        """Return whether to create a job, which may have failed when it was created early.
 
         A transient error is retried when it is the job's turn.
         """

@@ -165,7 +165,7 @@ class ImportRecovery:
             "waits for a file and changes nothing: %s. A job does not say what it was created for, "
             "so it is neither used nor cancelled.",
             request.entity,
-            f"look at {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
+            f"check {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
         )
 
     def cancel_waiting(self, job_id: str) -> bool:

@@ -165,8 +165,8 @@ class TestRequests:
         self, sync: Sync, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert sync("campaigns", "accounts", account_list_id="1").records("campaigns")
-        told = [line for line in caplog.messages if "does not filter" in line]
-        assert [line.split(" this API")[0] for line in told] == [
+        warnings = [line for line in caplog.messages if "does not filter" in line]
+        assert [line.split(" this API")[0] for line in warnings] == [
             "The setting account_list_id does not filter stream campaigns:"
         ]
 

@@ -79,7 +79,7 @@ def test_a_job_whose_creation_was_never_answered_is_left_alone_and_named(
         run.feed(*MESSAGES)
         assert run.process.wait(30) == 0, run.errors
         assert run.states == [1]
-        assert f"look at {stray['id']} in Demandbase" in run.errors
+        assert f"check {stray['id']} in Demandbase" in run.errors
     assert sorted(job["status"] for job in sandbox.import_jobs()) == ["completed", "pending"]
     assert len(sandbox.requests(UPLOAD)) == 1
 

@@ -127,7 +127,7 @@ def test_a_stream_without_a_place_fails_before_any_record(sandbox: Sandbox, load
     assert landed(sandbox).keys() == {"1"}
 
 
-@pytest.mark.v1_only("uapi matches rows by rules of its own")
+@pytest.mark.v1_only("uapi matches rows by fixed rules")
 def test_a_match_key_that_no_column_fills_is_refused(sandbox: Sandbox, load: Load) -> None:
     columns = {name: PERSON[name] for name in PERSON if name != "person_id"}
     with pytest.raises(MappingError, match="no column fills the match key person_id"):

@@ -77,7 +77,7 @@ def test_empty_parts_have_no_line() -> None:
 
 
 def test_an_update_needs_no_required_field_and_says_so() -> None:
-    said = "Required fields that no column fills (an update does without): name"
+    said = "Required fields that no column fills (not needed for an update): name"
     assert said in report({"host": "domain"}, operation=ImportOperation.UPDATE)
 
 

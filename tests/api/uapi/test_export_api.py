@@ -94,8 +94,8 @@ def test_an_empty_body_without_framing_is_an_error(sandbox: Sandbox, exports: Ex
 
 def test_a_missing_job_differs_from_an_expired_link(exports: ExportApi) -> None:
     # The error also has the codes for support.
-    told = r"no longer knows it \(HTTP 404, code 404-302, diagnostic code [0-9a-f]{32}\)"
-    with pytest.raises(JobGoneError, match=told):
+    reason = r"no longer knows it \(HTTP 404, code 404-302, diagnostic code [0-9a-f]{32}\)"
+    with pytest.raises(JobGoneError, match=reason):
         download(exports, ExportJob("no-such-job", JobStatus.COMPLETED))
 
 
