@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field as member
+from datetime import timedelta, timezone
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
+
+
+NO_ZONE = timezone(timedelta(0), "unknown zone")
+"""Zone of a time that the server gave without one. It is read as UTC, and may be a local time:
+it can be compared with other such times of the server, but not with a clock."""
 
 
 def has_expired(job: ExportJob, now: datetime) -> bool:

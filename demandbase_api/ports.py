@@ -169,6 +169,9 @@ class ExportApi(Protocol):
     def jobs(self) -> Iterator[ExportJob]:
         """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
 
+    def server_time(self) -> datetime | None:
+        """Return the server's time as of now; ``None`` if its responses do not say."""
+
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the list of jobs may be read again."""
 

@@ -11,9 +11,11 @@ import requests
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
+from demandbase_api.clock import SystemClock
 from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, UnreachableError
 from demandbase_api.http.auth import NoAuth, StaticToken
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
+from demandbase_api.http.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -42,6 +44,7 @@ class HttpClient:
         auth: Authentication of requests. Default: the connection's access token.
         map_error: Returns the error for an error response of the API.
         gate: Called before each request to the API itself; raises to prevent the request.
+        server_clock: Set by each response of the API itself.
 
     Raises:
         ConfigurationError: The connection has no access token.
@@ -54,6 +57,7 @@ class HttpClient:
         auth: ApiAuth | None = None,
         map_error: ErrorMapper = error_for,
         gate: Callable[[ApiOperation], None] = lambda _: None,
+        server_clock: ServerClock | None = None,
     ) -> None:
         self._connection = connection
         self._base = connection.api_url
@@ -61,6 +65,7 @@ class HttpClient:
         self._no_auth = NoAuth()
         self._map_error = map_error
         self._gate = gate
+        self.server_clock = server_clock or ServerClock(SystemClock())
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _LargeBlockAdapter())
@@ -190,7 +195,7 @@ class HttpClient:
         if auth is self._auth:
             self._gate(operation)
         try:
-            return self._session.request(
+            response = self._session.request(
                 method,
                 url,
                 auth=auth,
@@ -206,6 +211,9 @@ class HttpClient:
             raise UnexpectedResponseError(
                 operation, "gave a link that is not a web address"
             ) from None
+        if auth is self._auth:
+            self.server_clock.observe(response.headers.get("Date"))
+        return response
 
     def _object(
         self,

@@ -38,6 +38,7 @@ from demandbase_api.uapi.schemas import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import DateRange, Entity, ExportJob, ExportRequest
@@ -203,6 +204,10 @@ class UapiExportApi(ExportApi):
     @override
     def jobs(self) -> Iterator[ExportJob]:
         return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job)
+
+    @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
 
     @override
     def poll_pause(self) -> float:

@@ -24,6 +24,7 @@ from demandbase_api.v1.schemas import each_once, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import Entity, ExportJob, ExportRequest
@@ -78,6 +79,10 @@ class V1ExportApi(ExportApi):
     def jobs(self) -> Iterator[ExportJob]:
         found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", {})
         return (schemas.export_job(reader) for reader in each_once(found))
+
+    @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
 
     @override
     def poll_pause(self) -> float:
