@@ -195,6 +195,9 @@ class ExportApi(Protocol):
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
         """Return whether a listed job was created by an equal request."""
 
+    def is_own(self, job: ExportJob) -> bool | None:
+        """Return whether a listed job was created by this client; ``None`` if jobs do not say."""
+
     def open_part(
         self, job_id: str, part: int, resume: Resume | None = None
     ) -> AbstractContextManager[PartBody]:

@@ -109,6 +109,10 @@ class V1ExportApi(ExportApi):
         )
 
     @override
+    def is_own(self, job: ExportJob) -> bool | None:
+        return None
+
+    @override
     @contextmanager
     def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
         operation = ApiOperation.DOWNLOAD_PART
