@@ -127,7 +127,8 @@ class Soak:
     def _config(self, folder: str) -> dict[str, Any]:
         sandbox = self._sandbox
         if self._api == "v1":
-            return {**CONFIG, "api_url": sandbox.url, "access_token": sandbox.token}
+            connection = {"api_url": sandbox.url, "access_token": sandbox.token}
+            return {**CONFIG, **connection, "spool_dir": folder}
         return {
             **CONFIG,
             "api": self._api,
@@ -182,7 +183,10 @@ class Soak:
         if mark != "2026-01-28T07:00:00.000000Z":
             figures.problems.append(f"{where}: the bookmark ends at {mark}")
         exports = Counter(
-            job.get("jobName") or json.dumps([job["entity_type"], job["fields"], job["filters"]])
+            # A name ends with the mark of the run.
+            job["jobName"].rpartition(" ")[0]
+            if "jobName" in job
+            else json.dumps([job["entity_type"], job["fields"], job["filters"]])
             for job in self._sandbox.export_jobs()
             if job["status"] not in {"failed", "cancelled"}
         )

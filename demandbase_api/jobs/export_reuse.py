@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import TransientError
@@ -200,9 +201,12 @@ class ExportReuse:
     def _read_list(self) -> list[ExportJob]:
         if self._jobs is None:
             listed = ListedJobs()
-            since = self._now() - max(self._max_age, _MIN_LOOKBACK)
+            jobs = listed.noted(self._api.jobs())
             try:
-                self._jobs = list(recent(listed.noted(self._api.jobs()), since))
+                first = list(islice(jobs, 1))
+                # From here on, the server's time is known.
+                since = self._now() - max(self._max_age, _MIN_LOOKBACK)
+                self._jobs = list(recent(chain(first, jobs), since))
                 self._listed = listed
             except TransientError as error:
                 logger.warning("No job of an earlier run can be reused: %s", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.downloads import Downloader
 from demandbase_api.errors import (
-    DownloadError,
     JobGoneError,
     UnexpectedResponseError,
 )
@@ -27,6 +27,7 @@ from tests.sandbox_time import SandboxTime
 pytestmark = pytest.mark.thorough
 
 REQUEST = ExportRequest("accounts", ("{Account}.id", "{Account}.name"))
+EARLIER_DIGEST = "6c552941c48ba100aeff"
 
 
 def looked_up(api: ExportApi, job_id: str) -> ExportJob:
@@ -104,7 +105,7 @@ def test_a_link_that_is_rejected_each_time_has_advice(sandbox: Sandbox, exports:
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK, times=None))
     sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=403, times=None))
-    with pytest.raises(DownloadError, match="export again with job_reuse_hours: 0") as caught:
+    with pytest.raises(JobGoneError, match="ask Demandbase's support about the job") as caught:
         download(exports, job)
     assert "://" not in str(caught.value)
 
@@ -183,3 +184,20 @@ def test_a_job_of_another_name_is_not_for_the_request(
     again = connect(connection(), Api.UAPI, files=files).exports
     assert again.is_for(looked_up(again, job.id), REQUEST)
     assert not again.is_for(job, ExportRequest("accounts", ("{Account}.id",)))
+
+
+def test_the_name_of_a_job_tells_which_run_created_it(
+    exports: ExportApi, connection: Callable[..., Connection], files: ApiFiles
+) -> None:
+    job = looked_up(exports, exports.submit(REQUEST).id)
+    assert exports.is_own(job) is True
+    again = connect(connection(), Api.UAPI, files=files).exports
+    assert again.is_own(job) is False
+    assert again.is_own(replace(job, name=None)) is False
+
+
+def test_the_name_of_version_0_1_0_is_known(exports: ExportApi) -> None:
+    name = f"singer accounts {EARLIER_DIGEST}"
+    assert exports.is_for(ExportJob("x", JobStatus.PENDING, name=name), REQUEST)
+    for other in (f"{name}0", f"{name} x", name.upper(), "singer accounts", ""):
+        assert not exports.is_for(ExportJob("x", JobStatus.PENDING, name=other), REQUEST)
