@@ -81,6 +81,7 @@ class Sandbox:
                 log_config=None,
                 log_level="critical",
                 access_log=False,
+                date_header=False,
                 lifespan="off",
                 timeout_graceful_shutdown=2,
             )

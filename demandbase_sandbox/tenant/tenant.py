@@ -37,7 +37,7 @@ class Tenant:
         self.options = options
         self.stopping = threading.Event()
         self._reset = threading.Event()
-        self.clock = SandboxClock()
+        self.clock = SandboxClock(options.clock_skew_seconds)
         self.faults = FaultRules(options.faults, options.seed)
         self.recorder = Recorder()
         self.signer = LinkSigner()

@@ -19,7 +19,7 @@ from demandbase_sandbox.uapi.errors import coded_error
 from demandbase_sandbox.uapi.schemas import JobDetailsList, ListedJob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from demandbase_sandbox.exceptions import ApiError
@@ -165,7 +165,10 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
 
 
 def job_page(
-    jobs: Sequence[UapiExportJob], parameters: Mapping[str, str], largest: int, shift: int
+    jobs: Sequence[UapiExportJob],
+    parameters: Mapping[str, str],
+    largest: int,
+    shifted: Callable[[int], int],
 ) -> JobDetailsList:
     """Return a page of the list.
 
@@ -173,7 +176,7 @@ def job_page(
         jobs: All jobs, newest first.
         parameters: ``entityType``, ``jobStatus``, ``sort``, ``page`` and ``perPage`` as texts.
         largest: Maximum number of jobs on a page, whatever ``perPage`` is.
-        shift: Number of jobs by which the page is shifted.
+        shifted: Returns where the page starts that is requested at an offset.
 
     Raises:
         ApiError: 400-120 to 400-124.
@@ -192,7 +195,7 @@ def job_page(
     ]
     if parameters["sort"] == "ascending":
         found.reverse()
-    start = max(0, (page - 1) * size + shift)
+    start = shifted((page - 1) * size)
     return JobDetailsList(
         page_no=page,
         page_size=size,
