@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.jobs.export_reuse import EXPIRY_MARGIN, DeliveredJob, newest_reusable
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, JobStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
