@@ -68,7 +68,7 @@ class TapDemandbase(Tap):
     @cached_property
     def _apis(self) -> Apis:
         return connect(
-            config.connection(self.config, self.retry),
+            config.connection(self.config, self.retry.on(self.clock)),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
@@ -89,7 +89,9 @@ class TapDemandbase(Tap):
         """The exports of this run, planned when first used."""
         exporter = Exporter(
             self.export_api,
-            config.export_policy(self.config, self.retry, self.export_api.capabilities),
+            config.export_policy(
+                self.config, self.retry.on(self.clock), self.export_api.capabilities
+            ),
             config.spool(self.config),
             self.clock,
             self.logger,

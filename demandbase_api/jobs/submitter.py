@@ -14,6 +14,8 @@ import backoff
 
 from demandbase_api.clock import sleep_in_pieces
 from demandbase_api.errors import (
+    ApiError,
+    ApiOperation,
     BusyError,
     DemandbaseError,
     QuotaExceededError,
@@ -139,6 +141,8 @@ class JobSubmitter(Generic[R, J]):
 def may_have_succeeded(error: DemandbaseError) -> bool:
     """Return whether the server may have done what was requested, in spite of the error."""
     match error:
+        case ApiError() if error.operation is ApiOperation.ISSUE_TOKEN:
+            return False  # the request itself was not sent
         case UnreachableError():
             return not error.nothing_sent
         case RateLimitedError() if error.operation.creates_a_job:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import (
     ApiOperation,
     ConfigurationError,
@@ -39,6 +40,7 @@ from demandbase_api.uapi.schemas import pages
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import DateRange, Entity, ExportJob, ExportRequest
     from demandbase_api.uapi.call_budget import CallBudget
@@ -169,11 +171,11 @@ class UapiExportApi(ExportApi):
         return self._discovery.entities(scope)
 
     @override
-    def submit(self, request: ExportRequest) -> ExportJob:
+    def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.CREATE_EXPORT
         entity = BY_NAME[request.entity]
         try:
-            response = self._http.create(operation, entity.path, request_body(request))
+            response = self._http.create(operation, entity.path, request_body(request), deadline)
         except (InvalidRequestError, PermissionDeniedError):
             # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
@@ -181,9 +183,10 @@ class UapiExportApi(ExportApi):
         return schemas.export_job(Reader(operation, response))
 
     @override
-    def get(self, job_id: str) -> ExportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        response = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
+        path = f"{JOB}/{quote(job_id, safe='')}"
+        response = Reader(operation, self._http.read(operation, path, deadline=deadline))
         job = schemas.export_job(response)
         if job.status is not JobStatus.COMPLETED:
             return job
@@ -192,17 +195,17 @@ class UapiExportApi(ExportApi):
         return schemas.with_parts(job, len(links))
 
     @override
-    def with_details(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         with self._reading:
             links = self._links.get(job.id)
             if links is not None:
                 return schemas.with_parts(job, len(links))
             # The list has neither the links of the files nor the reason of a failure.
-            return self.get(job.id)
+            return self.get(job.id, deadline)
 
     @override
-    def jobs(self) -> Iterator[ExportJob]:
-        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job)
+    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
+        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job, deadline)
 
     @override
     def poll_pause(self) -> float:
@@ -215,7 +218,7 @@ class UapiExportApi(ExportApi):
         self._budget.check_exports(jobs)
 
     @override
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         return False
 
     @override
