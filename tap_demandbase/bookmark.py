@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.jobs.export_reuse import DeliveredJob
+from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
 from tap_demandbase.errors import StateError
 from tap_demandbase.windows import format_timestamp, midnight, parse_timestamp
 
@@ -19,6 +19,7 @@ KEY = "replication_key"
 VALUE = "replication_key_value"
 NEXT_WINDOW = "next_window"
 LAST_JOB = "last_job"
+ALL_IDS = "ids"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class Bookmark:
     Args:
         value: Rows up to this time have been delivered; ``None`` before the first run.
         next_window: First day of the next window of an interrupted run.
-        delivered: Last job that a completed run delivered.
+        delivered: Jobs that the last completed run delivered.
     """
 
     value: datetime | None = None
     next_window: date | None = None
-    delivered: DeliveredJob | None = None
+    delivered: DeliveredJobs | None = None
 
 
 def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> Bookmark:
@@ -45,7 +46,8 @@ def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> 
     try:
         delivered = None
         if last := state.get(LAST_JOB):
-            delivered = DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
+            newest = DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
+            delivered = DeliveredJobs(newest, frozenset(last.get(ALL_IDS) or ()))
         if not replication_key or state.get(KEY) != replication_key or not state.get(VALUE):
             return Bookmark(delivered=delivered)
         value = parse_timestamp(state[VALUE])
@@ -105,10 +107,13 @@ def write(
         state[NEXT_WINDOW] = None
 
 
-def write_delivered(state: MutableMapping[str, Any], job: DeliveredJob) -> None:
-    """Write the last delivered job to a stream's state.
+def write_delivered(state: MutableMapping[str, Any], jobs: DeliveredJobs) -> None:
+    """Write the jobs of a run to a stream's state.
 
     Call it when the whole run has completed, since a run after an interruption reuses the jobs of
-    all streams; or when the job's files are damaged.
+    all streams; or when a job's files are damaged.
     """
-    state[LAST_JOB] = {"id": job.id, "created_at": format_timestamp(job.created_at)}
+    newest = jobs.newest
+    state[LAST_JOB] = {"id": newest.id, "created_at": format_timestamp(newest.created_at)}
+    if jobs.ids - {newest.id}:
+        state[LAST_JOB][ALL_IDS] = sorted(jobs.ids)

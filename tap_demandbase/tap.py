@@ -93,8 +93,9 @@ class TapDemandbase(Tap):
                 self.config, self.retry.on(self.clock), self.export_api.capabilities
             ),
             config.spool(self.config),
-            self.clock,
-            self.logger,
+            clock=self.clock,
+            journal=config.export_journal(self.config),
+            logger=self.logger,
         )
         streams = [it for it in self._bulk_streams() if it.selected and not it.is_removed]
         unplanned = [it for it in streams if isinstance(it, IdBatchStream)]
