@@ -132,18 +132,20 @@ CreatedJob = TypeVar("CreatedJob", bound=_Created)
 def recent(jobs: Iterable[CreatedJob], since: datetime) -> Iterator[CreatedJob]:
     """Yield the jobs that were created at or after ``since``, or whose creation time is unknown.
 
-    The v1 contract does not say how the list is sorted. As long as the jobs come newest first,
-    reading stops at the first older one; otherwise all of the list is read.
+    The v1 contract does not say how the list is sorted. Once two creation times show that the
+    newest jobs come first, reading stops at the next older one; a list in another order is read to
+    its end.
     """
     last: datetime | None = None
-    is_sorted = True
+    is_descending: bool | None = None
     for job in jobs:
         created = job.created_at
         if created is not None:
-            is_sorted = is_sorted and (last is None or created <= last)
+            if last is not None and created != last:
+                is_descending = created < last and is_descending is not False
             last = created
             if created < since:
-                if is_sorted:
+                if is_descending:
                     return
                 continue
         yield job

@@ -278,25 +278,28 @@ class JobPoller(Generic[J]):
                     f", {detail}" if detail else "",
                 )
 
-    def cancel(self, job_ids: Collection[str]) -> frozenset[str]:
-        """Stop polling some jobs, and cancel those that this run created, within 4 seconds.
-
-        Returns:
-            Ids of the cancelled jobs.
-        """
-        polled = [self._jobs.pop(job_id) for job_id in tuple(job_ids) if job_id in self._jobs]
-        return self._cancel_all([each for each in polled if each.own and not each.has_ended])
-
     def close(self) -> frozenset[str]:
-        """Cancel all jobs that this run created and that may still run, within 4 seconds.
+        """Cancel the jobs that this run created and that may still run, and name the others.
 
         Returns:
             Ids of the cancelled jobs.
         """
-        polled = [*self._jobs.values(), *self._gone]
-        self._jobs.clear()
-        self._gone.clear()
-        return self._cancel_all([each for each in polled if each.own and not each.has_ended])
+        gone, self._gone = self._gone, []
+        return self._cancel_all([*self._pop(list(self._jobs)), *gone])
+
+    def cancel(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Stop polling jobs, and cancel those that this run created and that may still run.
+
+        Args:
+            job_ids: The jobs. Those that are not polled are left as they are.
+
+        Returns:
+            Ids of the cancelled jobs.
+        """
+        return self._cancel_all(self._pop(job_ids))
+
+    def _pop(self, job_ids: Sequence[str]) -> list[_Polled[J]]:
+        return [self._jobs.pop(job_id) for job_id in job_ids if job_id in self._jobs]
 
     def _open(self) -> list[str]:
         return [job_id for job_id, polled in self._jobs.items() if polled.is_open]
@@ -353,12 +356,23 @@ class JobPoller(Generic[J]):
         )
 
     def _cancel_all(self, jobs: Sequence[_Polled[J]]) -> frozenset[str]:
+        still_open = [polled for polled in jobs if not polled.has_ended]
+        own = [polled for polled in still_open if polled.own]
+        for polled in still_open:
+            if not polled.own:
+                logger.warning(
+                    "The %s job %s for %s may still run: it is not cancelled, since it is not "
+                    "proven that this run created it",
+                    self._kind,
+                    polled.job.id,
+                    polled.entity,
+                )
         cancelled: set[str] = set()
         # A server that does not respond must not keep the run from ending.
         ended = run_with_timeout(
-            CANCEL_SECONDS, [partial(self._cancel, polled, cancelled) for polled in jobs]
+            CANCEL_SECONDS, [partial(self._cancel, polled, cancelled) for polled in own]
         )
-        for polled, has_ended in zip(jobs, ended, strict=True):
+        for polled, has_ended in zip(own, ended, strict=True):
             if not has_ended:
                 logger.warning("%s job %s may still run", self._kind.capitalize(), polled.job.id)
         return frozenset(cancelled)
