@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.jobs.export_reuse import DeliveredJob
-from tap_demandbase.errors import StateError
+from tap_demandbase.errors import StateError, StateFormatError
 from tap_demandbase.windows import format_timestamp, midnight, parse_timestamp
 
 if TYPE_CHECKING:
@@ -36,30 +36,85 @@ class Bookmark:
     delivered: DeliveredJob | None = None
 
 
-def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> Bookmark:
+def read(state: object, replication_key: str | None, stream: str) -> Bookmark:
     """Return the bookmark in a stream's state; that of another replication key is ignored.
 
     Raises:
-        StateError: The state cannot be read.
+        StateError: The state cannot be read; the message names the member.
     """
+    if not isinstance(state, dict):
+        raise _unreadable(stream, "it must be an object")
+    delivered = _delivered(state, stream)
+    if not replication_key or state.get(KEY) != replication_key:
+        return Bookmark(delivered=delivered)
+    text = state.get(VALUE)
+    if text is None:
+        return Bookmark(delivered=delivered)
     try:
-        delivered = None
-        if last := state.get(LAST_JOB):
-            delivered = DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
-        if not replication_key or state.get(KEY) != replication_key or not state.get(VALUE):
-            return Bookmark(delivered=delivered)
-        value = parse_timestamp(state[VALUE])
-        next_window = None
-        # A state that was merged from two states may hold an outdated window.
-        if (text := state.get(NEXT_WINDOW)) and date.fromisoformat(text) == value.date():
-            next_window = value.date()
-    except (ValueError, TypeError, KeyError):
-        raise StateError(
-            f"The state of stream {stream} cannot be read: {VALUE} must be an ISO-8601 date-time. "
-            "Correct the state, or remove the stream from it to start from the beginning.",
-            stream=stream,
-        ) from None
-    return Bookmark(value, next_window, delivered)
+        value = parse_timestamp(text)
+    except (ValueError, TypeError, OverflowError):
+        raise _unreadable(stream, f"{VALUE} must be an ISO-8601 date-time") from None
+    return Bookmark(value, _next_window(state, value, stream), delivered)
+
+
+def _next_window(state: Mapping[str, Any], value: datetime, stream: str) -> date | None:
+    text = state.get(NEXT_WINDOW)
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise _unreadable(stream, f"{NEXT_WINDOW} must be a date, as in 2026-01-31") from None
+    # A state that was merged from two states may hold an outdated window.
+    return day if day == value.date() else None
+
+
+def _delivered(state: Mapping[str, Any], stream: str) -> DeliveredJob | None:
+    last = state.get(LAST_JOB)
+    if last is None:
+        return None
+    try:
+        if isinstance(last["id"], str):
+            return DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
+    except (ValueError, TypeError, KeyError, OverflowError):
+        pass
+    raise _unreadable(stream, f"{LAST_JOB} must have an id and an ISO-8601 created_at")
+
+
+def _unreadable(stream: str, problem: str) -> StateError:
+    return StateError(
+        f"The state of stream {stream} cannot be read: {problem}. Correct it, or remove "
+        f"bookmarks.{stream} from the state to start from the beginning.",
+        stream=stream,
+    )
+
+
+def check_state(state: object) -> None:
+    """Check that a state, as given to the tap, is that of a first run or has bookmarks.
+
+    Raises:
+        StateFormatError: It is something else, such as the message around the state.
+    """
+    if isinstance(state, dict):
+        if not state or isinstance(state.get("bookmarks"), dict):
+            return
+        if "bookmarks" in state:
+            problem = "its member bookmarks must be an object"
+        else:
+            problem = f"it has no member bookmarks{_where_state_is(state)}"
+    else:
+        problem = "it must be an object"
+    raise StateFormatError(
+        f"The state cannot be used: {problem}. Pass the value of the last STATE message, as in "
+        '{"bookmarks": {…}}, or {} to start from the beginning.'
+    )
+
+
+def _where_state_is(state: Mapping[str, Any]) -> str:
+    for member in ("value", "singer_state", "completed", "partial"):
+        if isinstance(state.get(member), dict):
+            return f" (the state may be in its member {member})"
+    return ""
 
 
 def advance(

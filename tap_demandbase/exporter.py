@@ -16,7 +16,7 @@ from tap_demandbase.errors import FileSizeError, QuotaStopError, RecordCountErro
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
     from datetime import datetime
     from typing import BinaryIO
 
@@ -67,23 +67,18 @@ class Exporter:
         self._logger = logger
         self._waiting: list[str] = []
         self._done: list[str] = []
+        self._failed = 0
         self._ids: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
-    def plan(self, tasks: Mapping[str, Sequence[ExportTask]], more_jobs: int = 0) -> None:
-        """Plan the exports of the run and check the daily call budget.
+    def plan(self, stream: str, tasks: Sequence[ExportTask]) -> None:
+        """Plan a stream after those planned before; its jobs may be created ahead of its turn.
 
         Args:
-            tasks: Known tasks of each stream, in the order of the streams.
-            more_jobs: Minimum number of further jobs whose tasks are not known yet.
-
-        Raises:
-            QuotaStopError: The budget is too small; no job has been created.
+            stream: Name of the stream.
+            tasks: The tasks that are known already.
         """
-        for stream, its_tasks in tasks.items():
-            self._waiting.append(stream)
-            self.scheduler.plan(its_tasks)
-        if self._waiting:
-            self.check_budget(self._waiting[0], more_jobs)
+        self._waiting.append(stream)
+        self.scheduler.plan(tasks)
 
     def check_budget(self, stream: str, more_jobs: int) -> None:
         """Check the daily call budget for all planned jobs.
@@ -190,10 +185,24 @@ class Exporter:
             self._waiting.remove(stream)
         self._done.append(stream)
 
+    def give_up(self, stream: str, tasks: Sequence[ExportTask]) -> None:
+        """Count a stream as failed; cancel its jobs and forget its tasks.
+
+        Args:
+            stream: Name of the stream.
+            tasks: Its tasks, delivered or not.
+        """
+        if stream in self._waiting:
+            self._waiting.remove(stream)
+        self._failed += 1
+        self.fetcher.close()
+        for task in tasks:
+            self.scheduler.give_up(task)
+
     def quota_stop(self, stream: str, error: QuotaExceededError) -> QuotaStopError:
         """Return the error that ends a run whose quota is used up."""
         done = f" ({', '.join(self._done)})" if self._done else ""
-        total = len(self._done) + len(self._waiting)
+        total = len(self._done) + self._failed + len(self._waiting)
         return QuotaStopError(
             f"{error} {len(self._done)} of {total} streams are done{done}; remaining: "
             f"{', '.join(self._waiting)}. The next run continues from the state, and may send some "

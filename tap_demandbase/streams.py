@@ -296,6 +296,17 @@ class BulkStream(FastSyncStream):
                 None if following is None else following.start,
             )
 
+    @override
+    def plan(self) -> None:
+        if not self.is_removed:
+            self._tap.exporter.plan(self.name, self.planned_tasks)
+
+    @override
+    def give_up(self) -> None:
+        tasks = [task for _, task in self.__dict__.get("tasks", ())]
+        self._tap.exporter.give_up(self.name, tasks)
+
+    @override
     def complete_run(self) -> None:
         """Record the delivered job in the state, once the whole run has completed.
 
@@ -392,10 +403,7 @@ class IdBatchStream(BulkStream):
     @cached_property
     @override
     def tasks(self) -> tuple[tuple[Window | None, ExportTask], ...]:
-        if self.is_incremental:
-            raise ConfigurationError(
-                f"Stream {self.name} cannot be incremental on this API: remove its replication key."
-            )
+        self._check_replication()
         parents = self._entity.parent_ids
         assert parents is not None  # noqa: S101 - else the stream would be a BulkStream
         exporter = self._tap.exporter
@@ -407,9 +415,17 @@ class IdBatchStream(BulkStream):
             (None, self._task(None, ids[start : start + parents.size])) for start in starts
         )
 
+    def _check_replication(self) -> None:
+        if self.is_incremental:
+            raise ConfigurationError(
+                f"Stream {self.name} cannot be incremental on this API: remove its replication key."
+            )
+
     @property
     @override
     def planned_tasks(self) -> list[ExportTask]:
+        _ = self.last_delivered  # an unreadable state is reported before anything is exported
+        self._check_replication()
         return []
 
     @property

@@ -173,6 +173,15 @@ class ExportScheduler:
         if entry.job_id is not None:
             self._poller.forget(entry.job_id)
 
+    def give_up(self, task: ExportTask) -> None:
+        """Remove a task that failed; cancel its job if this run created it and it still runs."""
+        for entry in self._entries:
+            if entry.task is task:
+                self._entries.remove(entry)
+                if entry.job_id is not None:
+                    self._poller.cancel([entry.job_id])
+                return
+
     def resubmit(self, task: ExportTask, error: DemandbaseError) -> None:
         """Replace a task's job by a new one, once.
 

@@ -22,7 +22,7 @@ from demandbase_api.ports import Job
 from demandbase_api.threads import run_with_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from demandbase_api.ports import JobSource
@@ -223,8 +223,19 @@ class JobPoller(Generic[J]):
         Returns:
             Ids of the cancelled jobs.
         """
-        own = [polled for polled in self._jobs.values() if polled.own and polled.is_open]
-        self._jobs.clear()
+        return self.cancel(list(self._jobs))
+
+    def cancel(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Stop polling jobs, and cancel those that this run created and that still run.
+
+        Args:
+            job_ids: The jobs. Those that are not polled are left as they are.
+
+        Returns:
+            Ids of the cancelled jobs.
+        """
+        polled_jobs = [self._jobs.pop(job_id) for job_id in job_ids if job_id in self._jobs]
+        own = [polled for polled in polled_jobs if polled.own and polled.is_open]
         cancelled: set[str] = set()
         # A server that does not respond must not keep the run from ending.
         ended = run_with_timeout(

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Sandbox
+from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime
 
@@ -42,6 +43,18 @@ class Output:
 
 
 Sync = Callable[..., Output]
+
+
+@contextmanager
+def only_failure() -> Iterator[None]:
+    """Raise the error of a run's only stream instead of the error of the run."""
+    try:
+        yield
+    except StreamsFailedError as error:
+        if error.total == 1:
+            [only] = error.failures.values()
+            raise only from None
+        raise
 
 
 both_apis = pytest.mark.parametrize("api", ["v1", "uapi"])
@@ -128,7 +141,7 @@ def sync(sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture
                     item["metadata"]["selected"] = item["breadcrumb"][1] in fields
         tap = timed(config={**config, **settings}, catalog=catalog, state=state)
         capsys.readouterr()
-        with pytest.raises(failure) if failure else nullcontext():
+        with pytest.raises(failure) if failure else nullcontext(), only_failure():
             tap.sync_all()
         lines = capsys.readouterr().out.splitlines()
         return Output([json.loads(line) for line in lines])
