@@ -200,9 +200,7 @@ class Soak:
             if job["status"] not in {"failed", "cancelled"}
         )
         figures.jobs += sum(exports.values())
-        twice = [
-            request for request, count in exports.items() if count > 1 + delivered[request[0]]
-        ]
+        twice = [request for request, count in exports.items() if count > 1 + delivered[request[0]]]
         if twice:
             figures.problems.append(f"{where}: exported twice: {twice}")
 

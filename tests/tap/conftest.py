@@ -26,6 +26,8 @@ class QuickTap(TapDemandbase):
 @dataclass(frozen=True)
 class Output:
     messages: list[dict[str, Any]]
+    error: BaseException | None = None
+    """The expected error of the run."""
 
     def records(self, stream: str) -> list[dict[str, Any]]:
         return [
@@ -145,10 +147,11 @@ def sync(sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture
         tap = timed(config={**config, **settings}, catalog=catalog, state=state)
         capsys.readouterr()
         each = nullcontext() if failure is StreamsFailedError else only_failure()
-        with pytest.raises(failure) if failure else nullcontext(), each:
+        with pytest.raises(failure) if failure else nullcontext() as caught, each:
             tap.sync_all()
         lines = capsys.readouterr().out.splitlines()
-        return Output([json.loads(line) for line in lines])
+        error = None if caught is None else caught.value
+        return Output([json.loads(line) for line in lines], error)
 
     return run
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import (
+    AuthenticationError,
     JobFailedError,
     JobGoneError,
     JobTimeoutError,
 )
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tap_demandbase.errors import QuotaStopError, SelectionError, StreamsFailedError
+from tap_demandbase.errors import SelectionError, StreamsFailedError
 from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime
 from tests.tap.conftest import QuickTap, Wire, both_apis
@@ -85,9 +86,9 @@ class TestSlow:
     def test_an_error_that_ends_the_run_cancels_the_jobs_ahead(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
-        sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, after=2))
-        sync("accounts", "campaigns", "people", max_concurrent_jobs=3, failure=QuotaStopError)
-        assert [job["status"] for job in sandbox.export_jobs()].count("cancelled") == 1
+        sandbox.add_fault(Fault("listExportJobs", Effect.STATUS, status=401, after=3, times=None))
+        sync("accounts", "campaigns", failure=AuthenticationError)
+        assert [job["status"] for job in sandbox.export_jobs()] == ["cancelled", "cancelled"]
 
     def test_a_job_that_ended_between_two_polls_has_not_timed_out(
         self, sandbox: Sandbox, config: dict[str, Any]
