@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KEY = "replication_key"
 VALUE = "replication_key_value"
 NEXT_WINDOW = "next_window"
+EXPORTED_ON = "exported_on"
 LAST_JOB = "last_job"
 
 
@@ -28,11 +29,14 @@ class Bookmark:
     Args:
         value: Rows up to this time have been delivered; ``None`` before the first run.
         next_window: First day of the next window of an interrupted run.
+        exported_on: Day in UTC on which that run exported the windows before; ``None`` if the
+            state does not say, as one of version 0.1.0.
         delivered: Last job that a completed run delivered.
     """
 
     value: datetime | None = None
     next_window: date | None = None
+    exported_on: date | None = None
     delivered: DeliveredJob | None = None
 
 
@@ -49,17 +53,20 @@ def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> 
         if not replication_key or state.get(KEY) != replication_key or not state.get(VALUE):
             return Bookmark(delivered=delivered)
         value = parse_timestamp(state[VALUE])
-        next_window = None
-        # A state that was merged from two states may hold an outdated window.
-        if (text := state.get(NEXT_WINDOW)) and date.fromisoformat(text) == value.date():
-            next_window = value.date()
+        exported_on = date.fromisoformat(day) if (day := state.get(EXPORTED_ON)) else None
+        next_window = date.fromisoformat(day) if (day := state.get(NEXT_WINDOW)) else None
+        # A state that was merged from two states of version 0.1.0 may hold an outdated window.
+        if exported_on is None and next_window != value.date():
+            next_window = None
+        if next_window is None:
+            exported_on = None
     except (ValueError, TypeError, KeyError):
         raise StateError(
             f"The state of stream {stream} cannot be read: {VALUE} must be an ISO-8601 date-time. "
             "Correct the state, or remove the stream from it to start from the beginning.",
             stream=stream,
         ) from None
-    return Bookmark(value, next_window, delivered)
+    return Bookmark(value, next_window, exported_on, delivered)
 
 
 def advance(
@@ -89,18 +96,18 @@ def advance(
     return reached if previous is None else max(previous, reached)
 
 
-def write(
-    state: MutableMapping[str, Any],
-    replication_key: str,
-    value: datetime,
-    next_window: date | None,
-) -> None:
-    """Write a bookmark to a stream's state."""
+def write(state: MutableMapping[str, Any], replication_key: str, mark: Bookmark) -> None:
+    """Write a bookmark, without its delivered job, to a stream's state."""
+    assert mark.value is not None  # noqa: S101 - windows have been delivered
     state[KEY] = replication_key
-    state[VALUE] = format_timestamp(value)
-    if next_window is not None:
-        state[NEXT_WINDOW] = next_window.isoformat()
-    elif NEXT_WINDOW in state:
+    state[VALUE] = format_timestamp(mark.value)
+    if mark.next_window is not None:
+        state[NEXT_WINDOW] = mark.next_window.isoformat()
+        state[EXPORTED_ON] = None if mark.exported_on is None else mark.exported_on.isoformat()
+        return
+    # Without a next window it has no meaning, not even in a merged state.
+    state.pop(EXPORTED_ON, None)
+    if NEXT_WINDOW in state:
         # Null instead of removing it: Meltano merges the states of runs that failed.
         state[NEXT_WINDOW] = None
 
