@@ -40,6 +40,19 @@ async def stall(body: Message, scope: Scope, receive: Receive, send: Send, fault
     await drop(scope, receive)
 
 
+async def drip(body: Message, receive: Receive, send: Send, fault: Fault) -> None:
+    """Send a body in pieces with pauses between them."""
+    content, step = body["body"], max(1, fault.bytes)
+    gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+    for start in range(0, len(content), step):
+        await send({**body, "body": content[start : start + step], "more_body": True})
+        await asyncio.wait({gone}, timeout=fault.seconds)
+        if gone.done():
+            return
+    gone.cancel()
+    await send({**body, "body": b"", "more_body": False})
+
+
 async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -7,19 +7,23 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from demandbase_sandbox.exceptions import describe_problems, problem_message
-from demandbase_sandbox.operations import CREATING, OPERATIONS, PAGED, SIGNED_FILE
+from demandbase_sandbox.operations import CREATING, EXPORTING, OPERATIONS, PAGED, SIGNED_FILE
 from demandbase_sandbox.uapi.errors import ERROR_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+ANY = "*"
+"""In a rule, the operation that stands for all."""
+
 WAYS = (
+    "empty", "no_header", "blank_lines",
     "missing_column", "extra_column", "duplicate_header", "ragged_row",
     "nul_bytes", "cut_in_quotes", "drop_last_row", "not_utf8",
 )  # fmt: skip
@@ -39,14 +43,32 @@ class Effect(StrEnum):
     """Wait ``seconds`` before anything else."""
     STALL = "stall"
     """Send ``bytes`` of the body, then nothing for ``seconds``."""
+    DRIP = "drip"
+    """Send the body slowly: ``bytes`` (at least one) every ``seconds``."""
+    HEADERS = "headers"
+    """Send ``headers`` in place of the response's own; an empty value removes a header.
+
+    Without ``ETag``, a file has no validator. Without ``Content-Length``, its body has no
+    framing: it ends where the connection is closed."""
+    LOCAL_TIMES = "local_times"
+    """Write times without a zone, as clocks show them that are ``seconds`` ahead of UTC."""
     ALTER = "alter"
-    """Merge ``members`` into the response's object; null removes a member."""
+    """Merge ``members`` into the response's object; null removes a member.
+
+    ``nulls`` are members to set to null. With ``items``, change listed objects instead: those
+    that have these members, such as ``{"id": "…"}``; ``{}`` for all."""
     SHIFT = "shift"
     """Add ``members`` to the response's numbers, also to those of listed objects."""
     INVALID_JSON = "invalid_json"
     """Run the operation, then send only the first half of the JSON."""
     SHIFT_PAGE = "shift_page"
     """For lists and row errors: start the page ``rows`` later; below 0: earlier."""
+    SAME_PAGE = "same_page"
+    """For lists and row errors: send the first page, whichever is requested."""
+    LAG = "lag"
+    """For lists of jobs: leave out jobs that were created less than ``seconds`` ago."""
+    OLDEST_FIRST = "oldest_first"
+    """For lists of jobs: sort the oldest first."""
     TOO_LARGE = "too_large"
     """For uploadImportFile: reject files of more than ``bytes`` with 413 (over uapi: 400)."""
     JOB_FAILS = "job_fails"
@@ -57,6 +79,14 @@ class Effect(StrEnum):
     """For a create: the job stays in processing."""
     MANGLE_CSV = "mangle_csv"
     """For a create of an export: spoil the file as ``how`` says; see ``WAYS``."""
+    FOREIGN_JOB = "foreign_job"
+    """For operations of exports: before anything else, another client creates an export job.
+
+    Its request is that of the last creation, which is this request if it is one; without any,
+    there is no foreign job. It was created ``seconds`` ago. With the ``how`` "running", it never
+    ends. ``members`` replace those of its object in all responses: ``{"jobName": "x"}`` or
+    ``{"entity_type": "x"}`` make it the job of another request; null removes one, and ``nulls``
+    are null. Limits do not apply to it."""
     EXPIRED_LINK = "expired_link"
     """For downloadExportFile and checkExportJobStatus: the link has already expired."""
     CUT = "cut"
@@ -88,7 +118,8 @@ class Fault:
 
     Args:
         operation: Operation id of either API, or ``signedFile``. If both APIs have it, the rule
-            is for both; ``{"api": "uapi"}`` in ``match`` restricts it to one.
+            is for both; ``{"api": "uapi"}`` in ``match`` restricts it to one. ``*`` stands for
+            all operations that can have the effect.
         effect: What goes wrong.
         match: Values that a request must have, such as ``{"entity_type": "accounts", "part": 2}``:
             its parameters and members, ``job_id``, ``entity_type`` and ``api``.
@@ -120,19 +151,23 @@ class Fault:
     how: str = ""
     message: str = ""
     members: Mapping[str, Any] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
+    items: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if self.operation not in OPERATIONS:
+        if self.operation not in {*OPERATIONS, ANY}:
             known = ", ".join(sorted(OPERATIONS))
             raise ValueError(f"unknown operation {self.operation!r}; known operations: {known}")
-        if self.operation not in (possible := _operations_with(self.effect)):
-            known = ", ".join(sorted(possible))
+        if self.operation not in (possible := {*_operations_with(self.effect), ANY}):
+            known = ", ".join(sorted(possible - {ANY}))
             raise ValueError(f"{self.effect} is no effect on {self.operation}, only on {known}")
         if not 0 <= self.probability <= 1:
             raise ValueError("probability must be from 0 to 1")
-        if min(self.after, self.times or 0, self.seconds, self.bytes) < 0:
-            raise ValueError("after, times, seconds and bytes must not be negative")
+        if min(self.after, self.times or 0, self.bytes) < 0:
+            raise ValueError("after, times and bytes must not be negative")
+        if self.seconds < 0 and self.effect is not Effect.LOCAL_TIMES:
+            raise ValueError("seconds must not be negative")
         if not 200 <= self.status <= 599:  # noqa: PLR2004 - final responses
             raise ValueError("status must be from 200 to 599")
         if self.code and not (self.effect is Effect.STATUS and self.code in ERROR_CODES):
@@ -145,33 +180,42 @@ class Fault:
             raise ValueError(f"unknown how {self.how!r} of {self.effect}; known are {known}")
 
 
-def _operations_with(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each kind of effect
+_ON_ALL = frozenset({
+    Effect.STATUS, Effect.HEADERS, Effect.DROP_BEFORE, Effect.DELAY, Effect.STALL, Effect.DRIP,
+})  # fmt: skip
+
+
+def _operations_with(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each kind
     """Return the operations that can have an effect."""
     match effect:
-        case Effect.STATUS | Effect.DROP_BEFORE | Effect.DELAY | Effect.STALL:
+        case _ if effect in _ON_ALL:
             return OPERATIONS
-        case Effect.DROP_AFTER | Effect.ALTER | Effect.SHIFT | Effect.INVALID_JSON:
-            return OPERATIONS - {SIGNED_FILE}
-        case Effect.SHIFT_PAGE:
+        case Effect.SHIFT_PAGE | Effect.SAME_PAGE:
             return PAGED
+        case Effect.LAG | Effect.OLDEST_FIRST:
+            return PAGED - {"getImportErrors"}
         case Effect.TOO_LARGE:
             return frozenset({"uploadImportFile"})
         case Effect.JOB_FAILS | Effect.JOB_GONE | Effect.NEVER_ENDS:
             return CREATING
         case Effect.MANGLE_CSV:
             return CREATING - {"createImportJob"}
+        case Effect.FOREIGN_JOB:
+            return EXPORTING
         case Effect.EXPIRED_LINK:
             return frozenset({"downloadExportFile", "checkExportJobStatus"})
         case Effect.CUT | Effect.NO_RANGE | Effect.CHANGED:
             return frozenset({SIGNED_FILE})
         case _:
-            assert_never(effect)
+            return OPERATIONS - {SIGNED_FILE}
 
 
 def _ways(effect: Effect) -> frozenset[str] | None:
     """Return the values of ``how``; ``None`` if the effect ignores it."""
     if effect is Effect.MANGLE_CSV:
         return frozenset({"", *WAYS})
+    if effect is Effect.FOREIGN_JOB:
+        return frozenset({"", "running"})
     if effect is Effect.CUT:
         return frozenset({"", *CutMode})
     if effect is Effect.CHANGED:
@@ -189,6 +233,10 @@ class JobFaults:
         gone_after: Seconds after its creation at which it becomes unknown.
         never_ends: Whether the job stays in processing.
         way_to_mangle: How an export's files are spoiled; see ``mangle``.
+        foreign: Whether another client created it. Limits do not apply then.
+        age: Seconds since its creation when it appears.
+        members: Members that replace those of its object in responses.
+        nulls: Members that are null in responses.
     """
 
     fails: str | None = None
@@ -196,6 +244,21 @@ class JobFaults:
     gone_after: float | None = None
     never_ends: bool = False
     way_to_mangle: str = ""
+    foreign: bool = False
+    age: float = 0
+    members: Mapping[str, Any] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
+
+    @classmethod
+    def of_foreign_job(cls, fault: Fault) -> Self:
+        """Return the faults of the job of another client."""
+        return cls(
+            never_ends=fault.how == "running",
+            foreign=True,
+            age=fault.seconds,
+            members=fault.members,
+            nulls=fault.nulls,
+        )
 
 
 NO_FAULTS = JobFaults()
@@ -235,7 +298,7 @@ class FaultRules:
         struck: dict[Effect, Fault] = {}
         with self._lock:
             for fault, met in self._rules:
-                if fault.operation != operation or fault.effect not in effects:
+                if fault.operation not in {operation, ANY} or fault.effect not in effects:
                     continue
                 if fault.effect in struck:
                     continue

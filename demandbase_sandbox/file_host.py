@@ -12,6 +12,7 @@ import re
 import socket
 import threading
 from dataclasses import dataclass
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -39,7 +40,7 @@ _PART = re.compile(r"(?P<job>[^/]+)-part-(?P<part>[0-9]{1,9})\.(csv|json)(\.gz)?
 
 _EFFECTS = (
     Effect.STATUS, Effect.DROP_BEFORE, Effect.DELAY, Effect.STALL,
-    Effect.CUT, Effect.NO_RANGE, Effect.CHANGED,
+    Effect.DRIP, Effect.HEADERS, Effect.CUT, Effect.NO_RANGE, Effect.CHANGED,
 )  # fmt: skip
 
 
@@ -116,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             "entity_type": job.entity_type if job else None,
         }
         hits = tenant.faults.hits(SIGNED_FILE, facts, *_EFFECTS)
+        self._changed = hits[Effect.HEADERS].headers if Effect.HEADERS in hits else {}
         if Effect.DELAY in hits and not tenant.delay(hits[Effect.DELAY].seconds):
             self.close_connection = True
             _close(self.connection)
@@ -136,11 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, file: SignedFile, hits: Mapping[Effect, Fault]) -> None:
         response = FileRange.from_request(self.headers, file, hits)
-        self._record(response.status)
-        self.send_response(response.status)
-        for name, value in response.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
+        self._begin(response.status, response.headers)
         if self.command == "HEAD":
             return
         for piece in response.pieces(self.server.tenant.stopping):
@@ -150,15 +148,24 @@ class _Handler(BaseHTTPRequestHandler):
             _close(self.connection)
 
     def _reject(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-        self._record(status)
         body = text.encode()
-        self.send_response(status)
-        for name, value in {"Content-Type": "text/plain", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
+        own = {"Content-Type": "text/plain", **(headers or {}), "Content-Length": str(len(body))}
+        self._begin(status, own)
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _begin(self, status: int, own: Mapping[str, str]) -> None:
+        self._record(status)
+        time = format_datetime(self.server.tenant.clock.now(), usegmt=True)
+        changed = {name.title(): value for name, value in self._changed.items()}
+        headers = {"Date": time, **{name.title(): value for name, value in own.items()}, **changed}
+        headers = {name: value for name, value in headers.items() if value}
+        if not {"Content-Length", "Transfer-Encoding"} & headers.keys():
+            headers["Connection"] = "close"
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _record(self, status: int) -> None:
         self.server.tenant.recorder.add(
@@ -195,6 +202,7 @@ class FileRange:
         whole: Whether all bytes that the headers announce are sent.
         chunked: Whether the body is framed in chunks.
         stall: Fault that pauses within the body.
+        drip: Fault that pauses after each piece of the body.
     """
 
     status: int
@@ -205,6 +213,7 @@ class FileRange:
     whole: bool = True
     chunked: bool = False
     stall: Fault | None = None
+    drip: Fault | None = None
 
     @classmethod
     def from_request(cls, request: Message, file: SignedFile, hits: Mapping[Effect, Fault]) -> Self:
@@ -240,7 +249,8 @@ class FileRange:
                 headers["Connection"] = "close"
         return cls(
             206 if found else 200, headers, file, start, stop,
-            whole=cut is None, chunked=chunked, stall=hits.get(Effect.STALL),
+            whole=cut is None, chunked=chunked,
+            stall=hits.get(Effect.STALL), drip=hits.get(Effect.DRIP),
         )  # fmt: skip
 
     def pieces(self, stopping: threading.Event) -> Iterator[bytes]:
@@ -248,6 +258,7 @@ class FileRange:
         pause = None
         if self.stall is not None:
             pause = min(self.stop, self.start + self.stall.bytes)
+        step = CHUNK_BYTES if self.drip is None else max(1, self.drip.bytes)
         position = self.start
         with self.file.path.open("rb") as content:
             content.seek(position)
@@ -258,9 +269,11 @@ class FileRange:
                 if position >= self.stop:
                     break
                 bound = self.stop if pause is None else pause
-                piece = content.read(min(CHUNK_BYTES, bound - position))
+                piece = content.read(min(step, bound - position))
                 position += len(piece)
                 yield b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece
+                if self.drip is not None:
+                    stopping.wait(self.drip.seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
+from copy import copy
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
-from starlette.datastructures import UploadFile
+from starlette.datastructures import MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demandbase_sandbox.connections import drop, stall
+from demandbase_sandbox.clock import rfc3339
+from demandbase_sandbox.connections import drip, drop, stall
 from demandbase_sandbox.exceptions import ApiError
 from demandbase_sandbox.faults import Effect, Fault, JobFaults
 from demandbase_sandbox.models import Body
-from demandbase_sandbox.operations import find_operation
+from demandbase_sandbox.operations import CREATING, find_operation
 from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
+from demandbase_sandbox.tenant.jobs import AnyJob, SimulatedJobs
 from demandbase_sandbox.tenant.tenant import Tenant
 from demandbase_sandbox.uapi.errors import coded_error
 
@@ -88,6 +94,9 @@ class Call:
         self.is_dropped = False
         self.is_forgotten = False
         self.stall: Fault | None = None
+        self.drip: Fault | None = None
+        self.foreign: JobFaults | None = None
+        self.headers: Mapping[str, str] = {}
 
     def describe(self, values: Mapping[str, Any]) -> None:
         """Derive the facts for faults and the recorded body from an operation's arguments."""
@@ -116,9 +125,33 @@ class Call:
         """Return the fault with an effect that only some operations have."""
         return self.faults(effect).get(effect)
 
+    def shifted(self, offset: int) -> int:
+        """Return where the page starts that a call requests at an offset."""
+        hits = self.faults(Effect.SHIFT_PAGE, Effect.SAME_PAGE)
+        start = 0 if Effect.SAME_PAGE in hits else offset
+        return max(0, start + (hits[Effect.SHIFT_PAGE].rows if Effect.SHIFT_PAGE in hits else 0))
+
+    def visible(self, jobs: SimulatedJobs[AnyJob]) -> list[AnyJob]:
+        """Return the jobs that a list shows, newest first."""
+        hits = self.faults(Effect.LAG, Effect.OLDEST_FIRST)
+        found = jobs.all()
+        if Effect.LAG in hits:
+            since = self.tenant.clock.now() - timedelta(seconds=hits[Effect.LAG].seconds)
+            found = [job for job in found if job.created_at <= since]
+        return found[::-1] if Effect.OLDEST_FIRST in hits else found
+
     def job_faults(self) -> JobFaults:
         """Return the faults of the job that the call creates."""
-        return self.tenant.faults.job_faults(self.operation, self.facts)
+        return self.foreign or self.tenant.faults.job_faults(self.operation, self.facts)
+
+    def set_headers(self, start: Message) -> None:
+        """Set the time of the response, and the headers of a fault."""
+        headers = MutableHeaders(scope=start)
+        headers["Date"] = format_datetime(self.tenant.clock.now(), usegmt=True)
+        for name, value in self.headers.items():
+            del headers[name]
+            if value:
+                headers[name] = value
 
     def record(self, status: int) -> None:
         """Record the call. Successful calls of no operation, such as admin calls, are left out."""
@@ -199,10 +232,13 @@ class CallMiddleware:
                 if message["type"] == "http.response.start":
                     admission.close()
                     call.record(message["status"])
+                    call.set_headers(message)
                 if call.is_dropped:
                     await drop(scope, receive)
                 elif call.stall is not None and message["type"] == "http.response.body":
                     await stall(message, scope, receive, send, call.stall)
+                elif call.drip is not None and message["type"] == "http.response.body":
+                    await drip(message, receive, send, call.drip)
                 else:
                     await send(message)
 
@@ -229,6 +265,14 @@ class SandboxRouter(APIRouter):
         @functools.wraps(endpoint)
         def operation(call: Call, **values: Any) -> Response:  # noqa: ANN401
             call.describe(values)
+            if call.operation in CREATING - {"createImportJob"}:
+
+                def create(faults: JobFaults) -> object:
+                    other = copy(call)
+                    other.foreign = faults
+                    return endpoint(call=other, **values)
+
+                call.tenant.create_again[call.api.name] = create
             return _run(call, functools.partial(endpoint, call=call, **values), status)
 
         # FastAPI would otherwise resolve the names in the annotations in this module.
@@ -239,6 +283,7 @@ class SandboxRouter(APIRouter):
 # Effects of the response; those of files and jobs are applied where these are made.
 _EFFECTS = (
     Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER, Effect.DELAY, Effect.STALL,
+    Effect.FOREIGN_JOB, Effect.DRIP, Effect.HEADERS, Effect.LOCAL_TIMES,
     Effect.ALTER, Effect.SHIFT, Effect.INVALID_JSON,
 )  # fmt: skip
 
@@ -246,6 +291,10 @@ _EFFECTS = (
 def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Response:
     """Run an operation under the lock and return its response, changed by the call's faults."""
     hits = call.faults(*_EFFECTS)
+    if Effect.FOREIGN_JOB in hits and call.api.name in call.tenant.create_again:
+        with call.tenant.store.lock, suppress(ApiError):
+            create = call.tenant.create_again[call.api.name]
+            create(JobFaults.of_foreign_job(hits[Effect.FOREIGN_JOB]))
     if Effect.DELAY in hits and not call.tenant.delay(hits[Effect.DELAY].seconds):
         # The tenant was reset meanwhile, so the call belongs to no tenant.
         call.is_forgotten = call.is_dropped = True
@@ -254,13 +303,23 @@ def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Re
         call.is_dropped = True
         return Response()
     call.is_dropped = Effect.DROP_AFTER in hits
-    call.stall = hits.get(Effect.STALL)
+    call.stall, call.drip = hits.get(Effect.STALL), hits.get(Effect.DRIP)
+    if Effect.HEADERS in hits:
+        call.headers = hits[Effect.HEADERS].headers
     if Effect.STATUS in hits:
         return _status_response(hits[Effect.STATUS])
     with call.tenant.store.lock:
         call.tenant.advance_jobs()
         result = work()
-    return result if isinstance(result, Response) else _document(result, status, hits)
+        if isinstance(result, Response):
+            return result
+        content = _json(result)
+        for job in [content, *_listed(content)]:
+            # The name of the id differs between the APIs.
+            if isinstance(job, dict) and (job_id := job.get("jobId", job.get("id"))):
+                faults = call.tenant.job_faults(job_id)
+                replace_members(job, faults.members, faults.nulls)
+    return _document(content, status, hits)
 
 
 def _status_response(fault: Fault) -> Response:
@@ -270,12 +329,15 @@ def _status_response(fault: Fault) -> Response:
     return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 
 
-def _document(result: Document, status: int, hits: Mapping[Effect, Fault]) -> Response:
-    content = _json(result)
+def _document(
+    content: dict[str, Any] | list[Any], status: int, hits: Mapping[Effect, Fault]
+) -> Response:
     if Effect.SHIFT in hits:
         _shift(content, hits[Effect.SHIFT].members)
-    if isinstance(content, dict) and Effect.ALTER in hits:
-        content = _altered(content, hits[Effect.ALTER].members)
+    if Effect.ALTER in hits:
+        _alter(content, hits[Effect.ALTER])
+    if Effect.LOCAL_TIMES in hits:
+        content = _local_times(content, timedelta(seconds=hits[Effect.LOCAL_TIMES].seconds))
     response = JSONResponse(content, status)
     if Effect.INVALID_JSON in hits:
         half = bytes(response.body)[: len(response.body) // 2]
@@ -291,9 +353,7 @@ def _json(result: Document) -> dict[str, Any] | list[Any]:
 
 
 def _shift(result: dict[str, Any] | list[Any], members: Mapping[str, Any]) -> None:
-    lists = [result] if isinstance(result, list) else [*result.values()]
-    listed = [item for value in lists if isinstance(value, list) for item in value]
-    for holder in [result, *listed]:
+    for holder in [result, *_listed(result)]:
         if not isinstance(holder, dict):
             continue
         for name, by in members.items():
@@ -301,7 +361,38 @@ def _shift(result: dict[str, Any] | list[Any], members: Mapping[str, Any]) -> No
                 holder[name] += by
 
 
-def _altered(result: dict[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
-    changed = {**result, **members}
-    removed = {name for name, value in members.items() if value is None}
-    return {name: value for name, value in changed.items() if name not in removed}
+def _alter(result: dict[str, Any] | list[Any], fault: Fault) -> None:
+    items = fault.items
+    for holder in [result] if items is None else _listed(result):
+        if isinstance(holder, dict) and (items or {}).items() <= holder.items():
+            replace_members(holder, fault.members, fault.nulls)
+
+
+def replace_members(
+    holder: dict[str, Any], members: Mapping[str, Any], nulls: Sequence[str]
+) -> None:
+    """Merge members into an object, where ``None`` removes one, and set others to null."""
+    holder.update(members)
+    for name in [name for name, value in members.items() if value is None]:
+        del holder[name]
+    holder.update(dict.fromkeys(nulls))
+
+
+def _listed(result: dict[str, Any] | list[Any]) -> list[Any]:
+    lists = [result] if isinstance(result, list) else [*result.values()]
+    return [item for value in lists if isinstance(value, list) for item in value]
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+def _local_times(value: Any, ahead: timedelta) -> Any:  # noqa: ANN401 - any JSON
+    match value:
+        case dict():
+            return {name: _local_times(member, ahead) for name, member in value.items()}
+        case list():
+            return [_local_times(item, ahead) for item in value]
+        case str() if _TIME.fullmatch(value):
+            return rfc3339(datetime.fromisoformat(value) + ahead).removesuffix("Z")
+        case _:
+            return value

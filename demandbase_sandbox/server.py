@@ -81,6 +81,7 @@ class Sandbox:
                 log_config=None,
                 log_level="critical",
                 access_log=False,
+                date_header=False,
                 lifespan="off",
                 timeout_graceful_shutdown=2,
             )
@@ -207,6 +208,12 @@ class Sandbox:
         ``createdAt``, ``updatedAt``, ``message`` and ``request``, the members of its request.
         """
         return self._jobs(self.tenant.exports, self.tenant.uapi_exports)
+
+    def foreign_jobs(self) -> list[dict[str, Any]]:
+        """Return those of the export jobs that faults created in the name of other clients."""
+        jobs = self.export_jobs()
+        foreign = {job["id"] for job in jobs if self.tenant.job_faults(job["id"]).foreign}
+        return [job for job in jobs if job["id"] in foreign]
 
     def import_jobs(self) -> list[dict[str, Any]]:
         """Return the import jobs as of now: those of v1, then those of uapi, newest first.

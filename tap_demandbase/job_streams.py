@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from singer_sdk import Stream
 from singer_sdk import typing as th
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
@@ -14,6 +13,7 @@ from demandbase_api.jobs.poller import recent
 from demandbase_api.models import ExportJob, ImportJob
 from tap_demandbase import bookmark
 from tap_demandbase.config import stream_options
+from tap_demandbase.sync_run import TapStream
 from tap_demandbase.windows import format_timestamp
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _JOB = (
 )
 
 
-class JobStream(Stream):
+class JobStream(TapStream):
     """A stream that comes from a list of the API, not from an export job."""
 
     selected_by_default = False

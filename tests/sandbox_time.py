@@ -23,7 +23,7 @@ class SandboxTime(Clock):
 
     @override
     def utc(self) -> datetime:
-        return self.sandbox.clock.now()
+        return self.sandbox.clock.true_time()
 
     @override
     def sleep(self, seconds: float) -> None:

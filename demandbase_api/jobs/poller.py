@@ -22,7 +22,7 @@ from demandbase_api.ports import Job
 from demandbase_api.threads import run_with_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from demandbase_api.ports import JobSource
@@ -218,13 +218,34 @@ class JobPoller(Generic[J]):
                 )
 
     def close(self) -> frozenset[str]:
-        """Cancel the open jobs that this run created, within 4 seconds.
+        """Cancel the open jobs that this run created, within 4 seconds, and name the others.
 
         Returns:
             Ids of the cancelled jobs.
         """
-        own = [polled for polled in self._jobs.values() if polled.own and polled.is_open]
-        self._jobs.clear()
+        return self.cancel(list(self._jobs))
+
+    def cancel(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Stop polling jobs, and cancel those that this run created and that still run.
+
+        Args:
+            job_ids: The jobs. Those that are not polled are left as they are.
+
+        Returns:
+            Ids of the cancelled jobs.
+        """
+        polled_jobs = [self._jobs.pop(job_id) for job_id in job_ids if job_id in self._jobs]
+        still_open = [polled for polled in polled_jobs if polled.is_open]
+        own = [polled for polled in still_open if polled.own]
+        for polled in still_open:
+            if not polled.own:
+                logger.warning(
+                    "The %s job %s for %s may still run: it is not cancelled, since it is not "
+                    "proven that this run created it",
+                    self._kind,
+                    polled.job.id,
+                    polled.entity,
+                )
         cancelled: set[str] = set()
         # A server that does not respond must not keep the run from ending.
         ended = run_with_timeout(
@@ -309,18 +330,20 @@ CreatedJob = TypeVar("CreatedJob", bound=_Created)
 def recent(jobs: Iterable[CreatedJob], since: datetime) -> Iterator[CreatedJob]:
     """Yield the jobs that were created at or after ``since``, or whose creation time is unknown.
 
-    The v1 contract does not say how the list is sorted. As long as the jobs come newest first,
-    reading stops at the first older one; otherwise all of the list is read.
+    The v1 contract does not say how the list is sorted. Once two creation times show that the
+    newest jobs come first, reading stops at the next older one; a list in another order is read to
+    its end.
     """
     last: datetime | None = None
-    is_sorted = True
+    is_descending: bool | None = None
     for job in jobs:
         created = job.created_at
         if created is not None:
-            is_sorted = is_sorted and (last is None or created <= last)
+            if last is not None and created != last:
+                is_descending = created < last and is_descending is not False
             last = created
             if created < since:
-                if is_sorted:
+                if is_descending:
                     return
                 continue
         yield job

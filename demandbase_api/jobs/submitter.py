@@ -6,6 +6,7 @@ Export jobs also wait for what a creation needs: quota, and a free slot in the t
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -14,6 +15,8 @@ import backoff
 
 from demandbase_api.clock import sleep_in_pieces
 from demandbase_api.errors import (
+    ApiError,
+    ApiOperation,
     BusyError,
     DemandbaseError,
     QuotaExceededError,
@@ -28,6 +31,7 @@ from demandbase_api.ports import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
@@ -55,25 +59,45 @@ _QUOTA_SECONDS_MAX = 900.0
 """Waits between two tries if the server names none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted(Generic[J]):
+    """The job of a request.
+
+    Args:
+        job: The job.
+        is_answered: Whether the server answered the creation. If not, the job was found in the
+            list.
+    """
+
+    job: J
+    is_answered: bool
+
+
 class JobSubmitter(Generic[R, J]):
     """Creates jobs. A request whose response was lost is looked up before it is sent again.
 
     Args:
         send: Sends a request.
-        find: Returns the job that a request created. ``None`` if the API has no means to tell it
-            from the jobs of others.
+        find: Returns the job that a request created, given the server's time before it was first
+            sent. ``None`` if the API has no means to tell the job from those of others.
         retry: How often to try.
+        server_time: Returns the server's time, if it is known.
     """
 
     def __init__(
-        self, send: Callable[[R], J], find: Callable[[R], J | None] | None, retry: RetryPolicy
+        self,
+        send: Callable[[R], J],
+        find: Callable[[R, datetime | None], J | None] | None,
+        retry: RetryPolicy,
+        server_time: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         self._send = send
         self._find = find
         self._retry = retry
-        self._unconfirmed: R | None = None
+        self._server_time = server_time
+        self._unconfirmed: dict[R, datetime | None] = {}
 
-    def submit(self, request: R) -> J:
+    def submit(self, request: R) -> Submitted[J]:
         """Create a job. The caller confirms once it has recorded the job.
 
         Raises:
@@ -85,42 +109,44 @@ class JobSubmitter(Generic[R, J]):
             job = self._find_lost(request)
             if job is None:
                 raise
-            return job
+            return Submitted(job, is_answered=False)
 
-    def confirm(self) -> None:
-        """Forget the last request: the caller has recorded its job, or gives it up."""
-        self._unconfirmed = None
+    def confirm(self, request: R) -> None:
+        """Forget a request: the caller has recorded its job, or gives it up."""
+        self._unconfirmed.pop(request, None)
 
     @property
-    def is_unconfirmed(self) -> bool:
-        """Whether a request may have created a job that the caller does not know."""
-        return self._unconfirmed is not None
+    def unconfirmed(self) -> tuple[R, ...]:
+        """Requests that may have created a job that the caller does not know."""
+        return tuple(self._unconfirmed)
 
-    def find_unconfirmed(self) -> J | None:
-        """Return the job of an interrupted submission, or ``None`` if it cannot be found."""
-        if self._unconfirmed is None or self._find is None:
-            return None
-        try:
-            return self._find(self._unconfirmed)
-        except DemandbaseError as error:
-            logger.warning("A job may have been created and may still run: %s", error)
-            return None
+    def find_unconfirmed(self, request: R) -> J | None:
+        """Return the job of an interrupted submission, or ``None`` if it cannot be found.
 
-    def _submit_once(self, request: R) -> J:
+        Raises:
+            ApiError: The list of jobs cannot be read.
+        """
+        if request not in self._unconfirmed or self._find is None:
+            return None
+        return self._find(request, self._unconfirmed[request])
+
+    def _submit_once(self, request: R) -> Submitted[J]:
         job = self._find_lost(request)
         if job is not None:
-            return job
-        self._unconfirmed = request
+            return Submitted(job, is_answered=False)
+        may_exist = request in self._unconfirmed
+        self._unconfirmed.setdefault(request, self._server_time())
         try:
-            return self._send(request)
+            return Submitted(self._send(request), is_answered=True)
         except DemandbaseError as error:
-            if not may_have_succeeded(error):
-                self._unconfirmed = None
+            # An earlier try may have created a job even if this one surely did not.
+            if not may_exist and not may_have_succeeded(error):
+                self.confirm(request)
             raise
 
     def _find_lost(self, request: R) -> J | None:
         """Return the job that an earlier try created, if its response was lost."""
-        if self._unconfirmed is None or self._find is None:
+        if request not in self._unconfirmed or self._find is None:
             return None
         find = backoff.on_predicate(
             backoff.constant,
@@ -130,15 +156,19 @@ class JobSubmitter(Generic[R, J]):
             logger=None,
             interval=self._retry.base_seconds,
         )(self._find)
-        job = find(request)
+        job = find(request, self._unconfirmed[request])
         if job is not None:
-            logger.info("The response to a creation was lost; it created the job %s", job.id)
+            logger.info(
+                "The response to a creation was lost, and the job %s was found in the list", job.id
+            )
         return job
 
 
 def may_have_succeeded(error: DemandbaseError) -> bool:
     """Return whether the server may have done what was requested, in spite of the error."""
     match error:
+        case ApiError() if error.operation is ApiOperation.ISSUE_TOKEN:
+            return False  # the request itself was not sent
         case UnreachableError():
             return not error.nothing_sent
         case RateLimitedError() if error.operation.creates_a_job:
@@ -166,20 +196,20 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
     def __init__(  # noqa: PLR0913
         self,
         api: ExportApi,
-        find: Callable[[ExportRequest], ExportJob | None],
+        find: Callable[[ExportRequest, datetime | None], ExportJob | None],
         *,
         retry: RetryPolicy,
         poll: PollPolicy,
         quota_wait_hours: float,
         clock: Clock,
     ) -> None:
-        super().__init__(api.submit, find, retry)
+        super().__init__(api.submit, find, retry, api.server_time)
         self._api = api
         self._poll = poll
         self._quota_wait_hours = quota_wait_hours
         self._clock = clock
 
-    def submit_when_possible(self, request: ExportRequest) -> ExportJob:
+    def submit_when_possible(self, request: ExportRequest) -> Submitted[ExportJob]:
         """Create a job; wait while the quota is used up or other jobs take all slots.
 
         Raises:
@@ -194,7 +224,7 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
             except QuotaExceededError as error:
                 quota.wait(error)
 
-    def _submit_when_free(self, request: ExportRequest) -> ExportJob:
+    def _submit_when_free(self, request: ExportRequest) -> Submitted[ExportJob]:
         slot = _SlotWait(self._api, self._poll, self._clock)
         while True:
             try:

@@ -7,11 +7,11 @@ import gzip
 import io
 import json
 import shutil
+from collections.abc import Callable
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from demandbase_sandbox.exceptions import bad_request
-from demandbase_sandbox.faults import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,44 +83,42 @@ def read_rows(path: Path) -> Iterator[list[str]]:
 
 
 def mangle(path: Path, way: str) -> None:
-    """Spoil a small file in one of ``WAYS``; an empty ``way`` leaves it as it is.
-
-    Raises:
-        ValueError: ``way`` is unknown.
-    """
-    if not way:
-        return
-    content = path.read_bytes()
-    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
-    match way:
-        case "missing_column":
-            content = _csv([header[:-1], *(row[:-1] for row in rows)])
-        case "extra_column":
-            content = _csv([[*header, "extra"], *([*row, "1"] for row in rows)])
-        case "duplicate_header":
-            content = _csv([[header[0], header[0], *header[2:]], *rows])
-        case "ragged_row":
-            content += b"only one cell\r\n"
-        case "nul_bytes":
-            content = content[:-2] + b"\0\0\r\n"
-        case "cut_in_quotes":
-            content += b'"never closed'
-        case "drop_last_row":
-            content = _csv([header, *rows[:-1]])
-        case "not_utf8":
-            content = content[:-2] + b"\xff\r\n"
-        case _:
-            raise ValueError(f"unknown way to mangle a file: {way}; known are {', '.join(WAYS)}")
-    path.write_bytes(content)
+    """Spoil a small file in one of ``WAYS``; an empty ``way`` leaves it as it is."""
+    if way:
+        content = path.read_bytes()
+        path.write_bytes(_MANGLED[way](content, *_table(content)))
 
 
 def reverse_rows(content: bytes) -> bytes:
     """Return a file with its rows in reverse order: valid, and of the same length."""
-    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    header, rows = _table(content)
     return _csv([header, *reversed(rows)])
+
+
+def _table(content: bytes) -> tuple[list[str], list[list[str]]]:
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    return header, rows
 
 
 def _csv(rows: list[list[str]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()
+
+
+_MANGLED: dict[str, Callable[[bytes, list[str], list[list[str]]], bytes]] = {
+    "empty": lambda _content, _header, _rows: b"",
+    "no_header": lambda _content, _header, rows: _csv(rows),
+    "blank_lines": lambda content, _header, _rows: content + b"\r\n\r\n",
+    "missing_column": lambda _, header, rows: _csv([row[:-1] for row in (header, *rows)]),
+    "extra_column": lambda _, header, rows: _csv(
+        [[*header, "extra"], *([*row, "1"] for row in rows)]
+    ),
+    "duplicate_header": lambda _, header, rows: _csv([[header[0], header[0], *header[2:]], *rows]),
+    "ragged_row": lambda content, _header, _rows: content + b"only one cell\r\n",
+    "nul_bytes": lambda content, _header, _rows: content[:-2] + b"\0\0\r\n",
+    "cut_in_quotes": lambda content, _header, _rows: content + b'"never closed',
+    "drop_last_row": lambda _, header, rows: _csv([header, *rows[:-1]]),
+    "not_utf8": lambda content, _header, _rows: content[:-2] + b"\xff\r\n",
+}
+"""What each of ``WAYS`` makes of a file's content, header and rows."""

@@ -159,9 +159,8 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
         "sort": sort,
         "jobStatus": jobStatus,
     }
-    shift = call.fault(Effect.SHIFT_PAGE)
-    jobs = call.tenant.uapi_exports.all()
-    return job_page(jobs, parameters, call.tenant.options.max_page_size, shift.rows if shift else 0)
+    jobs = call.visible(call.tenant.uapi_exports)
+    return job_page(jobs, parameters, call.tenant.options.max_page_size, call.shifted)
 
 
 @router.get(

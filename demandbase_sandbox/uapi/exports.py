@@ -19,7 +19,7 @@ from demandbase_sandbox.uapi.errors import coded_error
 from demandbase_sandbox.uapi.schemas import JobDetailsList, ListedJob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from demandbase_sandbox.exceptions import ApiError
@@ -73,11 +73,8 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
         Raises:
             ApiError: 429-101 or 429-102.
         """
-        if self._bytes_of_a_day() >= self._allowance():
-            raise coded_error("429-101")
-        running = sum(not job.has_ended for job in self.all())
-        if running >= self._options.max_concurrent_export_jobs:
-            raise coded_error("429-102")
+        if not faults.foreign:
+            self._check_limits()
         now = self._clock.now()
         return self.add(
             UapiExportJob(
@@ -93,6 +90,13 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
                 faults=faults,
             )
         )
+
+    def _check_limits(self) -> None:
+        if self._bytes_of_a_day() >= self._allowance():
+            raise coded_error("429-101")
+        running = sum(not job.has_ended for job in self.all())
+        if running >= self._options.max_concurrent_export_jobs:
+            raise coded_error("429-102")
 
     def results(self, job: UapiExportJob) -> list[str]:
         """Return the names of a job's files: none before its end or after their expiry."""
@@ -165,7 +169,10 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
 
 
 def job_page(
-    jobs: Sequence[UapiExportJob], parameters: Mapping[str, str], largest: int, shift: int
+    jobs: Sequence[UapiExportJob],
+    parameters: Mapping[str, str],
+    largest: int,
+    shifted: Callable[[int], int],
 ) -> JobDetailsList:
     """Return a page of the list.
 
@@ -173,7 +180,7 @@ def job_page(
         jobs: All jobs, newest first.
         parameters: ``entityType``, ``jobStatus``, ``sort``, ``page`` and ``perPage`` as texts.
         largest: Maximum number of jobs on a page, whatever ``perPage`` is.
-        shift: Number of jobs by which the page is shifted.
+        shifted: Returns where the page starts that is requested at an offset.
 
     Raises:
         ApiError: 400-120 to 400-124.
@@ -192,7 +199,7 @@ def job_page(
     ]
     if parameters["sort"] == "ascending":
         found.reverse()
-    start = max(0, (page - 1) * size + shift)
+    start = shifted((page - 1) * size)
     return JobDetailsList(
         page_no=page,
         page_size=size,

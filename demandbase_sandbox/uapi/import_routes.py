@@ -119,10 +119,9 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - the published parameters
     """Return a page of the import jobs."""
     _check_permission(call.tenant)
     parameters = {"entityType": entityType, "state": state, "sort": sort}
-    shift = call.fault(Effect.SHIFT_PAGE)
     size = min(perPage, call.tenant.options.max_page_size)
-    found = call.tenant.uapi_imports.all()
-    return import_job_page(found, parameters, page, size, shift.rows if shift else 0)
+    found = call.visible(call.tenant.uapi_imports)
+    return import_job_page(found, parameters, page, size, call.shifted)
 
 
 @jobs.get(

@@ -18,7 +18,7 @@ from demandbase_sandbox.uapi.import_rows import REQUIRED, UapiRowImporter, apply
 from demandbase_sandbox.uapi.schemas import DataImportJob, DataImportJobs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -182,7 +182,7 @@ def import_job_page(
     parameters: Mapping[str, str | None],
     page: int,
     size: int,
-    shift: int,
+    shifted: Callable[[int], int],
 ) -> DataImportJobs:
     """Return a page of the list.
 
@@ -192,7 +192,7 @@ def import_job_page(
             not published; they are those of the export API.
         page: Number of the page, from 1.
         size: Number of jobs on a page.
-        shift: Number of jobs by which the page is shifted.
+        shifted: Returns where the page starts that is requested at an offset.
 
     Raises:
         ApiError: 400.
@@ -215,7 +215,7 @@ def import_job_page(
     ]
     if parameters["sort"] == "ascending":
         found.reverse()
-    start = max(0, (page - 1) * size + shift)
+    start = shifted((page - 1) * size)
     page_jobs = found[start : start + size]
     return DataImportJobs(
         total_count=len(found), data=[DataImportJob.model_validate(job) for job in page_jobs]

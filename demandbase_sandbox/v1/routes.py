@@ -204,21 +204,16 @@ def errors(
     """Return a page of a job's row errors."""
     call.tenant.imports.get(jobId)
     limit = min(limit, call.tenant.options.max_error_page_size)
-    return call.tenant.imports.row_errors.page(jobId, limit, _shifted(call, offset))
+    return call.tenant.imports.row_errors.page(jobId, limit, call.shifted(offset))
 
 
 def _page(
     call: Call, jobs: SimulatedJobs[AnyJob], status: str | None, limit: int, offset: int
 ) -> tuple[list[AnyJob], int]:
     """Return a page of jobs, newest first, and the number of all."""
-    found = [job for job in jobs.all() if status in {None, job.status}]
-    start = _shifted(call, offset)
+    found = [job for job in call.visible(jobs) if status in {None, job.status}]
+    start = call.shifted(offset)
     return found[start : start + min(limit, call.tenant.options.max_page_size)], len(found)
-
-
-def _shifted(call: Call, offset: int) -> int:
-    shift = call.fault(Effect.SHIFT_PAGE)
-    return max(0, offset + (shift.rows if shift else 0))
 
 
 def _shown(tenant: Tenant, job: ExportJob) -> ExportJobDocument:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
+from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import (
     ApiOperation,
     ConflictError,
@@ -17,6 +19,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.poller import JobPoller, PollPolicy
 from demandbase_api.models import ExportJob, JobStatus
+from demandbase_api.ports import JobSource
 
 GONE = None
 
@@ -38,7 +41,7 @@ class FakeClock:
 
 
 @dataclass
-class ScriptedTask:
+class ScriptedTask(JobSource[ExportJob]):
     """A job with a given status at each poll."""
 
     states: Sequence[JobStatus | BaseException | None]
@@ -52,10 +55,12 @@ class ScriptedTask:
     def job(self, status: JobStatus) -> ExportJob:
         return ExportJob("job-1", status, created_at=datetime(2026, 1, 1, tzinfo=UTC))
 
-    def get(self, job_id: str) -> ExportJob:
+    @override
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         raise NotFoundError(ApiOperation.GET_EXPORT, f"knows no {job_id}")
 
-    def jobs(self) -> Iterator[ExportJob]:
+    @override
+    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
         self.polls.append(self.clock.time)
         state = self.states[min(len(self.polls), len(self.states)) - 1]
         if isinstance(state, BaseException):
@@ -64,12 +69,14 @@ class ScriptedTask:
         if state is not GONE:
             yield self.job(state)
 
-    def cancel(self, job_id: str) -> bool:
+    @override
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         self.cancelled.append(job_id)
         if self.cancel_error is not None:
             raise self.cancel_error
         return True
 
+    @override
     def poll_pause(self) -> float:
         return self.pause
 

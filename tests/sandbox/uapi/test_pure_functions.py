@@ -45,7 +45,7 @@ def test_the_pages_of_a_list_hold_every_job_once(count: int, size: int, sort: st
     asked = {"entityType": "All", "jobStatus": "All", "sort": sort, "perPage": str(size)}
     found: list[str] = []
     for page in range(1, count // size + 2):
-        response = job_page(jobs, {**asked, "page": str(page)}, 100, 0)
+        response = job_page(jobs, {**asked, "page": str(page)}, 100, int)
         assert response.total_count == count
         found += [job.job_id for job in response.data]
     in_order = [str(number) for number in range(count)]
@@ -59,7 +59,7 @@ def test_a_page_is_never_larger_than_the_largest(size: int) -> None:
         "entityType": "All", "jobStatus": "All", "sort": "descending", "page": "1",
         "perPage": str(size),
     }  # fmt: skip
-    response = job_page(jobs, asked, 20, 0)
+    response = job_page(jobs, asked, 20, int)
     assert response.page_size == min(size, 20) >= len(response.data)
 
 
