@@ -28,7 +28,7 @@ from demandbase_api.ports import Job
 from demandbase_api.threads import Task, run_with_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from demandbase_api.jobs.job_reader import JobReading
     from demandbase_api.ports import JobSource
