@@ -9,7 +9,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
 from demandbase_api.errors import NotFoundError
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ImportJob
 from tap_demandbase import bookmark
 from tap_demandbase.config import stream_options
@@ -77,7 +77,8 @@ class JobStream(TapStream):
                 if not job.status.is_terminal:
                     oldest_open = min(oldest_open or job.created_at, job.created_at)
         if newest is not None and self.replication_key:
-            bookmark.write(state, self.replication_key, oldest_open or newest, None)
+            mark = bookmark.Bookmark(oldest_open or newest)
+            bookmark.write(state, self.replication_key, mark)
 
 
 class ExportJobsStream(JobStream):

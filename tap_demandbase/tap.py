@@ -124,10 +124,10 @@ class TapDemandbase(Tap):
         run = SyncRun(self.streams.values(), self._unavailable, self.logger)
         with run.reporting_failures():
             try:
-                run.plan()
-                self._check_budget(run.streams)
                 if self.state:
                     self.state_writer.write_state(self.state)
+                run.plan()
+                self._check_budget(run.streams)
                 run.sync()
                 self.state_writer.write_state(self.state)
             finally:

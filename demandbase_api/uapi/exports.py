@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -127,7 +127,7 @@ def _date_members(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
             )
         return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
     # All of the last day, even if the field has a time of day.
-    rules = [("Less Than", days.end + timedelta(days=1))]
+    rules = [("Less Than", days.end + timedelta(days=1))] if days.end < date.max else []
     if days.start is not None:
         rules.insert(0, ("Greater Than or Equal To", days.start))
     return {
