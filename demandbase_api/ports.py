@@ -171,6 +171,9 @@ class ExportApi(Protocol):
     def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
         """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
 
+    def server_time(self) -> datetime | None:
+        """Return the server's time as of now; ``None`` if its responses do not say."""
+
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the list of jobs may be read again."""
 
@@ -193,6 +196,9 @@ class ExportApi(Protocol):
 
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
         """Return whether a listed job was created by an equal request."""
+
+    def is_own(self, job: ExportJob) -> bool | None:
+        """Return whether a listed job was created by this client; ``None`` if jobs do not say."""
 
     def open_part(
         self, job_id: str, part: int, resume: Resume | None = None

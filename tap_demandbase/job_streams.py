@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from singer_sdk import Stream
 from singer_sdk import typing as th
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
 from demandbase_api.errors import NotFoundError
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ImportJob
 from tap_demandbase import bookmark
 from tap_demandbase.config import stream_options
+from tap_demandbase.sync_run import TapStream
 from tap_demandbase.windows import format_timestamp
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _JOB = (
 )
 
 
-class JobStream(Stream):
+class JobStream(TapStream):
     """A stream that comes from a list of the API, not from an export job."""
 
     selected_by_default = False
@@ -77,7 +77,8 @@ class JobStream(Stream):
                 if not job.status.is_terminal:
                     oldest_open = min(oldest_open or job.created_at, job.created_at)
         if newest is not None and self.replication_key:
-            bookmark.write(state, self.replication_key, oldest_open or newest, None)
+            mark = bookmark.Bookmark(oldest_open or newest)
+            bookmark.write(state, self.replication_key, mark)
 
 
 class ExportJobsStream(JobStream):
