@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.jobs.export_reuse import DeliveredJob
+from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
 from tap_demandbase.errors import StateError, StateFormatError
 from tap_demandbase.windows import format_timestamp, midnight, parse_timestamp
 
@@ -19,6 +19,7 @@ KEY = "replication_key"
 VALUE = "replication_key_value"
 NEXT_WINDOW = "next_window"
 LAST_JOB = "last_job"
+ALL_IDS = "ids"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class Bookmark:
     Args:
         value: Rows up to this time have been delivered; ``None`` before the first run.
         next_window: First day of the next window of an interrupted run.
-        delivered: Last job that a completed run delivered.
+        delivered: Jobs that the last completed run delivered.
     """
 
     value: datetime | None = None
     next_window: date | None = None
-    delivered: DeliveredJob | None = None
+    delivered: DeliveredJobs | None = None
 
 
 def read(state: object, replication_key: str | None, stream: str) -> Bookmark:
@@ -69,13 +70,14 @@ def _next_window(state: Mapping[str, Any], value: datetime, stream: str) -> date
     return day if day == value.date() else None
 
 
-def _delivered(state: Mapping[str, Any], stream: str) -> DeliveredJob | None:
+def _delivered(state: Mapping[str, Any], stream: str) -> DeliveredJobs | None:
     last = state.get(LAST_JOB)
     if last is None:
         return None
     try:
         if isinstance(last["id"], str):
-            return DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
+            newest = DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
+            return DeliveredJobs(newest, frozenset(last.get(ALL_IDS) or ()))
     except (ValueError, TypeError, KeyError, OverflowError):
         pass
     raise _unreadable(stream, f"{LAST_JOB} must have an id and an ISO-8601 created_at")
@@ -160,10 +162,13 @@ def write(
         state[NEXT_WINDOW] = None
 
 
-def write_delivered(state: MutableMapping[str, Any], job: DeliveredJob) -> None:
-    """Write the last delivered job to a stream's state.
+def write_delivered(state: MutableMapping[str, Any], jobs: DeliveredJobs) -> None:
+    """Write the jobs of a run to a stream's state.
 
     Call it when the whole run has completed, since a run after an interruption reuses the jobs of
-    all streams; or when the job's files are damaged.
+    all streams; or when a job's files are damaged.
     """
-    state[LAST_JOB] = {"id": job.id, "created_at": format_timestamp(job.created_at)}
+    newest = jobs.newest
+    state[LAST_JOB] = {"id": newest.id, "created_at": format_timestamp(newest.created_at)}
+    if jobs.ids - {newest.id}:
+        state[LAST_JOB][ALL_IDS] = sorted(jobs.ids)

@@ -9,8 +9,15 @@ from singer_sdk import typing as th
 from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 from demandbase_api import config as api_config
-from demandbase_api.config import poll_policy, spool_folder, with_api_settings
+from demandbase_api.config import (
+    api_files,
+    api_url,
+    poll_policy,
+    spool_folder,
+    with_api_settings,
+)
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_scheduler import ExportPolicy
 from demandbase_api.ports import ExportFilter
 from tap_demandbase.spool import Spool
@@ -222,6 +229,12 @@ def export_policy(
         quota_wait_hours=float(config["quota_wait_hours"]),
         poll=poll_policy(config),
     )
+
+
+def export_journal(config: Mapping[str, Any]) -> ExportJournal:
+    """Return the journal of the export jobs, in ``spool_dir``."""
+    folder = api_files(config).directory / "tap-demandbase-jobs"
+    return ExportJournal(folder, api_url(config), config["job_reuse_hours"])
 
 
 def spool(config: Mapping[str, Any]) -> Spool:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from demandbase_api.clock import Clock
-    from demandbase_api.jobs.export_reuse import DeliveredJob
+    from demandbase_api.jobs.export_journal import ExportJournal
+    from demandbase_api.jobs.export_reuse import DeliveredJobs
     from demandbase_api.jobs.export_scheduler import ExportPolicy
     from demandbase_api.models import ExportJob, ParentIds
     from demandbase_api.ports import ExportApi
@@ -46,20 +47,24 @@ class Exporter:
         policy: How jobs are run.
         spool: Folder of intermediate files.
         clock: Clock of the jobs.
+        journal: Remembers the jobs if the process ends.
         logger: Logger of the tap.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         api: ExportApi,
         policy: ExportPolicy,
         spool: Spool,
+        *,
         clock: Clock,
+        journal: ExportJournal,
         logger: logging.Logger,
     ) -> None:
         self.spool = spool
+        self.journal = journal
         self.scheduler = ExportScheduler(
-            api, JobPoller("export", api, policy.poll, clock), policy, clock
+            api, JobPoller("export", api, policy.poll, clock), policy, clock, journal
         )
         self.fetcher = PartFetcher(
             Downloader(api, policy.retry, spool.check_space, clock), spool.open
@@ -129,7 +134,7 @@ class Exporter:
         stream: str,
         parents: ParentIds,
         account_lists: tuple[str, ...],
-        delivered: DeliveredJob | None,
+        delivered: DeliveredJobs | None,
     ) -> tuple[str, ...]:
         """Export the ids of an entity, once a run.
 
@@ -137,7 +142,7 @@ class Exporter:
             stream: The stream that needs the ids.
             parents: The entity and its id field.
             account_lists: Only accounts of these lists.
-            delivered: Last job that the stream delivered; ids from an older job are outdated.
+            delivered: Jobs that the stream delivered; ids from an older job are outdated.
 
         Returns:
             Each id once, in a stable order.
@@ -147,7 +152,7 @@ class Exporter:
         """
         key = (parents.entity, account_lists)
         if key not in self._ids:
-            request = ExportRequest(parents.entity, (parents.field,), account_lists=account_lists)
+            request = ids_request(parents, account_lists)
             self._ids[key] = self._export_ids(stream, parents, ExportTask(request, delivered))
         return self._ids[key]
 
@@ -214,6 +219,11 @@ class Exporter:
         """Stop the download, and cancel the jobs that this run created and that still run."""
         self.fetcher.close()
         self.scheduler.close()
+
+
+def ids_request(parents: ParentIds, account_lists: tuple[str, ...]) -> ExportRequest:
+    """Return the request for the ids of an entity."""
+    return ExportRequest(parents.entity, (parents.field,), account_lists=account_lists)
 
 
 class JobParts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -12,7 +13,7 @@ from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError, JobGoneError
-from demandbase_api.jobs.export_reuse import DeliveredJob
+from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
 from demandbase_api.jobs.export_scheduler import ExportTask
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
@@ -22,6 +23,7 @@ from tap_demandbase.catalog import add_fields, current_fields, selected_schemas
 from tap_demandbase.config import announced_encoding, column_advice
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import FileFormatError, RecordCountError
+from tap_demandbase.exporter import ids_request
 from tap_demandbase.fast_sync import FastSyncStream
 from tap_demandbase.incremental import (
     WindowedExport,
@@ -32,7 +34,15 @@ from tap_demandbase.incremental import (
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from typing import BinaryIO
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
@@ -72,7 +82,7 @@ class BulkStream(FastSyncStream):
         super().__init__(tap, schema=spec.schema, name=spec.entity.name)
         self._entity = spec.entity
         self._options = spec.options
-        self._delivered: DeliveredJob | None = None
+        self._delivered: dict[DeliveredJob, ExportRequest] = {}
         self.primary_keys = spec.key_properties
         self.replication_key = spec.replication_key
         self.selected_by_default = spec.selected_by_default
@@ -120,10 +130,11 @@ class BulkStream(FastSyncStream):
                 self.logger.info(
                     "Window %d of %d: %s to %s", number, len(tasks), window.start, window.end
                 )
-            self._delivered = yield from self._export_window(window, task, pipeline)
+            delivered = yield from self._export_window(window, task, pipeline)
+            self._delivered[delivered] = task.request
             following = tasks[number][0] if number < len(tasks) else None
             if window is not None:
-                self._advance_bookmark(window, self._delivered, following)
+                self._advance_bookmark(window, delivered, following)
             exporter.scheduler.forget(task)
             if following is not None:
                 self._write_state()
@@ -156,7 +167,8 @@ class BulkStream(FastSyncStream):
             except (FileFormatError, RecordCountError):
                 # The next run must not reuse a job whose files are damaged. A wrong size may be
                 # an error of the download, which another download corrects.
-                self._write_delivered(DeliveredJob(job.id, created_at))
+                self._write_delivered([*self._delivered, DeliveredJob(job.id, created_at)])
+                self._tap.exporter.journal.give_up(task.request, job.id)
                 self._write_state()
                 raise
             else:
@@ -278,8 +290,8 @@ class BulkStream(FastSyncStream):
         return "its bookmark or start_date is after end_date or today"
 
     @property
-    def last_delivered(self) -> DeliveredJob | None:
-        """The last job that a completed run delivered."""
+    def last_delivered(self) -> DeliveredJobs | None:
+        """The jobs that the last completed run delivered."""
         return self._bookmark(self.replication_key).delivered
 
     def _bookmark(self, replication_key: str | None) -> Bookmark:
@@ -308,15 +320,17 @@ class BulkStream(FastSyncStream):
 
     @override
     def complete_run(self) -> None:
-        """Record the delivered job in the state, once the whole run has completed.
+        """Record the delivered jobs in state and journal, once the whole run has completed.
 
         An interrupted run is different: the next run reuses the jobs of all its streams.
         """
-        if self._delivered is not None:
+        if self._delivered:
             self._write_delivered(self._delivered)
+            self._tap.exporter.journal.deliver(self._delivered.values())
 
-    def _write_delivered(self, job: DeliveredJob) -> None:
-        bookmark.write_delivered(self.get_context_state(None), job)
+    def _write_delivered(self, jobs: Collection[DeliveredJob]) -> None:
+        max_age = timedelta(hours=self.config["job_reuse_hours"])
+        bookmark.write_delivered(self.get_context_state(None), DeliveredJobs.of(jobs, max_age))
 
     def _write_state(self) -> None:
         # Stream._write_state_message() writes nothing if no record was sent since the last state.
@@ -414,6 +428,14 @@ class IdBatchStream(BulkStream):
         return tuple(
             (None, self._task(None, ids[start : start + parents.size])) for start in starts
         )
+
+    @override
+    def complete_run(self) -> None:
+        super().complete_run()
+        parents = self._entity.parent_ids
+        if self._delivered and parents is not None:
+            lists = account_list_filter(self._entity, self._options)
+            self._tap.exporter.journal.deliver([ids_request(parents, lists)])
 
     def _check_replication(self) -> None:
         if self.is_incremental:

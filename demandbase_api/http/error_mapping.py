@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,6 +59,7 @@ class ErrorResponse:
         cls,
         operation: ApiOperation,
         response: requests.Response,
+        content: bytes,
         origin: str,
         secrets: Iterable[str],
     ) -> ErrorResponse:
@@ -65,11 +67,12 @@ class ErrorResponse:
 
         Args:
             operation: The operation that failed.
-            response: The response; its body is read.
+            response: The response.
+            content: Its body.
             origin: Scheme and host of the API, for messages.
             secrets: Tokens and other texts to redact.
         """
-        body = _body(response)
+        body = _body(response, content)
         message = redact(_message(body), *secrets)
         return cls(
             operation,
@@ -195,12 +198,12 @@ def retry_after_seconds(value: str | None) -> float | None:
     return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
-def _body(response: requests.Response) -> Mapping[str, Any]:
+def _body(response: requests.Response, content: bytes) -> Mapping[str, Any]:
     if "json" not in response.headers.get("Content-Type", ""):
         # The HTML page of a proxy tells a user nothing more than the status.
         return {}
     try:
-        body = response.json()
+        body = json.loads(content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from demandbase_api.errors import UnexpectedResponseError
+from demandbase_api.models import NO_ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ class Reader:
         return value
 
     def moment(self, name: str) -> datetime | None:
-        """Return a date-time member in UTC, which is also the default for its offset."""
+        """Return a date-time member in UTC; without an offset, with the zone ``NO_ZONE``."""
         text = self.optional(name, str)
         if text is None:
             return None
@@ -63,7 +64,7 @@ class Reader:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise self._unexpected(f"gave a member “{name}” that is not a date-time") from None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment.replace(tzinfo=NO_ZONE) if moment.tzinfo is None else moment.astimezone(UTC)
 
     def status(self, name: str, words: Mapping[str, JobStatus]) -> JobStatus:
         """Return the status of a job. The error shows a status that the contract does not have.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import (
     ApiOperation,
     ConfigurationError,
@@ -29,8 +31,10 @@ from demandbase_api.ports import (
     ExportApi,
     ExportCapabilities,
     ExportFilter,
+    OnEntityError,
     PartBody,
     Resume,
+    raise_error,
 )
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
@@ -38,7 +42,9 @@ from demandbase_api.uapi.schemas import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import DateRange, Entity, ExportJob, ExportRequest
     from demandbase_api.uapi.call_budget import CallBudget
@@ -46,33 +52,49 @@ if TYPE_CHECKING:
 
 
 _DIGEST_BYTES = 10
+_DIGEST_LETTERS = 12
+_MARK_BYTES = 4
 
 _ALL_SOURCES = "all"
 
 
-def request_body(request: ExportRequest) -> dict[str, Any]:
-    """Return the body that creates a job. The job's name identifies the request.
+def request_body(request: ExportRequest, mark: str) -> dict[str, Any]:
+    """Return the body that creates a job. The job's name identifies the request and the run.
+
+    Args:
+        request: The request.
+        mark: Mark of the run.
 
     Raises:
         ConfigurationError: The API does not support the request.
     """
     entity = BY_NAME[request.entity]
     body = _request_members(entity, request)
-    return {"jobName": job_name(request), **body}
+    return {"jobName": f"{job_name(request)} {mark}", **body}
 
 
 def job_name(request: ExportRequest) -> str:
-    """Return the name of a request's job, at most 50 characters.
+    """Return the name of a request's job without the mark of a run, at most 41 characters.
+
+    The API allows 50.
 
     Raises:
         ConfigurationError: The API does not support the request.
     """
+    return f"singer {request.entity} {_digest(request)[:_DIGEST_LETTERS]}"
+
+
+def _unmarked_name(request: ExportRequest) -> str:
+    """Return the name of a request's job as version 0.1.0 wrote it."""
+    return f"singer {request.entity} {_digest(request)}"
+
+
+def _digest(request: ExportRequest) -> str:
     body = _request_members(BY_NAME[request.entity], request)
     if "fields" in body:
         body["fields"] = sorted(body["fields"])
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"singer {request.entity} {digest}"
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _request_members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
@@ -160,20 +182,24 @@ class UapiExportApi(ExportApi):
         self._http = http
         self._discovery = discovery
         self._budget = budget
+        self._mark = secrets.token_hex(_MARK_BYTES)
         self._links: dict[str, tuple[str, ...]] = {}
         # A download in another thread may read the links of the same job.
         self._reading = threading.Lock()
 
     @override
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        return self._discovery.entities(scope)
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
+        return self._discovery.entities(scope, on_error)
 
     @override
-    def submit(self, request: ExportRequest) -> ExportJob:
+    def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.CREATE_EXPORT
         entity = BY_NAME[request.entity]
         try:
-            response = self._http.create(operation, entity.path, request_body(request))
+            body = request_body(request, self._mark)
+            response = self._http.create(operation, entity.path, body, deadline)
         except (InvalidRequestError, PermissionDeniedError):
             # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
@@ -181,9 +207,10 @@ class UapiExportApi(ExportApi):
         return schemas.export_job(Reader(operation, response))
 
     @override
-    def get(self, job_id: str) -> ExportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        response = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
+        path = f"{JOB}/{quote(job_id, safe='')}"
+        response = Reader(operation, self._http.read(operation, path, deadline=deadline))
         job = schemas.export_job(response)
         if job.status is not JobStatus.COMPLETED:
             return job
@@ -192,17 +219,21 @@ class UapiExportApi(ExportApi):
         return schemas.with_parts(job, len(links))
 
     @override
-    def with_details(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         with self._reading:
             links = self._links.get(job.id)
             if links is not None:
                 return schemas.with_parts(job, len(links))
             # The list has neither the links of the files nor the reason of a failure.
-            return self.get(job.id)
+            return self.get(job.id, deadline)
 
     @override
-    def jobs(self) -> Iterator[ExportJob]:
-        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job)
+    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
+        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job, deadline)
+
+    @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
 
     @override
     def poll_pause(self) -> float:
@@ -215,12 +246,19 @@ class UapiExportApi(ExportApi):
         self._budget.check_exports(jobs)
 
     @override
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         return False
 
     @override
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
-        return job.name == job_name(request)
+        name = job.name or ""
+        unmarked, _, mark = name.rpartition(" ")
+        is_marked = unmarked == job_name(request) and len(mark) == 2 * _MARK_BYTES
+        return is_marked or name == _unmarked_name(request)
+
+    @override
+    def is_own(self, job: ExportJob) -> bool | None:
+        return (job.name or "").endswith(f" {self._mark}")
 
     @override
     @contextmanager

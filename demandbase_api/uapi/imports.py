@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, ConfigurationError
 from demandbase_api.http.json_reader import Reader
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import (
     ActivityType,
     FieldMapping,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import ImportJob, ImportRequest, RowError
     from demandbase_api.uapi.call_budget import CallBudget
@@ -202,23 +204,29 @@ class UapiImportApi(ImportApi):
         return schemas.import_job(Reader(operation, response))
 
     @override
-    def get(self, job_id: str) -> ImportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ImportJob:
         operation = ApiOperation.GET_IMPORT
-        return schemas.import_job(Reader(operation, self._http.read(operation, _path(job_id))))
+        return schemas.import_job(
+            Reader(operation, self._http.read(operation, _path(job_id), deadline=deadline))
+        )
 
     @override
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, status: JobStatus | None = None
+    ) -> Iterator[ImportJob]:
         if status is not None and status not in _WORDS:
             return iter(())  # jobs of this API are never in that state
         params = {} if status is None else {"state": _WORDS[status]}
-        return pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, params, schemas.import_job)
+        return pages(
+            self._http, ApiOperation.LIST_IMPORTS, JOBS, params, schemas.import_job, deadline
+        )
 
     @override
     def poll_pause(self) -> float:
         return self._budget.pause(ApiOperation.LIST_IMPORTS)
 
     @override
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         return False
 
     @override

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, UnexpectedResponseError
 from demandbase_api.http.json_reader import Reader
 from demandbase_api.models import EntityField, ExportJob, ImportJob, JobStatus
@@ -14,6 +15,7 @@ from demandbase_api.uapi.entities import NAME_BY_TYPE, property_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
 
 
@@ -120,12 +122,13 @@ def import_job(reader: Reader) -> ImportJob:
     )
 
 
-def pages(
+def pages(  # noqa: PLR0913, PLR0917
     http: HttpClient,
     operation: ApiOperation,
     path: str,
     params: Mapping[str, str],
     read: Callable[[Reader], J],
+    deadline: Deadline = NO_DEADLINE,
 ) -> Iterator[J]:
     """Yield the jobs of all pages, newest first, each once.
 
@@ -139,7 +142,7 @@ def pages(
         page = 1
         while True:
             query = {**params, "sort": "descending", "page": page, "perPage": PAGE_SIZE}
-            response = Reader(operation, http.read(operation, path, query))
+            response = Reader(operation, http.read(operation, path, query, deadline))
             readers = response.objects("data")
             for reader in readers:
                 job = read(reader)

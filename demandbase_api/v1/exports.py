@@ -8,6 +8,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, UnexpectedResponseError
 from demandbase_api.http.download_response import DownloadBody
 from demandbase_api.http.json_reader import Reader
@@ -16,15 +17,19 @@ from demandbase_api.ports import (
     DiscoveryScope,
     ExportApi,
     ExportCapabilities,
+    OnEntityError,
     PartBody,
     Resume,
+    raise_error,
 )
 from demandbase_api.v1 import schemas
 from demandbase_api.v1.schemas import each_once, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import Entity, ExportJob, ExportRequest
 
@@ -51,7 +56,9 @@ class V1ExportApi(ExportApi):
         self._http = http
 
     @override
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
         response = Reader(
             ApiOperation.LIST_ENTITIES,
             self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
@@ -59,25 +66,31 @@ class V1ExportApi(ExportApi):
         return tuple(schemas.entity(item) for item in response.objects("entities"))
 
     @override
-    def submit(self, request: ExportRequest) -> ExportJob:
+    def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.CREATE_EXPORT
         return schemas.export_job(
-            Reader(operation, self._http.create(operation, JOBS, request_body(request)))
+            Reader(operation, self._http.create(operation, JOBS, request_body(request), deadline))
         )
 
     @override
-    def get(self, job_id: str) -> ExportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        return schemas.export_job(Reader(operation, self._http.read(operation, _path(job_id))))
+        return schemas.export_job(
+            Reader(operation, self._http.read(operation, _path(job_id), deadline=deadline))
+        )
 
     @override
-    def with_details(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         return job
 
     @override
-    def jobs(self) -> Iterator[ExportJob]:
-        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", {})
+    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
+        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", {}, deadline)
         return (schemas.export_job(reader) for reader in each_once(found))
+
+    @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
 
     @override
     def poll_pause(self) -> float:
@@ -88,8 +101,8 @@ class V1ExportApi(ExportApi):
         pass
 
     @override
-    def cancel(self, job_id: str) -> bool:
-        self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id))
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
+        self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id), deadline)
         return True
 
     @override
@@ -102,6 +115,10 @@ class V1ExportApi(ExportApi):
             and sorted(job.fields) == sorted(request.fields)
             and (job.filters or {}) == body.get("filters", {})
         )
+
+    @override
+    def is_own(self, job: ExportJob) -> bool | None:
+        return None
 
     @override
     @contextmanager

@@ -8,9 +8,10 @@ from urllib.parse import quote
 from requests_toolbelt import MultipartEncoder
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation
 from demandbase_api.http.json_reader import Reader
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ImportEntity, ImportOperation, JobStatus, ListAction
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.v1 import schemas
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import ActivityType, FieldMapping, ImportJob, ImportRequest, RowError
 
@@ -96,14 +98,18 @@ class V1ImportApi(ImportApi):
         return schemas.import_job(Reader(operation, response))
 
     @override
-    def get(self, job_id: str) -> ImportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ImportJob:
         operation = ApiOperation.GET_IMPORT
-        return schemas.import_job(Reader(operation, self._http.read(operation, _path(job_id))))
+        return schemas.import_job(
+            Reader(operation, self._http.read(operation, _path(job_id), deadline=deadline))
+        )
 
     @override
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, status: JobStatus | None = None
+    ) -> Iterator[ImportJob]:
         params = {} if status is None else {"status": status.value}
-        found = pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, "jobs", params)
+        found = pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, "jobs", params, deadline)
         return (schemas.import_job(reader) for reader in each_once(found))
 
     @override
@@ -111,8 +117,8 @@ class V1ImportApi(ImportApi):
         return 0.0
 
     @override
-    def cancel(self, job_id: str) -> bool:
-        self._http.delete(ApiOperation.CANCEL_IMPORT, _path(job_id))
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
+        self._http.delete(ApiOperation.CANCEL_IMPORT, _path(job_id), deadline)
         return True
 
     @override

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.http.json_reader import Reader
 from demandbase_api.models import (
     Entity,
@@ -23,6 +24,7 @@ from demandbase_api.models import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.errors import ApiOperation
     from demandbase_api.http.client import HttpClient
 
@@ -110,12 +112,13 @@ def field_mapping(reader: Reader) -> FieldMapping:
     )
 
 
-def pages(
+def pages(  # noqa: PLR0913, PLR0917
     http: HttpClient,
     operation: ApiOperation,
     path: str,
     member: str,
     params: Mapping[str, str] | None = None,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Iterator[Reader]:
     """Yield the objects of all pages.
 
@@ -128,7 +131,7 @@ def pages(
         offset = 0
         while True:
             query = {**(params or {}), "limit": PAGE_SIZE, "offset": offset}
-            response = Reader(operation, http.read(operation, path, query))
+            response = Reader(operation, http.read(operation, path, query, deadline))
             items = response.objects(member)
             yield from items
             offset += len(items)

@@ -20,7 +20,7 @@ from tests.sandbox_time import SandboxTime
 class QuickTap(TapDemandbase):
     """The tap with short waits between tries."""
 
-    retry = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
+    retry = RetryPolicy(tries=6, base_seconds=0.001, max_seconds=0.01)
 
 
 @dataclass(frozen=True)
