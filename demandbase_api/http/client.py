@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +16,7 @@ from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, U
 from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
 from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
+from demandbase_api.http.json_reader import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -302,7 +302,7 @@ class HttpClient:
     ) -> T:
         status, content = self._exchange(deadline, operation, method, path, **options)
         try:
-            body = json.loads(content)
+            body = parse(content)
         except ValueError:
             body = None
         if not isinstance(body, kind):

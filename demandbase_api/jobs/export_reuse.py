@@ -135,7 +135,7 @@ def _is_usable(job: ExportJob, now: datetime) -> bool:
     match job.status:
         case JobStatus.COMPLETED:
             return job.expires_at is None or job.expires_at > now + EXPIRY_MARGIN
-        case JobStatus.FAILED | JobStatus.CANCELLED:
+        case JobStatus.FAILED | JobStatus.CANCELLED | JobStatus.UNKNOWN:
             return False
         case _:
             return True

@@ -172,7 +172,7 @@ class JobPoller(Generic[J]):
             self._kind.capitalize(),
             job_id,
             polled.entity,
-            polled.job.status.value,
+            polled.job.status_text,
             self._clock.now() - polled.since,
         )
         return polled.job
@@ -212,7 +212,7 @@ class JobPoller(Generic[J]):
                     self._kind.capitalize(),
                     polled.job.id,
                     polled.entity,
-                    polled.job.status.value,
+                    polled.job.status_text,
                     self._last_log - polled.since,
                     f", {detail}" if detail else "",
                 )
@@ -267,7 +267,7 @@ class JobPoller(Generic[J]):
     def _timed_out(self, polled: _Polled[J], waited: float) -> JobTimeoutError:
         return JobTimeoutError(
             f"The {self._kind} job {polled.job.id} for {polled.entity} was still "
-            f"{polled.job.status.value} after {waited:.0f} s. Raise the setting "
+            f"{polled.job.status_text} after {waited:.0f} s. Raise the setting "
             "job_timeout_seconds or try again when Demandbase is less busy.",
             kind=self._kind,
             job_id=polled.job.id,

@@ -282,7 +282,7 @@ class _SlotWait:
 
     def _is_job_running(self) -> bool:
         jobs = recent(self._api.jobs(), self._clock.utc() - _RUNNING_JOB_AGE)
-        return not all(job.status.is_terminal for job in jobs)
+        return any(job.status.is_running for job in jobs)
 
     def _sleep(self) -> None:
         seconds = max(

@@ -22,7 +22,7 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
 )
 from demandbase_api.http.download_response import DownloadBody
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.lists import ListReader
 from demandbase_api.models import JobStatus
 from demandbase_api.ports import (
     EVERYTHING,
@@ -35,7 +35,7 @@ from demandbase_api.ports import (
 )
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
-from demandbase_api.uapi.schemas import pages
+from demandbase_api.uapi.schemas import EXPORT_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -162,6 +162,7 @@ class UapiExportApi(ExportApi):
         self._http = http
         self._discovery = discovery
         self._budget = budget
+        self._lists = ListReader("export")
         self._links: dict[str, tuple[str, ...]] = {}
         # A download in another thread may read the links of the same job.
         self._reading = threading.Lock()
@@ -180,14 +181,14 @@ class UapiExportApi(ExportApi):
             # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
             raise
-        return schemas.export_job(Reader(operation, response))
+        return self._lists.checked(schemas.export_job(operation, response))
 
     @override
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
         path = f"{JOB}/{quote(job_id, safe='')}"
-        response = Reader(operation, self._http.read(operation, path, deadline=deadline))
-        job = schemas.export_job(response)
+        response = self._http.read(operation, path, deadline=deadline)
+        job = self._lists.checked(schemas.export_job(operation, response))
         if job.status is not JobStatus.COMPLETED:
             return job
         links = schemas.links(response)
@@ -204,8 +205,12 @@ class UapiExportApi(ExportApi):
             return self.get(job.id, deadline)
 
     @override
-    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
-        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job, deadline)
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
+        operation = ApiOperation.LIST_EXPORTS
+        fetch = pages(self._http, operation, JOBS, deadline)
+        return self._lists.jobs(operation, fetch, EXPORT_ID, schemas.export_job, complete=complete)
 
     @override
     def poll_pause(self) -> float:
@@ -267,6 +272,6 @@ class UapiExportApi(ExportApi):
         links = self._links.get(job_id)
         if links is None:
             raise UnexpectedResponseError(
-                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
+                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status_text}"
             )
         return links
