@@ -8,6 +8,7 @@ from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import Api
 from demandbase_api.connection import ApiFiles
 from demandbase_api.http.client import HttpClient
+from demandbase_api.http.server_clock import ServerClock
 from demandbase_api.ports import Apis
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
@@ -36,7 +37,7 @@ def connect(
     """
     match api:
         case Api.V1:
-            http = HttpClient(connection)
+            http = HttpClient(connection, server_clock=ServerClock(clock or SystemClock()))
             return Apis(V1ExportApi(http), V1ImportApi(http))
         case Api.UAPI:
             # Imported here: commands that use v1 start without it.

@@ -72,13 +72,17 @@ class ApiFiles:
     folder: Path | None = None
     cache_hours: float = 24
 
+    @property
+    def directory(self) -> Path:
+        """The folder, or the default."""
+        return self.folder or Path(tempfile.gettempdir()) / _FOLDER
+
     def path(self, connection: Connection, kind: str) -> Path:
         """Return the path of a tenant's file. Its name does not reveal the credentials."""
         credential = connection.client_id or connection.access_token or ""
         key = f"{connection.api_url} {credential}"
         digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
-        folder = self.folder or Path(tempfile.gettempdir()) / _FOLDER
-        return folder / f"demandbase-{kind}-{digest}.json"
+        return self.directory / f"demandbase-{kind}-{digest}.json"
 
 
 def _checked_url(url: str) -> str:

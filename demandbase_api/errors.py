@@ -40,6 +40,8 @@ import math
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from demandbase_api.redaction import mask_values, redact
 
 if TYPE_CHECKING:
@@ -94,6 +96,15 @@ class DemandbaseError(Exception):
 
     exit_code = EXIT_FAILURE
 
+    @property
+    def ends_run(self) -> bool:
+        """Whether every other job of the run would fail as well.
+
+        Errors for which the same run may succeed later are of this kind: they are about the quota
+        or the calls of the whole tenant.
+        """
+        return self.exit_code == EXIT_TRY_LATER
+
 
 class ConfigurationError(DemandbaseError):
     """The settings are invalid or request something impossible."""
@@ -136,6 +147,11 @@ class ApiError(DemandbaseError):
         super().__init__(operation, problem)
 
     @property
+    @override
+    def ends_run(self) -> bool:
+        return super().ends_run or self.operation is ApiOperation.ISSUE_TOKEN
+
+    @property
     def codes(self) -> str:
         """Status, error code and diagnostic code in parentheses after a space; or nothing."""
         codes = [
@@ -158,6 +174,8 @@ class ApiError(DemandbaseError):
 
 class AuthenticationError(ApiError):
     """401: the credentials are missing, wrong or expired."""
+
+    ends_run = True
 
 
 class PermissionDeniedError(ApiError):
@@ -235,6 +253,13 @@ class UnreachableError(TransientError):
         super().__init__(operation, problem, advice=advice)
         self.nothing_sent = nothing_sent
 
+    @property
+    @override
+    def ends_run(self) -> bool:
+        # The host of the API cannot be reached. Links may lead to other hosts.
+        is_link = self.operation is ApiOperation.FETCH_LINK
+        return super().ends_run or (self.nothing_sent and not is_link)
+
 
 class InterruptedDownloadError(TransientError):
     """The body of a file ended early."""
@@ -301,9 +326,13 @@ class PossibleDuplicatesError(DemandbaseError):
 class StoppedError(DemandbaseError):
     """The run is ending; nothing more is sent."""
 
+    ends_run = True
+
 
 class SpoolError(DemandbaseError):
     """The folder for intermediate files is unusable."""
+
+    ends_run = True
 
 
 def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:

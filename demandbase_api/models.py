@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field as member
+from datetime import timedelta, timezone
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -15,9 +16,33 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 
+NO_ZONE = timezone(timedelta(0), "unknown zone")
+"""Zone of a time that the server gave without one. It is read as UTC, and may be a local time:
+it can be compared with other such times of the server, but not with a clock."""
+
+
+CREATION_MARGIN = timedelta(minutes=1)
+"""How much earlier than its request a job may seem to be created."""
+
+
 def has_expired(job: ExportJob, now: datetime) -> bool:
     """Return whether the link to a job's file has expired."""
     return job.expires_at is not None and job.expires_at <= now
+
+
+def was_created_since(job: ExportJob, time: datetime) -> bool | None:
+    """Return whether a job was created at a time of the server or later, with a margin.
+
+    Args:
+        job: The job.
+        time: The server's time.
+
+    Returns:
+        ``None`` if the job's creation time is unknown, or has no zone.
+    """
+    if job.created_at is None or job.created_at.tzinfo is NO_ZONE:
+        return None
+    return job.created_at >= time - CREATION_MARGIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,9 @@ class ExportApi(Protocol):
             complete: Whether to raise if the API does not give all pages, in place of a warning.
         """
 
+    def server_time(self) -> datetime | None:
+        """Return the server's time as of now; ``None`` if its responses do not say."""
+
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the list of jobs may be read again."""
 
@@ -202,6 +205,9 @@ class ExportApi(Protocol):
 
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
         """Return whether a listed job was created by an equal request."""
+
+    def is_own(self, job: ExportJob) -> bool | None:
+        """Return whether a listed job was created by this client; ``None`` if jobs do not say."""
 
     def open_part(
         self, job_id: str, part: int, resume: Resume | None = None

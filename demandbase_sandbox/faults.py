@@ -7,12 +7,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from demandbase_sandbox.exceptions import describe_problems, problem_message
-from demandbase_sandbox.operations import CREATING, OPERATIONS, PAGED, SIGNED_FILE
+from demandbase_sandbox.operations import CREATING, EXPORTING, OPERATIONS, PAGED, SIGNED_FILE
 from demandbase_sandbox.uapi.errors import ERROR_CODES
 
 if TYPE_CHECKING:
@@ -79,6 +79,14 @@ class Effect(StrEnum):
     """For a create: the job stays in processing."""
     MANGLE_CSV = "mangle_csv"
     """For a create of an export: spoil the file as ``how`` says; see ``WAYS``."""
+    FOREIGN_JOB = "foreign_job"
+    """For operations of exports: before anything else, another client creates an export job.
+
+    Its request is that of the last creation, which is this request if it is one; without any,
+    there is no foreign job. It was created ``seconds`` ago. With the ``how`` "running", it never
+    ends. ``members`` replace those of its object in all responses: ``{"jobName": "x"}`` or
+    ``{"entity_type": "x"}`` make it the job of another request; null removes one, and ``nulls``
+    are null. Limits do not apply to it."""
     EXPIRED_LINK = "expired_link"
     """For downloadExportFile and checkExportJobStatus: the link has already expired."""
     CUT = "cut"
@@ -192,6 +200,8 @@ def _operations_with(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one f
             return CREATING
         case Effect.MANGLE_CSV:
             return CREATING - {"createImportJob"}
+        case Effect.FOREIGN_JOB:
+            return EXPORTING
         case Effect.EXPIRED_LINK:
             return frozenset({"downloadExportFile", "checkExportJobStatus"})
         case Effect.CUT | Effect.NO_RANGE | Effect.CHANGED:
@@ -204,6 +214,8 @@ def _ways(effect: Effect) -> frozenset[str] | None:
     """Return the values of ``how``; ``None`` if the effect ignores it."""
     if effect is Effect.MANGLE_CSV:
         return frozenset({"", *WAYS})
+    if effect is Effect.FOREIGN_JOB:
+        return frozenset({"", "running"})
     if effect is Effect.CUT:
         return frozenset({"", *CutMode})
     if effect is Effect.CHANGED:
@@ -221,6 +233,10 @@ class JobFaults:
         gone_after: Seconds after its creation at which it becomes unknown.
         never_ends: Whether the job stays in processing.
         way_to_mangle: How an export's files are spoiled; see ``mangle``.
+        foreign: Whether another client created it. Limits do not apply then.
+        age: Seconds since its creation when it appears.
+        members: Members that replace those of its object in responses.
+        nulls: Members that are null in responses.
     """
 
     fails: str | None = None
@@ -228,6 +244,21 @@ class JobFaults:
     gone_after: float | None = None
     never_ends: bool = False
     way_to_mangle: str = ""
+    foreign: bool = False
+    age: float = 0
+    members: Mapping[str, Any] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
+
+    @classmethod
+    def of_foreign_job(cls, fault: Fault) -> Self:
+        """Return the faults of the job of another client."""
+        return cls(
+            never_ends=fault.how == "running",
+            foreign=True,
+            age=fault.seconds,
+            members=fault.members,
+            nulls=fault.nulls,
+        )
 
 
 NO_FAULTS = JobFaults()

@@ -77,6 +77,12 @@ CREATING = frozenset(
 )
 """Operations that create a job."""
 
+EXPORTING = EXPORT_OPERATIONS | {
+    "listExportableEntities", "createExportJob", "listExportJobs", "getExportJob",
+    "cancelExportJob", "downloadExportFile",
+}  # fmt: skip
+"""Operations of exports, of both APIs."""
+
 PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors", "fetchExportJobsInfo"})
 """Operations that return a page of a list."""
 

@@ -11,7 +11,8 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
+from copy import copy
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Annotated, Any, ClassVar
@@ -29,7 +30,7 @@ from demandbase_sandbox.connections import drip, drop, stall
 from demandbase_sandbox.exceptions import ApiError
 from demandbase_sandbox.faults import Effect, Fault, JobFaults
 from demandbase_sandbox.models import Body
-from demandbase_sandbox.operations import find_operation
+from demandbase_sandbox.operations import CREATING, find_operation
 from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
 from demandbase_sandbox.tenant.jobs import AnyJob, SimulatedJobs
 from demandbase_sandbox.tenant.tenant import Tenant
@@ -94,6 +95,7 @@ class Call:
         self.is_forgotten = False
         self.stall: Fault | None = None
         self.drip: Fault | None = None
+        self.foreign: JobFaults | None = None
         self.headers: Mapping[str, str] = {}
 
     def describe(self, values: Mapping[str, Any]) -> None:
@@ -140,7 +142,7 @@ class Call:
 
     def job_faults(self) -> JobFaults:
         """Return the faults of the job that the call creates."""
-        return self.tenant.faults.job_faults(self.operation, self.facts)
+        return self.foreign or self.tenant.faults.job_faults(self.operation, self.facts)
 
     def set_headers(self, start: Message) -> None:
         """Set the time of the response, and the headers of a fault."""
@@ -263,6 +265,14 @@ class SandboxRouter(APIRouter):
         @functools.wraps(endpoint)
         def operation(call: Call, **values: Any) -> Response:  # noqa: ANN401
             call.describe(values)
+            if call.operation in CREATING - {"createImportJob"}:
+
+                def create(faults: JobFaults) -> object:
+                    other = copy(call)
+                    other.foreign = faults
+                    return endpoint(call=other, **values)
+
+                call.tenant.create_again[call.api.name] = create
             return _run(call, functools.partial(endpoint, call=call, **values), status)
 
         # FastAPI would otherwise resolve the names in the annotations in this module.
@@ -273,7 +283,7 @@ class SandboxRouter(APIRouter):
 # Effects of the response; those of files and jobs are applied where these are made.
 _EFFECTS = (
     Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER, Effect.DELAY, Effect.STALL,
-    Effect.DRIP, Effect.HEADERS, Effect.LOCAL_TIMES,
+    Effect.FOREIGN_JOB, Effect.DRIP, Effect.HEADERS, Effect.LOCAL_TIMES,
     Effect.ALTER, Effect.SHIFT, Effect.INVALID_JSON,
 )  # fmt: skip
 
@@ -281,6 +291,10 @@ _EFFECTS = (
 def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Response:
     """Run an operation under the lock and return its response, changed by the call's faults."""
     hits = call.faults(*_EFFECTS)
+    if Effect.FOREIGN_JOB in hits and call.api.name in call.tenant.create_again:
+        with call.tenant.store.lock, suppress(ApiError):
+            create = call.tenant.create_again[call.api.name]
+            create(JobFaults.of_foreign_job(hits[Effect.FOREIGN_JOB]))
     if Effect.DELAY in hits and not call.tenant.delay(hits[Effect.DELAY].seconds):
         # The tenant was reset meanwhile, so the call belongs to no tenant.
         call.is_forgotten = call.is_dropped = True
@@ -297,7 +311,15 @@ def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Re
     with call.tenant.store.lock:
         call.tenant.advance_jobs()
         result = work()
-    return result if isinstance(result, Response) else _document(result, status, hits)
+        if isinstance(result, Response):
+            return result
+        content = _json(result)
+        for job in [content, *_listed(content)]:
+            # The name of the id differs between the APIs.
+            if isinstance(job, dict) and (job_id := job.get("jobId", job.get("id"))):
+                faults = call.tenant.job_faults(job_id)
+                replace_members(job, faults.members, faults.nulls)
+    return _document(content, status, hits)
 
 
 def _status_response(fault: Fault) -> Response:
@@ -307,8 +329,9 @@ def _status_response(fault: Fault) -> Response:
     return Response(fault.body, fault.status, dict(fault.headers), media_type=kind)
 
 
-def _document(result: Document, status: int, hits: Mapping[Effect, Fault]) -> Response:
-    content = _json(result)
+def _document(
+    content: dict[str, Any] | list[Any], status: int, hits: Mapping[Effect, Fault]
+) -> Response:
     if Effect.SHIFT in hits:
         _shift(content, hits[Effect.SHIFT].members)
     if Effect.ALTER in hits:

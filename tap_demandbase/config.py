@@ -9,8 +9,15 @@ from singer_sdk import typing as th
 from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 from demandbase_api import config as api_config
-from demandbase_api.config import poll_policy, spool_folder, with_api_settings
+from demandbase_api.config import (
+    api_files,
+    api_url,
+    poll_policy,
+    spool_folder,
+    with_api_settings,
+)
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_scheduler import ExportPolicy
 from demandbase_api.ports import ExportFilter
 from tap_demandbase.spool import Spool
@@ -224,6 +231,12 @@ def export_policy(
     )
 
 
+def export_journal(config: Mapping[str, Any]) -> ExportJournal:
+    """Return the journal of the export jobs, in ``spool_dir``."""
+    folder = api_files(config).directory / "tap-demandbase-jobs"
+    return ExportJournal(folder, api_url(config), config["job_reuse_hours"])
+
+
 def spool(config: Mapping[str, Any]) -> Spool:
     """Return the spool for intermediate files."""
     return Spool(spool_folder(config))
@@ -246,6 +259,7 @@ class StreamOptions:
         person_list_ids: Only people of these lists.
         ad_report_type: Type of the advertising report.
         sources: Advertising sources.
+        max_days: Days that one job may cover at most; ``None`` for no limit.
     """
 
     key_properties: tuple[str, ...] | None
@@ -260,6 +274,7 @@ class StreamOptions:
     person_list_ids: tuple[str, ...] = ()
     ad_report_type: str | None = None
     sources: tuple[str, ...] = ()
+    max_days: int | None = None
 
     @property
     def account_lists(self) -> tuple[str, ...]:
@@ -268,10 +283,8 @@ class StreamOptions:
         return self.account_list_ids or one
 
     def at_most_days(self, days: int | None) -> StreamOptions:
-        """Return the options with windows of at most so many days; ``None`` for no limit."""
-        if days is None:
-            return self
-        return replace(self, window_days=min(self.window_days or days, days))
+        """Return the options with jobs of at most so many days; ``None`` for no limit."""
+        return replace(self, max_days=days)
 
 
 def stream_options(config: Mapping[str, Any], stream: str) -> StreamOptions:

@@ -16,12 +16,13 @@ from tap_demandbase.errors import FileSizeError, QuotaStopError, RecordCountErro
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
     from datetime import datetime
     from typing import BinaryIO
 
     from demandbase_api.clock import Clock
-    from demandbase_api.jobs.export_reuse import DeliveredJob
+    from demandbase_api.jobs.export_journal import ExportJournal
+    from demandbase_api.jobs.export_reuse import DeliveredJobs
     from demandbase_api.jobs.export_scheduler import ExportPolicy
     from demandbase_api.models import ExportJob, ParentIds
     from demandbase_api.ports import ExportApi
@@ -46,20 +47,24 @@ class Exporter:
         policy: How jobs are run.
         spool: Folder of intermediate files.
         clock: Clock of the jobs.
+        journal: Remembers the jobs if the process ends.
         logger: Logger of the tap.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         api: ExportApi,
         policy: ExportPolicy,
         spool: Spool,
+        *,
         clock: Clock,
+        journal: ExportJournal,
         logger: logging.Logger,
     ) -> None:
         self.spool = spool
+        self.journal = journal
         self.scheduler = ExportScheduler(
-            api, JobPoller("export", api, policy.poll, clock), policy, clock
+            api, JobPoller("export", api, policy.poll, clock), policy, clock, journal
         )
         self.fetcher = PartFetcher(
             Downloader(api, policy.retry, spool.check_space, clock), spool.open
@@ -67,23 +72,18 @@ class Exporter:
         self._logger = logger
         self._waiting: list[str] = []
         self._done: list[str] = []
+        self._failed = 0
         self._ids: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
-    def plan(self, tasks: Mapping[str, Sequence[ExportTask]], more_jobs: int = 0) -> None:
-        """Plan the exports of the run and check the daily call budget.
+    def plan(self, stream: str, tasks: Sequence[ExportTask]) -> None:
+        """Plan a stream after those planned before; its jobs may be created ahead of its turn.
 
         Args:
-            tasks: Known tasks of each stream, in the order of the streams.
-            more_jobs: Minimum number of further jobs whose tasks are not known yet.
-
-        Raises:
-            QuotaStopError: The budget is too small; no job has been created.
+            stream: Name of the stream.
+            tasks: The tasks that are known already.
         """
-        for stream, its_tasks in tasks.items():
-            self._waiting.append(stream)
-            self.scheduler.plan(its_tasks)
-        if self._waiting:
-            self.check_budget(self._waiting[0], more_jobs)
+        self._waiting.append(stream)
+        self.scheduler.plan(tasks)
 
     def check_budget(self, stream: str, more_jobs: int) -> None:
         """Check the daily call budget for all planned jobs.
@@ -134,7 +134,7 @@ class Exporter:
         stream: str,
         parents: ParentIds,
         account_lists: tuple[str, ...],
-        delivered: DeliveredJob | None,
+        delivered: DeliveredJobs | None,
     ) -> tuple[str, ...]:
         """Export the ids of an entity, once a run.
 
@@ -142,7 +142,7 @@ class Exporter:
             stream: The stream that needs the ids.
             parents: The entity and its id field.
             account_lists: Only accounts of these lists.
-            delivered: Last job that the stream delivered; ids from an older job are outdated.
+            delivered: Jobs that the stream delivered; ids from an older job are outdated.
 
         Returns:
             Each id once, in a stable order.
@@ -152,7 +152,7 @@ class Exporter:
         """
         key = (parents.entity, account_lists)
         if key not in self._ids:
-            request = ExportRequest(parents.entity, (parents.field,), account_lists=account_lists)
+            request = ids_request(parents, account_lists)
             self._ids[key] = self._export_ids(stream, parents, ExportTask(request, delivered))
         return self._ids[key]
 
@@ -190,10 +190,24 @@ class Exporter:
             self._waiting.remove(stream)
         self._done.append(stream)
 
+    def give_up(self, stream: str, tasks: Sequence[ExportTask]) -> None:
+        """Count a stream as failed; cancel its jobs and forget its tasks.
+
+        Args:
+            stream: Name of the stream.
+            tasks: Its tasks, delivered or not.
+        """
+        if stream in self._waiting:
+            self._waiting.remove(stream)
+        self._failed += 1
+        self.fetcher.close()
+        for task in tasks:
+            self.scheduler.give_up(task)
+
     def quota_stop(self, stream: str, error: QuotaExceededError) -> QuotaStopError:
         """Return the error that ends a run whose quota is used up."""
         done = f" ({', '.join(self._done)})" if self._done else ""
-        total = len(self._done) + len(self._waiting)
+        total = len(self._done) + self._failed + len(self._waiting)
         return QuotaStopError(
             f"{error} {len(self._done)} of {total} streams are done{done}; remaining: "
             f"{', '.join(self._waiting)}. The next run continues from the state, and may send some "
@@ -205,6 +219,11 @@ class Exporter:
         """Stop the download, and cancel the jobs that this run created and that still run."""
         self.fetcher.close()
         self.scheduler.close()
+
+
+def ids_request(parents: ParentIds, account_lists: tuple[str, ...]) -> ExportRequest:
+    """Return the request for the ids of an entity."""
+    return ExportRequest(parents.entity, (parents.field,), account_lists=account_lists)
 
 
 class JobParts:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from singer_sdk import Stream
 from singer_sdk import typing as th
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
 from demandbase_api.errors import NotFoundError
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ImportJob
 from tap_demandbase import bookmark
 from tap_demandbase.config import stream_options
+from tap_demandbase.sync_run import TapStream
 from tap_demandbase.windows import format_timestamp
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _JOB = (
 )
 
 
-class JobStream(Stream):
+class JobStream(TapStream):
     """A stream that comes from a list of the API, not from an export job."""
 
     selected_by_default = False
@@ -86,8 +86,8 @@ class JobStream(Stream):
                     oldest_unknown = min(oldest_unknown or job.created_at, job.created_at)
         if newest is not None and self.replication_key:
             unknown = max(oldest_unknown or newest, newest - _UNKNOWN_STATUS_AGE)
-            reached = min(oldest_running or newest, unknown)
-            bookmark.write(state, self.replication_key, reached, None)
+            mark = bookmark.Bookmark(min(oldest_running or newest, unknown))
+            bookmark.write(state, self.replication_key, mark)
 
 
 class ExportJobsStream(JobStream):

@@ -17,6 +17,7 @@ from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
 from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
 from demandbase_api.http.json_reader import parse
+from demandbase_api.http.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -46,6 +47,7 @@ class HttpClient:
         auth: Authentication of requests. Default: the connection's access token.
         map_error: Returns the error for an error response of the API.
         gate: Called before each request to the API itself; raises to prevent the request.
+        server_clock: Set by each response of the API itself.
 
     Raises:
         ConfigurationError: The connection has no access token.
@@ -58,6 +60,7 @@ class HttpClient:
         auth: ApiAuth | None = None,
         map_error: ErrorMapper = error_for,
         gate: Callable[[ApiOperation], None] = lambda _: None,
+        server_clock: ServerClock | None = None,
     ) -> None:
         self._connection = connection
         self._base = connection.api_url
@@ -67,6 +70,7 @@ class HttpClient:
         self._gate = gate
         self.bodies = BodyReader(connection.retry.clock, connection.request_timeout_seconds)
         """Reads the bodies of files that are being downloaded."""
+        self.server_clock = server_clock or ServerClock(connection.retry.clock)
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _LargeBlockAdapter())
@@ -239,7 +243,7 @@ class HttpClient:
             self._gate(operation)
         silence = min(self._connection.request_timeout_seconds, left)
         try:
-            return self._session.request(
+            response = self._session.request(
                 method,
                 url,
                 auth=Authorization(header),
@@ -256,6 +260,9 @@ class HttpClient:
             raise UnexpectedResponseError(
                 operation, "gave a link that is not a web address"
             ) from None
+        if self.is_own(url):
+            self.server_clock.observe(response.headers.get("Date"))
+        return response
 
     def _error_body(self, response: requests.Response, deadline: Deadline) -> bytes:
         """Return the body of an error response; empty if it cannot be read: the status counts."""

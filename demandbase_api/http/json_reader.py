@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 
 from demandbase_api.errors import UnexpectedResponseError
+from demandbase_api.models import NO_ZONE
 
 if TYPE_CHECKING:
     from demandbase_api.errors import ApiOperation
@@ -112,7 +113,7 @@ def _member(data: object, name: str) -> object:
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return a date-time in UTC, which is also the default for its offset.
+    """Return a date-time in UTC; without an offset, with the zone ``NO_ZONE``.
 
     A text that is no date-time is none, nor is one that is not after the beginning of 1970: with it
     some servers say that there is no time.
@@ -121,7 +122,7 @@ def moment(text: str | None) -> datetime | None:
         return None
     try:
         read = datetime.fromisoformat(text)
-        at = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+        at = read.replace(tzinfo=NO_ZONE) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return at if at > _EPOCH else None

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from demandbase_api.jobs.poller import recent
-from demandbase_api.models import JobStatus
+from demandbase_api.errors import TransientError
+from demandbase_api.jobs.job_reader import recent
+from demandbase_api.models import JobStatus, was_created_since
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterator
 
     from demandbase_api.clock import Clock
+    from demandbase_api.jobs.export_journal import ExportJournal
     from demandbase_api.models import ExportJob, ExportRequest
     from demandbase_api.ports import ExportApi
 
+
+logger = logging.getLogger(__name__)
 
 EXPIRY_MARGIN = timedelta(minutes=1)
 """Minimum time until a reused job's file expires."""
 
 _MIN_LOOKBACK = timedelta(hours=1)
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
-
 
 @dataclass(frozen=True, slots=True)
 class DeliveredJob:
-    """The last job whose records have been delivered. An older job would repeat them.
+    """A job whose records have been delivered.
 
     Args:
         id: Id of the job.
@@ -38,104 +41,236 @@ class DeliveredJob:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveredJobs:
+    """The jobs that the last run of a stream delivered. Their records would be outdated.
+
+    Args:
+        newest: The job that was created last.
+        ids: Ids of all of them, at least of those that are young enough to be reused.
+    """
+
+    newest: DeliveredJob
+    ids: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, jobs: Collection[DeliveredJob], max_age: timedelta) -> DeliveredJobs:
+        """Return the jobs of a run without those that are too old to be reused.
+
+        Args:
+            jobs: The jobs, at least one.
+            max_age: Maximum age of a reused job.
+        """
+        newest = max(jobs, key=lambda job: job.created_at)
+        since = newest.created_at - max_age
+        return cls(newest, frozenset(job.id for job in jobs if job.created_at >= since))
+
+    def covers(self, job: ExportJob) -> bool:
+        """Return whether a job is one of them, or no newer than all of them."""
+        return (
+            job.id in self.ids
+            or job.id == self.newest.id
+            or (job.created_at is not None and job.created_at <= self.newest.created_at)
+        )
+
+
+@dataclass(slots=True)
+class ListedJobs:
+    """The jobs that existed when the list was read.
+
+    Args:
+        ids: Ids of the jobs that were read.
+        newest: Creation time of the newest of them.
+        is_complete: Whether all of the list was read, and not only the newest jobs.
+    """
+
+    ids: set[str] = field(default_factory=set)
+    newest: datetime | None = None
+    is_complete: bool = False
+
+    def noted(self, jobs: Iterator[ExportJob]) -> Iterator[ExportJob]:
+        """Yield the jobs of the list, and note them."""
+        for job in jobs:
+            self.ids.add(job.id)
+            if job.created_at is not None:
+                self.newest = max(self.newest or job.created_at, job.created_at)
+            yield job
+        self.is_complete = True
+
+    def lacked(self, job: ExportJob) -> bool:
+        """Return whether a job surely did not exist: it was not read, and is newer than others.
+
+        Creation times are compared with each other, not with a clock.
+        """
+        if job.id in self.ids:
+            return False
+        if self.is_complete:
+            return True
+        return (
+            job.created_at is not None and self.newest is not None and job.created_at >= self.newest
+        )
+
+
 class ExportReuse:
-    """The jobs that existed before this run created any.
+    """Chooses jobs that this run did not create, or does not know that it did.
 
     Args:
         api: The export API.
         reuse_hours: Maximum age of a reused job in hours; 0 disables reuse.
-        clock: Clock of the ages.
+        clock: Clock of the ages if the server does not tell its time.
+        journal: Jobs that runs on this machine have begun.
     """
 
-    def __init__(self, api: ExportApi, reuse_hours: float, clock: Clock) -> None:
+    def __init__(
+        self, api: ExportApi, reuse_hours: float, clock: Clock, journal: ExportJournal
+    ) -> None:
         self._api = api
         self._max_age = timedelta(hours=reuse_hours)
         self._clock = clock
-        self._listed: list[ExportJob] | None = None
-        self._known: set[str] = set()
+        self._journal = journal
+        self._jobs: list[ExportJob] | None = None
+        self._listed: ListedJobs | None = None
 
     def find_reusable(
-        self, request: ExportRequest, delivered: DeliveredJob | None, used: Collection[str]
+        self, request: ExportRequest, delivered: DeliveredJobs | None, used: Collection[str]
     ) -> ExportJob | None:
-        """Return a job that serves a request. The first call reads the list of jobs.
+        """Return the newest job that serves a request. The first call reads the list of jobs.
 
         Args:
             request: The request.
-            delivered: Last job of this request that has been delivered.
+            delivered: Jobs that the last run of the stream delivered.
             used: Ids of jobs that are in use.
         """
-        listed = self._read_list()
+        jobs, now = self._read_list(), self._now()
         if not self._max_age:
             return None
-        return newest_reusable(
-            listed,
-            matches=lambda job: self._api.is_for(job, request),
-            now=self._clock.utc(),
-            max_age=self._max_age,
-            delivered=delivered,
-            used=used,
-        )
+        found = [
+            job
+            for job in jobs
+            if job.id not in used
+            and self._api.is_for(job, request)
+            and may_reuse(
+                job,
+                now=now,
+                max_age=self._max_age,
+                delivered=delivered,
+                is_begun=self._journal.is_begun(request, job),
+                is_unusable=self._journal.is_unusable(request, job.id),
+            )
+        ]
+        return max(found, key=lambda job: job.created_at or now, default=None)
 
-    def find_created(self, request: ExportRequest, used: Collection[str]) -> ExportJob | None:
-        """Return a job for a request that was not in the first list and is not in use.
+    def find_created(
+        self,
+        request: ExportRequest,
+        posted_at: datetime | None,
+        delivered: DeliveredJobs | None,
+        used: Collection[str],
+    ) -> ExportJob | None:
+        """Return a job that a request created whose response was lost.
 
-        All of the list is read, since neither its order nor the two clocks are reliable.
+        All of the list is read, since its order is not reliable.
+
+        Args:
+            request: The request.
+            posted_at: The server's time when the request was first sent, if known.
+            delivered: Jobs that the last run of the stream delivered.
+            used: Ids of jobs that are in use.
         """
+        now = self._now()
         for job in self._api.jobs():
             if (
-                job.id not in self._known
-                and job.id not in used
-                and job.status not in {JobStatus.CANCELLED, JobStatus.FAILED}
+                job.id not in used
                 and self._api.is_for(job, request)
+                and _is_usable(job, now)
+                and not (delivered is not None and delivered.covers(job))
+                and may_be_created(
+                    job,
+                    is_own=self._api.is_own(job),
+                    posted_at=posted_at,
+                    listed=self._listed,
+                )
             ):
                 return job
         return None
 
+    def _now(self) -> datetime:
+        return self._api.server_time() or self._clock.utc()
+
     def _read_list(self) -> list[ExportJob]:
-        if self._listed is None:
-            age = max(self._max_age, _MIN_LOOKBACK)
-            self._listed = list(recent(self._api.jobs(), self._clock.utc() - age))
-            self._known.update(job.id for job in self._listed)
-        return self._listed
+        if self._jobs is None:
+            listed = ListedJobs()
+            since = self._now() - max(self._max_age, _MIN_LOOKBACK)
+            try:
+                self._jobs = list(recent(listed.noted(self._api.jobs()), since))
+                self._listed = listed
+            except TransientError as error:
+                logger.warning("No job of an earlier run can be reused: %s", error)
+                self._jobs = []
+        return self._jobs
 
 
-def newest_reusable(  # noqa: PLR0913 - each is a condition of reuse
-    jobs: Iterable[ExportJob],
+def may_reuse(  # noqa: PLR0913 - each is a condition of reuse
+    job: ExportJob,
     *,
-    matches: Callable[[ExportJob], bool],
     now: datetime,
     max_age: timedelta,
-    delivered: DeliveredJob | None,
-    used: Collection[str],
-) -> ExportJob | None:
-    """Return the newest job that can be reused.
+    delivered: DeliveredJobs | None,
+    is_begun: bool,
+    is_unusable: bool,
+) -> bool:
+    """Return whether a job of an equal request may take the place of a new one.
+
+    A completed job may have been delivered already, unless the state or the journal proves that it
+    has not.
 
     Args:
-        jobs: The listed jobs.
-        matches: Whether a job was created by an equal request.
-        now: Current time in UTC.
+        job: The job.
+        now: The server's time.
         max_age: Maximum age of the job.
-        delivered: Last job that has been delivered.
-        used: Ids of jobs that are in use.
+        delivered: Jobs that the last run of the stream delivered; ``None`` without a state.
+        is_begun: Whether the journal says that a run began with the job and did not deliver it.
+        is_unusable: Whether the journal says that the job has been given up.
     """
-    found = [
-        job
-        for job in jobs
-        if job.id not in used
-        and _is_usable(job, now)
-        and job.created_at is not None
-        and now - job.created_at <= max_age
-        and not (delivered and (job.id == delivered.id or job.created_at < delivered.created_at))
-        and matches(job)
-    ]
-    return max(found, key=lambda job: job.created_at or _EPOCH, default=None)
+    if is_unusable or not _is_usable(job, now):
+        return False
+    if job.created_at is None or now - job.created_at > max_age:
+        return False
+    if job.status is JobStatus.UNKNOWN and not is_begun:
+        return False  # it may have ended
+    if delivered is not None:
+        return not delivered.covers(job)
+    return is_begun or not job.status.is_terminal
+
+
+def may_be_created(
+    job: ExportJob,
+    *,
+    is_own: bool | None,
+    posted_at: datetime | None,
+    listed: ListedJobs | None,
+) -> bool:
+    """Return whether a job is the one that a lost request created, and not an earlier one.
+
+    Args:
+        job: A job of an equal request.
+        is_own: Whether its name says that this run created it; ``None`` if names do not say.
+        posted_at: The server's time when the request was first sent, if known.
+        listed: Jobs that existed before; ``None`` if the list could not be read.
+    """
+    if is_own is not None:
+        return is_own
+    if listed is not None and not listed.lacked(job):
+        return False
+    is_new = None if posted_at is None else was_created_since(job, posted_at)
+    return listed is not None if is_new is None else is_new
 
 
 def _is_usable(job: ExportJob, now: datetime) -> bool:
     match job.status:
         case JobStatus.COMPLETED:
             return job.expires_at is None or job.expires_at > now + EXPIRY_MARGIN
-        case JobStatus.FAILED | JobStatus.CANCELLED | JobStatus.UNKNOWN:
+        case JobStatus.FAILED | JobStatus.CANCELLED:
             return False
         case _:
             return True

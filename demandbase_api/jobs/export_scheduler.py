@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import (
     BusyError,
     DemandbaseError,
     JobGoneError,
+    JobTimeoutError,
     NotFoundError,
     QuotaExceededError,
     TransientError,
@@ -18,10 +20,11 @@ from demandbase_api.errors import (
     job_failed,
     job_gone,
 )
+from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_reuse import ExportReuse
 from demandbase_api.jobs.poller import PollPolicy
 from demandbase_api.jobs.submitter import ExportSubmitter
-from demandbase_api.models import JobStatus, has_expired
+from demandbase_api.models import JobStatus
 from demandbase_api.threads import run_with_timeout
 
 if TYPE_CHECKING:
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
-    from demandbase_api.jobs.export_reuse import DeliveredJob
+    from demandbase_api.jobs.export_reuse import DeliveredJobs
     from demandbase_api.jobs.poller import JobPoller
+    from demandbase_api.jobs.submitter import Submitted
     from demandbase_api.models import ExportJob, ExportRequest
     from demandbase_api.ports import ExportApi
 
@@ -53,11 +57,11 @@ class ExportTask:
 
     Args:
         request: Request of the export job.
-        delivered: Last job of this request that has been delivered; it is not reused.
+        delivered: Jobs that the last run of the stream delivered; they are not reused.
     """
 
     request: ExportRequest
-    delivered: DeliveredJob | None = None
+    delivered: DeliveredJobs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,8 @@ class _Entry:
     created_at: datetime | None = None
     error: DemandbaseError | None = None
     is_resubmitted: bool = False
-    is_reused: bool = False
+    is_own: bool = False
+    """Whether it is proven that this run created the job."""
 
 
 class ExportScheduler:
@@ -97,10 +102,16 @@ class ExportScheduler:
         poller: Polls the jobs.
         policy: Limits and waits.
         clock: Clock of the jobs.
+        journal: Remembers the jobs if the process ends.
     """
 
     def __init__(
-        self, api: ExportApi, poller: JobPoller[ExportJob], policy: ExportPolicy, clock: Clock
+        self,
+        api: ExportApi,
+        poller: JobPoller[ExportJob],
+        policy: ExportPolicy,
+        clock: Clock,
+        journal: ExportJournal | None = None,
     ) -> None:
         self._api = api
         self._poller = poller
@@ -108,11 +119,13 @@ class ExportScheduler:
         self._clock = clock
         self._entries: list[_Entry] = []
         self._used: set[str] = set()
+        self._left: dict[str, ExportJob] = {}
         self._busy_until = 0.0
-        self._reuse = ExportReuse(api, policy.job_reuse_hours, clock)
+        self._journal = journal or ExportJournal()
+        self._reuse = ExportReuse(api, policy.job_reuse_hours, clock, self._journal)
         self._submitter = ExportSubmitter(
             api,
-            lambda request: self._reuse.find_created(request, self._used),
+            self._find_created,
             retry=policy.retry,
             poll=policy.poll,
             quota_wait_hours=policy.quota_wait_hours,
@@ -173,6 +186,15 @@ class ExportScheduler:
         if entry.job_id is not None:
             self._poller.forget(entry.job_id)
 
+    def give_up(self, task: ExportTask) -> None:
+        """Remove a task that failed; cancel its job if this run created it and it still runs."""
+        for entry in self._entries:
+            if entry.task is task:
+                self._entries.remove(entry)
+                if entry.job_id is not None:
+                    self._poller.cancel([entry.job_id])
+                return
+
     def resubmit(self, task: ExportTask, error: DemandbaseError) -> None:
         """Replace a task's job by a new one, once.
 
@@ -184,11 +206,16 @@ class ExportScheduler:
             DemandbaseError: The given error, if the job has been replaced before.
         """
         entry = self._entry(task)
+        if entry.job_id is not None:
+            self._journal.give_up(task.request, entry.job_id)
         if entry.is_resubmitted:
             raise error
         logger.warning("%s Another job is created in its place.", error)
         if entry.job_id is not None:
-            self._poller.forget(entry.job_id)
+            job = self._poller.latest(entry.job_id)
+            if isinstance(error, JobTimeoutError):
+                self._left[job.id] = job
+            self._poller.forget(job.id)
         entry.job_id = None
         entry.is_resubmitted = True
 
@@ -208,23 +235,43 @@ class ExportScheduler:
         return None
 
     def close(self) -> None:
-        """Cancel the jobs that this run created and that still run."""
-        run_with_timeout(_LOST_JOB_SECONDS + _LOOKUP_SECONDS, [self._find_unconfirmed])
-        self._poller.close()
-
-    def _find_unconfirmed(self) -> None:
-        """Find a job whose creation was interrupted; it may appear in the list with a delay."""
-        deadline = self._clock.now() + _LOST_JOB_SECONDS
-        while self._submitter.is_unconfirmed:
-            job = self._submitter.find_unconfirmed()
-            if job is not None:
-                self._submitter.confirm()
-                self._poller.add(job, job.entity or "")
-            elif self._clock.now() >= deadline:
-                self._submitter.confirm()
-                logger.warning("An export job may have been created and still run in Demandbase")
+        """Cancel the jobs that this run created and that still run, and name the others."""
+        found: dict[ExportRequest, ExportJob] = {}
+        run_with_timeout(
+            _LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up_unconfirmed, found)]
+        )
+        for request in self._submitter.unconfirmed:
+            job = found.get(request)
+            if job is None:
+                logger.warning(
+                    "An export job for %s may have been created and may still run: the response to "
+                    "its creation was lost, and it was not found in Demandbase's list of jobs",
+                    request.entity,
+                )
             else:
-                self._clock.sleep(_LOOKUP_SECONDS)
+                self._poller.add(job, request.entity, own=self._api.is_own(job) is True)
+            self._submitter.confirm(request)
+        self._poller.close()
+        for job_id, job in self._left.items():
+            logger.warning("The export job %s for %s may still run", job_id, job.entity)
+
+    def _look_up_unconfirmed(self, found: dict[ExportRequest, ExportJob]) -> None:
+        """Find jobs whose creation was interrupted; they may appear in the list with a delay."""
+        deadline = self._clock.now() + _LOST_JOB_SECONDS
+        while missing := [each for each in self._submitter.unconfirmed if each not in found]:
+            for request in missing:
+                with suppress(DemandbaseError):
+                    job = self._submitter.find_unconfirmed(request)
+                    if job is not None:
+                        found[request] = job
+            if self._clock.now() >= deadline:
+                return
+            self._clock.sleep(_LOOKUP_SECONDS)
+
+    def _find_created(self, request: ExportRequest, posted_at: datetime | None) -> ExportJob | None:
+        tasks = [entry.task for entry in self._entries if entry.task.request == request]
+        delivered = tasks[0].delivered if tasks else None
+        return self._reuse.find_created(request, posted_at, delivered, self._used)
 
     def _entry(self, task: ExportTask) -> _Entry:
         for entry in self._entries:
@@ -262,10 +309,13 @@ class ExportScheduler:
     def _provide_job(self, entry: _Entry, *, is_head: bool) -> None:
         try:
             job = None if entry.is_resubmitted else self._reuse_job(entry)
-            is_own = job is None
-            submitted = self._clock.utc()
+            entry.is_own = False
+            submitted_at = self._api.server_time() or self._clock.utc()
             if job is None:
-                job = self._create_job(entry, may_wait=is_head)
+                submitted = self._create_job(entry, may_wait=is_head)
+                job = submitted.job
+                # Another client may have sent an equal request at the same time.
+                entry.is_own = submitted.is_answered or self._api.is_own(job) is True
         except BusyError as error:
             entry.error = error if is_head else None
             self._busy_until = self._clock.now() + _BUSY_SECONDS
@@ -273,12 +323,13 @@ class ExportScheduler:
         except DemandbaseError as error:
             entry.error = error
             return
+        request = entry.task.request
         entry.job_id = job.id
-        entry.is_reused = not is_own
-        entry.created_at = job.created_at or submitted
-        self._poller.add(job, entry.task.request.entity, own=is_own)
+        entry.created_at = job.created_at or submitted_at
+        self._poller.add(job, request.entity, own=entry.is_own)
         self._used.add(job.id)
-        self._submitter.confirm()
+        self._journal.begin(request, job.id)
+        self._submitter.confirm(request)
 
     def _reuse_job(self, entry: _Entry) -> ExportJob | None:
         job = self._find_reusable(entry, self._used)
@@ -295,15 +346,18 @@ class ExportScheduler:
     def _find_reusable(self, entry: _Entry, used: Collection[str]) -> ExportJob | None:
         return self._reuse.find_reusable(entry.task.request, entry.task.delivered, used)
 
-    def _create_job(self, entry: _Entry, *, may_wait: bool) -> ExportJob:
+    def _create_job(self, entry: _Entry, *, may_wait: bool) -> Submitted[ExportJob]:
         request = entry.task.request
         if may_wait:
             self._make_room()
-            job = self._submitter.submit_when_possible(request)
+        self._journal.post(request, self._api.server_time())
+        if may_wait:
+            submitted = self._submitter.submit_when_possible(request)
         else:
-            job = self._submitter.submit(request)
-        logger.info("Created the export job %s for %s", job.id, request.entity)
-        return job
+            submitted = self._submitter.submit(request)
+        if submitted.is_answered:
+            logger.info("Created the export job %s for %s", submitted.job.id, request.entity)
+        return submitted
 
     def _make_room(self) -> None:
         """Wait for jobs that were created ahead of an unplanned task."""
@@ -322,11 +376,16 @@ class ExportScheduler:
             job = self._poller.wait(entry.job_id, self._submit_ahead)
             if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
                 job = self._with_details(job, entity)
+        except JobTimeoutError as error:
+            if entry.is_own:
+                raise
+            self.resubmit(entry.task, error)
+            return None
         except JobGoneError as error:
             self.resubmit(entry.task, error)
             return None
         match job.status:
-            case JobStatus.CANCELLED if entry.is_reused:
+            case JobStatus.CANCELLED if not entry.is_own:
                 # Most likely by the run that created it, when that run ended.
                 self.resubmit(entry.task, job_cancelled("export", entity, job))
                 return None
@@ -335,16 +394,6 @@ class ExportScheduler:
             case JobStatus.FAILED:
                 failed = job_failed("export", entity, job, may_quote_rows=False)
                 self.resubmit(entry.task, failed)
-                return None
-            case _ if has_expired(job, self._clock.utc()):
-                expired = JobGoneError(
-                    f"The export job {job.id} for {entity} has expired.",
-                    kind="export",
-                    job_id=job.id,
-                    entity=entity,
-                    status=job.status,
-                )
-                self.resubmit(entry.task, expired)
                 return None
             case _:
                 return job

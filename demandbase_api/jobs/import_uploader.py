@@ -67,7 +67,6 @@ class ImportUploader:
         self._clock = clock
         self._recovery = ImportRecovery(api, poller, journal, clock)
         self._used: set[str] = set()
-        self._creation: _Creation | None = None
         find = self._find_created if api.capabilities.find_created else None
         self._submitter = JobSubmitter(self._submit, find, retry)
         self._was_lost = False
@@ -150,15 +149,15 @@ class ImportUploader:
             )
         )
         name = file.job_name(file.fingerprint, began)
-        self._creation = _Creation(request, name, began, entry)
+        creation = _Creation(request, name, began, entry)
         self._was_lost = False
         try:
-            job = self._submitter.submit(self._creation)
+            job = self._submitter.submit(creation).job
         except DemandbaseError as error:
             if not may_have_succeeded(error):
                 self._journal.forget(file.fingerprint)
             raise
-        self._submitter.confirm()
+        self._submitter.confirm(creation)
         self._poller.add(job, request.entity)  # from here on, the end of the run cancels it
         if self._is_stopped:
             self._recovery.cancel_waiting(job.id)
@@ -174,7 +173,7 @@ class ImportUploader:
             self._was_lost = self._was_lost or may_have_succeeded(error)
             raise
 
-    def _find_created(self, creation: _Creation) -> ImportJob | None:
+    def _find_created(self, creation: _Creation, _since: datetime | None) -> ImportJob | None:
         """Return the job that a request created whose response was lost."""
         job = self._recovery.find_created(creation.file_name, creation.began)
         return None if job is None or job.id in self._used else job
@@ -212,11 +211,17 @@ class ImportUploader:
         return uploaded
 
     def _cancel_lost(self) -> None:
-        if not self._submitter.is_unconfirmed or self._creation is None:
-            return
-        creation, job = self._creation, self._submitter.find_unconfirmed()
-        self._submitter.confirm()
-        if job is None:
-            self._recovery.warn_of_strays(creation.request, creation.began)
-        elif not self._recovery.cancel_waiting(job.id):
-            self._journal.put(creation.entry.now(Phase.CREATED, job.id))
+        for creation in self._submitter.unconfirmed:
+            job = self._find_unconfirmed(creation)
+            self._submitter.confirm(creation)
+            if job is None:
+                self._recovery.warn_of_strays(creation.request, creation.began)
+            elif not self._recovery.cancel_waiting(job.id):
+                self._journal.put(creation.entry.now(Phase.CREATED, job.id))
+
+    def _find_unconfirmed(self, creation: _Creation) -> ImportJob | None:
+        try:
+            return self._submitter.find_unconfirmed(creation)
+        except DemandbaseError as error:
+            logger.warning("A job may have been created and may still run: %s", error)
+            return None

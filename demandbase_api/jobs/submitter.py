@@ -6,6 +6,7 @@ Export jobs also wait for what a creation needs: quota, and a free slot in the t
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import backoff
 
 from demandbase_api.clock import sleep_in_pieces
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
+    AuthenticationError,
     BusyError,
     DemandbaseError,
     QuotaExceededError,
@@ -24,12 +27,13 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.ports import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
@@ -54,7 +58,21 @@ _UNLISTED_SECONDS_MAX = 900.0
 _QUOTA_LOG_SECONDS = 60.0
 _QUOTA_SECONDS = 60.0
 _QUOTA_SECONDS_MAX = 900.0
-"""Waits between two tries if the server names none."""
+"""Shortest waits between two tries, of which the first and the longest are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted(Generic[J]):
+    """The job of a request.
+
+    Args:
+        job: The job.
+        is_answered: Whether the server answered the creation. If not, the job was found in the
+            list.
+    """
+
+    job: J
+    is_answered: bool
 
 
 class JobSubmitter(Generic[R, J]):
@@ -62,20 +80,26 @@ class JobSubmitter(Generic[R, J]):
 
     Args:
         send: Sends a request.
-        find: Returns the job that a request created. ``None`` if the API has no means to tell it
-            from the jobs of others.
+        find: Returns the job that a request created, given the server's time before it was first
+            sent. ``None`` if the API has no means to tell the job from those of others.
         retry: How often to try.
+        server_time: Returns the server's time, if it is known.
     """
 
     def __init__(
-        self, send: Callable[[R], J], find: Callable[[R], J | None] | None, retry: RetryPolicy
+        self,
+        send: Callable[[R], J],
+        find: Callable[[R, datetime | None], J | None] | None,
+        retry: RetryPolicy,
+        server_time: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         self._send = send
         self._find = find
         self._retry = retry
-        self._unconfirmed: R | None = None
+        self._server_time = server_time
+        self._unconfirmed: dict[R, datetime | None] = {}
 
-    def submit(self, request: R) -> J:
+    def submit(self, request: R) -> Submitted[J]:
         """Create a job. The caller confirms once it has recorded the job.
 
         Raises:
@@ -87,42 +111,44 @@ class JobSubmitter(Generic[R, J]):
             job = self._find_lost(request)
             if job is None:
                 raise
-            return job
+            return Submitted(job, is_answered=False)
 
-    def confirm(self) -> None:
-        """Forget the last request: the caller has recorded its job, or gives it up."""
-        self._unconfirmed = None
+    def confirm(self, request: R) -> None:
+        """Forget a request: the caller has recorded its job, or gives it up."""
+        self._unconfirmed.pop(request, None)
 
     @property
-    def is_unconfirmed(self) -> bool:
-        """Whether a request may have created a job that the caller does not know."""
-        return self._unconfirmed is not None
+    def unconfirmed(self) -> tuple[R, ...]:
+        """Requests that may have created a job that the caller does not know."""
+        return tuple(self._unconfirmed)
 
-    def find_unconfirmed(self) -> J | None:
-        """Return the job of an interrupted submission, or ``None`` if it cannot be found."""
-        if self._unconfirmed is None or self._find is None:
-            return None
-        try:
-            return self._find(self._unconfirmed)
-        except DemandbaseError as error:
-            logger.warning("A job may have been created and may still run: %s", error)
-            return None
+    def find_unconfirmed(self, request: R) -> J | None:
+        """Return the job of an interrupted submission, or ``None`` if it cannot be found.
 
-    def _submit_once(self, request: R) -> J:
+        Raises:
+            ApiError: The list of jobs cannot be read.
+        """
+        if request not in self._unconfirmed or self._find is None:
+            return None
+        return self._find(request, self._unconfirmed[request])
+
+    def _submit_once(self, request: R) -> Submitted[J]:
         job = self._find_lost(request)
         if job is not None:
-            return job
-        self._unconfirmed = request
+            return Submitted(job, is_answered=False)
+        may_exist = request in self._unconfirmed
+        self._unconfirmed.setdefault(request, self._server_time())
         try:
-            return self._send(request)
+            return Submitted(self._send(request), is_answered=True)
         except DemandbaseError as error:
-            if not may_have_succeeded(error):
-                self._unconfirmed = None
+            # An earlier try may have created a job even if this one surely did not.
+            if not may_exist and not may_have_succeeded(error):
+                self.confirm(request)
             raise
 
     def _find_lost(self, request: R) -> J | None:
         """Return the job that an earlier try created, if its response was lost."""
-        if self._unconfirmed is None or self._find is None:
+        if request not in self._unconfirmed or self._find is None:
             return None
         find = backoff.on_predicate(
             backoff.constant,
@@ -132,9 +158,11 @@ class JobSubmitter(Generic[R, J]):
             logger=None,
             interval=self._retry.base_seconds,
         )(self._find)
-        job = find(request)
+        job = find(request, self._unconfirmed[request])
         if job is not None:
-            logger.info("The response to a creation was lost; it created the job %s", job.id)
+            logger.info(
+                "The response to a creation was lost, and the job %s was found in the list", job.id
+            )
         return job
 
 
@@ -170,20 +198,20 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
     def __init__(  # noqa: PLR0913
         self,
         api: ExportApi,
-        find: Callable[[ExportRequest], ExportJob | None],
+        find: Callable[[ExportRequest, datetime | None], ExportJob | None],
         *,
         retry: RetryPolicy,
         poll: PollPolicy,
         quota_wait_hours: float,
         clock: Clock,
     ) -> None:
-        super().__init__(api.submit, find, retry)
+        super().__init__(api.submit, find, retry, api.server_time)
         self._api = api
         self._poll = poll
         self._quota_wait_hours = quota_wait_hours
         self._clock = clock
 
-    def submit_when_possible(self, request: ExportRequest) -> ExportJob:
+    def submit_when_possible(self, request: ExportRequest) -> Submitted[ExportJob]:
         """Create a job; wait while the quota is used up or other jobs take all slots.
 
         Raises:
@@ -198,8 +226,9 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
             except QuotaExceededError as error:
                 quota.wait(error)
 
-    def _submit_when_free(self, request: ExportRequest) -> ExportJob:
-        slot = _SlotWait(self._api, self._poll, self._clock)
+    def _submit_when_free(self, request: ExportRequest) -> Submitted[ExportJob]:
+        deadline = Deadline.after(self._clock, self._poll.timeout_seconds)
+        slot = _SlotWait(self._api, self._poll, self._clock, deadline)
         while True:
             try:
                 return self.submit(request)
@@ -234,7 +263,7 @@ class _QuotaWait:
         if left <= 0:
             raise error
         logger.warning("%s", error)
-        seconds = min(error.retry_after or self._seconds, left)
+        seconds = min(max(error.retry_after or 0.0, self._seconds), left)
         self._seconds = min(2 * self._seconds, _QUOTA_SECONDS_MAX)
         for rest in sleep_in_pieces(self._clock, seconds, _QUOTA_LOG_SECONDS):
             logger.info(
@@ -251,43 +280,56 @@ class _SlotWait:
     It polls the list of jobs: the API allows more such calls a day than creations.
     """
 
-    def __init__(self, api: ExportApi, poll: PollPolicy, clock: Clock) -> None:
+    def __init__(self, api: ExportApi, poll: PollPolicy, clock: Clock, deadline: Deadline) -> None:
         self._api = api
         self._poll = poll
         self._clock = clock
-        self._until = clock.now() + poll.timeout_seconds
+        self._deadline = deadline
         self._polls = 1
         self._unlisted_seconds = 0.0
+        self._retry_after = 0.0
 
     def wait(self, error: BusyError) -> None:
-        """Return once the list shows no running job; raise the error if the time is up."""
+        """Return once the list does not show a running job; raise the error if the time is up."""
         logger.warning("%s Waiting until it has ended.", error)
-        was_listed = False
-        while self._clock.now() < self._until:
+        was_listed = was_unreadable = False
+        while not self._deadline.has_passed:
             self._sleep()
             self._polls += 1
-            try:
-                is_listed = self._is_job_running()
-            except TransientError as trouble:
-                logger.warning("Cannot tell whether the job still runs: %s", trouble)
-                continue
+            is_listed = self._is_job_listed()
             if is_listed:
                 was_listed, self._unlisted_seconds = True, 0.0
                 continue
-            if not was_listed:
+            if is_listed is None and not was_unreadable:
+                was_unreadable = True
+                continue
+            if not was_listed or is_listed is None:
                 longer = max(_UNLISTED_SECONDS, 2 * self._unlisted_seconds)
                 self._unlisted_seconds = min(longer, _UNLISTED_SECONDS_MAX)
             return
         raise error
 
-    def _is_job_running(self) -> bool:
-        jobs = recent(self._api.jobs(), self._clock.utc() - _RUNNING_JOB_AGE)
-        return any(job.status.is_running for job in jobs)
+    def _is_job_listed(self) -> bool | None:
+        """Return whether the list shows a running job; ``None`` if it cannot be read."""
+        self._retry_after = 0.0
+        deadline = self._deadline.without_retries()
+        try:
+            jobs = recent(self._api.jobs(deadline), self._clock.utc() - _RUNNING_JOB_AGE)
+            return any(job.status.is_running for job in jobs)
+        except (AuthenticationError, QuotaExceededError):
+            raise
+        except ApiError as trouble:
+            logger.warning("Cannot tell whether the job still runs: %s", trouble)
+            self._retry_after = trouble.retry_after or 0.0
+            return None
 
     def _sleep(self) -> None:
         seconds = max(
-            self._poll.seconds_before(self._polls), self._api.poll_pause(), self._unlisted_seconds
+            self._poll.seconds_before(self._polls),
+            self._api.poll_pause(),
+            self._unlisted_seconds,
+            self._retry_after,
         )
-        seconds = min(seconds, self._until - self._clock.now())
+        seconds = min(seconds, self._deadline.left())
         for left in sleep_in_pieces(self._clock, seconds, _SLOT_LOG_SECONDS):
             logger.info("Waiting for the export job of another client: next poll in %.0f s", left)

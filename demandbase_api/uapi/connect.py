@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.client import HttpClient
+from demandbase_api.http.server_clock import ServerClock
 from demandbase_api.ports import Apis
 from demandbase_api.uapi.auth import ClientCredentials
 from demandbase_api.uapi.call_budget import CallBudget, CallCounter
@@ -42,16 +43,22 @@ def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
 
 def _http_client(connection: Connection, budget: CallBudget, clock: Clock) -> HttpClient:
     map_error = partial(error_for, is_static=connection.is_static)
+    client = partial(
+        HttpClient,
+        connection,
+        map_error=map_error,
+        gate=budget.spend,
+        server_clock=ServerClock(clock),
+    )
     if connection.is_static:
         if connection.access_token is None:
             raise ConfigurationError(
                 "There are no credentials: set client_id and client_secret, or access_token."
             )
-        return HttpClient(connection, map_error=map_error, gate=budget.spend)
+        return client()
     for name in ("client_id", "client_secret"):
         if getattr(connection, name) is None:
             raise ConfigurationError(
                 f"The setting {name} is missing: client_id and client_secret go together."
             )
-    auth = ClientCredentials(connection, clock, map_error)
-    return HttpClient(connection, auth=auth, map_error=map_error, gate=budget.spend)
+    return client(auth=ClientCredentials(connection, clock, map_error))

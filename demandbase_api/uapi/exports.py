@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -39,6 +40,7 @@ from demandbase_api.uapi.schemas import EXPORT_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
@@ -48,33 +50,49 @@ if TYPE_CHECKING:
 
 
 _DIGEST_BYTES = 10
+_DIGEST_LETTERS = 12
+_MARK_BYTES = 4
 
 _ALL_SOURCES = "all"
 
 
-def request_body(request: ExportRequest) -> dict[str, Any]:
-    """Return the body that creates a job. The job's name identifies the request.
+def request_body(request: ExportRequest, mark: str) -> dict[str, Any]:
+    """Return the body that creates a job. The job's name identifies the request and the run.
+
+    Args:
+        request: The request.
+        mark: Mark of the run.
 
     Raises:
         ConfigurationError: The API does not support the request.
     """
     entity = BY_NAME[request.entity]
     body = _request_members(entity, request)
-    return {"jobName": job_name(request), **body}
+    return {"jobName": f"{job_name(request)} {mark}", **body}
 
 
 def job_name(request: ExportRequest) -> str:
-    """Return the name of a request's job, at most 50 characters.
+    """Return the name of a request's job without the mark of a run, at most 41 characters.
+
+    The API allows 50.
 
     Raises:
         ConfigurationError: The API does not support the request.
     """
+    return f"singer {request.entity} {_digest(request)[:_DIGEST_LETTERS]}"
+
+
+def _unmarked_name(request: ExportRequest) -> str:
+    """Return the name of a request's job as version 0.1.0 wrote it."""
+    return f"singer {request.entity} {_digest(request)}"
+
+
+def _digest(request: ExportRequest) -> str:
     body = _request_members(BY_NAME[request.entity], request)
     if "fields" in body:
         body["fields"] = sorted(body["fields"])
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"singer {request.entity} {digest}"
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _request_members(entity: UapiEntity, request: ExportRequest) -> dict[str, Any]:
@@ -109,7 +127,7 @@ def _date_members(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
             )
         return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
     # All of the last day, even if the field has a time of day.
-    rules = [("Less Than", days.end + timedelta(days=1))]
+    rules = [("Less Than", days.end + timedelta(days=1))] if days.end < date.max else []
     if days.start is not None:
         rules.insert(0, ("Greater Than or Equal To", days.start))
     return {
@@ -163,6 +181,7 @@ class UapiExportApi(ExportApi):
         self._discovery = discovery
         self._budget = budget
         self._lists = ListReader("export")
+        self._mark = secrets.token_hex(_MARK_BYTES)
         self._links: dict[str, tuple[str, ...]] = {}
         # A download in another thread may read the links of the same job.
         self._reading = threading.Lock()
@@ -176,7 +195,8 @@ class UapiExportApi(ExportApi):
         operation = ApiOperation.CREATE_EXPORT
         entity = BY_NAME[request.entity]
         try:
-            response = self._http.create(operation, entity.path, request_body(request), deadline)
+            body = request_body(request, self._mark)
+            response = self._http.create(operation, entity.path, body, deadline)
         except (InvalidRequestError, PermissionDeniedError):
             # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
@@ -213,6 +233,10 @@ class UapiExportApi(ExportApi):
         return self._lists.jobs(operation, fetch, EXPORT_ID, schemas.export_job, complete=complete)
 
     @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
+
+    @override
     def poll_pause(self) -> float:
         # A job that is not in the list needs a call of its own at each poll.
         polled = ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT
@@ -228,7 +252,14 @@ class UapiExportApi(ExportApi):
 
     @override
     def is_for(self, job: ExportJob, request: ExportRequest) -> bool:
-        return job.name == job_name(request)
+        name = job.name or ""
+        unmarked, _, mark = name.rpartition(" ")
+        is_marked = unmarked == job_name(request) and len(mark) == 2 * _MARK_BYTES
+        return is_marked or name == _unmarked_name(request)
+
+    @override
+    def is_own(self, job: ExportJob) -> bool | None:
+        return (job.name or "").endswith(f" {self._mark}")
 
     @override
     @contextmanager

@@ -26,6 +26,7 @@ from demandbase_api.v1.schemas import JOB_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
@@ -86,6 +87,10 @@ class V1ExportApi(ExportApi):
         return self._lists.jobs(operation, fetch, JOB_ID, schemas.export_job, complete=complete)
 
     @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
+
+    @override
     def poll_pause(self) -> float:
         return 0.0
 
@@ -108,6 +113,10 @@ class V1ExportApi(ExportApi):
             and sorted(job.fields) == sorted(request.fields)
             and (job.filters or {}) == body.get("filters", {})
         )
+
+    @override
+    def is_own(self, job: ExportJob) -> bool | None:
+        return None
 
     @override
     @contextmanager

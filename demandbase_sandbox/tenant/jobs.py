@@ -64,6 +64,7 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
 
     def add(self, job: AnyJob) -> AnyJob:
         """Add a job and return it."""
+        job.created_at -= timedelta(seconds=job.faults.age)
         self._jobs[job.id] = job
         return job
 
@@ -84,7 +85,8 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
 
     def all(self) -> list[AnyJob]:
         """Return the jobs, newest first."""
-        return [*reversed(self._jobs.values())]
+        newest_added = reversed(self._jobs.values())
+        return sorted(newest_added, key=lambda job: job.created_at, reverse=True)
 
     def changing(self) -> list[AnyJob]:
         """Return the jobs that can still change with time."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demandbase_sandbox.clock import SandboxClock
-from demandbase_sandbox.faults import FaultRules
+from demandbase_sandbox.faults import NO_FAULTS, FaultRules
 from demandbase_sandbox.recorder import Recorder
 from demandbase_sandbox.signing import LinkSigner
 from demandbase_sandbox.tenant.store import Store
@@ -23,8 +23,9 @@ from demandbase_sandbox.v1.exports import ExportJobs
 from demandbase_sandbox.v1.imports import ImportJobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from demandbase_sandbox.faults import JobFaults
     from demandbase_sandbox.options import SandboxOptions
     from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
     from demandbase_sandbox.tenant.store import Snapshot
@@ -65,6 +66,8 @@ class Tenant:
         )
         self.tokens = Tokens(self.clock, options)
         self.calls = CallLimits(self.clock, options)
+        self.create_again: dict[str, Callable[[JobFaults], object]] = {}
+        """Creates a job by the request of the last creation of an export, by API."""
 
     def advance_jobs(self) -> None:
         """Advance all jobs to the current time, in the order in which they end."""
@@ -76,6 +79,11 @@ class Tenant:
     def find_job(self, job_id: str) -> Job | None:
         """Return a job of any kind; ``None`` if it is unknown."""
         return next((job for jobs in self.jobs if (job := jobs.find(job_id)) is not None), None)
+
+    def job_faults(self, job_id: object) -> JobFaults:
+        """Return the faults of a job of any kind; of an unknown one, none."""
+        job = self.find_job(str(job_id))
+        return NO_FAULTS if job is None else job.faults
 
     def link(self, name: str, life: float) -> str:
         """Return a signed link to a file that is valid for ``life`` seconds."""
@@ -132,6 +140,7 @@ class Tenant:
             self.tokens.clear()
             self.calls.clear()
             self.activity_types.clear()
+            self.create_again.clear()
             self.clock.reset()
 
     def stop(self) -> None:

@@ -73,11 +73,8 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
         Raises:
             ApiError: 429-101 or 429-102.
         """
-        if self._bytes_of_a_day() >= self._allowance():
-            raise coded_error("429-101")
-        running = sum(not job.has_ended for job in self.all())
-        if running >= self._options.max_concurrent_export_jobs:
-            raise coded_error("429-102")
+        if not faults.foreign:
+            self._check_limits()
         now = self._clock.now()
         return self.add(
             UapiExportJob(
@@ -93,6 +90,13 @@ class UapiExportJobs(SimulatedJobs[UapiExportJob]):
                 faults=faults,
             )
         )
+
+    def _check_limits(self) -> None:
+        if self._bytes_of_a_day() >= self._allowance():
+            raise coded_error("429-101")
+        running = sum(not job.has_ended for job in self.all())
+        if running >= self._options.max_concurrent_export_jobs:
+            raise coded_error("429-102")
 
     def results(self, job: UapiExportJob) -> list[str]:
         """Return the names of a job's files: none before its end or after their expiry."""

@@ -1,76 +1,184 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.jobs.export_reuse import EXPIRY_MARGIN, DeliveredJob, newest_reusable
-from demandbase_api.jobs.poller import recent
-from demandbase_api.models import ExportJob, JobStatus
+from demandbase_api.jobs.export_reuse import (
+    EXPIRY_MARGIN,
+    DeliveredJob,
+    DeliveredJobs,
+    ListedJobs,
+    may_be_created,
+    may_reuse,
+)
+from demandbase_api.jobs.job_reader import recent
+from demandbase_api.models import NO_ZONE, ExportJob, JobStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 AGE = timedelta(hours=6)
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
 
 moments = st.none() | st.integers(-10, 10).map(lambda hours: NOW + timedelta(hours=hours))
-jobs = st.builds(
-    ExportJob,
-    id=st.uuids().map(str),
-    status=st.sampled_from(JobStatus),
-    created_at=moments,
-    expires_at=moments,
-)
 
 
 @given(st.lists(moments), moments.filter(bool))
-def test_recent_jobs_are_complete_in_any_order(
+def test_recent_jobs_are_complete_in_either_order(
     created: list[datetime | None], since: datetime
 ) -> None:
     listed = [
         ExportJob(str(number), JobStatus.PENDING, created_at=moment)
-        for number, moment in enumerate(created)
+        for number, moment in enumerate(sorted(created, key=lambda moment: moment or NOW))
     ]
-    ordered = sorted(listed, key=lambda job: job.created_at or NOW, reverse=True)
-    expected = {job.id for job in listed if job.created_at is None or job.created_at >= since}
-    assert {job.id for job in recent(ordered, since) if job.created_at} == {
-        job.id for job in listed if job.created_at and job.created_at >= since
-    }
-    unordered = [ExportJob("old", JobStatus.PENDING, created_at=since), *listed]
-    if any(a.created_at and a.created_at > since for a in listed[:1]):
-        assert expected <= {job.id for job in recent(unordered, since)}
+    expected = {job.id for job in listed if job.created_at and job.created_at >= since}
+    for ordered in (listed, listed[::-1]):
+        assert {job.id for job in recent(ordered, since) if job.created_at} == expected
 
 
-def test_a_sorted_list_is_read_up_to_its_first_older_job() -> None:
+def listed(count: int, *, oldest_first: bool, read: list[int]) -> Iterator[ExportJob]:
+    for number in range(count):
+        read.append(number)
+        hours = count - number if oldest_first else number
+        yield ExportJob(str(number), JobStatus.FAILED, created_at=NOW - timedelta(hours=hours))
+
+
+def test_a_list_that_is_newest_first_is_read_up_to_its_first_older_job() -> None:
     read: list[int] = []
-
-    def listed() -> object:
-        for hours in range(100):
-            read.append(hours)
-            yield ExportJob(str(hours), JobStatus.FAILED, created_at=NOW - timedelta(hours=hours))
-
-    assert len(list(recent(listed(), NOW - AGE))) == 7  # type: ignore[arg-type]
+    assert len(list(recent(listed(100, oldest_first=False, read=read), NOW - AGE))) == 7
     assert read[-1] == 7
 
 
-@given(st.lists(jobs), st.none() | st.builds(DeliveredJob, st.just("x"), moments.filter(bool)))
-def test_a_reused_job_can_be_downloaded_and_is_no_older_than_allowed(
-    listed: list[ExportJob], delivered: DeliveredJob | None
-) -> None:
-    used = [job.id for job in listed[::3]]
-    found = newest_reusable(
-        listed, matches=lambda _: True, now=NOW, max_age=AGE, delivered=delivered, used=used
+def test_a_list_that_is_oldest_first_is_read_to_its_end() -> None:
+    read: list[int] = []
+    assert len(list(recent(listed(100, oldest_first=True, read=read), NOW - AGE))) == 6
+    assert read[-1] == 99
+
+
+def test_a_list_of_one_old_job_and_a_newer_one_is_read_to_its_end() -> None:
+    jobs = [
+        ExportJob("old", JobStatus.COMPLETED, created_at=NOW - timedelta(days=3)),
+        ExportJob("new", JobStatus.PROCESSING, created_at=NOW),
+    ]
+    assert [job.id for job in recent(jobs, NOW - AGE)] == ["new"]
+
+
+class TestReuse:
+    """Whether a job may take the place of a new one: the whole matrix."""
+
+    @pytest.mark.parametrize(
+        ("status", "state", "is_begun", "is_unusable"),
+        [
+            *product(
+                JobStatus, [None, "older", "same second", "newer"], [False, True], [False, True]
+            )
+        ],
     )
-    if found is None:
-        return
-    assert found.created_at is not None
-    assert NOW - found.created_at <= AGE
-    assert found.id not in used
-    assert found.status not in {JobStatus.FAILED, JobStatus.CANCELLED}
-    if found.status is JobStatus.COMPLETED and found.expires_at is not None:
-        assert found.expires_at > NOW + EXPIRY_MARGIN
-    if delivered is not None:
-        assert found.created_at >= delivered.created_at
-    nothing_matches = newest_reusable(
-        listed, matches=lambda _: False, now=NOW, max_age=AGE, delivered=delivered, used=used
+    def test_all_cases(
+        self, status: JobStatus, state: str | None, *, is_begun: bool, is_unusable: bool
+    ) -> None:
+        created = NOW - HOUR
+        delivered = None
+        if state is not None:
+            shift = {"older": -SECOND, "same second": timedelta(), "newer": SECOND}[state]
+            delivered = DeliveredJobs(DeliveredJob("delivered", created + shift))
+        found = may_reuse(
+            ExportJob("job", status, created_at=created),
+            now=NOW,
+            max_age=AGE,
+            delivered=delivered,
+            is_begun=is_begun,
+            is_unusable=is_unusable,
+        )
+        if status in {JobStatus.FAILED, JobStatus.CANCELLED} or is_unusable:
+            assert not found
+        elif state is not None:
+            assert found == (state == "older")
+        else:
+            assert found == (status is not JobStatus.COMPLETED or is_begun)
+
+    @pytest.mark.parametrize(
+        ("created_at", "expires_at", "found"),
+        [
+            (NOW - AGE, None, True),
+            (NOW - AGE - SECOND, None, False),
+            (None, None, False),
+            (NOW - HOUR, NOW + EXPIRY_MARGIN + SECOND, True),
+            (NOW - HOUR, NOW + EXPIRY_MARGIN, False),
+        ],
     )
-    assert nothing_matches is None
+    def test_age_and_expiry(
+        self, created_at: datetime | None, expires_at: datetime | None, *, found: bool
+    ) -> None:
+        job = ExportJob("job", JobStatus.COMPLETED, created_at=created_at, expires_at=expires_at)
+        given_ = {"now": NOW, "max_age": AGE, "delivered": None}
+        assert may_reuse(job, **given_, is_begun=True, is_unusable=False) is found  # type: ignore[arg-type]
+
+    def test_each_delivered_job_is_known_by_its_id(self) -> None:
+        jobs = [DeliveredJob("a", NOW - 2 * HOUR), DeliveredJob("b", NOW), DeliveredJob("c", NOW)]
+        delivered = DeliveredJobs.of(jobs, timedelta(hours=1))
+        assert delivered.newest.created_at == NOW
+        assert delivered.ids == {"b", "c"}
+        # The list may give another creation time than the response to the creation.
+        later = ExportJob("c", JobStatus.COMPLETED, created_at=NOW + SECOND)
+        assert delivered.covers(later)
+        assert not delivered.covers(replace(later, id="d"))
+        assert delivered.covers(ExportJob("a", JobStatus.COMPLETED, created_at=NOW - 2 * HOUR))
+
+
+class TestCreated:
+    """Whether a job is the one that a lost request created: the whole matrix."""
+
+    @pytest.mark.parametrize("seconds", [-72_000, -61, -59, 0, 600, None, "local"])
+    @pytest.mark.parametrize("is_own", [True, False, None])
+    @pytest.mark.parametrize(
+        "list_", ["unread", "had it", "complete", "newest older", "newest newer"]
+    )
+    @pytest.mark.parametrize("has_date", [True, False])
+    def test_all_cases(
+        self, seconds: float | str | None, list_: str, *, is_own: bool | None, has_date: bool
+    ) -> None:
+        created: datetime | None = None
+        if seconds == "local":
+            created = NOW.replace(tzinfo=NO_ZONE) - 5 * HOUR
+        elif seconds is not None:
+            created = NOW + timedelta(seconds=float(seconds))
+        job = ExportJob("job", JobStatus.PROCESSING, created_at=created)
+        earlier = (created or NOW) - HOUR
+        known = {
+            "unread": None,
+            "had it": ListedJobs({"job"}, created, is_complete=True),
+            "complete": ListedJobs({"other"}, created, is_complete=True),
+            "newest older": ListedJobs({"other"}, earlier),
+            "newest newer": ListedJobs({"other"}, (created or NOW) + HOUR),
+        }[list_]
+        found = may_be_created(
+            job, is_own=is_own, posted_at=NOW if has_date else None, listed=known
+        )
+        if is_own is not None:
+            assert found == is_own
+        elif list_ in {"had it", "newest newer"} or (created is None and list_ == "newest older"):
+            assert not found
+        elif has_date and isinstance(seconds, (int, float)):
+            assert found == (seconds >= -60)
+        else:
+            assert found == (list_ != "unread")
+
+
+def test_the_list_notes_what_was_read_of_it() -> None:
+    noted = ListedJobs()
+    assert len(list(recent(noted.noted(listed(100, oldest_first=False, read=[])), NOW - AGE))) == 7
+    assert noted.ids == {str(number) for number in range(8)}
+    assert (noted.newest, noted.is_complete) == (NOW, False)
+    assert noted.lacked(ExportJob("new", JobStatus.PENDING, created_at=NOW))
+    assert not noted.lacked(
+        ExportJob("99", JobStatus.PENDING, created_at=NOW - timedelta(hours=99))
+    )
+    assert not noted.lacked(ExportJob("x", JobStatus.PENDING))
+    list(noted.noted(iter(())))
+    assert noted.lacked(ExportJob("x", JobStatus.PENDING))

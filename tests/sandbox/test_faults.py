@@ -152,6 +152,61 @@ class TestFiles:
 
 
 @both_apis
+class TestForeignJobs:
+    def test_another_client_creates_the_same_job_before_a_creation_that_is_lost(
+        self,
+        sandbox: Sandbox,
+        create: Callable[[], requests.Response],
+        listed: Callable[..., list[dict[str, Any]]],
+        api: str,
+    ) -> None:
+        fault = Fault("createExportJob", Effect.FOREIGN_JOB, seconds=7200, how="running")
+        sandbox.add_fault(fault)
+        sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=503))
+        assert create().status_code == 503
+        (job,) = listed()
+        age = datetime.now(UTC) - datetime.fromisoformat(job[TIMES[api]])
+        assert abs(age - timedelta(hours=2)) < timedelta(seconds=10)
+        status = job["status" if api == "v1" else "jobStatus"]
+        assert status == "processing"
+        assert [found["id"] for found in sandbox.foreign_jobs()] == [job[IDS[api]]]
+        # It takes the only slot of uapi.
+        assert create().status_code == (202 if api == "v1" else 429)
+
+    def test_another_client_creates_a_job_that_ends_at_a_moment_of_choice(
+        self,
+        sandbox: Sandbox,
+        create: Callable[[], requests.Response],
+        client: Client,
+        listed: Callable[..., list[dict[str, Any]]],
+        api: str,
+    ) -> None:
+        sandbox.add_fault(
+            Fault(
+                LISTS[api], Effect.FOREIGN_JOB, seconds=60, after=2,
+                members={"odd": 1, IDS[api]: None}, nulls=("fields",),
+            )
+        )  # fmt: skip
+        assert listed() == []
+        own = create().json()[IDS[api]]
+        assert len(listed()) == 1
+        first, second = listed()
+        assert first[IDS[api]] == own
+        assert (second["odd"], second["fields"], IDS[api] in second) == (1, None, False)
+        (foreign,) = sandbox.foreign_jobs()
+        shown = client("job", foreign["id"]).json()
+        assert shown["odd"] == 1
+        status = shown["status" if api == "v1" else "jobStatus"]
+        assert status in {"completed", "finished"}
+
+    def test_without_any_creation_there_is_nothing_to_imitate(
+        self, sandbox: Sandbox, listed: Callable[..., list[dict[str, Any]]], api: str
+    ) -> None:
+        sandbox.add_fault(Fault(LISTS[api], Effect.FOREIGN_JOB))
+        assert listed() == []
+
+
+@both_apis
 class TestDocuments:
     def test_a_body_can_drip(self, sandbox: Sandbox, client: Client, api: str) -> None:
         whole = client("list").content

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_sandbox import Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox
+from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime
 
@@ -24,6 +26,8 @@ class QuickTap(TapDemandbase):
 @dataclass(frozen=True)
 class Output:
     messages: list[dict[str, Any]]
+    error: BaseException | None = None
+    """The expected error of the run."""
 
     def records(self, stream: str) -> list[dict[str, Any]]:
         return [
@@ -42,6 +46,20 @@ class Output:
 
 
 Sync = Callable[..., Output]
+
+ForeignJob = Callable[..., str]
+
+
+@contextmanager
+def only_failure() -> Iterator[None]:
+    """Raise the error of the only stream that failed instead of the error of the run."""
+    try:
+        yield
+    except StreamsFailedError as error:
+        if len(error.failures) == 1 and error.ended_by is None:
+            [only] = error.failures.values()
+            raise only from None
+        raise
 
 
 both_apis = pytest.mark.parametrize("api", ["v1", "uapi"])
@@ -128,9 +146,39 @@ def sync(sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture
                     item["metadata"]["selected"] = item["breadcrumb"][1] in fields
         tap = timed(config={**config, **settings}, catalog=catalog, state=state)
         capsys.readouterr()
-        with pytest.raises(failure) if failure else nullcontext():
+        each = nullcontext() if failure is StreamsFailedError else only_failure()
+        with pytest.raises(failure) if failure else nullcontext() as caught, each:
             tap.sync_all()
         lines = capsys.readouterr().out.splitlines()
-        return Output([json.loads(line) for line in lines])
+        error = None if caught is None else caught.value
+        return Output([json.loads(line) for line in lines], error)
 
     return run
+
+
+@pytest.fixture
+def foreign_job(sandbox: Sandbox, api: str) -> ForeignJob:
+    """Creates the job of another client and returns its id; takes the arguments of a fault.
+
+    ``how="running"`` never ends, ``seconds`` is its age, ``members`` and ``nulls`` replace what
+    responses say of it. To be called before the test adds faults of creations. A job of the same
+    request as the tap's is a fault of the tap's own creation: ``Effect.FOREIGN_JOB``.
+    """
+    paths = {"v1": "/export/v1/jobs", "uapi": "/data/export/v1/job"}
+    bodies = {
+        "v1": {"entity_type": "campaigns", "fields": ["name"]},
+        "uapi": {"entityType": "account", "jobName": "a report", "fields": ["{Account}.name"]},
+    }
+
+    def create(**options: Any) -> str:  # noqa: ANN401
+        known = {job["id"] for job in sandbox.foreign_jobs()}
+        sandbox.add_fault(Fault("createExportJob", Effect.FOREIGN_JOB, **options))
+        sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=503))
+        url = sandbox.url if api == "v1" else sandbox.uapi_url
+        headers = {"Authorization": f"Bearer {sandbox.token}"}
+        requests.post(url + paths[api], json=bodies[api], headers=headers, timeout=10)
+        sandbox.clear_requests()
+        (job_id,) = {job["id"] for job in sandbox.foreign_jobs()} - known
+        return str(job_id)
+
+    return create

@@ -12,7 +12,7 @@ from demandbase_api.errors import (
 )
 from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.faults import JobFaults
-from tests.tap.conftest import Wire, both_apis
+from tests.tap.conftest import ForeignJob, Wire, both_apis
 
 pytestmark = pytest.mark.thorough
 
@@ -159,3 +159,14 @@ def test_a_job_whose_creation_was_answered_oddly_is_cancelled(
     sandbox.add_fault(Fault("createExportJob", effect, members=members))
     sync("campaigns", failure=UnexpectedResponseError)
     assert [job["status"] for job in sandbox.export_jobs()] == ["cancelled"]
+
+
+@both_apis
+def test_jobs_of_others_are_left_alone(
+    sandbox: Sandbox, sync: Sync, foreign_job: ForeignJob
+) -> None:
+    job_id = foreign_job(seconds=60)
+    assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+    (foreign,) = sandbox.foreign_jobs()
+    assert (foreign["id"], foreign["status"] in {"completed", "finished"}) == (job_id, True)
+    assert not [seen for seen in sandbox.requests() if job_id in seen.path]

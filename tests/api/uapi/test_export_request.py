@@ -15,8 +15,8 @@ DAYS = DateRange("{Account}.seen", date(2026, 1, 1), date(2026, 1, 31))
 
 
 def members(request: ExportRequest) -> dict[str, object]:
-    body = request_body(request)
-    assert body.pop("jobName") == job_name(request)
+    body = request_body(request, "0123abcd")
+    assert body.pop("jobName") == f"{job_name(request)} 0123abcd"
     return body
 
 
@@ -60,7 +60,7 @@ def test_the_name_of_a_job_fits_and_is_the_same_for_the_same_request(entity: str
     one = ExportRequest(entity, ("a", "b"), account_lists=("1", "2"))
     same = ExportRequest(entity, ("b", "a"), account_lists=("2", "1"))
     assert job_name(one) == job_name(same)
-    assert len(job_name(one)) <= 50
+    assert len(request_body(one, "0123abcd")["jobName"]) <= 50
     assert entity in job_name(one)
 
 
@@ -100,4 +100,4 @@ def test_jobs_have_the_same_name_only_for_equal_requests(
 )
 def test_an_impossible_request_is_reported(request_: ExportRequest, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        request_body(request_)
+        request_body(request_, "0123abcd")

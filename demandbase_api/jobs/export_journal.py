@@ -1,0 +1,163 @@
+"""A journal of export jobs that survives the end of the process: one small file for each request.
+
+It says which jobs runs on this machine have begun and not delivered, for runs without a state, and
+which jobs have been given up. A run works without it: if the folder is unusable, jobs of an
+interrupted run may be created again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from demandbase_api.files import write_atomically
+from demandbase_api.models import was_created_since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from demandbase_api.models import ExportJob, ExportRequest
+
+
+logger = logging.getLogger(__name__)
+
+_MIN_HOURS = 24.0
+_SUFFIX = ".job.json"
+
+
+@dataclass(slots=True)
+class JournalEntry:
+    """The jobs of one request.
+
+    Args:
+        jobs: Ids of jobs that a run uses and has not delivered.
+        posted_at: The server's time at which a job was requested whose id is not known yet.
+        unusable: Ids of jobs that have been given up.
+    """
+
+    jobs: list[str] = field(default_factory=list)
+    posted_at: datetime | None = None
+    unusable: list[str] = field(default_factory=list)
+
+
+class ExportJournal:
+    """The requests whose jobs have not been delivered.
+
+    Args:
+        folder: Folder of the files; created with the first one. Default: entries are kept in
+            memory only.
+        origin: The API; its jobs have entries of their own.
+        keep_hours: Age in hours, at least 24, at which a file is removed.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, origin: str = "", keep_hours: float = _MIN_HOURS
+    ) -> None:
+        self._folder = folder
+        self._origin = origin
+        self._keep_seconds = max(keep_hours, _MIN_HOURS) * 3600
+        self._entries: dict[str, JournalEntry] = {}
+        self._is_swept = False
+
+    def post(self, request: ExportRequest, server_time: datetime | None) -> None:
+        """Record that a job is about to be requested.
+
+        Args:
+            request: The request.
+            server_time: The server's time, if it is known.
+        """
+        key, entry = self._find(request)
+        entry.posted_at = server_time
+        self._write(key, entry)
+
+    def begin(self, request: ExportRequest, job_id: str) -> None:
+        """Record that a run uses a job."""
+        key, entry = self._find(request)
+        entry.posted_at = None
+        if job_id not in entry.jobs:
+            entry.jobs.append(job_id)
+        self._write(key, entry)
+
+    def give_up(self, request: ExportRequest, job_id: str) -> None:
+        """Record that a job is of no use: no run will reuse it."""
+        key, entry = self._find(request)
+        entry.jobs = [each for each in entry.jobs if each != job_id]
+        entry.unusable.append(job_id)
+        self._write(key, entry)
+
+    def deliver(self, requests: Iterable[ExportRequest]) -> None:
+        """Record that the jobs of some requests have been delivered."""
+        for request in requests:
+            key, entry = self._find(request)
+            entry.jobs, entry.posted_at = [], None
+            self._write(key, entry)
+
+    def is_begun(self, request: ExportRequest, job: ExportJob) -> bool:
+        """Return whether a run has begun with a job of a request, and not delivered it.
+
+        A run that was killed while it requested a job does not know the job's id.
+        """
+        _, entry = self._find(request)
+        if job.id in entry.jobs or entry.posted_at is None:
+            return job.id in entry.jobs
+        return was_created_since(job, entry.posted_at) is True
+
+    def is_unusable(self, request: ExportRequest, job_id: str) -> bool:
+        """Return whether a job has been given up."""
+        return job_id in self._find(request)[1].unusable
+
+    def _find(self, request: ExportRequest) -> tuple[str, JournalEntry]:
+        """Return the key of a request and its entry, which may be empty."""
+        members = {**asdict(request), "fields": sorted(request.fields)}
+        text = json.dumps([self._origin, members], sort_keys=True, default=str)
+        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        if key not in self._entries:
+            self._entries[key] = self._read(key)
+        return key, self._entries[key]
+
+    def _read(self, key: str) -> JournalEntry:
+        if self._folder is None:
+            return JournalEntry()
+        try:
+            members = json.loads((self._folder / f"{key}{_SUFFIX}").read_text(encoding="utf-8"))
+            text = members["posted_at"]
+            posted_at = None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+            return JournalEntry(list(members["jobs"]), posted_at, list(members["unusable"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return JournalEntry()  # none, or damaged: nothing is proven
+
+    def _write(self, key: str, entry: JournalEntry) -> None:
+        if self._folder is None:
+            return
+        path = self._folder / f"{key}{_SUFFIX}"
+        try:
+            if entry == JournalEntry():
+                path.unlink(missing_ok=True)
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            write_atomically(path, json.dumps(asdict(entry), default=str))
+        except OSError as error:
+            logger.warning(
+                "The export jobs of this run cannot be recorded in spool_dir: %s. If the run is "
+                "interrupted before it has written a state, the next run may create them again.",
+                error.strerror or "the operation failed",
+            )
+            self._folder = None
+
+    def _sweep(self) -> None:
+        """Remove the files of jobs that are too old to be reused."""
+        if self._is_swept or self._folder is None:
+            return
+        self._is_swept = True
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > self._keep_seconds:
+                    path.unlink()
