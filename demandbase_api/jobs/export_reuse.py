@@ -236,6 +236,8 @@ def may_reuse(  # noqa: PLR0913 - each is a condition of reuse
         return False
     if job.created_at is None or now - job.created_at > max_age:
         return False
+    if job.status is JobStatus.UNKNOWN and not is_begun:
+        return False  # it may have ended
     if delivered is not None:
         return not delivered.covers(job)
     return is_begun or not job.status.is_terminal

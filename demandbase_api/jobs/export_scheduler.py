@@ -339,7 +339,7 @@ class ExportScheduler:
                 job.id,
                 entry.task.request.entity,
                 job.created_at,
-                job.status.value,
+                job.status_text,
             )
         return job
 
