@@ -9,7 +9,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
 from demandbase_api.errors import NotFoundError
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ImportJob
 from tap_demandbase import bookmark
 from tap_demandbase.config import stream_options

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import TransientError
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import JobStatus, was_created_since
 
 if TYPE_CHECKING:

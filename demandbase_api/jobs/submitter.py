@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import backoff
 
 from demandbase_api.clock import sleep_in_pieces
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
+    AuthenticationError,
     BusyError,
     DemandbaseError,
     QuotaExceededError,
@@ -25,7 +27,7 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.ports import Job
 
@@ -56,7 +58,7 @@ _UNLISTED_SECONDS_MAX = 900.0
 _QUOTA_LOG_SECONDS = 60.0
 _QUOTA_SECONDS = 60.0
 _QUOTA_SECONDS_MAX = 900.0
-"""Waits between two tries if the server names none."""
+"""Shortest waits between two tries, of which the first and the longest are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +103,27 @@ class JobSubmitter(Generic[R, J]):
         """Create a job. The caller confirms once it has recorded the job.
 
         Raises:
+            QuotaExceededError: The server asked for fewer creations, also after a wait.
             ApiError: The server rejected the request, or no try got a response.
         """
         try:
             return self._retry.call(self._submit_once, request)
-        except TransientError:
+        except TransientError as error:
             job = self._find_lost(request)
-            if job is None:
-                raise
-            return Submitted(job, is_answered=False)
+            if job is not None:
+                return Submitted(job, is_answered=False)
+            if isinstance(error, RateLimitedError) and error.operation.creates_a_job:
+                raise QuotaExceededError(
+                    error.operation,
+                    error.problem,
+                    advice=error.advice,
+                    status=error.status,
+                    server_message=error.server_message,
+                    retry_after=error.retry_after,
+                    code=error.code,
+                    diagnostic=error.diagnostic,
+                ) from error
+            raise
 
     def confirm(self, request: R) -> None:
         """Forget a request: the caller has recorded its job, or gives it up."""
@@ -225,7 +239,8 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
                 quota.wait(error)
 
     def _submit_when_free(self, request: ExportRequest) -> Submitted[ExportJob]:
-        slot = _SlotWait(self._api, self._poll, self._clock)
+        deadline = Deadline.after(self._clock, self._poll.timeout_seconds)
+        slot = _SlotWait(self._api, self._poll, self._clock, deadline)
         while True:
             try:
                 return self.submit(request)
@@ -260,7 +275,7 @@ class _QuotaWait:
         if left <= 0:
             raise error
         logger.warning("%s", error)
-        seconds = min(error.retry_after or self._seconds, left)
+        seconds = min(max(error.retry_after or 0.0, self._seconds), left)
         self._seconds = min(2 * self._seconds, _QUOTA_SECONDS_MAX)
         for rest in sleep_in_pieces(self._clock, seconds, _QUOTA_LOG_SECONDS):
             logger.info(
@@ -277,43 +292,56 @@ class _SlotWait:
     It polls the list of jobs: the API allows more such calls a day than creations.
     """
 
-    def __init__(self, api: ExportApi, poll: PollPolicy, clock: Clock) -> None:
+    def __init__(self, api: ExportApi, poll: PollPolicy, clock: Clock, deadline: Deadline) -> None:
         self._api = api
         self._poll = poll
         self._clock = clock
-        self._until = clock.now() + poll.timeout_seconds
+        self._deadline = deadline
         self._polls = 1
         self._unlisted_seconds = 0.0
+        self._retry_after = 0.0
 
     def wait(self, error: BusyError) -> None:
-        """Return once the list shows no running job; raise the error if the time is up."""
+        """Return once the list does not show a running job; raise the error if the time is up."""
         logger.warning("%s Waiting until it has ended.", error)
-        was_listed = False
-        while self._clock.now() < self._until:
+        was_listed = was_unreadable = False
+        while not self._deadline.has_passed:
             self._sleep()
             self._polls += 1
-            try:
-                is_listed = self._is_job_running()
-            except TransientError as trouble:
-                logger.warning("Cannot tell whether the job still runs: %s", trouble)
-                continue
+            is_listed = self._is_job_listed()
             if is_listed:
                 was_listed, self._unlisted_seconds = True, 0.0
                 continue
-            if not was_listed:
+            if is_listed is None and not was_unreadable:
+                was_unreadable = True
+                continue
+            if not was_listed or is_listed is None:
                 longer = max(_UNLISTED_SECONDS, 2 * self._unlisted_seconds)
                 self._unlisted_seconds = min(longer, _UNLISTED_SECONDS_MAX)
             return
         raise error
 
-    def _is_job_running(self) -> bool:
-        jobs = recent(self._api.jobs(), self._clock.utc() - _RUNNING_JOB_AGE)
-        return not all(job.status.is_terminal for job in jobs)
+    def _is_job_listed(self) -> bool | None:
+        """Return whether the list shows a running job; ``None`` if it cannot be read."""
+        self._retry_after = 0.0
+        deadline = self._deadline.without_retries()
+        try:
+            jobs = recent(self._api.jobs(deadline), self._clock.utc() - _RUNNING_JOB_AGE)
+            return not all(job.status.is_terminal for job in jobs)
+        except (AuthenticationError, QuotaExceededError):
+            raise
+        except ApiError as trouble:
+            logger.warning("Cannot tell whether the job still runs: %s", trouble)
+            self._retry_after = trouble.retry_after or 0.0
+            return None
 
     def _sleep(self) -> None:
         seconds = max(
-            self._poll.seconds_before(self._polls), self._api.poll_pause(), self._unlisted_seconds
+            self._poll.seconds_before(self._polls),
+            self._api.poll_pause(),
+            self._unlisted_seconds,
+            self._retry_after,
         )
-        seconds = min(seconds, self._until - self._clock.now())
+        seconds = min(seconds, self._deadline.left())
         for left in sleep_in_pieces(self._clock, seconds, _SLOT_LOG_SECONDS):
             logger.info("Waiting for the export job of another client: next poll in %.0f s", left)

@@ -9,7 +9,7 @@ from typing_extensions import override
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, ConfigurationError
 from demandbase_api.http.json_reader import Reader
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import (
     ActivityType,
     FieldMapping,

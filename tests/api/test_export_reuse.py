@@ -17,7 +17,7 @@ from demandbase_api.jobs.export_reuse import (
     may_be_created,
     may_reuse,
 )
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import NO_ZONE, ExportJob, JobStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
