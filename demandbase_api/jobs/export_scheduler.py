@@ -358,8 +358,6 @@ class ExportScheduler:
         entry, result, is_ahead = creation
         entity = entry.task.request.entity
         match result:
-            case StoppedError():
-                pass
             case BusyError() | RateLimitedError() if is_ahead:
                 self._busy_until = self._clock.now() + max(_BUSY_SECONDS, result.retry_after or 0.0)
             case DemandbaseError():
