@@ -113,6 +113,7 @@ class JobSubmitter(Generic[R, J]):
             deadline: Moment until which the job must be created.
 
         Raises:
+            QuotaExceededError: The server asked for fewer creations, also after a wait.
             ApiError: The server rejected the request, or no try got a response.
             StoppedError: The run is ending.
         """
@@ -125,6 +126,17 @@ class JobSubmitter(Generic[R, J]):
                 job = self._find_lost(request, deadline)
                 if job is not None:
                     return Submitted(job, is_answered=False, deadline=deadline)
+            if isinstance(error, RateLimitedError) and error.operation.creates_a_job:
+                raise QuotaExceededError(
+                    error.operation,
+                    error.problem,
+                    advice=error.advice,
+                    status=error.status,
+                    server_message=error.server_message,
+                    retry_after=error.retry_after,
+                    code=error.code,
+                    diagnostic=error.diagnostic,
+                ) from error
             raise error from None
 
     def confirm(self, request: R) -> None:

@@ -26,6 +26,8 @@ class QuickTap(TapDemandbase):
 @dataclass(frozen=True)
 class Output:
     messages: list[dict[str, Any]]
+    error: BaseException | None = None
+    """The expected error of the run."""
 
     def records(self, stream: str) -> list[dict[str, Any]]:
         return [
@@ -50,11 +52,11 @@ ForeignJob = Callable[..., str]
 
 @contextmanager
 def only_failure() -> Iterator[None]:
-    """Raise the error of a run's only stream instead of the error of the run."""
+    """Raise the error of the only stream that failed instead of the error of the run."""
     try:
         yield
     except StreamsFailedError as error:
-        if error.total == 1:
+        if len(error.failures) == 1 and error.ended_by is None:
             [only] = error.failures.values()
             raise only from None
         raise
@@ -144,10 +146,12 @@ def sync(sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture
                     item["metadata"]["selected"] = item["breadcrumb"][1] in fields
         tap = timed(config={**config, **settings}, catalog=catalog, state=state)
         capsys.readouterr()
-        with pytest.raises(failure) if failure else nullcontext(), only_failure():
+        each = nullcontext() if failure is StreamsFailedError else only_failure()
+        with pytest.raises(failure) if failure else nullcontext() as caught, each:
             tap.sync_all()
         lines = capsys.readouterr().out.splitlines()
-        return Output([json.loads(line) for line in lines])
+        error = None if caught is None else caught.value
+        return Output([json.loads(line) for line in lines], error)
 
     return run
 
