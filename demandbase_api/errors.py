@@ -17,6 +17,7 @@ header, a signed link or a record value.
     * BusyError
     * UnexpectedResponseError
     * TransientError
+      * NotReadyError
       * RateLimitedError
       * ServerError
       * UnreachableError
@@ -40,6 +41,8 @@ import errno
 import math
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from demandbase_api.redaction import mask_values, redact
 
@@ -95,6 +98,15 @@ class DemandbaseError(Exception):
 
     exit_code = EXIT_FAILURE
 
+    @property
+    def ends_run(self) -> bool:
+        """Whether every other job of the run would fail as well.
+
+        Errors for which the same run may succeed later are of this kind: they are about the quota
+        or the calls of the whole tenant.
+        """
+        return self.exit_code == EXIT_TRY_LATER
+
 
 class ConfigurationError(DemandbaseError):
     """The settings are invalid or request something impossible."""
@@ -137,6 +149,11 @@ class ApiError(DemandbaseError):
         super().__init__(operation, problem)
 
     @property
+    @override
+    def ends_run(self) -> bool:
+        return super().ends_run or self.operation is ApiOperation.ISSUE_TOKEN
+
+    @property
     def codes(self) -> str:
         """Status, error code and diagnostic code in parentheses after a space; or nothing."""
         codes = [
@@ -159,6 +176,8 @@ class ApiError(DemandbaseError):
 
 class AuthenticationError(ApiError):
     """401: the credentials are missing, wrong or expired."""
+
+    ends_run = True
 
 
 class PermissionDeniedError(ApiError):
@@ -205,6 +224,10 @@ class TransientError(ApiError):
     """A failure that a retry may overcome."""
 
 
+class NotReadyError(TransientError):
+    """What was requested is not there yet: a file, or the link to it."""
+
+
 class RateLimitedError(TransientError):
     """429: too many calls in a short time. The operation had no effect."""
 
@@ -212,7 +235,7 @@ class RateLimitedError(TransientError):
 
 
 class ServerError(TransientError):
-    """5xx: the server failed."""
+    """5xx, 408 or 425: the server did not complete the request."""
 
 
 class UnreachableError(TransientError):
@@ -236,6 +259,13 @@ class UnreachableError(TransientError):
         super().__init__(operation, problem, advice=advice)
         self.nothing_sent = nothing_sent
 
+    @property
+    @override
+    def ends_run(self) -> bool:
+        # The host of the API cannot be reached. Links may lead to other hosts.
+        is_link = self.operation is ApiOperation.FETCH_LINK
+        return super().ends_run or (self.nothing_sent and not is_link)
+
 
 class InterruptedDownloadError(TransientError):
     """The body of a file ended early."""
@@ -255,6 +285,7 @@ class JobError(DemandbaseError):
         entity: Entity of the job.
         status: Last known status of the job.
         part: Part of the job's file, counted from 1, if the error is about one.
+        exit_code: Exit code of the run that it ends.
     """
 
     def __init__(  # noqa: PLR0913
@@ -266,7 +297,9 @@ class JobError(DemandbaseError):
         entity: str,
         status: JobStatus | None = None,
         part: int | None = None,
+        exit_code: int = EXIT_FAILURE,
     ) -> None:
+        self.exit_code = exit_code
         self.kind = kind
         self.job_id = job_id
         self.entity = entity
@@ -306,9 +339,13 @@ class PossibleDuplicatesError(DemandbaseError):
 class StoppedError(DemandbaseError):
     """The run is ending; nothing more is sent."""
 
+    ends_run = True
+
 
 class SpoolError(DemandbaseError):
     """The folder for intermediate files is unusable."""
+
+    ends_run = True
 
 
 def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:

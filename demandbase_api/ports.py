@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as member
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.models import ListAction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
     from typing import BinaryIO
 
+    from demandbase_api.deadline import Deadline
+    from demandbase_api.errors import DemandbaseError
     from demandbase_api.models import (
         ActivityType,
         Entity,
@@ -59,6 +62,18 @@ class DiscoveryScope:
 
 
 EVERYTHING = DiscoveryScope()
+
+OnEntityError: TypeAlias = "Callable[[str, DemandbaseError], None]"
+"""Called with the name of an entity and the error."""
+
+
+def raise_error(_entity: str, error: DemandbaseError) -> None:
+    """Raise the error of an entity.
+
+    Raises:
+        DemandbaseError: The given error.
+    """
+    raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +165,43 @@ class ExportApi(Protocol):
     def capabilities(self) -> ExportCapabilities:
         """Features of this API."""
 
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        """Return the entities that can be exported, at least those of the scope."""
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
+        """Return the entities that can be exported, at least those of the scope.
 
-    def submit(self, request: ExportRequest) -> ExportJob:
+        Args:
+            scope: The part of the tenant to discover.
+            on_error: Called with each entity that cannot be read, which is left out.
+
+        Raises:
+            ApiError: No entity can be read.
+        """
+
+    def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         """Create a job. The request is not retried once it may have been received.
 
         Raises:
             BusyError: The maximum number of jobs runs already; none was created.
         """
 
-    def get(self, job_id: str) -> ExportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         """Return the current state of a job."""
 
-    def with_details(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         """Return an ended job of the list with the members that the list does not have."""
 
-    def jobs(self) -> Iterator[ExportJob]:
-        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
+        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile.
+
+        Jobs that cannot be read are left out with a warning.
+
+        Args:
+            deadline: Moment until which the jobs must be there.
+            complete: Whether to raise if the API does not give all pages, in place of a warning.
+        """
 
     def server_time(self) -> datetime | None:
         """Return the server's time as of now; ``None`` if its responses do not say."""
@@ -185,7 +219,7 @@ class ExportApi(Protocol):
             CallBudgetError: The calls are not enough.
         """
 
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         """Cancel a job; return ``False`` if the API cannot cancel jobs.
 
         Raises:
@@ -268,24 +302,38 @@ class ImportApi(Protocol):
     ) -> ImportJob:
         """Send a job its file, streamed from the current position of ``file``."""
 
-    def get(self, job_id: str) -> ImportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ImportJob:
         """Return the current state of a job."""
 
-    def jobs(self, status: JobStatus | None = None) -> Iterator[ImportJob]:
-        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ImportJob]:
+        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile.
+
+        Jobs that cannot be read are left out with a warning.
+
+        Args:
+            deadline: Moment until which the jobs must be there.
+            complete: Whether to raise if the API does not give all pages, in place of a warning.
+        """
 
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the job list is read again."""
 
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         """Cancel the job; return ``False`` if this API cannot cancel.
 
         Raises:
             ConflictError: The job is past the point where it can be cancelled.
         """
 
-    def row_errors(self, job_id: str) -> Iterator[RowError]:
-        """Yield the rejected rows of a job, from all pages."""
+    def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
+        """Yield the rejected rows of a job, from all pages.
+
+        Args:
+            job_id: The job.
+            complete: Whether to raise if the API does not give all pages, in place of a warning.
+        """
 
 
 class Apis(NamedTuple):
@@ -307,6 +355,10 @@ class Job(Protocol):
         """Status of the job."""
 
     @property
+    def status_text(self) -> str:
+        """The status for messages and records; if it is unknown, the API's word for it."""
+
+    @property
     def created_at(self) -> datetime | None:
         """Time of its creation."""
 
@@ -321,13 +373,13 @@ J_co = TypeVar("J_co", bound=Job, covariant=True)
 class JobSource(Protocol[J_co]):
     """The operations on jobs that both ports share."""
 
-    def get(self, job_id: str) -> J_co:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> J_co:
         """Return the current state of a job."""
 
-    def jobs(self) -> Iterator[J_co]:
+    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[J_co]:
         """Yield the jobs in the order of the API."""
 
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         """Cancel a job; return ``False`` if the API cannot cancel jobs."""
 
     def poll_pause(self) -> float:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
-from tap_demandbase.errors import StateError
+from tap_demandbase.errors import StateError, StateFormatError
 from tap_demandbase.windows import format_timestamp, midnight, parse_timestamp
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KEY = "replication_key"
 VALUE = "replication_key_value"
 NEXT_WINDOW = "next_window"
+EXPORTED_ON = "exported_on"
 LAST_JOB = "last_job"
 ALL_IDS = "ids"
 
@@ -29,39 +30,100 @@ class Bookmark:
     Args:
         value: Rows up to this time have been delivered; ``None`` before the first run.
         next_window: First day of the next window of an interrupted run.
+        exported_on: Day in UTC on which that run exported the windows before; ``None`` if the
+            state does not say, as one of version 0.1.0.
         delivered: Jobs that the last completed run delivered.
     """
 
     value: datetime | None = None
     next_window: date | None = None
+    exported_on: date | None = None
     delivered: DeliveredJobs | None = None
 
 
-def read(state: Mapping[str, Any], replication_key: str | None, stream: str) -> Bookmark:
+def read(state: object, replication_key: str | None, stream: str) -> Bookmark:
     """Return the bookmark in a stream's state; that of another replication key is ignored.
 
     Raises:
-        StateError: The state cannot be read.
+        StateError: The state cannot be read; the message names the member.
     """
+    if not isinstance(state, dict):
+        raise _unreadable(stream, "it must be an object")
+    delivered = _delivered(state, stream)
+    if not replication_key or state.get(KEY) != replication_key:
+        return Bookmark(delivered=delivered)
+    text = state.get(VALUE)
+    if text is None:
+        return Bookmark(delivered=delivered)
     try:
-        delivered = None
-        if last := state.get(LAST_JOB):
+        value = parse_timestamp(text)
+    except (ValueError, TypeError, OverflowError):
+        raise _unreadable(stream, f"{VALUE} must be an ISO-8601 date-time") from None
+    exported_on = _day(state, EXPORTED_ON, stream)
+    next_window = _day(state, NEXT_WINDOW, stream)
+    # A state that was merged from two states of version 0.1.0 may hold an outdated window.
+    if next_window is None or (exported_on is None and next_window != value.date()):
+        return Bookmark(value, delivered=delivered)
+    return Bookmark(value, next_window, exported_on, delivered)
+
+
+def _day(state: Mapping[str, Any], member: str, stream: str) -> date | None:
+    text = state.get(member)
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise _unreadable(stream, f"{member} must be a date, as in 2026-01-31") from None
+
+
+def _delivered(state: Mapping[str, Any], stream: str) -> DeliveredJobs | None:
+    last = state.get(LAST_JOB)
+    if last is None:
+        return None
+    try:
+        if isinstance(last["id"], str):
             newest = DeliveredJob(last["id"], parse_timestamp(last["created_at"]))
-            delivered = DeliveredJobs(newest, frozenset(last.get(ALL_IDS) or ()))
-        if not replication_key or state.get(KEY) != replication_key or not state.get(VALUE):
-            return Bookmark(delivered=delivered)
-        value = parse_timestamp(state[VALUE])
-        next_window = None
-        # A state that was merged from two states may hold an outdated window.
-        if (text := state.get(NEXT_WINDOW)) and date.fromisoformat(text) == value.date():
-            next_window = value.date()
-    except (ValueError, TypeError, KeyError):
-        raise StateError(
-            f"The state of stream {stream} cannot be read: {VALUE} must be an ISO-8601 date-time. "
-            "Correct the state, or remove the stream from it to start from the beginning.",
-            stream=stream,
-        ) from None
-    return Bookmark(value, next_window, delivered)
+            return DeliveredJobs(newest, frozenset(last.get(ALL_IDS) or ()))
+    except (ValueError, TypeError, KeyError, OverflowError):
+        pass
+    raise _unreadable(stream, f"{LAST_JOB} must have an id and an ISO-8601 created_at")
+
+
+def _unreadable(stream: str, problem: str) -> StateError:
+    return StateError(
+        f"The state of stream {stream} cannot be read: {problem}. Correct it, or remove "
+        f"bookmarks.{stream} from the state to start from the beginning.",
+        stream=stream,
+    )
+
+
+def check_state(state: object) -> None:
+    """Check that a state, as given to the tap, is that of a first run or has bookmarks.
+
+    Raises:
+        StateFormatError: It is something else, such as the message around the state.
+    """
+    if isinstance(state, dict):
+        if not state or isinstance(state.get("bookmarks"), dict):
+            return
+        if "bookmarks" in state:
+            problem = "its member bookmarks must be an object"
+        else:
+            problem = f"it has no member bookmarks{_where_state_is(state)}"
+    else:
+        problem = "it must be an object"
+    raise StateFormatError(
+        f"The state cannot be used: {problem}. Pass the value of the last STATE message, as in "
+        '{"bookmarks": {…}}, or {} to start from the beginning.'
+    )
+
+
+def _where_state_is(state: Mapping[str, Any]) -> str:
+    for member in ("value", "singer_state", "completed", "partial"):
+        if isinstance(state.get(member), dict):
+            return f" (the state may be in its member {member})"
+    return ""
 
 
 def advance(
@@ -91,18 +153,18 @@ def advance(
     return reached if previous is None else max(previous, reached)
 
 
-def write(
-    state: MutableMapping[str, Any],
-    replication_key: str,
-    value: datetime,
-    next_window: date | None,
-) -> None:
-    """Write a bookmark to a stream's state."""
+def write(state: MutableMapping[str, Any], replication_key: str, mark: Bookmark) -> None:
+    """Write a bookmark, without its delivered jobs, to a stream's state."""
+    assert mark.value is not None  # noqa: S101 - windows have been delivered
     state[KEY] = replication_key
-    state[VALUE] = format_timestamp(value)
-    if next_window is not None:
-        state[NEXT_WINDOW] = next_window.isoformat()
-    elif NEXT_WINDOW in state:
+    state[VALUE] = format_timestamp(mark.value)
+    if mark.next_window is not None:
+        state[NEXT_WINDOW] = mark.next_window.isoformat()
+        state[EXPORTED_ON] = None if mark.exported_on is None else mark.exported_on.isoformat()
+        return
+    # Without a next window it has no meaning, not even in a merged state.
+    state.pop(EXPORTED_ON, None)
+    if NEXT_WINDOW in state:
         # Null instead of removing it: Meltano merges the states of runs that failed.
         state[NEXT_WINDOW] = None
 

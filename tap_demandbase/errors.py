@@ -5,15 +5,23 @@ StreamError
 ├── FileFormatError
 ├── CellError
 ├── RecordCountError
+├── DateRangeError
 ├── FileSizeError
 ├── StateError
 └── QuotaStopError
+StreamsFailedError
+StateFormatError
 BatchStorageError
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class StreamError(DemandbaseError):
@@ -59,6 +67,10 @@ class RecordCountError(StreamError):
     """The server counted another number of records than the file has."""
 
 
+class DateRangeError(StreamError):
+    """No row of a job has a date that was requested."""
+
+
 class FileSizeError(StreamError):
     """The files have another size than the server says."""
 
@@ -73,5 +85,52 @@ class QuotaStopError(StreamError):
     exit_code = EXIT_TRY_LATER
 
 
+class StreamsFailedError(DemandbaseError):
+    """Streams failed, and the others were delivered as far as possible.
+
+    Args:
+        failures: Error of each stream that failed.
+        total: Number of selected streams.
+        ended_by: Error that ended the run before all streams were tried.
+    """
+
+    def __init__(
+        self,
+        failures: Mapping[str, DemandbaseError],
+        total: int,
+        ended_by: DemandbaseError | None = None,
+    ) -> None:
+        self.failures = dict(failures)
+        self.total = total
+        self.ended_by = ended_by
+        super().__init__(_failures_sentence(self.failures, total, ended_by))
+
+
+class StateFormatError(DemandbaseError):
+    """What was passed as the state of the tap is no state."""
+
+
 class BatchStorageError(DemandbaseError):
     """A batch file cannot be written to its storage."""
+
+    ends_run = True
+
+
+def _failures_sentence(
+    failures: Mapping[str, DemandbaseError], total: int, ended_by: DemandbaseError | None
+) -> str:
+    streams_by_text: dict[str, list[str]] = {}
+    for stream, error in failures.items():
+        streams_by_text.setdefault(str(error), []).append(stream)
+    parts = [_named(streams, text) for text, streams in streams_by_text.items()]
+    if ended_by is not None:
+        parts.insert(0, f"{ended_by} Before that, {len(failures)} of {total} streams failed.")
+    elif len(failures) < total:
+        parts.insert(0, f"{len(failures)} of {total} streams failed, the others were delivered.")
+    return " ".join(parts)
+
+
+def _named(streams: list[str], text: str) -> str:
+    if len(streams) == 1 and text.startswith(f"Stream {streams[0]}"):
+        return text
+    return f"Stream{'s' if len(streams) > 1 else ''} {' and '.join(streams)}: {text}"

@@ -12,12 +12,12 @@ import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk import Stream
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_demandbase.config import batch_config
+from tap_demandbase.sync_run import TapStream
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -52,7 +52,7 @@ class LineWriter(SingerWriter):
         output.flush()
 
 
-class FastSyncStream(Stream):
+class FastSyncStream(TapStream):
     """A stream that can also return its records in blocks."""
 
     @abstractmethod

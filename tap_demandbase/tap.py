@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,19 +15,21 @@ from typing_extensions import override
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_errors
 from demandbase_api.connect import connect
-from demandbase_api.errors import DemandbaseError
+from demandbase_api.errors import ConfigurationError, DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
-from tap_demandbase import config
-from tap_demandbase.catalog import saved_fields
+from tap_demandbase import bookmark, config
+from tap_demandbase.catalog import saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
+from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter
 from tap_demandbase.job_streams import job_streams
 from tap_demandbase.streams import BulkStream, IdBatchStream
+from tap_demandbase.sync_run import SyncRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
@@ -63,12 +64,15 @@ class TapDemandbase(Tap):
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         self.saved_fields = saved_fields(options.get("catalog"))
         """Field names in jobs, by stream and property, from the catalog that was passed."""
+        self._unavailable: dict[str, DemandbaseError] = {}
+        if (state := options.get("state")) is not None:
+            bookmark.check_state(state)
         super().__init__(*args, **options)
 
     @cached_property
     def _apis(self) -> Apis:
         return connect(
-            config.connection(self.config, self.retry),
+            config.connection(self.config, self.retry.on(self.clock)),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
@@ -86,33 +90,66 @@ class TapDemandbase(Tap):
 
     @cached_property
     def exporter(self) -> Exporter:
-        """The exports of this run, planned when first used."""
-        exporter = Exporter(
+        """The exports of this run."""
+        return Exporter(
             self.export_api,
-            config.export_policy(self.config, self.retry, self.export_api.capabilities),
+            config.export_policy(
+                self.config, self.retry.on(self.clock), self.export_api.capabilities
+            ),
             config.spool(self.config),
             clock=self.clock,
             journal=config.export_journal(self.config),
             logger=self.logger,
         )
-        streams = [it for it in self._bulk_streams() if it.selected and not it.is_removed]
-        unplanned = [it for it in streams if isinstance(it, IdBatchStream)]
-        # Each needs at least one job, and one for the export of its ids.
-        more_jobs = len(unplanned) + len({it.ids_export for it in unplanned})
-        exporter.plan({it.name: it.planned_tasks for it in streams}, more_jobs)
-        # For runs without sync_all(), such as the SDK's dry run.
-        weakref.finalize(self, exporter.close)
-        return exporter
-
-    def _bulk_streams(self) -> list[BulkStream]:
-        return [stream for stream in self.streams.values() if isinstance(stream, BulkStream)]
 
     @override
     def discover_streams(self) -> list[Stream]:
         others = job_streams(self, self.export_api, self.import_api)
         reserved = {stream.name for stream in others}
-        specs = discover_streams(self.export_api, self.config, reserved, self.logger)
-        return [*(self._bulk_stream(spec) for spec in specs), *others]
+        catalog = self.input_catalog
+        selected = None if catalog is None else selected_streams(catalog)
+        found = discover_streams(self.export_api, self.config, reserved, selected, self.logger)
+        self._unavailable = found.errors
+        return [*(self._bulk_stream(spec) for spec in found.specs), *others]
+
+    @property
+    @override
+    def catalog_dict(self) -> dict[str, Any]:
+        """The catalog.
+
+        Raises:
+            DemandbaseError: A stream cannot be discovered, or there are no entities.
+        """
+        self._check_discovery()
+        return super().catalog_dict
+
+    def _check_discovery(self) -> None:
+        """Check that all entities were discovered.
+
+        Raises:
+            DemandbaseError: An entity is missing, or there is none.
+        """
+        has_any = any(isinstance(stream, BulkStream) for stream in self.streams.values())
+        if len(self._unavailable) > 1:
+            raise StreamsFailedError(self._unavailable, len(self._unavailable))
+        for error in self._unavailable.values():
+            raise error
+        if not has_any and self.config.get("entities") != []:
+            raise ConfigurationError(
+                "Demandbase lists no entity that can be exported: check the permissions of the "
+                "credentials, and the setting api."
+            )
+
+    def _warn_unknown_bookmarks(self) -> None:
+        """Warn about bookmarks of streams that do not exist."""
+        known = {*self.streams, *self._unavailable}
+        if self.export_api.capabilities.daily_calls:  # only selected streams were discovered
+            known.update(self.input_catalog or ())
+        if unknown := [name for name in self.state.get("bookmarks", ()) if name not in known]:
+            self.logger.warning(
+                "The state has bookmarks of streams that do not exist (any more): %s",
+                ", ".join(unknown),
+            )
 
     def _bulk_stream(self, spec: StreamSpec) -> BulkStream:
         kind = BulkStream if spec.entity.parent_ids is None else IdBatchStream
@@ -120,17 +157,42 @@ class TapDemandbase(Tap):
 
     @override  # type: ignore[misc]
     def sync_all(self) -> None:
-        # Final in the SDK, which has no hook around a run: jobs must not outlive it.
-        try:
-            super().sync_all()
-            if "exporter" in self.__dict__:
-                for stream in self._bulk_streams():
-                    stream.complete_run()
+        """Sync the selected streams; see ``SyncRun``.
+
+        Raises:
+            StreamsFailedError: Some streams failed; all others have been delivered, unless an error
+                ended the run.
+            DemandbaseError: An error ended the run before a stream failed.
+        """
+        self._warn_unknown_bookmarks()
+        run = SyncRun(self.streams.values(), self._unavailable, self.logger)
+        with run.reporting_failures():
+            try:
+                if self.state:
+                    self.state_writer.write_state(self.state)
+                run.plan()
+                self._check_budget(run.streams)
+                run.sync()
                 self.state_writer.write_state(self.state)
-        finally:
-            if "exporter" in self.__dict__:
-                with signals_ignored():
-                    self.exporter.close()
+                # A reader that dies before it has the state gets the same jobs again.
+                run.clear_journal()
+            finally:
+                if "exporter" in self.__dict__:
+                    with signals_ignored():
+                        self.exporter.close()
+
+    def _check_budget(self, streams: Sequence[Stream]) -> None:
+        """Check the daily call budget for all jobs of the run.
+
+        Raises:
+            QuotaStopError: The budget is too small; no job has been created.
+        """
+        exported = [it for it in streams if isinstance(it, BulkStream) and not it.is_removed]
+        unplanned = [it for it in exported if isinstance(it, IdBatchStream)]
+        if exported:
+            # Each needs at least one job, and one for the export of its ids.
+            more_jobs = len(unplanned) + len({it.ids_export for it in unplanned})
+            self.exporter.check_budget(exported[0].name, more_jobs)
 
     @override  # type: ignore[misc]
     def run_connection_test(self) -> bool:
@@ -140,6 +202,7 @@ class TapDemandbase(Tap):
             DemandbaseError: A check failed.
         """
         # Final in the SDK, whose own test creates an export job for every stream.
+        self._check_discovery()
         streams = len(self.streams)
         next(iter(self.export_api.jobs()), None)
         self.logger.info(
@@ -148,6 +211,17 @@ class TapDemandbase(Tap):
             streams,
         )
         return True
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        # The SDK expects an object for each stream. One that is none stays in the state until it
+        # is corrected, and only its stream fails.
+        bookmarks = state.get("bookmarks", {})
+        readable = {name: it for name, it in bookmarks.items() if isinstance(it, dict)}
+        super().load_state({"bookmarks": readable})
+        unreadable = {name: it for name, it in bookmarks.items() if name not in readable}
+        if unreadable:
+            self.state.setdefault("bookmarks", {}).update(unreadable)
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:

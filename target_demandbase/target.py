@@ -62,7 +62,7 @@ class TargetDemandbase(Target):
             ConfigurationError: The settings are invalid, or ask for what the API cannot do.
         """
         api = connect(
-            config.connection(self.config, self.retry),
+            config.connection(self.config, self.retry.on(self.clock)),
             chosen_api(self.config),
             files=api_files(self.config),
             clock=self.clock,
@@ -75,7 +75,11 @@ class TargetDemandbase(Target):
     def loader(self) -> Loader:
         """The loader of this run."""
         return Loader(
-            self.import_api, self.config, self.clock, self.retry, self._write_state_message
+            self.import_api,
+            self.config,
+            self.clock,
+            self.retry.on(self.clock),
+            self._write_state_message,
         )
 
     @property  # type: ignore[misc]

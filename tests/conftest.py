@@ -44,7 +44,13 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     return running_sandbox
 
 
+SLOW_TEST_SECONDS = 900
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run long tests first, so that none of them is the last one that a worker runs alone."""
+    """Give slow tests time, and run long ones first, so that none of them is the last alone."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TEST_SECONDS))
     marks = ("slow", "thorough")
     items.sort(key=lambda item: not any(map(item.get_closest_marker, marks)))

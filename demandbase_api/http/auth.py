@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import requests
 from typing_extensions import override
@@ -11,19 +10,26 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from demandbase_api.deadline import Deadline
 
-class ApiAuth(requests.auth.AuthBase):
-    """Adds the Authorization header to a request.
 
-    As an ``auth`` of ``requests``, it also prevents the use of .netrc.
-    """
+class ApiAuth(Protocol):
+    """The credentials of requests."""
 
     @property
-    @abstractmethod
     def secrets(self) -> Sequence[str]:
         """Texts to redact in all messages."""
 
-    @abstractmethod
+    def header(self, deadline: Deadline) -> str | None:
+        """Return the Authorization header of a request, if it has one.
+
+        Args:
+            deadline: Moment until which the credentials must be there.
+
+        Raises:
+            ApiError: There are no valid credentials.
+        """
+
     def renew(self, rejected: str | None) -> bool:
         """Replace a token that the server rejected.
 
@@ -41,15 +47,14 @@ class StaticToken(ApiAuth):
     def __init__(self, token: str) -> None:
         self._token = token
 
-    @override
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
     @property
     @override
     def secrets(self) -> Sequence[str]:
         return (self._token,)
+
+    @override
+    def header(self, deadline: Deadline) -> str | None:
+        return f"Bearer {self._token}"
 
     @override
     def renew(self, rejected: str | None) -> bool:
@@ -66,15 +71,28 @@ class NoAuth(ApiAuth):
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         self._secrets = secrets
 
-    @override
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
     @property
     @override
     def secrets(self) -> Sequence[str]:
         return self._secrets
 
     @override
+    def header(self, deadline: Deadline) -> str | None:
+        return None
+
+    @override
     def renew(self, rejected: str | None) -> bool:
         return False
+
+
+class Authorization(requests.auth.AuthBase):
+    """Adds the Authorization header to a request of ``requests``, which otherwise uses .netrc."""
+
+    def __init__(self, header: str | None) -> None:
+        self._header = header
+
+    @override
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._header is not None:
+            request.headers["Authorization"] = self._header
+        return request

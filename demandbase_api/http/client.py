@@ -10,18 +10,24 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
+from urllib3.exceptions import HTTPError
 
-from demandbase_api.clock import SystemClock
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, UnreachableError
-from demandbase_api.http.auth import NoAuth, StaticToken
+from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
+from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
+from demandbase_api.http.connection_errors import advice_after, connection_error
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
+from demandbase_api.http.json_reader import parse
 from demandbase_api.http.server_clock import ServerClock
+from demandbase_api.http.urls import is_web_address, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import BinaryIO
 
     from demandbase_api.connection import Connection
+    from demandbase_api.deadline import Deadline
     from demandbase_api.errors import ApiOperation
     from demandbase_api.http.auth import ApiAuth
     from demandbase_api.http.error_mapping import ErrorMapper
@@ -65,7 +71,9 @@ class HttpClient:
         self._no_auth = NoAuth()
         self._map_error = map_error
         self._gate = gate
-        self.server_clock = server_clock or ServerClock(SystemClock())
+        self.bodies = BodyReader(connection.retry.clock, connection.request_timeout_seconds)
+        """Reads the bodies of files that are being downloaded."""
+        self.server_clock = server_clock or ServerClock(connection.retry.clock)
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _LargeBlockAdapter())
@@ -80,24 +88,56 @@ class HttpClient:
         return f"{parts.scheme}://{parts.hostname}{port}"
 
     def read(
-        self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
+        self,
+        operation: ApiOperation,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        deadline: Deadline = NO_DEADLINE,
+        *,
+        check: Callable[[dict[str, Any]], object] = lambda _: None,
     ) -> dict[str, Any]:
-        """GET a JSON object, with retries."""
-        return self._connection.retry.call(self._object, operation, "GET", path, params=params)
+        """GET a JSON object, with retries until the deadline.
+
+        Args:
+            operation: Operation of the API, for errors.
+            path: Path of the URL.
+            params: Its query.
+            deadline: Ends the retries.
+            check: Called with each object; raises a transient error if it is not complete yet.
+        """
+
+        def get() -> dict[str, Any]:
+            document = self._json(deadline, operation, "GET", path, dict, params=params)
+            check(document)
+            return document
+
+        return self._connection.retry.call_until(deadline, get)
 
     def read_list(
-        self, operation: ApiOperation, path: str, params: Mapping[str, Any] | None = None
+        self,
+        operation: ApiOperation,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        deadline: Deadline = NO_DEADLINE,
     ) -> list[Any]:
-        """GET a JSON list, with retries."""
-        return self._connection.retry.call(self._json, operation, "GET", path, list, params=params)
+        """GET a JSON list, with retries until the deadline."""
+        call = self._connection.retry.call_until
+        return call(deadline, self._json, deadline, operation, "GET", path, list, params=params)
 
-    def delete(self, operation: ApiOperation, path: str) -> None:
-        """DELETE, with retries, since the operation is idempotent."""
-        self._connection.retry.call(self.send, operation, "DELETE", self._base + path)
+    def delete(self, operation: ApiOperation, path: str, deadline: Deadline = NO_DEADLINE) -> None:
+        """DELETE, with retries until the deadline, since the operation is idempotent."""
+        call = self._connection.retry.call_until
+        call(deadline, self._exchange, deadline, operation, "DELETE", path)
 
-    def create(self, operation: ApiOperation, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def create(
+        self,
+        operation: ApiOperation,
+        path: str,
+        body: dict[str, Any],
+        deadline: Deadline = NO_DEADLINE,
+    ) -> dict[str, Any]:
         """POST once and return the JSON object of the response."""
-        return self._object(operation, "POST", path, json=body)
+        return self._json(deadline, operation, "POST", path, dict, json=body)
 
     def put_stream(
         self,
@@ -108,10 +148,12 @@ class HttpClient:
         params: Mapping[str, Any],
     ) -> dict[str, Any]:
         """PUT a file from its current position once, streamed; return the JSON object."""
-        return self._object(
+        return self._json(
+            NO_DEADLINE,
             operation,
             "PUT",
             path,
+            dict,
             params=params,
             data=file,
             headers={"Content-Type": content_type},
@@ -121,8 +163,14 @@ class HttpClient:
         self, operation: ApiOperation, path: str, body: object, content_type: str
     ) -> dict[str, Any]:
         """POST a streamed body once and return the JSON object of the response."""
-        return self._object(
-            operation, "POST", path, data=body, headers={"Content-Type": content_type}
+        return self._json(
+            NO_DEADLINE,
+            operation,
+            "POST",
+            path,
+            dict,
+            data=body,
+            headers={"Content-Type": content_type},
         )
 
     def open_url(
@@ -131,22 +179,30 @@ class HttpClient:
         """GET a file without reading its body or following redirects. A 416 is not an error.
 
         Credentials are sent only to the API's own scheme, host and port.
+
+        Raises:
+            ApiError: The URL is malformed, there was no response, or it was an error.
         """
-        return self.send(
+        if url.startswith("/"):
+            url = self._base + url
+        elif not is_web_address(url):
+            raise UnexpectedResponseError(operation, "gave a link that is not a web address")
+        return self._send(
+            NO_DEADLINE,
             operation,
             "GET",
-            url if "://" in url else self._base + url,
+            url,
             also={requests.codes.requested_range_not_satisfiable},
-            stream=True,
             headers={"Accept-Encoding": "identity", **headers},
         )
 
     def is_own(self, url: str) -> bool:
         """Whether a URL has the API's own scheme, host and port."""
-        return _origin_of(url) == _origin_of(self._base)
+        return origin_of(url) == origin_of(self._base)
 
-    def send(
+    def _send(
         self,
+        deadline: Deadline,
         operation: ApiOperation,
         method: str,
         url: str,
@@ -157,11 +213,15 @@ class HttpClient:
         """Send a request; with renewed credentials, once more after a 401.
 
         Args:
+            deadline: Moment until which the response must begin.
             operation: Operation of the API, for errors.
             method: HTTP method.
             url: Absolute URL.
             also: Statuses of 400 or more that are not errors.
             options: Options of ``requests``.
+
+        Returns:
+            The response; its body has not been read.
 
         Raises:
             ApiError: There was no response, or it was an error.
@@ -169,72 +229,113 @@ class HttpClient:
         auth = self._auth if self.is_own(url) else self._no_auth
         file: BinaryIO | None = options.get("data") if method == "PUT" else None
         start = 0 if file is None else file.tell()
-        response = self._send(operation, method, url, auth, options)
-        if response.status_code == requests.codes.unauthorized and auth.renew(
-            response.request.headers.get("Authorization")
-        ):
+        header = auth.header(deadline)
+        response = self._request(deadline, operation, method, url, header, options)
+        if response.status_code == requests.codes.unauthorized and auth.renew(header):
             response.close()
             if file is not None:
                 file.seek(start)
-            response = self._send(operation, method, url, auth, options)
+            header = auth.header(deadline)
+            response = self._request(deadline, operation, method, url, header, options)
         if response.status_code >= requests.codes.bad_request and response.status_code not in also:
             with response:
                 raise self._map_error(
-                    ErrorResponse.read(operation, response, self.origin, self._auth.secrets)
+                    ErrorResponse.read(
+                        operation,
+                        response,
+                        self._error_body(response, deadline),
+                        self.origin,
+                        self._auth.secrets,
+                    )
                 )
         return response
 
-    def _send(
+    def _request(  # noqa: PLR0913, PLR0917
         self,
+        deadline: Deadline,
         operation: ApiOperation,
         method: str,
         url: str,
-        auth: ApiAuth,
+        header: str | None,
         options: Mapping[str, Any],
     ) -> requests.Response:
-        if auth is self._auth:
+        left = deadline.left()
+        if left <= 0:
+            raise UnreachableError(
+                operation, "did not respond in time", nothing_sent=True, advice=_TIME_ADVICE
+            )
+        if self.is_own(url):
             self._gate(operation)
+        silence = min(self._connection.request_timeout_seconds, left)
         try:
             response = self._session.request(
                 method,
                 url,
-                auth=auth,
-                timeout=(CONNECT_TIMEOUT_SECONDS, self._connection.request_timeout_seconds),
+                auth=Authorization(header),
+                timeout=(min(CONNECT_TIMEOUT_SECONDS, left), silence),
                 allow_redirects=False,
+                stream=True,
                 **options,
             )
-        except requests.exceptions.RequestException as error:
+        except (OSError, HTTPError, ValueError) as error:
             # Without the cause: its message may contain a signed link.
-            raise self._unreachable(operation, url, error) from None
-        except ValueError:
-            # The URL of a redirect cannot be parsed; the message would show it.
-            raise UnexpectedResponseError(
-                operation, "gave a link that is not a web address"
+            raise connection_error(
+                operation,
+                url,
+                error,
+                origin=self.origin if self.is_own(url) else None,
+                silence=silence,
             ) from None
-        if auth is self._auth:
+        if self.is_own(url):
             self.server_clock.observe(response.headers.get("Date"))
         return response
 
-    def _object(
+    def _error_body(self, response: requests.Response, deadline: Deadline) -> bytes:
+        """Return the body of an error response; empty if it cannot be read: the status counts."""
+        try:
+            return self.bodies.whole(response, deadline)
+        except BodyError:
+            return b""
+
+    def _exchange(
         self,
+        deadline: Deadline,
         operation: ApiOperation,
         method: str,
         path: str,
         **options: Any,  # noqa: ANN401
-    ) -> dict[str, Any]:
-        return self._json(operation, method, path, dict, **options)
+    ) -> tuple[int, bytes]:
+        """Send a request to the API; return the status and the body of the response."""
+        with self._send(deadline, operation, method, self._base + path, **options) as response:
+            try:
+                return response.status_code, self.bodies.whole(response, deadline)
+            except (EncodedBodyError, LargeBodyError) as error:
+                raise UnexpectedResponseError(
+                    operation,
+                    f"at {self.origin} {error.problem}",
+                    status=response.status_code,
+                    advice=_PROXY_ADVICE,
+                ) from None
+            except BodyError as error:
+                raise UnreachableError(
+                    operation,
+                    f"at {self.origin} {error.problem}",
+                    nothing_sent=False,
+                    advice=advice_after(operation, is_own=True),
+                ) from None
 
     def _json(
         self,
+        deadline: Deadline,
         operation: ApiOperation,
         method: str,
         path: str,
         kind: type[T],
         **options: Any,  # noqa: ANN401
     ) -> T:
-        response = self.send(operation, method, self._base + path, **options)
+        status, content = self._exchange(deadline, operation, method, path, **options)
         try:
-            body = response.json()
+            body = parse(content)
         except ValueError:
             body = None
         if not isinstance(body, kind):
@@ -242,42 +343,10 @@ class HttpClient:
                 operation,
                 f"at {self.origin} did not respond with a JSON "
                 f"{'object' if kind is dict else kind.__name__}",
-                status=response.status_code,
-                advice="Check the setting api_url: a proxy or another service may have responded.",
+                status=status,
+                advice=_PROXY_ADVICE,
             )
         return body
-
-    def _unreachable(
-        self, operation: ApiOperation, url: str, error: requests.exceptions.RequestException
-    ) -> UnreachableError:
-        own = self.is_own(url)
-        where = self.origin if own else "(the host of a signed link)"
-        seconds = self._connection.request_timeout_seconds
-        match error:
-            case requests.exceptions.ConnectTimeout():
-                problem, nothing_sent = f"at {where} could not be reached", True
-            case requests.exceptions.Timeout():
-                problem, nothing_sent = f"at {where} sent nothing for {seconds:g} s", False
-            case requests.exceptions.SSLError():
-                problem, nothing_sent = f"at {where} has no trusted certificate", True
-            case (
-                requests.exceptions.InvalidURL()
-                | requests.exceptions.InvalidSchema()
-                | requests.exceptions.MissingSchema()
-            ):
-                problem, nothing_sent = "has no such address", True
-            case requests.exceptions.ConnectionError() if "NewConnectionError" in repr(error.args):
-                problem, nothing_sent = f"at {where} could not be reached", True
-            case _:
-                problem, nothing_sent = f"at {where} broke the connection", False
-        if operation.creates_a_job and not nothing_sent:
-            advice = (
-                "The job may have been created nevertheless: look for it in Demandbase's list of "
-                "jobs, and cancel it if it is there, before you run again."
-            )
-        else:
-            advice = "Check the setting api_url and the network." if own else "Check the network."
-        return UnreachableError(operation, problem, nothing_sent=nothing_sent, advice=advice)
 
 
 class _LargeBlockAdapter(HTTPAdapter):
@@ -286,6 +355,10 @@ class _LargeBlockAdapter(HTTPAdapter):
     @override
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, blocksize=BLOCK_BYTES, **options)
+
+
+_PROXY_ADVICE = "Check the setting api_url: a proxy or another service may have responded."
+_TIME_ADVICE = "Raise the setting job_timeout_seconds or try again later."
 
 
 def _static_token(connection: Connection) -> ApiAuth:
@@ -297,9 +370,3 @@ def _static_token(connection: Connection) -> ApiAuth:
             )
         raise ConfigurationError("The setting access_token is missing. Put a token into it.")
     return StaticToken(connection.access_token)
-
-
-def _origin_of(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, parts.port or default

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api import errors
 from demandbase_api.errors import ApiOperation
+from demandbase_api.http.json_reader import parse
 from demandbase_api.redaction import mask_values, redact
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ ErrorText = tuple[type[errors.ApiError], str, str]
 """Class, problem (a clause that follows "Demandbase") and advice (a sentence) of an error."""
 
 _MESSAGE_MEMBERS = ("error", "message", "errorMessage", "detail", "status")
+
+MAX_RETRY_AFTER_SECONDS = 900.0
+"""Longest Retry-After to wait for."""
+
+_SECONDS = re.compile(r"[0-9]{1,10}")
 
 _CODE = re.compile(r"[0-9]{3}-[0-9]{3}")
 
@@ -58,6 +64,7 @@ class ErrorResponse:
         cls,
         operation: ApiOperation,
         response: requests.Response,
+        content: bytes,
         origin: str,
         secrets: Iterable[str],
     ) -> ErrorResponse:
@@ -65,11 +72,12 @@ class ErrorResponse:
 
         Args:
             operation: The operation that failed.
-            response: The response; its body is read.
+            response: The response.
+            content: Its body.
             origin: Scheme and host of the API, for messages.
             secrets: Tokens and other texts to redact.
         """
-        body = _body(response)
+        body = _body(response, content)
         message = redact(_message(body), *secrets)
         return cls(
             operation,
@@ -80,6 +88,11 @@ class ErrorResponse:
             code=_member(body, "errorCode", _CODE),
             diagnostic=_diagnostic(body, secrets),
         )
+
+    @property
+    def asks_to_wait(self) -> bool:
+        """Whether to try again in no more than 15 minutes: a quota takes longer."""
+        return self.retry_after is not None and self.retry_after <= MAX_RETRY_AFTER_SECONDS
 
     def error(self, kind: type[errors.ApiError], problem: str, advice: str = "") -> errors.ApiError:
         """Return an error with the details of this response."""
@@ -134,6 +147,17 @@ _BY_STATUS: dict[int, ErrorText] = {
         "asked for fewer calls",
         "Try again later.",
     ),
+    HTTPStatus.REQUEST_TIMEOUT: (
+        errors.ServerError,
+        "did not receive the request in time",
+        "Check the network.",
+    ),
+    HTTPStatus.TOO_EARLY: (errors.ServerError, "was not ready for the request", "Try again later."),
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (
+        errors.UnexpectedResponseError,
+        "is behind a proxy that asks for credentials",
+        "Add user and password to the environment variable HTTP_PROXY or HTTPS_PROXY.",
+    ),
 }
 
 _UNEXPECTED: ErrorText = (errors.UnexpectedResponseError, "gave an unexpected response", "")
@@ -166,7 +190,7 @@ def error_for(response: ErrorResponse) -> errors.ApiError:
                 "api: uapi for a tenant on uapi.demandbase.com."
             )
             text = errors.NotFoundError, f"found nothing at {response.origin}", advice
-        case HTTPStatus.TOO_MANY_REQUESTS if operation.creates_a_job:
+        case HTTPStatus.TOO_MANY_REQUESTS if operation.creates_a_job and not response.asks_to_wait:
             advice = _QUOTA_ADVICE[operation]
             text = errors.QuotaExceededError, "said that the quota is used up", advice
         case HTTPStatus.BAD_REQUEST:
@@ -181,26 +205,29 @@ def error_for(response: ErrorResponse) -> errors.ApiError:
 
 
 def retry_after_seconds(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header (seconds or an HTTP date, RFC 9110 §10.2.3)."""
+    """Return the seconds of a Retry-After header (seconds or an HTTP date, RFC 9110 §10.2.3).
+
+    A header that cannot be read asks for nothing.
+    """
     if not value:
         return None
-    if value.strip().isdigit():
+    if _SECONDS.fullmatch(value.strip()):
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
-def _body(response: requests.Response) -> Mapping[str, Any]:
+def _body(response: requests.Response, content: bytes) -> Mapping[str, Any]:
     if "json" not in response.headers.get("Content-Type", ""):
         # The HTML page of a proxy tells a user nothing more than the status.
         return {}
     try:
-        body = response.json()
+        body = parse(content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

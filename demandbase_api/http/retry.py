@@ -1,25 +1,29 @@
-"""Retries: exponential backoff with full jitter; a server's Retry-After takes precedence.
+"""Retries: exponential backoff with full jitter, for two minutes after the first failure.
 
-A Retry-After of up to 15 minutes is waited for in full. With a longer one, the call fails at once,
-and its error says after how many seconds to try again.
+A server's Retry-After of up to 15 minutes is waited for in full. With a longer one, the call fails
+at once, and its error says after how many seconds to try again.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import backoff
 
+from demandbase_api.clock import Clock, SystemClock
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import TransientError
+from demandbase_api.http.error_mapping import MAX_RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from backoff.types import Details
+
+    from demandbase_api.deadline import Deadline
 
 
 logger = logging.getLogger(__name__)
@@ -33,19 +37,28 @@ _MAX_DOUBLINGS = 64
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a call is tried and how long to wait between the tries.
+    """For how long a call is retried and how long to wait between the tries.
 
     Args:
-        tries: Maximum number of tries, including the first.
+        patience_seconds: Time after the first failure in which the call is tried again. A wait
+            that the server asked for may last longer.
         base_seconds: Upper end of the first wait. It doubles with each further try.
         max_seconds: Upper end of every wait that the server did not ask for.
         max_retry_after_seconds: Longest Retry-After to wait for.
+        tries: Maximum number of tries, including the first. Default: no limit.
+        clock: Time.
     """
 
-    tries: int = 6
+    patience_seconds: float = 120.0
     base_seconds: float = 1.0
-    max_seconds: float = 60.0
-    max_retry_after_seconds: float = 900.0
+    max_seconds: float = 30.0
+    max_retry_after_seconds: float = MAX_RETRY_AFTER_SECONDS
+    tries: int | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+    def on(self, clock: Clock) -> RetryPolicy:
+        """Return the same policy on another clock."""
+        return replace(self, clock=clock)
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function; on a :class:`TransientError`, wait and try again.
@@ -53,44 +66,88 @@ class RetryPolicy:
         Raises:
             TransientError: The last try failed, or the server asked for too long a wait.
         """
+        return self.call_until(NO_DEADLINE, function, *args, **kwargs)
+
+    def call_until(
+        self, deadline: Deadline, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a function as ``call`` does, without a wait that ends after a deadline.
+
+        Args:
+            deadline: Ends the retries; it does not bound the function itself.
+            function: Called at least once.
+            args: Its arguments.
+            kwargs: Its named arguments.
+
+        Raises:
+            TransientError: The last try failed, or no time is left to wait.
+        """
+        waits = _Waits(self, deadline)
         retrying = backoff.on_exception(
-            self._waits,
+            backoff.constant,
             TransientError,
-            max_tries=self.tries,
-            giveup=self._asks_too_much,
-            # wait_after() draws the jitter: a server's Retry-After must not be shortened.
+            interval=0,  # backoff would sleep on the clock of the machine: sleep() waits instead
+            giveup=waits.is_over,
+            on_backoff=waits.sleep,
             jitter=None,
             logger=None,
-            on_backoff=self._log,
         )
         return retrying(function)(*args, **kwargs)
 
     def wait_after(self, tries: int, error: TransientError) -> float:
-        """Return the seconds to wait before the next try.
+        """Return the seconds to wait before the next try, no less than the server asked for.
 
         Args:
             tries: Tries made so far.
             error: Failure of the last one.
         """
-        if error.retry_after is not None:
-            return error.retry_after
         ceiling = min(self.base_seconds * 2 ** min(tries - 1, _MAX_DOUBLINGS), self.max_seconds)
-        return random.uniform(0, ceiling)  # noqa: S311 - jitter is no secret
+        drawn = random.uniform(0, ceiling)  # noqa: S311 - jitter is no secret
+        return max(drawn, error.retry_after or 0.0)
 
-    def _waits(self) -> Generator[float, TransientError, None]:
-        error = yield 0  # backoff starts a generator with one empty step
-        for tries in itertools.count(1):
-            error = yield self.wait_after(tries, error)
 
-    def _asks_too_much(self, error: Exception) -> bool:
-        asked = error.retry_after if isinstance(error, TransientError) else None
-        return (asked or 0.0) > self.max_retry_after_seconds
+class _Waits:
+    """The waits between the tries of one call.
 
-    def _log(self, details: Details) -> None:
+    Args:
+        policy: How long to wait.
+        deadline: Moment after which no wait may end.
+    """
+
+    def __init__(self, policy: RetryPolicy, deadline: Deadline) -> None:
+        self._policy = policy
+        self._deadline = deadline
+        self._tries = 0
+        self._until: float | None = None
+        self._next = 0.0
+
+    def is_over(self, error: Exception) -> bool:
+        """Return whether not to try again after a failure; else draw the wait before the next."""
+        assert isinstance(error, TransientError)  # noqa: S101 - nothing else is retried
+        policy, now = self._policy, self._policy.clock.now()
+        self._tries += 1
+        if self._until is None:
+            self._until = now + policy.patience_seconds
+        asked = error.retry_after or 0.0
+        left = self._until - now
+        # The last try is at the end of the time, unless the server asked for a longer wait.
+        self._next = max(min(policy.wait_after(self._tries, error), left), asked)
+        return (
+            not self._deadline.retries
+            or self._tries == policy.tries
+            or left <= 0
+            or asked > policy.max_retry_after_seconds
+            or self._next >= self._deadline.left()
+        )
+
+    def sleep(self, details: Details) -> None:
+        """Log and wait, on the clock of the policy."""
+        of = f" of {self._policy.tries}" if self._policy.tries else ""
         logger.warning(
-            "Trying again in %.1f s (%d of %d tries made): %s",
-            details.get("wait", 0.0),
+            "Trying again in %.1f s (%d%s tries made): %s",
+            self._next,
             details["tries"],
-            self.tries,
+            of,
             details.get("exception"),
         )
+        self._policy.clock.sleep(self._next)

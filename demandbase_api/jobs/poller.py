@@ -1,16 +1,21 @@
-"""Polling of jobs until they end: one read of the job list updates all of them."""
+"""Polling of jobs until they end: one read of the job list updates all of them.
+
+The calls run in a thread. A caller that waits for a job is never held up by a server that does not
+respond, beyond the time-out of the job, and a caller that has other work never waits.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from demandbase_api.clock import Clock, SystemClock, sleep_in_pieces
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import (
+    ApiError,
     ConflictError,
     DemandbaseError,
     JobTimeoutError,
@@ -18,13 +23,14 @@ from demandbase_api.errors import (
     TransientError,
     job_gone,
 )
+from demandbase_api.jobs.job_reader import JobReader
 from demandbase_api.ports import Job
-from demandbase_api.threads import run_with_timeout
+from demandbase_api.threads import Task, run_with_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
+    from demandbase_api.jobs.job_reader import JobReading
     from demandbase_api.ports import JobSource
 
 logger = logging.getLogger(__name__)
@@ -35,9 +41,15 @@ PROGRESS_SECONDS = 10.0
 """Maximum time between two log lines about a running job."""
 CANCEL_SECONDS = 4.0
 """Maximum time that the end of a run spends on cancelling its jobs."""
+YOUNG_SECONDS = 60.0
+"""Age up to which an unknown job is not there yet; later it is no longer there."""
 _INTERVAL_GROWTH = 1.5
-_LIST_MARGIN = timedelta(hours=1)
-"""How far beyond the oldest polled job the list is read, in case creation times are inexact."""
+_POLL_SECONDS = 60.0
+"""Maximum time of one poll: the next one may succeed."""
+_SLACK_SECONDS = 0.5
+"""Time in which a call whose deadline has passed ends by itself."""
+_LAST_POLL_SECONDS = 5.0
+"""Time for the poll after the time-out of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +82,33 @@ def draw_jitter() -> float:
 
 @dataclass(slots=True)
 class _Polled(Generic[J]):
+    """A job that is polled.
+
+    Args:
+        job: The job as of the last poll that found it.
+        entity: Its entity, for messages.
+        own: Whether this run created the job and may cancel it.
+        since: When it was added.
+        deadline: When it times out.
+        error: Error of the last poll.
+        is_gone: Whether the server no longer knows the job.
+    """
+
     job: J
     entity: str
     own: bool
     since: float
-    gone: NotFoundError | None = None
+    deadline: Deadline
+    error: ApiError | None = None
+    is_gone: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.job.status.is_terminal
 
     @property
     def is_open(self) -> bool:
-        return self.gone is None and not self.job.status.is_terminal
+        return not self.is_gone and not self.has_ended
 
 
 class JobPoller(Generic[J]):
@@ -109,21 +139,31 @@ class JobPoller(Generic[J]):
         self._clock = clock or SystemClock()
         self._jitter = jitter
         self._progress = progress
+        self._reader = JobReader(kind, source, self._clock)
         self._jobs: dict[str, _Polled[J]] = {}
+        self._gone: list[_Polled[J]] = []
+        """Own jobs that the server did not know, and that may run nevertheless."""
+        self._poll: Task[JobReading[J]] | None = None
+        """The poll in progress."""
         self._polls = 0
         self._next_poll = 0.0
         self._last_log = 0.0
 
-    def add(self, job: J, entity: str, *, own: bool = True) -> None:
+    def add(
+        self, job: J, entity: str, *, own: bool = True, deadline: Deadline | None = None
+    ) -> None:
         """Start to poll a job; the next poll is due at once.
 
         Args:
             job: The job.
             entity: Its entity, for messages.
             own: Whether this run created the job and may cancel it.
+            deadline: Moment at which it times out. Default: after the time-out from now.
         """
         now = self._clock.now()
-        self._jobs[job.id] = _Polled(job, entity, own, now)
+        if deadline is None:
+            deadline = Deadline(self._clock, now + self._policy.timeout_seconds)
+        self._jobs[job.id] = _Polled(job, entity, own, now, deadline)
         self._polls = 0
         self._next_poll = self._last_log = now
 
@@ -133,11 +173,21 @@ class JobPoller(Generic[J]):
 
     def forget(self, job_id: str) -> None:
         """Stop polling a job."""
-        self._jobs.pop(job_id, None)
+        polled = self._jobs.pop(job_id, None)
+        if polled is not None and polled.is_gone and polled.own:
+            self._gone.append(polled)
 
     def latest(self, job_id: str) -> J:
         """Return a job as of the last poll."""
         return self._jobs[job_id].job
+
+    def is_young(self, job_id: str) -> bool:
+        """Return whether the server may not show a job yet."""
+        return self._clock.now() - self._jobs[job_id].since < YOUNG_SECONDS
+
+    def deadline(self, job_id: str) -> Deadline:
+        """Return the moment at which a job times out."""
+        return self._jobs[job_id].deadline
 
     @property
     def open_jobs(self) -> int:
@@ -154,52 +204,69 @@ class JobPoller(Generic[J]):
         Raises:
             JobTimeoutError: The job did not end within the time-out.
             JobGoneError: The server no longer knows the job.
+            ApiError: The job cannot be polled.
         """
         polled = self._jobs[job_id]
+        deadline = self.deadline(job_id)
         while polled.is_open:
-            waited = self._clock.now() - polled.since
-            left = self._policy.timeout_seconds - waited
-            if left > 0:
-                self._sleep(min(self._next_poll - self._clock.now(), left))
-            self.poll()  # after the time-out, too: the last poll may have been long ago
+            self._sleep(min(self._next_poll - self._clock.now(), deadline.left()))
+            is_last = deadline.has_passed
+            # The job may have ended since the last poll, however long ago that was.
+            self.poll(Deadline.after(self._clock, _LAST_POLL_SECONDS) if is_last else deadline)
             on_poll()
-            if left <= 0 and polled.is_open:
-                raise self._timed_out(polled, waited)
-        if polled.gone is not None:
-            raise job_gone(self._kind, polled.entity, job_id, polled.gone)
+            self._check(polled, is_last=is_last)
+        if polled.is_gone:
+            assert isinstance(polled.error, NotFoundError)  # noqa: S101 - is_gone says so
+            raise job_gone(self._kind, polled.entity, job_id, polled.error)
         logger.info(
             "%s job %s for %s is %s after %.0f s",
             self._kind.capitalize(),
             job_id,
             polled.entity,
-            polled.job.status.value,
+            polled.job.status_text,
             self._clock.now() - polled.since,
         )
         return polled.job
 
     def poll_if_due(self) -> bool:
-        """Poll if the interval is over; return whether it was. Never waits."""
+        """Poll in the background if the interval is over; never waits.
+
+        Returns:
+            Whether a poll has ended.
+        """
         now = self._clock.now()
-        if not self.open_jobs:
-            return False
-        if now - self._last_log >= PROGRESS_SECONDS:
+        if self.open_jobs and now - self._last_log >= PROGRESS_SECONDS:
             self.log_progress()
-        if now < self._next_poll:
+        if self._poll is None:
+            if self.open_jobs and now >= self._next_poll:
+                self._poll = self._start(min(map(self.deadline, self._open()), key=Deadline.left))
             return False
-        self.poll()
+        if not self._poll.done:
+            return False
+        try:
+            self._finish(self._poll)
+        except ApiError as error:
+            # The caller has other work: whoever waits for a job gets the error.
+            logger.warning("Cannot poll the %s jobs: %s", self._kind, error)
         return True
 
-    def poll(self) -> None:
-        """Update all open jobs. A transient error is logged and changes nothing."""
-        job_ids = self._open()
-        if job_ids:
-            try:
-                self._update(job_ids)
-            except TransientError as error:
-                logger.warning("Cannot poll the %s jobs: %s", self._kind, error)
-        self._polls += 1
-        interval = self._policy.seconds_before(self._polls) * self._jitter()
-        self._next_poll = self._clock.now() + max(interval, self._source.poll_pause())
+    def poll(self, deadline: Deadline) -> None:
+        """Update all open jobs.
+
+        Args:
+            deadline: Moment until which the poll must end; after that, it changes nothing.
+
+        Raises:
+            AuthenticationError: The credentials were rejected.
+            QuotaExceededError: The daily calls are used up.
+        """
+        poll = self._poll = self._poll or self._start(deadline)
+        while not poll.wait(min(PROGRESS_SECONDS, deadline.left() + _SLACK_SECONDS)):
+            if deadline.has_passed:
+                self._poll = None  # its thread ends with its call
+                return
+            self.log_progress()
+        self._finish(poll)
 
     def log_progress(self) -> None:
         """Log the state of each open job."""
@@ -212,19 +279,90 @@ class JobPoller(Generic[J]):
                     self._kind.capitalize(),
                     polled.job.id,
                     polled.entity,
-                    polled.job.status.value,
+                    polled.job.status_text,
                     self._last_log - polled.since,
                     f", {detail}" if detail else "",
                 )
 
     def close(self) -> frozenset[str]:
-        """Cancel the open jobs that this run created, within 4 seconds, and name the others.
+        """Cancel the jobs that this run created and that may still run, and name the others.
 
         Returns:
             Ids of the cancelled jobs.
         """
-        still_open = [polled for polled in self._jobs.values() if polled.is_open]
-        self._jobs.clear()
+        gone, self._gone = self._gone, []
+        return self._cancel_all([*self._pop(list(self._jobs)), *gone])
+
+    def cancel(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Stop polling jobs, and cancel those that this run created and that may still run.
+
+        Args:
+            job_ids: The jobs. Those that are not polled are left as they are.
+
+        Returns:
+            Ids of the cancelled jobs.
+        """
+        return self._cancel_all(self._pop(job_ids))
+
+    def _pop(self, job_ids: Sequence[str]) -> list[_Polled[J]]:
+        return [self._jobs.pop(job_id) for job_id in job_ids if job_id in self._jobs]
+
+    def _open(self) -> list[str]:
+        return [job_id for job_id, polled in self._jobs.items() if polled.is_open]
+
+    def _sleep(self, seconds: float) -> None:
+        for _ in sleep_in_pieces(self._clock, seconds, PROGRESS_SECONDS):
+            self.log_progress()
+
+    def _start(self, deadline: Deadline) -> Task[JobReading[J]]:
+        jobs = [polled.job for polled in self._jobs.values() if polled.is_open]
+        return Task(partial(self._reader.read, jobs, deadline.within(_POLL_SECONDS)), "poll")
+
+    def _finish(self, poll: Task[JobReading[J]]) -> None:
+        self._poll = None
+        self._polls += 1
+        pause = 0.0
+        try:
+            reading = poll.result()
+            pause = reading.pause
+            self._apply(reading)
+        finally:
+            interval = self._policy.seconds_before(self._polls) * self._jitter()
+            self._next_poll = self._clock.now() + max(interval, pause)
+
+    def _apply(self, reading: JobReading[J]) -> None:
+        for job_id in self._open():
+            polled = self._jobs[job_id]
+            job, error = reading.jobs.get(job_id), reading.errors.get(job_id)
+            if job is not None:
+                polled.job, polled.error = job, None
+            elif error is not None:
+                polled.error = error
+                polled.is_gone = isinstance(error, NotFoundError) and not self.is_young(job_id)
+                if not polled.is_gone:
+                    logger.warning("Cannot poll the %s job %s: %s", self._kind, job_id, error)
+
+    def _check(self, polled: _Polled[J], *, is_last: bool) -> None:
+        """Raise an error if it makes no sense to poll a job again."""
+        if polled.is_open and polled.error is not None and not _may_pass(polled.error):
+            raise polled.error
+        if polled.is_open and is_last:
+            raise self._timed_out(polled)
+
+    def _timed_out(self, polled: _Polled[J]) -> JobTimeoutError:
+        trouble = "" if polled.error is None else f" It could not be polled last: {polled.error}"
+        return JobTimeoutError(
+            f"The {self._kind} job {polled.job.id} for {polled.entity} was still "
+            f"{polled.job.status_text} after {self._clock.now() - polled.since:.0f} s.{trouble} "
+            "Raise the setting job_timeout_seconds or try again when Demandbase is less busy.",
+            kind=self._kind,
+            job_id=polled.job.id,
+            entity=polled.entity,
+            status=polled.job.status,
+        )
+
+    def _cancel_all(self, jobs: Sequence[_Polled[J]]) -> frozenset[str]:
+        still_open = [polled for polled in jobs if not polled.has_ended]
         own = [polled for polled in still_open if polled.own]
         for polled in still_open:
             if not polled.own:
@@ -245,50 +383,15 @@ class JobPoller(Generic[J]):
                 logger.warning("%s job %s may still run", self._kind.capitalize(), polled.job.id)
         return frozenset(cancelled)
 
-    def _open(self) -> set[str]:
-        return {job_id for job_id, polled in self._jobs.items() if polled.is_open}
-
-    def _sleep(self, seconds: float) -> None:
-        for _ in sleep_in_pieces(self._clock, seconds, PROGRESS_SECONDS):
-            self.log_progress()
-
-    def _update(self, job_ids: set[str]) -> None:
-        missing = set(job_ids)
-        for job in self._listed(job_ids):
-            if job.id in missing:
-                self._jobs[job.id].job = job
-                missing.discard(job.id)
-                if not missing:
-                    return
-        for job_id in missing:  # not in the list yet, or no longer
-            try:
-                self._jobs[job_id].job = self._source.get(job_id)
-            except NotFoundError as error:
-                self._jobs[job_id].gone = error
-
-    def _listed(self, job_ids: set[str]) -> Iterator[J]:
-        """Yield the jobs of the list, back to the oldest of the given ones."""
-        created = [self._jobs[job_id].job.created_at for job_id in job_ids]
-        known = [created_at for created_at in created if created_at is not None]
-        if len(known) < len(created):
-            return self._source.jobs()
-        return recent(self._source.jobs(), min(known) - _LIST_MARGIN)
-
-    def _timed_out(self, polled: _Polled[J], waited: float) -> JobTimeoutError:
-        return JobTimeoutError(
-            f"The {self._kind} job {polled.job.id} for {polled.entity} was still "
-            f"{polled.job.status.value} after {waited:.0f} s. Raise the setting "
-            "job_timeout_seconds or try again when Demandbase is less busy.",
-            kind=self._kind,
-            job_id=polled.job.id,
-            entity=polled.entity,
-            status=polled.job.status,
-        )
-
     def _cancel(self, polled: _Polled[J], cancelled: set[str]) -> None:
         job_id, kind, entity = polled.job.id, self._kind, polled.entity
+        deadline = Deadline.after(self._clock, CANCEL_SECONDS)
         try:
-            is_cancelled = self._source.cancel(job_id)
+            if polled.is_gone and self._source.get(job_id, deadline).status.is_terminal:
+                return
+            is_cancelled = self._source.cancel(job_id, deadline)
+        except NotFoundError:
+            logger.info("The %s job %s for %s is no longer there", kind, job_id, entity)
         except ConflictError:
             logger.warning("The %s job %s for %s can no longer be cancelled", kind, job_id, entity)
         except DemandbaseError as error:
@@ -308,31 +411,6 @@ class JobPoller(Generic[J]):
                 )
 
 
-class _Created(Protocol):
-    @property
-    def created_at(self) -> datetime | None: ...
-
-
-CreatedJob = TypeVar("CreatedJob", bound=_Created)
-
-
-def recent(jobs: Iterable[CreatedJob], since: datetime) -> Iterator[CreatedJob]:
-    """Yield the jobs that were created at or after ``since``, or whose creation time is unknown.
-
-    The v1 contract does not say how the list is sorted. Once two creation times show that the
-    newest jobs come first, reading stops at the next older one; a list in another order is read to
-    its end.
-    """
-    last: datetime | None = None
-    is_descending: bool | None = None
-    for job in jobs:
-        created = job.created_at
-        if created is not None:
-            if last is not None and created != last:
-                is_descending = created < last and is_descending is not False
-            last = created
-            if created < since:
-                if is_descending:
-                    return
-                continue
-        yield job
+def _may_pass(error: ApiError) -> bool:
+    """Return whether the next poll may succeed. An unknown job may not be there yet."""
+    return isinstance(error, (TransientError, NotFoundError))

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from demandbase_api.errors import ApiOperation
+from demandbase_api.errors import ApiOperation, UnreachableError
 from demandbase_api.http.auth import ApiAuth, NoAuth
 from demandbase_api.http.client import HttpClient
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import read
+from demandbase_api.uapi.schemas import Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import requests
-
     from demandbase_api.clock import Clock
     from demandbase_api.connection import Connection
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.error_mapping import ErrorMapper
-    from demandbase_api.http.retry import RetryPolicy
 
 TOKEN_PATH = "/auth/v1/token"  # noqa: S105 - a path
 LIFETIME_SECONDS = 8 * 3600.0
@@ -55,7 +54,6 @@ class ClientCredentials(ApiAuth):
 
     def __init__(self, connection: Connection, clock: Clock, map_error: ErrorMapper) -> None:
         self._clock = clock
-        self._retry: RetryPolicy = connection.retry
         self._id = connection.client_id or ""
         self._secret = connection.client_secret or ""
         self._http = HttpClient(connection, auth=NoAuth((self._secret,)), map_error=map_error)
@@ -64,9 +62,18 @@ class ClientCredentials(ApiAuth):
         self._issued: list[str] = []
 
     @override
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._valid_token().header
-        return request
+    def header(self, deadline: Deadline) -> str | None:
+        # Another thread's request of a token must not delay this one beyond its deadline.
+        if not self._lock.acquire(timeout=min(deadline.left(), threading.TIMEOUT_MAX)):
+            raise UnreachableError(
+                ApiOperation.ISSUE_TOKEN, "did not respond in time", nothing_sent=True
+            )
+        try:
+            if self._token is None or self._clock.now() >= self._token.renew_at:
+                self._token = self._issue(deadline)
+            return self._token.header
+        finally:
+            self._lock.release()
 
     @property
     @override
@@ -81,13 +88,8 @@ class ClientCredentials(ApiAuth):
                 self._token = None
         return True
 
-    def _valid_token(self) -> _Token:
-        with self._lock:
-            if self._token is None or self._clock.now() >= self._token.renew_at:
-                self._token = self._retry.call(self._issue)
-            return self._token
-
-    def _issue(self) -> _Token:
+    def _issue(self, deadline: Deadline) -> _Token:
+        # Without retries of its own: those of the request that needs the token are enough.
         operation = ApiOperation.ISSUE_TOKEN
         requested_at = self._clock.now()
         body = {
@@ -95,9 +97,9 @@ class ClientCredentials(ApiAuth):
             "clientId": self._id,
             "clientSecret": self._secret,
         }
-        response = Reader(operation, self._http.create(operation, TOKEN_PATH, body))
-        value = response.required("accessToken", str)
-        seconds = float(response.optional("expiresIn", int) or LIFETIME_SECONDS)
-        self._issued.append(value)
+        response = self._http.create(operation, TOKEN_PATH, body, deadline)
+        token = read(operation, response, Token)
+        seconds = float(token.expires_in or LIFETIME_SECONDS)
+        self._issued.append(token.access_token)
         # A token with a lifetime of less than half an hour is used for half of it.
-        return _Token(value, requested_at + max(seconds - LEEWAY_SECONDS, seconds / 2))
+        return _Token(token.access_token, requested_at + max(seconds - LEEWAY_SECONDS, seconds / 2))

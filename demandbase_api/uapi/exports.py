@@ -7,22 +7,24 @@ import json
 import secrets
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import (
     ApiOperation,
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
+    NotReadyError,
     PermissionDeniedError,
     UnexpectedResponseError,
 )
 from demandbase_api.http.download_response import DownloadBody
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.lists import ListReader
 from demandbase_api.models import JobStatus
 from demandbase_api.ports import (
     EVERYTHING,
@@ -30,17 +32,20 @@ from demandbase_api.ports import (
     ExportApi,
     ExportCapabilities,
     ExportFilter,
+    OnEntityError,
     PartBody,
     Resume,
+    raise_error,
 )
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
-from demandbase_api.uapi.schemas import pages
+from demandbase_api.uapi.schemas import EXPORT_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import DateRange, Entity, ExportJob, ExportRequest
     from demandbase_api.uapi.call_budget import CallBudget
@@ -52,6 +57,17 @@ _DIGEST_LETTERS = 12
 _MARK_BYTES = 4
 
 _ALL_SOURCES = "all"
+
+
+def _check_links(document: dict[str, Any]) -> None:
+    """Check that a finished job has its links.
+
+    Raises:
+        NotReadyError: The links are not there yet.
+    """
+    job = schemas.export_job(ApiOperation.GET_EXPORT, document)
+    if job.status is JobStatus.COMPLETED:
+        schemas.links(document)
 
 
 def request_body(request: ExportRequest, mark: str) -> dict[str, Any]:
@@ -125,7 +141,7 @@ def _date_members(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
             )
         return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
     # All of the last day, even if the field has a time of day.
-    rules = [("Less Than", days.end + timedelta(days=1))]
+    rules = [("Less Than", days.end + timedelta(days=1))] if days.end < date.max else []
     if days.start is not None:
         rules.insert(0, ("Greater Than or Equal To", days.start))
     return {
@@ -178,32 +194,37 @@ class UapiExportApi(ExportApi):
         self._http = http
         self._discovery = discovery
         self._budget = budget
+        self._lists = ListReader("export")
         self._mark = secrets.token_hex(_MARK_BYTES)
         self._links: dict[str, tuple[str, ...]] = {}
         # A download in another thread may read the links of the same job.
         self._reading = threading.Lock()
 
     @override
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        return self._discovery.entities(scope)
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
+        return self._discovery.entities(scope, on_error)
 
     @override
-    def submit(self, request: ExportRequest) -> ExportJob:
+    def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.CREATE_EXPORT
         entity = BY_NAME[request.entity]
         try:
-            response = self._http.create(operation, entity.path, request_body(request, self._mark))
+            body = request_body(request, self._mark)
+            response = self._http.create(operation, entity.path, body, deadline)
         except (InvalidRequestError, PermissionDeniedError):
             # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
             raise
-        return schemas.export_job(Reader(operation, response))
+        return self._lists.checked(schemas.export_job(operation, response))
 
     @override
-    def get(self, job_id: str) -> ExportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        response = Reader(operation, self._http.read(operation, f"{JOB}/{quote(job_id, safe='')}"))
-        job = schemas.export_job(response)
+        path = f"{JOB}/{quote(job_id, safe='')}"
+        response = self._http.read(operation, path, deadline=deadline, check=_check_links)
+        job = self._lists.checked(schemas.export_job(operation, response))
         if job.status is not JobStatus.COMPLETED:
             return job
         links = schemas.links(response)
@@ -211,17 +232,21 @@ class UapiExportApi(ExportApi):
         return schemas.with_parts(job, len(links))
 
     @override
-    def with_details(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         with self._reading:
             links = self._links.get(job.id)
             if links is not None:
                 return schemas.with_parts(job, len(links))
             # The list has neither the links of the files nor the reason of a failure.
-            return self.get(job.id)
+            return self.get(job.id, deadline)
 
     @override
-    def jobs(self) -> Iterator[ExportJob]:
-        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job)
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
+        operation = ApiOperation.LIST_EXPORTS
+        fetch = pages(self._http, operation, JOBS, deadline)
+        return self._lists.jobs(operation, fetch, EXPORT_ID, schemas.export_job, complete=complete)
 
     @override
     def server_time(self) -> datetime | None:
@@ -238,7 +263,7 @@ class UapiExportApi(ExportApi):
         self._budget.check_exports(jobs)
 
     @override
-    def cancel(self, job_id: str) -> bool:
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         return False
 
     @override
@@ -269,12 +294,17 @@ class UapiExportApi(ExportApi):
         with response:
             if response.is_redirect:
                 raise UnexpectedResponseError(operation, "gave a link that redirects")
-            yield DownloadBody(operation, response, resume)
+            try:
+                yield DownloadBody(operation, response, resume, self._http.bodies)
+            except NotReadyError:
+                # Another link may lead to the file: the next try reads the job again.
+                self._links.pop(job_id, None)
+                raise
 
     def _link(self, job_id: str, part: int) -> str:
         with self._reading:
             links = self._links.get(job_id) or self._read_links(job_id)
-        if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
+        if part > len(links):
             raise UnexpectedResponseError(
                 ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
             )
@@ -294,6 +324,6 @@ class UapiExportApi(ExportApi):
         links = self._links.get(job_id)
         if links is None:
             raise UnexpectedResponseError(
-                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
+                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status_text}"
             )
         return links

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, UnexpectedResponseError
 from demandbase_api.http.download_response import DownloadBody
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import read
+from demandbase_api.http.lists import ListReader
+from demandbase_api.http.urls import redirect_of
 from demandbase_api.ports import (
     EVERYTHING,
     DiscoveryScope,
     ExportApi,
     ExportCapabilities,
+    OnEntityError,
     PartBody,
     Resume,
+    raise_error,
 )
 from demandbase_api.v1 import schemas
-from demandbase_api.v1.schemas import each_once, pages
+from demandbase_api.v1.schemas import JOB_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
     from demandbase_api.models import Entity, ExportJob, ExportRequest
 
@@ -50,35 +56,40 @@ class V1ExportApi(ExportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
+        self._lists = ListReader("export")
 
     @override
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        response = Reader(
-            ApiOperation.LIST_ENTITIES,
-            self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
-        )
-        return tuple(schemas.entity(item) for item in response.objects("entities"))
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
+        operation = ApiOperation.LIST_ENTITIES
+        response = self._http.read(operation, "/export/v1/entities")
+        listed = read(operation, response, schemas.EntityList).entities
+        return tuple(schemas.entity(operation, item) for item in listed)
 
     @override
-    def submit(self, request: ExportRequest) -> ExportJob:
+    def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.CREATE_EXPORT
-        return schemas.export_job(
-            Reader(operation, self._http.create(operation, JOBS, request_body(request)))
-        )
+        response = self._http.create(operation, JOBS, request_body(request), deadline)
+        return self._lists.checked(schemas.export_job(operation, response))
 
     @override
-    def get(self, job_id: str) -> ExportJob:
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        return schemas.export_job(Reader(operation, self._http.read(operation, _path(job_id))))
+        response = self._http.read(operation, _path(job_id), deadline=deadline)
+        return self._lists.checked(schemas.export_job(operation, response))
 
     @override
-    def with_details(self, job: ExportJob) -> ExportJob:
+    def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         return job
 
     @override
-    def jobs(self) -> Iterator[ExportJob]:
-        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", {})
-        return (schemas.export_job(reader) for reader in each_once(found))
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
+        operation = ApiOperation.LIST_EXPORTS
+        fetch = pages(self._http, operation, JOBS, "jobs", deadline)
+        return self._lists.jobs(operation, fetch, JOB_ID, schemas.export_job, complete=complete)
 
     @override
     def server_time(self) -> datetime | None:
@@ -93,8 +104,8 @@ class V1ExportApi(ExportApi):
         pass
 
     @override
-    def cancel(self, job_id: str) -> bool:
-        self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id))
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
+        self._http.delete(ApiOperation.CANCEL_EXPORT, _path(job_id), deadline)
         return True
 
     @override
@@ -122,15 +133,11 @@ class V1ExportApi(ExportApi):
             headers = {"Range": f"bytes={resume.offset}-", "If-Range": resume.validator}
         for _ in range(MAX_REDIRECTS):
             with self._http.open_url(operation, url, headers) as response:
-                if not response.is_redirect:
-                    yield DownloadBody(operation, response, resume)
+                target = redirect_of(response)
+                if target is None:
+                    yield DownloadBody(operation, response, resume, self._http.bodies)
                     return
-                url = urljoin(response.url, response.headers["Location"])
-                operation = ApiOperation.FETCH_LINK
-                if urlsplit(url).scheme not in {"http", "https"}:
-                    raise UnexpectedResponseError(
-                        operation, "gave a link that is not a web address"
-                    )
+                url, operation = target, ApiOperation.FETCH_LINK
         raise UnexpectedResponseError(operation, f"redirected more than {MAX_REDIRECTS} times")
 
 

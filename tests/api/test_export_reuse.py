@@ -17,7 +17,7 @@ from demandbase_api.jobs.export_reuse import (
     may_be_created,
     may_reuse,
 )
-from demandbase_api.jobs.poller import recent
+from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import NO_ZONE, ExportJob, JobStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -95,7 +95,8 @@ class TestReuse:
             is_begun=is_begun,
             is_unusable=is_unusable,
         )
-        if status in {JobStatus.FAILED, JobStatus.CANCELLED} or is_unusable:
+        is_unproven = status is JobStatus.UNKNOWN and not is_begun
+        if status in {JobStatus.FAILED, JobStatus.CANCELLED} or is_unusable or is_unproven:
             assert not found
         elif state is not None:
             assert found == (state == "older")

@@ -1,44 +1,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
+from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import (
     ApiOperation,
+    AuthenticationError,
     ConflictError,
     JobGoneError,
     JobTimeoutError,
     NotFoundError,
     ServerError,
+    UnexpectedResponseError,
+    UnreachableError,
 )
 from demandbase_api.jobs.poller import JobPoller, PollPolicy
 from demandbase_api.models import ExportJob, JobStatus
+from demandbase_api.ports import JobSource
+from tests.api.fake_exports import FakeClock, FakeExports
 
 GONE = None
 
 
 @dataclass
-class FakeClock:
-    time: float = 0.0
-    sleeps: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
-
-    def utc(self) -> datetime:
-        return datetime.fromtimestamp(self.time, UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.time += seconds
-
-
-@dataclass
-class ScriptedTask:
+class ScriptedTask(JobSource[ExportJob]):
     """A job with a given status at each poll."""
 
     states: Sequence[JobStatus | BaseException | None]
@@ -52,10 +45,12 @@ class ScriptedTask:
     def job(self, status: JobStatus) -> ExportJob:
         return ExportJob("job-1", status, created_at=datetime(2026, 1, 1, tzinfo=UTC))
 
-    def get(self, job_id: str) -> ExportJob:
+    @override
+    def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         raise NotFoundError(ApiOperation.GET_EXPORT, f"knows no {job_id}")
 
-    def jobs(self) -> Iterator[ExportJob]:
+    @override
+    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
         self.polls.append(self.clock.time)
         state = self.states[min(len(self.polls), len(self.states)) - 1]
         if isinstance(state, BaseException):
@@ -64,12 +59,14 @@ class ScriptedTask:
         if state is not GONE:
             yield self.job(state)
 
-    def cancel(self, job_id: str) -> bool:
+    @override
+    def cancel(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> bool:
         self.cancelled.append(job_id)
         if self.cancel_error is not None:
             raise self.cancel_error
         return True
 
+    @override
     def poll_pause(self) -> float:
         return self.pause
 
@@ -100,7 +97,7 @@ def life(clock: FakeClock, **policy: float) -> Life:
 
 
 def test_the_first_poll_is_at_once_and_intervals_grow_to_the_longest() -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     task = ScriptedTask([JobStatus.PROCESSING] * 20 + [JobStatus.COMPLETED], clock)
     assert life(clock).run(task) is JobStatus.COMPLETED
     waits = [after - before for before, after in zip(task.polls, task.polls[1:], strict=False)]
@@ -114,7 +111,7 @@ def test_the_first_poll_is_at_once_and_intervals_grow_to_the_longest() -> None:
 def test_progress_is_logged_at_least_every_ten_seconds(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     task = ScriptedTask([JobStatus.PROCESSING] * 12 + [JobStatus.COMPLETED], clock)
     with caplog.at_level(logging.INFO):
         life(clock).run(task)
@@ -124,7 +121,7 @@ def test_progress_is_logged_at_least_every_ten_seconds(
 
 
 def test_a_job_that_never_ends_is_cancelled_and_reported() -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     task = ScriptedTask([JobStatus.PROCESSING], clock)
     with pytest.raises(JobTimeoutError, match="job-1 for accounts was still processing after 100"):
         life(clock, timeout_seconds=100).run(task)
@@ -134,7 +131,7 @@ def test_a_job_that_never_ends_is_cancelled_and_reported() -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), ValueError("bug")])
 def test_any_end_of_the_wait_cancels_the_job(error: BaseException) -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     task = ScriptedTask([JobStatus.PROCESSING, error], clock)
     with pytest.raises(type(error)):
         life(clock).run(task)
@@ -149,14 +146,14 @@ def test_any_end_of_the_wait_cancels_the_job(error: BaseException) -> None:
     ],
 )
 def test_a_cancel_that_fails_does_not_hide_the_first_error(cancel_error: Exception) -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     task = ScriptedTask([JobStatus.PROCESSING], clock, cancel_error=cancel_error)
     with pytest.raises(JobTimeoutError):
         life(clock, timeout_seconds=5).run(task)
 
 
 def test_a_transient_error_changes_nothing_and_lengthens_the_interval() -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     trouble = ServerError(ApiOperation.LIST_EXPORTS, "had trouble")
     task = ScriptedTask([JobStatus.PENDING, trouble, trouble, JobStatus.COMPLETED], clock)
     assert life(clock).run(task) is JobStatus.COMPLETED
@@ -164,7 +161,7 @@ def test_a_transient_error_changes_nothing_and_lengthens_the_interval() -> None:
 
 
 def test_a_job_that_the_server_no_longer_knows_is_gone() -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     task = ScriptedTask([JobStatus.PENDING, GONE], clock)
     with pytest.raises(JobGoneError, match="no longer knows the export job job-1 for accounts"):
         life(clock).run(task)
@@ -177,7 +174,181 @@ def test_every_status_knows_whether_it_is_terminal(status: JobStatus) -> None:
 
 
 def test_the_interval_is_at_least_the_pause_of_the_api() -> None:
-    clock = FakeClock()
+    clock = FakeClock(0)
     task = ScriptedTask([JobStatus.PROCESSING] * 3 + [JobStatus.COMPLETED], clock, pause=300)
     life(clock).run(task)
     assert task.polls == [0, 300, 600, 900]
+
+
+class TestManyJobs:
+    """Jobs of an API in memory."""
+
+    @pytest.fixture
+    def api(self) -> FakeExports:
+        return FakeExports(FakeClock())
+
+    @pytest.fixture
+    def poller(self, api: FakeExports) -> JobPoller[ExportJob]:
+        policy = PollPolicy(interval_seconds=2, interval_max_seconds=60, timeout_seconds=1000)
+        return JobPoller("export", api, policy, api.clock, jitter=lambda: 1.0)
+
+    def test_a_new_job_is_polled_at_once_and_often_again(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        api.seconds = 95
+        began = api.clock.time
+        poller.add(api.put("job-1"), "accounts")
+        poller.wait("job-1")
+        assert len(api.calls) == 9  # at growing intervals
+        poller.add(api.put("job-2"), "people")
+        waited = api.clock.time
+        poller.wait("job-2")
+        assert waited - began == api.clock.time - waited
+        assert len(api.calls) == 18
+
+    def test_a_job_is_not_gone_before_it_is_a_minute_old(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        api.unlisted = {"job-1"}
+        api.unknown_until["job-1"] = api.clock.time + 59
+        assert poller.wait("job-1").status is JobStatus.COMPLETED
+        poller.add(api.put("job-2"), "accounts")
+        api.unlisted.add("job-2")
+        api.unknown_until["job-2"] = api.clock.time + 600
+        began = api.clock.time
+        with pytest.raises(JobGoneError):
+            poller.wait("job-2")
+        assert 60 <= api.clock.time - began < 120
+
+    @pytest.mark.parametrize("runs", [True, False])
+    def test_an_own_job_that_was_gone_is_looked_for_at_the_end(
+        self,
+        api: FakeExports,
+        poller: JobPoller[ExportJob],
+        caplog: pytest.LogCaptureFixture,
+        runs: bool,  # noqa: FBT001
+    ) -> None:
+        api.seconds = None
+        for number, is_own in enumerate([True, False]):
+            job = api.put(f"job-{number}")
+            api.unlisted.add(job.id)
+            poller.add(job, "accounts", own=is_own)
+            api.unknown_until[job.id] = api.clock.time + (600 if runs else 1e9)
+            with pytest.raises(JobGoneError):
+                poller.wait(job.id)
+            poller.forget(job.id)
+        api.clock.time += 600
+        with caplog.at_level(logging.INFO):
+            assert poller.close() == (frozenset({"job-0"}) if runs else frozenset())
+        assert api.count(ApiOperation.CANCEL_EXPORT) == runs
+        assert ("Cancelled the export job job-0" in caplog.text) == runs
+
+    def test_an_error_of_one_job_is_raised_to_who_waits_for_it(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        poller.add(api.put("job-2"), "people")
+        api.unlisted = {"job-2"}
+        api.fail(ApiOperation.GET_EXPORT, UnexpectedResponseError(ApiOperation.GET_EXPORT, "odd"))
+        assert poller.wait("job-1").status is JobStatus.COMPLETED
+        with pytest.raises(UnexpectedResponseError):
+            poller.wait("job-2")
+
+    def test_the_time_out_names_the_last_trouble(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        for operation in (ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT):
+            api.fail(operation, ServerError(operation, "had an internal error", retry_after=800))
+        began = api.clock.time
+        with pytest.raises(JobTimeoutError, match="describe an export job") as caught:
+            poller.wait("job-1")
+        assert "after 1000 s" in str(caught.value)
+        assert api.clock.time - began == 1000  # at 0, 800 and 1000 s
+        assert api.count(ApiOperation.GET_EXPORT) == 3
+
+    def test_a_silent_server_does_not_delay_the_time_out(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        for operation in (ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT):
+            api.fail(operation, UnreachableError(operation, "sent nothing", nothing_sent=False))
+        api.silent = {ApiOperation.LIST_EXPORTS, ApiOperation.GET_EXPORT}
+        began = api.clock.time
+        with pytest.raises(JobTimeoutError):
+            poller.wait("job-1")
+        assert 1000 <= api.clock.time - began <= 1010
+
+    def test_a_time_out_in_the_past_allows_one_poll(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        api.clock.time += 5000
+        assert poller.wait("job-1").status is JobStatus.COMPLETED
+
+    def test_a_poll_in_the_background_never_waits(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        gate = api.gate(ApiOperation.LIST_EXPORTS)
+        assert not any(poller.poll_if_due() for _ in range(5))
+        api.clock.time += 500
+        assert not poller.poll_if_due()
+        gate.set()
+        wait_until(poller.poll_if_due)
+        assert len(api.calls) == 1
+        assert poller.latest("job-1").status is JobStatus.COMPLETED
+        assert not poller.poll_if_due()  # no job is open
+
+    def test_who_waits_takes_over_the_poll_in_the_background(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1", age=200), "accounts")
+        gate = api.gate(ApiOperation.LIST_EXPORTS)
+        poller.poll_if_due()
+        threading.Timer(0.05, gate.set).start()
+        poller.wait("job-1")
+        assert len(api.calls) == 1
+
+    def test_an_error_in_the_background_is_raised_to_who_waits(
+        self, api: FakeExports, poller: JobPoller[ExportJob], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        operation = ApiOperation.LIST_EXPORTS
+        api.fail(operation, AuthenticationError(operation, "declined"))
+        poller.poll_if_due()
+        wait_until(poller.poll_if_due)
+        assert "Cannot poll the export jobs" in caplog.text
+        with pytest.raises(AuthenticationError):
+            poller.wait("job-1")
+
+    def test_a_call_without_response_is_logged_about(
+        self,
+        api: FakeExports,
+        poller: JobPoller[ExportJob],
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("demandbase_api.jobs.poller.PROGRESS_SECONDS", 0.02)
+        poller.add(api.put("job-1", age=200), "accounts")
+        gate = api.gate(ApiOperation.LIST_EXPORTS)
+        threading.Timer(0.2, gate.set).start()
+        with caplog.at_level(logging.INFO):
+            poller.wait("job-1")
+        assert caplog.text.count("job-1 for accounts: processing") >= 3
+
+    def test_some_jobs_are_cancelled(self, api: FakeExports, poller: JobPoller[ExportJob]) -> None:
+        for number, is_own in enumerate([True, True, False]):
+            poller.add(api.put(f"job-{number}"), "accounts", own=is_own)
+        assert poller.cancel(["job-1", "job-2"]) == {"job-1"}
+        assert poller.open_jobs == 1
+        assert poller.close() == {"job-0"}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a thread."""
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.001)

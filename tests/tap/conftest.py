@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import requests
 
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.tap import TapDemandbase
 from tests.sandbox_time import SandboxTime
 
@@ -19,12 +20,14 @@ from tests.sandbox_time import SandboxTime
 class QuickTap(TapDemandbase):
     """The tap with short waits between tries."""
 
-    retry = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
+    retry = RetryPolicy(tries=6, base_seconds=0.001, max_seconds=0.01)
 
 
 @dataclass(frozen=True)
 class Output:
     messages: list[dict[str, Any]]
+    error: BaseException | None = None
+    """The expected error of the run."""
 
     def records(self, stream: str) -> list[dict[str, Any]]:
         return [
@@ -45,6 +48,18 @@ class Output:
 Sync = Callable[..., Output]
 
 ForeignJob = Callable[..., str]
+
+
+@contextmanager
+def only_failure() -> Iterator[None]:
+    """Raise the error of the only stream that failed instead of the error of the run."""
+    try:
+        yield
+    except StreamsFailedError as error:
+        if len(error.failures) == 1 and error.ended_by is None:
+            [only] = error.failures.values()
+            raise only from None
+        raise
 
 
 both_apis = pytest.mark.parametrize("api", ["v1", "uapi"])
@@ -131,10 +146,12 @@ def sync(sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture
                     item["metadata"]["selected"] = item["breadcrumb"][1] in fields
         tap = timed(config={**config, **settings}, catalog=catalog, state=state)
         capsys.readouterr()
-        with pytest.raises(failure) if failure else nullcontext():
+        each = nullcontext() if failure is StreamsFailedError else only_failure()
+        with pytest.raises(failure) if failure else nullcontext() as caught, each:
             tap.sync_all()
         lines = capsys.readouterr().out.splitlines()
-        return Output([json.loads(line) for line in lines])
+        error = None if caught is None else caught.value
+        return Output([json.loads(line) for line in lines], error)
 
     return run
 

@@ -144,6 +144,7 @@ def test_the_next_streams_first_part_is_downloaded_while_the_last_one_is_read(
     tap = TapDemandbase(config={**config, "entities": entities, "job_reuse_hours": 0})
     for name in entities:
         tap.streams[name].selected = True
+        tap.streams[name].plan()  # type: ignore[attr-defined]
     records = iter(tap.streams["accounts"].get_records(None))
     next(records)
     until(lambda: len(sandbox.requests("signedFile")) == 2)

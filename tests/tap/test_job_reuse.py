@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import JobError, LinkRejectedError, UnexpectedResponseError
-from demandbase_api.jobs import export_scheduler
+from demandbase_api.errors import DemandbaseError, LinkRejectedError, UnexpectedResponseError
+from demandbase_api.jobs import export_provider
 from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.faults import JobFaults
 from tests.tap.conftest import ForeignJob, Wire, both_apis
@@ -29,7 +29,7 @@ HOUR = 3600.0
 def interrupted(sandbox: Sandbox, sync: Sync, *streams: str, **settings: Any) -> None:  # noqa: ANN401
     """Run the tap until it cannot download the file of a job that has completed."""
     sandbox.add_fault(Fault(FILE, Effect.STATUS, status=500, times=None))
-    sync(*streams, job_reuse_hours=6, failure=JobError, **settings)
+    sync(*streams, job_reuse_hours=6, failure=DemandbaseError, **settings)
     sandbox.clear_faults()
 
 
@@ -331,10 +331,10 @@ class TestLostCreation:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(export_scheduler, "_LOST_JOB_SECONDS", 0.1)
+        monkeypatch.setattr(export_provider, "_LOST_JOB_SECONDS", 0.1)
         sandbox.add_fault(Fault(CREATE, Effect.DROP_AFTER))
         sandbox.add_fault(Fault(wire.list_jobs, Effect.STATUS, status=500, after=1, times=None))
-        sync("campaigns", failure=Exception)
+        sync("campaigns", failure=DemandbaseError)
         assert "An export job for campaigns may have been created and may still run" in caplog.text
 
     @pytest.mark.parametrize(
@@ -366,3 +366,19 @@ def test_jobs_of_others_are_left_alone(
     (foreign,) = sandbox.foreign_jobs()
     assert (foreign["id"], foreign["status"] in {"completed", "finished"}) == (job_id, True)
     assert not [seen for seen in sandbox.requests() if job_id in seen.path]
+
+
+@both_apis
+def test_jobs_whose_state_could_not_be_written_are_reused(
+    sandbox: Sandbox, sync: Sync, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def break_pipe(_writer: object, state: dict[str, Any]) -> None:
+        if any("last_job" in mark for mark in state["bookmarks"].values()):
+            raise BrokenPipeError
+
+    settings = {"job_reuse_hours": 6, "spool_dir": str(tmp_path)}
+    with monkeypatch.context() as patched:
+        patched.setattr("singer_sdk.helpers._state.StateWriter.write_state", break_pipe)
+        sync("campaigns", failure=BrokenPipeError, **settings)
+    assert len(sync("campaigns", **settings).records("campaigns")) == 20
+    assert len(sandbox.requests("createExportJob")) == 1

@@ -27,7 +27,7 @@ ACCOUNT = {
 class QuickTarget(TargetDemandbase):
     """The target, but for the patience between tries."""
 
-    retry = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
+    retry = RetryPolicy(tries=6, base_seconds=0.001, max_seconds=0.01)
 
 
 @dataclass(frozen=True)

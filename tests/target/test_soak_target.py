@@ -7,7 +7,7 @@ import pytest
 
 from tests.soak_target import soak
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from demandbase_api.ports import ExportApi, ImportApi
 from demandbase_sandbox import Sandbox
 from tests.sandbox_time import SandboxTime
 
-QUICK = RetryPolicy(base_seconds=0.001, max_seconds=0.01)
+QUICK = RetryPolicy(tries=6, base_seconds=0.001, max_seconds=0.01)
 
 
 @pytest.fixture
