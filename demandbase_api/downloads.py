@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.clock import Clock, SystemClock
+from demandbase_api.deadline import ONE_TRY
 from demandbase_api.errors import (
     EXIT_FAILURE,
     EXIT_TRY_LATER,
@@ -269,7 +270,7 @@ class _Transfer:
         """Check that the job exists and has not expired, so that its file may still appear."""
         part = self.part
         try:
-            now = self._downloader.api.get(part.job.id)
+            now = self._downloader.api.get(part.job.id, ONE_TRY)
         except NotFoundError as error:
             why = f"Demandbase no longer knows it{error.codes}"
         else:

@@ -206,3 +206,11 @@ def test_a_job_of_another_name_is_not_for_the_request(
     again = connect(connection(), Api.UAPI, files=files).exports
     assert again.is_for(looked_up(again, job.id), REQUEST)
     assert not again.is_for(job, ExportRequest("accounts", ("{Account}.id",)))
+
+
+def test_a_download_reads_its_job_once_for_each_try(sandbox: Sandbox, exports: ExportApi) -> None:
+    job = exports.submit(REQUEST)
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.STATUS, status=503, times=None))
+    with pytest.raises(DownloadError, match="describe an export job"):
+        download(exports, job)
+    assert len(sandbox.requests("checkExportJobStatus")) == 6  # the tries of the policy
