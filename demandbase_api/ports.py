@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import field as member
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.models import ListAction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
     from typing import BinaryIO
 
     from demandbase_api.deadline import Deadline
+    from demandbase_api.errors import DemandbaseError
     from demandbase_api.models import (
         ActivityType,
         Entity,
@@ -61,6 +62,18 @@ class DiscoveryScope:
 
 
 EVERYTHING = DiscoveryScope()
+
+OnEntityError: TypeAlias = "Callable[[str, DemandbaseError], None]"
+"""Called with the name of an entity and the error."""
+
+
+def raise_error(_entity: str, error: DemandbaseError) -> None:
+    """Raise the error of an entity.
+
+    Raises:
+        DemandbaseError: The given error.
+    """
+    raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +165,18 @@ class ExportApi(Protocol):
     def capabilities(self) -> ExportCapabilities:
         """Features of this API."""
 
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        """Return the entities that can be exported, at least those of the scope."""
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
+        """Return the entities that can be exported, at least those of the scope.
+
+        Args:
+            scope: The part of the tenant to discover.
+            on_error: Called with each entity that cannot be read, which is left out.
+
+        Raises:
+            ApiError: No entity can be read.
+        """
 
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         """Create a job. The request is not retried once it may have been received.

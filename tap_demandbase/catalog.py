@@ -12,7 +12,7 @@ from tap_demandbase.errors import SelectionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from singer_sdk.singerlib import MetadataMapping
+    from singer_sdk.singerlib import Catalog, MetadataMapping
 
     from demandbase_api.models import Entity, EntityField
 
@@ -59,6 +59,13 @@ def _saved_fields(entry: Mapping[str, Any]) -> dict[str, str]:
         for item in entry.get("metadata") or ()
         if len(item["breadcrumb"]) > 1 and MEMBER in item["metadata"]
     }
+
+
+def selected_streams(catalog: Catalog) -> frozenset[str]:
+    """Return the names of the streams that a catalog selects."""
+    return frozenset(
+        name for name, entry in catalog.items() if entry.metadata.resolve_selection().get((), True)
+    )
 
 
 def current_fields(entity: Entity, saved: Mapping[str, str]) -> dict[str, EntityField]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.errors import ConfigurationError
+from demandbase_api.errors import ConfigurationError, DemandbaseError
 from demandbase_api.ports import DiscoveryScope
 from tap_demandbase.config import check_columns, check_filters, stream_options
+from tap_demandbase.errors import SelectionError
 
 if TYPE_CHECKING:
     import logging
@@ -75,30 +76,80 @@ class StreamSpec:
     selected_by_default: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The streams of the tenant's entities.
+
+    Args:
+        specs: The streams.
+        errors: Why other streams that the run needs cannot be exported, by name.
+    """
+
+    specs: list[StreamSpec]
+    errors: dict[str, DemandbaseError]
+
+
 def discover_streams(
-    api: ExportApi, config: Mapping[str, Any], reserved: Collection[str], logger: logging.Logger
-) -> list[StreamSpec]:
+    api: ExportApi,
+    config: Mapping[str, Any],
+    reserved: Collection[str],
+    selected: frozenset[str] | None,
+    logger: logging.Logger,
+) -> Discovery:
     """Return the streams of the tenant's entities.
 
     Args:
         api: The export API.
         config: The settings.
         reserved: Names of streams that are no entities.
+        selected: Names of the streams that a catalog selects; ``None`` without a catalog.
         logger: Receives warnings about entities and settings.
 
     Raises:
-        ConfigurationError: A setting names an entity or field that does not exist.
+        ConfigurationError: A setting names an entity that does not exist.
     """
     check_filters(config, api.capabilities)
-    entities = _chosen(api.entities(_scope(config)), config.get("entities"))
-    specs = [
-        _stream_spec(entity, config, logger)
-        for entity in entities
-        if _can_be_stream(entity, reserved, logger)
-    ]
-    _warn_unknown_streams(config, [spec.entity.name for spec in specs], logger)
+    errors: dict[str, DemandbaseError] = {}
+    scope = _scope(config, selected if api.capabilities.daily_calls else None)
+    found = api.entities(scope, errors.__setitem__)
+    entities = _chosen(found, config.get("entities"), scope.entities, errors)
+    specs: list[StreamSpec] = []
+    for entity in entities:
+        if _can_be_stream(entity, reserved, logger):
+            try:
+                specs.append(_stream_spec(entity, config, logger))
+            except ConfigurationError as error:
+                errors[entity.name] = error
+    if selected is not None:
+        missing = selected - {spec.entity.name for spec in specs} - errors.keys() - {*reserved}
+        errors |= {name: _missing(name, config.get("entities")) for name in sorted(missing)}
+    if selected is None or not api.capabilities.daily_calls:  # else others may exist
+        _warn_unknown_streams(config, {*errors, *(it.entity.name for it in specs)}, logger)
     _warn_unknown_types(specs, logger)
-    return specs
+    return Discovery(specs, _needed(errors, selected, logger))
+
+
+def _missing(stream: str, entities: Sequence[str] | None) -> SelectionError:
+    if entities is not None and stream not in entities:
+        problem = "the setting entities leaves it out. Add it there"
+    else:
+        problem = "Demandbase does not export it (any more). Run discovery again"
+    return SelectionError(
+        f"Stream {stream}: the catalog selects it, and {problem}, or deselect it.", stream=stream
+    )
+
+
+def _needed(
+    errors: Mapping[str, DemandbaseError], selected: frozenset[str] | None, logger: logging.Logger
+) -> dict[str, DemandbaseError]:
+    """Return the errors of selected streams; log the others."""
+    needed: dict[str, DemandbaseError] = {}
+    for name, error in errors.items():
+        if selected is None or name in selected:
+            needed[name] = error
+        else:
+            logger.warning("Stream %s is not selected, and cannot be exported: %s", name, error)
+    return needed
 
 
 def _can_be_stream(entity: Entity, reserved: Collection[str], logger: logging.Logger) -> bool:
@@ -125,11 +176,15 @@ def _stream_spec(entity: Entity, config: Mapping[str, Any], logger: logging.Logg
     )
 
 
-def _scope(config: Mapping[str, Any]) -> DiscoveryScope:
+def _scope(config: Mapping[str, Any], selected: frozenset[str] | None) -> DiscoveryScope:
+    """Return what to discover: the entities of the settings, of these only the selected ones."""
     wanted = config.get("entities")
+    entities = None if wanted is None else frozenset(wanted)
+    if selected is not None:
+        entities = selected if entities is None else selected & entities
     options = config.get("stream_options") or {}
     return DiscoveryScope(
-        entities=None if wanted is None else frozenset(wanted),
+        entities=entities,
         report_types={
             name: own["ad_report_type"] for name, own in options.items() if "ad_report_type" in own
         },
@@ -137,25 +192,39 @@ def _scope(config: Mapping[str, Any]) -> DiscoveryScope:
     )
 
 
-def _chosen(entities: Sequence[Entity], wanted: Sequence[str] | None) -> list[Entity]:
+def _chosen(
+    found: Sequence[Entity],
+    wanted: Sequence[str] | None,
+    scope: Collection[str] | None,
+    errors: Collection[str],
+) -> list[Entity]:
+    """Return the entities that the setting ``entities`` names; without it, all that were found.
+
+    Raises:
+        ConfigurationError: It names an entity of the scope that does not exist.
+    """
     if wanted is None:
-        return list(entities)
-    names = {entity.name for entity in entities}
-    missing = [name for name in wanted if name not in names]
+        return list(found)
+    names = {entity.name for entity in found}
+    missing = [
+        name
+        for name in wanted
+        if name not in names and name not in errors and (scope is None or name in scope)
+    ]
     if missing:
         raise ConfigurationError(
             f"The setting entities names what this tenant does not have: {', '.join(missing)}. "
-            f"It has {', '.join(sorted(names))}."
+            f"It has {', '.join(sorted(names)) or 'no entity'}."
         )
-    return [entity for entity in entities if entity.name in wanted]
+    return [entity for entity in found if entity.name in wanted]
 
 
 def _warn_unknown_streams(
-    config: Mapping[str, Any], streams: Sequence[str], logger: logging.Logger
+    config: Mapping[str, Any], known: Collection[str], logger: logging.Logger
 ) -> None:
     """Warn about options for streams that do not exist: the names may be mistyped."""
     names = config.get("stream_options") or {}
-    if unknown := [name for name in names if name not in streams]:
+    if unknown := [name for name in names if name not in known]:
         logger.warning(
             "The setting stream_options names streams that do not exist: %s", ", ".join(unknown)
         )

@@ -319,13 +319,16 @@ class BulkStream(FastSyncStream):
 
     @override
     def complete_run(self) -> None:
-        """Record the delivered jobs in state and journal, once the whole run has completed.
+        """Record the delivered jobs in the state, once the whole run has completed.
 
         An interrupted run is different: the next run reuses the jobs of all its streams.
         """
         if self._delivered:
             self._write_delivered(self._delivered)
-            self._tap.exporter.journal.deliver(self._delivered.values())
+
+    @override
+    def clear_journal(self) -> None:
+        self._tap.exporter.journal.deliver(self._delivered.values())
 
     def _write_delivered(self, jobs: Collection[DeliveredJob]) -> None:
         max_age = timedelta(hours=self.config["job_reuse_hours"])
@@ -429,8 +432,8 @@ class IdBatchStream(BulkStream):
         )
 
     @override
-    def complete_run(self) -> None:
-        super().complete_run()
+    def clear_journal(self) -> None:
+        super().clear_journal()
         parents = self._entity.parent_ids
         if self._delivered and parents is not None:
             lists = account_list_filter(self._entity, self._options)

@@ -15,12 +15,13 @@ from typing_extensions import override
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_errors
 from demandbase_api.connect import connect
-from demandbase_api.errors import DemandbaseError
+from demandbase_api.errors import ConfigurationError, DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from tap_demandbase import bookmark, config
-from tap_demandbase.catalog import saved_fields
+from tap_demandbase.catalog import saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
+from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter
 from tap_demandbase.job_streams import job_streams
@@ -105,8 +106,50 @@ class TapDemandbase(Tap):
     def discover_streams(self) -> list[Stream]:
         others = job_streams(self, self.export_api, self.import_api)
         reserved = {stream.name for stream in others}
-        specs = discover_streams(self.export_api, self.config, reserved, self.logger)
-        return [*(self._bulk_stream(spec) for spec in specs), *others]
+        catalog = self.input_catalog
+        selected = None if catalog is None else selected_streams(catalog)
+        found = discover_streams(self.export_api, self.config, reserved, selected, self.logger)
+        self._unavailable = found.errors
+        return [*(self._bulk_stream(spec) for spec in found.specs), *others]
+
+    @property
+    @override
+    def catalog_dict(self) -> dict[str, Any]:
+        """The catalog.
+
+        Raises:
+            DemandbaseError: A stream cannot be discovered, or there are no entities.
+        """
+        self._check_discovery()
+        return super().catalog_dict
+
+    def _check_discovery(self) -> None:
+        """Check that all entities were discovered.
+
+        Raises:
+            DemandbaseError: An entity is missing, or there is none.
+        """
+        has_any = any(isinstance(stream, BulkStream) for stream in self.streams.values())
+        if len(self._unavailable) > 1:
+            raise StreamsFailedError(self._unavailable, len(self._unavailable))
+        for error in self._unavailable.values():
+            raise error
+        if not has_any and self.config.get("entities") != []:
+            raise ConfigurationError(
+                "Demandbase lists no entity that can be exported: check the permissions of the "
+                "credentials, and the setting api."
+            )
+
+    def _warn_unknown_bookmarks(self) -> None:
+        """Warn about bookmarks of streams that do not exist."""
+        known = {*self.streams, *self._unavailable}
+        if self.export_api.capabilities.daily_calls:  # only selected streams were discovered
+            known.update(self.input_catalog or ())
+        if unknown := [name for name in self.state.get("bookmarks", ()) if name not in known]:
+            self.logger.warning(
+                "The state has bookmarks of streams that do not exist (any more): %s",
+                ", ".join(unknown),
+            )
 
     def _bulk_stream(self, spec: StreamSpec) -> BulkStream:
         kind = BulkStream if spec.entity.parent_ids is None else IdBatchStream
@@ -121,6 +164,7 @@ class TapDemandbase(Tap):
                 ended the run.
             DemandbaseError: An error ended the run before a stream failed.
         """
+        self._warn_unknown_bookmarks()
         run = SyncRun(self.streams.values(), self._unavailable, self.logger)
         with run.reporting_failures():
             try:
@@ -130,6 +174,8 @@ class TapDemandbase(Tap):
                 self._check_budget(run.streams)
                 run.sync()
                 self.state_writer.write_state(self.state)
+                # A reader that dies before it has the state gets the same jobs again.
+                run.clear_journal()
             finally:
                 if "exporter" in self.__dict__:
                     with signals_ignored():
@@ -156,6 +202,7 @@ class TapDemandbase(Tap):
             DemandbaseError: A check failed.
         """
         # Final in the SDK, whose own test creates an export job for every stream.
+        self._check_discovery()
         streams = len(self.streams)
         next(iter(self.export_api.jobs()), None)
         self.logger.info(

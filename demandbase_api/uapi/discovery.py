@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from demandbase_api.errors import (
     ApiOperation,
     ConfigurationError,
+    DemandbaseError,
     PermissionDeniedError,
     QuotaExceededError,
 )
 from demandbase_api.files import write_atomically
 from demandbase_api.http.json_reader import Reader
 from demandbase_api.models import Entity, EntityField, ParentIds
+from demandbase_api.ports import raise_error
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, ENTITIES, MAX_IDS, is_own
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.ports import DiscoveryScope
+    from demandbase_api.ports import DiscoveryScope, OnEntityError
     from demandbase_api.uapi.call_budget import CallBudget
     from demandbase_api.uapi.entities import UapiEntity
 
@@ -58,27 +60,32 @@ class FieldDiscovery:
         self._cache = cache
         self._budget = budget
 
-    def entities(self, scope: DiscoveryScope) -> tuple[Entity, ...]:
+    def entities(
+        self, scope: DiscoveryScope, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
         """Return the entities that the tenant may export.
 
+        Args:
+            scope: The part of the tenant to discover.
+            on_error: Called with each entity that the scope names and the tenant may not export,
+                that lacks its report type, or whose fields cannot be read.
+
         Raises:
-            PermissionDeniedError: The tenant may export none, or not one that the scope names.
-            ConfigurationError: An entity that the scope names needs a report type, or one has a
-                report type and does not accept it.
+            ConfigurationError: An entity has a report type and does not accept it.
             CallBudgetError: Too few calls are left; none was made.
-            ApiError: A call failed.
+            ApiError: A call failed, and so would all others.
         """
         _check_report_types(scope)
-        entities = [entity for entity in ENTITIES if _is_in_scope(entity, scope)]
-        results = self._results([entity for entity in entities if entity.type], scope)
+        entities = [entity for entity in ENTITIES if _is_in_scope(entity, scope, on_error)]
+        results = self._results([entity for entity in entities if entity.type], scope, on_error)
         denied = {
             name: result.denial for name, result in results.items() if result.denial is not None
         }
-        _check_denied(denied, scope, has_any=len(denied) < len(results))
+        _check_denied(denied, scope, on_error, has_any=len(denied) < len(results))
         return tuple(
             _entity(entity, _fields(entity, scope, results))
             for entity in entities
-            if entity.name not in denied
+            if entity.name not in denied and (entity.name in results or not entity.type)
         )
 
     def forget(self, entity: UapiEntity, report_type: str | None) -> None:
@@ -86,7 +93,7 @@ class FieldDiscovery:
         self._cache.remove(_key(entity, report_type))
 
     def _results(
-        self, entities: Sequence[UapiEntity], scope: DiscoveryScope
+        self, entities: Sequence[UapiEntity], scope: DiscoveryScope, on_error: OnEntityError
     ) -> dict[str, CachedFields]:
         """Return the fields of each entity by its name, from the cache if possible."""
         keys = {entity.name: _key(entity, scope.report_type(entity.name)) for entity in entities}
@@ -104,7 +111,12 @@ class FieldDiscovery:
         # Entities without an expired result come first: nothing can replace theirs.
         for entity in sorted(missing, key=lambda each: expired[each.name] is not None):
             report_type = scope.report_type(entity.name)
-            results[entity.name] = self._request(entity, report_type, expired[entity.name])
+            try:
+                results[entity.name] = self._request(entity, report_type, expired[entity.name])
+            except DemandbaseError as error:
+                if error.ends_run:
+                    raise
+                on_error(entity.name, error)
         return {name: result for name, result in results.items() if result is not None}
 
     def _request(
@@ -140,33 +152,38 @@ def _check_report_types(scope: DiscoveryScope) -> None:
             )
 
 
-def _is_in_scope(entity: UapiEntity, scope: DiscoveryScope) -> bool:
+def _is_in_scope(entity: UapiEntity, scope: DiscoveryScope, on_error: OnEntityError) -> bool:
     is_named = scope.entities is not None and entity.name in scope.entities
     if scope.entities is not None and not is_named:
         return False
     if entity.is_report and scope.report_type(entity.name) is None:
         remedy = f"set stream_options.{entity.name}.ad_report_type to the report to export"
         if is_named:
-            raise ConfigurationError(
-                f"The fields of {entity.name} depend on the type of report: {remedy}."
-            )
-        logger.info("Stream %s is left out: to include it, %s", entity.name, remedy)
+            problem = f"The fields of {entity.name} depend on the type of report: {remedy}."
+            on_error(entity.name, ConfigurationError(problem))
+        else:
+            logger.info("Stream %s is left out: to include it, %s", entity.name, remedy)
         return False
     return True
 
 
-def _check_denied(denied: Mapping[str, str], scope: DiscoveryScope, *, has_any: bool) -> None:
-    """Log the entities that the tenant may not export, or raise if the run depends on them."""
+def _check_denied(
+    denied: Mapping[str, str], scope: DiscoveryScope, on_error: OnEntityError, *, has_any: bool
+) -> None:
+    """Log the entities that the tenant may not export. It is an error if the run needs them."""
     if not denied:
         return
     # Entities with the same error code share one message: theirs differ only in diagnostic codes.
     reasons = " ".join({_code_in(text): text for text in denied.values()}.values())
     if scope.entities is not None or not has_any:
-        raise PermissionDeniedError(
+        error = PermissionDeniedError(
             ApiOperation.LIST_FIELDS,
             f"does not permit the export of {', '.join(denied)}",
             advice=reasons,
         )
+        for name in denied:
+            on_error(name, error)
+        return
     logger.warning(
         "This tenant may not export %s, which are left out (they are requested again after "
         "discovery_cache_hours, or in the next run with discovery_cache_hours: 0): %s",

@@ -32,8 +32,10 @@ from demandbase_api.ports import (
     ExportApi,
     ExportCapabilities,
     ExportFilter,
+    OnEntityError,
     PartBody,
     Resume,
+    raise_error,
 )
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
@@ -198,8 +200,10 @@ class UapiExportApi(ExportApi):
         self._reading = threading.Lock()
 
     @override
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
-        return self._discovery.entities(scope)
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
+        return self._discovery.entities(scope, on_error)
 
     @override
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:

@@ -18,8 +18,10 @@ from demandbase_api.ports import (
     DiscoveryScope,
     ExportApi,
     ExportCapabilities,
+    OnEntityError,
     PartBody,
     Resume,
+    raise_error,
 )
 from demandbase_api.v1 import schemas
 from demandbase_api.v1.schemas import each_once, pages
@@ -55,7 +57,9 @@ class V1ExportApi(ExportApi):
         self._http = http
 
     @override
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
         response = Reader(
             ApiOperation.LIST_ENTITIES,
             self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),

@@ -21,8 +21,10 @@ from demandbase_api.ports import (
     DiscoveryScope,
     ExportApi,
     ExportCapabilities,
+    OnEntityError,
     PartBody,
     Resume,
+    raise_error,
 )
 
 
@@ -161,7 +163,9 @@ class FakeExports(ExportApi):
         return self.clock.utc()
 
     @override
-    def entities(self, scope: DiscoveryScope = EVERYTHING) -> tuple[Entity, ...]:
+    def entities(
+        self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
+    ) -> tuple[Entity, ...]:
         raise NotImplementedError
 
     @override
