@@ -10,6 +10,8 @@ from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 from demandbase_api import config as api_config
 from demandbase_api.config import (
+    MAX_HOURS,
+    MAX_SECONDS,
     api_files,
     api_url,
     poll_policy,
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BATCH_ROWS = 100_000
 
-_SECONDS = th.IntegerType(minimum=1)
+_SECONDS = th.IntegerType(minimum=1, maximum=MAX_SECONDS)
+_HOURS = th.IntegerType(minimum=0, maximum=MAX_HOURS)
 _ID = th.IntegerType(minimum=0)
 _DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -105,7 +108,7 @@ _STREAM_OPTIONS = th.ObjectType(
 _CONFIG = th.PropertiesList(
     th.Property(
         "discovery_cache_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=24,
         title="Discovery cache",
         description="With api: uapi, hours for which discovered fields are cached in spool_dir, "
@@ -178,7 +181,7 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "job_reuse_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=6,
         title="Job reuse",
         description="Maximum age, in hours, of an interrupted run's job that the tap may reuse; 0 "
@@ -186,7 +189,7 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "quota_wait_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=0,
         title="Quota wait",
         description="Hours to wait for a new quota if the daily quota is used up, instead of "
@@ -197,7 +200,8 @@ _CONFIG = th.PropertiesList(
         _SECONDS,
         default=300,
         title="Request time-out",
-        description="Seconds without data after which a request or a download fails.",
+        description="Seconds without data, or with less than 1 KiB a second, after which a request "
+        "or a download fails.",
     ),
     th.Property(
         "spool_dir",
