@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import DownloadError
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tests.tap.conftest import Wire, both_apis
+from tests.tap.conftest import QuickTap, Wire, both_apis
 
 Sync = Callable[..., Any]
 
@@ -99,6 +100,19 @@ def test_a_poll_that_comes_too_early_or_too_late_is_repeated(
 ) -> None:
     for operation in (wire.list_jobs, wire.get, wire.download, "signedFile"):
         sandbox.add_fault(Fault(operation, Effect.STATUS, status=status))
+    assert len(sync("opportunities", **INCREMENTAL).records("opportunities")) == 2
+    assert len(sandbox.export_jobs()) == 1
+
+
+@both_apis
+@pytest.mark.parametrize("place", ["list_jobs", "get", "download", "signedFile"])
+def test_a_server_that_restarts_ends_no_run(
+    sandbox: Sandbox, sync: Sync, wire: Wire, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    # Eight failures in a row take up to 91 seconds of the clock of the sandbox.
+    monkeypatch.setattr(QuickTap, "retry", RetryPolicy())
+    operation = getattr(wire, place, place)
+    sandbox.add_fault(Fault(operation, Effect.STATUS, status=503, times=8))
     assert len(sync("opportunities", **INCREMENTAL).records("opportunities")) == 2
     assert len(sandbox.export_jobs()) == 1
 
