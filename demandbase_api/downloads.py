@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.errors import (
+    EXIT_FAILURE,
+    EXIT_TRY_LATER,
     ApiError,
     ApiOperation,
     ChangedFileError,
@@ -16,11 +18,15 @@ from demandbase_api.errors import (
     InterruptedDownloadError,
     JobGoneError,
     NotFoundError,
+    NotReadyError,
     QuotaExceededError,
+    RateLimitedError,
     SpoolError,
     TransientError,
+    UnexpectedResponseError,
     spool_error,
 )
+from demandbase_api.http.body import MIN_BYTES_PER_SECOND
 from demandbase_api.models import has_expired
 from demandbase_api.ports import Resume
 from demandbase_api.threads import Task
@@ -43,6 +49,12 @@ SPACE_STEP_BYTES = 4 * 1024 * 1024
 _MAX_UNPROVEN_ENDS = 5
 
 _MAX_ROUNDS = 1000
+
+_MAX_START_OVERS = 5
+"""How often a download may lose what it has received."""
+
+_EMPTY_PAUSE_SECONDS = 5.0
+"""Pause before an empty file is requested again."""
 
 _LINK_ADVICE = "Run again. If the error persists, export again with job_reuse_hours: 0."
 
@@ -112,20 +124,29 @@ class Downloader:
                 job_id=job.id,
                 entity=entity,
                 part=part,
+                exit_code=EXIT_TRY_LATER if isinstance(error, RateLimitedError) else EXIT_FAILURE,
             ) from error
         except OSError as error:
             raise spool_error(error) from error
         file.seek(0)
+        if not transfer.received and job.record_count is None:
+            logger.warning(
+                "%s is empty, twice and without a header: it counts as an export without rows",
+                transfer.part,
+            )
         return transfer.received
 
     def _retry(self, transfer: _Transfer) -> None:
-        """Receive a part; the count of tries starts again after each that received bytes."""
+        """Receive a part; the retries start again as long as they receive enough bytes."""
         for _ in range(_MAX_ROUNDS):
-            before = transfer.received
+            before, started = transfer.received, self.retry.clock.now()
             try:
                 return self.retry.call(transfer.run)
             except TransientError:
-                if transfer.received <= before:
+                received = transfer.received - before
+                seconds = self.retry.clock.now() - started
+                is_slow = received < MIN_BYTES_PER_SECOND * seconds
+                if received <= 0 or (is_slow and seconds >= self.retry.patience_seconds):
                     raise
         return self.retry.call(transfer.run)
 
@@ -146,6 +167,8 @@ class _Transfer:
         self._progress = progress
         self._validator: str | None = None
         self._unproven_end: int | None = None
+        self._start_overs = 0
+        self._was_empty = False
         self.received = 0
 
     def run(self) -> None:
@@ -193,6 +216,8 @@ class _Transfer:
                     raise InterruptedDownloadError(
                         ApiOperation.FETCH_LINK, f"sent {self.received} of {body.size} bytes"
                     )
+                if self.received == 0:
+                    self._check_empty(is_framed=body.is_framed)
                 # An empty response proves nothing, however often it is repeated.
                 is_same = self.received > 0 and self.received == self._unproven_end
                 if body.is_framed or is_same:
@@ -204,7 +229,24 @@ class _Transfer:
         self._unproven_end = self.received
         return False
 
+    def _check_empty(self, *, is_framed: bool) -> None:
+        """Have an empty file requested again, once, unless its job counted no rows."""
+        if is_framed and not self._was_empty and self.part.job.record_count != 0:
+            self._was_empty = True
+            raise NotReadyError(
+                ApiOperation.FETCH_LINK, "sent an empty file", retry_after=_EMPTY_PAUSE_SECONDS
+            )
+
     def _start_over(self) -> None:
+        if self.received:
+            self._start_overs += 1
+        if self._start_overs > _MAX_START_OVERS:
+            raise UnexpectedResponseError(
+                ApiOperation.FETCH_LINK,
+                f"broke off the file {self._start_overs} times without a way to resume it",
+                advice="Run again over a more reliable connection, or request less at a time "
+                "(setting window_days).",
+            )
         self._file.seek(0)
         self._file.truncate()
         self._validator = None

@@ -17,6 +17,7 @@ header, a signed link or a record value.
     * BusyError
     * UnexpectedResponseError
     * TransientError
+      * NotReadyError
       * RateLimitedError
       * ServerError
       * UnreachableError
@@ -222,6 +223,10 @@ class TransientError(ApiError):
     """A failure that a retry may overcome."""
 
 
+class NotReadyError(TransientError):
+    """What was requested is not there yet: a file, or the link to it."""
+
+
 class RateLimitedError(TransientError):
     """429: too many calls in a short time. The operation had no effect."""
 
@@ -229,7 +234,7 @@ class RateLimitedError(TransientError):
 
 
 class ServerError(TransientError):
-    """5xx: the server failed."""
+    """5xx, 408 or 425: the server did not complete the request."""
 
 
 class UnreachableError(TransientError):
@@ -279,6 +284,7 @@ class JobError(DemandbaseError):
         entity: Entity of the job.
         status: Last known status of the job.
         part: Part of the job's file, counted from 1, if the error is about one.
+        exit_code: Exit code of the run that it ends.
     """
 
     def __init__(  # noqa: PLR0913
@@ -290,7 +296,9 @@ class JobError(DemandbaseError):
         entity: str,
         status: JobStatus | None = None,
         part: int | None = None,
+        exit_code: int = EXIT_FAILURE,
     ) -> None:
+        self.exit_code = exit_code
         self.kind = kind
         self.job_id = job_id
         self.entity = entity

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KEY = "replication_key"
 VALUE = "replication_key_value"
 NEXT_WINDOW = "next_window"
+EXPORTED_ON = "exported_on"
 LAST_JOB = "last_job"
 ALL_IDS = "ids"
 
@@ -29,11 +30,14 @@ class Bookmark:
     Args:
         value: Rows up to this time have been delivered; ``None`` before the first run.
         next_window: First day of the next window of an interrupted run.
+        exported_on: Day in UTC on which that run exported the windows before; ``None`` if the
+            state does not say, as one of version 0.1.0.
         delivered: Jobs that the last completed run delivered.
     """
 
     value: datetime | None = None
     next_window: date | None = None
+    exported_on: date | None = None
     delivered: DeliveredJobs | None = None
 
 
@@ -55,19 +59,22 @@ def read(state: object, replication_key: str | None, stream: str) -> Bookmark:
         value = parse_timestamp(text)
     except (ValueError, TypeError, OverflowError):
         raise _unreadable(stream, f"{VALUE} must be an ISO-8601 date-time") from None
-    return Bookmark(value, _next_window(state, value, stream), delivered)
+    exported_on = _day(state, EXPORTED_ON, stream)
+    next_window = _day(state, NEXT_WINDOW, stream)
+    # A state that was merged from two states of version 0.1.0 may hold an outdated window.
+    if next_window is None or (exported_on is None and next_window != value.date()):
+        return Bookmark(value, delivered=delivered)
+    return Bookmark(value, next_window, exported_on, delivered)
 
 
-def _next_window(state: Mapping[str, Any], value: datetime, stream: str) -> date | None:
-    text = state.get(NEXT_WINDOW)
+def _day(state: Mapping[str, Any], member: str, stream: str) -> date | None:
+    text = state.get(member)
     if text is None:
         return None
     try:
-        day = date.fromisoformat(text)
+        return date.fromisoformat(text)
     except (ValueError, TypeError):
-        raise _unreadable(stream, f"{NEXT_WINDOW} must be a date, as in 2026-01-31") from None
-    # A state that was merged from two states may hold an outdated window.
-    return day if day == value.date() else None
+        raise _unreadable(stream, f"{member} must be a date, as in 2026-01-31") from None
 
 
 def _delivered(state: Mapping[str, Any], stream: str) -> DeliveredJobs | None:
@@ -146,18 +153,18 @@ def advance(
     return reached if previous is None else max(previous, reached)
 
 
-def write(
-    state: MutableMapping[str, Any],
-    replication_key: str,
-    value: datetime,
-    next_window: date | None,
-) -> None:
-    """Write a bookmark to a stream's state."""
+def write(state: MutableMapping[str, Any], replication_key: str, mark: Bookmark) -> None:
+    """Write a bookmark, without its delivered jobs, to a stream's state."""
+    assert mark.value is not None  # noqa: S101 - windows have been delivered
     state[KEY] = replication_key
-    state[VALUE] = format_timestamp(value)
-    if next_window is not None:
-        state[NEXT_WINDOW] = next_window.isoformat()
-    elif NEXT_WINDOW in state:
+    state[VALUE] = format_timestamp(mark.value)
+    if mark.next_window is not None:
+        state[NEXT_WINDOW] = mark.next_window.isoformat()
+        state[EXPORTED_ON] = None if mark.exported_on is None else mark.exported_on.isoformat()
+        return
+    # Without a next window it has no meaning, not even in a merged state.
+    state.pop(EXPORTED_ON, None)
+    if NEXT_WINDOW in state:
         # Null instead of removing it: Meltano merges the states of runs that failed.
         state[NEXT_WINDOW] = None
 

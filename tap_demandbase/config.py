@@ -259,6 +259,7 @@ class StreamOptions:
         person_list_ids: Only people of these lists.
         ad_report_type: Type of the advertising report.
         sources: Advertising sources.
+        max_days: Days that one job may cover at most; ``None`` for no limit.
     """
 
     key_properties: tuple[str, ...] | None
@@ -273,6 +274,7 @@ class StreamOptions:
     person_list_ids: tuple[str, ...] = ()
     ad_report_type: str | None = None
     sources: tuple[str, ...] = ()
+    max_days: int | None = None
 
     @property
     def account_lists(self) -> tuple[str, ...]:
@@ -281,10 +283,8 @@ class StreamOptions:
         return self.account_list_ids or one
 
     def at_most_days(self, days: int | None) -> StreamOptions:
-        """Return the options with windows of at most so many days; ``None`` for no limit."""
-        if days is None:
-            return self
-        return replace(self, window_days=min(self.window_days or days, days))
+        """Return the options with jobs of at most so many days; ``None`` for no limit."""
+        return replace(self, max_days=days)
 
 
 def stream_options(config: Mapping[str, Any], stream: str) -> StreamOptions:

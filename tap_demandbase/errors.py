@@ -5,6 +5,7 @@ StreamError
 ├── FileFormatError
 ├── CellError
 ├── RecordCountError
+├── DateRangeError
 ├── FileSizeError
 ├── StateError
 └── QuotaStopError
@@ -64,6 +65,10 @@ class CellError(StreamError):
 
 class RecordCountError(StreamError):
     """The server counted another number of records than the file has."""
+
+
+class DateRangeError(StreamError):
+    """No row of a job has a date that was requested."""
 
 
 class FileSizeError(StreamError):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
 from tap_demandbase import bookmark
+from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.windows import Window, cut_windows, midnight, parse_timestamp
 
 if TYPE_CHECKING:
@@ -16,12 +18,38 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from demandbase_api.models import Entity
-    from tap_demandbase.bookmark import Bookmark
     from tap_demandbase.config import StreamOptions
 
 
 MAX_OVERLAP_ROWS = 200_000
 """About 30 MB. Rows beyond the limit are sent twice, which a loader with a key merges."""
+
+TOLERANCE = timedelta(days=1)
+"""Rows may be so far outside of the requested days, since the server may use another time zone."""
+
+
+@dataclass(slots=True)
+class FilteredRows:
+    """Numbers of a job's rows by their date.
+
+    Args:
+        key: The date field.
+        window: The window of the job.
+        before: Rows before the first day of the run, which are not sent.
+        repeated: Rows that the previous window sent, which are not sent again.
+        far: Rows that are further outside of the requested days than ``TOLERANCE``, sent or not.
+    """
+
+    key: str
+    window: Window
+    before: int = 0
+    repeated: int = 0
+    far: int = 0
+
+    @property
+    def left_out(self) -> int:
+        """Rows that are not sent."""
+        return self.before + self.repeated
 
 
 class WindowedExport:
@@ -41,7 +69,7 @@ class WindowedExport:
         self, key: str, mark: Bookmark, options: StreamOptions, today: date, *, whole_days: bool
     ) -> None:
         self.key = key
-        self.value = mark.value
+        self.mark = mark
         self.rows_without_value = 0
         self.whole_days = whole_days
         self._overlap = WindowOverlap()
@@ -50,19 +78,49 @@ class WindowedExport:
             oldest = midnight(oldest.date())
         self.oldest = oldest
         """Rows before this time are not sent; ``None`` for no limit."""
-        start = None if oldest is None else oldest.date()
-        self.windows = cut_windows(start, options.end_date or today, options.window_days)
+        self._exported_on = today
+        self._has_end = options.end_date is not None
+        self.windows = cut_windows(
+            None if oldest is None else oldest.date(),
+            options.end_date or today,
+            options.window_days,
+            max_days=options.max_days,
+            resume_at=mark.next_window,
+        )
         self._window: Window | None = None
         self._newest: datetime | None = None
+        self._filtered: FilteredRows | None = None
 
-    def start(self, window: Window) -> None:
-        """Start a window, or restart the current one with the rows of another job."""
+    def start(self, window: Window) -> FilteredRows:
+        """Start a window, or restart the current one with the rows of another job.
+
+        Returns:
+            The numbers of the job's rows, which are counted while they are filtered.
+        """
         if window is self._window:
             self._overlap.restart()
         else:
             self._overlap.next_window()
         self._window = window
         self._newest = None
+        self._filtered = FilteredRows(self.key, window)
+        return self._filtered
+
+    @property
+    def tolerated(self) -> tuple[datetime | None, datetime | None]:
+        """The first time that is not far outside of the requested days, and the first after it."""
+        window = self._window
+        if window is None or (window.start is None and not self._has_end):
+            return None, None  # no days are requested
+        start = None if window.start is None else _shifted(midnight(window.start), -TOLERANCE)
+        return start, _shifted(midnight(window.end), TOLERANCE + timedelta(days=1))
+
+    def count(self, *, before: int = 0, repeated: int = 0, far: int = 0) -> None:
+        """Count rows of the window's job; see ``FilteredRows``."""
+        if self._filtered is not None:
+            self._filtered.before += before
+            self._filtered.repeated += repeated
+            self._filtered.far += far
 
     def accepts(self, record: Mapping[str, Any]) -> bool:
         """Return whether a record is sent, and record its value of the key."""
@@ -71,13 +129,26 @@ class WindowedExport:
             self.rows_without_value += 1
             return True
         timestamp = parse_timestamp(text)
+        first, stop = self.tolerated
+        if (first is not None and timestamp < first) or (stop is not None and timestamp >= stop):
+            self.count(far=1)
         if self.oldest is not None and timestamp < self.oldest:
+            self.count(before=1)
             return False
         self.record_values(timestamp)
+        return self.is_new(record, timestamp.date())
+
+    def is_new(self, record: Mapping[str, Any], day: date) -> bool:
+        """Return whether the previous window has not sent a record, and remember it for the next.
+
+        Args:
+            record: A record that is not before the first day of the run.
+            day: Day of its value of the key.
+        """
         window = self._window
         if window is not None:
-            day = timestamp.date()
             if day == window.start and self._overlap.already_sent(record):
+                self.count(repeated=1)
                 return False
             if day == window.end and not window.is_last:
                 self._overlap.add(record)
@@ -96,7 +167,7 @@ class WindowedExport:
 
     @property
     def overlap_days(self) -> set[date]:
-        """The days of the window whose rows must go through ``accepts`` one by one."""
+        """The days of the window whose rows must go through ``is_new`` one by one."""
         window = self._window
         if window is None:
             return set()
@@ -107,17 +178,24 @@ class WindowedExport:
             days.add(window.end)
         return days
 
-    def advance(self, window: Window, created_at: datetime) -> datetime:
+    def advance(self, window: Window, created_at: datetime) -> Bookmark:
         """Return the bookmark after a window whose rows have all been sent.
 
         Args:
             window: The window.
             created_at: Creation time of the job that exported it.
         """
-        self.value = bookmark.advance(
-            self.value, window, self._newest, created_at, whole_days=self.whole_days
+        value = bookmark.advance(
+            self.mark.value, window, self._newest, created_at, whole_days=self.whole_days
         )
-        return self.value
+        # A job that was reused may be of an earlier day.
+        self._exported_on = min(self._exported_on, created_at.date())
+        next_window, exported_on = window.end, self._exported_on
+        if (reached := self.mark.next_window) is not None and next_window < reached:
+            # The windows before have been exported again only in part.
+            next_window, exported_on = reached, self.mark.exported_on or self._exported_on
+        self.mark = Bookmark(value) if window.is_last else Bookmark(value, next_window, exported_on)
+        return self.mark
 
     def warn_without_value(self, stream: str, logger: logging.Logger) -> None:
         """Log how many rows had no value of the key, if any."""
@@ -242,15 +320,32 @@ def _digest(record: Mapping[str, Any]) -> bytes:
 
 
 def _oldest(mark: Bookmark, options: StreamOptions) -> datetime | None:
-    """Return the time before which no row is sent; ``None`` for no limit."""
+    """Return the time before which no row is sent; ``None`` for no limit.
+
+    Data arrives up to ``lookback_days`` late. A run that is resumed exports again what the
+    interrupted run may have exported too early, as the run after a complete one does.
+    """
     start = options.start_date
     if mark.value is None:
         return start
+    exported_until = mark.value
     if mark.next_window is not None:
-        return midnight(mark.next_window)
+        if mark.exported_on is None:
+            return midnight(mark.next_window)
+        exported_until = midnight(mark.exported_on)
     try:
-        oldest = mark.value - timedelta(days=options.lookback_days)
+        oldest = exported_until - timedelta(days=options.lookback_days)
     except OverflowError:
         return start
+    if mark.next_window is not None:
+        oldest = min(oldest, midnight(mark.next_window))
     # The look-back does not reach behind the start date.
     return start if start is not None and oldest < start <= mark.value else oldest
+
+
+def _shifted(timestamp: datetime, by: timedelta) -> datetime | None:
+    """Return a timestamp some time later; ``None`` if the calendar ends before."""
+    try:
+        return timestamp + by
+    except OverflowError:
+        return None

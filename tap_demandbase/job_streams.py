@@ -77,7 +77,8 @@ class JobStream(TapStream):
                 if not job.status.is_terminal:
                     oldest_open = min(oldest_open or job.created_at, job.created_at)
         if newest is not None and self.replication_key:
-            bookmark.write(state, self.replication_key, oldest_open or newest, None)
+            mark = bookmark.Bookmark(oldest_open or newest)
+            bookmark.write(state, self.replication_key, mark)
 
 
 class ExportJobsStream(JobStream):

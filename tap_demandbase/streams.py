@@ -22,7 +22,7 @@ from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.catalog import add_fields, current_fields, selected_schemas
 from tap_demandbase.config import announced_encoding, column_advice
 from tap_demandbase.csv_reader import PartReader
-from tap_demandbase.errors import FileFormatError, RecordCountError
+from tap_demandbase.errors import DateRangeError, FileFormatError, RecordCountError
 from tap_demandbase.exporter import ids_request
 from tap_demandbase.fast_sync import FastSyncStream
 from tap_demandbase.incremental import (
@@ -56,10 +56,14 @@ if TYPE_CHECKING:
     from tap_demandbase.config import StreamOptions
     from tap_demandbase.discovery import StreamSpec
     from tap_demandbase.exporter import JobParts
+    from tap_demandbase.incremental import FilteredRows
     from tap_demandbase.tap import TapDemandbase
     from tap_demandbase.windows import Window
 
 T = TypeVar("T")
+
+MIN_ROWS_OUTSIDE = 100
+"""So many rows outside of the requested days, and none inside, are no accident."""
 
 
 class BulkStream(FastSyncStream):
@@ -134,7 +138,7 @@ class BulkStream(FastSyncStream):
             self._delivered[delivered] = task.request
             following = tasks[number][0] if number < len(tasks) else None
             if window is not None:
-                self._advance_bookmark(window, delivered, following)
+                self._advance_bookmark(window, delivered)
             exporter.scheduler.forget(task)
             if following is not None:
                 self._write_state()
@@ -154,17 +158,18 @@ class BulkStream(FastSyncStream):
             count = RowCount(self.name, job)
             try:
                 rows = self._read(job, parts, pipeline, count)
+                filtered = None
                 if windowed is not None and window is not None:
-                    windowed.start(window)
+                    filtered = windowed.start(window)
                     rows = pipeline.accept(windowed, rows)
                 for item in pipeline.write(rows):
                     sent = sent_rows(item)
                     yield item
                     count.sent += sent
-                count.check(self.logger, may_filter=windowed is not None)
+                count.check(self.logger, filtered)
             except JobGoneError as error:
                 exporter.scheduler.resubmit(task, error)  # raises the second time
-            except (FileFormatError, RecordCountError):
+            except (FileFormatError, RecordCountError, DateRangeError):
                 # The next run must not reuse a job whose files are damaged. A wrong size may be
                 # an error of the download, which another download corrects.
                 self._write_delivered([*self._delivered, DeliveredJob(job.id, created_at)])
@@ -297,16 +302,10 @@ class BulkStream(FastSyncStream):
     def _bookmark(self, replication_key: str | None) -> Bookmark:
         return bookmark.read(self.get_context_state(None), replication_key, self.name)
 
-    def _advance_bookmark(
-        self, window: Window, delivered: DeliveredJob, following: Window | None
-    ) -> None:
+    def _advance_bookmark(self, window: Window, delivered: DeliveredJob) -> None:
         if self.windowed is not None and self.is_incremental:
-            bookmark.write(
-                self.get_context_state(None),
-                self.windowed.key,
-                self.windowed.advance(window, delivered.created_at),
-                None if following is None else following.start,
-            )
+            mark = self.windowed.advance(window, delivered.created_at)
+            bookmark.write(self.get_context_state(None), self.windowed.key, mark)
 
     @override
     def plan(self) -> None:
@@ -320,13 +319,16 @@ class BulkStream(FastSyncStream):
 
     @override
     def complete_run(self) -> None:
-        """Record the delivered jobs in state and journal, once the whole run has completed.
+        """Record the delivered jobs in the state, once the whole run has completed.
 
         An interrupted run is different: the next run reuses the jobs of all its streams.
         """
         if self._delivered:
             self._write_delivered(self._delivered)
-            self._tap.exporter.journal.deliver(self._delivered.values())
+
+    @override
+    def clear_journal(self) -> None:
+        self._tap.exporter.journal.deliver(self._delivered.values())
 
     def _write_delivered(self, jobs: Collection[DeliveredJob]) -> None:
         max_age = timedelta(hours=self.config["job_reuse_hours"])
@@ -430,8 +432,8 @@ class IdBatchStream(BulkStream):
         )
 
     @override
-    def complete_run(self) -> None:
-        super().complete_run()
+    def clear_journal(self) -> None:
+        super().clear_journal()
         parents = self._entity.parent_ids
         if self._delivered and parents is not None:
             lists = account_list_filter(self._entity, self._options)
@@ -499,33 +501,65 @@ class RowCount:
         self.read = 0
         self.sent = 0
 
-    def check(self, logger: logging.Logger, *, may_filter: bool) -> None:
-        """Log the numbers and check that no row was lost.
+    def check(self, logger: logging.Logger, filtered: FilteredRows | None) -> None:
+        """Log the numbers and check that no row was lost, and that the dates were requested.
 
         Args:
             logger: Receives the numbers.
-            may_filter: Whether rows outside of the window, or sent before, are left out.
+            filtered: The rows that are left out by their date; ``None`` if none may be.
 
         Raises:
             RecordCountError: Rows were lost.
+            DateRangeError: The server did not filter by the requested dates.
         """
-        left_out = self.read - self.sent
+        before, repeated = (filtered.before, filtered.repeated) if filtered else (0, 0)
         logger.info(
-            "Export job %s of stream %s: %d rows read, %d sent, %d left out (outside of the "
-            "window or sent before)",
+            "Export job %s of stream %s: %d rows read, %d sent, %d left out (%d before the first "
+            "day, %d sent before)",
             self._job.id,
             self._stream,
             self.read,
             self.sent,
-            left_out,
+            self.read - self.sent,
+            before,
+            repeated,
         )
-        if left_out < 0 or (left_out and not may_filter):
+        if self.read - self.sent != before + repeated:
             raise RecordCountError(
                 f"Stream {self._stream}: {self.read} rows of the export job {self._job.id} were "
                 f"read, and {self.sent} were sent. Report this as a bug of the tap.",
                 stream=self._stream,
                 job_id=self._job.id,
             )
+        if filtered is not None and filtered.far:
+            self._check_range(logger, filtered)
+
+    def _check_range(self, logger: logging.Logger, filtered: FilteredRows) -> None:
+        window = filtered.window
+        days = f"{window.start or 'the oldest'} to {window.end}"
+        if filtered.far == self.read >= MIN_ROWS_OUTSIDE:
+            raise DateRangeError(
+                f"Stream {self._stream}: all {self.read} rows of the export job {self._job.id} "
+                f"have a {filtered.key} that is more than a day outside of the requested days, "
+                f"{days}, so Demandbase filters by something else. Choose another "
+                f"stream_options.{self._stream}.replication_key, or export the stream as a full "
+                "table.",
+                stream=self._stream,
+                job_id=self._job.id,
+            )
+        logger.warning(
+            "Export job %s of stream %s: %d of %d rows have a %s that is more than a day outside "
+            "of the requested days, %s; %d rows are not sent because they are before the first "
+            "day, and %d because they were sent before. Demandbase may filter by something else",
+            self._job.id,
+            self._stream,
+            filtered.far,
+            self.read,
+            filtered.key,
+            days,
+            filtered.before,
+            filtered.repeated,
+        )
 
 
 def sent_rows(item: Any) -> int:  # noqa: ANN401 - of any pipeline's output

@@ -38,6 +38,9 @@ class TapStream(Stream):
     def complete_run(self) -> None:
         """Record in the state what the stream delivered, at the end of the run."""
 
+    def clear_journal(self) -> None:
+        """Remove the journal's entries of what the stream delivered, once its state is written."""
+
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
         # Stream.sync() calls each error unhandled. The run logs it with its reason.
@@ -114,6 +117,13 @@ class SyncRun:
             if not self._has_failed(family):
                 for stream in family:
                     stream.complete_run()
+
+    def clear_journal(self) -> None:
+        """Remove the journal's entries of what was delivered, once the last state is written."""
+        for family in self._families:
+            if not self._has_failed(family):
+                for stream in family:
+                    stream.clear_journal()
 
     @contextmanager
     def reporting_failures(self) -> Iterator[None]:

@@ -174,6 +174,8 @@ class TapDemandbase(Tap):
                 self._check_budget(run.streams)
                 run.sync()
                 self.state_writer.write_state(self.state)
+                # A reader that dies before it has the state gets the same jobs again.
+                run.clear_journal()
             finally:
                 if "exporter" in self.__dict__:
                     with signals_ignored():

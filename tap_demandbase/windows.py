@@ -21,7 +21,14 @@ class Window:
     is_last: bool
 
 
-def cut_windows(start: date | None, end: date, window_days: int | None) -> tuple[Window, ...]:
+def cut_windows(
+    start: date | None,
+    end: date,
+    window_days: int | None,
+    *,
+    max_days: int | None = None,
+    resume_at: date | None = None,
+) -> tuple[Window, ...]:
     """Return the windows of a range, in order.
 
     The last day of a window is the first day of the next one: no documentation says whether the API
@@ -31,17 +38,26 @@ def cut_windows(start: date | None, end: date, window_days: int | None) -> tuple
         start: First day; a range without it is a single window.
         end: Last day.
         window_days: Days from the start of a window to its end; ``None`` for a single window.
+        max_days: Maximum of these days in a job; ``None`` for no limit.
+        resume_at: The day that an interrupted run has reached. The first window covers the days
+            before it in addition: if it ended there, a run that is interrupted after each window
+            would not advance.
     """
-    if start is None or window_days is None:
+    days = min((days for days in (window_days, max_days) if days is not None), default=None)
+    if start is None or days is None:
         return () if start is not None and start > end else (Window(start, end, is_last=True),)
+    length = days
+    if resume_at is not None and resume_at > start:
+        length += (resume_at - start).days
+        length = length if max_days is None else min(length, max_days)
     windows: list[Window] = []
     while start <= end:
         # Compared as days left, since a date has a greatest value.
-        stop = end if (end - start).days <= window_days else start + timedelta(days=window_days)
+        stop = end if (end - start).days <= length else start + timedelta(days=length)
         windows.append(Window(start, stop, is_last=stop == end))
         if stop == end:
             break
-        start = stop
+        start, length = stop, days
     return tuple(windows)
 
 
@@ -55,10 +71,15 @@ def parse_timestamp(text: str) -> datetime:
     """Return the timestamp of an ISO-8601 date or date-time; without an offset it is UTC.
 
     Raises:
-        ValueError: The text is neither.
+        ValueError: The text is neither, or the time in UTC is before the year 1 or after 9999.
     """
     timestamp = datetime.fromisoformat(text)
-    return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
+    if timestamp.tzinfo is None:
+        return timestamp.replace(tzinfo=UTC)
+    try:
+        return timestamp.astimezone(UTC)
+    except OverflowError:
+        raise ValueError from None
 
 
 def midnight(day: date) -> datetime:

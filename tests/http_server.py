@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         for piece in pieces:
             self.wfile.write(piece)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _respond  # noqa: N815 - names of http.server
+    do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = _respond  # noqa: N815 - of http.server
 
 
 @contextmanager

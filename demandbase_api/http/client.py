@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
+from urllib3.exceptions import HTTPError
 
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, UnreachableError
 from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
 from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
+from demandbase_api.http.connection_errors import advice_after, connection_error
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
 from demandbase_api.http.server_clock import ServerClock
+from demandbase_api.http.urls import is_web_address, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -90,10 +93,25 @@ class HttpClient:
         path: str,
         params: Mapping[str, Any] | None = None,
         deadline: Deadline = NO_DEADLINE,
+        *,
+        check: Callable[[dict[str, Any]], object] = lambda _: None,
     ) -> dict[str, Any]:
-        """GET a JSON object, with retries until the deadline."""
-        call = self._connection.retry.call_until
-        return call(deadline, self._json, deadline, operation, "GET", path, dict, params=params)
+        """GET a JSON object, with retries until the deadline.
+
+        Args:
+            operation: Operation of the API, for errors.
+            path: Path of the URL.
+            params: Its query.
+            deadline: Ends the retries.
+            check: Called with each object; raises a transient error if it is not complete yet.
+        """
+
+        def get() -> dict[str, Any]:
+            document = self._json(deadline, operation, "GET", path, dict, params=params)
+            check(document)
+            return document
+
+        return self._connection.retry.call_until(deadline, get)
 
     def read_list(
         self,
@@ -161,19 +179,26 @@ class HttpClient:
         """GET a file without reading its body or following redirects. A 416 is not an error.
 
         Credentials are sent only to the API's own scheme, host and port.
+
+        Raises:
+            ApiError: The URL is malformed, there was no response, or it was an error.
         """
+        if url.startswith("/"):
+            url = self._base + url
+        elif not is_web_address(url):
+            raise UnexpectedResponseError(operation, "gave a link that is not a web address")
         return self._send(
             NO_DEADLINE,
             operation,
             "GET",
-            url if "://" in url else self._base + url,
+            url,
             also={requests.codes.requested_range_not_satisfiable},
             headers={"Accept-Encoding": "identity", **headers},
         )
 
     def is_own(self, url: str) -> bool:
         """Whether a URL has the API's own scheme, host and port."""
-        return _origin_of(url) == _origin_of(self._base)
+        return origin_of(url) == origin_of(self._base)
 
     def _send(
         self,
@@ -252,13 +277,14 @@ class HttpClient:
                 stream=True,
                 **options,
             )
-        except requests.exceptions.RequestException as error:
+        except (OSError, HTTPError, ValueError) as error:
             # Without the cause: its message may contain a signed link.
-            raise self._unreachable(operation, url, error, silence) from None
-        except ValueError:
-            # The URL of a redirect cannot be parsed; the message would show it.
-            raise UnexpectedResponseError(
-                operation, "gave a link that is not a web address"
+            raise connection_error(
+                operation,
+                url,
+                error,
+                origin=self.origin if self.is_own(url) else None,
+                silence=silence,
             ) from None
         if self.is_own(url):
             self.server_clock.observe(response.headers.get("Date"))
@@ -295,7 +321,7 @@ class HttpClient:
                     operation,
                     f"at {self.origin} {error.problem}",
                     nothing_sent=False,
-                    advice=_advice_after(operation, is_own=True),
+                    advice=advice_after(operation, is_own=True),
                 ) from None
 
     def _json(
@@ -322,39 +348,6 @@ class HttpClient:
             )
         return body
 
-    def _unreachable(
-        self,
-        operation: ApiOperation,
-        url: str,
-        error: requests.exceptions.RequestException,
-        seconds: float,
-    ) -> UnreachableError:
-        own = self.is_own(url)
-        where = self.origin if own else "(the host of a signed link)"
-        silence = f"{round(seconds, 2):g}"
-        match error:
-            case requests.exceptions.ConnectTimeout():
-                problem, nothing_sent = f"at {where} could not be reached", True
-            case requests.exceptions.Timeout():
-                problem, nothing_sent = f"at {where} sent nothing for {silence} s", False
-            case requests.exceptions.SSLError():
-                problem, nothing_sent = f"at {where} has no trusted certificate", True
-            case (
-                requests.exceptions.InvalidURL()
-                | requests.exceptions.InvalidSchema()
-                | requests.exceptions.MissingSchema()
-            ):
-                problem, nothing_sent = "has no such address", True
-            case requests.exceptions.ConnectionError() if "NewConnectionError" in repr(error.args):
-                problem, nothing_sent = f"at {where} could not be reached", True
-            case _:
-                problem, nothing_sent = f"at {where} broke the connection", False
-        if nothing_sent:
-            advice = _NETWORK_ADVICE if own else "Check the network."
-        else:
-            advice = _advice_after(operation, is_own=own)
-        return UnreachableError(operation, problem, nothing_sent=nothing_sent, advice=advice)
-
 
 class _LargeBlockAdapter(HTTPAdapter):
     """Reads a file to send in blocks of 256 KiB; the default of http.client is 16 KiB."""
@@ -364,20 +357,8 @@ class _LargeBlockAdapter(HTTPAdapter):
         super().init_poolmanager(*args, blocksize=BLOCK_BYTES, **options)
 
 
-_NETWORK_ADVICE = "Check the setting api_url and the network."
 _PROXY_ADVICE = "Check the setting api_url: a proxy or another service may have responded."
 _TIME_ADVICE = "Raise the setting job_timeout_seconds or try again later."
-_CREATED_ADVICE = (
-    "The job may have been created nevertheless: look for it in Demandbase's list of jobs, and "
-    "cancel it if it is there, before you run again."
-)
-
-
-def _advice_after(operation: ApiOperation, *, is_own: bool) -> str:
-    """Return the advice after a request that may have been received."""
-    if operation.creates_a_job:
-        return _CREATED_ADVICE
-    return _NETWORK_ADVICE if is_own else "Check the network."
 
 
 def _static_token(connection: Connection) -> ApiAuth:
@@ -389,9 +370,3 @@ def _static_token(connection: Connection) -> ApiAuth:
             )
         raise ConfigurationError("The setting access_token is missing. Put a token into it.")
     return StaticToken(connection.access_token)
-
-
-def _origin_of(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, parts.port or default

@@ -26,6 +26,11 @@ ErrorText = tuple[type[errors.ApiError], str, str]
 
 _MESSAGE_MEMBERS = ("error", "message", "errorMessage", "detail", "status")
 
+MAX_RETRY_AFTER_SECONDS = 900.0
+"""Longest Retry-After to wait for."""
+
+_SECONDS = re.compile(r"[0-9]{1,10}")
+
 _CODE = re.compile(r"[0-9]{3}-[0-9]{3}")
 
 # Its format is not published: one word of ASCII that is neither an address nor a link.
@@ -84,6 +89,11 @@ class ErrorResponse:
             diagnostic=_diagnostic(body, secrets),
         )
 
+    @property
+    def asks_to_wait(self) -> bool:
+        """Whether to try again in no more than 15 minutes: a quota takes longer."""
+        return self.retry_after is not None and self.retry_after <= MAX_RETRY_AFTER_SECONDS
+
     def error(self, kind: type[errors.ApiError], problem: str, advice: str = "") -> errors.ApiError:
         """Return an error with the details of this response."""
         return kind(
@@ -137,6 +147,17 @@ _BY_STATUS: dict[int, ErrorText] = {
         "asked for fewer calls",
         "Try again later.",
     ),
+    HTTPStatus.REQUEST_TIMEOUT: (
+        errors.ServerError,
+        "did not receive the request in time",
+        "Check the network.",
+    ),
+    HTTPStatus.TOO_EARLY: (errors.ServerError, "was not ready for the request", "Try again later."),
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (
+        errors.UnexpectedResponseError,
+        "is behind a proxy that asks for credentials",
+        "Add user and password to the environment variable HTTP_PROXY or HTTPS_PROXY.",
+    ),
 }
 
 _UNEXPECTED: ErrorText = (errors.UnexpectedResponseError, "gave an unexpected response", "")
@@ -169,7 +190,7 @@ def error_for(response: ErrorResponse) -> errors.ApiError:
                 "api: uapi for a tenant on uapi.demandbase.com."
             )
             text = errors.NotFoundError, f"found nothing at {response.origin}", advice
-        case HTTPStatus.TOO_MANY_REQUESTS if operation.creates_a_job:
+        case HTTPStatus.TOO_MANY_REQUESTS if operation.creates_a_job and not response.asks_to_wait:
             advice = _QUOTA_ADVICE[operation]
             text = errors.QuotaExceededError, "said that the quota is used up", advice
         case HTTPStatus.BAD_REQUEST:
@@ -184,18 +205,21 @@ def error_for(response: ErrorResponse) -> errors.ApiError:
 
 
 def retry_after_seconds(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header (seconds or an HTTP date, RFC 9110 §10.2.3)."""
+    """Return the seconds of a Retry-After header (seconds or an HTTP date, RFC 9110 §10.2.3).
+
+    A header that cannot be read asks for nothing.
+    """
     if not value:
         return None
-    if value.strip().isdigit():
+    if _SECONDS.fullmatch(value.strip()):
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _body(response: requests.Response, content: bytes) -> Mapping[str, Any]:

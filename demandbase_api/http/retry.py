@@ -16,6 +16,7 @@ import backoff
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import TransientError
+from demandbase_api.http.error_mapping import MAX_RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ class RetryPolicy:
     patience_seconds: float = 120.0
     base_seconds: float = 1.0
     max_seconds: float = 30.0
-    max_retry_after_seconds: float = 900.0
+    max_retry_after_seconds: float = MAX_RETRY_AFTER_SECONDS
     tries: int | None = None
     clock: Clock = field(default_factory=SystemClock)
 

@@ -103,15 +103,27 @@ class JobSubmitter(Generic[R, J]):
         """Create a job. The caller confirms once it has recorded the job.
 
         Raises:
+            QuotaExceededError: The server asked for fewer creations, also after a wait.
             ApiError: The server rejected the request, or no try got a response.
         """
         try:
             return self._retry.call(self._submit_once, request)
-        except TransientError:
+        except TransientError as error:
             job = self._find_lost(request)
-            if job is None:
-                raise
-            return Submitted(job, is_answered=False)
+            if job is not None:
+                return Submitted(job, is_answered=False)
+            if isinstance(error, RateLimitedError) and error.operation.creates_a_job:
+                raise QuotaExceededError(
+                    error.operation,
+                    error.problem,
+                    advice=error.advice,
+                    status=error.status,
+                    server_message=error.server_message,
+                    retry_after=error.retry_after,
+                    code=error.code,
+                    diagnostic=error.diagnostic,
+                ) from error
+            raise
 
     def confirm(self, request: R) -> None:
         """Forget a request: the caller has recorded its job, or gives it up."""

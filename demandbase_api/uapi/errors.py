@@ -182,8 +182,8 @@ def error_for(response: ErrorResponse, *, is_static: bool) -> errors.ApiError:
                 "That host does not serve this API: check the settings api_url and api.",
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            other = _RATE_LIMITED if operation is ApiOperation.ISSUE_TOKEN else _TOO_MANY_TODAY
-            text = _TOO_MANY.get(code, other)
+            is_short = operation is ApiOperation.ISSUE_TOKEN or response.asks_to_wait
+            text = _TOO_MANY.get(code, _RATE_LIMITED if is_short else _TOO_MANY_TODAY)
         case HTTPStatus.BAD_REQUEST:
             advice = _bad_request_advice(operation, code)
             text = errors.InvalidRequestError, "did not accept the request", advice

@@ -7,9 +7,9 @@ import json
 import secrets
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -19,6 +19,7 @@ from demandbase_api.errors import (
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
+    NotReadyError,
     PermissionDeniedError,
     UnexpectedResponseError,
 )
@@ -56,6 +57,17 @@ _DIGEST_LETTERS = 12
 _MARK_BYTES = 4
 
 _ALL_SOURCES = "all"
+
+
+def _check_links(document: dict[str, Any]) -> None:
+    """Check that a finished job has its links.
+
+    Raises:
+        NotReadyError: The links are not there yet.
+    """
+    reader = Reader(ApiOperation.GET_EXPORT, document)
+    if schemas.export_job(reader).status is JobStatus.COMPLETED:
+        schemas.links(reader)
 
 
 def request_body(request: ExportRequest, mark: str) -> dict[str, Any]:
@@ -129,7 +141,7 @@ def _date_members(entity: UapiEntity, days: DateRange) -> dict[str, Any]:
             )
         return {"fromDate": days.start.isoformat(), "toDate": days.end.isoformat()}
     # All of the last day, even if the field has a time of day.
-    rules = [("Less Than", days.end + timedelta(days=1))]
+    rules = [("Less Than", days.end + timedelta(days=1))] if days.end < date.max else []
     if days.start is not None:
         rules.insert(0, ("Greater Than or Equal To", days.start))
     return {
@@ -210,7 +222,9 @@ class UapiExportApi(ExportApi):
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
         path = f"{JOB}/{quote(job_id, safe='')}"
-        response = Reader(operation, self._http.read(operation, path, deadline=deadline))
+        response = Reader(
+            operation, self._http.read(operation, path, deadline=deadline, check=_check_links)
+        )
         job = schemas.export_job(response)
         if job.status is not JobStatus.COMPLETED:
             return job
@@ -277,12 +291,17 @@ class UapiExportApi(ExportApi):
         with response:
             if response.is_redirect:
                 raise UnexpectedResponseError(operation, "gave a link that redirects")
-            yield DownloadBody(operation, response, resume)
+            try:
+                yield DownloadBody(operation, response, resume, self._http.bodies)
+            except NotReadyError:
+                # Another link may lead to the file: the next try reads the job again.
+                self._links.pop(job_id, None)
+                raise
 
     def _link(self, job_id: str, part: int) -> str:
         with self._reading:
             links = self._links.get(job_id) or self._read_links(job_id)
-        if part > len(links) or urlsplit(links[part - 1]).scheme not in {"http", "https"}:
+        if part > len(links):
             raise UnexpectedResponseError(
                 ApiOperation.GET_EXPORT, "gave a finished job without a link for each part"
             )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.errors import ApiOperation, UnexpectedResponseError
+from demandbase_api.errors import ApiOperation, NotReadyError
 from demandbase_api.http.json_reader import Reader
 from demandbase_api.models import EntityField, ExportJob, ImportJob, JobStatus
 from demandbase_api.ports import Job
@@ -94,14 +94,14 @@ def links(reader: Reader) -> tuple[str, ...]:
     """Return the links to a finished job's files: one, or one for each part.
 
     Raises:
-        UnexpectedResponseError: The response has none.
+        NotReadyError: The response has none yet.
     """
     for member in ("resultsUrls", "resultsUrl"):
         found = reader.optional(member, object)
         several = found if isinstance(found, list) else [found]
         if several and all(isinstance(link, str) and link for link in several):
             return tuple(map(str, several))
-    raise UnexpectedResponseError(
+    raise NotReadyError(
         ApiOperation.GET_EXPORT,
         "gave a finished job without a link",
         advice="Run again. If the error persists, export again with job_reuse_hours: 0.",

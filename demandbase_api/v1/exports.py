@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -12,6 +12,7 @@ from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, UnexpectedResponseError
 from demandbase_api.http.download_response import DownloadBody
 from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.urls import redirect_of
 from demandbase_api.ports import (
     EVERYTHING,
     DiscoveryScope,
@@ -130,15 +131,11 @@ class V1ExportApi(ExportApi):
             headers = {"Range": f"bytes={resume.offset}-", "If-Range": resume.validator}
         for _ in range(MAX_REDIRECTS):
             with self._http.open_url(operation, url, headers) as response:
-                if not response.is_redirect:
-                    yield DownloadBody(operation, response, resume)
+                target = redirect_of(response)
+                if target is None:
+                    yield DownloadBody(operation, response, resume, self._http.bodies)
                     return
-                url = urljoin(response.url, response.headers["Location"])
-                operation = ApiOperation.FETCH_LINK
-                if urlsplit(url).scheme not in {"http", "https"}:
-                    raise UnexpectedResponseError(
-                        operation, "gave a link that is not a web address"
-                    )
+                url, operation = target, ApiOperation.FETCH_LINK
         raise UnexpectedResponseError(operation, f"redirected more than {MAX_REDIRECTS} times")
 
 

@@ -48,8 +48,11 @@ def _mask(export: WindowedExport, block: RowBlock, columns: Sequence[Column]) ->
     source = block.source
     assert source is not None  # noqa: S101 - the blocks of a windowed run have it
     timestamps = _microseconds(source.values[export.key], whole_days=export.whole_days)
+    first, stop = export.tolerated
+    export.count(far=_number_before(first, timestamps) + _number_from(stop, timestamps))
     is_new = pc.is_valid(timestamps)
-    if export.oldest is not None:
+    if export.oldest is not None and (before := _number_before(export.oldest, timestamps)):
+        export.count(before=before)
         is_new = pc.fill_null(pc.greater_equal(timestamps, _since_epoch(export.oldest)), False)  # noqa: FBT003
     newest = pc.max(timestamps.filter(is_new)).as_py()
     export.record_values(
@@ -61,8 +64,26 @@ def _mask(export: WindowedExport, block: RowBlock, columns: Sequence[Column]) ->
     if in_overlap is None or not pc.any(in_overlap, min_count=0).as_py():
         return mask
     in_overlap = pc.and_(in_overlap, is_new)
-    accepted = [export.accepts(record) for record in source.records(in_overlap, columns)]
+    days = timestamps.filter(in_overlap).to_pylist()
+    accepted = [
+        export.is_new(record, (_EPOCH + value * _MICROSECOND).date())
+        for record, value in zip(source.records(in_overlap, columns), days, strict=True)
+    ]
     return pc.replace_with_mask(mask, in_overlap, pa.array(accepted, pa.bool_()))
+
+
+def _number_before(bound: datetime | None, timestamps: pa.Array) -> int:
+    """Return how many timestamps are before a bound, if any."""
+    return 0 if bound is None else _number(pc.less(timestamps, _since_epoch(bound)))
+
+
+def _number_from(bound: datetime | None, timestamps: pa.Array) -> int:
+    """Return how many timestamps are not before a bound, if any."""
+    return 0 if bound is None else _number(pc.greater_equal(timestamps, _since_epoch(bound)))
+
+
+def _number(are_true: pa.Array) -> int:
+    return are_true.true_count  # type: ignore[no-any-return]
 
 
 def _in_overlap(export: WindowedExport, timestamps: pa.Array) -> pa.Array | None:

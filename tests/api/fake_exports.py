@@ -155,6 +155,14 @@ class FakeExports(ExportApi):
         return (job.entity, job.fields) == (request.entity, request.fields)
 
     @override
+    def is_own(self, job: ExportJob) -> bool | None:
+        return None
+
+    @override
+    def server_time(self) -> datetime | None:
+        return self.clock.utc()
+
+    @override
     def entities(
         self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
     ) -> tuple[Entity, ...]:

@@ -13,8 +13,8 @@ import pytest
 from demandbase_api import errors
 from demandbase_api.connection import Connection
 from demandbase_api.downloads import Downloader
+from demandbase_api.http.body import CHUNK_BYTES
 from demandbase_api.http.client import HttpClient
-from demandbase_api.http.download_response import CHUNK_BYTES
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
 from demandbase_api.v1.exports import V1ExportApi

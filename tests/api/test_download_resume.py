@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
+from typing_extensions import override
 
 from demandbase_api.clock import Clock
 from demandbase_api.connection import Connection
 from demandbase_api.downloads import Downloader, PartFetcher
-from demandbase_api.errors import DownloadError, JobGoneError, SpoolError
+from demandbase_api.errors import (
+    ApiOperation,
+    DownloadError,
+    InterruptedDownloadError,
+    JobGoneError,
+    SpoolError,
+)
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
+from demandbase_api.ports import PartBody, Resume
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tests.api.test_deadline import FakeClock
+from tests.http_server import Reply, http_server
 
 QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.01)
 FILE = "signedFile"
@@ -199,3 +214,134 @@ def test_a_link_that_the_file_host_rejects_is_requested_again(
 ) -> None:
     sandbox.add_fault(Fault(FILE, Effect.STATUS, status=400))
     assert download(api, job) == whole
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Fault(FILE, Effect.HEADERS, headers={"ETag": ""}, times=None),
+        Fault(FILE, Effect.NO_RANGE, times=None),
+    ],
+    ids=["without validator", "without ranges"],
+)
+def test_a_file_that_cannot_be_resumed_is_started_over_five_times(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, trouble: Fault
+) -> None:
+    sandbox.add_fault(trouble)
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=500, times=None))
+    patient = RetryPolicy(tries=50, base_seconds=0.001, max_seconds=0.001)
+    with pytest.raises(DownloadError, match="broke off the file 6 times without a way to resume"):
+        Downloader(api, patient).download(job, "campaigns", 1, io.BytesIO())
+    assert len(sandbox.requests(FILE)) == 7  # the last one shows that it starts over again
+
+
+@pytest.mark.parametrize("is_encoded", [True, False])
+def test_a_file_that_is_marked_as_gzip_is_kept_as_it_is(*, is_encoded: bool) -> None:
+    options = SandboxOptions(pending_seconds=0, processing_seconds=0, gzip=is_encoded)
+    with Sandbox(options) as sandbox:
+        api = V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, retry=QUICK)))
+        job = api.get(api.submit(ExportRequest("campaigns", ("campaign_id",))).id)
+        marked = {"Content-Encoding": "gzip"}
+        sandbox.add_fault(Fault(FILE, Effect.HEADERS, headers=marked, times=None))
+        sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=20))
+        content = download(api, job)
+        assert ranges(sandbox) == [None, "bytes=20-"]
+        assert len(content) == job.file_size_bytes
+        plain = gzip.decompress(content) if is_encoded else content
+        assert plain.startswith(b"campaign_id\r\n")
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Content-Encoding": "br"}, "encoded the file as “br”, which was not requested"),
+        ({"Content-Length": "9" * 5000}, "without a possible length"),
+        ({"Content-Length": "²"}, "without a possible length"),
+    ],
+    ids=["encoding", "long", "odd"],
+)
+def test_a_file_with_odd_headers_fails_at_once(headers: dict[str, str], said: str) -> None:
+    path = "/export/v1/jobs/x/download"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    raw = f"HTTP/1.1 200 OK\r\nConnection: close\r\n{lines}\r\nid\r\n1\r\n".encode("latin-1")
+    with http_server({path: Reply(raw=raw)}) as server:
+        api = V1ExportApi(HttpClient(Connection(server.url, "token", retry=QUICK)))
+        with pytest.raises(DownloadError, match=said):
+            download(api, ExportJob("x", JobStatus.COMPLETED))
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("link", ["http://127.0.0.1:99999/f", "http://[x/", "ftp://a.example/f"])
+def test_a_redirect_to_no_web_address_fails_at_once(link: str) -> None:
+    replies = {"/export/v1/jobs/x/download": Reply(302, headers={"Location": link})}
+    with http_server(replies) as server:
+        api = V1ExportApi(HttpClient(Connection(server.url, "token", retry=QUICK)))
+        with pytest.raises(DownloadError, match="gave a link that is not a web address"):
+            download(api, ExportJob("x", JobStatus.COMPLETED))
+        assert len(server.requests) == 1
+
+
+def dripping(pieces: int, size: int, seconds: float) -> Iterator[bytes]:
+    for _ in range(pieces):
+        yield b"x" * size
+        time.sleep(seconds)
+
+
+@pytest.mark.parametrize(("size", "arrives"), [(5, False), (500, True)])
+def test_only_a_file_that_arrives_too_slowly_times_out(size: int, *, arrives: bool) -> None:
+    replies = {
+        "/export/v1/jobs/x/download": [
+            Reply(body=dripping(40, size, 0.01), headers={"Content-Length": str(40 * size)})
+        ]
+    }
+    with http_server(replies) as server:
+        connection = Connection(server.url, "token", 0.1, retry=RetryPolicy(tries=1))
+        api = V1ExportApi(HttpClient(connection))
+        with (
+            api.open_part("x", 1) as body,
+            nullcontext()
+            if arrives
+            else pytest.raises(InterruptedDownloadError, match=r"less than 1 KiB/s for 0\.1 s"),
+        ):
+            received = sum(map(len, body.chunks()))
+        if arrives:
+            assert received == 40 * size
+
+
+def test_a_download_that_stays_slow_is_given_up_after_a_second_try() -> None:
+    clock = FakeClock()
+    api = _SlowApi(clock)
+    policy = RetryPolicy(clock=clock)
+    with pytest.raises(DownloadError, match="too slow"):
+        Downloader(api, policy).download(
+            ExportJob("x", JobStatus.COMPLETED), "campaigns", 1, io.BytesIO()
+        )
+    assert api.tries == 2
+
+
+@dataclass
+class _SlowBody:
+    clock: FakeClock
+    start: int
+    size: int | None = 1_000_000_000
+    is_framed: bool = True
+    validator: str | None = '"a"'
+
+    def chunks(self) -> Iterator[bytes]:
+        yield b"x" * 300
+        self.clock.sleep(300)
+        raise InterruptedDownloadError(ApiOperation.FETCH_LINK, "is too slow")
+
+
+class _SlowApi(V1ExportApi):
+    """Sends one byte a second."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.tries = 0
+
+    @override
+    @contextmanager
+    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
+        self.tries += 1
+        yield _SlowBody(self.clock, resume.offset if resume else 0)

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api import errors
+from demandbase_api.clock import SystemClock
 from demandbase_api.connection import Connection
+from demandbase_api.deadline import Deadline
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.error_mapping import retry_after_seconds
 from demandbase_api.http.retry import RetryPolicy
@@ -27,6 +29,7 @@ from demandbase_api.redaction import mask_values, redact
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.http_server import Reply, http_server
 
 pytestmark = pytest.mark.thorough
 
@@ -243,7 +246,52 @@ def test_a_servers_retry_after_is_honoured(sandbox: Sandbox, exports: V1ExportAp
         exports.get("x")
     assert caught.value.retry_after == 3600
     assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert retry_after_seconds("soon") is None
+
+
+@pytest.mark.parametrize(
+    "value", ["soon", "9" * 500, "²", "-1", "Wed, 21 Oct 99999 07:28:00 GMT", "1.5"]
+)
+def test_a_retry_after_that_cannot_be_read_asks_for_nothing(
+    sandbox: Sandbox, exports: V1ExportApi, value: str
+) -> None:
+    assert retry_after_seconds(value) is None
+    if value.isascii():
+        headers = {"Retry-After": value}
+        sandbox.add_fault(Fault("getExportJob", Effect.STATUS, status=503, headers=headers))
+        with pytest.raises(errors.NotFoundError):
+            exports.get("x")
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
+def test_a_status_that_may_pass_is_retried(
+    sandbox: Sandbox, exports: V1ExportApi, status: int
+) -> None:
+    sandbox.add_fault(Fault("listExportJobs", Effect.STATUS, status=status, times=2))
+    assert list(exports.jobs()) == []
+
+
+def test_json_that_is_too_large_is_an_error() -> None:
+    blanks = (b" " * 2**20 for _ in range(65))
+    with http_server({"/export/v1/jobs": Reply(body=blanks)}) as server:
+        api = V1ExportApi(HttpClient(Connection(server.url, "token", retry=QUICK)))
+        with pytest.raises(errors.UnexpectedResponseError, match="sent more than 64 MiB"):
+            list(api.jobs())
+
+
+def test_json_that_drips_ends_with_the_deadline(sandbox: Sandbox, exports: V1ExportApi) -> None:
+    sandbox.add_fault(Fault("listExportJobs", Effect.DRIP, bytes=1, seconds=0.05, times=None))
+    clock = SystemClock()
+    started = clock.now()
+    with pytest.raises(errors.UnreachableError, match="did not respond in time"):
+        list(exports.jobs(Deadline.after(clock, 0.2)))
+    assert clock.now() - started < 1
+
+
+def test_json_that_drips_is_given_up(sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("listExportJobs", Effect.DRIP, bytes=1, seconds=0.05, times=None))
+    api = V1ExportApi(http(sandbox, request_timeout_seconds=0.15, retry=RetryPolicy(tries=1)))
+    with pytest.raises(errors.UnreachableError, match="less than 1 KiB/s"):
+        list(api.jobs())
 
 
 def test_no_value_is_in_the_repr_of_a_model() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import pytest
 
 from demandbase_api.errors import JobFailedError
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import both_apis
 from tests.tap.visits import (
     FIELDS,
@@ -67,6 +70,53 @@ def test_an_interrupted_backfill_goes_on_at_its_window(sandbox: Sandbox, sync: S
     assert {*ids(first), *ids(second)} == {str(number) for number in range(12)}
     assert second.state["people"]["replication_key_value"] == "2026-01-12T05:00:00.000000Z"
     assert second.state["people"]["next_window"] is None
+
+
+@both_apis
+def test_rows_that_arrive_late_are_exported_after_an_interruption(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    last = date.fromisoformat(today(sandbox))
+
+    def ago(days: int) -> str:
+        return (last - timedelta(days=days)).isoformat()
+
+    on_time = [f"{ago(days)}T05:00:00Z" for days in (8, 5, 1)]
+    visits(sandbox, *on_time)
+    given = {"start_date": ago(8), "window_days": 2, "lookback_days": 3, "stream_options": KEY,
+             "max_concurrent_jobs": 1}  # fmt: skip
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, after=3, times=None))
+    first = sync("people", failure=QuotaStopError, **given)
+    assert first.state["people"]["next_window"] == ago(2)
+    sandbox.clear_faults()
+    sandbox.clear_requests()
+    visits(sandbox, *on_time, f"{ago(3)}T05:00:00Z")
+    second = sync("people", state={"bookmarks": first.state}, **given)
+    assert windows(sandbox) == [(ago(3), ago(0))]
+    assert ids(second) == ["2", "3"]
+    assert second.state["people"]["replication_key_value"] == f"{ago(1)}T05:00:00.000000Z"
+    assert "exported_on" not in second.state["people"]
+
+
+@both_apis
+def test_a_run_that_is_stopped_after_each_window_ends(sandbox: Sandbox, sync: Sync) -> None:
+    last = date.fromisoformat(today(sandbox))
+    visits(sandbox, f"{last}T00:00:00Z")
+    state = state_at(f"{last - timedelta(days=4)}T00:00:00Z")
+    given = {"window_days": 1, "lookback_days": 3, "stream_options": KEY, "max_concurrent_jobs": 1}
+    reached: list[str | None] = []
+    while (mark := state["bookmarks"]["people"]).get("next_window") or not reached:
+        sandbox.clear_faults()
+        sandbox.clear_requests()
+        sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, after=1, times=None))
+        is_last = len(reached) == 6
+        output = sync("people", state=state, failure=None if is_last else QuotaStopError, **given)
+        state = {"bookmarks": output.state}
+        mark = state["bookmarks"]["people"]
+        reached.append(mark.get("next_window"))
+    days = [(last - timedelta(days=6 - days)).isoformat() for days in range(6)]
+    assert reached == [*days, None]
+    assert windows(sandbox) == [((last - timedelta(days=3)).isoformat(), last.isoformat())]
 
 
 @both_apis

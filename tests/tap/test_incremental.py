@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tap_demandbase.errors import RecordCountError
+from tap_demandbase import streams
+from tap_demandbase.errors import DateRangeError, RecordCountError
 from tests.tap.conftest import both_apis
 from tests.tap.visits import (
     BY_DAY,
+    FIELDS,
     KEY,
     Sync,
     ids,
@@ -167,3 +171,85 @@ def test_lenient_numbers_turn_whole_numbers_into_numbers(sandbox: Sandbox, sync:
     sandbox.add_entity("people", [("id", "string"), ("count", "integer")], rows)
     output = sync("people", stream_options={"people": {"lenient_numbers": True}})
     assert [record["count"] for record in output.records("people")] == [1000, 216.54, 7]
+
+
+PIPELINES = ["messages", "records", "batches"]
+
+
+def filter_by_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server filter by another field than the replication key."""
+    original = streams.date_range
+
+    def date_range(*arguments: Any) -> Any:  # noqa: ANN401
+        days = original(*arguments)
+        return days and replace(days, field=days.field.replace("seen_at", "day"))
+
+    monkeypatch.setattr(streams, "date_range", date_range)
+
+
+def settings_of(pipeline: str, folder: Path) -> dict[str, Any]:
+    match pipeline:
+        case "batches":
+            return {"batch_config": {"storage": {"root": str(folder)}}}
+        case "records":
+            return {"flattening_enabled": True, "flattening_max_depth": 1}
+        case _:
+            return {}
+
+
+@both_apis
+@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("near", [0, 2])
+def test_a_filter_that_means_another_field_is_noticed(
+    sandbox: Sandbox,
+    sync: Sync,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    pipeline: str,
+    near: int,
+) -> None:
+    """Some rows are less than a day before the requested days, as those of another time zone."""
+    far = 100
+    filter_by_day(monkeypatch)
+    before = "2026-01-01T23:00:00Z", "2025-12-31T23:59:59Z"
+    rows = [
+        [str(number), before[number >= near], "2026-01-02", "x"] for number in range(near + far)
+    ]
+    sandbox.add_entity("people", FIELDS, rows)
+    state = state_at("2026-01-02T00:00:00.000000Z")
+    given = {"end_date": "2026-01-05", "lookback_days": 0, "stream_options": KEY}
+    output = sync(
+        "people",
+        state=state,
+        failure=None if near else DateRangeError,
+        **given,
+        **settings_of(pipeline, tmp_path / "out"),
+    )
+    assert ids(output) == []
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    if near:
+        [warning] = warnings
+        assert "100 of 102 rows have a seen_at that is more than a day outside" in warning
+        assert "102 rows are not sent because they are before the first day, and 0" in warning
+    else:
+        assert warnings == []
+        assert output.state["people"]["replication_key_value"] == "2026-01-02T00:00:00.000000Z"
+
+
+@both_apis
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_rows_that_were_sent_before_are_counted_apart(
+    sandbox: Sandbox,
+    sync: Sync,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    pipeline: str,
+) -> None:
+    visits(sandbox, *["2026-01-05T05:00:00Z"] * 3, "2026-01-01T05:00:00Z")
+    dates = {"start_date": "2026-01-01T12:00:00Z", "end_date": "2026-01-09", "window_days": 4}
+    with caplog.at_level(logging.INFO):
+        sync("people", stream_options=KEY, **dates, **settings_of(pipeline, tmp_path / "out"))
+    assert "4 rows read, 3 sent, 1 left out (1 before the first day, 0 sent before)" in caplog.text
+    assert "3 rows read, 0 sent, 3 left out (0 before the first day, 3 sent before)" in caplog.text
+    assert not [record for record in caplog.records if record.levelno == logging.WARNING]

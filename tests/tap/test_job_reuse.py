@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,3 +171,19 @@ def test_jobs_of_others_are_left_alone(
     (foreign,) = sandbox.foreign_jobs()
     assert (foreign["id"], foreign["status"] in {"completed", "finished"}) == (job_id, True)
     assert not [seen for seen in sandbox.requests() if job_id in seen.path]
+
+
+@both_apis
+def test_jobs_whose_state_could_not_be_written_are_reused(
+    sandbox: Sandbox, sync: Sync, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def break_pipe(_writer: object, state: dict[str, Any]) -> None:
+        if any("last_job" in mark for mark in state["bookmarks"].values()):
+            raise BrokenPipeError
+
+    settings = {"job_reuse_hours": 6, "spool_dir": str(tmp_path)}
+    with monkeypatch.context() as patched:
+        patched.setattr("singer_sdk.helpers._state.StateWriter.write_state", break_pipe)
+        sync("campaigns", failure=BrokenPipeError, **settings)
+    assert len(sync("campaigns", **settings).records("campaigns")) == 20
+    assert len(sandbox.requests("createExportJob")) == 1

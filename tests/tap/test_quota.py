@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from demandbase_api.errors import DownloadError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import QuotaStopError
 from tests.tap.conftest import both_apis
@@ -49,3 +50,36 @@ def test_the_wait_for_a_quota_has_an_end(sandbox: Sandbox, sync: Sync) -> None:
     started = sandbox.clock.now()
     sync("campaigns", quota_wait_hours=2, failure=QuotaStopError)
     assert 7200 <= (sandbox.clock.now() - started).total_seconds() < 7300
+
+
+@both_apis
+def test_too_many_creations_are_waited_for_if_the_server_says_how_long(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    headers = {"Retry-After": "890"}
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=429, headers=headers))
+    started = sandbox.clock.now()
+    assert len(sync("campaigns").records("campaigns")) == 20
+    assert (sandbox.clock.now() - started).total_seconds() >= 890
+    assert len(sandbox.requests("createExportJob")) == 2
+
+
+@both_apis
+def test_too_many_creations_after_the_wait_are_a_used_up_quota(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    headers = {"Retry-After": "890"}
+    fault = Fault("createExportJob", Effect.STATUS, status=429, headers=headers, times=None)
+    sandbox.add_fault(fault)
+    sync("campaigns", failure=QuotaStopError)
+    assert len(sandbox.requests("createExportJob")) == 2
+
+
+@both_apis
+def test_a_download_that_is_rejected_by_the_rate_limit_may_work_later(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=429, times=None))
+    with pytest.raises(DownloadError, match="asked for fewer calls") as caught:
+        sync("campaigns")
+    assert caught.value.exit_code == 75

@@ -93,9 +93,10 @@ def check(
         for window, rows in zip(export.windows, windows, strict=False):
             export.start(window)
             list(read(reader, export, file_of(rows[:2])))
-            export.start(window)  # once more, from another job
+            filtered = export.start(window)  # once more, from another job
             sent.append(list(read(reader, export, file_of(rows))))
-            sent.append([export.advance(window, datetime.max.replace(tzinfo=UTC))])
+            assert len(rows) - len(sent[-1]) == filtered.left_out
+            sent.append([filtered, export.advance(window, datetime.max.replace(tzinfo=UTC))])
         outcomes.append((sent, export.rows_without_value))
     assert digits(outcomes[0]) == digits(outcomes[1])
 

@@ -10,10 +10,13 @@ from dataclasses import replace
 
 import pytest
 
+from demandbase_api.clock import SystemClock
 from demandbase_api.config import Api
 from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
-from demandbase_api.errors import AuthenticationError, ConfigurationError
+from demandbase_api.deadline import Deadline
+from demandbase_api.errors import AuthenticationError, ConfigurationError, TransientError
+from demandbase_api.jobs.submitter import may_have_succeeded
 from demandbase_api.models import ImportOperation, ImportRequest
 from demandbase_api.ports import ExportApi, ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -109,6 +112,40 @@ def test_the_request_of_a_token_is_retried(sandbox: Sandbox, exports: ExportApi)
     sandbox.add_fault(Fault("createToken", Effect.STATUS, status=503, times=2))
     sandbox.add_fault(Fault("createToken", Effect.DROP_AFTER, after=2))
     assert list(exports.jobs()) == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Fault("createToken", Effect.STATUS, status=503, times=None),
+        Fault("createToken", Effect.DROP_AFTER, times=None),
+    ],
+    ids=["error", "lost"],
+)
+def test_a_token_is_requested_once_for_each_try_of_a_call(
+    sandbox: Sandbox, exports: ExportApi, trouble: Fault
+) -> None:
+    sandbox.add_fault(trouble)
+    with pytest.raises(TransientError, match="issue an access token") as caught:
+        list(exports.jobs())
+    assert issued(sandbox) == 6  # the tries of the policy
+    assert not may_have_succeeded(caught.value)
+
+
+def test_a_token_is_not_waited_for_beyond_the_deadline(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    sandbox.add_fault(Fault("createToken", Effect.DELAY, seconds=2, times=None))
+    clock = SystemClock()
+    started = clock.now()
+    with ThreadPoolExecutor(2) as pool:
+        calls = [
+            pool.submit(lambda: list(exports.jobs(Deadline.after(clock, 0.2)))) for _ in range(2)
+        ]
+        for call in calls:
+            with pytest.raises(TransientError, match="issue an access token"):
+                call.result()
+    assert clock.now() - started < 1
 
 
 def test_a_token_alone_is_used_and_never_renewed(

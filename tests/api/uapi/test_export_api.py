@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from demandbase_api.downloads import Downloader
 from demandbase_api.errors import (
     DownloadError,
     JobGoneError,
+    NotReadyError,
     UnexpectedResponseError,
 )
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
@@ -147,8 +149,6 @@ def test_a_failed_job_says_why(sandbox: Sandbox, exports: ExportApi) -> None:
     ("member", "value", "said"),
     [
         ("jobStatus", "resting", "the unknown status “resting”"),
-        ("resultsUrl", "", "a finished job without a link"),
-        ("resultsUrl", 7, "a finished job without a link"),
         ("jobId", None, "left out the member “jobId”"),
     ],
 )
@@ -159,6 +159,29 @@ def test_a_malformed_response_is_reported(
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.ALTER, members={member: value}))
     with pytest.raises(UnexpectedResponseError, match=said):
         exports.get(job.id)
+
+
+@pytest.mark.parametrize("value", [None, "", 7])
+def test_the_link_of_a_finished_job_may_come_later(
+    sandbox: Sandbox, exports: ExportApi, value: object
+) -> None:
+    job = exports.submit(REQUEST)
+    fault = Fault("checkExportJobStatus", Effect.ALTER, members={"resultsUrl": value}, times=2)
+    sandbox.add_fault(fault)
+    assert exports.with_details(looked_up(exports, job.id)).file_parts == 1
+    sandbox.add_fault(replace(fault, times=None))
+    with pytest.raises(NotReadyError, match="gave a finished job without a link"):
+        exports.get(job.id)
+
+
+@pytest.mark.parametrize("link", ["http://127.0.0.1:99999/f", "http://[x/", "ftp://a.example/f"])
+def test_a_link_that_is_no_web_address_is_reported_at_once(
+    sandbox: Sandbox, exports: ExportApi, link: str
+) -> None:
+    job = exports.submit(REQUEST)
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.ALTER, members={"resultsUrl": link}))
+    with pytest.raises(DownloadError, match="gave a link that is not a web address"):
+        download(exports, exports.with_details(looked_up(exports, job.id)))
 
 
 def test_all_pages_of_the_list_are_read_newest_first_and_each_job_once(
