@@ -19,7 +19,7 @@ from demandbase_api.errors import ConfigurationError, DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from tap_demandbase import bookmark, config
-from tap_demandbase.catalog import saved_fields, selected_streams
+from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
 from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
@@ -64,6 +64,8 @@ class TapDemandbase(Tap):
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         self.saved_fields = saved_fields(options.get("catalog"))
         """Field names in jobs, by stream and property, from the catalog that was passed."""
+        self.chosen_methods = chosen_methods(options.get("catalog"))
+        """Replication method that the user has chosen, by stream."""
         self._unavailable: dict[str, DemandbaseError] = {}
         if (state := options.get("state")) is not None:
             bookmark.check_state(state)
@@ -153,7 +155,8 @@ class TapDemandbase(Tap):
 
     def _bulk_stream(self, spec: StreamSpec) -> BulkStream:
         kind = BulkStream if spec.entity.parent_ids is None else IdBatchStream
-        return kind(self, spec, self.saved_fields.get(spec.entity.name) or {})
+        name = spec.entity.name
+        return kind(self, spec, self.saved_fields.get(name) or {}, self.chosen_methods.get(name))
 
     @override  # type: ignore[misc]
     def sync_all(self) -> None:
