@@ -139,7 +139,7 @@ def test_a_tenant_without_entities_fails_discovery(
 def test_a_bookmark_of_a_stream_that_does_not_exist_is_warned_about(
     config: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    marks = dict.fromkeys(("planets", "accounts", "people"), {"last_job": None})
+    marks = {name: {"last_job": None} for name in ("planets", "accounts", "people")}
     catalog = catalog_of(config, "accounts")
     QuickTap(config=config, catalog=catalog, state={"bookmarks": marks}).sync_all()
     [warning] = [r.getMessage() for r in caplog.records if "bookmarks of streams" in r.getMessage()]
