@@ -12,6 +12,7 @@ from demandbase_api.errors import UnexpectedResponseError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.faults import JobFaults
 from demandbase_sandbox.uapi.export_query import ExportQuery
+from tap_demandbase.errors import StreamsFailedError
 from tests.tap.conftest import ForeignJob, Output, Wire, both_apis
 
 pytestmark = pytest.mark.thorough
@@ -202,7 +203,7 @@ def test_fields_that_are_none_end_the_run(
 ) -> None:
     assert api == "uapi"
     sandbox.add_fault(Fault(wire.discover, Effect.STATUS, status=200, body=body, times=None))
-    with pytest.raises(UnexpectedResponseError) as caught:
+    with pytest.raises(StreamsFailedError) as caught:
         sync("campaigns")
     assert said in str(caught.value)
     assert "asked to list the fields of an entity" in str(caught.value)
