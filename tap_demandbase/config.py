@@ -18,7 +18,7 @@ from demandbase_api.config import (
 )
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.export_journal import ExportJournal
-from demandbase_api.jobs.export_scheduler import ExportPolicy
+from demandbase_api.jobs.export_provider import ExportPolicy
 from demandbase_api.ports import ExportFilter
 from tap_demandbase.spool import Spool
 from tap_demandbase.windows import parse_timestamp

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from demandbase_api.clock import SystemClock
 from demandbase_api.downloads import Downloader, PartFetcher
 from demandbase_api.errors import InvalidRequestError, JobGoneError, QuotaExceededError
-from demandbase_api.jobs.export_scheduler import ExportScheduler, ExportTask
+from demandbase_api.jobs.export_provider import ExportTask
+from demandbase_api.jobs.export_scheduler import ExportScheduler
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import EntityField, ExportRequest
 from tap_demandbase.csv_reader import PartReader, is_gzip
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.jobs.export_journal import ExportJournal
+    from demandbase_api.jobs.export_provider import ExportPolicy
     from demandbase_api.jobs.export_reuse import DeliveredJobs
-    from demandbase_api.jobs.export_scheduler import ExportPolicy
     from demandbase_api.models import ExportJob, ParentIds
     from demandbase_api.ports import ExportApi
     from tap_demandbase.spool import Spool
@@ -207,8 +208,7 @@ class Exporter:
             self._waiting.remove(stream)
         self._failed += 1
         self.fetcher.close()
-        for task in tasks:
-            self.scheduler.give_up(task)
+        self.scheduler.give_up(tasks)
 
     def quota_stop(self, stream: str, error: QuotaExceededError) -> QuotaStopError:
         """Return the error that ends a run whose quota is used up."""

@@ -13,8 +13,8 @@ from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError, JobGoneError
+from demandbase_api.jobs.export_provider import ExportTask
 from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
-from demandbase_api.jobs.export_scheduler import ExportTask
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
 from tap_demandbase import bookmark, cast

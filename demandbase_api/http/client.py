@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +18,7 @@ from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
 from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
 from demandbase_api.http.connection_errors import advice_after, connection_error
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
+from demandbase_api.http.json_reader import parse
 from demandbase_api.http.server_clock import ServerClock
 from demandbase_api.http.urls import is_web_address, origin_of
 
@@ -335,7 +335,7 @@ class HttpClient:
     ) -> T:
         status, content = self._exchange(deadline, operation, method, path, **options)
         try:
-            body = json.loads(content)
+            body = parse(content)
         except ValueError:
             body = None
         if not isinstance(body, kind):

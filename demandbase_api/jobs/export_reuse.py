@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from demandbase_api.errors import TransientError
+from demandbase_api.errors import ApiError, AuthenticationError, QuotaExceededError
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import JobStatus, was_created_since
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from demandbase_api.clock import Clock
+    from demandbase_api.deadline import Deadline
     from demandbase_api.jobs.export_journal import ExportJournal
     from demandbase_api.models import ExportJob, ExportRequest
     from demandbase_api.ports import ExportApi
@@ -132,7 +133,11 @@ class ExportReuse:
         self._listed: ListedJobs | None = None
 
     def find_reusable(
-        self, request: ExportRequest, delivered: DeliveredJobs | None, used: Collection[str]
+        self,
+        request: ExportRequest,
+        delivered: DeliveredJobs | None,
+        used: Collection[str],
+        deadline: Deadline,
     ) -> ExportJob | None:
         """Return the newest job that serves a request. The first call reads the list of jobs.
 
@@ -140,8 +145,9 @@ class ExportReuse:
             request: The request.
             delivered: Jobs that the last run of the stream delivered.
             used: Ids of jobs that are in use.
+            deadline: Moment until which the list must be read. Without it, no job is reused.
         """
-        jobs, now = self._read_list(), self._now()
+        jobs, now = self._read_list(deadline), self._now()
         if not self._max_age:
             return None
         found = [
@@ -166,6 +172,7 @@ class ExportReuse:
         posted_at: datetime | None,
         delivered: DeliveredJobs | None,
         used: Collection[str],
+        deadline: Deadline,
     ) -> ExportJob | None:
         """Return a job that a request created whose response was lost.
 
@@ -176,9 +183,13 @@ class ExportReuse:
             posted_at: The server's time when the request was first sent, if known.
             delivered: Jobs that the last run of the stream delivered.
             used: Ids of jobs that are in use.
+            deadline: Moment until which the list must be read.
+
+        Raises:
+            ApiError: The list cannot be read.
         """
         now = self._now()
-        for job in self._api.jobs():
+        for job in self._api.jobs(deadline):
             if (
                 job.id not in used
                 and self._api.is_for(job, request)
@@ -197,14 +208,16 @@ class ExportReuse:
     def _now(self) -> datetime:
         return self._api.server_time() or self._clock.utc()
 
-    def _read_list(self) -> list[ExportJob]:
+    def _read_list(self, deadline: Deadline) -> list[ExportJob]:
         if self._jobs is None:
             listed = ListedJobs()
             since = self._now() - max(self._max_age, _MIN_LOOKBACK)
             try:
-                self._jobs = list(recent(listed.noted(self._api.jobs()), since))
+                self._jobs = list(recent(listed.noted(self._api.jobs(deadline)), since))
                 self._listed = listed
-            except TransientError as error:
+            except (AuthenticationError, QuotaExceededError):
+                raise
+            except ApiError as error:
                 logger.warning("No job of an earlier run can be reused: %s", error)
                 self._jobs = []
         return self._jobs
@@ -236,6 +249,8 @@ def may_reuse(  # noqa: PLR0913 - each is a condition of reuse
         return False
     if job.created_at is None or now - job.created_at > max_age:
         return False
+    if job.status is JobStatus.UNKNOWN and not is_begun:
+        return False  # it may have ended
     if delivered is not None:
         return not delivered.covers(job)
     return is_begun or not job.status.is_terminal

@@ -1,97 +1,94 @@
-"""Runs the export jobs of a run in order, some at a time, and creates none twice."""
+"""Runs the export jobs of a run in order, some at a time.
+
+Calls run in threads, one that polls and one that creates jobs, and only the caller's thread changes
+the state of the scheduler. So the caller waits only for the job whose turn it is: neither trouble
+with a later job, nor a server that does not respond, delays what is ready.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import (
+    ApiOperation,
+    AuthenticationError,
     BusyError,
     DemandbaseError,
+    JobError,
     JobGoneError,
     JobTimeoutError,
     NotFoundError,
     QuotaExceededError,
+    RateLimitedError,
+    StoppedError,
     TransientError,
+    UnreachableError,
     job_cancelled,
     job_failed,
     job_gone,
 )
 from demandbase_api.jobs.export_journal import ExportJournal
-from demandbase_api.jobs.export_reuse import ExportReuse
-from demandbase_api.jobs.poller import PollPolicy
-from demandbase_api.jobs.submitter import ExportSubmitter
+from demandbase_api.jobs.export_provider import ExportProvider, ExportTask, ProvidedJob
+from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.models import JobStatus
-from demandbase_api.threads import run_with_timeout
+from demandbase_api.threads import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from demandbase_api.clock import Clock
-    from demandbase_api.http.retry import RetryPolicy
-    from demandbase_api.jobs.export_reuse import DeliveredJobs
+    from demandbase_api.jobs.export_provider import ExportPolicy
     from demandbase_api.jobs.poller import JobPoller
-    from demandbase_api.jobs.submitter import Submitted
-    from demandbase_api.models import ExportJob, ExportRequest
+    from demandbase_api.models import ExportJob
     from demandbase_api.ports import ExportApi
 
 
 logger = logging.getLogger(__name__)
 
-_LOST_JOB_SECONDS = 2.5
-"""Time in which a job whose creation was interrupted may appear in the list."""
-
-_LOOKUP_SECONDS = 0.5
-
 _BUSY_SECONDS = 300.0
-"""Seconds in which no job is created early after another client's job blocked one."""
+"""Seconds in which no job is created ahead after the server rejected one for now."""
+_STOP_SECONDS = 0.2
+"""Time for the thread that creates jobs to end, if it waits for nothing."""
+_CREATION_SECONDS = 2.5
+"""Time for the response to a creation at the end of the run."""
+_DETAILS_SECONDS = 10.0
+"""Minimum time for reading the details of a job that has ended in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExportTask:
-    """One export of the run.
-
-    Args:
-        request: Request of the export job.
-        delivered: Jobs that the last run of the stream delivered; they are not reused.
-    """
-
-    request: ExportRequest
-    delivered: DeliveredJobs | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPolicy:
-    """Limits and waits of the export jobs.
-
-    Args:
-        max_concurrent_jobs: Maximum number of jobs that run at a time.
-        job_reuse_hours: Maximum age of a reused job in hours; 0 disables reuse.
-        retry: Retries of a request that created no job.
-        quota_wait_hours: Maximum time to wait for a new quota; 0 to fail at once.
-        poll: Intervals in which to poll, for the jobs of other clients, too.
-    """
-
-    max_concurrent_jobs: int
-    job_reuse_hours: float
-    retry: RetryPolicy
-    quota_wait_hours: float
-    poll: PollPolicy = field(default_factory=PollPolicy)
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
+    """A task of the run.
+
+    Args:
+        task: The task.
+        job_id: Its job.
+        created_at: When that was created.
+        error: Why it has none.
+        is_resubmitted: Whether its job has been replaced.
+        is_own: Whether it is proven that this run created the job.
+    """
+
     task: ExportTask
     job_id: str | None = None
     created_at: datetime | None = None
     error: DemandbaseError | None = None
     is_resubmitted: bool = False
     is_own: bool = False
-    """Whether it is proven that this run created the job."""
+
+
+class _Creation(NamedTuple):
+    """The end of a creation: a job or an error."""
+
+    entry: _Entry
+    result: ProvidedJob | DemandbaseError
+    is_ahead: bool
 
 
 class ExportScheduler:
@@ -117,20 +114,16 @@ class ExportScheduler:
         self._poller = poller
         self._policy = policy
         self._clock = clock
-        self._entries: list[_Entry] = []
-        self._used: set[str] = set()
-        self._left: dict[str, ExportJob] = {}
-        self._busy_until = 0.0
         self._journal = journal or ExportJournal()
-        self._reuse = ExportReuse(api, policy.job_reuse_hours, clock, self._journal)
-        self._submitter = ExportSubmitter(
-            api,
-            self._find_created,
-            retry=policy.retry,
-            poll=policy.poll,
-            quota_wait_hours=policy.quota_wait_hours,
-            clock=clock,
-        )
+        self._provider = ExportProvider(api, policy, clock, self._journal)
+        self._entries: list[_Entry] = []
+        self._creating: Task[None] | None = None
+        """The thread that creates jobs, if any are being created."""
+        self._created: deque[_Creation] = deque()
+        """What that thread has done."""
+        self._left: dict[str, ExportJob] = {}
+        """Jobs that have been given up and may still run."""
+        self._busy_until = 0.0
 
     def plan(self, tasks: Iterable[ExportTask]) -> None:
         """Add tasks in the order in which the caller will wait for them."""
@@ -148,14 +141,14 @@ class ExportScheduler:
         """
         if not self._api.capabilities.daily_calls:
             return
-        missing = [entry for entry in self._entries if entry.job_id is None]
-        reusable: set[str] = set()
-        for entry in missing:
-            job = self._find_reusable(entry, self._used | reusable)
-            if job is not None:
-                reusable.add(job.id)
-        needed = len(missing) - len(reusable) + more
-        self._submitter.check_budget(needed)
+        self._join_creation()
+        missing = [entry.task for entry in self._entries if entry.job_id is None]
+        count = Task(partial(self._provider.count_reusable, missing), "job list")
+        reusable = count.result(
+            every=PROGRESS_SECONDS,
+            on_wait=lambda: logger.info("Waiting for the list of export jobs"),
+        )
+        self._provider.submitter.check_budget(len(missing) - reusable + more)
 
     def wait(self, task: ExportTask) -> tuple[ExportJob, datetime]:
         """Wait for a task's job to complete; return the job and its creation time.
@@ -169,14 +162,14 @@ class ExportScheduler:
         """
         entry = self._entry(task)
         while True:
-            self._submit_ahead(entry)
-            if entry.error is not None:
-                raise entry.error
+            if entry.job_id is None:
+                self._create(entry)
+            self._create_ahead()
             job = self._wait(entry)
             if job is not None:
                 created_at = entry.created_at
                 assert created_at is not None  # noqa: S101 - set with the job
-                self._submit_ahead()
+                self._create_ahead()
                 return job, created_at
 
     def forget(self, task: ExportTask) -> None:
@@ -186,14 +179,14 @@ class ExportScheduler:
         if entry.job_id is not None:
             self._poller.forget(entry.job_id)
 
-    def give_up(self, task: ExportTask) -> None:
-        """Remove a task that failed; cancel its job if this run created it and it still runs."""
-        for entry in self._entries:
-            if entry.task is task:
-                self._entries.remove(entry)
-                if entry.job_id is not None:
-                    self._poller.cancel([entry.job_id])
-                return
+    def give_up(self, tasks: Sequence[ExportTask]) -> None:
+        """Remove the tasks of a stream that failed.
+
+        Those of their jobs that this run created and that still run are cancelled.
+        """
+        given_up = [entry for entry in self._entries if any(entry.task is task for task in tasks)]
+        self._entries = [entry for entry in self._entries if entry not in given_up]
+        self._cancel([entry.job_id for entry in given_up if entry.job_id is not None])
 
     def resubmit(self, task: ExportTask, error: DemandbaseError) -> None:
         """Replace a task's job by a new one, once.
@@ -221,8 +214,8 @@ class ExportScheduler:
 
     def poll(self) -> None:
         """Poll the jobs if it is time to, and create the jobs that may run now; never waits."""
-        if self._poller.poll_if_due():
-            self._submit_ahead()
+        self._poller.poll_if_due()
+        self._create_ahead()
 
     def next_completed(self, task: ExportTask) -> tuple[ExportTask, ExportJob] | None:
         """Return the task after the given one and its job, if that has completed."""
@@ -236,12 +229,9 @@ class ExportScheduler:
 
     def close(self) -> None:
         """Cancel the jobs that this run created and that still run, and name the others."""
-        found: dict[ExportRequest, ExportJob] = {}
-        run_with_timeout(
-            _LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up_unconfirmed, found)]
-        )
-        for request in self._submitter.unconfirmed:
-            job = found.get(request)
+        self._provider.submitter.stop()
+        self._end_creation()
+        for request, job in self._provider.find_lost().items():
             if job is None:
                 logger.warning(
                     "An export job for %s may have been created and may still run: the response to "
@@ -250,28 +240,26 @@ class ExportScheduler:
                 )
             else:
                 self._poller.add(job, request.entity, own=self._api.is_own(job) is True)
-            self._submitter.confirm(request)
+            self._provider.submitter.confirm(request)
         self._poller.close()
         for job_id, job in self._left.items():
             logger.warning("The export job %s for %s may still run", job_id, job.entity)
 
-    def _look_up_unconfirmed(self, found: dict[ExportRequest, ExportJob]) -> None:
-        """Find jobs whose creation was interrupted; they may appear in the list with a delay."""
-        deadline = self._clock.now() + _LOST_JOB_SECONDS
-        while missing := [each for each in self._submitter.unconfirmed if each not in found]:
-            for request in missing:
-                with suppress(DemandbaseError):
-                    job = self._submitter.find_unconfirmed(request)
-                    if job is not None:
-                        found[request] = job
-            if self._clock.now() >= deadline:
-                return
-            self._clock.sleep(_LOOKUP_SECONDS)
+    def _end_creation(self) -> None:
+        """Record the jobs that are being created, if the responses come in time."""
+        creating = self._creating
+        if creating is not None:
+            creating.wait(_STOP_SECONDS)
+            if self._provider.submitter.is_sending:
+                creating.wait(_CREATION_SECONDS)
+        self._record_created()
 
-    def _find_created(self, request: ExportRequest, posted_at: datetime | None) -> ExportJob | None:
-        tasks = [entry.task for entry in self._entries if entry.task.request == request]
-        delivered = tasks[0].delivered if tasks else None
-        return self._reuse.find_created(request, posted_at, delivered, self._used)
+    def _cancel(self, job_ids: Sequence[str]) -> None:
+        jobs = [self._poller.latest(job_id) for job_id in job_ids]
+        cancelled = self._poller.cancel(job_ids)
+        for job in jobs:
+            if not job.status.is_terminal and job.id not in cancelled:
+                self._left[job.id] = job
 
     def _entry(self, task: ExportTask) -> _Entry:
         for entry in self._entries:
@@ -281,91 +269,128 @@ class ExportScheduler:
         self._entries.insert(0, entry)
         return entry
 
-    def _submit_ahead(self, head: _Entry | None = None) -> None:
-        """Create jobs while there is room; the job that the caller waits for comes first."""
-        if head is not None and head.job_id is None and self._may_retry(head):
-            head.error = None
-            self._provide_job(head, is_head=True)
-        for entry in self._entries:
-            if entry.error is not None:
-                return  # the run will end there: later jobs would be created in vain
-            if entry.job_id is None:
-                # Not too far ahead either: a file that is not read in time expires.
-                ahead = sum(each.job_id is not None for each in self._entries)
-                most = self._policy.max_concurrent_jobs
-                if self._poller.open_jobs >= most or ahead > most:
-                    return
-                if self._clock.now() < self._busy_until:
-                    return
-                self._provide_job(entry, is_head=False)
+    def _create(self, entry: _Entry) -> None:
+        """Provide the job of the task whose turn it is; wait for all that this needs.
 
-    def _may_retry(self, entry: _Entry) -> bool:
-        """Return whether to create a job, which may have failed when it was created early.
-
-        A transient error is retried when it is the job's turn.
+        Raises:
+            DemandbaseError: There is no job.
         """
-        return entry.error is None or isinstance(entry.error, (TransientError, QuotaExceededError))
-
-    def _provide_job(self, entry: _Entry, *, is_head: bool) -> None:
-        try:
-            job = None if entry.is_resubmitted else self._reuse_job(entry)
-            entry.is_own = False
-            submitted_at = self._api.server_time() or self._clock.utc()
-            if job is None:
-                submitted = self._create_job(entry, may_wait=is_head)
-                job = submitted.job
-                # Another client may have sent an equal request at the same time.
-                entry.is_own = submitted.is_answered or self._api.is_own(job) is True
-        except BusyError as error:
-            entry.error = error if is_head else None
-            self._busy_until = self._clock.now() + _BUSY_SECONDS
-            return
-        except DemandbaseError as error:
-            entry.error = error
-            return
-        request = entry.task.request
-        entry.job_id = job.id
-        entry.created_at = job.created_at or submitted_at
-        self._poller.add(job, request.entity, own=entry.is_own)
-        self._used.add(job.id)
-        self._journal.begin(request, job.id)
-        self._submitter.confirm(request)
-
-    def _reuse_job(self, entry: _Entry) -> ExportJob | None:
-        job = self._find_reusable(entry, self._used)
-        if job is not None:
-            logger.info(
-                "Reusing the export job %s for %s, created at %s and now %s, instead of a new one",
-                job.id,
-                entry.task.request.entity,
-                job.created_at,
-                job.status.value,
+        seconds = self._policy.poll.timeout_seconds
+        # It may be the job that is being created ahead.
+        if not self._join_creation(Deadline.after(self._clock, seconds)):
+            raise UnreachableError(
+                ApiOperation.CREATE_EXPORT,
+                f"sent nothing for {seconds:g} s",
+                nothing_sent=False,
+                advice="The job may have been created nevertheless: the next run looks for it.",
             )
-        return job
-
-    def _find_reusable(self, entry: _Entry, used: Collection[str]) -> ExportJob | None:
-        return self._reuse.find_reusable(entry.task.request, entry.task.delivered, used)
-
-    def _create_job(self, entry: _Entry, *, may_wait: bool) -> Submitted[ExportJob]:
-        request = entry.task.request
-        if may_wait:
+        if entry.job_id is None and (entry.error is None or _may_pass(entry.error)):
+            entry.error = None
             self._make_room()
-        self._journal.post(request, self._api.server_time())
-        if may_wait:
-            submitted = self._submitter.submit_when_possible(request)
-        else:
-            submitted = self._submitter.submit(request)
-        if submitted.is_answered:
-            logger.info("Created the export job %s for %s", submitted.job.id, request.entity)
-        return submitted
+            self._start_creation([entry], is_ahead=False)
+            self._join_creation()
+        if entry.error is not None:
+            raise self._explained(entry.error)
+
+    def _create_ahead(self) -> None:
+        """Create the jobs of later tasks while there is room, in the background."""
+        self._record_created()
+        if self._creating is not None or self._clock.now() < self._busy_until:
+            return
+        # Not too far ahead either: a file that is not read in time expires.
+        most = self._policy.max_concurrent_jobs
+        ahead = sum(entry.job_id is not None for entry in self._entries)
+        room = min(most - self._poller.open_jobs, most + 1 - ahead)
+        chosen: list[_Entry] = []
+        for entry in self._entries:
+            if len(chosen) >= room or (entry.error is not None and _may_pass(entry.error)):
+                break  # what failed for now is tried again in its turn, and nothing before it
+            if entry.job_id is None and entry.error is None:
+                chosen.append(entry)
+        if chosen:
+            self._start_creation(chosen, is_ahead=True)
+
+    def _start_creation(self, entries: Sequence[_Entry], *, is_ahead: bool) -> None:
+        create = partial(self._create_in_order, tuple(entries), is_ahead=is_ahead)
+        self._creating = Task(create, "job creation")
+
+    def _create_in_order(self, entries: Sequence[_Entry], *, is_ahead: bool) -> None:
+        """Provide jobs, up to the first failure that others would share. Runs in a thread."""
+        for entry in entries:
+            may_reuse = not entry.is_resubmitted
+            result: ProvidedJob | DemandbaseError
+            try:
+                if is_ahead:
+                    result = self._provider.provide_now(entry.task, may_reuse=may_reuse)
+                else:
+                    result = self._provider.provide(
+                        entry.task, may_reuse=may_reuse, may_wait_for_slot=not self._left
+                    )
+            except DemandbaseError as error:
+                result = error
+            self._created.append(_Creation(entry, result, is_ahead))
+            if isinstance(result, DemandbaseError) and _may_pass(result):
+                return
+
+    def _join_creation(self, deadline: Deadline = NO_DEADLINE) -> bool:
+        """Wait for the jobs that are being created; return whether the thread has ended."""
+        creating, began = self._creating, self._clock.now()
+        while creating is not None and not creating.wait(min(PROGRESS_SECONDS, deadline.left())):
+            if deadline.has_passed:
+                break
+            if not self._provider.submitter.is_waiting:
+                logger.info("Creating an export job: waiting for %.0f s", self._clock.now() - began)
+        self._record_created()
+        return self._creating is None
+
+    def _record_created(self) -> None:
+        """Record what the thread that creates jobs has done."""
+        creating = self._creating
+        has_ended = creating is not None and creating.done
+        while self._created:
+            self._record(self._created[0])
+            self._created.popleft()
+        if creating is not None and has_ended:
+            self._creating = None
+            creating.result()  # raises what is a bug
+
+    def _record(self, creation: _Creation) -> None:
+        entry, result, is_ahead = creation
+        entity = entry.task.request.entity
+        match result:
+            case BusyError() | RateLimitedError() if is_ahead:
+                self._busy_until = self._clock.now() + max(_BUSY_SECONDS, result.retry_after or 0.0)
+            case DemandbaseError():
+                entry.error = result
+                if is_ahead:
+                    logger.info("The export job for %s is not created ahead: %s", entity, result)
+            case ProvidedJob(job, created_at, deadline, is_own):
+                entry.job_id, entry.created_at, entry.is_own = job.id, created_at, is_own
+                self._poller.add(job, entity, own=is_own, deadline=deadline)
+                self._provider.submitter.confirm(entry.task.request)
+                if entry not in self._entries:
+                    self._cancel([job.id])  # its stream has failed in the meantime
+
+    def _explained(self, error: DemandbaseError) -> DemandbaseError:
+        """Return an error that says which job of this run takes the slot, if one does."""
+        if not isinstance(error, BusyError) or not self._left:
+            return error
+        return BusyError(
+            error.operation,
+            f"runs the export job {', '.join(self._left)}, which did not end in time, and no other",
+            status=error.status,
+            code=error.code,
+            diagnostic=error.diagnostic,
+            advice="Run again when it has ended.",
+        )
 
     def _make_room(self) -> None:
-        """Wait for jobs that were created ahead of an unplanned task."""
+        """Wait for jobs that were created ahead of the one whose turn it is."""
         for entry in self._entries:
             if self._poller.open_jobs < self._policy.max_concurrent_jobs:
                 return
             if entry.job_id is not None:
-                with suppress(JobGoneError):  # handled when it is the job's turn
+                with suppress(JobError):  # handled when it is the job's turn
                     self._poller.wait(entry.job_id)
 
     def _wait(self, entry: _Entry) -> ExportJob | None:
@@ -373,7 +398,7 @@ class ExportScheduler:
         assert entry.job_id is not None  # noqa: S101 - it has just been provided
         entity = entry.task.request.entity
         try:
-            job = self._poller.wait(entry.job_id, self._submit_ahead)
+            job = self._poller.wait(entry.job_id, self._create_ahead)
             if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
                 job = self._with_details(job, entity)
         except JobTimeoutError as error:
@@ -399,9 +424,25 @@ class ExportScheduler:
                 return job
 
     def _with_details(self, job: ExportJob, entity: str) -> ExportJob:
-        try:
-            job = self._api.with_details(job)
-        except NotFoundError as error:
-            raise job_gone("export", entity, job.id, error) from error
-        self._poller.update(job)
-        return job
+        """Return an ended job with the members that the list does not have."""
+        deadline = self._poller.deadline(job.id)
+        deadline = max(deadline, Deadline.after(self._clock, _DETAILS_SECONDS), key=Deadline.left)
+        while True:
+            details = Task(partial(self._api.with_details, job, deadline), "job details")
+            try:
+                job = details.result(every=PROGRESS_SECONDS, on_wait=self._poller.log_progress)
+            except NotFoundError as error:
+                if not self._poller.is_young(job.id):
+                    raise job_gone("export", entity, job.id, error) from error
+                self._clock.sleep(self._policy.poll.seconds_before(1))
+            else:
+                self._poller.update(job)
+                return job
+
+
+def _may_pass(error: DemandbaseError) -> bool:
+    """Return whether a job that could not be created now may be created later."""
+    return isinstance(
+        error,
+        (AuthenticationError, BusyError, QuotaExceededError, StoppedError, TransientError),
+    )

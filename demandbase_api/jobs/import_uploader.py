@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from demandbase_api.clock import Clock
+    from demandbase_api.deadline import Deadline
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
     from demandbase_api.jobs.poller import JobPoller
@@ -166,14 +167,16 @@ class ImportUploader:
             self._recovery.warn_of_strays(request, began, but=job.id)
         return entry, job
 
-    def _submit(self, creation: _Creation) -> ImportJob:
+    def _submit(self, creation: _Creation, _deadline: Deadline) -> ImportJob:
         try:
             return self._api.submit(creation.request, creation.file_name)
         except TransientError as error:
             self._was_lost = self._was_lost or may_have_succeeded(error)
             raise
 
-    def _find_created(self, creation: _Creation, _since: datetime | None) -> ImportJob | None:
+    def _find_created(
+        self, creation: _Creation, _since: datetime | None, _deadline: Deadline
+    ) -> ImportJob | None:
         """Return the job that a request created whose response was lost."""
         job = self._recovery.find_created(creation.file_name, creation.began)
         return None if job is None or job.id in self._used else job

@@ -89,6 +89,7 @@ class _Polled(Generic[J]):
         entity: Its entity, for messages.
         own: Whether this run created the job and may cancel it.
         since: When it was added.
+        deadline: When it times out.
         error: Error of the last poll.
         is_gone: Whether the server no longer knows the job.
     """
@@ -97,6 +98,7 @@ class _Polled(Generic[J]):
     entity: str
     own: bool
     since: float
+    deadline: Deadline
     error: ApiError | None = None
     is_gone: bool = False
 
@@ -147,17 +149,21 @@ class JobPoller(Generic[J]):
         self._next_poll = 0.0
         self._last_log = 0.0
 
-    def add(self, job: J, entity: str, *, own: bool = True, since: float | None = None) -> None:
+    def add(
+        self, job: J, entity: str, *, own: bool = True, deadline: Deadline | None = None
+    ) -> None:
         """Start to poll a job; the next poll is due at once.
 
         Args:
             job: The job.
             entity: Its entity, for messages.
             own: Whether this run created the job and may cancel it.
-            since: When the run began to wait for it, in seconds of the clock. Default: now.
+            deadline: Moment at which it times out. Default: after the time-out from now.
         """
         now = self._clock.now()
-        self._jobs[job.id] = _Polled(job, entity, own, now if since is None else since)
+        if deadline is None:
+            deadline = Deadline(self._clock, now + self._policy.timeout_seconds)
+        self._jobs[job.id] = _Polled(job, entity, own, now, deadline)
         self._polls = 0
         self._next_poll = self._last_log = now
 
@@ -181,7 +187,7 @@ class JobPoller(Generic[J]):
 
     def deadline(self, job_id: str) -> Deadline:
         """Return the moment at which a job times out."""
-        return Deadline(self._clock, self._jobs[job_id].since + self._policy.timeout_seconds)
+        return self._jobs[job_id].deadline
 
     @property
     def open_jobs(self) -> int:
@@ -217,7 +223,7 @@ class JobPoller(Generic[J]):
             self._kind.capitalize(),
             job_id,
             polled.entity,
-            polled.job.status.value,
+            polled.job.status_text,
             self._clock.now() - polled.since,
         )
         return polled.job
@@ -273,7 +279,7 @@ class JobPoller(Generic[J]):
                     self._kind.capitalize(),
                     polled.job.id,
                     polled.entity,
-                    polled.job.status.value,
+                    polled.job.status_text,
                     self._last_log - polled.since,
                     f", {detail}" if detail else "",
                 )
@@ -347,7 +353,7 @@ class JobPoller(Generic[J]):
         trouble = "" if polled.error is None else f" It could not be polled last: {polled.error}"
         return JobTimeoutError(
             f"The {self._kind} job {polled.job.id} for {polled.entity} was still "
-            f"{polled.job.status.value} after {self._clock.now() - polled.since:.0f} s.{trouble} "
+            f"{polled.job.status_text} after {self._clock.now() - polled.since:.0f} s.{trouble} "
             "Raise the setting job_timeout_seconds or try again when Demandbase is less busy.",
             kind=self._kind,
             job_id=polled.job.id,

@@ -6,15 +6,14 @@ Export jobs also wait for what a creation needs: quota, and a free slot in the t
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import backoff
-
 from demandbase_api.clock import sleep_in_pieces
-from demandbase_api.deadline import Deadline
+from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
@@ -23,6 +22,7 @@ from demandbase_api.errors import (
     DemandbaseError,
     QuotaExceededError,
     RateLimitedError,
+    StoppedError,
     TransientError,
     UnexpectedResponseError,
     UnreachableError,
@@ -32,7 +32,7 @@ from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.ports import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from demandbase_api.clock import Clock
@@ -45,8 +45,9 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 J = TypeVar("J", bound=Job)
 
-_LOOKUPS = 3
-"""How often a lost job is looked up: the list of jobs may lag behind."""
+_LOOKUP_WAITS = 0.0, 1.0, 3.0, 6.0
+"""Waits before a lost job is looked up, as multiples of the base of the retries: the list of jobs
+may lag some seconds behind."""
 
 _SLOT_LOG_SECONDS = 10.0
 _RUNNING_JOB_AGE = timedelta(days=1)
@@ -69,10 +70,12 @@ class Submitted(Generic[J]):
         job: The job.
         is_answered: Whether the server answered the creation. If not, the job was found in the
             list.
+        deadline: Moment until which the run waits for the job.
     """
 
     job: J
     is_answered: bool
+    deadline: Deadline
 
 
 class JobSubmitter(Generic[R, J]):
@@ -88,8 +91,8 @@ class JobSubmitter(Generic[R, J]):
 
     def __init__(
         self,
-        send: Callable[[R], J],
-        find: Callable[[R, datetime | None], J | None] | None,
+        send: Callable[[R, Deadline], J],
+        find: Callable[[R, datetime | None, Deadline], J | None] | None,
         retry: RetryPolicy,
         server_time: Callable[[], datetime | None] = lambda: None,
     ) -> None:
@@ -98,20 +101,31 @@ class JobSubmitter(Generic[R, J]):
         self._retry = retry
         self._server_time = server_time
         self._unconfirmed: dict[R, datetime | None] = {}
+        self._is_stopped = False
+        self.is_sending = False
+        """Whether a request has been sent whose job the caller has not confirmed."""
 
-    def submit(self, request: R) -> Submitted[J]:
+    def submit(self, request: R, deadline: Deadline = NO_DEADLINE) -> Submitted[J]:
         """Create a job. The caller confirms once it has recorded the job.
+
+        Args:
+            request: The request.
+            deadline: Moment until which the job must be created.
 
         Raises:
             QuotaExceededError: The server asked for fewer creations, also after a wait.
             ApiError: The server rejected the request, or no try got a response.
+            StoppedError: The run is ending.
         """
         try:
-            return self._retry.call(self._submit_once, request)
+            return self._retry.call_until(deadline, self._submit_once, request, deadline)
         except TransientError as error:
-            job = self._find_lost(request)
-            if job is not None:
-                return Submitted(job, is_answered=False)
+            if not deadline.retries:
+                raise
+            with suppress(ApiError):
+                job = self._find_lost(request, deadline)
+                if job is not None:
+                    return Submitted(job, is_answered=False, deadline=deadline)
             if isinstance(error, RateLimitedError) and error.operation.creates_a_job:
                 raise QuotaExceededError(
                     error.operation,
@@ -123,59 +137,72 @@ class JobSubmitter(Generic[R, J]):
                     code=error.code,
                     diagnostic=error.diagnostic,
                 ) from error
-            raise
+            raise error from None
 
     def confirm(self, request: R) -> None:
         """Forget a request: the caller has recorded its job, or gives it up."""
         self._unconfirmed.pop(request, None)
+        self.is_sending = False
+
+    def stop(self) -> None:
+        """Send no further request, from any thread."""
+        self._is_stopped = True
 
     @property
     def unconfirmed(self) -> tuple[R, ...]:
         """Requests that may have created a job that the caller does not know."""
         return tuple(self._unconfirmed)
 
-    def find_unconfirmed(self, request: R) -> J | None:
+    def find_unconfirmed(self, request: R, deadline: Deadline = NO_DEADLINE) -> J | None:
         """Return the job of an interrupted submission, or ``None`` if it cannot be found.
+
+        Args:
+            request: The request.
+            deadline: Moment until which the list of jobs must be read.
 
         Raises:
             ApiError: The list of jobs cannot be read.
         """
         if request not in self._unconfirmed or self._find is None:
             return None
-        return self._find(request, self._unconfirmed[request])
+        return self._find(request, self._unconfirmed[request], deadline)
 
-    def _submit_once(self, request: R) -> Submitted[J]:
-        job = self._find_lost(request)
+    def _submit_once(self, request: R, deadline: Deadline) -> Submitted[J]:
+        job = self._find_lost(request, deadline)
         if job is not None:
-            return Submitted(job, is_answered=False)
+            return Submitted(job, is_answered=False, deadline=deadline)
+        if self._is_stopped:
+            raise StoppedError("The run ends.")
         may_exist = request in self._unconfirmed
         self._unconfirmed.setdefault(request, self._server_time())
+        self.is_sending = True
         try:
-            return Submitted(self._send(request), is_answered=True)
+            return Submitted(self._send(request, deadline), is_answered=True, deadline=deadline)
         except DemandbaseError as error:
+            self.is_sending = False
             # An earlier try may have created a job even if this one surely did not.
             if not may_exist and not may_have_succeeded(error):
                 self.confirm(request)
             raise
 
-    def _find_lost(self, request: R) -> J | None:
+    def _find_lost(self, request: R, deadline: Deadline) -> J | None:
         """Return the job that an earlier try created, if its response was lost."""
         if request not in self._unconfirmed or self._find is None:
             return None
-        find = backoff.on_predicate(
-            backoff.constant,
-            lambda job: job is None,
-            max_tries=_LOOKUPS,
-            jitter=None,
-            logger=None,
-            interval=self._retry.base_seconds,
-        )(self._find)
-        job = find(request, self._unconfirmed[request])
-        if job is not None:
-            logger.info(
-                "The response to a creation was lost, and the job %s was found in the list", job.id
-            )
-        return job
+        once = deadline.without_retries()
+        for wait in _LOOKUP_WAITS:
+            seconds = wait * self._retry.base_seconds
+            if self._is_stopped or (wait and seconds >= deadline.left()):
+                break
+            self._retry.clock.sleep(seconds)
+            job = self._find(request, self._unconfirmed[request], once)
+            if job is not None:
+                logger.info(
+                    "The response to a creation was lost, and the job %s was found in the list",
+                    job.id,
+                )
+                return job
+        return None
 
 
 def may_have_succeeded(error: DemandbaseError) -> bool:
@@ -210,7 +237,7 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
     def __init__(  # noqa: PLR0913
         self,
         api: ExportApi,
-        find: Callable[[ExportRequest, datetime | None], ExportJob | None],
+        find: Callable[[ExportRequest, datetime | None, Deadline], ExportJob | None],
         *,
         retry: RetryPolicy,
         poll: PollPolicy,
@@ -222,9 +249,19 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
         self._poll = poll
         self._quota_wait_hours = quota_wait_hours
         self._clock = clock
+        self.is_waiting = False
+        """Whether it waits for quota or a slot, and logs that."""
 
-    def submit_when_possible(self, request: ExportRequest) -> Submitted[ExportJob]:
+    def submit_when_possible(
+        self, request: ExportRequest, deadline: Deadline, *, may_wait_for_slot: bool = True
+    ) -> Submitted[ExportJob]:
         """Create a job; wait while the quota is used up or other jobs take all slots.
+
+        Args:
+            request: The request.
+            deadline: Moment until which the run waits for the job. A wait for quota restarts its
+                time.
+            may_wait_for_slot: Whether to wait for a free slot.
 
         Raises:
             QuotaExceededError: There was no new quota in time.
@@ -233,19 +270,35 @@ class ExportSubmitter(JobSubmitter[ExportRequest, ExportJob]):
         """
         quota = _QuotaWait(self._quota_wait_hours, self._clock)
         while True:
+            slot = _SlotWait(self._api, self._poll, self._clock, deadline)
             try:
-                return self._submit_when_free(request)
+                return self._submit_when_free(
+                    request, deadline, slot if may_wait_for_slot else None
+                )
             except QuotaExceededError as error:
-                quota.wait(error)
+                with self._waiting():
+                    quota.wait(error)
+                deadline = Deadline.after(self._clock, self._poll.timeout_seconds)
 
-    def _submit_when_free(self, request: ExportRequest) -> Submitted[ExportJob]:
-        deadline = Deadline.after(self._clock, self._poll.timeout_seconds)
-        slot = _SlotWait(self._api, self._poll, self._clock, deadline)
+    def _submit_when_free(
+        self, request: ExportRequest, deadline: Deadline, slot: _SlotWait | None
+    ) -> Submitted[ExportJob]:
         while True:
             try:
-                return self.submit(request)
+                return self.submit(request, deadline)
             except BusyError as error:
-                slot.wait(error)
+                if slot is None:
+                    raise
+                with self._waiting():
+                    slot.wait(error)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self.is_waiting = True
+        try:
+            yield
+        finally:
+            self.is_waiting = False
 
     def check_budget(self, jobs: int) -> None:
         """Check that today's remaining calls are enough for a number of jobs, or wait for that.
@@ -327,7 +380,7 @@ class _SlotWait:
         deadline = self._deadline.without_retries()
         try:
             jobs = recent(self._api.jobs(deadline), self._clock.utc() - _RUNNING_JOB_AGE)
-            return not all(job.status.is_terminal for job in jobs)
+            return any(job.status.is_running for job in jobs)
         except (AuthenticationError, QuotaExceededError):
             raise
         except ApiError as trouble:

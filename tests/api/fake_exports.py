@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from demandbase_api.clock import Clock
 from demandbase_api.deadline import NO_DEADLINE, Deadline
-from demandbase_api.errors import ApiError, ApiOperation, NotFoundError
+from demandbase_api.errors import ApiError, ApiOperation, NotFoundError, ServerError
 from demandbase_api.models import Entity, ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import (
     EVERYTHING,
@@ -49,6 +49,8 @@ class FakeClock(Clock):
         self.time += seconds
 
 
+Key = tuple[ApiOperation, str | None]
+
 CAPABILITIES = ExportCapabilities(concurrent_jobs=2, daily_calls=False, filters=frozenset())
 
 
@@ -56,9 +58,8 @@ CAPABILITIES = ExportCapabilities(concurrent_jobs=2, daily_calls=False, filters=
 class FakeExports(ExportApi):
     """Export jobs in memory, newest first in the list.
 
-    ``failures`` has errors by operation: each call takes the first, or the only one again and
-    again. A call of an operation in ``silent`` takes up its deadline, or 300 seconds. A call waits
-    for the event of its operation in ``gates``.
+    A call of an operation in ``silent`` takes up its deadline, or 300 seconds. A call waits for the
+    event of its operation in ``gates``. Failures and gates may be for one entity or job.
     """
 
     clock: FakeClock
@@ -68,17 +69,26 @@ class FakeExports(ExportApi):
     seconds: float | None = 100.0
     """How long a job takes; ``None``: for ever."""
     found: dict[str, ExportJob] = field(default_factory=dict)
-    failures: dict[ApiOperation, list[ApiError]] = field(default_factory=dict)
+    failures: dict[Key, Iterator[ApiError]] = field(default_factory=dict)
     silent: set[ApiOperation] = field(default_factory=set)
-    gates: dict[ApiOperation, threading.Event] = field(default_factory=dict)
+    gates: dict[Key, threading.Event] = field(default_factory=dict)
+    lost_responses: int = 0
+    """How many creations are answered with an error though they succeed."""
+    listed_after: float = 0.0
+    """Seconds after its creation from which the list has a job."""
     unlisted: set[str] = field(default_factory=set)
     unknown_until: dict[str, float] = field(default_factory=dict)
     calls: list[tuple[ApiOperation, str]] = field(default_factory=list)
     items_read: int = 0
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def fail(self, operation: ApiOperation, *errors: ApiError) -> None:
-        self.failures[operation] = list(errors)
+    def fail(
+        self, operation: ApiOperation, error: ApiError, what: str | None = None, times: int = 10**9
+    ) -> None:
+        self.failures[operation, what] = itertools.repeat(error, times)
+
+    def gate(self, operation: ApiOperation, what: str | None = None) -> threading.Event:
+        return self.gates.setdefault((operation, what), threading.Event())
 
     def count(self, operation: ApiOperation, what: str | None = None) -> int:
         return sum(each[0] is operation and what in {None, each[1]} for each in self.calls)
@@ -91,17 +101,21 @@ class FakeExports(ExportApi):
 
     def _call(self, operation: ApiOperation, what: str, deadline: Deadline) -> None:
         self.calls.append((operation, what))
-        if (gate := self.gates.get(operation)) is not None:
-            assert gate.wait(30)
+        for key in ((operation, what), (operation, None)):
+            if key in self.gates:
+                assert self.gates[key].wait(30)
         if operation in self.silent:
             self.clock.time += min(300.0, deadline.left())
-        errors = self.failures.get(operation)
-        if errors:
-            raise errors[0] if len(errors) == 1 else errors.pop(0)
+        for key in ((operation, what), (operation, None)):
+            if (error := next(self.failures.get(key, iter(())), None)) is not None:
+                raise error
+
+    def _age(self, job: ExportJob) -> float:
+        assert job.created_at is not None
+        return self.clock.time - job.created_at.timestamp()
 
     def _now(self, job: ExportJob) -> ExportJob:
-        assert job.created_at is not None
-        age = self.clock.time - job.created_at.timestamp()
+        age = self._age(job)
         if job.status.is_terminal or self.seconds is None or age < self.seconds:
             return job
         return replace(job, status=JobStatus.COMPLETED)
@@ -109,11 +123,12 @@ class FakeExports(ExportApi):
     @override
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         self._call(ApiOperation.CREATE_EXPORT, request.entity, deadline)
-        return self.put(
-            f"job-{next(self._numbers)}",
-            entity=request.entity,
-            fields=request.fields,
-        )
+        job_id = f"job-{next(self._numbers)}"
+        job = self.put(job_id, entity=request.entity, fields=request.fields)
+        if self.lost_responses:
+            self.lost_responses -= 1
+            raise ServerError(ApiOperation.CREATE_EXPORT, "had an internal error", status=500)
+        return job
 
     @override
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
@@ -127,12 +142,14 @@ class FakeExports(ExportApi):
         return job
 
     @override
-    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
         self._call(ApiOperation.LIST_EXPORTS, "", deadline)
         newest_first: Callable[[ExportJob], Any] = lambda job: job.created_at  # noqa: E731
         for job in sorted(self.found.values(), key=newest_first, reverse=True):
             self.items_read += 1
-            if job.id not in self.unlisted:
+            if job.id not in self.unlisted and self._age(job) >= self.listed_after:
                 yield self._now(job)
 
     @override

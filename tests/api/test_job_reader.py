@@ -173,7 +173,8 @@ def test_the_pause_grows_with_the_calls_and_is_no_less_than_the_server_asks(
 def test_an_error_of_one_job_is_not_that_of_another(api: FakeExports, read: Reading) -> None:
     jobs = [api.put("job-1"), api.put("job-2"), api.put("job-3")]
     api.unlisted = {"job-1", "job-2"}
-    api.fail(GET, PermissionDeniedError(GET, "denied permission"), NotFoundError(GET, "no"))
+    api.fail(GET, PermissionDeniedError(GET, "denied permission"), "job-1")
+    api.fail(GET, NotFoundError(GET, "no"), "job-2")
     reading = read(*jobs)
     assert set(reading.jobs) == {"job-3"}
     assert isinstance(reading.errors["job-1"], PermissionDeniedError)

@@ -65,7 +65,7 @@ class TestSlow:
         assert order == sorted(order)
         # Whether one waits or four: a look is one call.
         looks = len(sandbox.requests("listExportJobs"))
-        assert looks < 1800 / 60 + 15
+        assert looks < 1800 / 60 + 20
         assert not sandbox.requests("getExportJob")
 
     def test_no_more_jobs_run_than_are_allowed(self, sandbox: Sandbox, sync: Sync) -> None:

@@ -148,7 +148,6 @@ def test_a_failed_job_says_why(sandbox: Sandbox, exports: ExportApi) -> None:
 @pytest.mark.parametrize(
     ("member", "value", "said"),
     [
-        ("jobStatus", "resting", "the unknown status “resting”"),
         ("jobId", None, "left out the member “jobId”"),
     ],
 )
