@@ -6,6 +6,7 @@ No error shows a value: it may be a secret.
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -138,9 +139,31 @@ def connection(config: Mapping[str, Any], retry: RetryPolicy, user_agent: str) -
 
 
 def spool_folder(config: Mapping[str, Any]) -> Path | None:
-    """Return the setting ``spool_dir``; ``None`` for the system's temporary folder."""
+    """Return the setting ``spool_dir``; ``None`` for the system's temporary folder.
+
+    Raises:
+        ConfigurationError: It is no path.
+    """
     folder = config.get("spool_dir")
-    return Path(folder) if folder else None
+    return Path(check_path("spool_dir", folder)) if folder else None
+
+
+def check_path(setting: str, path: str) -> str:
+    """Return a path that the system can have.
+
+    Raises:
+        ConfigurationError: It has characters that no path can have.
+    """
+    try:
+        is_path = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_path = False
+    if not is_path:
+        raise ConfigurationError(
+            f"The setting {setting} is no path: it has a NUL character, or half of a surrogate "
+            "pair. Correct it."
+        )
+    return path
 
 
 def api_files(config: Mapping[str, Any]) -> ApiFiles:

@@ -12,6 +12,7 @@ from demandbase_api import config as api_config
 from demandbase_api.config import (
     api_files,
     api_url,
+    check_path,
     poll_policy,
     spool_folder,
     with_api_settings,
@@ -338,6 +339,8 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
     encoding = {"format": "jsonl", **(raw.get("encoding") or {})}
     size = raw.get("batch_size") or DEFAULT_BATCH_ROWS
     complete = BatchConfig.from_dict({**raw, "encoding": encoding, "batch_size": size})
+    check_path("batch_config.storage.root", complete.storage.root)
+    check_path("batch_config.storage.prefix", complete.storage.prefix or "")
     try:
         complete.storage.get_url("file")
     except ImportError:

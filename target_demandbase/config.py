@@ -263,7 +263,7 @@ def journal_folder(config: Mapping[str, Any]) -> Path:
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder for rejected rows and reports, from the settings."""
-    return Path(config["rejects_path"])
+    return Path(api_config.check_path("rejects_path", config["rejects_path"]))
 
 
 def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None:
