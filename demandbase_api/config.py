@@ -48,6 +48,12 @@ def _text(title: str, description: str, **rules: Any) -> dict[str, Any]:  # noqa
     }  # fmt: skip
 
 
+MAX_SECONDS = 7 * 24 * 3600
+"""Maximum of every setting in seconds: a longer wait than a week is a mistake."""
+
+MAX_HOURS = 365 * 24
+"""Maximum of every setting in hours."""
+
 _SECRET = {"minLength": 1, "secret": True, "writeOnly": True}
 
 PROPERTIES: dict[str, dict[str, Any]] = {
@@ -81,6 +87,7 @@ POLLING: dict[str, dict[str, Any]] = {
     "poll_interval_seconds": {
         "type": ["integer", "null"],
         "minimum": 1,
+        "maximum": MAX_SECONDS,
         "default": 2,
         "title": "Poll interval",
         "description": "Initial poll interval in seconds. Each interval is up to 1.5 times the "
@@ -89,6 +96,7 @@ POLLING: dict[str, dict[str, Any]] = {
     "poll_interval_max_seconds": {
         "type": ["integer", "null"],
         "minimum": 1,
+        "maximum": MAX_SECONDS,
         "default": 60,
         "title": "Maximum poll interval",
         "description": "Maximum poll interval in seconds.",

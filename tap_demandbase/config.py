@@ -10,6 +10,8 @@ from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 from demandbase_api import config as api_config
 from demandbase_api.config import (
+    MAX_HOURS,
+    MAX_SECONDS,
     api_files,
     api_url,
     check_path,
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BATCH_ROWS = 100_000
 
-_SECONDS = th.IntegerType(minimum=1)
+_SECONDS = th.IntegerType(minimum=1, maximum=MAX_SECONDS)
+_HOURS = th.IntegerType(minimum=0, maximum=MAX_HOURS)
 _ID = th.IntegerType(minimum=0)
 _DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -106,7 +109,7 @@ _STREAM_OPTIONS = th.ObjectType(
 _CONFIG = th.PropertiesList(
     th.Property(
         "discovery_cache_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=24,
         title="Discovery cache",
         description="With api: uapi, hours for which discovered fields are cached in spool_dir, "
@@ -179,7 +182,7 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "job_reuse_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=6,
         title="Job reuse",
         description="Maximum age, in hours, of an interrupted run's job that the tap may reuse; 0 "
@@ -187,7 +190,7 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "quota_wait_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=0,
         title="Quota wait",
         description="Hours to wait for a new quota if the daily quota is used up, instead of "
@@ -198,14 +201,16 @@ _CONFIG = th.PropertiesList(
         _SECONDS,
         default=300,
         title="Request time-out",
-        description="Seconds without data after which a request or a download fails.",
+        description="Seconds without data, or with less than 1 KiB a second, after which a request "
+        "or a download fails.",
     ),
     th.Property(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for downloaded files while they are read. With api: uapi also for "
-        "the count of the day's calls and the discovered fields, so it should outlive the run. "
+        description="Folder for downloaded files while they are read and for the journal of open "
+        "export jobs; with api: uapi also for the count of the day's calls and the discovered "
+        "fields. All but the first should outlive the run. "
         "Default: the system's temporary folder.",
     ),
     _BATCH_CONFIG,

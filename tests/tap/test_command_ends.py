@@ -41,6 +41,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is not a web address"),
         ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
         ({"stream_options": {"accounts": "Secret"}}, "stream_options.accounts must be of the"),
+        ({"request_timeout_seconds": 1e30}, "request_timeout_seconds must be at most 604800"),
+        ({"discovery_cache_hours": 1e30}, "discovery_cache_hours must be at most 8760"),
     ],
     ids=str,
 )
