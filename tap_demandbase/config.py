@@ -205,14 +205,16 @@ _CONFIG = th.PropertiesList(
         _SECONDS,
         default=300,
         title="Request time-out",
-        description="Seconds without data after which a request or a download fails.",
+        description="Seconds without data, or with less than 1 KiB a second, after which a request "
+        "or a download fails.",
     ),
     th.Property(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for downloaded files while they are read. With api: uapi also for "
-        "the count of the day's calls and the discovered fields, so it should outlive the run. "
+        description="Folder for downloaded files while they are read and for the journal of open "
+        "export jobs; with api: uapi also for the count of the day's calls and the discovered "
+        "fields. All but the first should outlive the run. "
         "Default: the system's temporary folder.",
     ),
     _BATCH_CONFIG,

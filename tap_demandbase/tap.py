@@ -47,7 +47,7 @@ class TapDemandbase(Tap):
     config_jsonschema: ClassVar = config.CONFIG
     dynamic_catalog = True
     message_writer_class = LineWriter
-    retry: ClassVar = RetryPolicy()
+    retry: RetryPolicy = RetryPolicy()
     """Retries of requests that read."""
     clock: Clock = SystemClock()
     """Clock of the jobs."""
