@@ -48,10 +48,11 @@ def _text(title: str, description: str, **rules: Any) -> dict[str, Any]:  # noqa
     }  # fmt: skip
 
 
-MAX_SECONDS = 31_536_000
-"""A year: greatest number of seconds in a setting. Much greater ones overflow time-outs."""
-MAX_HOURS = 87_600
-"""Ten years."""
+MAX_SECONDS = 7 * 24 * 3600
+"""Maximum of every setting in seconds: a longer wait than a week is a mistake."""
+
+MAX_HOURS = 365 * 24
+"""Maximum of every setting in hours."""
 
 _SECRET = {"minLength": 1, "secret": True, "writeOnly": True}
 
