@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date, datetime
 
 
@@ -26,9 +25,12 @@ CREATION_MARGIN = timedelta(minutes=1)
 """How much earlier than its request a job may seem to be created."""
 
 
-def has_expired(job: ExportJob, now: datetime) -> bool:
-    """Return whether the link to a job's file has expired."""
-    return job.expires_at is not None and job.expires_at <= now
+def has_expired(job: ExportJob, server_time: datetime | None) -> bool:
+    """Return whether a job's file has surely expired, by the clock of the server."""
+    expires_at = job.expires_at
+    if expires_at is None or expires_at.tzinfo is NO_ZONE or server_time is None:
+        return False
+    return expires_at <= server_time
 
 
 def was_created_since(job: ExportJob, time: datetime) -> bool | None:
@@ -152,14 +154,21 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """An export job in the API's response; missing members are ``None``."""
+    """An export job in the API's response; missing members are ``None``.
+
+    Args:
+        id: Id of the job.
+        status: Its status.
+        filters: Filters as the API gave them, of any type.
+        status_word: The status in the API's terms.
+    """
 
     id: str
     status: JobStatus
     name: str | None = None
     entity: str | None = None
     fields: tuple[str, ...] | None = None
-    filters: Mapping[str, Any] | None = None
+    filters: Any = None
     record_count: int | None = None
     file_size_bytes: int | None = None
     file_parts: int | None = None
@@ -168,6 +177,12 @@ class ExportJob:
     completed_at: datetime | None = None
     expires_at: datetime | None = None
     error_message: str | None = member(default=None, repr=False)
+    status_word: str = ""
+
+    @property
+    def status_text(self) -> str:
+        """The status for messages and records; if it is unknown, the API's word for it."""
+        return _status_text(self.status, self.status_word)
 
 
 class ImportOperation(StrEnum):
@@ -264,7 +279,13 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """An import job in the API's response; missing members are ``None``."""
+    """An import job in the API's response; missing members are ``None``.
+
+    Args:
+        id: Id of the job.
+        status: Its status.
+        status_word: The status in the API's terms.
+    """
 
     id: str
     status: JobStatus
@@ -280,6 +301,12 @@ class ImportJob:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     error_message: str | None = member(default=None, repr=False)
+    status_word: str = ""
+
+    @property
+    def status_text(self) -> str:
+        """The status for messages and records; if it is unknown, the API's word for it."""
+        return _status_text(self.status, self.status_word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +340,8 @@ class JobStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """A status that the API does not document: the job is waited for as if it had not ended."""
 
     @property
     def is_terminal(self) -> bool:
@@ -322,5 +351,16 @@ class JobStatus(StrEnum):
                 return False
             case JobStatus.COMPLETED | JobStatus.FAILED | JobStatus.CANCELLED:
                 return True
+            case JobStatus.UNKNOWN:
+                return False
             case _:
                 assert_never(self)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is certain that the job has not ended."""
+        return not self.is_terminal and self is not JobStatus.UNKNOWN
+
+
+def _status_text(status: JobStatus, word: str) -> str:
+    return word if status is JobStatus.UNKNOWN and word else status.value

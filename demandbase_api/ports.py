@@ -191,8 +191,17 @@ class ExportApi(Protocol):
     def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         """Return an ended job of the list with the members that the list does not have."""
 
-    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
-        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
+        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile.
+
+        Jobs that cannot be read are left out with a warning.
+
+        Args:
+            deadline: Moment until which the jobs must be there.
+            complete: Whether to raise if the API does not give all pages, in place of a warning.
+        """
 
     def server_time(self) -> datetime | None:
         """Return the server's time as of now; ``None`` if its responses do not say."""
@@ -297,9 +306,16 @@ class ImportApi(Protocol):
         """Return the current state of a job."""
 
     def jobs(
-        self, deadline: Deadline = NO_DEADLINE, *, status: JobStatus | None = None
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
     ) -> Iterator[ImportJob]:
-        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile."""
+        """Yield the jobs in the order of the API, each once even if jobs are created meanwhile.
+
+        Jobs that cannot be read are left out with a warning.
+
+        Args:
+            deadline: Moment until which the jobs must be there.
+            complete: Whether to raise if the API does not give all pages, in place of a warning.
+        """
 
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the job list is read again."""
@@ -311,8 +327,13 @@ class ImportApi(Protocol):
             ConflictError: The job is past the point where it can be cancelled.
         """
 
-    def row_errors(self, job_id: str) -> Iterator[RowError]:
-        """Yield the rejected rows of a job, from all pages."""
+    def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
+        """Yield the rejected rows of a job, from all pages.
+
+        Args:
+            job_id: The job.
+            complete: Whether to raise if the API does not give all pages, in place of a warning.
+        """
 
 
 class Apis(NamedTuple):
@@ -332,6 +353,10 @@ class Job(Protocol):
     @property
     def status(self) -> JobStatus:
         """Status of the job."""
+
+    @property
+    def status_text(self) -> str:
+        """The status for messages and records; if it is unknown, the API's word for it."""
 
     @property
     def created_at(self) -> datetime | None:

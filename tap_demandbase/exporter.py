@@ -13,7 +13,13 @@ from demandbase_api.jobs.export_scheduler import ExportScheduler
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import EntityField, ExportRequest
 from tap_demandbase.csv_reader import PartReader, is_gzip
-from tap_demandbase.errors import FileSizeError, QuotaStopError, RecordCountError, SelectionError
+from tap_demandbase.errors import (
+    FileFormatError,
+    FileSizeError,
+    QuotaStopError,
+    RecordCountError,
+    SelectionError,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -67,9 +73,7 @@ class Exporter:
         self.scheduler = ExportScheduler(
             api, JobPoller("export", api, policy.poll, clock), policy, clock, journal
         )
-        self.fetcher = PartFetcher(
-            Downloader(api, policy.retry, spool.check_space, clock), spool.open
-        )
+        self.fetcher = PartFetcher(Downloader(api, policy.retry, spool.check_space), spool.open)
         self._logger = logger
         self._waiting: list[str] = []
         self._done: list[str] = []
@@ -126,7 +130,7 @@ class Exporter:
 
         The first part is downloaded while the caller prepares to read it.
         """
-        if job.file_parts != 0:
+        if parts_of(job):
             self.fetcher.start(job, task.request.entity, 1, is_alone=True)
         return JobParts(self, stream, task, job, self._logger)
 
@@ -254,7 +258,7 @@ class JobParts:
         self._job = job
         self._logger = logger
         self._progress = ReadProgress(logger)
-        self._parts = 1 if job.file_parts is None else job.file_parts
+        self._parts = parts_of(job)
         self._part = 0
         self._received = 0
         self.next_poll = 0
@@ -306,7 +310,8 @@ class JobParts:
             fetcher.start(self._job, self._task.request.entity, self._part + 1)
         elif (following := scheduler.next_completed(self._task)) is not None:
             task, job = following
-            fetcher.start(job, task.request.entity, 1)
+            if parts_of(job):
+                fetcher.start(job, task.request.entity, 1)
         self._progress.reading(self._part, self._parts, rows)
         self.next_poll = rows + POLL_ROWS
 
@@ -320,6 +325,7 @@ class JobParts:
         Raises:
             FileSizeError: The files have another size than Demandbase says.
             RecordCountError: The files have another number of records than Demandbase says.
+            FileFormatError: A file is missing or has no header, and no count says that it is empty.
         """
         # No documentation says whether the size is that of the compressed or of the plain files.
         self._check_size(self._received, reader.plain_bytes)
@@ -332,6 +338,7 @@ class JobParts:
                 stream=self._stream,
                 job_id=job.id,
             )
+        self._check_files(reader)
         if reader.nul_bytes:
             self._logger.warning(
                 "%d NUL bytes were removed from the export job %s of stream %s",
@@ -339,6 +346,26 @@ class JobParts:
                 job.id,
                 self._stream,
             )
+
+    def _check_files(self, reader: PartReader) -> None:
+        job = self._job
+        if job.record_count is not None:
+            return  # compared with the rows
+        if not self._parts:
+            problem = f"has completed without a file (file_parts: {job.file_parts})"
+        # The downloader vouches for an export whose only file has no bytes.
+        elif reader.empty_parts and (self._parts > 1 or self._received):
+            parts = ", ".join(map(str, reader.empty_parts))
+            problem = f"has files without a header (part {parts} of {self._parts})"
+        else:
+            return
+        raise FileFormatError(
+            f"Stream {self._stream}: the export job {job.id} {problem}, and Demandbase does not "
+            "say that it is empty. Run again. If the error persists, ask Demandbase's support "
+            "about the job.",
+            stream=self._stream,
+            job_id=job.id,
+        )
 
     def _check_size(self, *sizes: int) -> None:
         job = self._job
@@ -351,6 +378,11 @@ class JobParts:
                 stream=self._stream,
                 job_id=job.id,
             )
+
+
+def parts_of(job: ExportJob) -> int:
+    """Return the number of a completed job's files."""
+    return 1 if job.file_parts is None else max(job.file_parts, 0)
 
 
 class ReadProgress:

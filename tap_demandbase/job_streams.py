@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from singer_sdk import typing as th
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 
 J = TypeVar("J", ExportJob, ImportJob)
+
+_UNKNOWN_STATUS_AGE = timedelta(days=1)
+"""Age from which a job whose status is unknown counts as ended."""
 
 _JOB = (
     th.Property("id", th.StringType, required=True, description="Id of the job."),
@@ -63,21 +67,26 @@ class JobStream(TapStream):
     def since_bookmark(self, jobs: Iterable[J], record: Callable[[J], Record]) -> Iterable[Record]:
         """Yield the records of jobs that are not older than the bookmark, then advance it.
 
-        It stays at the oldest job that has not ended, which is sent again until it has.
+        It stays at the oldest job that has not ended, which is sent again until it has. A job whose
+        status is unknown may have ended: it keeps the bookmark back for at most a day.
         """
         state = self.get_context_state(None)
         start = bookmark.read(state, self.replication_key, self.name).value
         since = start or stream_options(self.config, self.name).start_date
         newest = start
-        oldest_open: datetime | None = None
+        oldest_running: datetime | None = None
+        oldest_unknown: datetime | None = None
         for job in jobs if since is None else recent(jobs, since):
             yield record(job)
             if job.created_at is not None:
                 newest = job.created_at if newest is None else max(newest, job.created_at)
-                if not job.status.is_terminal:
-                    oldest_open = min(oldest_open or job.created_at, job.created_at)
+                if job.status.is_running:
+                    oldest_running = min(oldest_running or job.created_at, job.created_at)
+                elif not job.status.is_terminal:
+                    oldest_unknown = min(oldest_unknown or job.created_at, job.created_at)
         if newest is not None and self.replication_key:
-            mark = bookmark.Bookmark(oldest_open or newest)
+            unknown = max(oldest_unknown or newest, newest - _UNKNOWN_STATUS_AGE)
+            mark = bookmark.Bookmark(min(oldest_running or newest, unknown))
             bookmark.write(state, self.replication_key, mark)
 
 
@@ -102,7 +111,7 @@ class ExportJobsStream(JobStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(self._api.jobs(), _export_job)
+        return self.since_bookmark(self._api.jobs(complete=True), _export_job)
 
 
 class ImportStream(JobStream):
@@ -132,7 +141,7 @@ class ImportJobsStream(ImportStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        return self.since_bookmark(self._api.jobs(), _import_job)
+        return self.since_bookmark(self._api.jobs(complete=True), _import_job)
 
     @override
     def get_child_context(self, record: Record, context: Context | None) -> Context:
@@ -167,7 +176,7 @@ class ImportErrorsStream(ImportStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         job_id = (context or {})["import_job_id"]
         try:
-            for error in self._api.row_errors(job_id):
+            for error in self._api.row_errors(job_id, complete=True):
                 yield {
                     "import_job_id": job_id,
                     # Databases reject null in key fields, which the contract has optional.
@@ -222,13 +231,13 @@ def _export_job(job: ExportJob) -> dict[str, Any]:
     return {
         "id": job.id,
         "entity_type": job.entity,
-        "status": job.status.value,
+        "status": job.status_text,
         "created_at": _timestamp(job.created_at),
         "completed_at": _timestamp(job.completed_at),
         "file_size_bytes": job.file_size_bytes,
         "error_message": job.error_message,
         "fields": None if job.fields is None else list(job.fields),
-        "filters": None if job.filters is None else dict(job.filters),
+        "filters": job.filters if isinstance(job.filters, dict) else None,
         "record_count": job.record_count,
         "file_parts": job.file_parts,
         "expires_at": _timestamp(job.expires_at),
@@ -239,7 +248,7 @@ def _import_job(job: ImportJob) -> dict[str, Any]:
     return {
         "id": job.id,
         "entity_type": job.entity,
-        "status": job.status.value,
+        "status": job.status_text,
         "created_at": _timestamp(job.created_at),
         "completed_at": _timestamp(job.completed_at),
         "file_size_bytes": job.file_size_bytes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,12 +12,14 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
+from demandbase_api.clock import SystemClock
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, UnreachableError
 from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
 from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
 from demandbase_api.http.connection_errors import advice_after, connection_error
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
+from demandbase_api.http.json_reader import parse
 from demandbase_api.http.server_clock import ServerClock
 from demandbase_api.http.urls import is_web_address, origin_of
 
@@ -71,7 +72,7 @@ class HttpClient:
         self._no_auth = NoAuth()
         self._map_error = map_error
         self._gate = gate
-        self.bodies = BodyReader(connection.retry.clock, connection.request_timeout_seconds)
+        self.bodies = BodyReader(SystemClock(), connection.request_timeout_seconds)
         """Reads the bodies of files that are being downloaded."""
         self.server_clock = server_clock or ServerClock(connection.retry.clock)
         self._session = requests.Session()
@@ -335,7 +336,7 @@ class HttpClient:
     ) -> T:
         status, content = self._exchange(deadline, operation, method, path, **options)
         try:
-            body = json.loads(content)
+            body = parse(content)
         except ValueError:
             body = None
         if not isinstance(body, kind):

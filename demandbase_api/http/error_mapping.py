@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api import errors
 from demandbase_api.errors import ApiOperation
+from demandbase_api.http.json_reader import parse
 from demandbase_api.redaction import mask_values, redact
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _body(response: requests.Response, content: bytes) -> Mapping[str, Any]:
         # The HTML page of a proxy tells a user nothing more than the status.
         return {}
     try:
-        body = json.loads(content)
+        body = parse(content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -1,86 +1,128 @@
-"""Reading of a response's JSON: a missing or mistyped member is an error."""
+"""Reading of a response's JSON into msgspec structs.
+
+A member without a default is needed: if it is missing, null or of another type, that is an error.
+Any other member has its default then, so that an odd value of a member that nothing depends on
+ends no run. Unknown members are ignored.
+
+The messages of msgspec quote values, so none of them is shown.
+"""
 
 from __future__ import annotations
 
+import codecs
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
 
 from demandbase_api.errors import UnexpectedResponseError
 from demandbase_api.models import NO_ZONE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from demandbase_api.errors import ApiOperation
-    from demandbase_api.models import JobStatus
 
-
+S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+"""A text that must not be empty."""
 
-class Reader:
-    """Reads the members of a JSON object.
+JobId = Text | int
+"""Id of a job: some servers give a number."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def parse(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: The text is no JSON, or nested too deeply to be read.
+    """
+    try:
+        return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def read(operation: ApiOperation, data: object, kind: type[S]) -> S:
+    """Return the members of a JSON object.
 
     Args:
         operation: Operation of the API, for errors.
         data: The object.
+        kind: Its members.
 
     Raises:
-        UnexpectedResponseError: From every method, if a member is missing or mistyped. The error
-            names the member and never shows its value.
+        UnexpectedResponseError: The value is no object, or a needed member cannot be read. The
+            error names the member and does not show its value.
     """
+    if not isinstance(data, dict):
+        raise UnexpectedResponseError(operation, "gave something other than an object in a list")
+    whole = _convert(data, kind)
+    if whole is not msgspec.UNSET:
+        return whole
+    # Some member is odd: they are read one by one.
+    members: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        value = _convert(data.get(field.encode_name), field.type)
+        if value is not msgspec.UNSET:
+            members[field.name] = value
+        elif field.required:
+            raise unreadable(operation, data, field.encode_name)
+    return kind(**members)
 
-    def __init__(self, operation: ApiOperation, data: object) -> None:
-        self._operation = operation
-        if not isinstance(data, dict):
-            raise self._unexpected("gave something other than an object in a list of objects")
-        self._data: Mapping[str, Any] = data
 
-    def _unexpected(self, problem: str) -> UnexpectedResponseError:
-        return UnexpectedResponseError(self._operation, problem)
+def _convert(value: object, kind: type[T]) -> T | msgspec.UnsetType:
+    """Return a value of a type, or ``UNSET`` if it is of another: no error carries the value."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, RecursionError):
+        return msgspec.UNSET
 
-    def optional(self, name: str, kind: type[T]) -> T | None:
-        """Return a member, or ``None`` if it is absent or null."""
-        value = self._data.get(name)
-        if value is None:
-            return None
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self._unexpected(f"gave a member “{name}” that is not of type {kind.__name__}")
-        return value
 
-    def required(self, name: str, kind: type[T]) -> T:
-        """Return a required member."""
-        value = self.optional(name, kind)
-        if value is None:
-            raise self._unexpected(f"left out the member “{name}”")
-        return value
+def check_readable(
+    operation: ApiOperation, data: object, found: msgspec.Struct, *members: str
+) -> None:
+    """Make sure that some members that may be missing are not there with an odd value.
 
-    def moment(self, name: str) -> datetime | None:
-        """Return a date-time member in UTC; without an offset, with the zone ``NO_ZONE``."""
-        text = self.optional(name, str)
-        if text is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise self._unexpected(f"gave a member “{name}” that is not a date-time") from None
-        return moment.replace(tzinfo=NO_ZONE) if moment.tzinfo is None else moment.astimezone(UTC)
+    Args:
+        operation: Operation of the API, for errors.
+        data: The object.
+        found: What was read of it.
+        members: Attributes whose default is ``None``.
 
-    def status(self, name: str, words: Mapping[str, JobStatus]) -> JobStatus:
-        """Return the status of a job. The error shows a status that the contract does not have.
+    Raises:
+        UnexpectedResponseError: One cannot be read.
+    """
+    missing = {member for member in members if getattr(found, member) is None}
+    for field in msgspec.structs.fields(found) if missing else ():
+        if field.name in missing and _member(data, field.encode_name) is not None:
+            raise unreadable(operation, data, field.encode_name)
 
-        Args:
-            name: Name of the member.
-            words: Status by word of the API, in lower case.
-        """
-        word = self.required(name, str)
-        try:
-            return words[word.lower()]
-        except KeyError:
-            raise self._unexpected(
-                f"gave a job the unknown status “{word[:40]}” (known: {', '.join(words)})"
-            ) from None
 
-    def objects(self, name: str) -> list[Reader]:
-        """Return the objects of a list member; an absent member is an empty list."""
-        return [Reader(self._operation, item) for item in self.optional(name, list) or ()]
+def unreadable(operation: ApiOperation, data: object, member: str) -> UnexpectedResponseError:
+    """Return the error for a member of an object that is missing or cannot be read."""
+    if _member(data, member) is None:
+        return UnexpectedResponseError(operation, f"left out the member “{member}”")
+    return UnexpectedResponseError(operation, f"gave a member “{member}” that cannot be read")
+
+
+def _member(data: object, name: str) -> object:
+    return data.get(name) if isinstance(data, dict) else None
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return a date-time in UTC; without an offset, with the zone ``NO_ZONE``.
+
+    A text that is no date-time is none, nor is one that is not after the beginning of 1970: with it
+    some servers say that there is no time.
+    """
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+        at = read.replace(tzinfo=NO_ZONE) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return at if at > _EPOCH else None

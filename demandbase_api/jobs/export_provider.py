@@ -198,7 +198,7 @@ class ExportProvider:
             job.id,
             task.request.entity,
             job.created_at,
-            job.status.value,
+            job.status_text,
         )
         self._begin(task, job)
         created_at = job.created_at or self._now()

@@ -78,7 +78,7 @@ class ImportRecovery:
                 "Resuming the import job %s of stream %s, which is %s, in place of a new one",
                 job.id,
                 entry.stream,
-                job.status.value,
+                job.status_text,
             )
             return self._journal.adopt(entry.now(entry.phase, job.id), file.fingerprint), job
         return None

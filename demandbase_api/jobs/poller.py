@@ -223,7 +223,7 @@ class JobPoller(Generic[J]):
             self._kind.capitalize(),
             job_id,
             polled.entity,
-            polled.job.status.value,
+            polled.job.status_text,
             self._clock.now() - polled.since,
         )
         return polled.job
@@ -279,7 +279,7 @@ class JobPoller(Generic[J]):
                     self._kind.capitalize(),
                     polled.job.id,
                     polled.entity,
-                    polled.job.status.value,
+                    polled.job.status_text,
                     self._last_log - polled.since,
                     f", {detail}" if detail else "",
                 )
@@ -353,7 +353,7 @@ class JobPoller(Generic[J]):
         trouble = "" if polled.error is None else f" It could not be polled last: {polled.error}"
         return JobTimeoutError(
             f"The {self._kind} job {polled.job.id} for {polled.entity} was still "
-            f"{polled.job.status.value} after {self._clock.now() - polled.since:.0f} s.{trouble} "
+            f"{polled.job.status_text} after {self._clock.now() - polled.since:.0f} s.{trouble} "
             "Raise the setting job_timeout_seconds or try again when Demandbase is less busy.",
             kind=self._kind,
             job_id=polled.job.id,

@@ -380,7 +380,7 @@ class _SlotWait:
         deadline = self._deadline.without_retries()
         try:
             jobs = recent(self._api.jobs(deadline), self._clock.utc() - _RUNNING_JOB_AGE)
-            return not all(job.status.is_terminal for job in jobs)
+            return any(job.status.is_running for job in jobs)
         except (AuthenticationError, QuotaExceededError):
             raise
         except ApiError as trouble:

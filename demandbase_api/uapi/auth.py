@@ -11,7 +11,8 @@ from typing_extensions import override
 from demandbase_api.errors import ApiOperation, UnreachableError
 from demandbase_api.http.auth import ApiAuth, NoAuth
 from demandbase_api.http.client import HttpClient
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import read
+from demandbase_api.uapi.schemas import Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,9 +97,9 @@ class ClientCredentials(ApiAuth):
             "clientId": self._id,
             "clientSecret": self._secret,
         }
-        response = Reader(operation, self._http.create(operation, TOKEN_PATH, body, deadline))
-        value = response.required("accessToken", str)
-        seconds = float(response.optional("expiresIn", int) or LIFETIME_SECONDS)
-        self._issued.append(value)
+        response = self._http.create(operation, TOKEN_PATH, body, deadline)
+        token = read(operation, response, Token)
+        seconds = float(token.expires_in or LIFETIME_SECONDS)
+        self._issued.append(token.access_token)
         # A token with a lifetime of less than half an hour is used for half of it.
-        return _Token(value, requested_at + max(seconds - LEEWAY_SECONDS, seconds / 2))
+        return _Token(token.access_token, requested_at + max(seconds - LEEWAY_SECONDS, seconds / 2))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
 
 from demandbase_api.errors import (
     ApiOperation,
@@ -17,11 +17,12 @@ from demandbase_api.errors import (
     QuotaExceededError,
 )
 from demandbase_api.files import write_atomically
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import read
 from demandbase_api.models import Entity, EntityField, ParentIds
 from demandbase_api.ports import raise_error
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, ENTITIES, MAX_IDS, is_own
+from demandbase_api.uapi.schemas import Field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,13 +34,12 @@ if TYPE_CHECKING:
     from demandbase_api.uapi.call_budget import CallBudget
     from demandbase_api.uapi.entities import UapiEntity
 
-
 logger = logging.getLogger(__name__)
 
 FIELDS = "/data/export/v1/fields"
 
 _ACCOUNT_IDS = ParentIds("accounts", "{Account}.id", MAX_IDS, "Account ID")
-_CACHE_FORMAT = 1
+_CACHE_FORMAT: Literal[1] = 1
 _CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
 _DATE_TYPES = frozenset({"date", "datetime", "timestamp"})
 # It is published that a date scopes activities, but not the name of its field: likeliest first.
@@ -133,13 +133,13 @@ class FieldDiscovery:
             logger.warning("%s The fields of %s are used instead.", error, expired.at)
             return expired
 
-    def _list_fields(self, entity: UapiEntity, report_type: str | None) -> list[dict[str, str]]:
+    def _list_fields(self, entity: UapiEntity, report_type: str | None) -> list[Field]:
         operation = ApiOperation.LIST_FIELDS
         params = {"entityType": entity.type}
         if report_type is not None:
             params["adReportType"] = report_type
         response = self._http.read_list(operation, FIELDS, params)
-        return [schemas.described_field(Reader(operation, item)) for item in response]
+        return [read(operation, item, Field) for item in response]
 
 
 def _check_report_types(scope: DiscoveryScope) -> None:
@@ -239,19 +239,23 @@ def _key(entity: UapiEntity, report_type: str | None) -> str:
     return entity.type if report_type is None else f"{entity.type} {report_type}"
 
 
-@dataclass(frozen=True, slots=True)
-class CachedFields:
+class CachedFields(msgspec.Struct, frozen=True):
     """The result of a request for an entity's fields.
 
     Args:
         at: Time of the request.
-        fields: Members of each field, as in the response.
+        fields: The fields.
         denial: Message of the error, if the tenant may not export the entity.
     """
 
-    at: datetime
-    fields: tuple[Mapping[str, str], ...] = ()
-    denial: str | None = None
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    fields: tuple[Field, ...] = ()
+    denial: str | None = msgspec.field(name="refusal", default=None)
+
+
+class _CacheFile(msgspec.Struct):
+    form: Literal[1]
+    results: dict[str, CachedFields] = msgspec.field(name="answers")
 
 
 class FieldCache:
@@ -279,9 +283,7 @@ class FieldCache:
         is_valid = timedelta() <= self._clock.utc() - found.at < self._lifetime
         return found if is_valid or any_age else None
 
-    def add(
-        self, key: str, fields: Sequence[Mapping[str, str]], denial: str | None = None
-    ) -> CachedFields:
+    def add(self, key: str, fields: Sequence[Field], denial: str | None = None) -> CachedFields:
         """Add or replace a result; return it."""
         result = CachedFields(self._clock.utc(), tuple(fields), denial)
         self._write({**self._read(), key: result})
@@ -293,26 +295,15 @@ class FieldCache:
 
     def _read(self) -> dict[str, CachedFields]:
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            if content["form"] != _CACHE_FORMAT:
-                return {}
-            return {key: _from_json(item) for key, item in content["answers"].items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return msgspec.json.decode(self._path.read_bytes(), type=_CacheFile).results
+        except (OSError, ValueError, RecursionError):
             return {}
 
     def _write(self, results: Mapping[str, CachedFields]) -> None:
-        answers = {
-            key: {
-                "at": result.at.isoformat(),
-                "fields": list(result.fields),
-                "refusal": result.denial,
-            }
-            for key, result in results.items()
-        }
+        content = msgspec.json.encode(_CacheFile(_CACHE_FORMAT, dict(results)))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            content = {"form": _CACHE_FORMAT, "answers": answers}
-            write_atomically(self._path, json.dumps(content))
+            write_atomically(self._path, content.decode())
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True
@@ -320,18 +311,3 @@ class FieldCache:
                     "Cannot write the discovered fields to spool_dir: %s",
                     error.strerror or "the operation failed",
                 )
-
-
-def _from_json(item: Mapping[str, Any]) -> CachedFields:
-    """Return a result from its JSON.
-
-    Raises:
-        ValueError, TypeError, KeyError, AttributeError: The JSON has another form.
-    """
-    at = datetime.fromisoformat(item["at"])
-    fields = tuple({**field, "name": field["name"]} for field in item["fields"])
-    denial = item["refusal"]
-    texts = [text for field in fields for text in field.values()]
-    if at.tzinfo is None or not all(isinstance(text, str) for text in [*texts, denial or ""]):
-        raise TypeError
-    return CachedFields(at, fields, denial)

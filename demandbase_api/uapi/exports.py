@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from demandbase_api.deadline import NO_DEADLINE
+from demandbase_api.deadline import NO_DEADLINE, ONE_TRY
 from demandbase_api.errors import (
     ApiOperation,
     ConfigurationError,
@@ -24,7 +24,7 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
 )
 from demandbase_api.http.download_response import DownloadBody
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.lists import ListReader
 from demandbase_api.models import JobStatus
 from demandbase_api.ports import (
     EVERYTHING,
@@ -39,7 +39,7 @@ from demandbase_api.ports import (
 )
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
-from demandbase_api.uapi.schemas import pages
+from demandbase_api.uapi.schemas import EXPORT_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,9 +65,9 @@ def _check_links(document: dict[str, Any]) -> None:
     Raises:
         NotReadyError: The links are not there yet.
     """
-    reader = Reader(ApiOperation.GET_EXPORT, document)
-    if schemas.export_job(reader).status is JobStatus.COMPLETED:
-        schemas.links(reader)
+    job = schemas.export_job(ApiOperation.GET_EXPORT, document)
+    if job.status is JobStatus.COMPLETED:
+        schemas.links(document)
 
 
 def request_body(request: ExportRequest, mark: str) -> dict[str, Any]:
@@ -194,6 +194,7 @@ class UapiExportApi(ExportApi):
         self._http = http
         self._discovery = discovery
         self._budget = budget
+        self._lists = ListReader("export")
         self._mark = secrets.token_hex(_MARK_BYTES)
         self._links: dict[str, tuple[str, ...]] = {}
         # A download in another thread may read the links of the same job.
@@ -216,16 +217,14 @@ class UapiExportApi(ExportApi):
             # The discovered fields, or the permissions for them, may be outdated.
             self._discovery.forget(entity, request.report_type)
             raise
-        return schemas.export_job(Reader(operation, response))
+        return self._lists.checked(schemas.export_job(operation, response))
 
     @override
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
         path = f"{JOB}/{quote(job_id, safe='')}"
-        response = Reader(
-            operation, self._http.read(operation, path, deadline=deadline, check=_check_links)
-        )
-        job = schemas.export_job(response)
+        response = self._http.read(operation, path, deadline=deadline, check=_check_links)
+        job = self._lists.checked(schemas.export_job(operation, response))
         if job.status is not JobStatus.COMPLETED:
             return job
         links = schemas.links(response)
@@ -242,8 +241,12 @@ class UapiExportApi(ExportApi):
             return self.get(job.id, deadline)
 
     @override
-    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
-        return pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, {}, schemas.export_job, deadline)
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
+        operation = ApiOperation.LIST_EXPORTS
+        fetch = pages(self._http, operation, JOBS, deadline)
+        return self._lists.jobs(operation, fetch, EXPORT_ID, schemas.export_job, complete=complete)
 
     @override
     def server_time(self) -> datetime | None:
@@ -309,7 +312,7 @@ class UapiExportApi(ExportApi):
 
     def _read_links(self, job_id: str) -> tuple[str, ...]:
         try:
-            job = self.get(job_id)
+            job = self.get(job_id, ONE_TRY)
         except NotFoundError as error:
             raise NotFoundError(
                 ApiOperation.DOWNLOAD_PART,
@@ -321,6 +324,6 @@ class UapiExportApi(ExportApi):
         links = self._links.get(job_id)
         if links is None:
             raise UnexpectedResponseError(
-                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status.value}"
+                ApiOperation.GET_EXPORT, f"says that a finished job is {job.status_text}"
             )
         return links

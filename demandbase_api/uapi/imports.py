@@ -8,10 +8,10 @@ from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, ConfigurationError
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import read
+from demandbase_api.http.lists import ListReader
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import (
-    ActivityType,
     FieldMapping,
     ImportEntity,
     ImportOperation,
@@ -20,7 +20,7 @@ from demandbase_api.models import (
 )
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.uapi import schemas
-from demandbase_api.uapi.schemas import pages
+from demandbase_api.uapi.schemas import IMPORT_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import ImportJob, ImportRequest, RowError
+    from demandbase_api.models import ActivityType, ImportJob, ImportRequest, RowError
     from demandbase_api.uapi.call_budget import CallBudget
 
 
@@ -98,8 +98,6 @@ _TYPES = {
     "activities": "Activity",
 }
 
-_WORDS = {status: word for word, status in schemas.IMPORT_WORDS.items()}
-
 
 class UapiImportApi(ImportApi):
     """The uapi adapter of the import port.
@@ -123,6 +121,7 @@ class UapiImportApi(ImportApi):
 
     def __init__(self, http: HttpClient, budget: CallBudget) -> None:
         self._http = http
+        self._lists = ListReader("import")
         self._budget = budget
 
     @override
@@ -146,33 +145,21 @@ class UapiImportApi(ImportApi):
     @override
     def activity_types(self) -> tuple[ActivityType, ...]:
         operation = ApiOperation.LIST_ACTIVITY_TYPES
-        readers = [
-            Reader(operation, item) for item in self._http.read_list(operation, ACTIVITY_TYPES)
-        ]
-        return tuple(
-            ActivityType(reader.required("id", int), reader.required("name", str))
-            for reader in readers
-        )
+        listed = self._http.read_list(operation, ACTIVITY_TYPES)
+        return tuple(schemas.activity_type(operation, item) for item in listed)
 
     def _activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
         operation = ApiOperation.GET_ACTIVITY_TYPE
-        found = Reader(operation, self._http.read(operation, f"{ACTIVITY_TYPES}/{activity_type}"))
-        return tuple(
-            FieldMapping(
-                "activities",
-                field.required("fieldName", str),
-                field.optional("fieldDataType", str) or "string",
-                required=bool(field.optional("isRequiredForCsvImport", bool)),
-            )
-            for field in found.objects("fields")
-        )
+        response = self._http.read(operation, f"{ACTIVITY_TYPES}/{activity_type}")
+        listed = read(operation, response, schemas.ActivityFields).fields
+        return tuple(schemas.activity_field(operation, item) for item in listed)
 
     @override
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         operation = ApiOperation.CREATE_IMPORT
         body = request_body(request, file_name)
         self._budget.check_import()
-        return schemas.import_job(Reader(operation, self._http.create(operation, JOB, body)))
+        return self._job(operation, self._http.create(operation, JOB, body))
 
     @override
     def find_created(self, file_name: str, since: datetime) -> ImportJob | None:
@@ -201,25 +188,23 @@ class UapiImportApi(ImportApi):
         response = self._http.put_stream(
             operation, f"{_path(job_id)}/data", file, "application/octet-stream", params
         )
-        return schemas.import_job(Reader(operation, response))
+        return self._job(operation, response)
 
     @override
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ImportJob:
         operation = ApiOperation.GET_IMPORT
-        return schemas.import_job(
-            Reader(operation, self._http.read(operation, _path(job_id), deadline=deadline))
-        )
+        return self._job(operation, self._http.read(operation, _path(job_id), deadline=deadline))
+
+    def _job(self, operation: ApiOperation, response: object) -> ImportJob:
+        return self._lists.checked(schemas.import_job(operation, response))
 
     @override
     def jobs(
-        self, deadline: Deadline = NO_DEADLINE, *, status: JobStatus | None = None
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
     ) -> Iterator[ImportJob]:
-        if status is not None and status not in _WORDS:
-            return iter(())  # jobs of this API are never in that state
-        params = {} if status is None else {"state": _WORDS[status]}
-        return pages(
-            self._http, ApiOperation.LIST_IMPORTS, JOBS, params, schemas.import_job, deadline
-        )
+        operation = ApiOperation.LIST_IMPORTS
+        fetch = pages(self._http, operation, JOBS, deadline)
+        return self._lists.jobs(operation, fetch, IMPORT_ID, schemas.import_job, complete=complete)
 
     @override
     def poll_pause(self) -> float:
@@ -230,7 +215,7 @@ class UapiImportApi(ImportApi):
         return False
 
     @override
-    def row_errors(self, job_id: str) -> Iterator[RowError]:
+    def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
         raise ConfigurationError(
             "This API does not report the outcome of rows: see the import audit in Demandbase."
         )

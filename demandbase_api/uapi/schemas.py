@@ -1,28 +1,41 @@
-"""Models from the API's JSON. Unknown members are ignored; an unknown status is an error."""
+"""The JSON of the uapi API as structs, and the models of what they say.
+
+The members are those of the published OpenAPI documents; those are required that nothing can be
+done without.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, NotReadyError
-from demandbase_api.http.json_reader import Reader
-from demandbase_api.models import EntityField, ExportJob, ImportJob, JobStatus
-from demandbase_api.ports import Job
+from demandbase_api.http.json_reader import JobId, Text, check_readable, moment, read
+from demandbase_api.http.lists import PAGE_SIZE, Page, read_page
+from demandbase_api.models import (
+    ActivityType,
+    EntityField,
+    ExportJob,
+    FieldMapping,
+    ImportJob,
+    JobStatus,
+)
 from demandbase_api.uapi.entities import NAME_BY_TYPE, property_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
+    from demandbase_api.http.lists import FetchPage
 
 
-J = TypeVar("J", bound=Job)
+EXPORT_ID = "jobId"
 
-PAGE_SIZE = 100
-_PASSES = 3
+IMPORT_ID = "id"
 
 EXPORT_WORDS = {
     "accepted": JobStatus.PENDING,
@@ -39,49 +52,96 @@ IMPORT_WORDS = {
 }
 
 
-def fields(described: Sequence[Mapping[str, str]], entity_type: str) -> tuple[EntityField, ...]:
+class Token(msgspec.Struct, rename="camel"):
+    """The response to the request of a token."""
+
+    access_token: Text
+    expires_in: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
+
+    def __repr__(self) -> str:
+        """Return no token."""
+        return "Token(…)"
+
+
+class Field(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A field of an entity."""
+
+    name: Text
+    data_type: str | None = None
+    label: str | None = None
+    description: str | None = None
+
+
+class _ExportJob(msgspec.Struct, rename="camel"):
+    job_id: JobId
+    job_status: str
+    job_name: str | None = None
+    entity_type: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    message: str | None = None
+
+
+class _ImportJob(msgspec.Struct, rename="camel"):
+    id: JobId
+    state: str
+    entity_type: str | None = None
+    data_import_name: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+
+
+class _ActivityType(msgspec.Struct):
+    id: int
+    name: Text
+
+
+class ActivityFields(msgspec.Struct):
+    """The response to the request of an activity type."""
+
+    fields: list[Any]
+
+
+class _ActivityField(msgspec.Struct, rename="camel"):
+    field_name: Text
+    field_data_type: str | None = None
+    is_required_for_csv_import: bool | None = None
+
+
+def fields(described: Sequence[Field], entity_type: str) -> tuple[EntityField, ...]:
     """Return an entity's fields with the names of their properties.
 
     Args:
-        described: Name, type, label and description of each, as in the response.
+        described: The fields as in the response.
         entity_type: Entity type in the API's terms.
     """
-    names = property_names((item["name"] for item in described), entity_type)
+    names = property_names((field.name for field in described), entity_type)
     found = {
-        item["name"]: EntityField(
-            name=names[item["name"]],
-            type=item.get("dataType", ""),
-            description=item.get("description", ""),
-            api_name=item["name"],
-            label=item.get("label") or None,
+        field.name: EntityField(
+            name=names[field.name],
+            type=field.data_type or "",
+            description=field.description or "",
+            api_name=field.name,
+            label=field.label or None,
         )
-        for item in described
+        for field in described
     }
     return tuple(found.values())
 
 
-def described_field(reader: Reader) -> dict[str, str]:
-    """Read a ``Field``."""
-    members = {"name": reader.required("name", str)}
-    for member in ("dataType", "label", "description"):
-        text = reader.optional(member, str)
-        if text:
-            members[member] = text
-    return members
-
-
-def export_job(reader: Reader) -> ExportJob:
+def export_job(operation: ApiOperation, data: object) -> ExportJob:
     """Read a ``JobDetails``, a ``JobStatus`` or an item of a ``JobDetailsList``."""
-    status = reader.status("jobStatus", EXPORT_WORDS)
-    kind = reader.optional("entityType", str)
+    job = read(operation, data, _ExportJob)
+    status = EXPORT_WORDS.get(job.job_status.lower(), JobStatus.UNKNOWN)
     return ExportJob(
-        id=reader.required("jobId", str),
+        id=str(job.job_id),
         status=status,
-        name=reader.optional("jobName", str),
-        entity=None if kind is None else NAME_BY_TYPE.get(kind.lower(), kind),
-        created_at=reader.moment("createdAt"),
-        completed_at=reader.moment("updatedAt") if status.is_terminal else None,
-        error_message=reader.optional("message", str) if status is JobStatus.FAILED else None,
+        status_word=job.job_status,
+        name=job.job_name,
+        entity=_entity_name(job.entity_type),
+        created_at=moment(job.created_at),
+        completed_at=moment(job.updated_at) if status.is_terminal else None,
+        error_message=job.message if status is JobStatus.FAILED else None,
     )
 
 
@@ -90,14 +150,14 @@ def with_parts(job: ExportJob, parts: int) -> ExportJob:
     return replace(job, file_parts=parts)
 
 
-def links(reader: Reader) -> tuple[str, ...]:
+def links(response: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the links to a finished job's files: one, or one for each part.
 
     Raises:
         NotReadyError: The response has none yet.
     """
     for member in ("resultsUrls", "resultsUrl"):
-        found = reader.optional(member, object)
+        found = response.get(member)
         several = found if isinstance(found, list) else [found]
         if several and all(isinstance(link, str) and link for link in several):
             return tuple(map(str, several))
@@ -108,53 +168,51 @@ def links(reader: Reader) -> tuple[str, ...]:
     )
 
 
-def import_job(reader: Reader) -> ImportJob:
+def import_job(operation: ApiOperation, data: object) -> ImportJob:
     """Read a ``DataImportJob``."""
-    status = reader.status("state", IMPORT_WORDS)
-    kind = reader.optional("entityType", str)
+    job = read(operation, data, _ImportJob)
+    status = IMPORT_WORDS.get(job.state.lower(), JobStatus.UNKNOWN)
     return ImportJob(
-        id=str(reader.required("id", int)),
+        id=str(job.id),
         status=status,
-        entity=None if kind is None else NAME_BY_TYPE.get(kind.lower(), kind),
-        file_name=reader.optional("dataImportName", str),
-        created_at=reader.moment("createdAt"),
-        completed_at=reader.moment("updatedAt") if status.is_terminal else None,
+        status_word=job.state,
+        entity=_entity_name(job.entity_type),
+        file_name=job.data_import_name,
+        created_at=moment(job.created_at),
+        completed_at=moment(job.updated_at) if status.is_terminal else None,
     )
 
 
-def pages(  # noqa: PLR0913, PLR0917
-    http: HttpClient,
-    operation: ApiOperation,
-    path: str,
-    params: Mapping[str, str],
-    read: Callable[[Reader], J],
-    deadline: Deadline = NO_DEADLINE,
-) -> Iterator[J]:
-    """Yield the jobs of all pages, newest first, each once.
+def activity_type(operation: ApiOperation, data: object) -> ActivityType:
+    """Read an ``ActivityType``."""
+    found = read(operation, data, _ActivityType)
+    return ActivityType(found.id, found.name)
 
-    A job that is created meanwhile moves others to the next page, where they appear again. If the
-    pages have fewer jobs than the total, because jobs moved or the list lags behind, they are read
-    again, at most twice.
-    """
-    seen: set[str] = set()
-    for _ in range(_PASSES):
-        received = 0
-        page = 1
-        while True:
-            query = {**params, "sort": "descending", "page": page, "perPage": PAGE_SIZE}
-            response = Reader(operation, http.read(operation, path, query, deadline))
-            readers = response.objects("data")
-            for reader in readers:
-                job = read(reader)
-                if job.id not in seen:
-                    seen.add(job.id)
-                    yield job
-            received += len(readers)
-            page += 1
-            total = response.optional("totalCount", int)
-            if total is not None and received >= total:
-                return
-            if not readers:
-                break
-        if total is None:
-            return
+
+def activity_field(operation: ApiOperation, data: object) -> FieldMapping:
+    """Read a field of an ``ActivityType``."""
+    field = read(operation, data, _ActivityField)
+    check_readable(operation, data, field, "is_required_for_csv_import")
+    return FieldMapping(
+        "activities",
+        field.field_name,
+        field.field_data_type or "string",
+        required=bool(field.is_required_for_csv_import),
+    )
+
+
+def pages(
+    http: HttpClient, operation: ApiOperation, path: str, deadline: Deadline = NO_DEADLINE
+) -> FetchPage:
+    """Return what requests a page of a list of jobs, newest first."""
+
+    def fetch(number: int, _received: int) -> Page:
+        query = {"sort": "descending", "page": number + 1, "perPage": PAGE_SIZE}
+        response = http.read(operation, path, query, deadline)
+        return read_page(operation, response, "data", "totalCount")
+
+    return fetch
+
+
+def _entity_name(kind: str | None) -> str | None:
+    return None if kind is None else NAME_BY_TYPE.get(kind.lower(), kind)

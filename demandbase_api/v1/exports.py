@@ -11,7 +11,8 @@ from typing_extensions import override
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, UnexpectedResponseError
 from demandbase_api.http.download_response import DownloadBody
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import read
+from demandbase_api.http.lists import ListReader
 from demandbase_api.http.urls import redirect_of
 from demandbase_api.ports import (
     EVERYTHING,
@@ -24,7 +25,7 @@ from demandbase_api.ports import (
     raise_error,
 )
 from demandbase_api.v1 import schemas
-from demandbase_api.v1.schemas import each_once, pages
+from demandbase_api.v1.schemas import JOB_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,39 +56,40 @@ class V1ExportApi(ExportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
+        self._lists = ListReader("export")
 
     @override
     def entities(
         self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
     ) -> tuple[Entity, ...]:
-        response = Reader(
-            ApiOperation.LIST_ENTITIES,
-            self._http.read(ApiOperation.LIST_ENTITIES, "/export/v1/entities"),
-        )
-        return tuple(schemas.entity(item) for item in response.objects("entities"))
+        operation = ApiOperation.LIST_ENTITIES
+        response = self._http.read(operation, "/export/v1/entities")
+        listed = read(operation, response, schemas.EntityList).entities
+        return tuple(schemas.entity(operation, item) for item in listed)
 
     @override
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.CREATE_EXPORT
-        return schemas.export_job(
-            Reader(operation, self._http.create(operation, JOBS, request_body(request), deadline))
-        )
+        response = self._http.create(operation, JOBS, request_body(request), deadline)
+        return self._lists.checked(schemas.export_job(operation, response))
 
     @override
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.GET_EXPORT
-        return schemas.export_job(
-            Reader(operation, self._http.read(operation, _path(job_id), deadline=deadline))
-        )
+        response = self._http.read(operation, _path(job_id), deadline=deadline)
+        return self._lists.checked(schemas.export_job(operation, response))
 
     @override
     def with_details(self, job: ExportJob, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         return job
 
     @override
-    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
-        found = pages(self._http, ApiOperation.LIST_EXPORTS, JOBS, "jobs", {}, deadline)
-        return (schemas.export_job(reader) for reader in each_once(found))
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
+        operation = ApiOperation.LIST_EXPORTS
+        fetch = pages(self._http, operation, JOBS, "jobs", deadline)
+        return self._lists.jobs(operation, fetch, JOB_ID, schemas.export_job, complete=complete)
 
     @override
     def server_time(self) -> datetime | None:

@@ -10,12 +10,13 @@ from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import read
+from demandbase_api.http.lists import ListReader
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ImportEntity, ImportOperation, JobStatus, ListAction
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.v1 import schemas
-from demandbase_api.v1.schemas import each_once, pages
+from demandbase_api.v1.schemas import JOB_ID, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ class V1ImportApi(ImportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
+        self._lists = ListReader("import")
 
     @override
     def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
@@ -53,8 +55,9 @@ class V1ImportApi(ImportApi):
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
         operation = ApiOperation.LIST_MAPPINGS
         params = {} if entity is None else {"entity_type": entity}
-        response = Reader(operation, self._http.read(operation, "/import/v1/mappings", params))
-        return tuple(schemas.field_mapping(item) for item in response.objects("mappings"))
+        response = self._http.read(operation, "/import/v1/mappings", params)
+        listed = read(operation, response, schemas.MappingList).mappings
+        return tuple(schemas.field_mapping(operation, item) for item in listed)
 
     @override
     def activity_types(self) -> tuple[ActivityType, ...]:
@@ -63,9 +66,8 @@ class V1ImportApi(ImportApi):
     @override
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         operation = ApiOperation.CREATE_IMPORT
-        return schemas.import_job(
-            Reader(operation, self._http.create(operation, JOBS, request_body(request)))
-        )
+        response = self._http.create(operation, JOBS, request_body(request))
+        return self._job(operation, response)
 
     @override
     def find_created(self, file_name: str, since: datetime) -> ImportJob | None:
@@ -95,22 +97,23 @@ class V1ImportApi(ImportApi):
         response = self._http.post_stream(
             operation, f"{_path(job_id)}/upload", body, body.content_type
         )
-        return schemas.import_job(Reader(operation, response))
+        return self._job(operation, response)
 
     @override
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ImportJob:
         operation = ApiOperation.GET_IMPORT
-        return schemas.import_job(
-            Reader(operation, self._http.read(operation, _path(job_id), deadline=deadline))
-        )
+        return self._job(operation, self._http.read(operation, _path(job_id), deadline=deadline))
+
+    def _job(self, operation: ApiOperation, response: object) -> ImportJob:
+        return self._lists.checked(schemas.import_job(operation, response))
 
     @override
     def jobs(
-        self, deadline: Deadline = NO_DEADLINE, *, status: JobStatus | None = None
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
     ) -> Iterator[ImportJob]:
-        params = {} if status is None else {"status": status.value}
-        found = pages(self._http, ApiOperation.LIST_IMPORTS, JOBS, "jobs", params, deadline)
-        return (schemas.import_job(reader) for reader in each_once(found))
+        operation = ApiOperation.LIST_IMPORTS
+        fetch = pages(self._http, operation, JOBS, "jobs", deadline)
+        return self._lists.jobs(operation, fetch, JOB_ID, schemas.import_job, complete=complete)
 
     @override
     def poll_pause(self) -> float:
@@ -122,9 +125,11 @@ class V1ImportApi(ImportApi):
         return True
 
     @override
-    def row_errors(self, job_id: str) -> Iterator[RowError]:
-        found = pages(self._http, ApiOperation.LIST_ROW_ERRORS, f"{_path(job_id)}/errors", "errors")
-        return (schemas.row_error(reader) for reader in found)
+    def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
+        operation = ApiOperation.LIST_ROW_ERRORS
+        fetch = pages(self._http, operation, f"{_path(job_id)}/errors", "errors")
+        found = self._lists.items(operation, fetch, complete=complete)
+        return (schemas.row_error(operation, item) for item in found)
 
 
 def request_body(request: ImportRequest) -> dict[str, Any]:

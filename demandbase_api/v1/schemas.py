@@ -1,16 +1,18 @@
-"""Models from the v1 API's JSON. Unknown members are ignored; an unknown status is an error.
+"""The JSON of the v1 API as structs, and the models of what they say.
 
-The schemas are those of the OpenAPI documents of the Data Export API and the Data Import API,
-version 1.0. No member is required there; only those that are needed to poll a job are required
-here.
+The members are those of the OpenAPI documents of the Data Export API and the Data Import API,
+version 1.0. No member is required there; here those are that nothing can be done without.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.http.json_reader import Reader
+from demandbase_api.http.json_reader import JobId, Text, check_readable, moment, read
+from demandbase_api.http.lists import PAGE_SIZE, Page, read_page
 from demandbase_api.models import (
     Entity,
     EntityField,
@@ -22,133 +24,193 @@ from demandbase_api.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from demandbase_api.deadline import Deadline
     from demandbase_api.errors import ApiOperation
     from demandbase_api.http.client import HttpClient
+    from demandbase_api.http.lists import FetchPage
 
 
-PAGE_SIZE = 100
-_PASSES = 3
-_WORDS = {status.value: status for status in JobStatus}
+JOB_ID = "id"
+
+_WORDS = {status.value: status for status in JobStatus if status is not JobStatus.UNKNOWN}
 
 
-def entity(reader: Reader) -> Entity:
+class EntityList(msgspec.Struct):
+    """The response to ``listExportableEntities``."""
+
+    entities: list[Any]
+
+
+class _Entity(msgspec.Struct):
+    name: Text
+    description: str | None = None
+    fields: list[Any] = []
+
+
+class _Field(msgspec.Struct):
+    name: Text
+    type: str | None = None
+    description: str | None = None
+
+
+class _ExportJob(msgspec.Struct):
+    id: JobId
+    status: str
+    entity_type: str | None = None
+    fields: tuple[str, ...] | None = None
+    filters: Any = None
+    record_count: int | None = None
+    file_size_bytes: int | None = None
+    file_parts: int | None = None
+    download_url: str | None = None
+    created_at: str | None = None
+    completed_at: str | None = None
+    expires_at: str | None = None
+    error_message: str | None = None
+
+
+class _ImportJob(msgspec.Struct):
+    id: JobId
+    status: str
+    entity_type: str | None = None
+    operation: str | None = None
+    total_rows: int | None = None
+    processed_rows: int | None = None
+    success_count: int | None = None
+    error_count: int | None = None
+    file_name: str | None = None
+    file_size_bytes: int | None = None
+    created_at: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    error_message: str | None = None
+
+
+_COUNTS = ("total_rows", "success_count", "error_count")
+
+
+class _RowError(msgspec.Struct):
+    row_number: int | None = None
+    field: str | None = None
+    error_type: str | None = None
+    value: str | None = None
+    message: str | None = None
+
+
+class MappingList(msgspec.Struct):
+    """The response to ``listFieldMappings``."""
+
+    mappings: list[Any]
+
+
+class _FieldMapping(msgspec.Struct):
+    entity_type: Text
+    field_name: Text
+    field_type: str | None = None
+    required: bool | None = None
+    description: str | None = None
+
+
+def entity(operation: ApiOperation, data: object) -> Entity:
     """Read an ``ExportableEntity``."""
+    found = read(operation, data, _Entity)
+    fields = [read(operation, item, _Field) for item in found.fields]
     return Entity(
-        name=reader.required("name", str),
-        description=reader.optional("description", str) or "",
+        name=found.name,
+        description=found.description or "",
         fields=tuple(
-            EntityField(
-                name=item.required("name", str),
-                type=item.optional("type", str) or "",
-                description=item.optional("description", str) or "",
-            )
-            for item in reader.objects("fields")
+            EntityField(field.name, field.type or "", field.description or "") for field in fields
         ),
     )
 
 
-def export_job(reader: Reader) -> ExportJob:
+def export_job(operation: ApiOperation, data: object) -> ExportJob:
     """Read an ``ExportJob``."""
-    fields = reader.optional("fields", list)
+    job = read(operation, data, _ExportJob)
+    status = _status(job.status)
+    if status is JobStatus.COMPLETED:
+        check_readable(operation, data, job, "file_parts")
     return ExportJob(
-        id=reader.required("id", str),
-        status=reader.status("status", _WORDS),
-        entity=reader.optional("entity_type", str),
-        fields=None if fields is None else tuple(str(name) for name in fields),
-        filters=reader.optional("filters", dict),
-        record_count=reader.optional("record_count", int),
-        file_size_bytes=reader.optional("file_size_bytes", int),
-        file_parts=reader.optional("file_parts", int),
-        download_url=reader.optional("download_url", str),
-        created_at=reader.moment("created_at"),
-        completed_at=reader.moment("completed_at"),
-        expires_at=reader.moment("expires_at"),
-        error_message=reader.optional("error_message", str),
+        id=str(job.id),
+        status=status,
+        status_word=job.status,
+        entity=job.entity_type,
+        fields=job.fields,
+        filters=job.filters,
+        record_count=job.record_count,
+        file_size_bytes=job.file_size_bytes,
+        file_parts=job.file_parts,
+        download_url=job.download_url,
+        created_at=moment(job.created_at),
+        completed_at=moment(job.completed_at),
+        expires_at=moment(job.expires_at),
+        error_message=job.error_message,
     )
 
 
-def import_job(reader: Reader) -> ImportJob:
+def import_job(operation: ApiOperation, data: object) -> ImportJob:
     """Read an ``ImportJob``."""
+    job = read(operation, data, _ImportJob)
+    status = _status(job.status)
+    if status.is_terminal:
+        check_readable(operation, data, job, *_COUNTS)
     return ImportJob(
-        id=reader.required("id", str),
-        status=reader.status("status", _WORDS),
-        entity=reader.optional("entity_type", str),
-        operation=reader.optional("operation", str),
-        total_rows=reader.optional("total_rows", int),
-        processed_rows=reader.optional("processed_rows", int),
-        success_count=reader.optional("success_count", int),
-        error_count=reader.optional("error_count", int),
-        file_name=reader.optional("file_name", str),
-        file_size_bytes=reader.optional("file_size_bytes", int),
-        created_at=reader.moment("created_at"),
-        started_at=reader.moment("started_at"),
-        completed_at=reader.moment("completed_at"),
-        error_message=reader.optional("error_message", str),
+        id=str(job.id),
+        status=status,
+        status_word=job.status,
+        entity=job.entity_type,
+        operation=job.operation,
+        total_rows=job.total_rows,
+        processed_rows=job.processed_rows,
+        success_count=job.success_count,
+        error_count=job.error_count,
+        file_name=job.file_name,
+        file_size_bytes=job.file_size_bytes,
+        created_at=moment(job.created_at),
+        started_at=moment(job.started_at),
+        completed_at=moment(job.completed_at),
+        error_message=job.error_message,
     )
 
 
-def row_error(reader: Reader) -> RowError:
+def row_error(operation: ApiOperation, data: object) -> RowError:
     """Read an ``ImportError``."""
-    return RowError(
-        row_number=reader.optional("row_number", int),
-        field=reader.optional("field", str),
-        error_type=reader.optional("error_type", str),
-        value=reader.optional("value", str),
-        message=reader.optional("message", str),
-    )
+    error = read(operation, data, _RowError)
+    check_readable(operation, data, error, "row_number")
+    return RowError(*msgspec.structs.astuple(error))
 
 
-def field_mapping(reader: Reader) -> FieldMapping:
+def field_mapping(operation: ApiOperation, data: object) -> FieldMapping:
     """Read a ``FieldMapping``."""
+    mapping = read(operation, data, _FieldMapping)
+    check_readable(operation, data, mapping, "required")
     return FieldMapping(
-        entity=reader.required("entity_type", str),
-        name=reader.required("field_name", str),
-        type=reader.optional("field_type", str) or "string",
-        required=bool(reader.optional("required", bool)),
-        description=reader.optional("description", str) or "",
+        entity=mapping.entity_type,
+        name=mapping.field_name,
+        type=mapping.field_type or "string",
+        required=bool(mapping.required),
+        description=mapping.description or "",
     )
 
 
-def pages(  # noqa: PLR0913, PLR0917
+def pages(
     http: HttpClient,
     operation: ApiOperation,
     path: str,
     member: str,
-    params: Mapping[str, str] | None = None,
     deadline: Deadline = NO_DEADLINE,
-) -> Iterator[Reader]:
-    """Yield the objects of all pages.
+) -> FetchPage:
+    """Return what requests a page of a list.
 
-    The next page starts after the objects received, so that none is skipped if the server caps
-    ``limit``. The end is an empty page or the server's ``total``. If the pages have fewer objects
-    than ``total``, because objects moved meanwhile, they are read again, at most twice: an object
-    may be yielded more than once.
+    Each starts after the items received, so that none is skipped if the server caps ``limit``.
     """
-    for _ in range(_PASSES):
-        offset = 0
-        while True:
-            query = {**(params or {}), "limit": PAGE_SIZE, "offset": offset}
-            response = Reader(operation, http.read(operation, path, query, deadline))
-            items = response.objects(member)
-            yield from items
-            offset += len(items)
-            total = response.optional("total", int)
-            if total is not None and offset >= total:
-                return
-            if not items:
-                break
-        if total is None:
-            return
+
+    def fetch(_number: int, received: int) -> Page:
+        query = {"limit": PAGE_SIZE, "offset": received}
+        return read_page(operation, http.read(operation, path, query, deadline), member, "total")
+
+    return fetch
 
 
-def each_once(readers: Iterator[Reader]) -> Iterator[Reader]:
-    """Yield each job once: a job that is created meanwhile moves others to the next page."""
-    seen: set[str] = set()
-    for reader in readers:
-        job_id = reader.required("id", str)
-        if job_id not in seen:
-            seen.add(job_id)
-            yield reader
+def _status(word: str) -> JobStatus:
+    return _WORDS.get(word.lower(), JobStatus.UNKNOWN)

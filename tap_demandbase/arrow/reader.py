@@ -23,7 +23,7 @@ from tap_demandbase.arrow.splitter import (
     find_quotes,
 )
 from tap_demandbase.arrow.values import convert, single_value
-from tap_demandbase.csv_reader import as_properties, lines_before, plain
+from tap_demandbase.csv_reader import RowTooLongError, lines_before, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,9 +76,12 @@ class BlockReader:
         """
         with plain(file) as plain_file:
             splitter = BlockSplitter(plain_file, self._block_bytes)
-            if (columns := _column_names(splitter.header())) is not None:
-                header = as_properties(columns, slow.fields)
-                slow.check_columns(header, part)
+            if (first := _first_row(splitter.header())) is not None:
+                header = slow.header(first, part)
+                if header is None:
+                    # The part has no header; the first row is a record.
+                    splitter.start_over()
+                    header = slow.columns or []
                 yield from self._blocks(slow, splitter, header, file, part)
                 slow.plain_bytes += splitter.offset
                 return
@@ -99,7 +102,8 @@ class BlockReader:
             ahead = workers.map(converter.convert, splitter.blocks())
             for block, converted in ahead:
                 if converted is None:
-                    lines = FallbackLines(chain([block], (following for following, _ in ahead)))
+                    blocks = chain([block], (following for following, _ in ahead))
+                    lines = FallbackLines(blocks, slow.max_row_bytes)
                     lines_above = partial(lines_before, file, block.offset)
                     for record in slow.records_below(lines, header, part, lines_above):
                         lines.row_done()
@@ -109,8 +113,8 @@ class BlockReader:
                     yield converted
 
 
-def _column_names(header: bytes | None) -> list[str] | None:
-    """Return the columns of a header; ``None`` if it cannot be read for certain."""
+def _first_row(header: bytes | None) -> list[str] | None:
+    """Return the cells of the first row; ``None`` if it cannot be read for certain."""
     if not header or b"\0" in header:
         return None
     try:
@@ -225,11 +229,14 @@ class FallbackLines:
 
     Args:
         blocks: The block and the following ones; only the needed ones are read.
+        max_bytes: Maximum length of a line; a longer one is not kept in memory.
     """
 
-    def __init__(self, blocks: Iterator[Block]) -> None:
+    def __init__(self, blocks: Iterator[Block], max_bytes: int) -> None:
         self._blocks = blocks
+        self._max_bytes = max_bytes
         self._lines: Iterator[str] = iter(())
+        self._rest = bytearray()
         self._damage: Exception | None = None
         self._is_between_rows = False
 
@@ -246,11 +253,12 @@ class FallbackLines:
 
         Raises:
             UnicodeDecodeError: The line is not UTF-8.
+            RowTooLongError: The line is too long.
         """
         while (line := next(self._lines, None)) is None:
             if self._damage is not None:
                 raise self._damage
-            data = b"" if self._is_between_rows else self._whole_lines()
+            data = b"" if self._is_between_rows and not self._rest else self._whole_lines()
             if not data and self._damage is None:
                 raise StopIteration
             # Decoded line by line, so that an error has the right line number.
@@ -258,12 +266,23 @@ class FallbackLines:
         self._is_between_rows = False
         return line
 
-    def _whole_lines(self) -> bytes:
-        """Return the bytes of the next block, and of more blocks if a row is longer."""
-        data = b""
-        while not data.endswith(b"\n") and (block := next(self._blocks, None)) is not None:
+    def _whole_lines(self) -> bytes | bytearray:
+        """Return the next lines; what follows them in their block is kept for the next call."""
+        data, self._rest = self._rest, bytearray()
+        for block in self._blocks:
+            known = len(data)
             data += block.data
             self._damage = block.damage
+            if block.damage is not None:
+                break
+            # After a carriage return at the end, a line feed may follow.
+            end = 1 + max(data.rfind(b"\n", known), data.rfind(b"\r", max(known - 1, 0), -1))
+            if end:
+                self._rest = data[end:]
+                del data[end:]
+                break
+            if len(data) > self._max_bytes:
+                raise RowTooLongError
         return data
 
 

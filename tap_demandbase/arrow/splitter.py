@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1536 * 1024
 """Smaller blocks cost time for each call; larger blocks cost memory and save no time."""
 
-MAX_BLOCKS_A_ROW = 64
-"""A longer row is split into pieces without a line feed at their end."""
+MAX_BLOCKS_A_ROW = 8
+"""A longer row is split into pieces, which only the slow path reads."""
 
 _QUOTE = pa.scalar(ord('"'), pa.uint8())
 
@@ -59,6 +60,7 @@ class BlockSplitter:
     def __init__(self, file: BinaryIO, block_bytes: int = BLOCK_BYTES) -> None:
         self._file = file
         self._block_bytes = block_bytes
+        self._head = b""
         self._rest: bytes | bytearray = b""
         self._damage: Exception | None = None
         self.offset = 0
@@ -73,12 +75,19 @@ class BlockSplitter:
         if not end and (len(data) == self._block_bytes or self._damage):
             return None
         head = bytes(data[:end] if end else data)
+        self._head = head
         self._rest = data[len(head) :]
         self.offset = len(head)
         return head
 
+    def start_over(self) -> None:
+        """Let the blocks start with the first row, which is no header."""
+        head = self._head.removeprefix(BOM_UTF8)
+        self.offset = len(self._head) - len(head)
+        self._rest = head + self._rest
+
     def blocks(self) -> Iterator[Block]:
-        """Yield all rows after the header."""
+        """Yield all rows after the header, or all rows."""
         wanted = max(self._block_bytes - len(self._rest), 1)
         while True:
             data = self._read(self._rest, wanted)

@@ -142,7 +142,9 @@ class FakeExports(ExportApi):
         return job
 
     @override
-    def jobs(self, deadline: Deadline = NO_DEADLINE) -> Iterator[ExportJob]:
+    def jobs(
+        self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
+    ) -> Iterator[ExportJob]:
         self._call(ApiOperation.LIST_EXPORTS, "", deadline)
         newest_first: Callable[[ExportJob], Any] = lambda job: job.created_at  # noqa: E731
         for job in sorted(self.found.values(), key=newest_first, reverse=True):

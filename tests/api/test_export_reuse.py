@@ -95,7 +95,8 @@ class TestReuse:
             is_begun=is_begun,
             is_unusable=is_unusable,
         )
-        if status in {JobStatus.FAILED, JobStatus.CANCELLED} or is_unusable:
+        is_unproven = status is JobStatus.UNKNOWN and not is_begun
+        if status in {JobStatus.FAILED, JobStatus.CANCELLED} or is_unusable or is_unproven:
             assert not found
         elif state is not None:
             assert found == (state == "older")

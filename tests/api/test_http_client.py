@@ -195,28 +195,6 @@ def test_each_status_maps_to_one_error(
         CALLS[name](exports, imports)
 
 
-@pytest.mark.parametrize(
-    ("members", "said"),
-    [
-        ({"status": "paused"}, "unknown status “paused”"),
-        ({"id": None}, "left out the member “id”"),
-        ({"record_count": "many"}, "“record_count” that is not of type int"),
-        ({"created_at": "soon"}, "“created_at” that is not a date-time"),
-    ],
-)
-def test_a_response_that_violates_the_contract_is_reported(
-    sandbox: Sandbox, exports: V1ExportApi, members: dict[str, Any], said: str
-) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.ALTER, members=members))
-    with pytest.raises(errors.UnexpectedResponseError, match=said):
-        exports.submit(REQUEST)
-
-
-def test_unknown_members_are_ignored(sandbox: Sandbox, exports: V1ExportApi) -> None:
-    sandbox.add_fault(Fault("createExportJob", Effect.ALTER, members={"mood": "fine"}))
-    assert exports.submit(REQUEST).status is JobStatus.PENDING
-
-
 def test_a_response_that_is_not_json_is_an_error(sandbox: Sandbox, exports: V1ExportApi) -> None:
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=200, body="<html>"))
     with pytest.raises(errors.UnexpectedResponseError, match="did not respond with a JSON object"):

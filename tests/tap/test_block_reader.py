@@ -17,14 +17,18 @@ from singer_sdk.singerlib.json import serialize_json
 
 from tap_demandbase.arrow.json_lines import record_messages
 from tap_demandbase.arrow.reader import BlockReader
+from tap_demandbase.arrow.splitter import MAX_BLOCKS_A_ROW
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.csv_reader import PartReader
-from tap_demandbase.errors import StreamError
+from tap_demandbase.errors import FileFormatError, StreamError
 
 pytestmark = pytest.mark.thorough
 
 LOG = logging.getLogger("test_block_reader")
 LOG.setLevel(logging.ERROR)  # thousands of files have a column too many
+
+MAX_ROW_BYTES = 4000
+"""More than blocks of 60 bytes need to give up a row."""
 
 PROPERTIES: dict[str, dict[str, Any]] = {
     "text": {"type": ["null", "string"]},
@@ -126,8 +130,11 @@ def files(draw: st.DrawFn) -> bytes:
 Outcome = tuple[list[Any], StreamError | None, PartReader]
 
 
-def part_reader(properties: dict[str, dict[str, Any]]) -> PartReader:
-    return PartReader("oddities", "job-1", properties, LOG)
+def part_reader(properties: dict[str, dict[str, Any]], block_bytes: int) -> PartReader:
+    reader = PartReader("oddities", "job-1", properties, LOG)
+    if block_bytes * MAX_BLOCKS_A_ROW < MAX_ROW_BYTES:  # as that of the tap
+        reader.max_row_bytes = MAX_ROW_BYTES
+    return reader
 
 
 def plainly(line: str | bytes) -> Any:  # noqa: ANN401
@@ -140,38 +147,39 @@ def repr_of_int(text: str) -> str:
     return repr(Decimal(text))
 
 
-def slowly(data: bytes, properties: dict[str, dict[str, Any]]) -> Outcome:
-    reader, records = part_reader(properties), []
+def slowly(properties: dict[str, dict[str, Any]], block_bytes: int, *parts: bytes) -> Outcome:
+    reader, records = part_reader(properties, block_bytes), []
     try:
-        for record in reader.records(io.BytesIO(data), 1):
-            records.append(plainly(serialize_json(record)))  # noqa: PERF401 - an error keeps them
+        for number, data in enumerate(parts, 1):
+            for record in reader.records(io.BytesIO(data), number):
+                records.append(plainly(serialize_json(record)))  # noqa: PERF401 - kept if it fails
     except StreamError as error:
         return records, error, reader
     return records, None, reader
 
 
-def quickly(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int) -> Outcome:
-    reader = part_reader(properties)
+def quickly(properties: dict[str, dict[str, Any]], block_bytes: int, *parts: bytes) -> Outcome:
+    reader = part_reader(properties, block_bytes)
     columns = [Column.from_schema(*item) for item in properties.items()]
     encoder = record_messages("oddities", columns, None)
+    blocks = BlockReader(columns, encoder, block_bytes=block_bytes)
     records: list[Any] = []
     try:
-        for item in BlockReader(columns, encoder, block_bytes=block_bytes).read(
-            reader, io.BytesIO(data), 1
-        ):
-            if isinstance(item, dict):
-                records.append(plainly(serialize_json(item)))
-            else:
-                assert item.rows == len(item)
-                records += [plainly(line)["record"] for line in item.encoded.to_pylist()]
+        for number, data in enumerate(parts, 1):
+            for item in blocks.read(reader, io.BytesIO(data), number):
+                if isinstance(item, dict):
+                    records.append(plainly(serialize_json(item)))
+                else:
+                    assert item.rows == len(item)
+                    records += [plainly(line)["record"] for line in item.encoded.to_pylist()]
     except StreamError as error:
         return records, error, reader
     return records, None, reader
 
 
-def compare(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int) -> None:
-    slow_records, slow_error, slow = slowly(data, properties)
-    records, error, fast = quickly(data, properties, block_bytes)
+def compare(properties: dict[str, dict[str, Any]], block_bytes: int, *parts: bytes) -> None:
+    slow_records, slow_error, slow = slowly(properties, block_bytes, *parts)
+    records, error, fast = quickly(properties, block_bytes, *parts)
     if any(word in f"{slow_error} {error}" for word in ("UTF-8", "gzip")):
         # Bytes are read by the piece: how far the rows before them get depends on the pieces.
         common = min(len(records), len(slow_records))
@@ -182,6 +190,7 @@ def compare(data: bytes, properties: dict[str, dict[str, Any]], block_bytes: int
     assert records == slow_records
     assert str(error) == str(slow_error)
     assert type(error) is type(slow_error)
+    assert fast.empty_parts == slow.empty_parts
     if error is None:
         assert (fast.nul_bytes, fast.plain_bytes) == (slow.nul_bytes, slow.plain_bytes)
 
@@ -213,6 +222,18 @@ TRAPS = [
     b"a," + b"1" * 990 + b"\n",
     b"\xc3\xa9" * 990 + b",1\n",
     b'"a\n' + b'b\nc","1\n' * 90 + b'"\n',
+    b"a,1\n\n\n",
+    b"a,1\n\r\n\r",
+    b"a,1" + b"\n" * 200,
+    b"a,1\n" + b"\n" * 200 + b"b,2\n",
+    b'"",\n\n',
+    b'"' + b"a\n" * 3000,
+    b'"' + b"a" * 5000,
+    b'"' + b"\xc3\xa9" * 2500 + b'",1\n',
+    b'5" pipe,1\n' + b"a,1\n" * 2000 + b'b",2\n' + b"c,3\n" * 9,
+    b"a,1\r" * 900,
+    b"a,1\r\n" * 900,
+    b"\xef\xbb\xbfa,1\nb,2\n",
 ]
 
 
@@ -220,8 +241,9 @@ TRAPS = [
 @pytest.mark.parametrize("block_bytes", [15, 2**20])
 def test_both_paths_say_the_same_of_what_engines_differ_in(rows: bytes, block_bytes: int) -> None:
     some = {name: PROPERTIES[name] for name in ("text", "count")}
-    compare(b"text,count\n" + rows, some, block_bytes)
-    compare(b"text,count\nx,0\n" + rows + b"y,0\n", some, block_bytes)
+    compare(some, block_bytes, b"text,count\n" + rows)
+    compare(some, block_bytes, b"text,count\nx,0\n" + rows + b"y,0\n")
+    compare(some, block_bytes, b"text,count\nx,0\n", rows)
 
 
 BLOCK_BYTES = st.sampled_from([60, 200, 1000, 2**20])
@@ -230,20 +252,20 @@ BLOCK_BYTES = st.sampled_from([60, 200, 1000, 2**20])
 @settings(max_examples=300, deadline=None)
 @given(data=files(), block_bytes=BLOCK_BYTES)
 def test_both_paths_say_the_same(data: bytes, block_bytes: int) -> None:
-    compare(data, PROPERTIES, block_bytes)
+    compare(PROPERTIES, block_bytes, data)
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=files(), block_bytes=BLOCK_BYTES, cut=st.integers(-100, 100))
 def test_both_paths_say_the_same_of_packed_files(data: bytes, block_bytes: int, cut: int) -> None:
     packed = gzip.compress(data[: len(data) // 2]) + gzip.compress(data[len(data) // 2 :])
-    compare(packed[: len(packed) - max(cut, 0)], PROPERTIES, block_bytes)
+    compare(PROPERTIES, block_bytes, packed[: len(packed) - max(cut, 0)])
 
 
 def test_both_paths_say_the_same_of_packed_bytes_that_are_damaged() -> None:
     # What reading it again for the line's number raises is damage, too.
     damaged = bytes.fromhex("1f8b0800fb18086b04ffca34e4e5323432861200821e12ac0e000000")
-    compare(damaged, {"i1": {"type": ["null", "integer"]}}, 5)
+    compare({"i1": {"type": ["null", "integer"]}}, 5, damaged)
 
 
 @settings(max_examples=200, deadline=None)
@@ -256,7 +278,7 @@ def test_both_paths_say_the_same_of_one_column(
     cells: list[str], end: str, block_bytes: int
 ) -> None:
     data = "".join(cell + end for cell in ["text", *cells]).encode()
-    compare(data, {"text": PROPERTIES["text"]}, block_bytes)
+    compare({"text": PROPERTIES["text"]}, block_bytes, data)
 
 
 @settings(max_examples=100, deadline=None)
@@ -265,4 +287,41 @@ def test_both_paths_say_the_same_of_some_columns(
     data: bytes, block_bytes: int, names: set[str]
 ) -> None:
     some = {name: schema for name, schema in PROPERTIES.items() if name in names}
-    compare(data, some or {"text": PROPERTIES["text"]}, block_bytes)
+    compare(some or {"text": PROPERTIES["text"]}, block_bytes, data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(first=files(), later=files(), has_header=st.booleans(), block_bytes=BLOCK_BYTES)
+def test_both_paths_say_the_same_of_later_parts(
+    first: bytes,
+    later: bytes,
+    has_header: bool,  # noqa: FBT001
+    block_bytes: int,
+) -> None:
+    if not has_header:
+        later = b"".join(later.splitlines(keepends=True)[1:])
+    compare(PROPERTIES, block_bytes, first, later, b"")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [b'"' + b"a\n" * 3000, b'"' + b"a" * 9000, b"a" * 9000 + b",1\n", b'"' + b"\r\n" * 2500],
+)
+def test_a_row_that_is_too_long_is_an_error_with_its_line(row: bytes) -> None:
+    some = {name: PROPERTIES[name] for name in ("text", "count")}
+    data = b'text,count\n"a\nb",1\n' + row
+    for records, error, _ in (slowly(some, 60, data), quickly(some, 60, data)):
+        assert len(records) == 1
+        assert "Part 1 of the export job job-1 of stream oddities, line 4, begins a row" in str(
+            error
+        )
+        assert isinstance(error, FileFormatError)
+
+
+def test_a_row_of_the_greatest_length_is_read() -> None:
+    some = {"text": PROPERTIES["text"]}
+    row = b"a" * (MAX_ROW_BYTES - 1) + b"\n"
+    for end in (b"", b"b"):
+        data = b"text\n" + end + row
+        for records, error, _ in (slowly(some, 60, data), quickly(some, 60, data)):
+            assert (len(records), error is None) == ((0, False) if end else (1, True))

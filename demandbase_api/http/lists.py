@@ -1,0 +1,203 @@
+"""Lists of an API: all pages, each job once, and no end without one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from demandbase_api.errors import UnexpectedResponseError
+from demandbase_api.http.json_reader import unreadable
+from demandbase_api.models import JobStatus
+from demandbase_api.ports import Job
+from demandbase_api.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from demandbase_api.errors import ApiOperation
+
+    FetchPage = Callable[[int, int], "Page"]
+    """Returns a page by its number, from 0, and the number of items before it."""
+
+logger = logging.getLogger(__name__)
+
+J = TypeVar("J", bound=Job)
+
+PAGE_SIZE = 100
+MAX_PAGES = 10_000
+"""Maximum number of pages of a list."""
+_PASSES = 3
+_OLD_PAGES = 2
+"""Consecutive pages without a new item after which a list ends. One may come from items that moved
+to the next page while the list was read."""
+_WORD_LENGTH = 40
+
+
+class Page(NamedTuple):
+    """A page of a list, with the number of items in all of the list if it is known."""
+
+    items: list[object]
+    total: int | None
+
+
+def read_page(operation: ApiOperation, data: dict[str, Any], items: str, total: str) -> Page:
+    """Return the page in a response.
+
+    Args:
+        operation: Operation of the API, for errors.
+        data: The response.
+        items: Name of the member with the items.
+        total: Name of the member with their total number.
+
+    Raises:
+        UnexpectedResponseError: The items are missing.
+    """
+    count = data.get(total)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        count = None  # some servers say -1 for a number that they do not know
+    listed = data.get(items)
+    if listed is None and count == 0:
+        listed = []
+    if not isinstance(listed, list):
+        raise unreadable(operation, data, items)
+    return Page(listed, count)
+
+
+class ListReader:
+    """Reads the lists of an API. It warns of each kind of trouble once.
+
+    Args:
+        kind: "export" or "import", for messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._warned: set[tuple[str, str]] = set()
+
+    def jobs(
+        self,
+        operation: ApiOperation,
+        fetch: FetchPage,
+        member: str,
+        read: Callable[[ApiOperation, object], J],
+        *,
+        complete: bool,
+    ) -> Iterator[J]:
+        """Yield the jobs of all pages, each once: jobs move when others are created.
+
+        Jobs that cannot be read are left out: the list has those of other clients, too.
+
+        Args:
+            operation: Operation of the API.
+            fetch: Requests a page.
+            member: Name of the member with a job's id.
+            read: Reads a job.
+            complete: Whether to raise if the list cannot be read completely, in place of a warning.
+
+        Raises:
+            UnexpectedResponseError: There are too many pages, or some cannot be read.
+        """
+        seen: set[str] = set()
+        for item in self.items(operation, fetch, member, complete=complete):
+            try:
+                job = self.checked(read(operation, item))
+            except UnexpectedResponseError as error:
+                self._warn("job", self._kind, "A job in the list is left out: %s", error)
+                continue
+            if job.id not in seen:
+                seen.add(job.id)
+                yield job
+
+    def checked(self, job: J) -> J:
+        """Return a job; warn once of each status that is unknown."""
+        if job.status is JobStatus.UNKNOWN:
+            word = redact(job.status_text)[:_WORD_LENGTH]
+            self._warn(
+                "status",
+                word,
+                "The %s job %s has the unknown status “%s”: it counts as not ended",
+                self._kind,
+                job.id,
+                word,
+            )
+        return job
+
+    def items(
+        self,
+        operation: ApiOperation,
+        fetch: FetchPage,
+        member: str | None = None,
+        *,
+        complete: bool,
+    ) -> Iterator[object]:
+        """Yield the items of all pages.
+
+        The end is an empty page, the total, or pages that bring nothing new. If the pages have
+        fewer items than the total, because items moved or the list lags behind, they are read
+        again, at most twice: an item may be yielded more than once.
+
+        Args:
+            operation: Operation of the API.
+            fetch: Requests a page.
+            member: Name of the member that identifies an item; ``None`` if items may be equal.
+            complete: Whether to raise if the list cannot be read completely, in place of a warning.
+
+        Raises:
+            UnexpectedResponseError: There are too many pages, or some cannot be read.
+        """
+        for _ in range(_PASSES):
+            if (yield from self._pass(operation, fetch, member, complete=complete)):
+                return
+        if complete:
+            logger.warning(
+                "Demandbase lists fewer items than it counts when asked to %s", operation.value
+            )
+
+    def _pass(
+        self, operation: ApiOperation, fetch: FetchPage, member: str | None, *, complete: bool
+    ) -> Generator[object, None, bool]:
+        """Yield the items of all pages; return whether nothing is to be gained by another pass."""
+        known: set[int] = set()
+        received = old_pages = 0
+        for number in range(MAX_PAGES):
+            items, total = fetch(number, received)
+            received += len(items)
+            keys = {_key(item, member) for item in items}
+            if keys <= known and (member is not None or total is None):
+                old_pages += 1
+            else:
+                old_pages = 0
+                yield from items
+            known |= keys
+            has_all = total is not None and received >= total
+            if not items:
+                return has_all or total is None
+            if has_all and not old_pages:
+                return True
+            if old_pages == _OLD_PAGES:
+                self._end_early(operation, complete=complete)
+                return True
+        raise UnexpectedResponseError(operation, f"did not end the list in {MAX_PAGES:,} pages")
+
+    def _end_early(self, operation: ApiOperation, *, complete: bool) -> None:
+        error = UnexpectedResponseError(
+            operation,
+            "gave the same items on further pages",
+            advice="The list may be longer than what was read.",
+        )
+        if complete:
+            raise error
+        self._warn(operation, "pages", "%s", error)
+
+    def _warn(self, topic: str, detail: str, message: str, *args: object) -> None:
+        if (topic, detail) not in self._warned:
+            self._warned.add((topic, detail))
+            logger.warning(message, *args)
+
+
+def _key(item: object, member: str | None) -> int:
+    """Return what identifies an item: a member of it, or all of it."""
+    value = item.get(member) if member is not None and isinstance(item, dict) else None
+    return hash(value if isinstance(value, str | int) else msgspec.json.encode(item))

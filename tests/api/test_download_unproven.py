@@ -1,0 +1,162 @@
+"""Downloads from hosts that do not say which version a file has, or where its body ends."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from typing_extensions import override
+
+from demandbase_api.connection import Connection
+from demandbase_api.downloads import SPACE_STEP_BYTES, Downloader
+from demandbase_api.errors import SpoolError
+from demandbase_api.http.client import HttpClient
+from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.models import ExportJob, ExportRequest, JobStatus
+from demandbase_api.ports import PartBody, Resume
+from demandbase_api.v1.exports import V1ExportApi
+from demandbase_sandbox import Effect, Fault, Sandbox
+
+QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.01)
+FILE = "signedFile"
+JOB = ExportJob("x", JobStatus.COMPLETED)
+MIB = 2**20
+
+
+@pytest.fixture
+def api(sandbox: Sandbox) -> V1ExportApi:
+    return V1ExportApi(HttpClient(Connection(sandbox.url, sandbox.token, 5, retry=QUICK)))
+
+
+@pytest.fixture
+def job(api: V1ExportApi) -> ExportJob:
+    return api.get(api.submit(ExportRequest("campaigns", ("campaign_id", "name"))).id)
+
+
+def download(api: V1ExportApi, job: ExportJob, spaces: list[int] | None = None) -> bytes:
+    file = io.BytesIO()
+    asked = [] if spaces is None else spaces
+    assert Downloader(api, QUICK, asked.append).download(job, "campaigns", 1, file) == len(
+        file.getvalue()
+    )
+    return file.getvalue()
+
+
+def ranges(sandbox: Sandbox) -> list[str | None]:
+    return [request.headers.get("Range") for request in sandbox.requests(FILE)]
+
+
+@pytest.mark.parametrize("how", ["content_length", "chunked"])
+@pytest.mark.parametrize("tag", ["", 'W/"1"'], ids=["none", "weak"])
+def test_two_versions_are_never_spliced(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, tag: str, how: str
+) -> None:
+    whole = download(api, job)
+    sandbox.clear_requests()
+    # Both versions have the same tag, so that the server would continue the one with the other.
+    sandbox.add_fault(Fault(FILE, Effect.HEADERS, headers={"ETag": tag}, times=None))
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=len(whole) // 2, how=how))
+    sandbox.add_fault(Fault(FILE, Effect.CHANGED, how="content", after=1, times=None))
+    changed = download(api, job)
+    assert ranges(sandbox) == [None, None]
+    assert changed != whole
+    assert sorted(changed.splitlines()) == sorted(whole.splitlines())
+
+
+def test_the_end_of_a_body_without_a_length_is_proven_by_the_next_request(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob
+) -> None:
+    whole, spaces = download(api, job), list[int]()
+    sandbox.clear_requests()
+    sandbox.add_fault(Fault(FILE, Effect.HEADERS, headers={"Content-Length": ""}))
+    assert download(api, job, spaces) == whole
+    assert ranges(sandbox) == [None, f"bytes={len(whole)}-"]
+    assert spaces == [SPACE_STEP_BYTES, 0]
+
+
+def test_without_a_length_and_a_validator_the_file_has_to_be_the_same_twice(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob
+) -> None:
+    whole = download(api, job)
+    sandbox.clear_requests()
+    headers = {"Content-Length": "", "ETag": ""}
+    sandbox.add_fault(Fault(FILE, Effect.HEADERS, headers=headers, times=None))
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=100, how="close"))
+    assert download(api, job) == whole
+    assert ranges(sandbox) == [None] * 3
+
+
+def test_space_is_asked_for_what_is_left(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob
+) -> None:
+    size, spaces = len(download(api, job)), list[int]()
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=100))
+    download(api, job, spaces)
+    assert spaces == [size, size - 100]
+
+
+@pytest.mark.parametrize(("size", "checks"), [(None, 3), (10 * MIB, 1)])
+def test_space_for_a_body_of_unknown_length_is_checked_again_and_again(
+    size: int | None, checks: int
+) -> None:
+    spaces: list[int] = []
+    api = ScriptedApi([Body([MIB] * 10, size)])
+    assert len(download(api, JOB, spaces)) == 10 * MIB
+    assert spaces == ([SPACE_STEP_BYTES] * checks if size is None else [size])
+
+
+def test_a_body_of_unknown_length_ends_when_there_is_no_more_space() -> None:
+    checks: list[int] = []
+
+    def check_space(size: int) -> None:
+        checks.append(size)
+        if len(checks) == 2:
+            raise SpoolError("too little room")
+
+    file = io.BytesIO()
+    with pytest.raises(SpoolError):
+        Downloader(ScriptedApi([Body([MIB] * 10)]), QUICK, check_space).download(
+            JOB, "campaigns", 1, file
+        )
+    assert len(file.getvalue()) == SPACE_STEP_BYTES
+
+
+@pytest.mark.parametrize("sizes", [[300, 200], [200, 300]])
+def test_a_body_without_a_length_that_differs_each_time_is_not_complete(sizes: list[int]) -> None:
+    bodies = [Body([size], is_framed=False) for size in (*sizes, 400, 400)]
+    api = ScriptedApi(bodies)
+    assert len(download(api, JOB)) == 400
+    assert api.asked == 4
+
+
+@dataclass
+class Body(PartBody):
+    """A body of chunks of some sizes; framed, but with or without a length."""
+
+    sizes: Sequence[int]
+    size: int | None = None
+    is_framed: bool = True
+    start: int = 0
+    validator: str | None = None
+
+    @override
+    def chunks(self) -> Iterator[bytes]:
+        yield from (bytes(size) for size in self.sizes)
+
+
+class ScriptedApi(V1ExportApi):
+    """Responds to each request of a part with the next body; never asked for anything else."""
+
+    def __init__(self, bodies: list[Body]) -> None:
+        self._bodies = bodies
+        self.asked = 0
+
+    @override
+    @contextmanager
+    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
+        assert resume is None
+        self.asked += 1
+        yield self._bodies[self.asked - 1]
