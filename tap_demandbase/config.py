@@ -175,7 +175,8 @@ _CONFIG = th.PropertiesList(
         _SECONDS,
         default=21600,
         title="Job time-out",
-        description="Seconds after which a job that still runs is cancelled and the run fails.",
+        description="Seconds in which a job must be created and complete. Later, it is cancelled "
+        "and its stream fails.",
     ),
     th.Property(
         "max_concurrent_jobs",
