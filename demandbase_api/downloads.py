@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from demandbase_api.clock import Clock, SystemClock
+from demandbase_api.deadline import ONE_TRY
 from demandbase_api.errors import (
     EXIT_FAILURE,
     EXIT_TRY_LATER,
@@ -17,6 +17,7 @@ from demandbase_api.errors import (
     DownloadError,
     InterruptedDownloadError,
     JobGoneError,
+    LinkRejectedError,
     NotFoundError,
     NotReadyError,
     QuotaExceededError,
@@ -56,7 +57,7 @@ _MAX_START_OVERS = 5
 _EMPTY_PAUSE_SECONDS = 5.0
 """Pause before an empty file is requested again."""
 
-_LINK_ADVICE = "Run again. If the error persists, export again with job_reuse_hours: 0."
+_LINK_ADVICE = "If the error persists, ask Demandbase's support about the job."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ class _Part:
     def __str__(self) -> str:
         return f"Part {self.number} of the export job {self.job.id} for {self.entity}"
 
+    def gone(self, reason: str, kind: type[JobGoneError] = JobGoneError) -> JobGoneError:
+        """Return the error for a part that is no longer there."""
+        return kind(
+            f"{self} is no longer there: {reason}",
+            kind="export",
+            job_id=self.job.id,
+            entity=self.entity,
+            part=self.number,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Downloader:
@@ -77,13 +88,11 @@ class Downloader:
         api: The export API.
         retry: How often to try.
         check_space: Called with the number of bytes to write; raises if there is no space for them.
-        clock: Clock of the jobs' expiry.
     """
 
     api: ExportApi
     retry: RetryPolicy
     check_space: Callable[[int], None] = lambda _bytes: None
-    clock: Clock = field(default_factory=SystemClock)
 
     def download(
         self,
@@ -107,6 +116,7 @@ class Downloader:
 
         Raises:
             JobGoneError: The job or its file no longer exists.
+            LinkRejectedError: Each new link to the file is rejected.
             DownloadError: The part cannot be downloaded.
             QuotaExceededError: The daily quota is used up.
             SpoolError: The file cannot be written.
@@ -116,10 +126,12 @@ class Downloader:
             self._retry(transfer)
         except QuotaExceededError:
             raise  # the same download may work later
+        except _RejectedError as error:
+            reason = f"{error} {_LINK_ADVICE}"
+            raise transfer.part.gone(reason, LinkRejectedError) from error
         except ApiError as error:
-            advice = f" {_LINK_ADVICE}" if isinstance(error, _LinkRejectedError) else ""
             raise DownloadError(
-                f"{transfer.part} could not be downloaded: {error}{advice}",
+                f"{transfer.part} could not be downloaded: {error}",
                 kind="export",
                 job_id=job.id,
                 entity=entity,
@@ -182,8 +194,8 @@ class _Transfer:
             self._receive_all()
         except NotFoundError as error:
             if error.operation is ApiOperation.DOWNLOAD_PART:
-                self._check_available()
-            raise _LinkRejectedError(
+                self._check_job()
+            raise _RejectedError(
                 error.operation,
                 error.problem,
                 status=error.status,
@@ -265,27 +277,22 @@ class _Transfer:
             self.received += len(chunk)
             self._progress(self.received)
 
-    def _check_available(self) -> None:
-        """Check that the job exists and has not expired, so that its file may still appear."""
-        part = self.part
+    def _check_job(self) -> None:
+        """Check that the job exists and has not expired, so that its file may still appear.
+
+        Raises:
+            JobGoneError: It has not. The clock of this machine has no say in it.
+        """
+        api = self._downloader.api
         try:
-            now = self._downloader.api.get(part.job.id)
+            job = api.get(self.part.job.id, ONE_TRY)
         except NotFoundError as error:
-            why = f"Demandbase no longer knows it{error.codes}"
-        else:
-            if not has_expired(now, self._downloader.clock.utc()):
-                return
-            why = "it has expired"
-        raise JobGoneError(
-            f"{part} is no longer there: {why}.",
-            kind="export",
-            job_id=part.job.id,
-            entity=part.entity,
-            part=part.number,
-        )
+            raise self.part.gone(f"Demandbase no longer knows it{error.codes}.") from None
+        if has_expired(job, api.server_time()):
+            raise self.part.gone("it has expired.")
 
 
-class _LinkRejectedError(TransientError):
+class _RejectedError(TransientError):
     """The link has expired or does not exist (yet): a new one may work."""
 
 

@@ -27,6 +27,7 @@ header, a signed link or a record value.
     * JobFailedError
     * JobCancelledError
     * JobGoneError
+      * LinkRejectedError
     * JobTimeoutError
     * DownloadError
   * PossibleDuplicatesError
@@ -317,6 +318,10 @@ class JobCancelledError(JobError):
 
 class JobGoneError(JobError):
     """The job or its file no longer exists: unknown to the server, or expired."""
+
+
+class LinkRejectedError(JobGoneError):
+    """Each new link to the job's file was rejected. The file has expired, or comes later."""
 
 
 class JobTimeoutError(JobError):

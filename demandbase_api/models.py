@@ -25,9 +25,12 @@ CREATION_MARGIN = timedelta(minutes=1)
 """How much earlier than its request a job may seem to be created."""
 
 
-def has_expired(job: ExportJob, now: datetime) -> bool:
-    """Return whether the link to a job's file has expired."""
-    return job.expires_at is not None and job.expires_at <= now
+def has_expired(job: ExportJob, server_time: datetime | None) -> bool:
+    """Return whether a job's file has surely expired, by the clock of the server."""
+    expires_at = job.expires_at
+    if expires_at is None or expires_at.tzinfo is NO_ZONE or server_time is None:
+        return False
+    return expires_at <= server_time
 
 
 def was_created_since(job: ExportJob, time: datetime) -> bool | None:

@@ -73,9 +73,7 @@ class Exporter:
         self.scheduler = ExportScheduler(
             api, JobPoller("export", api, policy.poll, clock), policy, clock, journal
         )
-        self.fetcher = PartFetcher(
-            Downloader(api, policy.retry, spool.check_space, clock), spool.open
-        )
+        self.fetcher = PartFetcher(Downloader(api, policy.retry, spool.check_space), spool.open)
         self._logger = logger
         self._waiting: list[str] = []
         self._done: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import ApiError, AuthenticationError, QuotaExceededError
@@ -211,9 +212,12 @@ class ExportReuse:
     def _read_list(self, deadline: Deadline) -> list[ExportJob]:
         if self._jobs is None:
             listed = ListedJobs()
-            since = self._now() - max(self._max_age, _MIN_LOOKBACK)
+            jobs = listed.noted(self._api.jobs(deadline))
             try:
-                self._jobs = list(recent(listed.noted(self._api.jobs(deadline)), since))
+                first = list(islice(jobs, 1))
+                # From here on, the server's time is known.
+                since = self._now() - max(self._max_age, _MIN_LOOKBACK)
+                self._jobs = list(recent(chain(first, jobs), since))
                 self._listed = listed
             except (AuthenticationError, QuotaExceededError):
                 raise

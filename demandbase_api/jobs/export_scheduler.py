@@ -23,6 +23,7 @@ from demandbase_api.errors import (
     JobError,
     JobGoneError,
     JobTimeoutError,
+    LinkRejectedError,
     NotFoundError,
     QuotaExceededError,
     RateLimitedError,
@@ -196,9 +197,12 @@ class ExportScheduler:
             error: Reason for which the job cannot be used.
 
         Raises:
-            DemandbaseError: The given error, if the job has been replaced before.
+            DemandbaseError: The given error, if the job has been replaced before, or is this run's
+                own and may be of use to the next run.
         """
         entry = self._entry(task)
+        if entry.is_own and isinstance(error, (JobTimeoutError, LinkRejectedError)):
+            raise error
         if entry.job_id is not None:
             self._journal.give_up(task.request, entry.job_id)
         if entry.is_resubmitted:
@@ -401,12 +405,7 @@ class ExportScheduler:
             job = self._poller.wait(entry.job_id, self._create_ahead)
             if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
                 job = self._with_details(job, entity)
-        except JobTimeoutError as error:
-            if entry.is_own:
-                raise
-            self.resubmit(entry.task, error)
-            return None
-        except JobGoneError as error:
+        except (JobTimeoutError, JobGoneError) as error:
             self.resubmit(entry.task, error)
             return None
         match job.status:

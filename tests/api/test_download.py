@@ -106,7 +106,6 @@ def test_an_expired_link_is_replaced(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("downloadExportFile", Effect.EXPIRED_LINK, times=None),
         Fault("signedFile", Effect.CUT, how="length", bytes=0, times=None),
         Fault("signedFile", Effect.DROP_BEFORE, times=None),
         Fault("downloadExportFile", Effect.STATUS, status=500, times=None),

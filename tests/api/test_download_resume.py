@@ -8,12 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
 
 import pytest
 from typing_extensions import override
 
-from demandbase_api.clock import Clock
 from demandbase_api.connection import Connection
 from demandbase_api.downloads import Downloader, PartFetcher
 from demandbase_api.errors import (
@@ -134,8 +132,29 @@ def test_an_expired_job_is_gone_and_not_retried(
     sandbox.clock.advance(sandbox.options.job_expires_seconds + 1)
     file = io.BytesIO()
     with pytest.raises(JobGoneError, match="is no longer there: it has expired"):
-        Downloader(api, QUICK, clock=_SandboxTime(sandbox)).download(job, "campaigns", 1, file)
+        Downloader(api, QUICK).download(job, "campaigns", 1, file)
     assert len(sandbox.requests("downloadExportFile")) == 1
+
+
+def test_only_the_link_and_the_clock_of_the_server_say_that_a_job_has_expired(
+    sandbox: Sandbox, api: V1ExportApi
+) -> None:
+    sandbox.clock.skew(-7 * 24 * 3600)
+    job = api.get(api.submit(ExportRequest("campaigns", ("campaign_id",))).id)
+    assert job.expires_at is not None
+    assert job.expires_at < sandbox.clock.true_time()
+    sandbox.add_fault(Fault("downloadExportFile", Effect.STATUS, status=404))
+    assert download(api, job)
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_file_is_gone_if_each_new_link_is_rejected(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob, status: int
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.STATUS, status=status, times=None))
+    with pytest.raises(JobGoneError, match=f"is no longer there: .*HTTP {status}"):
+        download(api, job)
+    assert len(sandbox.requests(FILE)) == QUICK.tries
 
 
 def test_an_unknown_job_is_gone(api: V1ExportApi) -> None:
@@ -185,20 +204,6 @@ def test_compressed_parts_are_not_decoded() -> None:
         api = V1ExportApi(HttpClient(connection))
         job = api.get(api.submit(ExportRequest("campaigns", ("campaign_id",))).id)
         assert download(api, job)[:2] == b"\x1f\x8b"
-
-
-class _SandboxTime(Clock):
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-
-    def now(self) -> float:
-        return self.utc().timestamp()
-
-    def utc(self) -> datetime:
-        return self._sandbox.clock.now()
-
-    def sleep(self, seconds: float) -> None:
-        self._sandbox.clock.advance(seconds)
 
 
 def test_a_part_that_advances_with_each_try_arrives(

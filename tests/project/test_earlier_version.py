@@ -74,13 +74,16 @@ def test_the_tap_continues_from_a_state(api: str, finished_windows: int, tmp_pat
         config["spool_dir"] = str(tmp_path / "spool")
         messages = run("tap-demandbase", tmp_path, config, "--state", "state.json")
         asked = [request.body for request in sandbox.requests("createExportJob")]
-    # Bodies hold uapi's job names, which are digests of the request.
+    # Bodies hold uapi's job names: a digest of the request, which is shorter now, and a mark.
     accounts, *windows = written["export_jobs"]
-    assert asked == [accounts, *windows[finished_windows:]]
+    for request, before in zip(asked, [accounts, *windows[finished_windows:]], strict=True):
+        name, earlier_name = request.pop("jobName", ""), before.get("jobName", "")
+        assert earlier_name.startswith(name.rpartition(" ")[0])
+        assert request == {key: before[key] for key in before if key != "jobName"}
     bookmarks = messages[-1]["value"]["bookmarks"]
     for stream, bookmark in written["states"][-1]["bookmarks"].items():
         assert bookmarks[stream].keys() == bookmark.keys()
-        assert bookmarks[stream]["last_job"].keys() == bookmark["last_job"].keys()
+        assert bookmarks[stream]["last_job"].keys() >= bookmark["last_job"].keys()
         assert {**bookmarks[stream], "last_job": None} == {**bookmark, "last_job": None}
 
 

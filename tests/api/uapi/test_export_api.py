@@ -29,6 +29,7 @@ from tests.sandbox_time import SandboxTime
 pytestmark = pytest.mark.thorough
 
 REQUEST = ExportRequest("accounts", ("{Account}.id", "{Account}.name"))
+EARLIER_DIGEST = "6c552941c48ba100aeff"
 
 
 def looked_up(api: ExportApi, job_id: str) -> ExportJob:
@@ -106,7 +107,7 @@ def test_a_link_that_is_rejected_each_time_has_advice(sandbox: Sandbox, exports:
     job = exports.with_details(looked_up(exports, job.id))
     sandbox.add_fault(Fault("checkExportJobStatus", Effect.EXPIRED_LINK, times=None))
     sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=403, times=None))
-    with pytest.raises(DownloadError, match="export again with job_reuse_hours: 0") as caught:
+    with pytest.raises(JobGoneError, match="ask Demandbase's support about the job") as caught:
         download(exports, job)
     assert "://" not in str(caught.value)
 
@@ -205,3 +206,28 @@ def test_a_job_of_another_name_is_not_for_the_request(
     again = connect(connection(), Api.UAPI, files=files).exports
     assert again.is_for(looked_up(again, job.id), REQUEST)
     assert not again.is_for(job, ExportRequest("accounts", ("{Account}.id",)))
+
+
+def test_the_name_of_a_job_tells_which_run_created_it(
+    exports: ExportApi, connection: Callable[..., Connection], files: ApiFiles
+) -> None:
+    job = looked_up(exports, exports.submit(REQUEST).id)
+    assert exports.is_own(job) is True
+    again = connect(connection(), Api.UAPI, files=files).exports
+    assert again.is_own(job) is False
+    assert again.is_own(replace(job, name=None)) is False
+
+
+def test_the_name_of_version_0_1_0_is_known(exports: ExportApi) -> None:
+    name = f"singer accounts {EARLIER_DIGEST}"
+    assert exports.is_for(ExportJob("x", JobStatus.PENDING, name=name), REQUEST)
+    for other in (f"{name}0", f"{name} x", name.upper(), "singer accounts", ""):
+        assert not exports.is_for(ExportJob("x", JobStatus.PENDING, name=other), REQUEST)
+
+
+def test_a_download_reads_its_job_once_for_each_try(sandbox: Sandbox, exports: ExportApi) -> None:
+    job = exports.submit(REQUEST)
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.STATUS, status=503, times=None))
+    with pytest.raises(DownloadError, match="describe an export job"):
+        download(exports, job)
+    assert len(sandbox.requests("checkExportJobStatus")) == 6  # the tries of the policy

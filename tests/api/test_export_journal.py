@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from demandbase_api.jobs.export_journal import ExportJournal
+from demandbase_api.models import NO_ZONE, DateRange, ExportJob, ExportRequest, JobStatus
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAYS = DateRange("seen_at", date(2026, 1, 1), date(2026, 1, 2))
+REQUEST = ExportRequest("accounts", ("id", "name"), DAYS)
+JOB = ExportJob("job-1", JobStatus.COMPLETED, created_at=NOON)
+
+
+def test_a_job_is_begun_until_it_is_delivered_or_given_up(tmp_path: Path) -> None:
+    def later_run() -> ExportJournal:
+        return ExportJournal(tmp_path / "jobs")
+
+    assert not later_run().is_begun(REQUEST, JOB)
+    later_run().begin(REQUEST, JOB.id)
+    assert later_run().is_begun(REQUEST, JOB)
+    assert later_run().is_begun(replace(REQUEST, fields=("name", "id")), JOB)
+    assert not later_run().is_begun(REQUEST, replace(JOB, id="job-2"))
+    later_run().give_up(REQUEST, JOB.id)
+    assert not later_run().is_begun(REQUEST, JOB)
+    later_run().begin(REQUEST, "job-2")
+    later_run().deliver([REQUEST])
+    assert not later_run().is_begun(REQUEST, replace(JOB, id="job-2"))
+    assert later_run().is_unusable(REQUEST, JOB.id)
+
+
+def test_nothing_is_left_of_what_was_delivered(tmp_path: Path) -> None:
+    journal = ExportJournal(tmp_path / "jobs")
+    journal.post(REQUEST, NOON)
+    journal.begin(REQUEST, JOB.id)
+    assert len(list((tmp_path / "jobs").iterdir())) == 1
+    journal.deliver([REQUEST])
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("created_at", "is_begun"),
+    [
+        (NOON, True),
+        (NOON - timedelta(seconds=59), True),
+        (NOON - timedelta(seconds=61), False),
+        (None, False),
+        (NOON.replace(tzinfo=NO_ZONE), False),
+    ],
+)
+def test_a_run_that_was_killed_before_the_response_is_known_by_the_time(
+    tmp_path: Path, created_at: datetime | None, *, is_begun: bool
+) -> None:
+    ExportJournal(tmp_path).post(REQUEST, NOON)
+    job = replace(JOB, created_at=created_at)
+    assert ExportJournal(tmp_path).is_begun(REQUEST, job) is is_begun
+    assert not ExportJournal(tmp_path).is_begun(replace(REQUEST, entity="people"), job)
+    ExportJournal(tmp_path).begin(REQUEST, "job-2")
+    assert not ExportJournal(tmp_path).is_begun(REQUEST, job)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(REQUEST, ids=("1",)),
+        replace(REQUEST, date_range=replace(DAYS, end=date(2026, 1, 3))),
+        replace(REQUEST, sources=("x",)),
+    ],
+)
+def test_requests_and_apis_have_entries_of_their_own(tmp_path: Path, other: ExportRequest) -> None:
+    ExportJournal(tmp_path, "https://one").begin(REQUEST, JOB.id)
+    assert ExportJournal(tmp_path, "https://one").is_begun(REQUEST, JOB)
+    assert not ExportJournal(tmp_path, "https://one").is_begun(other, JOB)
+    assert not ExportJournal(tmp_path, "https://two").is_begun(REQUEST, JOB)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"jobs": 1, "posted_at": 5, "unusable": []}'])
+def test_a_damaged_file_proves_nothing(tmp_path: Path, text: str) -> None:
+    ExportJournal(tmp_path).begin(REQUEST, JOB.id)
+    [path] = tmp_path.iterdir()
+    path.write_text(text, encoding="utf-8")
+    journal = ExportJournal(tmp_path)
+    assert not journal.is_begun(REQUEST, JOB)
+    assert not journal.is_unusable(REQUEST, JOB.id)
+    journal.begin(REQUEST, JOB.id)
+    assert ExportJournal(tmp_path).is_begun(REQUEST, JOB)
+
+
+def test_old_files_are_removed(tmp_path: Path) -> None:
+    old = replace(REQUEST, entity="people")
+    ExportJournal(tmp_path).begin(old, "job-0")
+    [path] = tmp_path.iterdir()
+    (tmp_path / "other.json").touch()
+    for hours, is_kept in [(23, True), (47, True), (49, False)]:
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+        ExportJournal(tmp_path, keep_hours=48).begin(REQUEST, JOB.id)
+        assert path.exists() is is_kept
+    assert (tmp_path / "other.json").exists()
+
+
+def test_an_unusable_folder_is_warned_about_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    journal = ExportJournal(tmp_path / "file" / "jobs")
+    journal.begin(REQUEST, JOB.id)
+    journal.begin(REQUEST, "job-2")
+    assert caplog.text.count("cannot be recorded in spool_dir") == 1
+    assert journal.is_begun(REQUEST, JOB)  # within this run
