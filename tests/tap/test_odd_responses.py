@@ -215,7 +215,8 @@ def test_a_list_without_its_items_is_not_an_empty_list(
     sandbox: Sandbox, sync: Sync, api: str, wire: Wire, body: str
 ) -> None:
     sandbox.add_fault(Fault(wire.list_jobs, Effect.STATUS, status=200, body=body, times=None))
-    output = sync("export_jobs", failure=UnexpectedResponseError)
+    output = sync("campaigns", "export_jobs", failure=UnexpectedResponseError)
+    assert len(output.records("campaigns")) == 20  # its job is read alone
     name = "data" if api == "uapi" else "jobs"
     assert f"left out the member “{name}” when asked to list the export jobs" in str(output.error)
 
