@@ -348,6 +348,7 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
     encoding = {"format": "jsonl", **(raw.get("encoding") or {})}
     size = raw.get("batch_size") or DEFAULT_BATCH_ROWS
     complete = BatchConfig.from_dict({**raw, "encoding": encoding, "batch_size": size})
+    checked_path("batch_config.storage.root", complete.storage.root)
     checked_path("batch_config.storage.prefix", complete.storage.prefix or "")
     try:
         url = complete.storage.get_url("file")
