@@ -153,25 +153,25 @@ def spool_folder(config: Mapping[str, Any]) -> Path | None:
         ConfigurationError: It is no path.
     """
     folder = config.get("spool_dir")
-    return Path(check_path("spool_dir", folder)) if folder else None
+    return checked_path("spool_dir", folder) if folder else None
 
 
-def check_path(setting: str, path: str) -> str:
-    """Return a path that the system can have.
+def checked_path(setting: str, text: str) -> Path:
+    """Return the path in a setting.
 
     Raises:
-        ConfigurationError: It has characters that no path can have.
+        ConfigurationError: No file can have that path.
     """
     try:
-        is_path = b"\0" not in os.fsencode(path)
+        is_path = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         is_path = False
     if not is_path:
         raise ConfigurationError(
-            f"The setting {setting} is no path: it has a NUL character, or half of a surrogate "
-            "pair. Correct it."
+            f"The setting {setting} is no path: it contains a character that no path may contain, "
+            "such as NUL."
         )
-    return path
+    return Path(text)
 
 
 def api_files(config: Mapping[str, Any]) -> ApiFiles:
