@@ -67,24 +67,20 @@ def test_a_later_part_without_a_header_is_read(sandbox: Sandbox, sync: Sync, by:
 
 
 @both_apis
-@PIPELINES
 @pytest.mark.parametrize("later", ["b,x\r\n", "b,2,3\r\n", "ID,COUNT\r\n", "id,total\r\n", "\r\n"])
 def test_a_later_part_that_does_not_fit_the_columns_fails(
-    sandbox: Sandbox, sync: Sync, later: str, by: str
+    sandbox: Sandbox, sync: Sync, later: str
 ) -> None:
     export(sandbox, 4, f"{HEADER}a,1\r\n", later)
-    output = sync("people", failure=FileFormatError, **pipeline(by))
+    output = sync("people", failure=FileFormatError)
     assert [record["id"] for record in output.records("people")] == ["a"]
 
 
 @both_apis
-@PIPELINES
 @pytest.mark.parametrize("part", ["a,1\r\n", "\r\n", "\ufeff", "<html></html>"])
-def test_a_first_part_without_a_header_fails(
-    sandbox: Sandbox, sync: Sync, part: str, by: str
-) -> None:
+def test_a_first_part_without_a_header_fails(sandbox: Sandbox, sync: Sync, part: str) -> None:
     export(sandbox, 1, part)
-    assert not sync("people", failure=FileFormatError, **pipeline(by)).records("people")
+    assert not sync("people", failure=FileFormatError).records("people")
 
 
 @both_apis
