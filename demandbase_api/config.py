@@ -6,6 +6,7 @@ No error shows a value: it may be a secret.
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -146,9 +147,31 @@ def connection(config: Mapping[str, Any], retry: RetryPolicy, user_agent: str) -
 
 
 def spool_folder(config: Mapping[str, Any]) -> Path | None:
-    """Return the setting ``spool_dir``; ``None`` for the system's temporary folder."""
+    """Return the setting ``spool_dir``; ``None`` for the system's temporary folder.
+
+    Raises:
+        ConfigurationError: It is no path.
+    """
     folder = config.get("spool_dir")
-    return Path(folder) if folder else None
+    return checked_path("spool_dir", folder) if folder else None
+
+
+def checked_path(setting: str, text: str) -> Path:
+    """Return the path in a setting.
+
+    Raises:
+        ConfigurationError: No file can have that path.
+    """
+    try:
+        is_path = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_path = False
+    if not is_path:
+        raise ConfigurationError(
+            f"The setting {setting} is no path: it contains a character that no path may contain, "
+            "such as NUL."
+        )
+    return Path(text)
 
 
 def api_files(config: Mapping[str, Any]) -> ApiFiles:
