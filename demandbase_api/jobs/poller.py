@@ -239,7 +239,7 @@ class JobPoller(Generic[J]):
             self.log_progress()
         if self._poll is None:
             if self.open_jobs and now >= self._next_poll:
-                self._poll = self._start(min(map(self.deadline, self._open()), key=Deadline.left))
+                self._poll = self._start(Deadline.after(self._clock, _POLL_SECONDS))
             return False
         if not self._poll.done:
             return False

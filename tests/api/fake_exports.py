@@ -14,7 +14,13 @@ from typing_extensions import override
 
 from demandbase_api.clock import Clock
 from demandbase_api.deadline import NO_DEADLINE, Deadline
-from demandbase_api.errors import ApiError, ApiOperation, NotFoundError, ServerError
+from demandbase_api.errors import (
+    ApiError,
+    ApiOperation,
+    NotFoundError,
+    ServerError,
+    UnreachableError,
+)
 from demandbase_api.models import Entity, ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import (
     EVERYTHING,
@@ -104,6 +110,8 @@ class FakeExports(ExportApi):
         for key in ((operation, what), (operation, None)):
             if key in self.gates:
                 assert self.gates[key].wait(30)
+        if deadline.has_passed:
+            raise UnreachableError(operation, "did not respond in time", nothing_sent=True)
         if operation in self.silent:
             self.clock.time += min(300.0, deadline.left())
         for key in ((operation, what), (operation, None)):

@@ -290,16 +290,25 @@ class TestManyJobs:
     def test_a_poll_in_the_background_never_waits(
         self, api: FakeExports, poller: JobPoller[ExportJob]
     ) -> None:
-        poller.add(api.put("job-1"), "accounts")
+        poller.add(api.put("job-1", age=90), "accounts")
         gate = api.gate(ApiOperation.LIST_EXPORTS)
         assert not any(poller.poll_if_due() for _ in range(5))
-        api.clock.time += 500
+        api.clock.time += 20
         assert not poller.poll_if_due()
         gate.set()
         wait_until(poller.poll_if_due)
         assert len(api.calls) == 1
         assert poller.latest("job-1").status is JobStatus.COMPLETED
         assert not poller.poll_if_due()  # no job is open
+
+    def test_jobs_that_are_late_are_polled_in_the_background(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        api.clock.time += 5000
+        poller.poll_if_due()
+        wait_until(poller.poll_if_due)
+        assert poller.latest("job-1").status is JobStatus.COMPLETED
 
     def test_who_waits_takes_over_the_poll_in_the_background(
         self, api: FakeExports, poller: JobPoller[ExportJob]
