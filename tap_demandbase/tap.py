@@ -260,11 +260,10 @@ class CommandTap(TapDemandbase):
     def invoke(cls, **options: Any) -> None:
         with writing_output():
             enlarge_pipe(sys.stdout.fileno())
-        state = options.get("state")
-        if state is not None:
-            # The SDK takes a file with null for no file.
-            text = state.read()
-            bookmark.check_state(load_json(text))
+        if (file := options.get("state")) is not None:
+            text = file.read()
+            if load_json(text) is None:  # the SDK would take it for no file
+                bookmark.check_state(None)
             options["state"] = io.StringIO(text)
         super().invoke(**options)
 

@@ -177,3 +177,18 @@ def test_a_stream_that_fails_is_in_the_last_line_and_called_unhandled_nowhere(
     for bad in ("unhandled", "Traceback", "Exception ignored"):
         assert bad not in done.stderr
     assert '"stream":"opportunities"' in done.stdout
+
+
+def test_exports_are_closed_once_where_the_run_ends(sandbox: Sandbox, tmp_path: Path) -> None:
+    # At the exit of Python 3.12, no thread can be started any more.
+    script = """
+from tap_demandbase.cli import main
+from tap_demandbase.exporter import Exporter
+close = Exporter.close
+Exporter.close = lambda self: (print("closed"), close(self))
+main()
+"""
+    settings = ["--config", config_file(tmp_path, sandbox, entities=["campaigns"])]
+    command = [sys.executable, "-c", script, *settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines().count("closed") == 1

@@ -156,11 +156,14 @@ def test_fields_that_cannot_be_read_concern_their_own_stream_only(
     catalog = catalog_of(config, *streams)
     match = {"entityType": "person"}
     sandbox.add_fault(Fault("fetchFields", Effect.STATUS, match=match, status=500, times=None))
+    sandbox.clear_requests()
     tap = QuickTap(config=config, catalog=catalog)
     capsys.readouterr()
     with pytest.raises(ServerError) if selected else nullcontext(), only_failure():
         tap.sync_all()
     assert capsys.readouterr().out.count('"type":"RECORD","stream":"accounts"') == 200
+    if not selected:
+        assert len(sandbox.requests("fetchFields")) == 1
     with pytest.raises(ServerError, match="list the fields"):
         QuickTap(config=config).run_discovery()
 
