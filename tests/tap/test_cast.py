@@ -67,7 +67,14 @@ def test_booleans_are_read_in_any_case(text: str, value: bool) -> None:  # noqa:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("1e3", 1000), ("12.0", 12), ("-2.50E+1", -25), ("+5", 5)]
+    ("text", "value"),
+    [
+        ("1e3", 1000),
+        ("12.0", 12),
+        ("-2.50E+1", -25),
+        ("+5", 5),
+        pytest.param("1e1000", 10**1000, id="1e1000"),
+    ],
 )
 def test_whole_numbers_in_other_clothes_are_read(text: str, value: int) -> None:
     assert cast.to_integer(text) == value
@@ -81,6 +88,7 @@ def test_whole_numbers_in_other_clothes_are_read(text: str, value: int) -> None:
         ({"type": "integer"}, " 5"),
         ({"type": "integer"}, "0x1F"),
         ({"type": "integer"}, "1e9999"),
+        ({"type": "integer"}, "1e1001"),
         ({"type": "number"}, "NaN"),
         ({"type": "number"}, "inf"),
         ({"type": "number"}, "1,5"),
