@@ -6,6 +6,7 @@ No error shows a value: it may be a secret.
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -47,6 +48,12 @@ def _text(title: str, description: str, **rules: Any) -> dict[str, Any]:  # noqa
     }  # fmt: skip
 
 
+MAX_SECONDS = 7 * 24 * 3600
+"""Maximum of every setting in seconds: a longer wait than a week is a mistake."""
+
+MAX_HOURS = 365 * 24
+"""Maximum of every setting in hours."""
+
 _SECRET = {"minLength": 1, "secret": True, "writeOnly": True}
 
 PROPERTIES: dict[str, dict[str, Any]] = {
@@ -80,6 +87,7 @@ POLLING: dict[str, dict[str, Any]] = {
     "poll_interval_seconds": {
         "type": ["integer", "null"],
         "minimum": 1,
+        "maximum": MAX_SECONDS,
         "default": 2,
         "title": "Poll interval",
         "description": "Initial poll interval in seconds. Each interval is up to 1.5 times the "
@@ -88,6 +96,7 @@ POLLING: dict[str, dict[str, Any]] = {
     "poll_interval_max_seconds": {
         "type": ["integer", "null"],
         "minimum": 1,
+        "maximum": MAX_SECONDS,
         "default": 60,
         "title": "Maximum poll interval",
         "description": "Maximum poll interval in seconds.",
@@ -138,9 +147,31 @@ def connection(config: Mapping[str, Any], retry: RetryPolicy, user_agent: str) -
 
 
 def spool_folder(config: Mapping[str, Any]) -> Path | None:
-    """Return the setting ``spool_dir``; ``None`` for the system's temporary folder."""
+    """Return the setting ``spool_dir``; ``None`` for the system's temporary folder.
+
+    Raises:
+        ConfigurationError: It is no path.
+    """
     folder = config.get("spool_dir")
-    return Path(folder) if folder else None
+    return checked_path("spool_dir", folder) if folder else None
+
+
+def checked_path(setting: str, text: str) -> Path:
+    """Return the path in a setting.
+
+    Raises:
+        ConfigurationError: No file can have that path.
+    """
+    try:
+        is_path = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_path = False
+    if not is_path:
+        raise ConfigurationError(
+            f"The setting {setting} is no path: it contains a character that no path may contain, "
+            "such as NUL."
+        )
+    return Path(text)
 
 
 def api_files(config: Mapping[str, Any]) -> ApiFiles:

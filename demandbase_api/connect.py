@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import Api
 from demandbase_api.connection import ApiFiles
-from demandbase_api.http.client import HttpClient
-from demandbase_api.http.server_clock import ServerClock
-from demandbase_api.ports import Apis
-from demandbase_api.v1.exports import V1ExportApi
-from demandbase_api.v1.imports import V1ImportApi
 
 if TYPE_CHECKING:
     from demandbase_api.connection import Connection
+    from demandbase_api.ports import Apis
 
 
 def connect(
@@ -35,12 +31,13 @@ def connect(
     Raises:
         ConfigurationError: The API does not accept this kind of credentials.
     """
+    # Imported here: commands that need no connection start without them.
     match api:
         case Api.V1:
-            http = HttpClient(connection, server_clock=ServerClock(clock or SystemClock()))
-            return Apis(V1ExportApi(http), V1ImportApi(http))
+            from demandbase_api.v1.connect import connect_v1  # noqa: PLC0415
+
+            return connect_v1(connection, clock or SystemClock())
         case Api.UAPI:
-            # Imported here: commands that use v1 start without it.
             from demandbase_api.uapi.connect import connect_uapi  # noqa: PLC0415
 
             return connect_uapi(connection, files or ApiFiles(), clock or SystemClock())

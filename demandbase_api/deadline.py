@@ -48,3 +48,6 @@ class Deadline:
 
 
 NO_DEADLINE = Deadline(SystemClock())
+
+ONE_TRY = NO_DEADLINE.without_retries()
+"""For a call within another one that is retried as a whole."""

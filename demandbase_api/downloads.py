@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from demandbase_api.deadline import ONE_TRY
 from demandbase_api.errors import (
     EXIT_FAILURE,
     EXIT_TRY_LATER,
@@ -284,7 +285,7 @@ class _Transfer:
         """
         api = self._downloader.api
         try:
-            job = api.get(self.part.job.id)
+            job = api.get(self.part.job.id, ONE_TRY)
         except NotFoundError as error:
             raise self.part.gone(f"Demandbase no longer knows it{error.codes}.") from None
         if has_expired(job, api.server_time()):

@@ -100,6 +100,18 @@ def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressi
     )
 
 
+class Terminated(SystemExit):
+    """A signal ends the run.
+
+    Args:
+        number: Number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(_SIGNAL_EXIT + number)
+
+
 def terminate(number: int, logger: logging.Logger) -> NoReturn:
     """End the run on a signal with its exit code: 130 for SIGINT, 143 for SIGTERM.
 
@@ -108,16 +120,32 @@ def terminate(number: int, logger: logging.Logger) -> NoReturn:
         logger: Logger of the command.
 
     Raises:
-        SystemExit: Always.
+        Terminated: Always.
     """
     for later in (signal.SIGINT, signal.SIGTERM):
         signal.signal(later, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
-    logger.critical(
-        "Stopped by %s: waiting and running jobs of this run are cancelled where possible; the "
-        "next run continues from the last state that was written.",
+    logger.warning(
+        "%s: the run ends, and its waiting and running jobs are cancelled where possible",
         signal.Signals(number).name,
     )
-    raise SystemExit(_SIGNAL_EXIT + number)
+    raise Terminated(number)
+
+
+@contextmanager
+def log_signal(logger: logging.Logger) -> Iterator[None]:
+    """Log the signal that ended a command, after all that the clean-up has logged.
+
+    Args:
+        logger: Logger of the command.
+    """
+    try:
+        yield
+    except Terminated as end:
+        logger.critical(
+            "Stopped by %s: the next run continues from the last state that was written.",
+            end.signal.name,
+        )
+        raise
 
 
 @contextmanager

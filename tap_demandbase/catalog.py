@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib import Metadata
 
+from demandbase_api.errors import ConfigurationError
 from tap_demandbase.errors import SelectionError
 
 if TYPE_CHECKING:
@@ -39,18 +40,69 @@ def add_fields(metadata: MetadataMapping, field_by_property: Mapping[str, Entity
         metadata[breadcrumb] = FieldMetadata(**members, demandbase_field=field.api_name)
 
 
+def chosen_methods(catalog: object) -> dict[str, str]:
+    """Return the replication method that the user has chosen in a catalog, by stream.
+
+    Discovery writes neither key of the metadata, only ``replication_method`` of the entry, which a
+    later setting may overrule. The SDK's own catalog drops ``replication-method``, which Meltano
+    writes.
+    """
+    return {
+        entry["tap_stream_id"]: method
+        for entry in _entries(catalog)
+        for item in entry.get("metadata") or ()
+        if not item["breadcrumb"] and (method := _chosen_method(item["metadata"])) is not None
+    }
+
+
+def _chosen_method(metadata: Mapping[str, Any]) -> str | None:
+    found = metadata.get("replication-method") or metadata.get("forced-replication-method")
+    return None if found is None else str(found)
+
+
+def replication_method(stream: str, chosen: str | None, key: str | None) -> str | None:
+    """Return the replication method of a stream; ``None`` for that of its catalog entry.
+
+    Args:
+        stream: Name of the stream, for messages.
+        chosen: Method that the user has chosen in the catalog, if any.
+        key: Replication key, if any.
+
+    Raises:
+        ConfigurationError: The chosen method is unknown, or needs a key.
+    """
+    match chosen, key:
+        case "FULL_TABLE", _:
+            return "FULL_TABLE"
+        case ((None | "INCREMENTAL"), str()):
+            return "INCREMENTAL"
+        case "INCREMENTAL", None:
+            raise ConfigurationError(
+                f"Stream {stream} is INCREMENTAL in the catalog and has no replication key. Set "
+                f"stream_options.{stream}.replication_key, or replication-key in the catalog, to a "
+                "date field."
+            )
+        case None, None:
+            return None
+        case _:
+            raise ConfigurationError(
+                f"Stream {stream}: replication-method in the catalog must be FULL_TABLE or "
+                "INCREMENTAL."
+            )
+
+
 def saved_fields(catalog: object) -> dict[str, dict[str, str]]:
     """Return the names of fields in jobs that a saved catalog has, by stream and property.
 
     The SDK's own catalog drops metadata that it does not know.
     """
+    return {entry["tap_stream_id"]: _saved_fields(entry) for entry in _entries(catalog)}
+
+
+def _entries(catalog: object) -> list[dict[str, Any]]:
     if not isinstance(catalog, dict):
-        return {}
-    return {
-        entry["tap_stream_id"]: _saved_fields(entry)
-        for entry in catalog.get("streams") or ()
-        if "tap_stream_id" in entry
-    }
+        return []
+    return [entry for entry in catalog.get("streams") or () if "tap_stream_id" in entry]
 
 
 def _saved_fields(entry: Mapping[str, Any]) -> dict[str, str]:

@@ -10,16 +10,11 @@ from demandbase_api.process import loading
 def main() -> None:
     """Run the tap."""
     with loading("tap_demandbase.tap"):
-        from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
-        from demandbase_api.process import exit_with_error  # noqa: PLC0415
-        from tap_demandbase.tap import CommandTap, OutputClosedError  # noqa: PLC0415
+        from demandbase_api.process import exit_with_error, log_signal  # noqa: PLC0415
+        from tap_demandbase.tap import CommandTap  # noqa: PLC0415
     try:
-        CommandTap.cli()
-    except OutputClosedError as error:
-        CommandTap.logger.critical("%s", error)
-        # At exit, Python would flush the broken pipe again and log the error.
-        sys.stdout = None
-        sys.exit(EXIT_FAILURE)
+        with log_signal(CommandTap.logger):
+            CommandTap.cli()
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
         exit_with_error(
             error,
@@ -28,3 +23,14 @@ def main() -> None:
             "TAP_DEMANDBASE_",
             "stream_maps",
         )
+    finally:
+        _drop_broken_output()
+
+
+def _drop_broken_output() -> None:
+    """Keep Python from flushing an output at exit that cannot be written, and logging the error."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        sys.stdout = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
@@ -10,8 +11,11 @@ from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 from demandbase_api import config as api_config
 from demandbase_api.config import (
+    MAX_HOURS,
+    MAX_SECONDS,
     api_files,
     api_url,
+    checked_path,
     poll_policy,
     spool_folder,
     with_api_settings,
@@ -35,7 +39,11 @@ if TYPE_CHECKING:
 
 DEFAULT_BATCH_ROWS = 100_000
 
-_SECONDS = th.IntegerType(minimum=1)
+_SECONDS = th.IntegerType(minimum=1, maximum=MAX_SECONDS)
+_HOURS = th.IntegerType(minimum=0, maximum=MAX_HOURS)
+_MAX_ROWS = 1_000_000_000
+_MAX_DAYS = 36_500
+"""A century."""
 _ID = th.IntegerType(minimum=0)
 _DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -78,7 +86,7 @@ _BATCH_CONFIG = th.Property(
         th.Property("storage", _STORAGE, required=True, description="Where the files are written."),
         th.Property(
             "batch_size",
-            th.IntegerType(minimum=1),
+            th.IntegerType(minimum=1, maximum=_MAX_ROWS),
             description=f"Maximum number of rows in a file. Default: {DEFAULT_BATCH_ROWS}.",
         ),
         additional_properties=False,
@@ -97,7 +105,7 @@ _STREAM_OPTIONS = th.ObjectType(
     th.Property("ad_report_type", th.StringType(min_length=1)),
     th.Property("source", th.ArrayType(th.StringType)),
     th.Property("columns", th.ArrayType(th.StringType)),
-    th.Property("lookback_days", th.IntegerType(minimum=0)),
+    th.Property("lookback_days", th.IntegerType(minimum=0, maximum=_MAX_DAYS)),
     th.Property("lenient_numbers", th.BooleanType),
     additional_properties=False,
 )
@@ -105,7 +113,7 @@ _STREAM_OPTIONS = th.ObjectType(
 _CONFIG = th.PropertiesList(
     th.Property(
         "discovery_cache_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=24,
         title="Discovery cache",
         description="With api: uapi, hours for which discovered fields are cached in spool_dir, "
@@ -149,14 +157,14 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "window_days",
-        th.IntegerType(minimum=1),
+        th.IntegerType(minimum=1, maximum=_MAX_DAYS),
         title="Window",
         description="Days that one job of an incremental stream covers. A longer range is split "
         "into several jobs, and the state is written after each. Default: the whole range.",
     ),
     th.Property(
         "lookback_days",
-        th.IntegerType(minimum=0),
+        th.IntegerType(minimum=0, maximum=_MAX_DAYS),
         default=3,
         title="Look-back",
         description="Days before the bookmark that an incremental run exports again, since "
@@ -167,18 +175,19 @@ _CONFIG = th.PropertiesList(
         _SECONDS,
         default=21600,
         title="Job time-out",
-        description="Seconds after which a job that still runs is cancelled and the run fails.",
+        description="Seconds in which a job must be created and complete. Later, it is cancelled "
+        "and its stream fails.",
     ),
     th.Property(
         "max_concurrent_jobs",
-        th.IntegerType(minimum=1),
+        th.IntegerType(minimum=1, maximum=1000),
         title="Concurrent jobs",
         description="Maximum number of export jobs that run at a time. Default: 2 with v1, and 1 "
         "with uapi, which allows no more.",
     ),
     th.Property(
         "job_reuse_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=6,
         title="Job reuse",
         description="Maximum age, in hours, of an interrupted run's job that the tap may reuse; 0 "
@@ -186,7 +195,7 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "quota_wait_hours",
-        th.IntegerType(minimum=0),
+        _HOURS,
         default=0,
         title="Quota wait",
         description="Hours to wait for a new quota if the daily quota is used up, instead of "
@@ -197,7 +206,8 @@ _CONFIG = th.PropertiesList(
         _SECONDS,
         default=300,
         title="Request time-out",
-        description="Seconds without data after which a request or a download fails.",
+        description="Seconds without data, or with less than 1 KiB a second, after which a request "
+        "or a download fails.",
     ),
     th.Property(
         "spool_dir",
@@ -339,18 +349,26 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
     encoding = {"format": "jsonl", **(raw.get("encoding") or {})}
     size = raw.get("batch_size") or DEFAULT_BATCH_ROWS
     complete = BatchConfig.from_dict({**raw, "encoding": encoding, "batch_size": size})
+    checked_path("batch_config.storage.root", complete.storage.root)
+    checked_path("batch_config.storage.prefix", complete.storage.prefix or "")
     try:
-        complete.storage.get_url("file")
+        url = complete.storage.get_url("file")
+        # Nothing is sent, but the package of the file system is imported.
+        root = complete.storage._root_path  # noqa: SLF001 - no public method does only that
+        _ = root.fs
+        if url.startswith("file:"):
+            Path(root.path).mkdir(parents=True, exist_ok=True)
     except ImportError:
         raise ConfigurationError(
             "The URL in batch_config.storage.root needs a package that is not installed; for "
             "s3:// that is s3fs: install singer-sdk[s3] in addition to the tap."
         ) from None
     # The error's text may quote settings, such as a key.
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None)
         raise ConfigurationError(
-            "Nothing can be stored at batch_config.storage.root: set it to a folder, or to a URL "
-            "such as s3://bucket/folder."
+            f"Nothing can be stored at batch_config.storage.root{f' ({reason})' if reason else ''}:"
+            " set it to a folder that can be written, or to a URL such as s3://bucket/folder."
         ) from None
     return complete
 

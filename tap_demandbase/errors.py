@@ -11,6 +11,7 @@ StreamError
 └── QuotaStopError
 StreamsFailedError
 StateFormatError
+OutputError
 BatchStorageError
 """
 
@@ -108,6 +109,12 @@ class StreamsFailedError(DemandbaseError):
 
 class StateFormatError(DemandbaseError):
     """What was passed as the state of the tap is no state."""
+
+
+class OutputError(DemandbaseError):
+    """Nothing can be written to standard output any more."""
+
+    ends_run = True
 
 
 class BatchStorageError(DemandbaseError):

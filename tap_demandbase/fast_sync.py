@@ -8,8 +8,10 @@ messages after every ``STATE_MSG_FREQUENCY`` records, and the final state.
 
 from __future__ import annotations
 
+import errno
 import sys
 from abc import abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.io_base import SingerWriter
@@ -17,6 +19,7 @@ from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_demandbase.config import batch_config
+from tap_demandbase.errors import OutputError
 from tap_demandbase.sync_run import TapStream
 
 if TYPE_CHECKING:
@@ -24,14 +27,46 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
+    from singer_sdk.singerlib import Message
     from typing_extensions import Buffer
 
     from tap_demandbase.arrow.batch_files import Batch
     from tap_demandbase.arrow.row_block import Rows
 
 
+@contextmanager
+def writing_output() -> Iterator[None]:
+    """Turn an error of writing to standard output into a sentence.
+
+    A ``BrokenPipeError`` would end the command without a message.
+
+    Raises:
+        OutputError: Standard output is closed, or its disk is full.
+    """
+    try:
+        if sys.stdout is None:  # the descriptor was closed before Python started
+            raise OSError(errno.EBADF, "")  # noqa: TRY301
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise OutputError("The target stopped reading: see its messages.") from None
+        if error.errno == errno.EBADF:
+            raise OutputError(
+                "Standard output is closed: connect the tap to a target, or to a file."
+            ) from None
+        raise OutputError(
+            f"Cannot write to standard output: {error.strerror or 'the operation failed'}. Free "
+            "some space, or write to another place."
+        ) from None
+
+
 class LineWriter(SingerWriter):
     """The SDK's message writer, with a method for many encoded messages."""
+
+    @override
+    def write_message(self, message: Message) -> None:
+        with writing_output():
+            super().write_message(message)
 
     def write_lines(self, lines: Buffer) -> None:
         """Write messages to standard output.
@@ -39,6 +74,10 @@ class LineWriter(SingerWriter):
         Args:
             lines: UTF-8; each message ends with a line feed.
         """
+        with writing_output():
+            self._write_lines(lines)
+
+    def _write_lines(self, lines: Buffer) -> None:
         output = sys.stdout
         if (binary := getattr(output, "buffer", None)) is None:
             # A text stream that captures the output has no binary buffer.

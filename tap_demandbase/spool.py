@@ -41,6 +41,25 @@ class Spool:
         except OSError as error:
             raise spool_error(error) from error
 
+    def check(self) -> None:
+        """Check that files can be written, before a job is created for them.
+
+        Raises:
+            SpoolError: The folder cannot be used, or is full.
+        """
+        file = self.open()
+        try:
+            with file:
+                file.write(b"\n")
+        except OSError as error:
+            raise spool_error(error) from error
+        free = self._free()
+        if free < RESERVE_BYTES:
+            raise SpoolError(
+                f"The folder for intermediate files has only {free / 1e6:,.0f} MB free (32 MB are "
+                "left for other processes). Free some space, or set spool_dir to a larger folder."
+            )
+
     def close(self, file: BinaryIO) -> None:
         """Close a file in the background, since the system takes a while to free a large one."""
         self._closing = [task for task in self._closing if not task.done]

@@ -19,7 +19,12 @@ from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
 from tap_demandbase import bookmark, cast
 from tap_demandbase.bookmark import Bookmark
-from tap_demandbase.catalog import add_fields, current_fields, selected_schemas
+from tap_demandbase.catalog import (
+    add_fields,
+    current_fields,
+    replication_method,
+    selected_schemas,
+)
 from tap_demandbase.config import announced_encoding, column_advice
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import DateRangeError, FileFormatError, RecordCountError
@@ -73,6 +78,7 @@ class BulkStream(FastSyncStream):
         tap: The tap.
         spec: The stream as discovered.
         saved_fields: Field names of a saved catalog by property, where they differ.
+        chosen_method: Replication method that the user has chosen in the catalog, if any.
     """
 
     TYPE_CONFORMANCE_LEVEL: ClassVar = TypeConformanceLevel.NONE  # type: ignore[misc]
@@ -81,11 +87,17 @@ class BulkStream(FastSyncStream):
     _tap: TapDemandbase
 
     def __init__(
-        self, tap: TapDemandbase, spec: StreamSpec, saved_fields: Mapping[str, str]
+        self,
+        tap: TapDemandbase,
+        spec: StreamSpec,
+        saved_fields: Mapping[str, str],
+        chosen_method: str | None = None,
     ) -> None:
         super().__init__(tap, schema=spec.schema, name=spec.entity.name)
         self._entity = spec.entity
         self._options = spec.options
+        self._chosen_method = chosen_method
+        self._catalog_error: ConfigurationError | None = None
         self._delivered: dict[DeliveredJob, ExportRequest] = {}
         self.primary_keys = spec.key_properties
         self.replication_key = spec.replication_key
@@ -309,6 +321,8 @@ class BulkStream(FastSyncStream):
 
     @override
     def plan(self) -> None:
+        if self._catalog_error is not None:
+            raise self._catalog_error
         if not self.is_removed:
             self._tap.exporter.plan(self.name, self.planned_tasks)
 
@@ -373,25 +387,27 @@ class BulkStream(FastSyncStream):
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply a catalog.
 
-        A replication key makes the stream incremental even if the catalog's replication method
-        differs: that may have been discovered before the key was set.
+        A replication key makes the stream incremental even if the catalog entry's replication
+        method differs: that may have been discovered before the key was set. A method in the
+        metadata is the user's, and counts.
         """
         super().apply_catalog(catalog)
-        entry = catalog.get_stream(self.name)
-        root = None if entry is None else entry.metadata.get(())
-        forced = getattr(root, "forced_replication_method", None)
         self.replication_key = self._options.replication_key or self.replication_key
-        if self.replication_key and forced != "FULL_TABLE":
-            if self.forced_replication_method == "FULL_TABLE":
-                self.logger.info(
-                    "Stream %s is incremental by %s, though its catalog entry says FULL_TABLE; "
-                    "to export all of it, remove the key or set forced-replication-method",
-                    self.name,
-                    self.replication_key,
-                )
-            self.forced_replication_method = "INCREMENTAL"
-        elif forced == "FULL_TABLE":
-            self.forced_replication_method = forced
+        try:
+            method = replication_method(self.name, self._chosen_method, self.replication_key)
+        except ConfigurationError as error:
+            self._catalog_error = error  # of this stream only, and only if it is selected
+            return
+        if method is None:
+            return
+        if method == "INCREMENTAL" and self.forced_replication_method == "FULL_TABLE":
+            self.logger.info(
+                "Stream %s is incremental by %s, though its catalog entry says FULL_TABLE; "
+                "to export all of it, remove the key or set replication-method in the metadata",
+                self.name,
+                self.replication_key,
+            )
+        self.forced_replication_method = method
 
     @property
     @override

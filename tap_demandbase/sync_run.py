@@ -72,6 +72,8 @@ class SyncRun:
         self._unavailable = unavailable
         self._logger = logger
         self._failures: dict[str, DemandbaseError] = {}
+        self._next = 0
+        """Number of families that have been synced, or tried."""
 
     @property
     def streams(self) -> list[TapStream]:
@@ -107,10 +109,11 @@ class SyncRun:
         Raises:
             DemandbaseError: An error ended the run.
         """
-        families = [family for family in self._families if not self._has_failed(family)]
-        for number, family in enumerate(families, 1):
-            self._sync(family, is_last=number == len(families))
-        for family in families:
+        for number, family in enumerate(self._families, 1):
+            self._next = number
+            if not self._has_failed(family):
+                self._sync(family)
+        for family in self._families:
             if not self._has_failed(family):
                 for stream in family:
                     stream.complete_run()
@@ -139,7 +142,7 @@ class SyncRun:
         if self._failures:
             raise StreamsFailedError(self._failures, self._total)
 
-    def _sync(self, family: Sequence[TapStream], *, is_last: bool) -> None:
+    def _sync(self, family: Sequence[TapStream]) -> None:
         stream = family[0]
         try:
             stream.sync()
@@ -147,15 +150,13 @@ class SyncRun:
         except DemandbaseError as error:
             if error.ends_run:
                 raise
-            self._fail(_names(family), error, is_last=is_last)
+            self._fail(_names(family), error)
             stream.give_up()
 
-    def _fail(
-        self, streams: Sequence[str], error: DemandbaseError, *, is_last: bool = False
-    ) -> None:
+    def _fail(self, streams: Sequence[str], error: DemandbaseError) -> None:
         for stream in streams:
             self._failures[stream] = _without_frames(error)
-        if not is_last:
+        if not all(self._has_failed(family) for family in self._families[self._next :]):
             self._logger.error(
                 "Stream %s failed, and the run continues with the other streams: %s",
                 " and ".join(streams),

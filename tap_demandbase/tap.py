@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
+from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
@@ -19,17 +20,17 @@ from demandbase_api.errors import ConfigurationError, DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from tap_demandbase import bookmark, config
-from tap_demandbase.catalog import saved_fields, selected_streams
+from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
 from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
-from tap_demandbase.fast_sync import LineWriter
+from tap_demandbase.fast_sync import LineWriter, writing_output
 from tap_demandbase.job_streams import job_streams
 from tap_demandbase.streams import BulkStream, IdBatchStream
 from tap_demandbase.sync_run import SyncRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
     from singer_sdk import Stream
@@ -46,7 +47,7 @@ class TapDemandbase(Tap):
     config_jsonschema: ClassVar = config.CONFIG
     dynamic_catalog = True
     message_writer_class = LineWriter
-    retry: ClassVar = RetryPolicy()
+    retry: RetryPolicy = RetryPolicy()
     """Retries of requests that read."""
     clock: Clock = SystemClock()
     """Clock of the jobs."""
@@ -64,6 +65,8 @@ class TapDemandbase(Tap):
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         self.saved_fields = saved_fields(options.get("catalog"))
         """Field names in jobs, by stream and property, from the catalog that was passed."""
+        self.chosen_methods = chosen_methods(options.get("catalog"))
+        """Replication method that the user has chosen, by stream."""
         self._unavailable: dict[str, DemandbaseError] = {}
         if (state := options.get("state")) is not None:
             bookmark.check_state(state)
@@ -153,7 +156,8 @@ class TapDemandbase(Tap):
 
     def _bulk_stream(self, spec: StreamSpec) -> BulkStream:
         kind = BulkStream if spec.entity.parent_ids is None else IdBatchStream
-        return kind(self, spec, self.saved_fields.get(spec.entity.name) or {})
+        name = spec.entity.name
+        return kind(self, spec, self.saved_fields.get(name) or {}, self.chosen_methods.get(name))
 
     @override  # type: ignore[misc]
     def sync_all(self) -> None:
@@ -171,6 +175,7 @@ class TapDemandbase(Tap):
                 if self.state:
                     self.state_writer.write_state(self.state)
                 run.plan()
+                self._check_storage(run.streams)
                 self._check_budget(run.streams)
                 run.sync()
                 self.state_writer.write_state(self.state)
@@ -180,6 +185,17 @@ class TapDemandbase(Tap):
                 if "exporter" in self.__dict__:
                     with signals_ignored():
                         self.exporter.close()
+
+    def _check_storage(self, streams: Sequence[Stream]) -> None:
+        """Check that exported files can be stored.
+
+        Raises:
+            SpoolError: The folder for intermediate files cannot be used.
+            ConfigurationError: No batch file can be stored.
+        """
+        if any(isinstance(stream, BulkStream) for stream in streams):
+            self.exporter.spool.check()
+            config.batch_config(self.config)
 
     def _check_budget(self, streams: Sequence[Stream]) -> None:
         """Check the daily call budget for all jobs of the run.
@@ -236,35 +252,26 @@ class TapDemandbase(Tap):
         terminate(signum, self.logger)
 
 
-class OutputClosedError(DemandbaseError):
-    """The reader of the tap's output has closed it."""
-
-
 class CommandTap(TapDemandbase):
     """Singer tap for Demandbase's bulk export API."""
 
     @classmethod
     @override
     def invoke(cls, **options: Any) -> None:
-        enlarge_pipe(sys.stdout.fileno())
-        with _broken_pipe_as_error():
-            super().invoke(**options)
+        with writing_output():
+            enlarge_pipe(sys.stdout.fileno())
+        state = options.get("state")
+        if state is not None:
+            # The SDK takes a file with null for no file.
+            text = state.read()
+            bookmark.check_state(load_json(text))
+            options["state"] = io.StringIO(text)
+        super().invoke(**options)
 
     @override
     def run_discovery(self) -> str:
-        with _broken_pipe_as_error():
-            return super().run_discovery()
-
-
-@contextmanager
-def _broken_pipe_as_error() -> Iterator[None]:
-    """Turn a broken pipe into an error: click would end the command without a message.
-
-    Raises:
-        OutputClosedError: The pipe behind standard output broke.
-    """
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise OutputClosedError("The target stopped reading: see its messages.") from None
+        catalog = self.catalog_json_text
+        with writing_output():
+            sys.stdout.write(f"{catalog}\n")
+            sys.stdout.flush()
+        return catalog

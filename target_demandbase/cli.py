@@ -19,11 +19,12 @@ def main() -> None:
         )
 
         from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
-        from demandbase_api.process import exit_with_error  # noqa: PLC0415
+        from demandbase_api.process import exit_with_error, log_signal  # noqa: PLC0415
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     try:
-        TargetDemandbase.cli()
+        with log_signal(logger):
+            TargetDemandbase.cli()
     except DemandbaseError as error:  # first: some are also errors of the SDK
         exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
     except InvalidRecord as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from demandbase_api import config as api_config
-from demandbase_api.config import spool_folder, with_api_settings
+from demandbase_api.config import MAX_SECONDS, checked_path, spool_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ImportOperation, ListAction
 from target_demandbase.plan import ACTIVITIES
@@ -30,7 +30,7 @@ logger = logging.getLogger("target-demandbase")
 
 _MIN_ROWS_FOR_PERCENT = 1000
 
-_SECONDS = th.IntegerType(minimum=1)
+_SECONDS = th.IntegerType(minimum=1, maximum=MAX_SECONDS)
 
 _TEXT_BY_NAME = th.ObjectType(additional_properties=th.StringType)
 
@@ -263,7 +263,7 @@ def journal_folder(config: Mapping[str, Any]) -> Path:
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder for rejected rows and reports, from the settings."""
-    return Path(config["rejects_path"])
+    return checked_path("rejects_path", config["rejects_path"])
 
 
 def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None:

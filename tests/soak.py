@@ -377,12 +377,12 @@ def _request(job: dict[str, Any]) -> str:
 def _described(fault: Fault) -> str:
     """Return a fault without the members that have their defaults."""
     plain = Fault(fault.operation, fault.effect)
-    told = {
-        name: value
+    told = [
+        f"{name} {str(value)[:60]}"
         for name, value in vars(fault).items()
         if name not in {"operation", "effect"} and value != getattr(plain, name)
-    }
-    return f"{fault.operation} {fault.effect} {told or ''}".strip()
+    ]
+    return " ".join([fault.operation, fault.effect, *told])
 
 
 def soak(rounds: int, seed: int, api: str = "v1", first: int = 1) -> Figures:

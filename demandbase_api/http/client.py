@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
+from demandbase_api.clock import SystemClock
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, UnreachableError
 from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
@@ -71,7 +72,7 @@ class HttpClient:
         self._no_auth = NoAuth()
         self._map_error = map_error
         self._gate = gate
-        self.bodies = BodyReader(connection.retry.clock, connection.request_timeout_seconds)
+        self.bodies = BodyReader(SystemClock(), connection.request_timeout_seconds)
         """Reads the bodies of files that are being downloaded."""
         self.server_clock = server_clock or ServerClock(connection.retry.clock)
         self._session = requests.Session()

@@ -210,11 +210,11 @@ class JobPoller(Generic[J]):
         deadline = self.deadline(job_id)
         while polled.is_open:
             self._sleep(min(self._next_poll - self._clock.now(), deadline.left()))
-            is_last = deadline.has_passed
             # The job may have ended since the last poll, however long ago that was.
-            self.poll(Deadline.after(self._clock, _LAST_POLL_SECONDS) if is_last else deadline)
+            last = Deadline.after(self._clock, _LAST_POLL_SECONDS)
+            self.poll(last if deadline.has_passed else deadline)
             on_poll()
-            self._check(polled, is_last=is_last)
+            self._check(polled, is_last=deadline.has_passed)
         if polled.is_gone:
             assert isinstance(polled.error, NotFoundError)  # noqa: S101 - is_gone says so
             raise job_gone(self._kind, polled.entity, job_id, polled.error)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from demandbase_api.deadline import NO_DEADLINE
+from demandbase_api.deadline import NO_DEADLINE, ONE_TRY
 from demandbase_api.errors import (
     ApiOperation,
     ConfigurationError,
@@ -312,7 +312,7 @@ class UapiExportApi(ExportApi):
 
     def _read_links(self, job_id: str) -> tuple[str, ...]:
         try:
-            job = self.get(job_id)
+            job = self.get(job_id, ONE_TRY)
         except NotFoundError as error:
             raise NotFoundError(
                 ApiOperation.DOWNLOAD_PART,

@@ -7,11 +7,14 @@ import re
 import shutil
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from typing import cast as typed_as
 from uuid import uuid4
 
 import pyarrow as pa
+from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from pyarrow import parquet
 from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
@@ -149,10 +152,16 @@ class BatchFiles:
 
     def _store(self, file: BinaryIO, name: str) -> str:
         self._spool.wait_for_space()
+        storage = self._storage
         try:
-            with self._storage.open(name, "wb") as stored:
-                shutil.copyfileobj(file, stored, _COPY_BYTES)
-            return self._storage.get_url(name)
+            file_system, root = url_to_fs(storage.root, **storage.params)
+            if isinstance(file_system, LocalFileSystem):
+                _write_in_place(file, Path(root, name))
+            else:
+                # In a transaction: an object has its name once its upload is complete.
+                with storage.open(name, "wb") as stored:
+                    shutil.copyfileobj(file, stored, _COPY_BYTES)
+            return storage.get_url(name)
         # Each kind of storage has its own errors, whose texts may contain keys.
         except Exception as error:  # noqa: BLE001
             reason = getattr(error, "strerror", None) or type(error).__name__
@@ -170,6 +179,20 @@ class BatchFiles:
             self._file.close()
         self._file = self._writer = None
         self._rows = 0
+
+
+def _write_in_place(file: BinaryIO, path: Path) -> None:
+    """Write a file under another name first, so that its own name never has a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("wb") as stored:
+            shutil.copyfileobj(file, stored, _COPY_BYTES)
+        partial.replace(path)
+    except BaseException:  # a signal, too
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 class FileWriter(ABC):

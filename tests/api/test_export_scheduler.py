@@ -364,6 +364,17 @@ class TestTurn:
         assert run.created() == "aa"
         assert 200 <= api.clock.time - began <= 230
 
+    def test_the_slot_of_a_job_that_may_have_ended_is_tried(
+        self, start: Start, api: FakeExports
+    ) -> None:
+        run = start("a")
+        api.put("other", status=JobStatus.UNKNOWN)
+        api.fail(CREATE, BUSY, times=1)
+        began = api.clock.time
+        run.wait("a")
+        assert run.created() == "aa"
+        assert api.clock.time - began < 150
+
     def test_a_slot_is_tried_again_though_the_list_fails(
         self, start: Start, api: FakeExports
     ) -> None:

@@ -199,3 +199,9 @@ def test_the_items_of_a_page_must_not_be_missing(
             read_page(LIST, response, "jobs", "total")
     else:
         assert read_page(LIST, response, "jobs", "total") == expected
+
+
+def test_a_last_page_of_jobs_that_moved_is_the_end() -> None:
+    pages = Pages([Page(jobs(1, 2), 2 + 1), Page(jobs(2), 2 + 1)])
+    assert ids(pages) == ["1", "2"]
+    assert len(pages.calls) == 3

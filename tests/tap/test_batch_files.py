@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -224,7 +227,7 @@ def test_a_root_may_be_an_address(sync: Sync, out: Path) -> None:
 @both_apis
 def test_a_folder_that_cannot_be_written_is_named(sync: Sync, out: Path) -> None:
     (out / "file").touch()
-    with pytest.raises(BatchStorageError, match=r"batch_config\.storage\.root: .*[Nn]ot a direct"):
+    with pytest.raises(ConfigurationError, match=r"batch_config\.storage\.root \(Not a direct"):
         sync("accounts", **batches_to(out / "file" / "below"))
 
 
@@ -243,3 +246,36 @@ def test_an_address_that_nothing_knows_is_named(config: Config) -> None:
 def test_a_setting_that_is_not_whole_is_named(config: Config, wrong: Config) -> None:
     with pytest.raises(ConfigurationError, match="the setting batch_config"):
         TapDemandbase(config={**config, "batch_config": wrong})
+
+
+@both_apis
+@pytest.mark.parametrize("ending", [OSError(errno.ENOSPC, "No space left"), SystemExit(143)])
+def test_no_file_has_its_name_before_it_is_complete(
+    sync: Sync, out: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+) -> None:
+    """The folder is on another file system than temporary files, and its disk gets full."""
+    names: list[list[str]] = []
+    rename = os.rename
+
+    def copy(source: BinaryIO, target: BinaryIO, *_: int) -> None:
+        target.write(source.read(100))
+        target.flush()
+        names.append([path.name for path in out.iterdir() if path.suffix == ".gz"])
+        if Path(str(target.name)).parent == out:
+            raise ending
+        target.write(source.read())
+
+    def move(source: str, target: str, **_: int) -> None:
+        if Path(source).parent != Path(target).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
+    monkeypatch.setattr(shutil, "_USE_CP_SENDFILE", False)
+    monkeypatch.setattr(os, "rename", move)
+    failure = BatchStorageError if isinstance(ending, OSError) else SystemExit
+    output = sync("accounts", failure=failure, **batches_to(out))
+    assert not batches(output.messages)
+    assert names
+    assert not any(names)
+    assert not list(out.iterdir())

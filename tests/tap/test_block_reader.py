@@ -255,7 +255,7 @@ def test_both_paths_say_the_same(data: bytes, block_bytes: int) -> None:
     compare(PROPERTIES, block_bytes, data)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=files(), block_bytes=BLOCK_BYTES, cut=st.integers(-100, 100))
 def test_both_paths_say_the_same_of_packed_files(data: bytes, block_bytes: int, cut: int) -> None:
     packed = gzip.compress(data[: len(data) // 2]) + gzip.compress(data[len(data) // 2 :])
@@ -281,7 +281,7 @@ def test_both_paths_say_the_same_of_one_column(
     compare({"text": PROPERTIES["text"]}, block_bytes, data)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=files(), block_bytes=BLOCK_BYTES, names=st.sets(st.sampled_from(list(PROPERTIES))))
 def test_both_paths_say_the_same_of_some_columns(
     data: bytes, block_bytes: int, names: set[str]
@@ -290,7 +290,7 @@ def test_both_paths_say_the_same_of_some_columns(
     compare(some or {"text": PROPERTIES["text"]}, block_bytes, data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(first=files(), later=files(), has_header=st.booleans(), block_bytes=BLOCK_BYTES)
 def test_both_paths_say_the_same_of_later_parts(
     first: bytes,

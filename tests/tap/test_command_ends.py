@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from demandbase_sandbox import Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import run_command
 
 pytestmark = pytest.mark.thorough
@@ -41,6 +41,14 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url is not a web address"),
         ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
         ({"stream_options": {"accounts": "Secret"}}, "stream_options.accounts must be of the"),
+        ({"job_timeout_seconds": 10**30}, "job_timeout_seconds must be at most 604800"),
+        ({"job_reuse_hours": 10**400}, "job_reuse_hours must be at most 8760"),
+        ({"lookback_days": 1e30}, "lookback_days must be at most 36500"),
+        ({"poll_interval_seconds": 1e30}, "poll_interval_seconds must be at most 604800"),
+        ({"spool_dir": "Secret\0"}, "The setting spool_dir is no path"),
+        ({"spool_dir": "Secret\ud800"}, "The setting spool_dir is no path"),
+        ({"request_timeout_seconds": 1e30}, "request_timeout_seconds must be at most 604800"),
+        ({"discovery_cache_hours": 1e30}, "discovery_cache_hours must be at most 8760"),
     ],
     ids=str,
 )
@@ -88,3 +96,84 @@ def test_a_target_that_stops_reading_is_the_last_line(
     assert "The target stopped reading: see its messages." in done.stderr.splitlines()[-1]
     assert "Exception ignored" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["discover", "sync"])
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [(">&-", "Standard output is closed"), (">/dev/full", "Cannot write to standard output: No s")],
+    ids=["closed", "full"],
+)
+def test_an_output_that_cannot_be_written_is_named_once(
+    sandbox: Sandbox, tmp_path: Path, output: str, said: str, mode: str
+) -> None:
+    settings = config_file(tmp_path, sandbox, entities=["campaigns"])
+    discover = "--discover" if mode == "discover" else ""
+    command = f"{TAP} --config {settings} {discover} {output}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert said in done.stderr.splitlines()[-1]
+    assert done.stderr.count(said) == 1
+    for bad in ("Traceback", "Exception ignored", "Unexpected", "unhandled"):
+        assert bad not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"spool_dir": "<file>"}, "Cannot write to the folder for intermediate files"),
+        ({"batch_config": {"storage": {"root": "s3://bucket/x"}}}, "install singer-sdk[s3]"),
+        ({"batch_config": {"storage": {"root": "<file>"}}}, "at batch_config.storage.root"),
+        ({"batch_config": {"storage": {"root": "<folder>", "prefix": "\0"}}}, "prefix is no path"),
+    ],
+    ids=["spool", "package", "root", "prefix"],
+)
+def test_what_files_need_is_checked_before_the_first_job(
+    sandbox: Sandbox, tmp_path: Path, settings: dict[str, object], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    own = json.loads(json.dumps(settings).replace("<", f"{tmp_path}/").replace(">", ""))
+    done = run("--config", config_file(tmp_path, sandbox, entities=["campaigns"], **own))
+    assert done.returncode == 1
+    assert said in done.stderr.splitlines()[-1]
+    assert not sandbox.requests("createExportJob")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("null", "it must be an object"),
+        ("[]", "it must be an object"),
+        ('{"type": "STATE", "value": {"bookmarks": {}}}', "may be in its member value"),
+        ('{"singer_state": {"bookmarks": {}}}', "may be in its member singer_state"),
+        ('{"completed": {"singer_state": {}}}', "may be in its member completed"),
+        ('{"bookmarks": null}', "its member bookmarks must be an object"),
+        ('{"bookmarks": "Secret"}', "its member bookmarks must be an object"),
+    ],
+)
+def test_what_is_no_state_ends_the_run_before_any_call(
+    sandbox: Sandbox, tmp_path: Path, state: str, said: str
+) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(state)
+    done = run("--config", config_file(tmp_path, sandbox), "--state", str(path))
+    assert done.returncode == 1
+    assert said in done.stderr.splitlines()[-1]
+    assert "Secret" not in done.stderr
+    assert not sandbox.requests()
+
+
+def test_a_stream_that_fails_is_in_the_last_line_and_called_unhandled_nowhere(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    match = {"entity_type": "campaigns"}
+    sandbox.add_fault(Fault("createExportJob", Effect.STATUS, match=match, status=403, times=None))
+    entities = ["accounts", "campaigns", "opportunities"]
+    done = run("--config", config_file(tmp_path, sandbox, entities=entities))
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "1 of 3 streams failed, the others were delivered. Stream campaigns: " in last
+    assert "HTTP 403" in last
+    for bad in ("unhandled", "Traceback", "Exception ignored"):
+        assert bad not in done.stderr
+    assert '"stream":"opportunities"' in done.stdout

@@ -14,6 +14,7 @@ from tests.tap.conftest import both_apis
 from tests.tap.visits import (
     KEY,
     Sync,
+    ids,
     state_at,
     visits,
 )
@@ -36,9 +37,42 @@ def test_a_state_that_cannot_be_read_is_named(sandbox: Sandbox, sync: Sync) -> N
     assert not sandbox.requests("createExportJob")
 
 
-def test_a_date_setting_that_is_none_is_named(sync: Sync) -> None:
+@pytest.mark.parametrize("date", ["2026-13-45", "0001-01-01T00:00:00+14:00"])
+def test_a_date_setting_that_is_none_is_named(sync: Sync, date: str) -> None:
     with pytest.raises(ConfigurationError, match="start_date is no ISO-8601 date"):
-        sync("accounts", start_date="2026-13-45")
+        sync("accounts", start_date=date)
+
+
+@both_apis
+def test_the_first_and_the_last_day_of_the_calendar_are_days(sandbox: Sandbox, sync: Sync) -> None:
+    visits(sandbox, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+    dates = {"start_date": "0001-01-01", "end_date": "9999-12-31", "lookback_days": 10**6}
+    first = sync("people", stream_options=KEY, **dates)
+    assert ids(first) == ["0", "1"]
+    again = sync("people", stream_options=KEY, state={"bookmarks": first.state}, **dates)
+    assert ids(again) == ["0", "1"]
+    early = state_at("0001-01-01T00:00:00.000000Z")
+    assert ids(sync("people", stream_options=KEY, state=early)) == ["0", "1"]
+
+
+@both_apis
+@pytest.mark.parametrize(
+    ("setting", "given"),
+    [
+        ("spool_dir", {"spool_dir": "a\0b"}),
+        ("spool_dir", {"spool_dir": "a\ud800"}),
+        ("batch_config.storage.root", {"batch_config": {"storage": {"root": "a\0b"}}}),
+        (
+            "batch_config.storage.prefix",
+            {"batch_config": {"storage": {"root": "/tmp", "prefix": "a\0"}}},  # noqa: S108
+        ),
+    ],
+)
+def test_a_setting_that_is_no_path_is_named(
+    sync: Sync, setting: str, given: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"The setting {setting} is no path"):
+        sync("accounts", **given)
 
 
 @both_apis

@@ -11,6 +11,7 @@ import pytest
 from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.faults import JobFaults
 from demandbase_sandbox.uapi.export_query import ExportQuery
+from tap_demandbase.errors import StreamsFailedError
 from tests.tap.conftest import Wire, both_apis
 
 pytestmark = pytest.mark.thorough
@@ -169,3 +170,14 @@ def test_row_errors_that_no_longer_exist_are_a_warning(
     with caplog.at_level(logging.WARNING):
         assert sync("import_jobs", "import_errors").records("import_errors") == []
     assert f"no row errors of the import job {job.id}" in caplog.text
+
+
+def test_row_errors_that_repeat_their_page_are_not_taken_for_all(
+    sandbox: Sandbox, sync: Sync
+) -> None:
+    finished_import(sandbox, "v1")
+    body = '{"errors": [{"row_number": 1, "field": "domain"}]}'
+    sandbox.add_fault(Fault("getImportErrors", Effect.STATUS, status=200, body=body, times=None))
+    output = sync("import_jobs", "import_errors", failure=StreamsFailedError)
+    assert len(output.records("import_errors")) == 1
+    assert len(sandbox.requests("getImportErrors")) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -89,18 +90,25 @@ class TestOthersJobs:
         assert len(sandbox.requests("createExportJob")) == 1
 
 
-def spend(sync: Sync, jobs: int) -> None:
-    """Have runs create so many jobs: three each, and a last run the rest."""
-    streams = ("accounts", "campaigns", "creatives")
-    for left in range(jobs, 0, -len(streams)):
-        sync(*streams[:left])
+def spend(sandbox: Sandbox, sync: Sync, folder: Path, jobs: int) -> None:
+    """Have a run create one job, and both sides count so many."""
+    sync("accounts")
+    (path,) = (folder / "spool").glob("*calls*.json")
+    count = json.loads(path.read_text())
+    assert count["calls"]["CREATE_EXPORT"] == 1
+    count["calls"]["CREATE_EXPORT"] = jobs
+    path.write_text(json.dumps(count))
+    for _ in range(jobs - 1):
+        with sandbox.tenant.calls.admission("createExportJob"):
+            pass
+    assert sandbox.calls_today()["createExportJob"] == jobs
 
 
 class TestBudget:
     def test_a_run_that_the_day_cannot_hold_says_so_before_it_creates_a_job(
-        self, sandbox: Sandbox, sync: Sync
+        self, sandbox: Sandbox, sync: Sync, tmp_path: Path
     ) -> None:
-        spend(sync, 58)
+        spend(sandbox, sync, tmp_path, 58)
         sandbox.clear_requests()
         with pytest.raises(QuotaStopError, match="2 are left, and at least 3 are needed") as caught:
             sync("accounts", "people", "opportunities")
@@ -109,9 +117,10 @@ class TestBudget:
         assert not sandbox.requests("createExportJob")
         sync("accounts", "people")
 
-    def test_exports_of_ids_are_counted_beforehand(self, sandbox: Sandbox, sync: Sync) -> None:
-        for _ in range(57):
-            sync("accounts")
+    def test_exports_of_ids_are_counted_beforehand(
+        self, sandbox: Sandbox, sync: Sync, tmp_path: Path
+    ) -> None:
+        spend(sandbox, sync, tmp_path, 57)
         streams = "buying_groups", "buying_group_members"
         options = {"buying_groups": {"account_list_ids": [1]}}
         with pytest.raises(QuotaStopError, match="3 are left, and at least 4 are needed"):
@@ -121,9 +130,9 @@ class TestBudget:
         assert sandbox.calls_today()["createExportJob"] == 60
 
     def test_jobs_that_are_there_already_need_no_new_ones(
-        self, sandbox: Sandbox, sync: Sync
+        self, sandbox: Sandbox, sync: Sync, tmp_path: Path
     ) -> None:
-        spend(sync, 58)
+        spend(sandbox, sync, tmp_path, 58)
         sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=500, times=None))
         with pytest.raises(Exception, match="could not be downloaded"):
             sync("opportunities", "people", job_reuse_hours=6)
@@ -142,8 +151,10 @@ class TestBudget:
         with pytest.raises(QuotaStopError, match=r"describe an export job.*remaining: accounts"):
             sync("accounts")
 
-    def test_the_tap_waits_for_midnight_if_set_to(self, sandbox: Sandbox, sync: Sync) -> None:
-        spend(sync, 60)
+    def test_the_tap_waits_for_midnight_if_set_to(
+        self, sandbox: Sandbox, sync: Sync, tmp_path: Path
+    ) -> None:
+        spend(sandbox, sync, tmp_path, 60)
         day = sandbox.clock.now().date()
         assert len(sync("accounts", quota_wait_hours=24).records("accounts")) == 200
         assert (sandbox.clock.now().date() - day).days == 1

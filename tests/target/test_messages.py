@@ -216,7 +216,6 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
             "(HTTP 400): its message is left out, since it may quote a record.",
         ),
         (Fault(CREATE, Effect.STATUS, status=403), "denied permission"),
-        (Fault(LIST, Effect.INVALID_JSON, times=None), "when asked to list the import jobs"),
     ],
     ids=lambda value: value.operation if isinstance(value, Fault) else "",
 )
@@ -249,7 +248,15 @@ def test_a_job_that_failed_ends_in_its_words_without_values(
     assert len(sandbox.requests(CREATE)) == 1
 
 
-@pytest.mark.parametrize("operation", [CREATE, UPLOAD, LIST])
+def test_without_the_list_imports_are_read_one_by_one(sandbox: Sandbox, command: Command) -> None:
+    sandbox.add_fault(Fault(LIST, Effect.INVALID_JSON, times=None))
+    done = command(SCHEMA, person(1), STATE)
+    assert done.returncode == 0
+    assert "each is read alone" in done.stderr
+    assert sandbox.token not in done.stderr
+
+
+@pytest.mark.parametrize("operation", [CREATE, UPLOAD])
 def test_no_failure_shows_a_value_or_a_credential(
     sandbox: Sandbox, command: Command, operation: str
 ) -> None:

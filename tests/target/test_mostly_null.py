@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_demandbase.batching import NullCounter
@@ -45,7 +45,8 @@ def test_the_limit_is_exact(rows: int, empty: int, most_rows: int | None) -> Non
     assert mostly_null(rows, empty, most_rows) == (rows >= 100 and 20 * empty > 19 * rows)
 
 
-@given(st.lists(st.booleans(), min_size=100, max_size=300))
+@settings(max_examples=30)
+@given(st.lists(st.booleans(), min_size=100, max_size=200))
 def test_columns_that_cannot_be_named_any_more_need_not_be_counted(blanks: list[bool]) -> None:
     counted, spared = NullCounter(), NullCounter(len(blanks))
     for is_blank in blanks:

@@ -101,7 +101,8 @@ def test_a_file_that_is_to_change_a_list_otherwise_is_another_file(
     sandbox: Sandbox, load: Load
 ) -> None:
     messages = (accounts(), account(Name="Stark 1", Domain="company1.example"))
-    sandbox.add_fault(Fault(LIST, Effect.STATUS, status=400))
+    for operation in (LIST, "getImportJob"):
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400))
     load(*messages, failure=Exception)
     load(*messages, list_action="insert")
     assert [job["list_action"] for job in sandbox.import_jobs()] == ["insert", "noop"]
@@ -181,7 +182,8 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
 ) -> None:
     settings = {"field_mappings": {"activities": ACTIVITY_LABELS},
                 "activity_types": {"activities": 39}}  # fmt: skip
-    sandbox.add_fault(Fault(LIST, Effect.STATUS, status=400))
+    for operation in (LIST, "getImportJob"):
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400))
     load(activities(), activity(1), state(1), failure=Exception, **settings)
     with pytest.raises(PossibleDuplicatesError, match="the import job 10001"):
         load(activities(), activity(1), activity(2), state(2), **settings)

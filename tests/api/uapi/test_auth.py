@@ -48,10 +48,11 @@ def test_a_token_is_renewed_15_minutes_before_it_expires(
     assert not [request for request in sandbox.requests() if request.status == 401]
 
 
-def test_a_token_without_a_stated_lifetime_is_used_for_8_hours(
-    sandbox: Sandbox, exports: ExportApi
+@pytest.mark.parametrize("lifetime", [None, "soon", -5, 10**300])
+def test_a_token_without_a_usable_lifetime_is_used_for_8_hours(
+    sandbox: Sandbox, exports: ExportApi, lifetime: object
 ) -> None:
-    sandbox.add_fault(Fault("createToken", Effect.ALTER, members={"expiresIn": None}))
+    sandbox.add_fault(Fault("createToken", Effect.ALTER, members={"expiresIn": lifetime}))
     list(exports.jobs())
     sandbox.clock.advance(464 * 60)
     list(exports.jobs())

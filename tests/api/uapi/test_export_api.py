@@ -223,3 +223,11 @@ def test_the_name_of_version_0_1_0_is_known(exports: ExportApi) -> None:
     assert exports.is_for(ExportJob("x", JobStatus.PENDING, name=name), REQUEST)
     for other in (f"{name}0", f"{name} x", name.upper(), "singer accounts", ""):
         assert not exports.is_for(ExportJob("x", JobStatus.PENDING, name=other), REQUEST)
+
+
+def test_a_download_reads_its_job_once_for_each_try(sandbox: Sandbox, exports: ExportApi) -> None:
+    job = exports.submit(REQUEST)
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.STATUS, status=503, times=None))
+    with pytest.raises(DownloadError, match="describe an export job"):
+        download(exports, job)
+    assert len(sandbox.requests("checkExportJobStatus")) == 6  # the tries of the policy

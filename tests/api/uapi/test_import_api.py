@@ -9,11 +9,16 @@ from dataclasses import replace
 import pytest
 
 from demandbase_api.connection import ApiFiles, Connection
-from demandbase_api.errors import ConfigurationError, InvalidRequestError, NotFoundError
+from demandbase_api.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    UnexpectedResponseError,
+)
 from demandbase_api.models import ImportOperation, ImportRequest, JobStatus, ListAction
 from demandbase_api.ports import ImportApi
 from demandbase_api.uapi.imports import HEADERS
-from demandbase_sandbox import Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox
 
 REQUEST = ImportRequest("accounts", ImportOperation.UPSERT, None, ())
 CSV = b"Account Domain,Account Name\r\nacme.example,Acme\r\n"
@@ -84,6 +89,29 @@ def test_an_activity_type_has_its_own_fields(imports: ImportApi) -> None:
     }  # fmt: skip
     with pytest.raises(NotFoundError):
         imports.entity("activities", 999)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"fields": [{"fieldName": "a", "isRequiredForCsvImport": "yes"}]}',
+        '{"fields": [{"fieldDataType": "String"}]}',
+    ],
+)
+def test_the_fields_of_an_activity_type_are_never_guessed(
+    sandbox: Sandbox, imports: ImportApi, body: str
+) -> None:
+    sandbox.add_fault(Fault("getActivityType", Effect.STATUS, status=200, body=body))
+    with pytest.raises(UnexpectedResponseError):
+        imports.entity("activities", 1)
+
+
+@pytest.mark.parametrize("body", ['[{"id": 1}]', '[{"id": "1", "name": "a"}]', "[1]"])
+def test_activity_types_are_never_guessed(sandbox: Sandbox, imports: ImportApi, body: str) -> None:
+    sandbox.add_fault(Fault("listActivityTypes", Effect.STATUS, status=200, body=body))
+    with pytest.raises(UnexpectedResponseError):
+        imports.activity_types()
 
 
 def test_the_documented_headers_replace_mappings(imports: ImportApi) -> None:
