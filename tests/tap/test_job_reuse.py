@@ -262,13 +262,15 @@ class TestLostCreation:
         if not has_date:
             sandbox.add_fault(Fault("*", Effect.HEADERS, headers={"Date": ""}, times=None))
         first = sync("campaigns")
+        # Jobs that are newer, and also too old: the list is not read as far as the first one.
+        sync("accounts", "people")
         sandbox.clock.advance(20 * HOUR)
+        sandbox.clear_requests()
         sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=503))
-        state = {"bookmarks": first.state} if has_state else None
+        state = {"bookmarks": {"campaigns": first.state["campaigns"]}} if has_state else None
         second = sync("campaigns", job_reuse_hours=6, state=state)
-        assert len(sandbox.requests(CREATE)) == 3
+        assert len(sandbox.requests(CREATE)) == 2
         assert last_job(second) != last_job(first)
-        assert len(sandbox.export_jobs()) == 2
 
     @pytest.mark.parametrize("has_date", [True, False])
     def test_the_running_job_of_another_client_is_neither_read_nor_cancelled(
