@@ -384,3 +384,12 @@ def test_jobs_whose_state_could_not_be_written_are_reused(
         sync("campaigns", failure=BrokenPipeError, **settings)
     assert len(sync("campaigns", **settings).records("campaigns")) == 20
     assert len(sandbox.requests("createExportJob")) == 1
+
+
+@both_apis
+def test_a_lost_creation_is_looked_up_after_an_earlier_run(sandbox: Sandbox, sync: Sync) -> None:
+    first = sync("campaigns")
+    sandbox.add_fault(Fault("createExportJob", Effect.DROP_AFTER))
+    second = sync("campaigns", state={"bookmarks": first.state})
+    assert len(second.records("campaigns")) == 20
+    assert len(sandbox.requests("createExportJob")) == 2
