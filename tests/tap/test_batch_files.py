@@ -232,10 +232,9 @@ def test_a_folder_that_cannot_be_written_is_named(sync: Sync, out: Path) -> None
 
 
 @both_apis
-def test_an_address_that_nothing_knows_is_named(config: Config) -> None:
-    tap = TapDemandbase(config={**config, **batches_to("nowhere://secret/folder")})
+def test_an_address_that_nothing_knows_is_named(sync: Sync) -> None:
     with pytest.raises(ConfigurationError, match=r"at batch_config\.storage\.root") as error:
-        tap.sync_all()
+        sync("accounts", **batches_to("nowhere://secret/folder"))
     assert "secret" not in str(error.value)
 
 
