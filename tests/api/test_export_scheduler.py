@@ -179,7 +179,7 @@ class TestAhead:
     def test_a_task_that_cannot_be_created_keeps_no_other_from_it(
         self, start: Start, api: FakeExports
     ) -> None:
-        run = start("abcd", jobs=4)
+        run = start("abcd")
         api.fail(CREATE, PermissionDeniedError(CREATE, "denied permission"), what="b")
         api.fail(CREATE, InvalidRequestError(CREATE, "did not accept the request"), what="c")
         run.deliver("a")
