@@ -172,6 +172,21 @@ class ExportProvider:
         run_with_timeout(_LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up, found)])
         return {request: found.get(request) for request in self.submitter.unconfirmed}
 
+    def find_doubles(self) -> dict[ExportRequest, ExportJob]:
+        """Look up the jobs that requests created in addition to the run's, for up to 3 seconds."""
+        found: dict[ExportRequest, ExportJob | None] = {}
+        if self.submitter.repeated:
+            run_with_timeout(
+                _LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up_doubles, found)]
+            )
+        return {request: job for request, job in found.items() if job is not None}
+
+    def _look_up_doubles(self, found: dict[ExportRequest, ExportJob | None]) -> None:
+        deadline = Deadline.after(self._clock, _LOST_JOB_SECONDS).without_retries()
+        for request in self.submitter.repeated:
+            with suppress(DemandbaseError):
+                found[request] = self.submitter.find_unconfirmed(request, deadline)
+
     def _look_up(self, found: dict[ExportRequest, ExportJob | None]) -> None:
         """Find jobs whose creation was interrupted; they may appear in the list with a delay."""
         deadline = Deadline.after(self._clock, _LOST_JOB_SECONDS)

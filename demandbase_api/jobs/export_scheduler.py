@@ -245,6 +245,14 @@ class ExportScheduler:
             else:
                 self._poller.add(job, request.entity, own=self._api.is_own(job) is True)
             self._provider.submitter.confirm(request)
+        for request, job in self._provider.find_doubles().items():
+            logger.warning(
+                "The export job %s for %s was created in addition to the run's: the response to "
+                "its creation was lost, and it appeared in the list too late",
+                job.id,
+                request.entity,
+            )
+            self._poller.add(job, request.entity, own=self._api.is_own(job) is True)
         self._poller.close()
         for job_id, job in self._left.items():
             logger.warning("The export job %s for %s may still run", job_id, job.entity)

@@ -101,6 +101,7 @@ class JobSubmitter(Generic[R, J]):
         self._retry = retry
         self._server_time = server_time
         self._unconfirmed: dict[R, datetime | None] = {}
+        self._repeated: dict[R, datetime | None] = {}
         self._is_stopped = False
         self.is_sending = False
         """Whether a request has been sent whose job the caller has not confirmed."""
@@ -153,8 +154,13 @@ class JobSubmitter(Generic[R, J]):
         """Requests that may have created a job that the caller does not know."""
         return tuple(self._unconfirmed)
 
+    @property
+    def repeated(self) -> tuple[R, ...]:
+        """Confirmed requests that may have created another job before, which was not found."""
+        return tuple(request for request in self._repeated if request not in self._unconfirmed)
+
     def find_unconfirmed(self, request: R, deadline: Deadline = NO_DEADLINE) -> J | None:
-        """Return the job of an interrupted submission, or ``None`` if it cannot be found.
+        """Return the job of an unconfirmed or repeated request; ``None`` if it cannot be found.
 
         Args:
             request: The request.
@@ -163,9 +169,10 @@ class JobSubmitter(Generic[R, J]):
         Raises:
             ApiError: The list of jobs cannot be read.
         """
-        if request not in self._unconfirmed or self._find is None:
+        sent = self._repeated | self._unconfirmed
+        if request not in sent or self._find is None:
             return None
-        return self._find(request, self._unconfirmed[request], deadline)
+        return self._find(request, sent[request], deadline)
 
     def _submit_once(self, request: R, deadline: Deadline) -> Submitted[J]:
         job = self._find_lost(request, deadline)
@@ -177,13 +184,16 @@ class JobSubmitter(Generic[R, J]):
         self._unconfirmed.setdefault(request, self._server_time())
         self.is_sending = True
         try:
-            return Submitted(self._send(request, deadline), is_answered=True, deadline=deadline)
+            created = Submitted(self._send(request, deadline), is_answered=True, deadline=deadline)
         except DemandbaseError as error:
             self.is_sending = False
             # An earlier try may have created a job even if this one surely did not.
             if not may_exist and not may_have_succeeded(error):
                 self.confirm(request)
             raise
+        if may_exist:
+            self._repeated[request] = self._unconfirmed[request]
+        return created
 
     def _find_lost(self, request: R, deadline: Deadline) -> J | None:
         """Return the job that an earlier try created, if its response was lost."""

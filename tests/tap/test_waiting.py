@@ -82,6 +82,20 @@ class TestList:
         assert len(sync("accounts").records("accounts")) == 200
         assert len(sandbox.export_jobs()) == 1
 
+    @pytest.mark.usefixtures("patient")
+    def test_a_lost_job_that_is_listed_too_late_is_named_at_the_end(
+        self, sandbox: Sandbox, sync: Sync, wire: Wire, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
+        sandbox.add_fault(Fault(CREATE, Effect.DROP_AFTER))
+        # The look-ups end after 10 seconds, the second job takes longer than the rest.
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.LAG, seconds=13, times=None))
+        assert len(sync("accounts").records("accounts")) == 200
+        double, _ = sorted(sandbox.export_jobs(), key=lambda job: str(job["created_at"]))
+        assert f"The export job {double['id']} for accounts was created in addition" in caplog.text
+        assert f"The export job {double['id']} for accounts may still run" in caplog.text
+        assert double["status"] == "processing"
+
 
 class TestAhead:
     """Work that is not due does not delay what is ready."""
