@@ -30,7 +30,7 @@ from tap_demandbase.streams import BulkStream, IdBatchStream
 from tap_demandbase.sync_run import SyncRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
@@ -182,9 +182,22 @@ class TapDemandbase(Tap):
                 # A reader that dies before it has the state gets the same jobs again.
                 run.clear_journal()
             finally:
-                if "exporter" in self.__dict__:
-                    with signals_ignored():
-                        self.exporter.close()
+                self._close_exports()
+
+    @override  # type: ignore[misc]
+    def run_sync_dry_run(
+        self, dry_run_record_limit: int | None = 1, streams: Iterable[Stream] | None = None
+    ) -> bool:
+        # Final in the SDK, whose test suite calls it: its jobs must not outlive it either.
+        try:
+            return super().run_sync_dry_run(dry_run_record_limit, streams)
+        finally:
+            self._close_exports()
+
+    def _close_exports(self) -> None:
+        if "exporter" in self.__dict__:
+            with signals_ignored():
+                self.exporter.close()
 
     def _check_storage(self, streams: Sequence[Stream]) -> None:
         """Check that exported files can be stored.
