@@ -195,14 +195,7 @@ class _Transfer:
         except NotFoundError as error:
             if error.operation is ApiOperation.DOWNLOAD_PART:
                 self._check_job()
-            raise _RejectedError(
-                error.operation,
-                error.problem,
-                status=error.status,
-                server_message=error.server_message,
-                code=error.code,
-                diagnostic=error.diagnostic,
-            ) from None
+            raise error.as_a(_RejectedError, advice="") from None
 
     def _receive_all(self) -> None:
         for _ in range(_MAX_UNPROVEN_ENDS):

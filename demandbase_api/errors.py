@@ -40,7 +40,7 @@ from __future__ import annotations
 import errno
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
@@ -91,6 +91,9 @@ class ApiOperation(StrEnum):
             ApiOperation.LIST_ROW_ERRORS,
             ApiOperation.FETCH_LINK,
         }
+
+
+E = TypeVar("E", bound="ApiError")
 
 
 class DemandbaseError(Exception):
@@ -147,6 +150,25 @@ class ApiError(DemandbaseError):
         self.code = code
         self.diagnostic = diagnostic
         super().__init__(operation, problem)
+
+    def as_a(self, kind: type[E], **changes: Any) -> E:  # noqa: ANN401
+        """Return the same failure as an error of another type.
+
+        Args:
+            kind: The type.
+            changes: Arguments that differ.
+        """
+        arguments = {
+            "operation": self.operation,
+            "problem": self.problem,
+            "advice": self.advice,
+            "status": self.status,
+            "server_message": self.server_message,
+            "retry_after": self.retry_after,
+            "code": self.code,
+            "diagnostic": self.diagnostic,
+        }
+        return kind(**{**arguments, **changes})
 
     @property
     @override

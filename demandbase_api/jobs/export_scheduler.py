@@ -387,12 +387,10 @@ class ExportScheduler:
         """Return an error that says which job of this run takes the slot, if one does."""
         if not isinstance(error, BusyError) or not self._left:
             return error
-        return BusyError(
-            error.operation,
-            f"runs the export job {', '.join(self._left)}, which did not end in time, and no other",
-            status=error.status,
-            code=error.code,
-            diagnostic=error.diagnostic,
+        jobs = ", ".join(self._left)
+        return error.as_a(
+            BusyError,
+            problem=f"runs the export job {jobs}, which did not end in time, and no other",
             advice="Run again when it has ended.",
         )
 

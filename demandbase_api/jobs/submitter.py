@@ -128,16 +128,7 @@ class JobSubmitter(Generic[R, J]):
                 if job is not None:
                     return Submitted(job, is_answered=False, deadline=deadline)
             if isinstance(error, RateLimitedError) and error.operation.creates_a_job:
-                raise QuotaExceededError(
-                    error.operation,
-                    error.problem,
-                    advice=error.advice,
-                    status=error.status,
-                    server_message=error.server_message,
-                    retry_after=error.retry_after,
-                    code=error.code,
-                    diagnostic=error.diagnostic,
-                ) from error
+                raise error.as_a(QuotaExceededError) from error
             raise error from None
 
     def confirm(self, request: R) -> None:

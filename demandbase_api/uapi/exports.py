@@ -314,12 +314,8 @@ class UapiExportApi(ExportApi):
         try:
             job = self.get(job_id, ONE_TRY)
         except NotFoundError as error:
-            raise NotFoundError(
-                ApiOperation.DOWNLOAD_PART,
-                error.problem,
-                status=error.status,
-                code=error.code,
-                diagnostic=error.diagnostic,
+            raise error.as_a(
+                NotFoundError, operation=ApiOperation.DOWNLOAD_PART, advice=""
             ) from None
         links = self._links.get(job_id)
         if links is None:

@@ -20,7 +20,7 @@ from demandbase_api.errors import ConfigurationError, DemandbaseError, Unreachab
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.v1.exports import V1ExportApi
-from tests.api.test_deadline import FakeClock
+from tests.api.fake_exports import FakeClock
 from tests.http_server import Reply, http_server
 
 DEAD = "http://user:pa55@127.0.0.1:9"

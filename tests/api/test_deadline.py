@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from typing_extensions import override
 
-from demandbase_api.clock import Clock
 from demandbase_api.connection import Connection
 from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import ApiOperation, ServerError, UnreachableError
@@ -18,27 +15,9 @@ from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.api.fake_exports import FakeClock
 
 OPERATION = ApiOperation.LIST_EXPORTS
-
-
-@dataclass
-class FakeClock(Clock):
-    time: float = 0.0
-    sleeps: list[float] = field(default_factory=list)
-
-    @override
-    def now(self) -> float:
-        return self.time
-
-    @override
-    def utc(self) -> datetime:
-        return datetime.fromtimestamp(self.time, UTC)
-
-    @override
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.time += seconds
 
 
 @dataclass

@@ -27,7 +27,7 @@ from demandbase_api.models import ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import PartBody, Resume
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tests.api.test_deadline import FakeClock
+from tests.api.fake_exports import FakeClock
 from tests.http_server import Reply, http_server
 
 QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.01)
