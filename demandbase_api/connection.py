@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.http.urls import is_web_address
 
 _EXAMPLE_URL = "https://api.demandbase.com"
 _CREDENTIALS = {
@@ -98,13 +99,15 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _url_problem(url: str) -> str:
-    if not url.isprintable() or " " in url:
-        return "it contains a space or a control character"
+def _url_problem(url: str) -> str:  # noqa: PLR0911 - one for each problem
+    if not url.isprintable() or " " in url or "\\" in url:
+        return "it contains a space, a backslash or a control character"
     try:
         parts = urlsplit(url)
     except ValueError:
         return "its host cannot be parsed"
+    if "@" in parts.netloc:
+        return "it contains a user name or a password, which Demandbase does not use"
     if parts.scheme not in {"http", "https"}:
         return "it does not begin with https:// or http://"
     if not parts.hostname:
@@ -115,7 +118,9 @@ def _url_problem(url: str) -> str:
         valid = parts.port != 0
     except ValueError:
         valid = False
-    return "" if valid else "its port is not a number from 1 to 65535"
+    if not valid:
+        return "its port is not a number from 1 to 65535"
+    return "" if is_web_address(url) else "its host cannot be parsed"
 
 
 def _checked_credential(value: str, setting: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
 from demandbase_api.clock import SystemClock
 from demandbase_api.deadline import NO_DEADLINE
@@ -21,7 +21,7 @@ from demandbase_api.http.connection_errors import advice_after, connection_error
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
 from demandbase_api.http.json_reader import parse
 from demandbase_api.http.server_clock import ServerClock
-from demandbase_api.http.urls import is_web_address, origin_of
+from demandbase_api.http.urls import is_downgrade, is_web_address, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -83,10 +83,9 @@ class HttpClient:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, without credentials and path, for messages."""
-        parts = urlsplit(self._base)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{parts.hostname}{port}"
+        """Scheme, host and port, without the path, for messages."""
+        parts = parse_url(self._base)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def read(
         self,
@@ -182,12 +181,15 @@ class HttpClient:
         Credentials are sent only to the API's own scheme, host and port.
 
         Raises:
-            ApiError: The URL is malformed, there was no response, or it was an error.
+            ApiError: The URL is malformed or gives up the API's encryption, there was no response,
+                or it was an error.
         """
         if url.startswith("/"):
             url = self._base + url
-        elif not is_web_address(url):
+        if not is_web_address(url):
             raise UnexpectedResponseError(operation, "gave a link that is not a web address")
+        if is_downgrade(self._base, url):
+            raise UnexpectedResponseError(operation, "gave a link that leads from https to http")
         return self._send(
             NO_DEADLINE,
             operation,

@@ -28,8 +28,13 @@ def test_an_empty_token_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://u:s3cret@localhost:99999", "its port is not a number from 1 to 65535"),
-        ("http://u:s3cret@localhost:abc", "its port is not a number"),
+        ("http://localhost:99999", "its port is not a number from 1 to 65535"),
+        ("http://localhost:abc", "its port is not a number"),
+        ("http://user:s3cret@localhost", "contains a user name or a password"),
+        ("http://s3cret@localhost:99999", "contains a user name or a password"),
+        ("http://s3cret\\@localhost", "contains a space, a backslash or a control character"),
+        ("http://local\x1bhost", "a control character"),
+        ("http://local%host", "its host cannot be parsed"),
         ("http://localhost:0", "its port is not a number"),
         ("http://[::1", "its host cannot be parsed"),
         ("http://", "it has no host"),
