@@ -359,6 +359,10 @@ class Job(Protocol):
         """The status for messages and records; if it is unknown, the API's word for it."""
 
     @property
+    def status_word(self) -> str:
+        """The status in the API's terms."""
+
+    @property
     def created_at(self) -> datetime | None:
         """Time of its creation."""
 

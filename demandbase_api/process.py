@@ -49,6 +49,22 @@ def loading(module: str) -> Iterator[None]:
         atexit.register(gc.freeze)
 
 
+def log_plain_text() -> None:
+    """Make all messages of the process's log printable, whatever texts they name.
+
+    Names of streams, ids of jobs and texts of servers may control a terminal.
+    """
+    import logging  # noqa: PLC0415
+
+    from demandbase_api.redaction import plain  # noqa: PLC0415
+
+    class PlainRecord(logging.LogRecord):
+        def getMessage(self) -> str:  # noqa: N802 - of logging
+            return plain(super().getMessage())
+
+    logging.setLogRecordFactory(PlainRecord)
+
+
 def exit_with_error(
     error: Exception,
     logger: logging.Logger,

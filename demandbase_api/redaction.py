@@ -2,6 +2,8 @@
 
 ``redact`` removes secrets from any message: tokens, authorization headers and signed links.
 
+``plain`` replaces the characters by which a text could control a terminal.
+
 ``mask_values`` also removes record values. The messages of imports are worth showing, since they
 name the row, the column and the rule that rejected a row, but they may quote cells of the file in
 any form, and Demandbase publishes no list of them. So only the words of a fixed list are shown, and
@@ -13,6 +15,10 @@ of a message without any listed word.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_LENGTH = 300
 """Maximum length of a redacted message, in characters."""
@@ -20,6 +26,9 @@ LEFT_OUT = "its message is left out, since it may quote a record"
 """What remains of a message that has no listed word."""
 
 _MASK = "***"
+
+_MAX_READ = 4096
+"""Characters of a text that are read: the time for some patterns grows with its square."""
 
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{12,}")
 _JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
@@ -30,7 +39,7 @@ _BARE_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>?=]+=[^\s\"'<>]*")
 
 
 def redact(text: str, *secrets: str) -> str:
-    """Return a text as one line of at most 300 characters without secrets.
+    """Return a text as one line of at most 300 printable characters without secrets.
 
     The query and the user name of a link count as secrets, like tokens and authorization headers.
 
@@ -38,16 +47,45 @@ def redact(text: str, *secrets: str) -> str:
         text: Message of a server.
         secrets: Known secrets, such as the access token.
     """
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, _MASK)
+    text = without_secrets(_beginning(text), secrets)
     text = _AUTHORIZATION.sub(rf"\1 {_MASK}", text)
     text = _JWT.sub(_MASK, text)
     text = _USER_INFO.sub(f"{_MASK}@", text)
     text = _QUERY.sub(rf"\1?{_MASK}", text)
     text = _BARE_QUERY.sub(f"?{_MASK}", text)
-    text = " ".join(text.split())
+    text = plain(" ".join(text.split()))
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return a text in which known secrets are masked."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, _MASK)
+    return text
+
+
+def plain(text: str) -> str:
+    """Return a text as one line of printable characters.
+
+    Control and escape characters, and those that change the direction of the text, are shown as
+    Python's escape sequences.
+    """
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
+
+
+def _beginning(text: str) -> str:
+    """Return the whole words among the first characters: a part of a secret is not recognized."""
+    if len(text) <= _MAX_READ:
+        return text
+    words = text[:_MAX_READ].rsplit(maxsplit=1)
+    return f"{words[0]} …" if len(words) > 1 else "…"
 
 
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’|«[^»]*»")  # noqa: RUF001
@@ -98,7 +136,7 @@ def mask_values(text: str) -> str:
     parts: list[str] = []
     has_words = False
     previous = ""
-    for number, chunk in enumerate(_QUOTED.sub(f" {_MASK} ", text).split()):
+    for number, chunk in enumerate(_QUOTED.sub(f" {_MASK} ", _beginning(text)).split()):
         match = _CHUNK.fullmatch(chunk)
         word, mark = match.group("word", "mark") if match else (chunk, "")
         is_listed = word in _WORDS or (number == 0 and word in _OPENERS)

@@ -10,8 +10,13 @@ from demandbase_api.process import loading
 def main() -> None:
     """Run the tap."""
     with loading("tap_demandbase.tap"):
-        from demandbase_api.process import exit_with_error, log_signal  # noqa: PLC0415
+        from demandbase_api.process import (  # noqa: PLC0415
+            exit_with_error,
+            log_plain_text,
+            log_signal,
+        )
         from tap_demandbase.tap import CommandTap  # noqa: PLC0415
+    log_plain_text()
     try:
         with log_signal(CommandTap.logger):
             CommandTap.cli()

@@ -19,9 +19,14 @@ def main() -> None:
         )
 
         from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
-        from demandbase_api.process import exit_with_error, log_signal  # noqa: PLC0415
+        from demandbase_api.process import (  # noqa: PLC0415
+            exit_with_error,
+            log_plain_text,
+            log_signal,
+        )
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
+    log_plain_text()
     try:
         with log_signal(logger):
             TargetDemandbase.cli()

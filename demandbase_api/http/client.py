@@ -22,6 +22,7 @@ from demandbase_api.http.error_mapping import ErrorResponse, error_for
 from demandbase_api.http.json_reader import parse
 from demandbase_api.http.server_clock import ServerClock
 from demandbase_api.http.urls import is_downgrade, is_web_address, origin_of
+from demandbase_api.redaction import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -86,6 +87,10 @@ class HttpClient:
         """Scheme, host and port, without the path, for messages."""
         parts = parse_url(self._base)
         return f"{parts.scheme}://{parts.netloc}"
+
+    def scrub(self, text: str) -> str:
+        """Return a text in which the credentials are masked."""
+        return without_secrets(text, self._auth.secrets)
 
     def read(
         self,

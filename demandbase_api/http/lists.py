@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -70,10 +71,12 @@ class ListReader:
 
     Args:
         kind: "export" or "import", for messages.
+        scrub: Masks the client's secrets in a text.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, scrub: Callable[[str], str] = str) -> None:
         self._kind = kind
+        self._scrub = scrub
         self._warned: set[tuple[str, str]] = set()
 
     def jobs(
@@ -111,7 +114,12 @@ class ListReader:
                 yield job
 
     def checked(self, job: J) -> J:
-        """Return a job; warn once of each status that is unknown."""
+        """Return a job whose texts contain no secret; warn once of each status that is unknown."""
+        job = replace(  # type: ignore[type-var]
+            job,
+            error_message=job.error_message and self._scrub(job.error_message),
+            status_word=self._scrub(job.status_word),
+        )
         if job.status is JobStatus.UNKNOWN:
             word = redact(job.status_text)[:_WORD_LENGTH]
             self._warn(

@@ -121,7 +121,7 @@ class UapiImportApi(ImportApi):
 
     def __init__(self, http: HttpClient, budget: CallBudget) -> None:
         self._http = http
-        self._lists = ListReader("import")
+        self._lists = ListReader("import", http.scrub)
         self._budget = budget
 
     @override

@@ -56,7 +56,7 @@ class V1ExportApi(ExportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
-        self._lists = ListReader("export")
+        self._lists = ListReader("export", http.scrub)
 
     @override
     def entities(

@@ -45,7 +45,7 @@ class V1ImportApi(ImportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
-        self._lists = ListReader("import")
+        self._lists = ListReader("import", http.scrub)
 
     @override
     def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:

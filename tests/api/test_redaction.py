@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import string
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demandbase_api.redaction import _OPENERS, _WORDS, LEFT_OUT, mask_values
+from demandbase_api.redaction import (
+    _MAX_READ,
+    _OPENERS,
+    _WORDS,
+    LEFT_OUT,
+    MAX_LENGTH,
+    mask_values,
+    plain,
+    redact,
+)
 
 WORD = st.text(string.ascii_letters + string.digits + "-_", min_size=12, max_size=60)
 
@@ -60,3 +70,47 @@ def test_a_long_number_never_survives(number: int, form: str) -> None:
 
 def test_no_listed_word_is_a_given_name() -> None:
     assert not _WORDS & {"will", "may", "mark", "grant", "bill", "sue", "rose", "art", "rich"}
+
+
+@pytest.mark.parametrize("piece", ["http://", "“", "a?b", "eyJ", "'", "bearer ", "://a", "x:/? "])
+def test_the_time_for_a_text_does_not_grow_with_the_square_of_its_length(piece: str) -> None:
+    text = piece * (2_000_000 // len(piece))
+    began = time.process_time()
+    redact(text, "s3cret")
+    mask_values(text)
+    assert time.process_time() - began < 1
+
+
+@given(
+    st.sampled_from([" ", "\t", "=", '"', ""]),
+    st.integers(0, 60),
+    st.sampled_from(["http://a.example/b?", "a b ", "eyJ"]),
+)
+def test_no_part_of_a_secret_survives_where_a_long_text_is_cut(
+    before: str, inside: int, start: str
+) -> None:
+    secret = "S3CRET" * 10
+    filler = "x" * (_MAX_READ - inside - len(start) - len(before))
+    assert "S3C" not in redact(f"{start}{filler}{before}{secret} and more", secret)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\x9bb\x00", "a\\x9bb\\x00"),
+        ("a\r\nb\u2028c", "a  b c"),
+        ("a\udc80", "a\\udc80"),
+        ("Größe 5 \N{SNOWMAN}", "Größe 5 \N{SNOWMAN}"),
+    ],
+)
+def test_nothing_in_a_text_can_control_a_terminal(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@given(st.text())
+def test_a_plain_and_a_redacted_text_are_printable(text: str) -> None:
+    assert plain(text).isprintable()
+    assert redact(text).isprintable()
+    assert len(redact(text)) <= MAX_LENGTH

@@ -179,6 +179,20 @@ def test_a_body_that_is_not_an_object_is_not_shown(
     assert "did not respond with a JSON object" in text
 
 
+def test_the_reason_of_a_failed_job_has_neither_the_token_nor_control_characters(
+    sandbox: Sandbox,
+) -> None:
+    exports = Calls(sandbox).exports
+    job_id = exports.submit(ExportRequest("campaigns", ("name",))).id
+    words = f"for {sandbox.token}: no \x1b[31mspace\u202e"
+    members = {"status": "failed", "error_message": words}
+    sandbox.add_fault(Fault("getExportJob", Effect.ALTER, members=members))
+    job = exports.get(job_id)
+    assert job.error_message == words.replace(sandbox.token, "***")
+    error = errors.job_failed("export", "campaigns", job, may_quote_rows=False)
+    assert str(error).endswith("failed: for ***: no \\x1b[31mspace\\u202e.")
+
+
 def test_an_expired_link_is_not_shown(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     fault = Fault("downloadExportFile", Effect.EXPIRED_LINK, times=None)
     text = strike(fault, sandbox, caplog, "downloadExportFile")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from demandbase_sandbox import Sandbox
+from tests.target.command import running
 from tests.target.conftest import record, schema, state
 
 pytestmark = pytest.mark.thorough
@@ -33,3 +34,12 @@ def test_the_command_reads_its_input_and_writes_the_state(sandbox: Sandbox, tmp_
     assert (done.returncode, done.stdout) == (0, '{"a": 1}\n')
     [job] = sandbox.import_jobs()
     assert job["success_count"] == 1
+
+
+def test_no_name_of_a_stream_controls_the_terminal(sandbox: Sandbox, tmp_path: Path) -> None:
+    stream = "a\x1b[31m\u202e\nb"
+    with running(sandbox, tmp_path) as run:
+        run.feed(schema(stream=stream), record(stream, domain="a.example"))
+        assert run.process.wait() == 1
+        assert all(line.isprintable() for line in run.errors.splitlines())
+        assert "a\\x1b[31m\\u202e b has no entity" in run.errors

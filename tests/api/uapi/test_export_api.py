@@ -184,6 +184,15 @@ def test_a_link_that_is_no_web_address_is_reported_at_once(
         download(exports, exports.with_details(looked_up(exports, job.id)))
 
 
+def test_the_reason_of_a_failed_job_does_not_have_the_secret(
+    sandbox: Sandbox, exports: ExportApi
+) -> None:
+    job = exports.submit(REQUEST)
+    members = {"jobStatus": "failed", "message": f"for {sandbox.client_secret}"}
+    sandbox.add_fault(Fault("checkExportJobStatus", Effect.ALTER, members=members))
+    assert exports.get(job.id).error_message == "for ***"
+
+
 def test_all_pages_of_the_list_are_read_newest_first_and_each_job_once(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
