@@ -6,6 +6,7 @@ import codecs
 import gzip
 import json
 import os
+import re
 import select
 import sys
 import zlib
@@ -316,32 +317,58 @@ class SilentReader(SingerReader):
         )
 
 
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""Maximum length of a line of a BATCH file: a small gzip file can hold an enormous one."""
+
+_COMPRESSIONS = {None, "none", "gzip"}
+
+_SCHEMES = {"", "file", "s3"}
+"""Schemes of files that are read; nothing for a path."""
+
+_GZIP = b"\x1f\x8b"
+
+
 def batch_records(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the records of all files of a BATCH message.
 
     Raises:
         InputError: The message or a file is invalid.
     """
-    stream = message["stream"]
+    stream, files = message["stream"], message["manifest"]
     try:
         encoding = BaseBatchFileEncoding.from_dict(message["encoding"])
-        files = list(message["manifest"])
-    except (KeyError, TypeError, ValueError):
+        is_valid = isinstance(files, list) and all(isinstance(path, str) for path in files)
+    except TypeError:
+        is_valid = False
+    if not is_valid:
         raise InputError(
             f"A BATCH message of stream {stream} has no valid encoding or manifest. Check the tap.",
             stream=stream,
-        ) from None
-    if encoding.format != BatchFileFormat.JSONL or encoding.compression not in {None, "gzip"}:
+        )
+    if encoding.format != BatchFileFormat.JSONL or encoding.compression not in _COMPRESSIONS:
         raise InputError(
             f"A BATCH message of stream {stream} has files that are neither jsonl nor jsonl with "
             "gzip. Set the tap's batch_config.encoding.format to jsonl.",
             stream=stream,
         )
     for number, path in enumerate(files, 1):
-        yield from _file(stream, number, str(path), packed=encoding.compression == "gzip")
+        if _scheme(path) not in _SCHEMES or "::" in path:  # which chains file systems of fsspec
+            raise InputError(
+                f"File {number} of a BATCH message of stream {stream} is neither a local file nor "
+                "at s3://. Set the tap's batch_config.storage.root to one of these.",
+                stream=stream,
+            )
+    for number, path in enumerate(files, 1):
+        yield from _file(stream, number, path)
 
 
-def _file(stream: str, number: int, path: str, *, packed: bool) -> Iterator[dict[str, Any]]:
+def _scheme(path: str) -> str:
+    """Return the scheme of a URL, and nothing for the path of a file."""
+    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)", path)
+    return found[0].lower() if found else ""
+
+
+def _file(stream: str, number: int, path: str) -> Iterator[dict[str, Any]]:
     line = 0
     try:
         head, tail = StorageTarget.split_url(path)
@@ -349,16 +376,32 @@ def _file(stream: str, number: int, path: str, *, packed: bool) -> Iterator[dict
             file: IO[bytes] = stack.enter_context(
                 StorageTarget.from_url(head).open(tail, mode="rb")
             )
-            if packed:
+            # Whatever is declared: some taps compress without saying so, or say so in vain.
+            is_packed = file.read(len(_GZIP)) == _GZIP
+            file.seek(0)
+            if is_packed:
                 file = cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=file)))
-            for text in file:
+            while text := file.readline(MAX_LINE_BYTES + 1):
                 line += 1
+                if len(text) > MAX_LINE_BYTES:
+                    raise InputError(
+                        f"File {number} of a BATCH message of stream {stream}, line {line}, is "
+                        f"longer than {MAX_LINE_BYTES >> 20} MiB. Leave out the large values at "
+                        "the source.",
+                        stream=stream,
+                    )
                 if text.strip():
                     yield _record(text)
     except ValueError:
         raise InputError(
             f"File {number} of a BATCH message of stream {stream}, line {line}, is no JSON object. "
             "Check the tap.",
+            stream=stream,
+        ) from None
+    except ImportError:
+        raise InputError(
+            f"File {number} of a BATCH message of stream {stream} is at {_scheme(path)}://, which "
+            f"needs a package that is not installed: pip install 'singer-sdk[{_scheme(path)}]'.",
             stream=stream,
         ) from None
     except (OSError, EOFError, zlib.error) as error:

@@ -19,8 +19,9 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("declared", [{}, {"compression": "none"}, {"compression": "gzip"}])
 def test_batch_messages_are_like_records(
-    sandbox: Sandbox, load: Load, tmp_path: Path, *, packed: bool
+    sandbox: Sandbox, load: Load, tmp_path: Path, declared: dict[str, str], *, packed: bool
 ) -> None:
     rows = [person(n % 3, title=None if n == 1 else f"T{n}") for n in range(5)]
     rows += [person(3), person(9, person_id=None)]
@@ -30,7 +31,7 @@ def test_batch_messages_are_like_records(
     path = tmp_path / "batch.jsonl"
     text = "".join(json.dumps(row["record"]) + "\n" for row in rows).encode()
     path.write_bytes(gzip.compress(text) if packed else text)
-    encoding = {"format": "jsonl", **({"compression": "gzip"} if packed else {})}
+    encoding = {"format": "jsonl", **declared}
     message = {"type": "BATCH", "stream": "people", "encoding": encoding,
                "manifest": [path.as_uri()]}  # fmt: skip
     done = load(people(), message, on_reject="continue", batch_size_rows=100)
@@ -38,6 +39,7 @@ def test_batch_messages_are_like_records(
     assert len(done.rejects) == 1
 
 
+LONG_LINE = gzip.compress(b'{"person_id": "' + b"Secret " * (10 << 20), 1)
 CUT_GZIP = gzip.compress(b"{}\n" * 99, mtime=0)[:-9]
 
 
@@ -45,7 +47,10 @@ CUT_GZIP = gzip.compress(b"{}\n" * 99, mtime=0)[:-9]
     ("encoding", "content", "says"),
     [
         ({"format": "parquet"}, b"", "neither jsonl"),
+        ({"format": "jsonl", "compression": "zstd"}, b"", "neither jsonl"),
+        ({"format": "jsonl", "level": "9"}, b"", "no valid encoding or manifest"),
         ({"format": "jsonl"}, b'{"person_id": "n1"}\nSecret', "line 2, is no JSON object"),
+        ({"format": "jsonl"}, LONG_LINE, r"line 1, is longer than 64 MiB\."),
         (
             {"format": "jsonl", "compression": "gzip"},
             CUT_GZIP,
@@ -63,3 +68,26 @@ def test_a_batch_message_that_cannot_be_read_is_named(
     with pytest.raises(InputError, match=says) as caught:
         load(people(), message)
     assert "Secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        (["http://127.0.0.1:9/f"], "File 1 .* is neither a local file nor at s3://"),
+        (["simplecache::file:///etc/hosts"], "neither a local file"),
+        (["s3://bucket/f", "memory://f"], "File 2 .* neither a local file"),
+        (["/data/a::http://127.0.0.1:9/f"], "neither a local file"),
+        (["data:,x"], "neither a local file"),
+        (["s3://bucket/f"], r"is at s3://, which needs .* pip install 'singer-sdk\[s3\]'\.$"),
+        ("file:///etc/hosts", "no valid encoding or manifest"),
+        ([7], "no valid encoding or manifest"),
+    ],
+)
+def test_only_local_files_and_documented_storage_are_read(
+    sandbox: Sandbox, load: Load, manifest: object, says: str
+) -> None:
+    message = {"type": "BATCH", "stream": "people", "encoding": {"format": "jsonl"},
+               "manifest": manifest}  # fmt: skip
+    with pytest.raises(InputError, match=says):
+        load(people(), message)
+    assert not sandbox.import_jobs()
