@@ -21,7 +21,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from demandbase_api.config import api_url, poll_policy
-from demandbase_api.errors import FileTooLargeError, JobTimeoutError
+from demandbase_api.errors import (
+    ApiOperation,
+    FileTooLargeError,
+    JobTimeoutError,
+    UnexpectedResponseError,
+)
 from demandbase_api.files import make_private_folder, open_private
 from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
 from demandbase_api.jobs.import_uploader import ImportUploader
@@ -50,6 +55,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-demandbase")
 
 _STOP_SECONDS = 0.5
+
+MIN_SPLIT_BYTES = 1024
+"""Size of a file that no server can find too large."""
 
 _FINGERPRINT_CHARACTERS = 32
 
@@ -325,8 +333,9 @@ class ImportQueue:
         batch, (file, task) = self._waiting[0], self._upload
         try:
             job_id = task.result()
-        except FileTooLargeError:
+        except FileTooLargeError as error:
             self._upload = None
+            _check_worth_splitting(error, batch.staged.size)
             if batch.staged.rows == 1:
                 return EndedImport(batch, None)
             self._split(batch)
@@ -381,6 +390,25 @@ class ImportQueue:
             # The cause may be corrected before the next run, which must then send the file again.
             self._uploader.forget(running.file)
         # Otherwise the entry stays until a state covers it: the next run must not send it again.
+
+
+def _check_worth_splitting(error: FileTooLargeError, size: int) -> None:
+    """Check that smaller files may be accepted.
+
+    Raises:
+        UnexpectedResponseError: The size of the file is not what is too large.
+    """
+    if error.operation is not ApiOperation.UPLOAD_FILE:
+        problem = "found the request itself too large"
+    elif size <= MIN_SPLIT_BYTES:
+        problem = f"found even a file of {size} bytes too large"
+    else:
+        return
+    raise error.as_a(
+        UnexpectedResponseError,
+        problem=problem,
+        advice="Check the setting api_url, and whether a proxy limits the size of requests.",
+    ) from None
 
 
 class DryRunQueue:

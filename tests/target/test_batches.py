@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from demandbase_api.errors import JobFailedError
+from demandbase_api.errors import JobFailedError, UnexpectedResponseError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import MappingError, ReconciliationError, RejectedRowsError
 from tests.target.conftest import PERSON, Load, landed, people, person, state
-from tests.target.people_files import CREATE, LIST, MESSAGES, UPLOAD, files, rows_sent
+from tests.target.people_files import CREATE, LIST, UPLOAD, files, rows_sent
 
 pytestmark = pytest.mark.thorough
 
@@ -119,13 +119,13 @@ def test_a_state_never_passes_a_job_that_failed(sandbox: Sandbox, load: Load) ->
 
 
 @pytest.mark.v1_only("no refusal for a file's size is published for uapi but a 413")
-@pytest.mark.parametrize("limit", [700, 130])
+@pytest.mark.parametrize("limit", [4000, 1200])
 def test_a_file_that_is_too_large_is_halved_down_to_one_row(
     sandbox: Sandbox, load: Load, limit: int
 ) -> None:
     sandbox.add_fault(Fault(UPLOAD, Effect.TOO_LARGE, bytes=limit, times=None))
-    rows = [person(n, title="x" * 100) for n in range(8)]
-    rows[5] = person(5, title="y" * 1000)
+    rows = [person(n, title="x" * 1200) for n in range(8)]
+    rows[5] = person(5, title="y" * 5000)
     done = load(people(), *rows, state(1), failure=RejectedRowsError)
     kept = {row["person_id"][1:] for row in done.rejects}
     assert all(row["_reject_type"] == "too_large" for row in done.rejects)
@@ -137,17 +137,43 @@ def test_a_file_that_is_too_large_is_halved_down_to_one_row(
 
 def test_a_file_that_is_found_too_large_is_sent_in_halves(sandbox: Sandbox, load: Load) -> None:
     sandbox.add_fault(Fault(UPLOAD, Effect.STATUS, status=413))
-    assert load(*MESSAGES).states == [1]
+    rows = (person(n, title="x" * 1200) for n in range(4))
+    assert load(people(), *rows, state(1)).states == [1]
     assert rows_sent(sandbox) == [2, 2]
     assert landed(sandbox).keys() == {"0", "1", "2", "3"}
 
 
 def test_a_row_that_is_too_large_alone_is_kept(sandbox: Sandbox, load: Load) -> None:
     sandbox.add_fault(Fault(UPLOAD, Effect.STATUS, status=413, times=2))
-    done = load(people(), person(1), person(2), state(1), on_reject="continue")
+    rows = (person(1, title="x" * 1200), person(2, title="y"))
+    done = load(people(), *rows, state(1), on_reject="continue")
     assert done.states == [1]
     assert [row["_reject_type"] for row in done.rejects] == ["too_large"]
     assert landed(sandbox).keys() == {"2"}
+
+
+@pytest.mark.parametrize(
+    ("call", "jobs", "says"),
+    [
+        (UPLOAD, 7, r"found even a file of \d{3} bytes too large .*\(HTTP 413\)\. Check"),
+        (
+            CREATE,
+            1,
+            r"found the request itself too large .*\(HTTP 413\)\. Check the setting api_url",
+        ),
+    ],
+)
+def test_a_server_that_finds_everything_too_large_ends_the_run(
+    sandbox: Sandbox, load: Load, call: str, jobs: int, says: str
+) -> None:
+    sandbox.add_fault(Fault(call, Effect.STATUS, status=413, times=None))
+    rows = [person(n, title="x" * 30) for n in range(500)]
+    with pytest.raises(UnexpectedResponseError, match=says):
+        load(people(), *rows, state(1), on_reject="continue")
+    assert len(sandbox.requests(CREATE)) <= jobs
+    sandbox.clear_faults()
+    done = load(people(), *rows, state(1), on_reject="continue")
+    assert (done.states, done.rejects, len(landed(sandbox))) == ([1], [], 500)
 
 
 @pytest.mark.parametrize("settings", [{}, {"add_record_metadata": True}])
