@@ -13,6 +13,7 @@ from demandbase_api.errors import (
     JobGoneError,
     NotFoundError,
     PossibleDuplicatesError,
+    TransientError,
 )
 from demandbase_api.jobs.import_journal import Phase
 from demandbase_api.models import ImportOperation, JobStatus
@@ -135,10 +136,19 @@ class ImportRecovery:
                 )
 
     def remove_stale(self) -> None:
-        """Remove the entries of earlier runs after a successful run."""
+        """Remove the entries of earlier runs after a successful run, which no failure here ends."""
         for entry in self._journal.left_behind():
-            if self._is_stale(entry, self._job(entry)):
-                self._journal.forget(entry.fingerprint)
+            try:
+                if self._is_stale(entry, self._job(entry)):
+                    self._journal.forget(entry.fingerprint)
+            except DemandbaseError as error:
+                logger.warning(
+                    "The journal entry of the import job %s of an earlier run stays: %s",
+                    entry.job_id,
+                    error,
+                )
+                if error.ends_run or isinstance(error, TransientError):
+                    return  # the next run removes the others
 
     def find_created(self, file_name: str, began: datetime) -> ImportJob | None:
         """Return the job whose creation began at a time, by the name of its file."""

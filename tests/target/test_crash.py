@@ -19,7 +19,7 @@ from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import StillRunningError
 from tests.target.command import killed_at, until
-from tests.target.conftest import Load, Start, landed, person
+from tests.target.conftest import Load, Start, landed, person, state
 from tests.target.people_files import CREATE, LIST, MESSAGES, UPLOAD, ended, files
 
 pytestmark = pytest.mark.thorough
@@ -267,3 +267,23 @@ def test_what_a_dry_run_writes_is_what_is_sent(sandbox: Sandbox, load: Load) -> 
     [path] = done.folder.glob("dry-run-*/*.csv")
     load(*MESSAGES)
     assert [path.read_bytes()] == [sandbox.uploaded(job["id"]) for job in sandbox.import_jobs()]
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_an_earlier_job_that_cannot_be_read_does_not_fail_a_run_without_its_rows(
+    sandbox: Sandbox,
+    config: dict[str, Any],
+    load: Load,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    with killed_at(sandbox, UPLOAD, tmp_path, MESSAGES, **config):
+        pass
+    [job] = sandbox.import_jobs()
+    sandbox.add_fault(Fault("getImportJob", Effect.STATUS, status=status, times=None))
+    done = load(state(2), spool_dir=str(tmp_path / "spool"))
+    assert done.states == [2]
+    assert f"The journal entry of the import job {job['id']} of an earlier run stays" in caplog.text
+    sandbox.clear_faults()
+    assert load(*MESSAGES, spool_dir=str(tmp_path / "spool")).states == [1]
