@@ -494,6 +494,31 @@ class TestEnd:
         run.scheduler.close()
         assert api.found["job-2"].status is JobStatus.CANCELLED
 
+    @pytest.mark.parametrize(
+        ("seconds", "is_readable", "is_named"),
+        [(20, True, True), (20, False, True), (100, True, False), (100, False, True)],
+    )
+    def test_a_job_that_may_exist_in_addition_is_named(
+        self,
+        start: Start,
+        api: FakeExports,
+        caplog: pytest.LogCaptureFixture,
+        *,
+        seconds: float,
+        is_readable: bool,
+        is_named: bool,
+    ) -> None:
+        run = start("a")
+        api.lost_responses = 1
+        api.unlisted = {"job-1"}
+        api.seconds = seconds
+        assert run.wait("a").id == "job-2"
+        if not is_readable:
+            api.fail(LIST, SERVER_ERROR)
+        run.scheduler.close()
+        words = "job for a may have been created in addition to the run's and may still run"
+        assert (words in caplog.text) == is_named
+
     def test_no_job_is_created_after_the_end(self, start: Start) -> None:
         run = start("a")
         run.scheduler.close()
