@@ -235,7 +235,11 @@ class ExportScheduler:
         """Cancel the jobs that this run created and that still run, and name the others."""
         self._provider.submitter.stop()
         self._end_creation()
-        for request, job in self._provider.find_lost().items():
+        lost = self._provider.find_lost()
+        self._record_created()  # a response may have come during the look-up
+        for request, job in lost.items():
+            if request not in self._provider.submitter.unconfirmed:
+                continue
             if job is None:
                 logger.warning(
                     "An export job for %s may have been created and may still run: the response to "
