@@ -172,14 +172,26 @@ class ExportProvider:
         run_with_timeout(_LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up, found)])
         return {request: found.get(request) for request in self.submitter.unconfirmed}
 
-    def find_doubles(self) -> dict[ExportRequest, ExportJob]:
-        """Look up the jobs that requests created in addition to the run's, for up to 3 seconds."""
+    def find_doubles(self) -> dict[ExportRequest, ExportJob | None]:
+        """Look up the jobs that requests created in addition to the run's, for up to 3 seconds.
+
+        Returns:
+            The job of each such request, or ``None`` if the list cannot say yet whether there is
+            one.
+        """
         found: dict[ExportRequest, ExportJob | None] = {}
-        if self.submitter.repeated:
+        requests = self.submitter.repeated
+        if requests:
             run_with_timeout(
                 _LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up_doubles, found)]
             )
-        return {request: job for request, job in found.items() if job is not None}
+        return {
+            request: found.get(request)
+            for request in requests
+            if found.get(request) is not None
+            or request not in found
+            or self.submitter.may_be_unlisted(request)
+        }
 
     def _look_up_doubles(self, found: dict[ExportRequest, ExportJob | None]) -> None:
         deadline = Deadline.after(self._clock, _LOST_JOB_SECONDS).without_retries()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from demandbase_api.errors import ApiError, AuthenticationError, QuotaExceededError
 from demandbase_api.jobs.job_reader import recent
-from demandbase_api.models import JobStatus, was_created_since
+from demandbase_api.models import JobStatus, has_expired, was_created_since
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -286,7 +286,7 @@ def may_be_created(
 def _is_usable(job: ExportJob, now: datetime) -> bool:
     match job.status:
         case JobStatus.COMPLETED:
-            return job.expires_at is None or job.expires_at > now + EXPIRY_MARGIN
+            return not has_expired(job, now + EXPIRY_MARGIN)
         case JobStatus.FAILED | JobStatus.CANCELLED:
             return False
         case _:

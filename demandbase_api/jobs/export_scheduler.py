@@ -235,7 +235,11 @@ class ExportScheduler:
         """Cancel the jobs that this run created and that still run, and name the others."""
         self._provider.submitter.stop()
         self._end_creation()
-        for request, job in self._provider.find_lost().items():
+        lost = self._provider.find_lost()
+        self._record_created()  # a response may have come during the look-up
+        for request, job in lost.items():
+            if request not in self._provider.submitter.unconfirmed:
+                continue
             if job is None:
                 logger.warning(
                     "An export job for %s may have been created and may still run: the response to "
@@ -246,6 +250,14 @@ class ExportScheduler:
                 self._poller.add(job, request.entity, own=self._api.is_own(job) is True)
             self._provider.submitter.confirm(request)
         for request, job in self._provider.find_doubles().items():
+            if job is None:
+                logger.warning(
+                    "An export job for %s may have been created in addition to the run's and may "
+                    "still run: the response to its creation was lost, and it was not found in "
+                    "Demandbase's list of jobs",
+                    request.entity,
+                )
+                continue
             logger.warning(
                 "The export job %s for %s was created in addition to the run's: the response to "
                 "its creation was lost, and it appeared in the list too late",

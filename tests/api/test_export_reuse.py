@@ -111,6 +111,8 @@ class TestReuse:
             (None, None, False),
             (NOW - HOUR, NOW + EXPIRY_MARGIN + SECOND, True),
             (NOW - HOUR, NOW + EXPIRY_MARGIN, False),
+            # Where local times are eight hours behind, nothing can be said about the expiry.
+            (NOW - HOUR, NOW.replace(tzinfo=NO_ZONE) - 7 * HOUR, True),
         ],
     )
     def test_age_and_expiry(

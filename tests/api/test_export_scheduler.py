@@ -494,6 +494,49 @@ class TestEnd:
         run.scheduler.close()
         assert api.found["job-2"].status is JobStatus.CANCELLED
 
+    def test_a_response_that_comes_during_the_look_up_counts(
+        self,
+        start: Start,
+        api: FakeExports,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr("demandbase_api.jobs.export_scheduler._CREATION_SECONDS", 0.01)
+        run = start("ab")
+        creation = api.gate(CREATE, "b")
+        run.wait("a")
+        run.until(lambda: run.created() == "ab")
+        threading.Timer(0.4, creation.set).start()
+        threading.Timer(0.6, api.gate(LIST).set).start()
+        run.scheduler.close()
+        assert api.found["job-2"].status is JobStatus.CANCELLED
+        assert "may have been created" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("seconds", "is_readable", "is_named"),
+        [(20, True, True), (20, False, True), (100, True, False), (100, False, True)],
+    )
+    def test_a_job_that_may_exist_in_addition_is_named(
+        self,
+        start: Start,
+        api: FakeExports,
+        caplog: pytest.LogCaptureFixture,
+        *,
+        seconds: float,
+        is_readable: bool,
+        is_named: bool,
+    ) -> None:
+        run = start("a")
+        api.lost_responses = 1
+        api.unlisted = {"job-1"}
+        api.seconds = seconds
+        assert run.wait("a").id == "job-2"
+        if not is_readable:
+            api.fail(LIST, SERVER_ERROR)
+        run.scheduler.close()
+        words = "job for a may have been created in addition to the run's and may still run"
+        assert (words in caplog.text) == is_named
+
     def test_no_job_is_created_after_the_end(self, start: Start) -> None:
         run = start("a")
         run.scheduler.close()
