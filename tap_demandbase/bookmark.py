@@ -136,14 +136,14 @@ def advance(
 ) -> datetime:
     """Return the bookmark after a window.
 
-    It never moves back, and never past the creation of the job: later records are not in its file,
-    even if the file has dates in the future.
+    It never moves back, and never past the creation of the run's jobs: later records are not in
+    their files, even if a file has dates in the future.
 
     Args:
         previous: Bookmark before the window.
         window: The window that has been delivered.
         newest: Greatest replication value in the window; ``None`` if it has none.
-        created_at: Creation time of the window's job.
+        created_at: Creation time of the run's oldest job.
         whole_days: Whether replication values are dates without a time.
     """
     # The last day of a window may be incomplete: the next window starts with the same day.

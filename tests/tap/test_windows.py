@@ -212,6 +212,19 @@ def test_a_job_of_an_earlier_day_counts_as_exported_then() -> None:
     assert export.advance(second, midnight(date(2026, 1, 9))).exported_on == date(2026, 1, 8)
 
 
+def test_the_look_back_of_the_next_run_counts_from_the_oldest_job() -> None:
+    export = WindowedExport(
+        "seen_at", Bookmark(), options(3, 2, None), date(2026, 1, 9), whole_days=False
+    )
+    created = midnight(date(2026, 1, 9))
+    newest = created + timedelta(days=1, hours=20)  # of the last job, which waited for the quota
+    for window in export.windows:
+        export.start(window)
+        export.record_values(newest)
+        mark = export.advance(window, newest if window.is_last else created)
+    assert mark == Bookmark(created)
+
+
 def test_a_time_that_the_calendar_lacks_is_no_timestamp() -> None:
     for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"):
         with pytest.raises(ValueError):  # noqa: PT011 - it has no text
