@@ -148,6 +148,25 @@ class TestAdoption:
         assert len(sandbox.requests(CREATE)) == 2
 
     @both_apis
+    def test_a_job_that_the_list_does_not_have_yet_is_read_by_its_id(
+        self, sandbox: Sandbox, sync: Sync, wire: Wire
+    ) -> None:
+        interrupted(sandbox, sync, "campaigns")
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.LAG, seconds=HOUR, times=None))
+        assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+        assert len(sandbox.requests(CREATE)) == 1
+
+    def test_a_job_that_a_run_has_begun_comes_before_that_of_another_client(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        interrupted(sandbox, sync, "campaigns")
+        sandbox.clock.advance(HOUR)
+        fields = sandbox.export_jobs()[0]["fields"]
+        sandbox.tenant.exports.create({**BODY, "fields": fields}, JobFaults(never_ends=True))
+        assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+        assert len(sandbox.requests(CREATE)) == 1
+
+    @both_apis
     @pytest.mark.parametrize("hours", [-50, 50])
     def test_ages_are_measured_by_the_clock_of_the_server(
         self, sandbox: Sandbox, sync: Sync, hours: float
