@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from demandbase_api.deadline import NO_DEADLINE, Deadline
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.jobs.export_reuse import ExportReuse
 from demandbase_api.jobs.poller import PollPolicy
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 _LIST_SHARE = 0.5
 """Share of a job's time that reading the list of earlier jobs may take."""
+_AHEAD_SHARE = 0.5
+"""Share of a job's time that its creation ahead of its turn may take: later ones wait for it."""
 _LOST_JOB_SECONDS = 2.5
 """Time in which a job whose creation was interrupted may appear in the list."""
 _LOOKUP_SECONDS = 0.5
@@ -139,12 +141,12 @@ class ExportProvider:
         return self._created(task, submitted, requested_at, submitted.deadline)
 
     def provide_now(self, task: ExportTask, *, may_reuse: bool) -> ProvidedJob:
-        """Return a job for a task, with one try for each call and without a wait.
+        """Return a job for a task, with one try for each call.
 
         Raises:
             ApiError: A call failed.
         """
-        at_once = NO_DEADLINE.without_retries()
+        at_once = Deadline.after(self._clock, _AHEAD_SHARE * self._timeout).without_retries()
         job = self._find_reusable(task, self._used, at_once) if may_reuse else None
         if job is not None:
             return self._reused(task, job)

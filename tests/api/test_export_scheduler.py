@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
@@ -428,6 +429,34 @@ class TestTurn:
         with caplog.at_level(logging.INFO):
             start("a").wait("a")
         assert caplog.text.count("Creating an export job") >= 3
+
+    def test_a_creation_ahead_has_half_of_the_time_of_a_job(
+        self, start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left: dict[str, float] = {}
+
+        def submit(request: ExportRequest, deadline: Deadline) -> ExportJob:
+            left[request.entity] = deadline.left()
+            return FakeExports.submit(api, request, deadline)
+
+        monkeypatch.setattr(api, "submit", submit)
+        run = start("ab", timeout=1000)
+        run.wait("a")
+        run.until(lambda: "b" in left)
+        assert left == {"a": 1000, "b": 500}
+
+    def test_a_job_does_not_wait_for_the_creation_of_a_later_one(
+        self, start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("demandbase_api.jobs.export_scheduler.PROGRESS_SECONDS", 0.02)
+        run = start("abc", jobs=3)
+        gates = api.gate(CREATE, "b"), api.gate(CREATE, "c")
+        run.wait("a")
+        run.until(lambda: run.created() == "ab")
+        threading.Timer(0.1, gates[0].set).start()
+        assert run.wait("b").id == "job-2"
+        assert not gates[1].is_set()
+        assert run.created() == "abc"
 
 
 class TestUnknown:
