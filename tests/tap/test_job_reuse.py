@@ -304,11 +304,19 @@ class TestLostCreation:
         assert sandbox.tenant.exports.get(job.id).status == "processing"
         assert not sandbox.requests("cancelExportJob")
 
-    @pytest.mark.parametrize(("seconds", "created"), [(120, 2), (0, 1)])
-    def test_a_job_that_appears_meanwhile_is_compared_with_the_time_of_the_request(
-        self, sandbox: Sandbox, sync: Sync, seconds: float, created: int
+    @pytest.mark.parametrize(
+        ("seconds", "members", "created"),
+        [
+            (120, {}, 2),
+            (0, {}, 1),
+            (0, {"entity_type": "accounts"}, 2),
+            (0, {"fields": ["campaign_id"]}, 2),
+        ],
+    )
+    def test_a_job_that_appears_meanwhile_is_compared_with_the_request_and_its_time(
+        self, sandbox: Sandbox, sync: Sync, seconds: float, members: dict[str, Any], created: int
     ) -> None:
-        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds))
+        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds, members=members))
         sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=503))
         assert sync("campaigns", job_reuse_hours=6).records("campaigns")
         assert len(sandbox.requests(CREATE)) == created
