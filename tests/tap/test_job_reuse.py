@@ -387,6 +387,17 @@ class TestLostCreation:
 
 
 @both_apis
+def test_a_job_that_the_end_of_a_run_found_is_reused(sandbox: Sandbox, sync: Sync) -> None:
+    # Times without a zone do not prove that the job is no older than its request.
+    sandbox.add_fault(Fault("*", Effect.LOCAL_TIMES, seconds=-2 * HOUR, times=None))
+    sandbox.add_fault(Fault(CREATE, Effect.INVALID_JSON))
+    sync("campaigns", job_reuse_hours=6, failure=UnexpectedResponseError)
+    sandbox.clock.advance(60)
+    assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+    assert len(sandbox.requests(CREATE)) == 1
+
+
+@both_apis
 def test_jobs_of_others_are_left_alone(
     sandbox: Sandbox, sync: Sync, foreign_job: ForeignJob
 ) -> None:
