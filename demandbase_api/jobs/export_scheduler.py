@@ -251,6 +251,7 @@ class ExportScheduler:
                     request.entity,
                 )
             else:
+                self._journal.begin(request, job.id)  # the next run may reuse it
                 self._poller.add(job, request.entity, own=self._api.is_own(job) is True)
             self._provider.submitter.confirm(request)
         for request, job in self._provider.find_doubles().items():

@@ -249,6 +249,23 @@ class TestCreated:
             assert found == (list_ != "unread")
 
 
+@pytest.mark.parametrize(
+    ("entity", "fields", "used"),
+    [("accounts", ("id",), ""), ("campaigns", ("name",), ""), ("campaigns", ("id",), "job")],
+)
+def test_a_lost_request_did_not_create_the_job_of_another_one(
+    entity: str, fields: tuple[str, ...], used: str
+) -> None:
+    api, request = FakeExports(FakeClock()), ExportRequest("campaigns", ("id",))
+    reuse = ExportReuse(api, 6, api.clock, ExportJournal())
+    assert reuse.find_reusable(request, None, (), NO_DEADLINE) is None
+    posted_at = api.server_time()
+    api.put("job", entity=entity, fields=fields)
+    assert reuse.find_created(request, posted_at, None, [used], NO_DEADLINE) is None
+    created = api.put("created", entity="campaigns", fields=("id",))
+    assert reuse.find_created(request, posted_at, None, [used], NO_DEADLINE) == created
+
+
 def test_the_list_notes_what_was_read_of_it() -> None:
     noted = ListedJobs()
     assert len(list(recent(noted.noted(listed(100, oldest_first=False, read=[])), NOW - AGE))) == 7

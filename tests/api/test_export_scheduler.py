@@ -162,15 +162,23 @@ class TestAhead:
         run.deliver("d")
         assert run.created() == "abccd"
 
-    @pytest.mark.parametrize("error", [BUSY, RateLimitedError(CREATE, "asked for fewer calls")])
+    @pytest.mark.parametrize(
+        ("error", "seconds"),
+        [
+            (BUSY, 300),
+            (RateLimitedError(CREATE, "asked for fewer calls"), 300),
+            (RateLimitedError(CREATE, "asked for fewer calls", retry_after=10), 300),
+            (RateLimitedError(CREATE, "asked for fewer calls", retry_after=800), 800),
+        ],
+    )
     def test_what_is_rejected_for_now_is_tried_again_after_a_pause(
-        self, start: Start, api: FakeExports, error: ApiError
+        self, start: Start, api: FakeExports, error: ApiError, seconds: float
     ) -> None:
         run = start("abc")
         api.fail(CREATE, error, what="c")
         run.deliver("a")
         run.until(lambda: run.created() == "abc")
-        api.clock.time += 299
+        api.clock.time += seconds - 1
         run.rest()
         assert run.created() == "abc"
         api.failures.clear()

@@ -304,11 +304,19 @@ class TestLostCreation:
         assert sandbox.tenant.exports.get(job.id).status == "processing"
         assert not sandbox.requests("cancelExportJob")
 
-    @pytest.mark.parametrize(("seconds", "created"), [(120, 2), (0, 1)])
-    def test_a_job_that_appears_meanwhile_is_compared_with_the_time_of_the_request(
-        self, sandbox: Sandbox, sync: Sync, seconds: float, created: int
+    @pytest.mark.parametrize(
+        ("seconds", "members", "created"),
+        [
+            (120, {}, 2),
+            (0, {}, 1),
+            (0, {"entity_type": "accounts"}, 2),
+            (0, {"fields": ["campaign_id"]}, 2),
+        ],
+    )
+    def test_a_job_that_appears_meanwhile_is_compared_with_the_request_and_its_time(
+        self, sandbox: Sandbox, sync: Sync, seconds: float, members: dict[str, Any], created: int
     ) -> None:
-        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds))
+        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds, members=members))
         sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=503))
         assert sync("campaigns", job_reuse_hours=6).records("campaigns")
         assert len(sandbox.requests(CREATE)) == created
@@ -376,6 +384,17 @@ class TestLostCreation:
         [job] = sandbox.export_jobs()
         assert job["status"] == "processing"
         assert f"The export job {job['id']} for campaigns may still run" in caplog.text
+
+
+@both_apis
+def test_a_job_that_the_end_of_a_run_found_is_reused(sandbox: Sandbox, sync: Sync) -> None:
+    # Times without a zone do not prove that the job is no older than its request.
+    sandbox.add_fault(Fault("*", Effect.LOCAL_TIMES, seconds=-2 * HOUR, times=None))
+    sandbox.add_fault(Fault(CREATE, Effect.INVALID_JSON))
+    sync("campaigns", job_reuse_hours=6, failure=UnexpectedResponseError)
+    sandbox.clock.advance(60)
+    assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+    assert len(sandbox.requests(CREATE)) == 1
 
 
 @both_apis
