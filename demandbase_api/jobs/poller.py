@@ -49,7 +49,7 @@ _POLL_SECONDS = 60.0
 _SLACK_SECONDS = 0.5
 """Time in which a call whose deadline has passed ends by itself."""
 _LAST_POLL_SECONDS = 5.0
-"""Minimum time for a poll, also at the time-out of a job."""
+"""Time for the poll after the time-out of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class JobPoller(Generic[J]):
             self._sleep(min(self._next_poll - self._clock.now(), deadline.left()))
             # The job may have ended since the last poll, however long ago that was.
             last = Deadline.after(self._clock, _LAST_POLL_SECONDS)
-            self.poll(max(deadline, last, key=Deadline.left))
+            self.poll(last if deadline.has_passed else deadline)
             on_poll()
             self._check(polled, is_last=deadline.has_passed)
         if polled.is_gone:

@@ -287,21 +287,6 @@ class TestManyJobs:
         api.clock.time += 5000
         assert poller.wait("job-1").status is JobStatus.COMPLETED
 
-    def test_a_poll_shortly_before_the_time_out_has_the_time_of_a_response(
-        self, api: FakeExports, poller: JobPoller[ExportJob], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def respond(operation: ApiOperation, _what: str, deadline: Deadline) -> None:
-            seconds = min(0.5, deadline.left())
-            api.clock.time += seconds
-            if seconds < 0.5:
-                raise UnreachableError(operation, "sent nothing", nothing_sent=False)
-
-        monkeypatch.setattr(api, "_call", respond)
-        api.pause = 110.0  # the poll that finds the end of the job is due at 110.5 s
-        deadline = Deadline.after(api.clock, 110.6)
-        poller.add(api.put("job-1"), "accounts", deadline=deadline)
-        assert poller.wait("job-1").status is JobStatus.COMPLETED
-
     def test_a_poll_in_the_background_never_waits(
         self, api: FakeExports, poller: JobPoller[ExportJob]
     ) -> None:
