@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
@@ -123,6 +124,34 @@ def test_jobs_are_created_in_order_and_not_too_far_ahead(start: Start) -> None:
     for name in "bcdef":
         run.deliver(name)
     assert run.created() == "abcdef"
+
+
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_a_job_was_created_when_the_server_says(
+    start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch, *, is_reused: bool
+) -> None:
+    # The bookmark must not pass this time, and the clock of this machine may be ahead.
+    monkeypatch.setattr(api, "server_time", lambda: None)
+    members = {"entity": "a", "fields": ("id",)}
+    if is_reused:
+        api.put("job-0", age=50, **members)
+    else:
+        monkeypatch.setattr(api, "submit", lambda *_: api.put("job-1", age=7200, **members))
+    run = start("a")
+    job, created_at = run.scheduler.wait(run.tasks["a"])
+    assert job.id == ("job-0" if is_reused else "job-1")
+    assert created_at == job.created_at
+
+
+def test_a_job_without_a_creation_time_was_created_by_the_clock_of_the_server(
+    start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_time = api.clock.utc() - timedelta(hours=2)
+    monkeypatch.setattr(api, "server_time", lambda: server_time)
+    submit = api.submit
+    monkeypatch.setattr(api, "submit", lambda *given: replace(submit(*given), created_at=None))
+    run = start("a")
+    assert run.scheduler.wait(run.tasks["a"])[1] == server_time
 
 
 LOST = [
