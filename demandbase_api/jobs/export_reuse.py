@@ -209,6 +209,7 @@ class ExportReuse:
                 and self._api.is_for(job, request)
                 and _is_usable(job, now)
                 and not (delivered is not None and delivered.covers(job))
+                and not self._journal.is_unusable(request, job.id)
                 and may_be_created(
                     job,
                     is_own=self._api.is_own(job),
@@ -279,7 +280,7 @@ def may_reuse(  # noqa: PLR0913 - each is a condition of reuse
         max_age: Maximum age of the job.
         delivered: Jobs that the last run of the stream delivered; ``None`` without a state.
         is_begun: Whether the journal says that a run began with the job and did not deliver it.
-        is_unusable: Whether the journal says that the job has been given up.
+        is_unusable: Whether the journal says that the job has been given up or delivered.
     """
     if is_unusable or not _is_usable(job, now):
         return False

@@ -77,6 +77,16 @@ class TestAdoption:
         assert len(sandbox.requests(CREATE)) == 2
         assert last_job(first) != last_job(second)
 
+    @both_apis
+    def test_a_run_without_a_response_does_not_make_delivered_data_new(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        first = sync("campaigns", job_reuse_hours=6)
+        sandbox.add_fault(Fault(CREATE, Effect.DROP_BEFORE, times=None))
+        sync("campaigns", job_reuse_hours=6, failure=DemandbaseError)
+        sandbox.clear_faults()
+        assert last_job(sync("campaigns", job_reuse_hours=6)) != last_job(first)
+
     def test_each_job_of_the_last_run_is_known_to_be_delivered(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
