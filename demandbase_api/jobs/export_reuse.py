@@ -220,6 +220,10 @@ class ExportReuse:
                 return job
         return None
 
+    def existed(self, job: ExportJob) -> bool:
+        """Return whether a job was in the list before this run created any."""
+        return self._listed is not None and job.id in self._listed.ids
+
     def _now(self) -> datetime:
         return self._api.server_time() or self._clock.utc()
 

@@ -341,6 +341,15 @@ class TestLostCreation:
         assert found["status"] == "processing"
         assert f"The export job {found['id']} for campaigns may still run" in caplog.text
 
+    def test_a_creation_that_is_answered_with_an_older_job_makes_it_nobodys(
+        self, sandbox: Sandbox, sync: Sync, foreign_job: ForeignJob
+    ) -> None:
+        job_id = foreign_job(how="running", seconds=7 * 3600)
+        sandbox.add_fault(Fault(CREATE, Effect.ALTER, members={"id": job_id}))
+        assert sync("campaigns", job_timeout_seconds=100).records("campaigns")
+        [foreign] = sandbox.foreign_jobs()
+        assert (foreign["id"], foreign["status"]) == (job_id, "processing")
+
     @both_apis
     def test_a_job_of_another_run_has_another_name(
         self, sandbox: Sandbox, sync: Sync, wire: Wire
