@@ -77,6 +77,16 @@ class TestAdoption:
         assert len(sandbox.requests(CREATE)) == 2
         assert last_job(first) != last_job(second)
 
+    @both_apis
+    def test_a_run_without_a_response_does_not_make_delivered_data_new(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        first = sync("campaigns", job_reuse_hours=6)
+        sandbox.add_fault(Fault(CREATE, Effect.DROP_BEFORE, times=None))
+        sync("campaigns", job_reuse_hours=6, failure=DemandbaseError)
+        sandbox.clear_faults()
+        assert last_job(sync("campaigns", job_reuse_hours=6)) != last_job(first)
+
     def test_each_job_of_the_last_run_is_known_to_be_delivered(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
@@ -146,6 +156,25 @@ class TestAdoption:
         sandbox.add_fault(Fault(wire.list_jobs, Effect.OLDEST_FIRST, times=None))
         sync("campaigns", job_reuse_hours=6)
         assert len(sandbox.requests(CREATE)) == 2
+
+    @both_apis
+    def test_a_job_that_the_list_does_not_have_yet_is_read_by_its_id(
+        self, sandbox: Sandbox, sync: Sync, wire: Wire
+    ) -> None:
+        interrupted(sandbox, sync, "campaigns")
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.LAG, seconds=HOUR, times=None))
+        assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+        assert len(sandbox.requests(CREATE)) == 1
+
+    def test_a_job_that_a_run_has_begun_comes_before_that_of_another_client(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        interrupted(sandbox, sync, "campaigns")
+        sandbox.clock.advance(HOUR)
+        fields = sandbox.export_jobs()[0]["fields"]
+        sandbox.tenant.exports.create({**BODY, "fields": fields}, JobFaults(never_ends=True))
+        assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+        assert len(sandbox.requests(CREATE)) == 1
 
     @both_apis
     @pytest.mark.parametrize("hours", [-50, 50])
@@ -285,11 +314,19 @@ class TestLostCreation:
         assert sandbox.tenant.exports.get(job.id).status == "processing"
         assert not sandbox.requests("cancelExportJob")
 
-    @pytest.mark.parametrize(("seconds", "created"), [(120, 2), (0, 1)])
-    def test_a_job_that_appears_meanwhile_is_compared_with_the_time_of_the_request(
-        self, sandbox: Sandbox, sync: Sync, seconds: float, created: int
+    @pytest.mark.parametrize(
+        ("seconds", "members", "created"),
+        [
+            (120, {}, 2),
+            (0, {}, 1),
+            (0, {"entity_type": "accounts"}, 2),
+            (0, {"fields": ["campaign_id"]}, 2),
+        ],
+    )
+    def test_a_job_that_appears_meanwhile_is_compared_with_the_request_and_its_time(
+        self, sandbox: Sandbox, sync: Sync, seconds: float, members: dict[str, Any], created: int
     ) -> None:
-        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds))
+        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds, members=members))
         sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=503))
         assert sync("campaigns", job_reuse_hours=6).records("campaigns")
         assert len(sandbox.requests(CREATE)) == created
@@ -303,6 +340,15 @@ class TestLostCreation:
         _, found = sandbox.export_jobs()
         assert found["status"] == "processing"
         assert f"The export job {found['id']} for campaigns may still run" in caplog.text
+
+    def test_a_creation_that_is_answered_with_an_older_job_makes_it_nobodys(
+        self, sandbox: Sandbox, sync: Sync, foreign_job: ForeignJob
+    ) -> None:
+        job_id = foreign_job(how="running", seconds=7 * 3600)
+        sandbox.add_fault(Fault(CREATE, Effect.ALTER, members={"id": job_id}))
+        assert sync("campaigns", job_timeout_seconds=100).records("campaigns")
+        [foreign] = sandbox.foreign_jobs()
+        assert (foreign["id"], foreign["status"]) == (job_id, "processing")
 
     @both_apis
     def test_a_job_of_another_run_has_another_name(
@@ -357,6 +403,17 @@ class TestLostCreation:
         [job] = sandbox.export_jobs()
         assert job["status"] == "processing"
         assert f"The export job {job['id']} for campaigns may still run" in caplog.text
+
+
+@both_apis
+def test_a_job_that_the_end_of_a_run_found_is_reused(sandbox: Sandbox, sync: Sync) -> None:
+    # Times without a zone do not prove that the job is no older than its request.
+    sandbox.add_fault(Fault("*", Effect.LOCAL_TIMES, seconds=-2 * HOUR, times=None))
+    sandbox.add_fault(Fault(CREATE, Effect.INVALID_JSON))
+    sync("campaigns", job_reuse_hours=6, failure=UnexpectedResponseError)
+    sandbox.clock.advance(60)
+    assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+    assert len(sandbox.requests(CREATE)) == 1
 
 
 @both_apis
