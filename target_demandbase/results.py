@@ -11,10 +11,10 @@ from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 from demandbase_api.clock import SystemClock
 from demandbase_api.errors import DemandbaseError, job_cancelled
 from demandbase_api.models import JobStatus
-from demandbase_api.redaction import mask_values, redact
+from demandbase_api.redaction import mask_name, mask_values, redact
 from target_demandbase.errors import RejectedRowsError
 from target_demandbase.rejects import DeadLetters, Reject
-from target_demandbase.report import OUTCOMES_UNKNOWN
+from target_demandbase.report import MAX_KINDS, OTHER_KINDS, OUTCOMES_UNKNOWN
 from target_demandbase.row_errors import (
     UNCORRELATED,
     Outcome,
@@ -291,14 +291,19 @@ class Results:
         self._dead_letters.reject(
             source.stream, source.schema, source.key_properties, record, reject
         )
-        kind = reject.type or "unknown"
+        kind, field = reject.type or "unknown", reject.field
         count = self._batches[batch]
-        # The target's own reasons hold no value; Demandbase's may.
-        shown = f"{reject.field or '(no field)'}, {kind}" if reject.job_id else reject.reason
+        shown = reject.reason
+        if reject.job_id:
+            # The target's own words show no value. Those of Demandbase may.
+            kind = mask_name(kind)
+            if field is not None and plan.column_of(field) is None:
+                field = mask_name(field)
+            shown = f"{field or '(no field)'}, {kind}"
         count.digest.add(shown, row)
-        count.kinds.add(kind)
+        count.add_kind(kind)
         self._rejected += 1
-        self._report.add_rejected(plan.stream, field=reject.field, error_type=kind)
+        self._report.add_rejected(plan.stream, field=field, error_type=kind)
 
     def _error(self, count: _BatchCount, breach: str) -> RejectedRowsError:
         sentence = rejected_sentence(
@@ -363,6 +368,8 @@ class RejectDigest:
             row: Number of the row, from 1.
         """
         self.rows += 1
+        if kind not in self._counts and len(self._counts) >= MAX_KINDS - 1:
+            kind = OTHER_KINDS
         self._counts[kind] = self._counts.get(kind, 0) + 1
         first = self._first.setdefault(kind, [])
         if len(first) < ROWS_SHOWN:
@@ -386,6 +393,11 @@ class _BatchCount:
     rows: int = 0
     digest: RejectDigest = field(default_factory=RejectDigest)
     kinds: set[str] = field(default_factory=set)
+
+    def add_kind(self, kind: str) -> None:
+        """Add a kind; more than two need not be known."""
+        if len(self.kinds) <= 1:
+            self.kinds.add(kind)
 
 
 def rejected_sentence(  # noqa: PLR0913

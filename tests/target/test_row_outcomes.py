@@ -270,6 +270,31 @@ def test_a_message_and_another_file_name_are_warnings(
     assert "Lovelace" not in caplog.text
 
 
+def test_types_and_fields_that_are_no_identifiers_are_masked_and_at_most_50_are_counted(
+    sandbox: Sandbox,
+    load: Load,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    count = 60
+    errors = [
+        {"row_number": n + 1, "field": f"ada{n}@secret.example", "error_type": f"kind_{n}"}
+        for n in range(count)
+    ]
+    errors[0] |= {"field": "engagement_score", "error_type": "Ada Secret"}
+    spoil(sandbox, {"success_count": 0, "error_count": count})
+    members = {"errors": errors, "total": count}
+    sandbox.add_fault(Fault("getImportErrors", Effect.ALTER, members=members, times=None))
+    done = load(schema(LOOSE), *mixed(count, bad=0), state(1), on_reject="continue")
+    assert len(done.rejects) == count
+    kinds = done.report["streams"]["accounts"]["rejected_by"]
+    assert len(kinds) == 50
+    assert {"field": "engagement_score", "type": "***", "rows": 1} in kinds
+    assert {"field": "***", "type": "kind_1", "rows": 1} in kinds
+    assert kinds[0] == {"field": None, "type": "other", "rows": count - 49}
+    said = caplog.text + json.dumps(done.report)
+    assert "ecret" not in said
+
+
 def spoil(sandbox: Sandbox, members: dict[str, Any]) -> None:
     """Change members of all jobs in all responses."""
     sandbox.add_fault(Fault("listImportJobs", Effect.ALTER, items={}, members=members, times=None))
