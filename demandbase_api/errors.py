@@ -189,7 +189,8 @@ class ApiError(DemandbaseError):
         """Return what happened, what the server said, and the advice."""
         message = f": {self.server_message}" if self.server_message else ""
         advice = f" {self.advice}" if self.advice else ""
-        if self.retry_after:
+        # Without a response the pause is the client's own.
+        if self.retry_after and self.status is not None:
             advice = f" It asks to try again in {math.ceil(self.retry_after)} seconds.{advice}"
         details = f"{self.codes}{message}"
         sentence = f"Demandbase {self.problem} when asked to {self.operation.value}{details}"

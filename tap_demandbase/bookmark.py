@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
@@ -21,6 +21,9 @@ NEXT_WINDOW = "next_window"
 EXPORTED_ON = "exported_on"
 LAST_JOB = "last_job"
 ALL_IDS = "ids"
+
+_SDK_MEMBERS = (("partitions", list, "a list"), ("progress_markers", dict, "an object"))
+"""Members that the SDK reads, their types and the words for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ def read(state: object, replication_key: str | None, stream: str) -> Bookmark:
     """
     if not isinstance(state, dict):
         raise _unreadable(stream, "it must be an object")
+    for member, kind, name in _SDK_MEMBERS:
+        if not isinstance(state.get(member, kind()), kind):
+            raise _unreadable(stream, f"{member} must be {name}")
     delivered = _delivered(state, stream)
     if not replication_key or state.get(KEY) != replication_key:
         return Bookmark(delivered=delivered)
@@ -136,18 +142,21 @@ def advance(
 ) -> datetime:
     """Return the bookmark after a window.
 
-    It never moves back, and never past the creation of the job: later records are not in its file,
-    even if the file has dates in the future.
+    It never moves back, and never past the creation of the run's jobs: later records are not in
+    their files, even if a file has dates in the future. Nor does it pass the requested days.
 
     Args:
         previous: Bookmark before the window.
         window: The window that has been delivered.
         newest: Greatest replication value in the window; ``None`` if it has none.
-        created_at: Creation time of the window's job.
+        created_at: Creation time of the run's oldest job.
         whole_days: Whether replication values are dates without a time.
     """
     # The last day of a window may be incomplete: the next window starts with the same day.
-    reached = newest if window.is_last and newest is not None else midnight(window.end)
+    reached = midnight(window.end)
+    if window.is_last and newest is not None:
+        # Rows after the requested days do not mean that all rows before them have been sent.
+        reached = min(newest, datetime.combine(window.end, time.max, UTC))
     ceiling = midnight(created_at.date()) if whole_days else created_at
     reached = min(reached, ceiling)
     return reached if previous is None else max(previous, reached)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -358,6 +359,7 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
         _ = root.fs
         if url.startswith("file:"):
             Path(root.path).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=root.path).close()
     except ImportError:
         raise ConfigurationError(
             "The URL in batch_config.storage.root needs a package that is not installed; for "

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from demandbase_api.clock import SystemClock
 from demandbase_api.downloads import Downloader, PartFetcher
-from demandbase_api.errors import InvalidRequestError, JobGoneError, QuotaExceededError
+from demandbase_api.errors import (
+    BusyError,
+    InvalidRequestError,
+    JobGoneError,
+    QuotaExceededError,
+)
 from demandbase_api.jobs.export_provider import ExportTask
 from demandbase_api.jobs.export_scheduler import ExportScheduler
 from demandbase_api.jobs.poller import JobPoller
@@ -110,6 +115,7 @@ class Exporter:
 
         Raises:
             QuotaStopError: The daily quota is used up.
+            BusyError: Other jobs take all slots.
             SelectionError: Demandbase rejects the request.
             DemandbaseError: The job failed, or a call did.
         """
@@ -124,6 +130,16 @@ class Exporter:
             ) from error
         except QuotaExceededError as error:
             raise self.quota_stop(stream, error) from error
+        except BusyError as error:
+            raise BusyError(
+                error.operation,
+                error.problem,
+                advice=f"{error.advice} {self._progress()}",
+                status=error.status,
+                server_message=error.server_message,
+                code=error.code,
+                diagnostic=error.diagnostic,
+            ) from error
 
     def open(self, stream: str, task: ExportTask, job: ExportJob) -> JobParts:
         """Start the download of a completed job's first part and return the job's parts.
@@ -210,13 +226,19 @@ class Exporter:
 
     def quota_stop(self, stream: str, error: QuotaExceededError) -> QuotaStopError:
         """Return the error that ends a run whose quota is used up."""
-        done = f" ({', '.join(self._done)})" if self._done else ""
-        total = len(self._done) + self._failed + len(self._waiting)
         return QuotaStopError(
-            f"{error} {len(self._done)} of {total} streams are done{done}; remaining: "
-            f"{', '.join(self._waiting)}. The next run continues from the state, and may send some "
+            f"{error} {self._progress()} The next run continues from the state, and may send some "
             "records again. Or let the tap wait: set quota_wait_hours.",
             stream=stream,
+        )
+
+    def _progress(self) -> str:
+        """Return a sentence that names the streams that are done and those that remain."""
+        done = f" ({', '.join(self._done)})" if self._done else ""
+        total = len(self._done) + self._failed + len(self._waiting)
+        return (
+            f"{len(self._done)} of {total} streams are done{done}; remaining: "
+            f"{', '.join(self._waiting)}."
         )
 
     def close(self) -> None:

@@ -79,6 +79,7 @@ class WindowedExport:
         self.oldest = oldest
         """Rows before this time are not sent; ``None`` for no limit."""
         self._exported_on = today
+        self._oldest_job: datetime | None = None
         self._has_end = options.end_date is not None
         self.windows = cut_windows(
             None if oldest is None else oldest.date(),
@@ -185,11 +186,14 @@ class WindowedExport:
             window: The window.
             created_at: Creation time of the job that exported it.
         """
+        # Rows may have arrived late between two jobs: the look-back counts from the older one.
+        oldest_job = min(self._oldest_job or created_at, created_at)
+        self._oldest_job = oldest_job
         value = bookmark.advance(
-            self.mark.value, window, self._newest, created_at, whole_days=self.whole_days
+            self.mark.value, window, self._newest, oldest_job, whole_days=self.whole_days
         )
         # A job that was reused may be of an earlier day.
-        self._exported_on = min(self._exported_on, created_at.date())
+        self._exported_on = min(self._exported_on, oldest_job.date())
         next_window, exported_on = window.end, self._exported_on
         if (reached := self.mark.next_window) is not None and next_window < reached:
             # The windows before have been exported again only in part.

@@ -3,12 +3,12 @@
 After each round:
 
 - every record has arrived, and the bookmark is that of a run without faults;
-- the tenant has at most one job of this tap for each request, failed and cancelled ones aside. One
-  more is allowed for each creation whose response was lost while the list of jobs did not show the
-  new job or could not be read: no client can find such a job. A job that was given up, because it
-  was gone or its file could not be downloaded, may have been replaced once. A stream that a run
-  delivered before it failed for another stream is exported again by the next run;
-- no job of another client was cancelled.
+- the tenant has at most one job of this tap for each request, failed and cancelled ones aside, and
+  those that the state of a run that failed later names as delivered. One more is allowed for each
+  creation whose response was lost while the list of jobs did not show the new job or could not be
+  read: no client can find such a job. A job that the journal names as given up may have been
+  replaced, if the faults made its file or the job itself unavailable;
+- each run has cancelled only jobs that it created, and none of another client.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from demandbase_api.errors import DemandbaseError
@@ -126,10 +127,12 @@ class Soak:
         reader_dies = self._random.random() < 0.2
         seen: set[tuple[str, str]] = set()
         state: dict[str, Any] = {}
-        delivered: Counter[str] = Counter()
+        delivered: set[str] = set()
         room = self._random.randrange(40_000) if reader_dies else None
         with tempfile.TemporaryDirectory() as folder:
             config = self._config(folder)
+            # Before all runs: a clock that is set back makes earlier jobs seem new.
+            sandbox.clock.skew(self._random.choice([0, 0, -7200, 7200]))
             if self._random.random() < 0.3:
                 # An earlier full export, of fewer rows, which today's run must not deliver.
                 sandbox.put_rows("people", people[:-1])
@@ -140,7 +143,10 @@ class Soak:
             sandbox.add_entity("opportunities", FIELDS, rows)
             earlier = {job["id"] for job in sandbox.export_jobs()}
             self._make_odd()
-            faults = self._faults_of_round = self._faults()
+            faults = self._faults()
+            if earlier and self._random.random() < 0.5:
+                faults.insert(0, self._running_job())
+            self._faults_of_round = faults
             self._set_faults(faults)
             figures.faults += len(faults)
             ended = self._run(config, room, state, seen)
@@ -150,19 +156,18 @@ class Soak:
                 figures.failed_runs += 1
                 for _ in range(MAX_CLEAN_RUNS):
                     # What a run delivered that failed for another stream is exported again.
-                    marks = state.get("bookmarks", {})
-                    delivered.update(name for name in marks if marks[name].get("last_job"))
+                    delivered |= _delivered(state)
                     figures.clean_runs += 1
                     ended = self._run(config, None, state, seen)
                     if not ended:
                         break
+            given_up = _given_up(Path(folder))
         self._check(ended, state, expected - seen)
-        self._check_jobs(earlier, delivered)
+        self._check_jobs(earlier, delivered, given_up)
 
     def _make_odd(self) -> None:
         """Give the server some oddities that last for all runs of a round."""
         draw = self._random
-        self._sandbox.clock.skew(draw.choice([0, 0, -7200, 7200]))
         odd = [
             Fault("*" if operation == "*" else self._name(operation), effect, times=None, **options)
             for operation, effect, options in draw.sample(_ODDITIES, draw.choice([0, 0, 1, 2]))
@@ -201,6 +206,7 @@ class Soak:
         """Run the tap; return the name of the error that ended it, or an empty string."""
         pipe = _Pipe(room)
         ended = ""
+        before = {job["id"] for job in self._sandbox.export_jobs() if job["status"] != "cancelled"}
         with redirect_stdout(io.TextIOWrapper(pipe, encoding="utf-8")) as out:
             try:
                 timed = type("Timed", (ImpatientTap,), {"clock": SandboxTime(self._sandbox)})
@@ -217,6 +223,11 @@ class Soak:
                 self._problem(f"{error!r} in {place.filename}:{place.lineno}")
             written = pipe.getvalue()
             out.detach()
+        if any(
+            job["id"] in before and job["status"] == "cancelled"
+            for job in self._sandbox.export_jobs()
+        ):
+            self._problem("a run cancelled a job that it did not create")
         for line in written.splitlines():
             message = json.loads(line)
             if message["type"] == "RECORD":
@@ -241,53 +252,63 @@ class Soak:
         faults = [_described(fault) for fault in (*self._conditions, *self._faults_of_round)]
         self.figures.problems.append(f"round {self._number}: {text}; faults: {'; '.join(faults)}")
 
-    def _check_jobs(self, earlier: set[str], delivered: Counter[str]) -> None:
+    def _check_jobs(self, earlier: set[str], delivered: set[str], given_up: set[str]) -> None:
         """Check that nothing was bought twice and that the jobs of others were left alone."""
         sandbox = self._sandbox
-        foreign = {job["id"] for job in sandbox.foreign_jobs()}
-        cancelled = [
-            request.path
+        foreign = {job["id"]: job["status"] for job in sandbox.foreign_jobs()}
+        if "cancelled" in foreign.values() or any(
+            job_id in request.path
             for request in sandbox.requests("cancelExportJob")
-            if any(job_id in request.path for job_id in foreign)
-        ]
-        if cancelled:
+            for job_id in foreign
+        ):
             self._problem("a job of another client was cancelled")
-        exports = Counter(
-            (job["entity_type"], _request(job))
+        faults = [*self._faults_of_round, *self._conditions]
+        jobs = [
+            job
             for job in sandbox.export_jobs()
-            if job["status"] not in {"failed", "cancelled"} and job["id"] not in earlier | foreign
+            if job["status"] not in _ENDED_EARLY and job["id"] not in earlier | set(foreign)
+        ]
+        self.figures.jobs += len(jobs)
+        replaced = {job["id"] for job in jobs} & given_up
+        if replaced and not self._may_give_up(faults):
+            self._problem(f"{len(replaced)} jobs were given up that were of use")
+        left = Counter(
+            (job["entity_type"], _request(job))
+            for job in jobs
+            if job["id"] not in delivered | replaced
         )
-        self.figures.jobs += sum(exports.values())
-        twice = {
-            request: count - 1 - delivered[request[0]]
-            for request, count in exports.items()
-            if count > 1 + delivered[request[0]]
-        }
-        if sum(twice.values()) > self._allowed([*self._faults_of_round, *self._conditions]):
+        twice = {request: count - 1 for request, count in left.items() if count > 1}
+        if sum(twice.values()) > self._unfindable(faults):
             self._problem(f"exported twice: {[entity for entity, _ in twice]}")
 
-    def _allowed(self, faults: list[Fault]) -> int:
-        """Return how many jobs more than one for each request the faults excuse."""
-        kinds = [(fault.operation, fault.effect) for fault in faults]
+    def _unfindable(self, faults: list[Fault]) -> int:
+        """Return how many jobs the tap may have created and not have found in the list."""
         lists = {self._name("listExportJobs"), "*"}
-        is_list_odd = any(
-            operation in lists and effect not in {Effect.HEADERS, Effect.FOREIGN_JOB}
-            for operation, effect in kinds
-        )
-        lost = sum(
+        if not any(fault.operation in lists and fault.effect in _HIDING for fault in faults):
+            return 0
+        return sum(
             fault.times or 0
             for fault in faults
             if fault.operation == "createExportJob" and fault.effect in _LOSING
         )
-        given_up = {"signedFile", self._name("downloadExportFile")}
-        replaced = sum(
-            fault.operation in given_up and fault.effect in {Effect.STATUS, Effect.EXPIRED_LINK}
+
+    def _may_give_up(self, faults: list[Fault]) -> bool:
+        """Return whether jobs that completed may be of no use."""
+        files = {"signedFile", self._name("downloadExportFile"), self._name("getExportJob")}
+        return any(
+            fault.effect is Effect.JOB_GONE
+            or (fault.operation in files and fault.effect in {Effect.STATUS, Effect.EXPIRED_LINK})
             for fault in faults
         )
-        return (lost if is_list_odd else 0) + replaced
 
     def _faults(self) -> list[Fault]:
         return [self._fault() for _ in range(self._random.randint(1, 4))]
+
+    def _running_job(self) -> Fault:
+        """Return a job of another client that the run may adopt, as it reads the list first."""
+        # Over uapi, a job that never ends would take the only slot for ever.
+        how = "running" if self._api == "v1" else ""
+        return Fault(self._name("listExportJobs"), Effect.FOREIGN_JOB, how=how)
 
     def _fault(self) -> Fault:
         draw = self._random
@@ -323,6 +344,12 @@ _FOREIGN: dict[str, Any] = {
         {"created_at": "", "createdAt": ""}, {"record_count": "12", "fields": 1},
     ],
 }  # fmt: skip
+_ENDED_EARLY = frozenset({"failed", "cancelled"})
+_HIDING = frozenset({
+    Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER, Effect.STALL, Effect.INVALID_JSON,
+    Effect.LAG, Effect.SHIFT_PAGE,
+})  # fmt: skip
+"""Faults of the list because of which it does not show a job."""
 _LOSING = frozenset({Effect.DROP_AFTER, Effect.STALL, Effect.INVALID_JSON})
 _ODDITIES: list[tuple[str, Effect, dict[str, Any]]] = [
     ("*", Effect.HEADERS, {"headers": {"Date": ""}}),
@@ -364,6 +391,19 @@ _FAULTS: list[tuple[str, Effect, dict[str, Any]]] = [
     ("signedFile", Effect.NO_RANGE, {}),
     ("signedFile", Effect.CHANGED, {"how": ["", "etag"]}),
 ]
+
+
+def _delivered(state: dict[str, Any]) -> set[str]:
+    """Return the ids of the jobs that a state names as delivered."""
+    marks = state.get("bookmarks", {}).values()
+    last = [mark["last_job"] for mark in marks if mark.get("last_job")]
+    return {job_id for job in last for job_id in (job["id"], *job.get("ids", ()))}
+
+
+def _given_up(folder: Path) -> set[str]:
+    """Return the ids of the jobs that the journal in a folder names as given up."""
+    entries = [json.loads(path.read_bytes()) for path in folder.rglob("*.job.json")]
+    return {job_id for entry in entries for job_id in entry["unusable"]}
 
 
 def _request(job: dict[str, Any]) -> str:

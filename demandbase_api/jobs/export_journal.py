@@ -109,6 +109,10 @@ class ExportJournal:
             return job.id in entry.jobs
         return was_created_since(job, entry.posted_at) is True
 
+    def begun(self, request: ExportRequest) -> tuple[str, ...]:
+        """Return the ids of the jobs that runs have begun with and not delivered."""
+        return tuple(self._find(request)[1].jobs)
+
     def is_unusable(self, request: ExportRequest, job_id: str) -> bool:
         """Return whether a job has been given up."""
         return job_id in self._find(request)[1].unusable
@@ -129,7 +133,7 @@ class ExportJournal:
             members = json.loads((self._folder / f"{key}{_SUFFIX}").read_text(encoding="utf-8"))
             text = members["posted_at"]
             posted_at = None if text is None else datetime.fromisoformat(text).astimezone(UTC)
-            return JournalEntry(list(members["jobs"]), posted_at, list(members["unusable"]))
+            return JournalEntry(_ids(members["jobs"]), posted_at, _ids(members["unusable"]))
         except (OSError, ValueError, TypeError, KeyError):
             return JournalEntry()  # none, or damaged: nothing is proven
 
@@ -161,3 +165,7 @@ class ExportJournal:
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > self._keep_seconds:
                     path.unlink()
+
+
+def _ids(members: list[object]) -> list[str]:
+    return [str(each) for each in members]

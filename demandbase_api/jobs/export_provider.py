@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from demandbase_api.deadline import NO_DEADLINE, Deadline
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.jobs.export_reuse import ExportReuse
 from demandbase_api.jobs.poller import PollPolicy
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 _LIST_SHARE = 0.5
 """Share of a job's time that reading the list of earlier jobs may take."""
+_AHEAD_SHARE = 0.5
+"""Share of a job's time that its creation ahead of its turn may take: later ones wait for it."""
 _LOST_JOB_SECONDS = 2.5
 """Time in which a job whose creation was interrupted may appear in the list."""
 _LOOKUP_SECONDS = 0.5
@@ -139,12 +141,12 @@ class ExportProvider:
         return self._created(task, submitted, requested_at, submitted.deadline)
 
     def provide_now(self, task: ExportTask, *, may_reuse: bool) -> ProvidedJob:
-        """Return a job for a task, with one try for each call and without a wait.
+        """Return a job for a task, with one try for each call.
 
         Raises:
             ApiError: A call failed.
         """
-        at_once = NO_DEADLINE.without_retries()
+        at_once = Deadline.after(self._clock, _AHEAD_SHARE * self._timeout).without_retries()
         job = self._find_reusable(task, self._used, at_once) if may_reuse else None
         if job is not None:
             return self._reused(task, job)
@@ -172,14 +174,26 @@ class ExportProvider:
         run_with_timeout(_LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up, found)])
         return {request: found.get(request) for request in self.submitter.unconfirmed}
 
-    def find_doubles(self) -> dict[ExportRequest, ExportJob]:
-        """Look up the jobs that requests created in addition to the run's, for up to 3 seconds."""
+    def find_doubles(self) -> dict[ExportRequest, ExportJob | None]:
+        """Look up the jobs that requests created in addition to the run's, for up to 3 seconds.
+
+        Returns:
+            The job of each such request, or ``None`` if the list cannot say yet whether there is
+            one.
+        """
         found: dict[ExportRequest, ExportJob | None] = {}
-        if self.submitter.repeated:
+        requests = self.submitter.repeated
+        if requests:
             run_with_timeout(
                 _LOST_JOB_SECONDS + _LOOKUP_SECONDS, [partial(self._look_up_doubles, found)]
             )
-        return {request: job for request, job in found.items() if job is not None}
+        return {
+            request: found.get(request)
+            for request in requests
+            if found.get(request) is not None
+            or request not in found
+            or self.submitter.may_be_unlisted(request)
+        }
 
     def _look_up_doubles(self, found: dict[ExportRequest, ExportJob | None]) -> None:
         deadline = Deadline.after(self._clock, _LOST_JOB_SECONDS).without_retries()

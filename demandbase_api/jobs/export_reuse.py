@@ -8,9 +8,14 @@ from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from demandbase_api.errors import ApiError, AuthenticationError, QuotaExceededError
+from demandbase_api.errors import (
+    ApiError,
+    AuthenticationError,
+    NotFoundError,
+    QuotaExceededError,
+)
 from demandbase_api.jobs.job_reader import recent
-from demandbase_api.models import JobStatus, was_created_since
+from demandbase_api.models import JobStatus, has_expired, was_created_since
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -140,7 +145,9 @@ class ExportReuse:
         used: Collection[str],
         deadline: Deadline,
     ) -> ExportJob | None:
-        """Return the newest job that serves a request. The first call reads the list of jobs.
+        """Return a job that serves a request; the first call reads the list of jobs.
+
+        Jobs that a run on this machine has begun come first: another client's may never end.
 
         Args:
             request: The request.
@@ -148,9 +155,11 @@ class ExportReuse:
             used: Ids of jobs that are in use.
             deadline: Moment until which the list must be read. Without it, no job is reused.
         """
-        jobs, now = self._read_list(deadline), self._now()
+        jobs = self._read_list(deadline)
         if not self._max_age:
             return None
+        self._read_unlisted(request, used, deadline)
+        now = self._now()
         found = [
             job
             for job in jobs
@@ -165,7 +174,11 @@ class ExportReuse:
                 is_unusable=self._journal.is_unusable(request, job.id),
             )
         ]
-        return max(found, key=lambda job: job.created_at or now, default=None)
+        return max(
+            found,
+            key=lambda job: (self._journal.is_begun(request, job), job.created_at or now),
+            default=None,
+        )
 
     def find_created(
         self,
@@ -225,6 +238,25 @@ class ExportReuse:
                 logger.warning("No job of an earlier run can be reused: %s", error)
                 self._jobs = []
         return self._jobs
+
+    def _read_unlisted(
+        self, request: ExportRequest, used: Collection[str], deadline: Deadline
+    ) -> None:
+        """Read the jobs that a run has begun and that the list does not have, perhaps not yet."""
+        if self._jobs is None or self._listed is None:
+            return
+        listed = self._listed.ids.union(used, (job.id for job in self._jobs))
+        for job_id in self._journal.begun(request):
+            if job_id in listed:
+                continue
+            try:
+                self._jobs.append(self._api.get(job_id, deadline))
+            except (AuthenticationError, QuotaExceededError):
+                raise
+            except NotFoundError:
+                pass
+            except ApiError as error:
+                logger.warning("The export job %s cannot be reused: %s", job_id, error)
 
 
 def may_reuse(  # noqa: PLR0913 - each is a condition of reuse
@@ -286,7 +318,7 @@ def may_be_created(
 def _is_usable(job: ExportJob, now: datetime) -> bool:
     match job.status:
         case JobStatus.COMPLETED:
-            return job.expires_at is None or job.expires_at > now + EXPIRY_MARGIN
+            return not has_expired(job, now + EXPIRY_MARGIN)
         case JobStatus.FAILED | JobStatus.CANCELLED:
             return False
         case _:

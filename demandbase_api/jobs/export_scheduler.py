@@ -83,6 +83,10 @@ class _Entry:
     is_resubmitted: bool = False
     is_own: bool = False
 
+    @property
+    def is_waiting_for_creation(self) -> bool:
+        return self.job_id is None and self.error is None
+
 
 class _Creation(NamedTuple):
     """The end of a creation: a job or an error."""
@@ -235,7 +239,11 @@ class ExportScheduler:
         """Cancel the jobs that this run created and that still run, and name the others."""
         self._provider.submitter.stop()
         self._end_creation()
-        for request, job in self._provider.find_lost().items():
+        lost = self._provider.find_lost()
+        self._record_created()  # a response may have come during the look-up
+        for request, job in lost.items():
+            if request not in self._provider.submitter.unconfirmed:
+                continue
             if job is None:
                 logger.warning(
                     "An export job for %s may have been created and may still run: the response to "
@@ -243,9 +251,18 @@ class ExportScheduler:
                     request.entity,
                 )
             else:
+                self._journal.begin(request, job.id)  # the next run may reuse it
                 self._poller.add(job, request.entity, own=self._api.is_own(job) is True)
             self._provider.submitter.confirm(request)
         for request, job in self._provider.find_doubles().items():
+            if job is None:
+                logger.warning(
+                    "An export job for %s may have been created in addition to the run's and may "
+                    "still run: the response to its creation was lost, and it was not found in "
+                    "Demandbase's list of jobs",
+                    request.entity,
+                )
+                continue
             logger.warning(
                 "The export job %s for %s was created in addition to the run's: the response to "
                 "its creation was lost, and it appeared in the list too late",
@@ -289,7 +306,8 @@ class ExportScheduler:
         """
         seconds = self._policy.poll.timeout_seconds
         # It may be the job that is being created ahead.
-        if not self._join_creation(Deadline.after(self._clock, seconds)):
+        has_ended = self._join_creation(Deadline.after(self._clock, seconds), entry)
+        if entry.is_waiting_for_creation and not has_ended:
             raise UnreachableError(
                 ApiOperation.CREATE_EXPORT,
                 f"sent nothing for {seconds:g} s",
@@ -298,6 +316,7 @@ class ExportScheduler:
             )
         if entry.job_id is None and (entry.error is None or _may_pass(entry.error)):
             entry.error = None
+            self._join_creation()  # it ends after such an error
             self._make_room()
             self._start_creation([entry], is_ahead=False)
             self._join_creation()
@@ -344,12 +363,18 @@ class ExportScheduler:
             if isinstance(result, DemandbaseError) and _may_pass(result):
                 return
 
-    def _join_creation(self, deadline: Deadline = NO_DEADLINE) -> bool:
-        """Wait for the jobs that are being created; return whether the thread has ended."""
+    def _join_creation(self, deadline: Deadline = NO_DEADLINE, entry: _Entry | None = None) -> bool:
+        """Wait for the jobs that are being created, or for that of a task.
+
+        Returns:
+            Whether the thread has ended.
+        """
         creating, began = self._creating, self._clock.now()
-        while creating is not None and not creating.wait(min(PROGRESS_SECONDS, deadline.left())):
-            if deadline.has_passed:
+        self._record_created()
+        while creating is not None and (entry is None or entry.is_waiting_for_creation):
+            if creating.wait(min(PROGRESS_SECONDS, deadline.left())) or deadline.has_passed:
                 break
+            self._record_created()
             if not self._provider.submitter.is_waiting:
                 logger.info("Creating an export job: waiting for %.0f s", self._clock.now() - began)
         self._record_created()

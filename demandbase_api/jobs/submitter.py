@@ -28,6 +28,7 @@ from demandbase_api.errors import (
     UnreachableError,
 )
 from demandbase_api.jobs.job_reader import recent
+from demandbase_api.jobs.poller import YOUNG_SECONDS
 from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.ports import Job
 
@@ -102,6 +103,7 @@ class JobSubmitter(Generic[R, J]):
         self._server_time = server_time
         self._unconfirmed: dict[R, datetime | None] = {}
         self._repeated: dict[R, datetime | None] = {}
+        self._repeated_at: dict[R, float] = {}
         self._is_stopped = False
         self.is_sending = False
         """Whether a request has been sent whose job the caller has not confirmed."""
@@ -150,6 +152,10 @@ class JobSubmitter(Generic[R, J]):
         """Confirmed requests that may have created another job before, which was not found."""
         return tuple(request for request in self._repeated if request not in self._unconfirmed)
 
+    def may_be_unlisted(self, request: R) -> bool:
+        """Return whether the other job of a repeated request may be too young for the list."""
+        return self._retry.clock.now() - self._repeated_at[request] < YOUNG_SECONDS
+
     def find_unconfirmed(self, request: R, deadline: Deadline = NO_DEADLINE) -> J | None:
         """Return the job of an unconfirmed or repeated request; ``None`` if it cannot be found.
 
@@ -184,6 +190,7 @@ class JobSubmitter(Generic[R, J]):
             raise
         if may_exist:
             self._repeated[request] = self._unconfirmed[request]
+            self._repeated_at[request] = self._retry.clock.now()
         return created
 
     def _find_lost(self, request: R, deadline: Deadline) -> J | None:

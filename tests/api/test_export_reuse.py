@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -9,16 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demandbase_api.deadline import NO_DEADLINE
+from demandbase_api.errors import (
+    ApiError,
+    ApiOperation,
+    AuthenticationError,
+    NotFoundError,
+    ServerError,
+)
+from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_reuse import (
     EXPIRY_MARGIN,
     DeliveredJob,
     DeliveredJobs,
+    ExportReuse,
     ListedJobs,
     may_be_created,
     may_reuse,
 )
 from demandbase_api.jobs.job_reader import recent
-from demandbase_api.models import NO_ZONE, ExportJob, JobStatus
+from demandbase_api.models import NO_ZONE, ExportJob, ExportRequest, JobStatus
+from tests.api.fake_exports import FakeClock, FakeExports
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 AGE = timedelta(hours=6)
@@ -111,6 +122,8 @@ class TestReuse:
             (None, None, False),
             (NOW - HOUR, NOW + EXPIRY_MARGIN + SECOND, True),
             (NOW - HOUR, NOW + EXPIRY_MARGIN, False),
+            # Where local times are eight hours behind, nothing can be said about the expiry.
+            (NOW - HOUR, NOW.replace(tzinfo=NO_ZONE) - 7 * HOUR, True),
         ],
     )
     def test_age_and_expiry(
@@ -130,6 +143,71 @@ class TestReuse:
         assert delivered.covers(later)
         assert not delivered.covers(replace(later, id="d"))
         assert delivered.covers(ExportJob("a", JobStatus.COMPLETED, created_at=NOW - 2 * HOUR))
+
+
+class TestBegun:
+    """Jobs that the journal knows and the list does not have."""
+
+    REQUEST = ExportRequest("campaigns", ("id",))
+
+    @pytest.fixture
+    def api(self) -> FakeExports:
+        return FakeExports(FakeClock())
+
+    def put(self, api: FakeExports, job_id: str, age: float = 60.0) -> None:
+        api.put(job_id, age, entity=self.REQUEST.entity, fields=self.REQUEST.fields)
+
+    def find(
+        self, api: FakeExports, *used: str, begun: Sequence[str] = ("begun",), hours: float = 6
+    ) -> str | None:
+        journal = ExportJournal()
+        for job_id in begun:
+            journal.begin(self.REQUEST, job_id)
+        reuse = ExportReuse(api, hours, api.clock, journal)
+        job = reuse.find_reusable(self.REQUEST, None, used, NO_DEADLINE)
+        return None if job is None else job.id
+
+    def test_they_are_read_by_their_ids(self, api: FakeExports) -> None:
+        self.put(api, "begun")
+        api.unlisted.add("begun")
+        assert self.find(api) == "begun"
+
+    def test_they_come_before_newer_ones(self, api: FakeExports) -> None:
+        self.put(api, "begun")
+        self.put(api, "newer", age=1)
+        assert self.find(api) == "begun"
+        assert api.count(ApiOperation.GET_EXPORT) == 0
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            NotFoundError(ApiOperation.GET_EXPORT, "could not find it", status=404),
+            ServerError(ApiOperation.GET_EXPORT, "had an internal error", status=500),
+        ],
+    )
+    def test_without_them_another_one_is_used(self, api: FakeExports, error: ApiError) -> None:
+        api.fail(ApiOperation.GET_EXPORT, error)
+        self.put(api, "listed")
+        assert self.find(api) == "listed"
+
+    def test_rejected_credentials_end_the_run(self, api: FakeExports) -> None:
+        error = AuthenticationError(ApiOperation.GET_EXPORT, "rejected the token", status=401)
+        api.fail(ApiOperation.GET_EXPORT, error)
+        with pytest.raises(AuthenticationError):
+            self.find(api)
+
+    def test_what_is_in_use_or_too_old_is_not_used(self, api: FakeExports) -> None:
+        self.put(api, "begun")
+        self.put(api, "old", age=7 * 3600)
+        api.unlisted |= {"begun", "old"}
+        assert self.find(api, "begun", begun=["begun", "old"]) is None
+        assert api.count(ApiOperation.GET_EXPORT, "begun") == 0
+
+    def test_nothing_is_read_if_nothing_may_be_reused(self, api: FakeExports) -> None:
+        self.put(api, "begun")
+        api.unlisted.add("begun")
+        assert self.find(api, hours=0) is None
+        assert api.count(ApiOperation.GET_EXPORT) == 0
 
 
 class TestCreated:
@@ -169,6 +247,23 @@ class TestCreated:
             assert found == (seconds >= -60)
         else:
             assert found == (list_ != "unread")
+
+
+@pytest.mark.parametrize(
+    ("entity", "fields", "used"),
+    [("accounts", ("id",), ""), ("campaigns", ("name",), ""), ("campaigns", ("id",), "job")],
+)
+def test_a_lost_request_did_not_create_the_job_of_another_one(
+    entity: str, fields: tuple[str, ...], used: str
+) -> None:
+    api, request = FakeExports(FakeClock()), ExportRequest("campaigns", ("id",))
+    reuse = ExportReuse(api, 6, api.clock, ExportJournal())
+    assert reuse.find_reusable(request, None, (), NO_DEADLINE) is None
+    posted_at = api.server_time()
+    api.put("job", entity=entity, fields=fields)
+    assert reuse.find_created(request, posted_at, None, [used], NO_DEADLINE) is None
+    created = api.put("created", entity="campaigns", fields=("id",))
+    assert reuse.find_created(request, posted_at, None, [used], NO_DEADLINE) == created
 
 
 def test_the_list_notes_what_was_read_of_it() -> None:

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
@@ -124,6 +126,34 @@ def test_jobs_are_created_in_order_and_not_too_far_ahead(start: Start) -> None:
     assert run.created() == "abcdef"
 
 
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_a_job_was_created_when_the_server_says(
+    start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch, *, is_reused: bool
+) -> None:
+    # The bookmark must not pass this time, and the clock of this machine may be ahead.
+    monkeypatch.setattr(api, "server_time", lambda: None)
+    members = {"entity": "a", "fields": ("id",)}
+    if is_reused:
+        api.put("job-0", age=50, **members)
+    else:
+        monkeypatch.setattr(api, "submit", lambda *_: api.put("job-1", age=7200, **members))
+    run = start("a")
+    job, created_at = run.scheduler.wait(run.tasks["a"])
+    assert job.id == ("job-0" if is_reused else "job-1")
+    assert created_at == job.created_at
+
+
+def test_a_job_without_a_creation_time_was_created_by_the_clock_of_the_server(
+    start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_time = api.clock.utc() - timedelta(hours=2)
+    monkeypatch.setattr(api, "server_time", lambda: server_time)
+    submit = api.submit
+    monkeypatch.setattr(api, "submit", lambda *given: replace(submit(*given), created_at=None))
+    run = start("a")
+    assert run.scheduler.wait(run.tasks["a"])[1] == server_time
+
+
 LOST = [
     SERVER_ERROR,
     ServerError(CREATE, "had an internal error", retry_after=800),
@@ -161,15 +191,23 @@ class TestAhead:
         run.deliver("d")
         assert run.created() == "abccd"
 
-    @pytest.mark.parametrize("error", [BUSY, RateLimitedError(CREATE, "asked for fewer calls")])
+    @pytest.mark.parametrize(
+        ("error", "seconds"),
+        [
+            (BUSY, 300),
+            (RateLimitedError(CREATE, "asked for fewer calls"), 300),
+            (RateLimitedError(CREATE, "asked for fewer calls", retry_after=10), 300),
+            (RateLimitedError(CREATE, "asked for fewer calls", retry_after=800), 800),
+        ],
+    )
     def test_what_is_rejected_for_now_is_tried_again_after_a_pause(
-        self, start: Start, api: FakeExports, error: ApiError
+        self, start: Start, api: FakeExports, error: ApiError, seconds: float
     ) -> None:
         run = start("abc")
         api.fail(CREATE, error, what="c")
         run.deliver("a")
         run.until(lambda: run.created() == "abc")
-        api.clock.time += 299
+        api.clock.time += seconds - 1
         run.rest()
         assert run.created() == "abc"
         api.failures.clear()
@@ -429,6 +467,34 @@ class TestTurn:
             start("a").wait("a")
         assert caplog.text.count("Creating an export job") >= 3
 
+    def test_a_creation_ahead_has_half_of_the_time_of_a_job(
+        self, start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left: dict[str, float] = {}
+
+        def submit(request: ExportRequest, deadline: Deadline) -> ExportJob:
+            left[request.entity] = deadline.left()
+            return FakeExports.submit(api, request, deadline)
+
+        monkeypatch.setattr(api, "submit", submit)
+        run = start("ab", timeout=1000)
+        run.wait("a")
+        run.until(lambda: "b" in left)
+        assert left == {"a": 1000, "b": 500}
+
+    def test_a_job_does_not_wait_for_the_creation_of_a_later_one(
+        self, start: Start, api: FakeExports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("demandbase_api.jobs.export_scheduler.PROGRESS_SECONDS", 0.02)
+        run = start("abc", jobs=3)
+        gates = api.gate(CREATE, "b"), api.gate(CREATE, "c")
+        run.wait("a")
+        run.until(lambda: run.created() == "ab")
+        threading.Timer(0.1, gates[0].set).start()
+        assert run.wait("b").id == "job-2"
+        assert not gates[1].is_set()
+        assert run.created() == "abc"
+
 
 class TestUnknown:
     """Jobs that the server does not show."""
@@ -493,6 +559,49 @@ class TestEnd:
         threading.Timer(0.3, gate.set).start()
         run.scheduler.close()
         assert api.found["job-2"].status is JobStatus.CANCELLED
+
+    def test_a_response_that_comes_during_the_look_up_counts(
+        self,
+        start: Start,
+        api: FakeExports,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr("demandbase_api.jobs.export_scheduler._CREATION_SECONDS", 0.01)
+        run = start("ab")
+        creation = api.gate(CREATE, "b")
+        run.wait("a")
+        run.until(lambda: run.created() == "ab")
+        threading.Timer(0.4, creation.set).start()
+        threading.Timer(0.6, api.gate(LIST).set).start()
+        run.scheduler.close()
+        assert api.found["job-2"].status is JobStatus.CANCELLED
+        assert "may have been created" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("seconds", "is_readable", "is_named"),
+        [(20, True, True), (20, False, True), (100, True, False), (100, False, True)],
+    )
+    def test_a_job_that_may_exist_in_addition_is_named(
+        self,
+        start: Start,
+        api: FakeExports,
+        caplog: pytest.LogCaptureFixture,
+        *,
+        seconds: float,
+        is_readable: bool,
+        is_named: bool,
+    ) -> None:
+        run = start("a")
+        api.lost_responses = 1
+        api.unlisted = {"job-1"}
+        api.seconds = seconds
+        assert run.wait("a").id == "job-2"
+        if not is_readable:
+            api.fail(LIST, SERVER_ERROR)
+        run.scheduler.close()
+        words = "job for a may have been created in addition to the run's and may still run"
+        assert (words in caplog.text) == is_named
 
     def test_no_job_is_created_after_the_end(self, start: Start) -> None:
         run = start("a")

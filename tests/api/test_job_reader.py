@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_the_list_is_read_up_to_the_oldest_job(
     api.unlisted = {jobs[-1].id}
     read(*jobs)
     assert api.items_read == items
+
+
+def test_the_list_is_read_to_its_end_for_a_job_without_a_creation_time(
+    api: FakeExports, read: Reading
+) -> None:
+    api.put("other", age=8000)
+    old = api.put("old", age=90_000)
+    read(api.put("new", age=10), replace(old, created_at=None))
+    assert api.items_read == 3
+    assert api.calls == [(LIST, "")]
 
 
 def test_reading_stops_where_all_are_found(api: FakeExports, read: Reading) -> None:

@@ -301,6 +301,17 @@ class TestManyJobs:
         assert poller.latest("job-1").status is JobStatus.COMPLETED
         assert not poller.poll_if_due()  # no job is open
 
+    def test_a_poll_in_the_background_waits_for_the_interval(
+        self, api: FakeExports, poller: JobPoller[ExportJob]
+    ) -> None:
+        poller.add(api.put("job-1"), "accounts")
+        poller.poll_if_due()
+        wait_until(poller.poll_if_due)
+        assert not any(poller.poll_if_due() for _ in range(50))
+        time.sleep(0.01)
+        assert not poller.poll_if_due()
+        assert len(api.calls) == 1
+
     def test_jobs_that_are_late_are_polled_in_the_background(
         self, api: FakeExports, poller: JobPoller[ExportJob]
     ) -> None:

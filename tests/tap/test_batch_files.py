@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -22,7 +23,7 @@ from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import BatchStorageError, RecordCountError
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.reader import batch_records
-from tests.tap.conftest import both_apis
+from tests.tap.conftest import Wire, both_apis
 
 pytestmark = pytest.mark.thorough
 
@@ -229,6 +230,23 @@ def test_a_folder_that_cannot_be_written_is_named(sync: Sync, out: Path) -> None
     (out / "file").touch()
     with pytest.raises(ConfigurationError, match=r"batch_config\.storage\.root \(Not a direct"):
         sync("accounts", **batches_to(out / "file" / "below"))
+
+
+@both_apis
+def test_a_folder_that_takes_no_file_is_named_before_a_job_is_created(
+    sandbox: Sandbox, sync: Sync, wire: Wire, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(dir: Path | str, **options: Any) -> object:  # noqa: A002, ANN401
+        if Path(dir) == out:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), dir)
+        return temporary_file(dir=dir, **options)
+
+    temporary_file = tempfile.TemporaryFile
+    # Permissions do not bind the superuser, who may run the tests.
+    monkeypatch.setattr("tap_demandbase.config.tempfile.TemporaryFile", refuse)
+    with pytest.raises(ConfigurationError, match=r"batch_config\.storage\.root \(Permission"):
+        sync("accounts", **batches_to(out), spool_dir=str(out / "spool"))
+    assert not sandbox.requests(wire.create)
 
 
 @both_apis

@@ -95,6 +95,8 @@ def test_whole_numbers_in_other_clothes_are_read(text: str, value: int) -> None:
         ({"type": "boolean"}, "2"),
         ({"type": "string", "format": "date"}, "2026-02-30"),
         ({"type": "string", "format": "date"}, "2026-01-01T10:00:00Z"),
+        ({"type": "string", "format": "date"}, "2026-01-01T00:00:01Z"),
+        ({"type": "string", "format": "date"}, "2026-01-01T00:00:00.000001Z"),
         ({"type": "string", "format": "date-time"}, "yesterday"),
         ({"type": "string", "format": "date-time"}, "0001-01-01T00:00:00+14:00"),
     ],

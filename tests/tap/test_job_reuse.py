@@ -148,6 +148,25 @@ class TestAdoption:
         assert len(sandbox.requests(CREATE)) == 2
 
     @both_apis
+    def test_a_job_that_the_list_does_not_have_yet_is_read_by_its_id(
+        self, sandbox: Sandbox, sync: Sync, wire: Wire
+    ) -> None:
+        interrupted(sandbox, sync, "campaigns")
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.LAG, seconds=HOUR, times=None))
+        assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+        assert len(sandbox.requests(CREATE)) == 1
+
+    def test_a_job_that_a_run_has_begun_comes_before_that_of_another_client(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        interrupted(sandbox, sync, "campaigns")
+        sandbox.clock.advance(HOUR)
+        fields = sandbox.export_jobs()[0]["fields"]
+        sandbox.tenant.exports.create({**BODY, "fields": fields}, JobFaults(never_ends=True))
+        assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+        assert len(sandbox.requests(CREATE)) == 1
+
+    @both_apis
     @pytest.mark.parametrize("hours", [-50, 50])
     def test_ages_are_measured_by_the_clock_of_the_server(
         self, sandbox: Sandbox, sync: Sync, hours: float
@@ -285,11 +304,19 @@ class TestLostCreation:
         assert sandbox.tenant.exports.get(job.id).status == "processing"
         assert not sandbox.requests("cancelExportJob")
 
-    @pytest.mark.parametrize(("seconds", "created"), [(120, 2), (0, 1)])
-    def test_a_job_that_appears_meanwhile_is_compared_with_the_time_of_the_request(
-        self, sandbox: Sandbox, sync: Sync, seconds: float, created: int
+    @pytest.mark.parametrize(
+        ("seconds", "members", "created"),
+        [
+            (120, {}, 2),
+            (0, {}, 1),
+            (0, {"entity_type": "accounts"}, 2),
+            (0, {"fields": ["campaign_id"]}, 2),
+        ],
+    )
+    def test_a_job_that_appears_meanwhile_is_compared_with_the_request_and_its_time(
+        self, sandbox: Sandbox, sync: Sync, seconds: float, members: dict[str, Any], created: int
     ) -> None:
-        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds))
+        sandbox.add_fault(Fault(CREATE, Effect.FOREIGN_JOB, seconds=seconds, members=members))
         sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=503))
         assert sync("campaigns", job_reuse_hours=6).records("campaigns")
         assert len(sandbox.requests(CREATE)) == created
@@ -357,6 +384,17 @@ class TestLostCreation:
         [job] = sandbox.export_jobs()
         assert job["status"] == "processing"
         assert f"The export job {job['id']} for campaigns may still run" in caplog.text
+
+
+@both_apis
+def test_a_job_that_the_end_of_a_run_found_is_reused(sandbox: Sandbox, sync: Sync) -> None:
+    # Times without a zone do not prove that the job is no older than its request.
+    sandbox.add_fault(Fault("*", Effect.LOCAL_TIMES, seconds=-2 * HOUR, times=None))
+    sandbox.add_fault(Fault(CREATE, Effect.INVALID_JSON))
+    sync("campaigns", job_reuse_hours=6, failure=UnexpectedResponseError)
+    sandbox.clock.advance(60)
+    assert sync("campaigns", job_reuse_hours=6).records("campaigns")
+    assert len(sandbox.requests(CREATE)) == 1
 
 
 @both_apis

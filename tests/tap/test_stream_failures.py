@@ -90,6 +90,7 @@ def test_behind_a_job_that_cannot_be_cancelled_the_others_are_not_promised(
     output = sync(*STREAMS, failure=StreamsFailedError, job_timeout_seconds=60)
     assert not output.records("people")
     sentence = str(output.error)
+    assert "0 of 3 streams are done; remaining: campaigns, people." in sentence
     assert "Before that, 1 of 3 streams failed" in sentence
     assert "The export job" in sentence
     assert output.error.exit_code == 1  # type: ignore[union-attr]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tap_demandbase.bookmark import Bookmark, advance, read, write
 from tap_demandbase.config import StreamOptions
+from tap_demandbase.errors import StateError
 from tap_demandbase.incremental import WindowedExport, WindowOverlap
 from tap_demandbase.windows import Window, cut_windows, format_timestamp, midnight, parse_timestamp
 
@@ -61,6 +62,7 @@ def test_a_bookmark_never_goes_back_and_never_passes_its_job(
     if previous is not None:
         assert result >= previous
     assert result <= created_at or result == previous
+    assert result.date() <= end or result == previous
     state: dict[str, object] = {}
     write(state, "seen_at", Bookmark(result, end, date(2030, 1, 1)))
     again = read(state, "seen_at", "visits")
@@ -210,6 +212,25 @@ def test_a_job_of_an_earlier_day_counts_as_exported_then() -> None:
     created = midnight(date(2026, 1, 8)) + timedelta(hours=23)
     assert export.advance(first, created).exported_on == date(2026, 1, 8)
     assert export.advance(second, midnight(date(2026, 1, 9))).exported_on == date(2026, 1, 8)
+
+
+def test_the_look_back_of_the_next_run_counts_from_the_oldest_job() -> None:
+    export = WindowedExport(
+        "seen_at", Bookmark(), options(3, 2, None), date(2026, 1, 9), whole_days=False
+    )
+    created = midnight(date(2026, 1, 9))
+    newest = created + timedelta(days=1, hours=20)  # of the last job, which waited for the quota
+    for window in export.windows:
+        export.start(window)
+        export.record_values(newest)
+        mark = export.advance(window, newest if window.is_last else created)
+    assert mark == Bookmark(created)
+
+
+@pytest.mark.parametrize("member", ["partitions", "progress_markers"])
+def test_a_member_that_the_sdk_cannot_read_is_named(member: str) -> None:
+    with pytest.raises(StateError, match=f"stream visits cannot be read: {member} must be"):
+        read({member: 5}, None, "visits")
 
 
 def test_a_time_that_the_calendar_lacks_is_no_timestamp() -> None:
