@@ -3,8 +3,8 @@
 | Status | Figures | Verdict | State | Next run |
 | --- | --- | --- | --- | --- |
 | completed | all that are there agree | succeeded | emitted | sends what follows |
-| completed | some disagree | contradictory | kept back | as after failed |
-| failed | any | failed | kept back | upsert, update: sends again; insert: stops |
+| completed | some disagree | contradictory | kept back | sends again; insert: reads the job again |
+| failed | any | failed | kept back | sends again; insert: stops, unless no row was processed |
 | cancelled | any | cancelled | kept back | sends again |
 | any other | any | contradictory: the job has not ended | kept back | as above |
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from demandbase_api.errors import JobFailedError
     from demandbase_api.models import ImportJob
+
+
+_SENT_AGAIN = "The next run sends all rows of the job again."
 
 
 class Verdict(StrEnum):
@@ -157,10 +160,13 @@ def imported_rows(job: ImportJob, sent: SentFile, listed: int | None) -> int | N
 
 def contradictory(sent: SentFile, found: Contradiction) -> ReconciliationError:
     """Return the error for a job whose figures disagree."""
+    next_run = _SENT_AGAIN
+    if sent.operation is ImportOperation.INSERT:
+        next_run = "The next run reads the job again and does not insert its rows a second time."
     return ReconciliationError(
         f"The import job {sent.job_id} of stream {sent.stream} ended as completed, but its figures "
         f"disagree: {found.figure} {found.problem}. Check the job in Demandbase before you run "
-        f"again. {_next_run(sent)}",
+        f"again. {next_run}",
         stream=sent.stream,
     )
 
@@ -211,4 +217,4 @@ def _next_run(sent: SentFile) -> str:
             "The next run does not insert the rows a second time by itself: it stops and says what "
             "to check."
         )
-    return "The next run sends all rows of the job again."
+    return _SENT_AGAIN

@@ -10,7 +10,7 @@ import pytest
 
 from demandbase_api.errors import JobFailedError, PossibleDuplicatesError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from target_demandbase.errors import RejectedRowsError
+from target_demandbase.errors import ReconciliationError, RejectedRowsError
 from tests.target.command import killed_at, running, until
 from tests.target.conftest import ACCOUNT, Load, Result, record, schema, state
 from tests.target.replay import replayed
@@ -92,6 +92,20 @@ def test_after_a_failed_insert_the_next_run_stops_and_names_the_job(
             insert(load, *again, on_reject="continue")
     assert len(sandbox.import_jobs()) == 1
     assert rows_of(sandbox, "good.example") == ["good.example"]
+
+
+def test_an_insert_whose_figures_disagree_is_read_again_by_the_next_run(
+    sandbox: Sandbox, load: Load
+) -> None:
+    for call in ("listImportJobs", "getImportJob"):
+        sandbox.add_fault(Fault(call, Effect.SHIFT, members={"success_count": -1}, times=None))
+    messages = (schema(LOOSE), GOOD, state(1))
+    with pytest.raises(ReconciliationError, match="next run reads the job again"):
+        insert(load, *messages, on_reject="continue")
+    insert(load, *messages, failure=ReconciliationError)
+    sandbox.clear_faults()
+    assert insert(load, *messages).states == [1]
+    assert len(sandbox.import_jobs()) == 1
 
 
 def test_a_failed_insert_that_processed_no_row_is_sent_again(sandbox: Sandbox, load: Load) -> None:
