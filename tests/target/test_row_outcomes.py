@@ -233,6 +233,15 @@ def test_each_figure_that_disagrees_ends_the_run_and_is_named(
         load(schema(LOOSE), *mixed(3, bad=0), state(1), on_reject="continue")
 
 
+def test_figures_that_do_not_add_up_lose_no_rejected_row(sandbox: Sandbox, load: Load) -> None:
+    spoil(sandbox, {"total_rows": 3})
+    good = record(domain="good.example", name="Good", engagement_score="1")
+    messages = (schema(LOOSE), record(domain=None), good, record(**BAD), state(1))
+    done = load(*messages, on_reject="continue", failure=ReconciliationError)
+    assert done.states == []
+    assert [row["domain"] for row in done.rejects] == [None, "bad.example"]
+
+
 @pytest.mark.parametrize("member", ["total_rows", "processed_rows", "success_count", "error_count"])
 def test_a_figure_that_is_missing_contradicts_nothing(
     sandbox: Sandbox, load: Load, member: str
