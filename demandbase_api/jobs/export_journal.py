@@ -1,8 +1,8 @@
 """A journal of export jobs that survives the end of the process: one small file for each request.
 
 It says which jobs runs on this machine have begun and not delivered, for runs without a state, and
-which jobs have been given up. A run works without it: if the folder is unusable, jobs of an
-interrupted run may be created again.
+which jobs have been delivered or given up. A run works without it: if the folder is unusable, jobs
+of an interrupted run may be created again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 _MIN_HOURS = 24.0
 _SUFFIX = ".job.json"
+_MAX_DELIVERED = 20
+"""Ids of delivered jobs that an entry keeps; only the newest could be taken for a lost job."""
 
 
 @dataclass(slots=True)
@@ -40,15 +42,17 @@ class JournalEntry:
         jobs: Ids of jobs that a run uses and has not delivered.
         posted_at: The server's time at which a job was requested whose id is not known yet.
         unusable: Ids of jobs that have been given up.
+        delivered: Ids of the last jobs that have been delivered.
     """
 
     jobs: list[str] = field(default_factory=list)
     posted_at: datetime | None = None
     unusable: list[str] = field(default_factory=list)
+    delivered: list[str] = field(default_factory=list)
 
 
 class ExportJournal:
-    """The requests whose jobs have not been delivered.
+    """What runs on this machine did with the jobs of each request.
 
     Args:
         folder: Folder of the files; created with the first one. Default: entries are kept in
@@ -96,6 +100,7 @@ class ExportJournal:
         """Record that the jobs of some requests have been delivered."""
         for request in requests:
             key, entry = self._find(request)
+            entry.delivered = [*entry.delivered, *entry.jobs][-_MAX_DELIVERED:]
             entry.jobs, entry.posted_at = [], None
             self._write(key, entry)
 
@@ -114,8 +119,9 @@ class ExportJournal:
         return tuple(self._find(request)[1].jobs)
 
     def is_unusable(self, request: ExportRequest, job_id: str) -> bool:
-        """Return whether a job has been given up."""
-        return job_id in self._find(request)[1].unusable
+        """Return whether a job has been given up or delivered."""
+        _, entry = self._find(request)
+        return job_id in entry.unusable or job_id in entry.delivered
 
     def _find(self, request: ExportRequest) -> tuple[str, JournalEntry]:
         """Return the key of a request and its entry, which may be empty."""
@@ -133,7 +139,10 @@ class ExportJournal:
             members = json.loads((self._folder / f"{key}{_SUFFIX}").read_text(encoding="utf-8"))
             text = members["posted_at"]
             posted_at = None if text is None else datetime.fromisoformat(text).astimezone(UTC)
-            return JournalEntry(_ids(members["jobs"]), posted_at, _ids(members["unusable"]))
+            jobs, unusable, delivered = (
+                _ids(members[name]) for name in ("jobs", "unusable", "delivered")
+            )
+            return JournalEntry(jobs, posted_at, unusable, delivered)
         except (OSError, ValueError, TypeError, KeyError):
             return JournalEntry()  # none, or damaged: nothing is proven
 

@@ -251,7 +251,8 @@ class ExportProvider:
             logger.info("Created the export job %s for %s", job.id, task.request.entity)
         self._begin(task, job)
         # Another client may have sent an equal request at the same time.
-        is_own = submitted.is_answered or self._api.is_own(job) is True
+        is_answered = submitted.is_answered and not self._reuse.existed(job)
+        is_own = is_answered or self._api.is_own(job) is True
         return ProvidedJob(job, job.created_at or requested_at, deadline, is_own=is_own)
 
     def _begin(self, task: ExportTask, job: ExportJob) -> None:

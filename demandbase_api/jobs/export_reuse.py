@@ -209,6 +209,7 @@ class ExportReuse:
                 and self._api.is_for(job, request)
                 and _is_usable(job, now)
                 and not (delivered is not None and delivered.covers(job))
+                and not self._journal.is_unusable(request, job.id)
                 and may_be_created(
                     job,
                     is_own=self._api.is_own(job),
@@ -218,6 +219,10 @@ class ExportReuse:
             ):
                 return job
         return None
+
+    def existed(self, job: ExportJob) -> bool:
+        """Return whether a job was in the list before this run created any."""
+        return self._listed is not None and job.id in self._listed.ids
 
     def _now(self) -> datetime:
         return self._api.server_time() or self._clock.utc()
@@ -279,7 +284,7 @@ def may_reuse(  # noqa: PLR0913 - each is a condition of reuse
         max_age: Maximum age of the job.
         delivered: Jobs that the last run of the stream delivered; ``None`` without a state.
         is_begun: Whether the journal says that a run began with the job and did not deliver it.
-        is_unusable: Whether the journal says that the job has been given up.
+        is_unusable: Whether the journal says that the job has been given up or delivered.
     """
     if is_unusable or not _is_usable(job, now):
         return False

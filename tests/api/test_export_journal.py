@@ -34,13 +34,25 @@ def test_a_job_is_begun_until_it_is_delivered_or_given_up(tmp_path: Path) -> Non
     assert later_run().is_unusable(REQUEST, JOB.id)
 
 
-def test_nothing_is_left_of_what_was_delivered(tmp_path: Path) -> None:
-    journal = ExportJournal(tmp_path / "jobs")
+def test_a_delivered_job_is_not_taken_for_one_whose_creation_was_lost(tmp_path: Path) -> None:
+    journal = ExportJournal(tmp_path)
     journal.post(REQUEST, NOON)
     journal.begin(REQUEST, JOB.id)
-    assert len(list((tmp_path / "jobs").iterdir())) == 1
     journal.deliver([REQUEST])
-    assert list((tmp_path / "jobs").iterdir()) == []
+    ExportJournal(tmp_path).post(REQUEST, NOON + timedelta(seconds=30))
+    journal = ExportJournal(tmp_path)
+    assert journal.is_unusable(REQUEST, JOB.id)
+    assert not journal.is_unusable(REQUEST, "job-2")
+
+
+def test_the_ids_of_delivered_jobs_do_not_pile_up(tmp_path: Path) -> None:
+    for number in range(100):
+        journal = ExportJournal(tmp_path)
+        journal.begin(REQUEST, f"job-{number}")
+        journal.deliver([REQUEST])
+    [path] = tmp_path.iterdir()
+    assert path.stat().st_size < 1000
+    assert ExportJournal(tmp_path).is_unusable(REQUEST, "job-99")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +91,9 @@ def test_requests_and_apis_have_entries_of_their_own(tmp_path: Path, other: Expo
     assert not ExportJournal(tmp_path, "https://two").is_begun(REQUEST, JOB)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"jobs": 1, "posted_at": 5, "unusable": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"jobs": 1, "posted_at": 5, "unusable": [], "delivered": []}']
+)
 def test_a_damaged_file_proves_nothing(tmp_path: Path, text: str) -> None:
     ExportJournal(tmp_path).begin(REQUEST, JOB.id)
     [path] = tmp_path.iterdir()

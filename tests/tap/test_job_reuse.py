@@ -77,6 +77,16 @@ class TestAdoption:
         assert len(sandbox.requests(CREATE)) == 2
         assert last_job(first) != last_job(second)
 
+    @both_apis
+    def test_a_run_without_a_response_does_not_make_delivered_data_new(
+        self, sandbox: Sandbox, sync: Sync
+    ) -> None:
+        first = sync("campaigns", job_reuse_hours=6)
+        sandbox.add_fault(Fault(CREATE, Effect.DROP_BEFORE, times=None))
+        sync("campaigns", job_reuse_hours=6, failure=DemandbaseError)
+        sandbox.clear_faults()
+        assert last_job(sync("campaigns", job_reuse_hours=6)) != last_job(first)
+
     def test_each_job_of_the_last_run_is_known_to_be_delivered(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:
@@ -330,6 +340,15 @@ class TestLostCreation:
         _, found = sandbox.export_jobs()
         assert found["status"] == "processing"
         assert f"The export job {found['id']} for campaigns may still run" in caplog.text
+
+    def test_a_creation_that_is_answered_with_an_older_job_makes_it_nobodys(
+        self, sandbox: Sandbox, sync: Sync, foreign_job: ForeignJob
+    ) -> None:
+        job_id = foreign_job(how="running", seconds=7 * 3600)
+        sandbox.add_fault(Fault(CREATE, Effect.ALTER, members={"id": job_id}))
+        assert sync("campaigns", job_timeout_seconds=100).records("campaigns")
+        [foreign] = sandbox.foreign_jobs()
+        assert (foreign["id"], foreign["status"]) == (job_id, "processing")
 
     @both_apis
     def test_a_job_of_another_run_has_another_name(

@@ -201,9 +201,9 @@ def test_a_byte_order_mark_and_a_direct_download_are_accepted(
 def test_no_spool_file_stays(sync: Sync, tmp_path: Path) -> None:
     sync("accounts", spool_dir=str(tmp_path / "spool"))
     files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
-    # What is remembered of the API is no record's.
-    assert [path for path in files if path.suffix == ".csv"] == []
-    assert [path for path in files if "tap-demandbase-" in str(path)] == []
+    # What is remembered of the API and of jobs is no record's.
+    assert {path.suffix for path in files} <= {".json", ".count", ".lock"}
+    assert not [path for path in files if path.name.startswith("tap-demandbase-")]
 
 
 @both_apis
