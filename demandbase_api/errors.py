@@ -393,13 +393,23 @@ def job_gone(kind: str, entity: str, job_id: str, error: NotFoundError) -> JobGo
     )
 
 
-def job_failed(kind: str, entity: str, job: Job, *, may_quote_rows: bool) -> JobFailedError:
-    """Return the error for a failed job, with the server's redacted message."""
+def job_failed(
+    kind: str, entity: str, job: Job, *, may_quote_rows: bool, more: str = ""
+) -> JobFailedError:
+    """Return the error for a failed job, with the server's redacted message.
+
+    Args:
+        kind: "export" or "import".
+        entity: Entity or stream of the job.
+        job: The job.
+        may_quote_rows: Whether the message may quote values of records.
+        more: What follows the message.
+    """
     message = redact(job.error_message or "Demandbase gave no reason")
     if may_quote_rows:
         message = mask_values(message)
     return JobFailedError(
-        f"The {kind} job {job.id} for {entity} failed: {message.rstrip('.')}.",
+        f"The {kind} job {job.id} for {entity} failed: {message.rstrip('.')}.{more and f' {more}'}",
         kind=kind,
         job_id=job.id,
         entity=entity,

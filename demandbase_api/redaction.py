@@ -128,6 +128,14 @@ _WORDS = _ANYWHERE | frozenset(
 )
 
 
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def mask_name(text: str) -> str:
+    """Return a name that a server gives, such as a type of error, masked if it is no identifier."""
+    return text if _IDENTIFIER.fullmatch(text) else _MASK
+
+
 def mask_values(text: str) -> str:
     """Return a text in which everything but listed words and row numbers is masked.
 

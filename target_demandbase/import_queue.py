@@ -143,10 +143,14 @@ class EndedImport:
     Args:
         batch: The file.
         job: Its job at its end. ``None`` for a single row that is larger than Demandbase accepts.
+        job_id: Id of the job that got the file.
+        file_name: Name of the file as it was sent.
     """
 
     batch: ImportBatch
     job: ImportJob | None
+    job_id: str = ""
+    file_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -378,7 +382,7 @@ class ImportQueue:
                 stream=first.batch.plan.stream,
             ) from error
         self._poller.forget(first.job_id)
-        return EndedImport(first.batch, job)
+        return EndedImport(first.batch, job, first.job_id, first.file.name)
 
     def _update_journal(self, running: _Running, outcome: Outcome | None) -> None:
         is_complete = outcome is not None and outcome.is_complete

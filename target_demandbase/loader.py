@@ -105,7 +105,12 @@ class Loader:
         self._is_dry: bool = config["dry_run"]
         self._dead_letters = DeadLetters(self._rejects, self._run)
         self._results = Results(
-            api, self._dead_letters, self._report, reject_policy(config), is_dry=self._is_dry
+            api,
+            self._dead_letters,
+            self._report,
+            reject_policy(config),
+            is_dry=self._is_dry,
+            clock=clock,
         )
         self._queue: ImportQueue | DryRunQueue = (
             DryRunQueue(self._rejects / f"dry-run-{self._run}")

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
 
 
+MAX_KINDS = 50
+"""Maximum number of kinds of errors that are counted one by one; the others are counted as one."""
+
+OTHER_KINDS = "other"
+
 OUTCOMES_UNKNOWN = "row outcomes unknown: see the import audit in Demandbase"
 
 
@@ -125,7 +130,11 @@ class RunReport:
         self, stream: str, *, field: str | None, error_type: str | None, rows: int = 1
     ) -> None:
         """Count rejected rows, each once however many errors it has."""
-        self._figures(stream).rejected[field, error_type] += rows
+        rejected = self._figures(stream).rejected
+        kind = (field, error_type)
+        if kind not in rejected and len(rejected) >= MAX_KINDS - 1:
+            kind = (None, OTHER_KINDS)
+        rejected[kind] += rows
 
     def add_deletions_skipped(self, stream: str, records: int = 1) -> None:
         """Count deletions, which the API does not support."""

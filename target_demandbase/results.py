@@ -8,20 +8,41 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 
+from demandbase_api.clock import SystemClock
+from demandbase_api.errors import DemandbaseError, job_cancelled
+from demandbase_api.models import JobStatus
+from demandbase_api.redaction import mask_name, mask_values, redact
 from target_demandbase.errors import RejectedRowsError
 from target_demandbase.rejects import DeadLetters, Reject
-from target_demandbase.report import OUTCOMES_UNKNOWN
-from target_demandbase.row_errors import Outcome, check_accepted, import_outcome, read_errors
+from target_demandbase.report import MAX_KINDS, OTHER_KINDS, OUTCOMES_UNKNOWN
+from target_demandbase.row_errors import (
+    UNCORRELATED,
+    Outcome,
+    count_rows,
+    read_errors,
+    rejected_rows,
+)
+from target_demandbase.verdict import (
+    SentFile,
+    Verdict,
+    contradiction,
+    contradictory,
+    failed,
+    imported_rows,
+    verdict,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from demandbase_api.clock import Clock
     from demandbase_api.models import ImportJob, RowError
     from demandbase_api.ports import ImportApi
     from target_demandbase.config import RejectPolicy
     from target_demandbase.import_queue import EndedImport, ImportBatch
     from target_demandbase.plan import StreamPlan
     from target_demandbase.report import RunReport
+    from target_demandbase.row_errors import RowReject
 
 
 logger = logging.getLogger("target-demandbase")
@@ -36,6 +57,9 @@ ROWS_SHOWN = 10
 
 KINDS_SHOWN = 20
 
+_PAUSES = (1.0, 2.0, 3.0, 4.0)
+"""Seconds before each further reading of figures that disagree: they may lag behind the status."""
+
 
 class Results:
     """Accounts for rows, by batch: those read, imported, and rejected.
@@ -46,9 +70,10 @@ class Results:
         report: The run's report.
         policy: When rejected rows end the run.
         is_dry: Whether nothing is sent.
+        clock: Time, for figures that lag behind.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last one has a default
         self,
         api: ImportApi,
         dead_letters: DeadLetters,
@@ -56,12 +81,14 @@ class Results:
         policy: RejectPolicy,
         *,
         is_dry: bool,
+        clock: Clock | None = None,
     ) -> None:
         self._api = api
         self._dead_letters = dead_letters
         self._report = report
         self._policy = policy
         self._is_dry = is_dry
+        self._clock = clock or SystemClock()
         self._batches: dict[int, _BatchCount] = {}
         self._read = 0
         self._is_all_read = False
@@ -87,33 +114,34 @@ class Results:
         """Account for the rows of an import that has ended.
 
         Raises:
-            JobFailedError: The job failed and nothing is known of its rows.
+            JobFailedError: The job failed.
             JobCancelledError: The job was cancelled.
-            ReconciliationError: The job's counts differ from what was sent.
+            ReconciliationError: The job's figures disagree with each other or with what was sent.
         """
         plan, staged = done.batch.plan, done.batch.staged
         if done.job is None:
             reject = Reject("the row alone is larger than Demandbase takes", None, TOO_LARGE)
             self._reject(plan, done.batch.number, staged.record(0), reject, 1)
             return Outcome(staged.rows, 0)
-        self._report_job(done.batch, done.job)
-        if not self._api.capabilities.row_errors:
-            return self._accept(done.batch, done.job)
-        outcome = self._outcome(done.batch, done.job)
-        for row, why in sorted(outcome.kept.items()):
-            reject = Reject(why.reason, why.field, why.type, done.job.id)
-            self._reject(plan, done.batch.number, staged.record(row), reject, row + 1)
-        if outcome.problem is not None:
-            raise outcome.problem
-        self._report.add_succeeded(plan.stream, outcome.succeeded)
-        logger.info(
-            "Demandbase imported %d of %d rows of stream %s in job %s",
-            outcome.succeeded,
-            staged.rows,
-            plan.stream,
-            done.job.id,
-        )
-        return outcome
+        sent = SentFile(done.job_id, plan.stream, plan.entity, plan.operation, staged.rows)
+        end = self._read_end(done.job, sent)
+        self._report_job(sent, end.job)
+        self._warn_of_message(sent, end.job)
+        match end.verdict:
+            case Verdict.SUCCEEDED:
+                return self._account_for_rows(done, sent, end)
+            case Verdict.FAILED:
+                imported = imported_rows(end.job, sent, end.listed) or 0
+                self._report.add_succeeded(plan.stream, imported)
+                kept = self._keep_certain(done.batch, sent, end)
+                raise failed(end.job, sent, end.listed, kept)
+            case Verdict.CANCELLED:
+                raise job_cancelled("import", plan.stream, end.job)
+            case Verdict.CONTRADICTORY:
+                self._keep_certain(done.batch, sent, end)
+                found = contradiction(end.job, sent, end.listed)
+                assert found is not None  # noqa: S101 - the verdict says so
+                raise contradictory(sent, found)
 
     def check_batch(self, batch: int) -> None:
         """Make the rejected rows of a batch durable and check their number.
@@ -152,37 +180,103 @@ class Results:
                 f"because {breach}."
             )
 
-    def _outcome(self, batch: ImportBatch, job: ImportJob) -> Outcome:
-        plan, staged = batch.plan, batch.staged
-        errors: tuple[RowError, ...] = ()
-        if job.error_count != 0:
-            errors = read_errors(lambda: tuple(self._api.row_errors(job.id)), job.error_count)
+    def _read_end(self, job: ImportJob, sent: SentFile) -> _End:
+        """Return the end of a job; figures that disagree are read again for some seconds."""
+        end = self._judge(job, sent)
+        for pause in _PAUSES:
+            if end.verdict is not Verdict.CONTRADICTORY:
+                break
+            self._clock.sleep(pause)
+            try:
+                end = self._judge(self._api.get(sent.job_id), sent)
+            except DemandbaseError as error:
+                logger.warning("Cannot read the import job %s again: %s", sent.job_id, error)
+        return end
 
-        def value(row: int, field: str) -> str | None:
-            column = plan.column_of(field)
-            return None if column is None else staged.value(row, column)
+    def _judge(self, job: ImportJob, sent: SentFile) -> _End:
+        if not self._api.capabilities.row_errors:
+            return _End(job, verdict(job, sent, None), (), None)
+        try:
+            # The list is read even if the job counts no errors.
+            errors = read_errors(lambda: tuple(self._api.row_errors(sent.job_id)), job.error_count)
+        except DemandbaseError as error:
+            if job.status is JobStatus.COMPLETED:
+                raise
+            logger.warning("Cannot read the row errors of job %s: %s", sent.job_id, error)
+            errors = ()
+        listed = count_rows(errors)
+        return _End(job, verdict(job, sent, listed), errors, listed)
 
-        return import_outcome(job, errors, staged.rows, value, plan.stream)
+    def _warn_of_message(self, sent: SentFile, job: ImportJob) -> None:
+        """Show the message of a job; that of a failed job is in the error that ends the run."""
+        if job.error_message and job.error_message.strip() and job.status is not JobStatus.FAILED:
+            logger.warning(
+                "The import job %s of stream %s is %s with a message: %s",
+                sent.job_id,
+                sent.stream,
+                job.status_text,
+                mask_values(redact(job.error_message)),
+            )
 
-    def _accept(self, batch: ImportBatch, job: ImportJob) -> Outcome:
+    def _account_for_rows(self, done: EndedImport, sent: SentFile, end: _End) -> Outcome:
+        if end.listed is None:
+            return self._accept(sent)
+        if end.job.file_name not in {None, "", done.file_name}:
+            logger.warning(
+                "The import job %s of stream %s names another file than %s, which was sent; its "
+                "figures agree with what was sent",
+                sent.job_id,
+                sent.stream,
+                done.file_name,
+            )
+        kept = rejected_rows(end.errors, sent.rows, _reader(done.batch))
+        self._keep(done.batch, sent, kept)
+        succeeded = sent.rows - end.listed
+        self._report.add_succeeded(sent.stream, succeeded)
+        logger.info(
+            "Demandbase imported %d of %d rows of stream %s in job %s",
+            succeeded,
+            sent.rows,
+            sent.stream,
+            sent.job_id,
+        )
+        return Outcome(sent.rows, succeeded, kept)
+
+    def _keep_certain(self, batch: ImportBatch, sent: SentFile, end: _End) -> tuple[str, ...]:
+        """Keep the rows that were certainly rejected; return the files with them.
+
+        The run ends without its state, so that the other rows come again.
+        """
+        rows = rejected_rows(end.errors, sent.rows, _reader(batch))
+        certain = {row: why for row, why in rows.items() if why.type != UNCORRELATED}
+        self._keep(batch, sent, certain)
+        return tuple(map(str, self._dead_letters.paths.values())) if certain else ()
+
+    def _keep(self, batch: ImportBatch, sent: SentFile, rows: Mapping[int, RowReject]) -> None:
+        for row, why in sorted(rows.items()):
+            reject = Reject(why.reason, why.field, why.type, sent.job_id)
+            self._reject(batch.plan, batch.number, batch.staged.record(row), reject, row + 1)
+
+    def _accept(self, sent: SentFile) -> Outcome:
         """Account for a job of an API that reports the outcome of jobs, but not of rows."""
-        stream, rows = batch.plan.stream, batch.staged.rows
-        check_accepted(job, stream)
-        self._report.add_accepted(stream, rows)
+        self._report.add_accepted(sent.stream, sent.rows)
         logger.info(
             "Demandbase accepted %d rows of stream %s in job %s; %s",
-            rows,
-            stream,
-            job.id,
+            sent.rows,
+            sent.stream,
+            sent.job_id,
             OUTCOMES_UNKNOWN,
         )
-        return Outcome(rows, rows)
+        return Outcome(sent.rows, sent.rows)
 
-    def _report_job(self, batch: ImportBatch, job: ImportJob) -> None:
-        stream, rows = batch.plan.stream, batch.staged.rows
-        self._report.add_sent(stream, rows)
+    def _report_job(self, sent: SentFile, job: ImportJob) -> None:
+        self._report.add_sent(sent.stream, sent.rows)
         self._report.add_job(
-            stream, job.id, seconds=_seconds(job), rows=rows, status=job.status.value
+            sent.stream,
+            sent.job_id,
+            seconds=_seconds(job),
+            rows=sent.rows,
+            status=job.status.value,
         )
 
     def _reject(
@@ -197,14 +291,19 @@ class Results:
         self._dead_letters.reject(
             source.stream, source.schema, source.key_properties, record, reject
         )
-        kind = reject.type or "unknown"
+        kind, field = reject.type or "unknown", reject.field
         count = self._batches[batch]
-        # The target's own reasons hold no value; Demandbase's may.
-        shown = f"{reject.field or '(no field)'}, {kind}" if reject.job_id else reject.reason
+        shown = reject.reason
+        if reject.job_id:
+            # The target's own words show no value. Those of Demandbase may.
+            kind = mask_name(kind)
+            if field is not None and plan.column_of(field) is None:
+                field = mask_name(field)
+            shown = f"{field or '(no field)'}, {kind}"
         count.digest.add(shown, row)
-        count.kinds.add(kind)
+        count.add_kind(kind)
         self._rejected += 1
-        self._report.add_rejected(plan.stream, field=reject.field, error_type=kind)
+        self._report.add_rejected(plan.stream, field=field, error_type=kind)
 
     def _error(self, count: _BatchCount, breach: str) -> RejectedRowsError:
         sentence = rejected_sentence(
@@ -226,6 +325,33 @@ class Results:
         return error(sentence, stream=count.stream)
 
 
+@dataclass(frozen=True)
+class _End:
+    """The end of a job as it was read last.
+
+    Args:
+        job: The job.
+        verdict: What became of it.
+        errors: Its row errors.
+        listed: Number of rows that they are about. ``None`` if the API has no list of them.
+    """
+
+    job: ImportJob
+    verdict: Verdict
+    errors: tuple[RowError, ...]
+    listed: int | None
+
+
+def _reader(batch: ImportBatch) -> Callable[[int, str], str | None]:
+    """Return what reads a value of the file by row, counted from 0, and Demandbase field."""
+
+    def value(row: int, field: str) -> str | None:
+        column = batch.plan.column_of(field)
+        return None if column is None else batch.staged.value(row, column)
+
+    return value
+
+
 @dataclass
 class RejectDigest:
     """Counts rejected rows by kind of error; its memory does not grow with their number."""
@@ -242,6 +368,8 @@ class RejectDigest:
             row: Number of the row, from 1.
         """
         self.rows += 1
+        if kind not in self._counts and len(self._counts) >= MAX_KINDS - 1:
+            kind = OTHER_KINDS
         self._counts[kind] = self._counts.get(kind, 0) + 1
         first = self._first.setdefault(kind, [])
         if len(first) < ROWS_SHOWN:
@@ -265,6 +393,11 @@ class _BatchCount:
     rows: int = 0
     digest: RejectDigest = field(default_factory=RejectDigest)
     kinds: set[str] = field(default_factory=set)
+
+    def add_kind(self, kind: str) -> None:
+        """Add a kind; more than two need not be known."""
+        if len(self.kinds) <= 1:
+            self.kinds.add(kind)
 
 
 def rejected_sentence(  # noqa: PLR0913

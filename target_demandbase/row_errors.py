@@ -1,27 +1,21 @@
-"""Outcomes of the rows of a job: imported, rejected, or unknown."""
+"""Which rows of a job were rejected: row errors lead to rows of the file."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from demandbase_api.errors import job_cancelled, job_failed
-from demandbase_api.models import JobStatus
-from target_demandbase.errors import ReconciliationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from demandbase_api.models import ImportJob, RowError
+    from demandbase_api.models import RowError
 
 
 BASES = (0, 1, 2)
 """Possible numbers of the first data row in row errors: the API documents none."""
 
 UNCORRELATED = "uncorrelated"
-
-JOB_FAILED = "job_failed"
 
 _READS = 3
 
@@ -49,13 +43,11 @@ class Outcome:
         sent: Number of rows in the file.
         succeeded: Number of rows that Demandbase imported.
         kept: Rows that were rejected, or may have been, by index from 0.
-        problem: Why the run has to end in spite of that.
     """
 
     sent: int
     succeeded: int
     kept: Mapping[int, RowReject] = field(default_factory=dict)
-    problem: ReconciliationError | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -65,65 +57,9 @@ class Outcome:
     @property
     def is_certain(self) -> bool:
         """Whether the kept rows are exactly those that were not imported."""
-        guesses = {UNCORRELATED, JOB_FAILED}
         return self.succeeded + len(self.kept) == self.sent and not any(
-            each.type in guesses for each in self.kept.values()
+            each.type == UNCORRELATED for each in self.kept.values()
         )
-
-
-def import_outcome(
-    job: ImportJob,
-    errors: Sequence[RowError],
-    rows: int,
-    value: Callable[[int, str], str | None],
-    stream: str,
-) -> Outcome:
-    """Return the outcome of the rows of a job that has ended.
-
-    Args:
-        job: The job.
-        errors: All of its row errors.
-        rows: Number of rows in its file.
-        value: Returns a value of the file by row, counted from 0, and Demandbase field.
-        stream: Name of the stream, for messages.
-
-    Raises:
-        JobFailedError: The job failed and reports nothing about its rows.
-        JobCancelledError: The job was cancelled.
-    """
-    if job.status is JobStatus.CANCELLED:
-        raise job_cancelled("import", stream, job)
-    succeeded = job.success_count or 0
-    kept = _rejected_rows(errors, row_numbers(errors, rows, value))
-    if job.status is not JobStatus.FAILED:
-        return Outcome(rows, succeeded, kept, _mismatch(job, stream, errors, rows))
-    if not job.success_count and not errors:
-        raise job_failed("import", stream, job, may_quote_rows=True)
-    is_certain = all(each.type != UNCORRELATED for each in kept.values())
-    if not (is_certain and succeeded + len(kept) == rows):
-        # The job does not say which of the other rows it processed: all of them are kept.
-        for row in range(rows):
-            kept.setdefault(row, RowReject(JOB_FAILED, job.error_message or "the job failed"))
-    return Outcome(rows, succeeded, kept)
-
-
-def check_accepted(job: ImportJob, stream: str) -> None:
-    """Make sure that a job succeeded that reports nothing about its rows.
-
-    Args:
-        job: The job, which has ended.
-        stream: Name of the stream, for messages.
-
-    Raises:
-        JobFailedError: The job failed; it may have imported some of its rows.
-        JobCancelledError: The job was cancelled.
-    """
-    if job.status is JobStatus.CANCELLED:
-        raise job_cancelled("import", stream, job)
-    if job.status is JobStatus.FAILED:
-        words = "this API does not say why, or which rows it accepted: see the import audit"
-        shown = replace(job, error_message=job.error_message or f"{words} in Demandbase")
-        raise job_failed("import", stream, shown, may_quote_rows=job.error_message is not None)
 
 
 def read_errors(
@@ -147,7 +83,7 @@ def read_errors(
                 for error, count in Counter(read()).items()
             }
         )
-        if expected is None or _count(found.elements()) >= expected or found.total() == before:
+        if expected is None or count_rows(found.elements()) >= expected or found.total() == before:
             break
     return tuple(found.elements())
 
@@ -223,8 +159,17 @@ def _fits(error: RowError, base: int, rows: int, value: Callable[[int, str], str
     return staged is None or staged.strip() == error.value.strip()
 
 
-def _rejected_rows(errors: Sequence[RowError], numbers: RowNumbers) -> dict[int, RowReject]:
-    """Return the rows that errors are about, or may be about, by index."""
+def rejected_rows(
+    errors: Sequence[RowError], rows: int, value: Callable[[int, str], str | None]
+) -> dict[int, RowReject]:
+    """Return the rows that errors are about, or may be about, by index.
+
+    Args:
+        errors: All row errors of the job.
+        rows: Number of data rows.
+        value: See ``row_numbers``.
+    """
+    numbers = row_numbers(errors, rows, value)
     kept: dict[int, RowReject] = {}
     for error in errors:
         index = numbers.index(error)
@@ -236,43 +181,11 @@ def _rejected_rows(errors: Sequence[RowError], numbers: RowNumbers) -> dict[int,
     return kept
 
 
-def _mismatch(
-    job: ImportJob, stream: str, errors: Sequence[RowError], rows: int
-) -> ReconciliationError | None:
-    """Return an error if the counts of a completed job and its row errors do not add up."""
-    succeeded = job.success_count
-    # A count that is missing follows from the others, and must match the row errors.
-    rejected = rows - (succeeded or 0) if job.error_count is None else job.error_count
-    figures = [
-        ("total_rows", job.total_rows, rows),
-        ("success_count", succeeded, rows - rejected)
-        if succeeded is None or job.error_count is None
-        else ("success_count + error_count", succeeded + rejected, rows),
-        ("the number of rows in the list of row errors", _count(errors), rejected),
-    ]
-    for figure, reported, expected in figures:
-        if reported is None:
-            problem = f"does not say {figure}, which should be {expected}"
-        elif reported != expected:
-            problem = (
-                f"says {figure} is {reported}, but should be {expected} "
-                f"(it differs by {reported - expected:+d})"
-            )
-        else:
-            continue
-        return ReconciliationError(
-            f"The import job {job.id} of stream {stream} {problem}. Check the job in Demandbase "
-            "before you run again.",
-            stream=stream,
-        )
-    return None
-
-
 def _reason(error: RowError) -> str:
     return error.message or error.error_type or "Demandbase gave no reason"
 
 
-def _count(errors: Iterable[RowError]) -> int:
+def count_rows(errors: Iterable[RowError]) -> int:
     """Return the number of rows that errors are about; several errors about one row count once."""
     numbers = {error.row_number for error in errors if error.row_number is not None}
     return len(numbers) + sum(error.row_number is None for error in errors)

@@ -130,7 +130,7 @@ class ImportRecovery:
                 raise PossibleDuplicatesError(
                     f"Rows of stream {entry.stream} may have been inserted into {entry.entity} "
                     f"already: the import job {entry.job_id} of an earlier run received "
-                    f"{entry.rows} rows that differ from those of this run. Check the job in "
+                    f"{entry.rows} rows, {_why_not_resumed(job)}. Check the job in "
                     "Demandbase; once you know what to send, remove "
                     f"{self._journal.path(entry)} and run again."
                 )
@@ -226,9 +226,9 @@ class ImportRecovery:
         """Return whether a job of the same file makes a new one superfluous."""
         if job.status is JobStatus.CANCELLED:
             return False
+        if job.status is JobStatus.FAILED:
+            return False  # ``check_inserts`` keeps inserts from being repeated
         is_insert = request.operation is ImportOperation.INSERT
-        if job.status is JobStatus.FAILED and not (job.success_count and is_insert):
-            return False  # only inserts must not be repeated
         # Older rows of the same keys may have been sent since, and would be the last.
         is_late = request.entity in self._passed and not self._api.waits_for_file(job)
         return is_insert or not is_late
@@ -240,7 +240,12 @@ class ImportRecovery:
             return entry.phase in {Phase.CREATING, Phase.CREATED}
         if self._api.waits_for_file(job) or job.status is JobStatus.CANCELLED:
             return True  # a job can be cancelled only before it processes its rows
-        return job.status is JobStatus.FAILED and job.success_count == 0
+        return (
+            job.status is JobStatus.FAILED
+            and job.success_count == 0
+            and job.error_count is not None
+            and job.processed_rows == job.error_count
+        )
 
     def _is_stale(self, entry: JournalEntry, job: ImportJob | None) -> bool:
         if entry.operation == ImportOperation.INSERT.value:
@@ -256,3 +261,9 @@ class ImportRecovery:
         if job is None or not self._api.waits_for_file(job):
             return True
         return self._cancel(job.id) is not None
+
+
+def _why_not_resumed(job: ImportJob | None) -> str:
+    if job is not None and job.status is JobStatus.FAILED:
+        return "and failed after it may have inserted some of them"
+    return "that differ from those of this run"

@@ -101,8 +101,9 @@ class ImportUploader:
             self._check_stopped()
             self._recovery.wait_for_previous(request.entity)
             self._check_stopped()
-            job = self._upload(entry.now(Phase.CREATED), job, file, request)
-            self._poller.update(job)
+            uploaded = self._upload(entry.now(Phase.CREATED), job, file, request)
+            if uploaded.id == job.id:  # otherwise the next poll shows the job
+                self._poller.update(uploaded)
         return job.id
 
     def stop(self) -> None:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from demandbase_api.errors import ApiError, AuthenticationError, QuotaExceededError
+from demandbase_api.errors import (
+    ApiError,
+    ApiOperation,
+    AuthenticationError,
+    QuotaExceededError,
+    UnexpectedResponseError,
+)
 from demandbase_api.ports import Job
 
 if TYPE_CHECKING:
@@ -81,7 +87,11 @@ class JobReader(Generic[J]):
         missing = [job.id for job in jobs if job.id not in found]
         for job_id in missing:  # not in the list yet, or no longer
             try:
-                found[job_id] = self._source.get(job_id, deadline)
+                job = self._source.get(job_id, deadline)
+                if job.id == job_id:
+                    found[job_id] = job
+                else:
+                    errors[job_id] = _other_job(self._kind)
             except _FOR_EVERY_CALL:
                 raise
             except ApiError as error:
@@ -119,6 +129,11 @@ class JobReader(Generic[J]):
         if len(created) < len(jobs):
             return self._source.jobs(deadline)
         return recent(self._source.jobs(deadline), min(created) - _LIST_MARGIN)
+
+
+def _other_job(kind: str) -> UnexpectedResponseError:
+    operation = ApiOperation.GET_IMPORT if kind == "import" else ApiOperation.GET_EXPORT
+    return UnexpectedResponseError(operation, "gave another job than was asked for")
 
 
 class _Created(Protocol):

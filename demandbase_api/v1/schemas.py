@@ -86,7 +86,7 @@ class _ImportJob(msgspec.Struct):
     error_message: str | None = None
 
 
-_COUNTS = ("total_rows", "success_count", "error_count")
+_COUNTS = ("total_rows", "processed_rows", "success_count", "error_count")
 
 
 class _RowError(msgspec.Struct):

@@ -12,7 +12,7 @@ import pytest
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.target.command import Run, until
 from tests.target.conftest import PERSON, Start, people, person, state
-from tests.target.people_files import CREATE, LIST, UPLOAD
+from tests.target.people_files import CREATE, UPLOAD
 
 pytestmark = pytest.mark.thorough
 
@@ -142,23 +142,6 @@ def test_what_was_rejected_is_kept_though_a_signal_ends_the_run(
         until(lambda: run.staged_files)
         stop(run)
     assert [each["title"] for each in rejects(tmp_path)] == ["0", "1", "2", "3", "4"]
-
-
-@pytest.mark.v1_only("uapi gives no figures of a job")
-def test_figures_that_do_not_add_up_lose_no_rejected_row(
-    sandbox: Sandbox, start: Start, tmp_path: Path
-) -> None:
-    sandbox.add_fault(
-        Fault(LIST, Effect.SHIFT, members={"total_rows": 1}, times=None)
-    )  # fmt: skip
-    bad = person("bad", lead_score="viel")
-    good = person("good", lead_score="1")
-    with start(on_reject="continue") as run:
-        run.feed(people(LOOSE), person("x", person_id=None), good, bad, state(1))
-        assert run.process.wait(30) == 1
-        assert "total_rows is 3, but should be 2" in run.errors
-        assert run.states == []
-    assert [each["person_id"] for each in rejects(tmp_path)] == [None, "nbad"]
 
 
 @pytest.mark.v1_only("uapi tells no row outcomes")

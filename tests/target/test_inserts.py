@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import PossibleDuplicatesError
+from demandbase_api.errors import JobFailedError, PossibleDuplicatesError
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from target_demandbase.errors import RejectedRowsError
+from target_demandbase.errors import ReconciliationError, RejectedRowsError
 from tests.target.command import killed_at, running, until
 from tests.target.conftest import ACCOUNT, Load, Result, record, schema, state
 from tests.target.replay import replayed
@@ -71,17 +71,48 @@ def test_other_rows_from_the_source_stop_even_after_a_replay(sandbox: Sandbox, l
     assert rows_of(sandbox, "more.example") == []
 
 
-def test_rows_whose_fate_is_a_guess_do_not_come_back_by_themselves(
-    sandbox: Sandbox, load: Load
+@pytest.mark.parametrize(
+    "figures", [{}, {"success_count": 0, "error_count": 0, "processed_rows": 1}]
+)
+def test_after_a_failed_insert_the_next_run_stops_and_names_the_job(
+    sandbox: Sandbox, load: Load, figures: dict[str, int]
 ) -> None:
     sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1, message="no luck"))
-    other = record(domain="b.example", engagement_score="1")
-    done = insert(load, schema(LOOSE), GOOD, other, state(1), failure=RejectedRowsError)
-    assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
-    # The whole file meets its old job again, and part of it whoever looks after open inserts.
-    insert(load, *replayed(done.folder), failure=RejectedRowsError)
-    insert(load, *replayed(done.folder)[:-1], failure=PossibleDuplicatesError)
+    for call in ("listImportJobs", "getImportJob"):
+        sandbox.add_fault(
+            Fault(call, Effect.ALTER, items={} if call.startswith("list") else None,
+                  members=figures, times=None)
+        )  # fmt: skip
+    messages = (schema(LOOSE), GOOD, record(domain="b.example", engagement_score="1"), state(1))
+    done = insert(load, *messages, on_reject="continue", failure=JobFailedError)
+    assert done.states == []
+    [job] = sandbox.import_jobs()
+    for again in (messages, messages[:-2]):
+        with pytest.raises(PossibleDuplicatesError, match=f"{job['id']} .* failed after it may"):
+            insert(load, *again, on_reject="continue")
     assert len(sandbox.import_jobs()) == 1
+    assert rows_of(sandbox, "good.example") == ["good.example"]
+
+
+def test_an_insert_whose_figures_disagree_is_read_again_by_the_next_run(
+    sandbox: Sandbox, load: Load
+) -> None:
+    for call in ("listImportJobs", "getImportJob"):
+        sandbox.add_fault(Fault(call, Effect.SHIFT, members={"success_count": -1}, times=None))
+    messages = (schema(LOOSE), GOOD, state(1))
+    with pytest.raises(ReconciliationError, match="next run reads the job again"):
+        insert(load, *messages, on_reject="continue")
+    insert(load, *messages, failure=ReconciliationError)
+    sandbox.clear_faults()
+    assert insert(load, *messages).states == [1]
+    assert len(sandbox.import_jobs()) == 1
+
+
+def test_a_failed_insert_that_processed_no_row_is_sent_again(sandbox: Sandbox, load: Load) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=0, message="no luck"))
+    messages = (schema(LOOSE), GOOD, state(1))
+    insert(load, *messages, failure=JobFailedError)
+    assert insert(load, *messages).states == [1]
     assert rows_of(sandbox, "good.example") == ["good.example"]
 
 

@@ -60,8 +60,23 @@ def test_a_job_with_an_unknown_status_has_not_ended(
     assert said.endswith("has the unknown status “Queued”: it counts as not ended")
 
 
+@pytest.mark.parametrize("call", ["uploadImportFile", "getImportJob"])
+def test_a_response_about_another_job_is_not_that_of_the_own(
+    sandbox: Sandbox, load: Load, api: str, call: str
+) -> None:
+    other: dict[str, Any] = {"id": 99999 if api == "uapi" else "other"}
+    sandbox.add_fault(Fault(call, Effect.ALTER, members=other, times=None))
+    if call == "uploadImportFile":
+        done = load(people(), person(1), state(1))  # the list has the job
+        assert (done.states, set(landed(sandbox))) == ([1], {"1"})
+        return
+    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT_PAGE, rows=1000, times=None))
+    done = load(people(), person(1), state(1), failure=UnexpectedResponseError)
+    assert done.states == []
+
+
 @pytest.mark.v1_only("uapi counts no rows")
-@pytest.mark.parametrize("member", ["total_rows", "success_count", "error_count"])
+@pytest.mark.parametrize("member", ["total_rows", "processed_rows", "success_count", "error_count"])
 def test_a_count_that_cannot_be_read_is_an_error(
     sandbox: Sandbox, load: Load, member: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -138,24 +138,32 @@ def test_error_pages_that_shift_lose_nothing(sandbox: Sandbox, load: Load) -> No
     assert len({row["domain"] for row in done.rejects}) == 230
 
 
-def test_a_failed_job_with_partial_success_is_reported_by_row(sandbox: Sandbox, load: Load) -> None:
-    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=3, message="no luck"))
-    rows = [record(domain=f"d{n}.example") for n in range(5)]
-    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
-    # Which rows it came to is not said: none of them is lost.
-    assert {row["_reject_type"] for row in done.rejects} == {"job_failed"}
-    assert len(done.rejects) == 5
-    assert done.states == [1]
-
-
-def test_a_failed_job_keeps_each_row_that_it_may_not_have_taken(
+def test_a_failed_job_is_no_success_however_many_rows_it_imported(
     sandbox: Sandbox, load: Load
 ) -> None:
-    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=1, message="no luck"))
-    rows = [record(domain=f"d{n}.example") for n in range(2)]
-    done = load(schema(LOOSE), *rows, state(1), on_reject="continue")
-    assert [row["_reject_type"] for row in done.rejects] == ["job_failed", "job_failed"]
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=3, message="timeout"))
+    messages = (schema(LOOSE), *mixed(5, bad=1), state(1))
+    with pytest.raises(JobFailedError) as caught:
+        load(*messages, on_reject="continue")
+    said = str(caught.value)
+    assert "failed: timeout. Of 5 rows it imported 2 and rejected 1; it did not process" in said
+    assert "the other 2. The rejected rows are also kept in" in said
+    assert said.endswith("The next run sends all rows of the job again.")
+    sandbox.clear_faults()
+    done = load(*messages, on_reject="continue")
     assert done.states == [1]
+    assert len(sandbox.import_jobs()) == 2
+
+
+def test_the_report_of_a_failed_job_adds_up(sandbox: Sandbox, load: Load) -> None:
+    sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=3, message="timeout"))
+    done = load(
+        schema(LOOSE), *mixed(5, bad=1), state(1), failure=JobFailedError, on_reject="continue"
+    )
+    assert done.states == []
+    assert [row["_reject_type"] for row in done.rejects] == ["invalid_type"]
+    figures = done.report["streams"]["accounts"]
+    assert [figures[f"rows_{name}"] for name in ("sent", "succeeded", "rejected")] == [5, 2, 1]
 
 
 def test_errors_without_a_row_number_count_each_time_they_are_listed(
@@ -199,25 +207,107 @@ def test_a_failed_job_that_says_nothing_of_its_rows_ends_the_run(
 def test_figures_that_do_not_add_up_end_the_run(
     sandbox: Sandbox, load: Load, members: dict[str, int], says: str
 ) -> None:
-    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT, members=members, times=None))
+    for call in ("listImportJobs", "getImportJob"):
+        sandbox.add_fault(Fault(call, Effect.SHIFT, members=members, times=None))
     with pytest.raises(ReconciliationError, match=says):
         load(schema(LOOSE), *mixed(), state(1), on_reject="continue")
 
 
 @pytest.mark.parametrize(
-    ("member", "says"),
-    [("total_rows", "does not say total_rows, which should be 3"),
-     ("success_count", "does not say success_count, which should be")],
-)  # fmt: skip
-def test_a_figure_that_is_not_there_ends_the_run(
-    sandbox: Sandbox, load: Load, member: str, says: str
+    ("members", "says"),
+    [
+        ({"total_rows": 4}, "total_rows is 4, but should be 3"),
+        ({"processed_rows": 1}, "processed_rows is 1, but should be 3"),
+        ({"success_count": 4}, "success_count is 4, but 3 rows were sent"),
+        ({"success_count": -1}, "success_count is -1, but 3 rows were sent"),
+        ({"success_count": None, "error_count": None}, "success_count is missing, and so is"),
+        ({"entity_type": "people"}, "entity is another than was sent"),
+        ({"operation": "insert"}, "operation is another than was sent"),
+    ],
+)
+def test_each_figure_that_disagrees_ends_the_run_and_is_named(
+    sandbox: Sandbox, load: Load, members: dict[str, Any], says: str
 ) -> None:
-    # A list that shows no job, so that the job itself is asked for.
-    sandbox.add_fault(Fault("listImportJobs", Effect.SHIFT_PAGE, rows=1000, times=None))
-    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members={member: None}, times=None))
-    rows = [record(domain=f"d{n}.example") for n in range(3)]
+    spoil(sandbox, members)
     with pytest.raises(ReconciliationError, match=says):
-        load(schema(LOOSE), *rows, state(1), on_reject="continue")
+        load(schema(LOOSE), *mixed(3, bad=0), state(1), on_reject="continue")
+
+
+def test_figures_that_do_not_add_up_lose_no_rejected_row(sandbox: Sandbox, load: Load) -> None:
+    spoil(sandbox, {"total_rows": 3})
+    good = record(domain="good.example", name="Good", engagement_score="1")
+    messages = (schema(LOOSE), record(domain=None), good, record(**BAD), state(1))
+    done = load(*messages, on_reject="continue", failure=ReconciliationError)
+    assert done.states == []
+    assert [row["domain"] for row in done.rejects] == [None, "bad.example"]
+
+
+@pytest.mark.parametrize("member", ["total_rows", "processed_rows", "success_count", "error_count"])
+def test_a_figure_that_is_missing_contradicts_nothing(
+    sandbox: Sandbox, load: Load, member: str
+) -> None:
+    spoil(sandbox, {member: None})
+    done = load(schema(LOOSE), *mixed(5), state(1), on_reject="continue")
+    assert (done.states, len(done.rejects)) == ([1], 2)
+
+
+def test_the_list_of_row_errors_is_read_though_the_job_counts_none(
+    sandbox: Sandbox, load: Load
+) -> None:
+    spoil(sandbox, {"success_count": 5, "error_count": 0})
+    with pytest.raises(ReconciliationError, match="list of row errors is 2, but should be 0"):
+        load(schema(LOOSE), *mixed(5), state(1), on_reject="continue")
+
+
+def test_figures_that_lag_behind_the_status_are_read_again(sandbox: Sandbox, load: Load) -> None:
+    lag = {"success_count": 0, "error_count": 0, "processed_rows": 0}
+    sandbox.add_fault(Fault("listImportJobs", Effect.ALTER, items={}, members=lag, times=None))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members=lag, times=2))
+    done = load(schema(LOOSE), *mixed(5), state(1), on_reject="continue")
+    assert (done.states, len(done.rejects)) == ([1], 2)
+    assert len(sandbox.requests("getImportJob")) == 3
+
+
+def test_a_message_and_another_file_name_are_warnings(
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(sandbox, {"error_message": "3 rows were processed for Lovelace", "file_name": "x.csv"})
+    done = load(schema(LOOSE), *mixed(3, bad=0), state(1))
+    assert done.states == [1]
+    assert "is completed with a message: *** rows were processed for ***" in caplog.text
+    assert "names another file than accounts-" in caplog.text
+    assert "Lovelace" not in caplog.text
+
+
+def test_types_and_fields_that_are_no_identifiers_are_masked_and_at_most_50_are_counted(
+    sandbox: Sandbox,
+    load: Load,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    count = 60
+    errors = [
+        {"row_number": n + 1, "field": f"ada{n}@secret.example", "error_type": f"kind_{n}"}
+        for n in range(count)
+    ]
+    errors[0] |= {"field": "engagement_score", "error_type": "Ada Secret"}
+    spoil(sandbox, {"success_count": 0, "error_count": count})
+    members = {"errors": errors, "total": count}
+    sandbox.add_fault(Fault("getImportErrors", Effect.ALTER, members=members, times=None))
+    done = load(schema(LOOSE), *mixed(count, bad=0), state(1), on_reject="continue")
+    assert len(done.rejects) == count
+    kinds = done.report["streams"]["accounts"]["rejected_by"]
+    assert len(kinds) == 50
+    assert {"field": "engagement_score", "type": "***", "rows": 1} in kinds
+    assert {"field": "***", "type": "kind_1", "rows": 1} in kinds
+    assert kinds[0] == {"field": None, "type": "other", "rows": count - 49}
+    said = caplog.text + json.dumps(done.report)
+    assert "ecret" not in said
+
+
+def spoil(sandbox: Sandbox, members: dict[str, Any]) -> None:
+    """Change members of all jobs in all responses."""
+    sandbox.add_fault(Fault("listImportJobs", Effect.ALTER, items={}, members=members, times=None))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members=members, times=None))
 
 
 def test_nothing_of_a_record_is_in_the_log(load: Load, caplog: pytest.LogCaptureFixture) -> None:

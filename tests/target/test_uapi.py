@@ -19,7 +19,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import ListAction
 from demandbase_sandbox import Effect, Fault, Sandbox
-from target_demandbase.errors import MappingError, RejectedRowsError
+from target_demandbase.errors import MappingError, ReconciliationError, RejectedRowsError
 from tests.target.command import running, until
 from tests.target.conftest import Load, landed, people, person, record, schema, state
 
@@ -267,6 +267,22 @@ def test_a_failed_job_may_have_taken_rows_and_says_where_to_look(
     sandbox.clear_faults()
     assert load(people(), person(1), state(1)).states == [1]
     assert [job["status"] for job in sandbox.import_jobs()] == ["completed", "failed"]
+
+
+def test_a_job_of_another_entity_is_read_again_and_ends_the_run(
+    sandbox: Sandbox, load: Load
+) -> None:
+    other = {"entityType": "Account"}
+    sandbox.add_fault(Fault("listImportJobs", Effect.ALTER, items={}, members=other, times=None))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members=other, times=None))
+    with pytest.raises(ReconciliationError, match="entity is another than was sent"):
+        load(people(), person(1), state(1))
+    # A day has few calls: some are spent on a job whose figures disagree, none on others.
+    assert len(sandbox.requests("getImportJob")) == 4
+    sandbox.clear_faults()
+    before = len(sandbox.requests("getImportJob"))
+    assert load(people(), person(2), state(2)).states == [2]
+    assert len(sandbox.requests("getImportJob")) == before
 
 
 def test_a_job_that_cannot_be_cancelled_is_logged_and_resumed(
