@@ -131,7 +131,7 @@ class StreamBatch:
             How many rows are left out because a later row has the same key.
         """
         self._warn_mostly_null()
-        superseded = self._groups.move_to(self.sealed)
+        superseded = self._groups.move_to(self.sealed, deduplicates=not self._plan.is_add_only)
         before, self._files = self._files, self._files + len(self.sealed)
         if before <= _MANY_FILES < self._files:
             logger.warning(

@@ -69,6 +69,11 @@ class StreamPlan:
         return next((name for name, field in self.fields.items() if field == self.match_key), None)
 
     @property
+    def is_add_only(self) -> bool:
+        """Whether each row becomes a record of its own, whatever its match key is."""
+        return self.operation is ImportOperation.INSERT or self.entity == ACTIVITIES
+
+    @property
     def is_replay(self) -> bool:
         """Whether the stream is a dead letter file that is sent again."""
         return REJECT_TYPE in self.source.schema.get("properties", {})

@@ -60,8 +60,7 @@ class ColumnGroups:
     """Staged rows of one stream, in one file for each set of columns.
 
     The files are sent one after the other, so all staged rows of one match key must be in the same
-    file: in two, an older row could be imported after a newer one. Of several rows of one key in a
-    file, only the last is sent.
+    file: in two, an older row could be imported after a newer one.
 
     Args:
         folder: Folder of the files. Default: the system's temporary folder.
@@ -162,8 +161,12 @@ class ColumnGroups:
         known = self._index()
         return any(digest in known for digest in self._digests([key]))
 
-    def move_to(self, files: list[StagedFile]) -> int:
+    def move_to(self, files: list[StagedFile], *, deduplicates: bool = True) -> int:
         """Append the files to a list, in the order of their first rows, and begin anew.
+
+        Args:
+            files: The list.
+            deduplicates: Whether only the last of several rows of one key is kept.
 
         Returns:
             How many rows are left out because a later row has the same key.
@@ -172,7 +175,7 @@ class ColumnGroups:
         left_out = 0
         while self._groups:
             columns, group = next(iter(self._groups.items()))
-            superseded = group.keys.superseded()
+            superseded = group.keys.superseded() if deduplicates else []
             left_out += len(superseded)
             file = group.file.without(superseded) if superseded else group.file
             with signals_deferred():
