@@ -70,6 +70,7 @@ class StreamBatch:
         self._files = 0
         self._nulls = NullCounter(max_rows)
         self._warned: set[str] = set()
+        self._nul_characters = 0
 
     @property
     def is_open(self) -> bool:
@@ -113,6 +114,7 @@ class StreamBatch:
     def stage_row(self, row: Row, message: bytes) -> None:
         """Add a row and the RECORD message that it comes from."""
         self._groups.add(row.columns, row.line, message, (row.key,))
+        self._nul_characters += row.nul_characters
         if self._counts_nulls:
             values = dict(zip(row.columns, row.values, strict=True))
             counted = self._nulls.counted(row.columns)
@@ -145,6 +147,13 @@ class StreamBatch:
 
     def close(self) -> int:
         """Close the batch, whose files are all queued, and return its number."""
+        if self._nul_characters:
+            logger.warning(
+                "%d NUL characters were removed from records of stream %s",
+                self._nul_characters,
+                self._plan.stream,
+            )
+            self._nul_characters = 0
         number, self.number, self._files = self.number, 0, 0
         self._nulls = NullCounter(self._max_rows)
         self._warned = set()

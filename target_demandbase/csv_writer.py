@@ -56,12 +56,14 @@ class Row:
         values: Their values as texts.
         line: The encoded row with its line end.
         key: The value of the match key, or all values that the row may be matched by; may be empty.
+        nul_characters: How many NUL characters were removed from its values.
     """
 
     columns: tuple[str, ...]
     values: tuple[str, ...]
     line: bytes
     key: str
+    nul_characters: int = 0
 
 
 class RowEncoder:
@@ -98,10 +100,15 @@ class RowEncoder:
         values: list[str] = []
         fields: list[str] = []
         key = ""
+        nul_characters = 0
         for column in self._columns:
             if column not in record:
                 continue
             value = record[column]
+            if isinstance(value, str) and "\0" in value:
+                # Readers of CSV and databases end a text there, or reject it.
+                nul_characters += value.count("\0")
+                value = value.replace("\0", "")
             try:
                 text = encode_value(value, is_date_time=column in self._date_times)
                 text.encode()
@@ -117,6 +124,19 @@ class RowEncoder:
             values.append(text)
             is_quoted = column not in self._unquoted or not isinstance(value, (int, bool))
             fields.append(csv_field(None if value is None else text, quoted=is_quoted))
+        self._check_columns(columns, key)
+        key = self._identity_key(key, columns, values)
+        line = csv_row(fields)
+        if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
+            raise RowError(None, "too_large", "the row is larger than max_file_bytes")
+        return Row(tuple(columns), tuple(values), line, key, nul_characters)
+
+    def _check_columns(self, columns: Sequence[str], key: str) -> None:
+        """Check that a row has what Demandbase asks of each.
+
+        Raises:
+            RowError: It lacks a column.
+        """
         if self._key is not None and not key:
             raise RowError(
                 self._key, "missing_match_key", f"the match key {self._key} is null or missing"
@@ -129,11 +149,6 @@ class RowEncoder:
             )
         if not columns:
             raise RowError(None, "empty", "it has no value to send")
-        key = self._identity_key(key, columns, values)
-        line = csv_row(fields)
-        if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
-            raise RowError(None, "too_large", "the row is larger than max_file_bytes")
-        return Row(tuple(columns), tuple(values), line, key)
 
     def _identity_key(self, key: str, columns: Sequence[str], values: Sequence[str]) -> str:
         """Return the key of a row, also if Demandbase matches rows by fixed rules.

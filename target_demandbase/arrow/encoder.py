@@ -108,6 +108,8 @@ class ArrowRowEncoder:
             ``None`` if the first line is not plain, or a record before the first such line can only
             be encoded by ``csv_writer``.
         """
+        if (nul := lines.find(b"\\u0000")) >= 0:  # csv_writer removes and counts NUL characters
+            lines = lines[: lines.rfind(b"\n", 0, nul) + 1]
         block = self._decoder.decode(lines, max_rows)
         if block is None or not self._plan.required <= block.columns.keys():
             return None
