@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from target_demandbase.csv_writer import RowError
 from target_demandbase.errors import MappingError
+from target_demandbase.flattening import NullParents
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.results import INVALID, MISSING_KEY
 
@@ -66,14 +67,18 @@ class DemandbaseSink(BatchSink):
         self._target_demandbase = target
         self._loader = target.loader
         self._problem: RowError | None = None
+        self._null_parents: NullParents | None = None
 
     @override
     def setup(self) -> None:
         """Check the stream's columns before any row is sent."""
+        source = self._target_demandbase.source_of(self.stream_name)
         self._stream = self._loader.add_stream(
-            StreamSchema(self.stream_name, self.schema, self.key_properties),
-            self._target_demandbase.source_of(self.stream_name),
+            StreamSchema(self.stream_name, self.schema, self.key_properties), source
         )
+        flattening = self._target_demandbase.mapper.flattening_options
+        if flattening.enabled:
+            self._null_parents = NullParents(source.schema, self.schema, flattening)
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -117,10 +122,12 @@ class DemandbaseSink(BatchSink):
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         original = self._target_demandbase.original_record
-        if self._problem is None:
-            self._loader.record(self._stream, record, original)
-        else:
+        if self._problem is not None:
             self._loader.reject(self._stream, original, self._problem)
+            return
+        # Not before: the columns of an object that may be null need not be nullable themselves.
+        values = self._null_parents.replaced(record) if self._null_parents else record
+        self._loader.record(self._stream, values, original)
 
     @property
     def accepts_lines(self) -> bool:
