@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -24,6 +25,11 @@ LINE_END = b"\n"
 
 MAX_DIGITS = 4300
 """Python's own limit for the digits of an integer. Else 1e999999999 would fill the memory."""
+
+# What ISO 8601 and RFC 3339 allow, but UTC or Python cannot hold, such as second 60.
+_MOMENT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII
+)
 
 _UNQUOTED_TYPES = ({"integer"}, {"boolean"})
 
@@ -82,10 +88,14 @@ class RowEncoder:
         self._must_fill = plan.must_fill
         self._identity = plan.identity
         self._header = plan.header
+        self._text_columns = plan.text_columns
         self._omit_null = omit_null
         self._max_bytes = max_bytes
         properties: Mapping[str, Any] = plan.schema["properties"]
         self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
+        self._integers = {
+            name for name, rule in properties.items() if {*json_types(rule)} == {"integer"}
+        }
         self._unquoted = {
             name for name, rule in properties.items() if {*json_types(rule)} in _UNQUOTED_TYPES
         }
@@ -109,13 +119,9 @@ class RowEncoder:
                 # Readers of CSV and databases end a text there, or reject it.
                 nul_characters += value.count("\0")
                 value = value.replace("\0", "")
-            try:
-                text = encode_value(value, is_date_time=column in self._date_times)
-                text.encode()
-            except ValueError:
-                raise RowError(
-                    column, "invalid_value", f"the value of {column} cannot be written to CSV"
-                ) from None
+            elif column in self._integers:
+                value = _whole(value)
+            text = self._text(column, value)
             if column == self._key:
                 key = text
             if not text and self._omit_null:
@@ -130,6 +136,31 @@ class RowEncoder:
         if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
             raise RowError(None, "too_large", "the row is larger than max_file_bytes")
         return Row(tuple(columns), tuple(values), line, key, nul_characters)
+
+    def _text(self, column: str, value: object) -> str:
+        """Return a value as text.
+
+        Raises:
+            RowError: It has none.
+        """
+        is_date_time = column in self._date_times and isinstance(value, str)
+        try:
+            text = encode_value(value)
+            text.encode()
+        except ValueError:
+            raise RowError(
+                column, "invalid_value", f"the value of {column} cannot be written to CSV"
+            ) from None
+        if not is_date_time:
+            return text
+        try:
+            return encode_value(value, is_date_time=True)
+        except ValueError:
+            if column in self._text_columns and _MOMENT.fullmatch(text):
+                return text
+            raise RowError(
+                column, "invalid_value", f"the value of {column} is no ISO 8601 date-time"
+            ) from None
 
     def _check_columns(self, columns: Sequence[str], key: str) -> None:
         """Check that a row has what Demandbase asks of each.
@@ -198,6 +229,15 @@ def encode_value(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN
             return value.isoformat()
         case _:
             return _json(value)
+
+
+def _whole(value: object) -> object:
+    """Return a number without a fraction as an integer, and any other value as it is."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_DIGITS:
+        return int(value) if value == value.to_integral_value() else value
+    return value
 
 
 def _date_time(text: str) -> str:

@@ -25,6 +25,8 @@ ACTIVITIES = "activities"
 
 _SHOWN = 20
 
+_TEXT_TYPES = frozenset({"string", "text", "textarea", "varchar"})
+
 
 @dataclass(frozen=True)
 class StreamPlan:
@@ -45,6 +47,7 @@ class StreamPlan:
             an empty text in place of a field that no column fills.
         activity_type: Id of the type of activity.
         list_action: What the import does to account lists.
+        text_columns: Columns whose field takes any text.
         is_headed_by_fields: Whether the header of a file is its fields' names, not the columns'.
     """
 
@@ -61,6 +64,7 @@ class StreamPlan:
     identity: tuple[str, ...] = ()
     activity_type: int | None = None
     list_action: ListAction = ListAction.NOOP
+    text_columns: frozenset[str] = frozenset()
     is_headed_by_fields: bool = False
 
     @property
@@ -145,6 +149,7 @@ def plan_stream(
         list_action=(
             ListAction(config["list_action"]) if entity.takes_list_action else ListAction.NOOP
         ),
+        text_columns=_text_columns(entity, columns),
         is_headed_by_fields=entity.headed_by_label,
     )
     from target_demandbase.mapping_report import mapping_report  # noqa: PLC0415 - yaml takes time
@@ -222,6 +227,11 @@ def _required_columns(entity: ImportEntity, plan: ColumnPlan) -> frozenset[str]:
     if plan.operation is ImportOperation.UPDATE:
         return frozenset()
     return frozenset(column for column, field in plan.fields.items() if field in entity.required)
+
+
+def _text_columns(entity: ImportEntity, plan: ColumnPlan) -> frozenset[str]:
+    texts = {field.name for field in entity.fields if field.type.casefold() in _TEXT_TYPES}
+    return frozenset(column for column, field in plan.fields.items() if field in texts)
 
 
 def _warn(

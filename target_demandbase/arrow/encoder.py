@@ -79,9 +79,11 @@ class ArrowRowEncoder:
         self._omit_null = omit_null
         self._key = plan.key_column
         self._plain = {
-            column.name: replace(column, required=True)
-            if column.name in plan.key_properties
-            else column
+            column.name: replace(
+                column,
+                required=column.name in plan.key_properties
+                or (column.required and column.name in plan.fields),
+            )
             for column in plain_columns(plan.schema) or ()
         }
         self._date_times = sum(
@@ -182,7 +184,7 @@ class RecordDecoder:
     Args:
         stream: Name of the stream.
         columns: All properties of its schema.
-        sent: Names of those that are sent; the others are only validated.
+        sent: Names of those that are sent; the others are not validated.
         ignored: Names of properties that records may have in addition to the schema's.
     """
 
@@ -196,7 +198,7 @@ class RecordDecoder:
         ordered = sorted(columns, key=lambda column: column.name not in sent)
         self._sent = [column.name for column in ordered if column.name in sent]
         members: list[Any] = [
-            _member(f"c{number}", column, _type(column, is_sent=column.name in sent))
+            _member(f"c{number}", column, _type(column) if column.name in sent else msgspec.Raw)
             for number, column in enumerate(ordered)
         ]
         names = {column.name for column in columns}
@@ -256,7 +258,7 @@ def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]: 
     return (attribute, kind | UnsetType, msgspec.field(name=column.name, default=UNSET))
 
 
-def _type(column: PlainColumn, *, is_sent: bool) -> Any:  # noqa: ANN401
+def _type(column: PlainColumn) -> Any:  # noqa: ANN401
     match column.kind:
         case ColumnKind.TEXT | ColumnKind.DATE_TIME:
             limit = column.max_length
@@ -265,10 +267,8 @@ def _type(column: PlainColumn, *, is_sent: bool) -> Any:  # noqa: ANN401
             kind = int
         case ColumnKind.BOOLEAN:
             kind = bool
-        case ColumnKind.NUMBER if is_sent:
-            return msgspec.Raw  # keeps its digits as they came
         case ColumnKind.NUMBER:
-            kind = float
+            return msgspec.Raw  # keeps its digits as they came
     return kind | None if column.nullable else kind
 
 
