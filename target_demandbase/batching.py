@@ -139,7 +139,8 @@ class StreamBatch:
             logger.warning(
                 "One batch of stream %s needs %d import jobs and may need more, because its "
                 "records have so many different sets of columns. Let the tap send all properties, "
-                "or lower batch_size_rows.",
+                "set on_null: blank_absent if a missing one may clear its field, or lower "
+                "batch_size_rows.",
                 self._plan.stream,
                 self._files,
             )

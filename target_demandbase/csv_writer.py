@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import simplejson
@@ -35,6 +36,14 @@ _UNQUOTED_TYPES = ({"integer"}, {"boolean"})
 
 # Python's own limit for a field is 128 KiB.
 csv.field_size_limit(2**31 - 1)
+
+
+class OnNull(StrEnum):
+    """The setting on_null: what null, empty texts and absent properties do to their fields."""
+
+    BLANK = "blank"
+    OMIT = "omit"
+    BLANK_ABSENT = "blank_absent"
 
 
 class RowError(Exception):
@@ -77,11 +86,11 @@ class RowEncoder:
 
     Args:
         plan: The stream's plan.
-        omit_null: Whether null and empty texts are left out; else they blank the field.
+        on_null: What null, empty texts and absent properties do.
         max_bytes: Maximum size of a file.
     """
 
-    def __init__(self, plan: StreamPlan, *, omit_null: bool, max_bytes: int) -> None:
+    def __init__(self, plan: StreamPlan, *, on_null: OnNull, max_bytes: int) -> None:
         self._columns = tuple(plan.fields)
         self._key = plan.key_column
         self._required = plan.required
@@ -89,7 +98,8 @@ class RowEncoder:
         self._identity = plan.identity
         self._header = plan.header
         self._text_columns = plan.text_columns
-        self._omit_null = omit_null
+        self._omit_null = on_null is OnNull.OMIT
+        self._blanked = plan.blanked(on_null)
         self._max_bytes = max_bytes
         properties: Mapping[str, Any] = plan.schema["properties"]
         self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
@@ -112,9 +122,9 @@ class RowEncoder:
         key = ""
         nul_characters = 0
         for column in self._columns:
-            if column not in record:
+            if column not in record and column not in self._blanked:
                 continue
-            value = record[column]
+            value = record.get(column)
             if isinstance(value, str) and "\0" in value:
                 # Readers of CSV and databases end a text there, or reject it.
                 nul_characters += value.count("\0")

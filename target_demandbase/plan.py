@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest, ListAction
+from target_demandbase.csv_writer import OnNull
 from target_demandbase.errors import MappingError, RoutingError
 from target_demandbase.mapping import MappingSettings, plan_columns
 from target_demandbase.schema import DELETED, REJECT_TYPE, ColumnKind, plain_columns
@@ -87,6 +88,13 @@ class StreamPlan:
         if self.is_headed_by_fields:
             return tuple(self.fields[name] for name in columns)
         return tuple(columns)
+
+    def blanked(self, on_null: OnNull) -> frozenset[str]:
+        """Return the columns that a record without them blanks."""
+        if on_null is not OnNull.BLANK_ABSENT:
+            return frozenset()
+        # A record without a required column is rejected, not blanked.
+        return frozenset(self.fields) - self.required
 
     def request(self, header: Sequence[str]) -> ImportRequest:
         """Return the request for the import of a file with a header."""

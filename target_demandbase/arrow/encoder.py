@@ -14,7 +14,7 @@ import pyarrow.csv
 from msgspec import UNSET, UnsetType
 
 from target_demandbase.arrow.keys import KeyColumn
-from target_demandbase.csv_writer import MAX_DIGITS, encode_value
+from target_demandbase.csv_writer import MAX_DIGITS, OnNull, encode_value
 from target_demandbase.keys import identity_keys
 from target_demandbase.schema import DELETED, ColumnKind, PlainColumn, is_plain_name, plain_columns
 from target_demandbase.staging import PendingRows
@@ -71,12 +71,13 @@ class ArrowRowEncoder:
 
     Args:
         plan: The stream's plan.
-        omit_null: Whether null and empty texts are left out; else they blank the field.
+        on_null: What null, empty texts and absent properties do.
     """
 
-    def __init__(self, plan: StreamPlan, *, omit_null: bool) -> None:
+    def __init__(self, plan: StreamPlan, *, on_null: OnNull) -> None:
         self._plan = plan
-        self._omit_null = omit_null
+        self._omit_null = on_null is OnNull.OMIT
+        self._blanked = plan.blanked(on_null)
         self._key = plan.key_column
         self._plain = {
             column.name: replace(
@@ -120,6 +121,8 @@ class ArrowRowEncoder:
             keys = self._keys(block.rows, found)
         except NotPlainError:
             return None
+        absent = self._blanked - found.keys()
+        found |= dict.fromkeys(absent, pa.nulls(block.rows, _TEXT))
         values = {name: found[name] for name in self._plan.fields if name in found}
         never_empty = values.keys() if self._omit_null else self._plan.must_fill
         if any(count_empty(values[name]) for name in never_empty):
@@ -128,7 +131,7 @@ class ArrowRowEncoder:
             return None
         # A value is no longer in CSV than in JSON, but for a date-time that is written out.
         date_times = block.rows * self._date_times
-        max_bytes = block.size + date_times * _LONGEST_DATE_TIME
+        max_bytes = block.size + date_times * _LONGEST_DATE_TIME + block.rows * len(absent)
         pending = PendingRows(list(values.values()), csv_lines, max_bytes)
         return EncodedRows(block.rows, block.size, tuple(values), values, pending, keys)
 

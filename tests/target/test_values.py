@@ -171,3 +171,26 @@ def test_a_choice_that_takes_any_text_needs_no_date_time(sandbox: Sandbox, load:
     rule = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}
     load(people({**PERSON, "title": rule}), person(1, title="soon"), state(1))
     assert landed(sandbox)["1"]["title"] == "soon"
+
+
+@pytest.mark.parametrize("path", ["fast", "slow"])
+def test_an_absent_property_can_be_sent_as_null(sandbox: Sandbox, load: Load, path: str) -> None:
+    columns = ["title", "phone", "lead_score", "last_contacted_on"]
+    cells = {"title": "Boss", "phone": "1", "lead_score": 1, "last_contacted_on": "2026-01-02"}
+    maps = {"stream_maps": {"people": {"title": "title"}}} if path == "slow" else {}
+    load(people(), *(person(n, **cells) for n in range(8)))
+    sparse = [
+        person(n, **{"title": None} | {columns[n % 4]: cells[columns[n % 4]]}) for n in range(8)
+    ]
+    load(people(), *sparse, on_null="blank_absent", **maps)
+    first, second = files(sandbox)
+    assert len(second) == len(first) == 8
+    for n, row in landed(sandbox).items():
+        kept = columns[int(n) % 4]
+        assert row[kept] is not None
+        assert not any(row[name] for name in columns if name != kept)
+
+
+def test_an_absent_property_is_not_sent_as_null_by_itself(sandbox: Sandbox, load: Load) -> None:
+    load(people(), person(1, title="Boss"), person(1, phone="1"))
+    assert landed(sandbox)["1"]["title"] == "Boss"
