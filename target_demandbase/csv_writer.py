@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import simplejson
 
-from target_demandbase.keys import identity_key
+from target_demandbase.keys import identity_key, number_key
 from target_demandbase.schema import is_date_time, json_types
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class RowEncoder:
     def __init__(self, plan: StreamPlan, *, on_null: OnNull, max_bytes: int) -> None:
         self._columns = tuple(plan.fields)
         self._key = plan.key_column
+        self._is_key_numeric = plan.is_key_numeric
         self._required = plan.required
         self._must_fill = plan.must_fill
         self._identity = plan.identity
@@ -133,7 +134,7 @@ class RowEncoder:
                 value = _whole(value)
             text = self._text(column, value)
             if column == self._key:
-                key = text
+                key = number_key(text) if self._is_key_numeric else text
             if not text and self._omit_null:
                 continue
             columns.append(column)

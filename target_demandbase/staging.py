@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
+from unicodedata import normalize
 
 from singer_sdk.singerlib.json import deserialize_json
 
@@ -21,7 +22,7 @@ from demandbase_api.errors import SpoolError, spool_error
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import OrderedWorkers, result_of, wait_for
 from target_demandbase.csv_writer import header_row, read_row, split_rows
-from target_demandbase.keys import RowKeys, key_texts
+from target_demandbase.keys import RowKeys, key_texts, number_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -214,8 +215,14 @@ class _Group:
 
 
 def key_digest(key: str) -> int:
-    """Return a digest of a key that ignores case and surrounding space."""
-    return hash(key.strip().casefold())
+    """Return a digest that is equal for keys that Demandbase may take for one.
+
+    They may differ in case, surrounding space, Unicode form, and the notation of a number.
+    """
+    text = key.strip().casefold()
+    if not text.isascii():
+        text = normalize("NFKC", text).casefold()
+    return hash(number_key(text))
 
 
 @dataclass(frozen=True, slots=True)
