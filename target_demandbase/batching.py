@@ -70,6 +70,7 @@ class StreamBatch:
         self._files = 0
         self._nulls = NullCounter(max_rows)
         self._warned: set[str] = set()
+        self._nul_characters = 0
 
     @property
     def is_open(self) -> bool:
@@ -113,6 +114,7 @@ class StreamBatch:
     def stage_row(self, row: Row, message: bytes) -> None:
         """Add a row and the RECORD message that it comes from."""
         self._groups.add(row.columns, row.line, message, (row.key,))
+        self._nul_characters += row.nul_characters
         if self._counts_nulls:
             values = dict(zip(row.columns, row.values, strict=True))
             counted = self._nulls.counted(row.columns)
@@ -131,13 +133,14 @@ class StreamBatch:
             How many rows are left out because a later row has the same key.
         """
         self._warn_mostly_null()
-        superseded = self._groups.move_to(self.sealed)
+        superseded = self._groups.move_to(self.sealed, deduplicates=not self._plan.is_add_only)
         before, self._files = self._files, self._files + len(self.sealed)
         if before <= _MANY_FILES < self._files:
             logger.warning(
                 "One batch of stream %s needs %d import jobs and may need more, because its "
                 "records have so many different sets of columns. Let the tap send all properties, "
-                "or lower batch_size_rows.",
+                "set on_null: blank_absent if a missing one may clear its field, or lower "
+                "batch_size_rows.",
                 self._plan.stream,
                 self._files,
             )
@@ -145,6 +148,13 @@ class StreamBatch:
 
     def close(self) -> int:
         """Close the batch, whose files are all queued, and return its number."""
+        if self._nul_characters:
+            logger.warning(
+                "%d NUL characters were removed from records of stream %s",
+                self._nul_characters,
+                self._plan.stream,
+            )
+            self._nul_characters = 0
         number, self.number, self._files = self.number, 0, 0
         self._nulls = NullCounter(self._max_rows)
         self._warned = set()

@@ -15,6 +15,7 @@ from demandbase_api import config as api_config
 from demandbase_api.config import MAX_SECONDS, checked_path, spool_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ImportOperation, ListAction
+from target_demandbase.csv_writer import OnNull
 from target_demandbase.plan import ACTIVITIES
 from target_demandbase.report import OUTCOMES_UNKNOWN
 
@@ -109,10 +110,11 @@ _CONFIG = th.PropertiesList(
         "on_null",
         th.StringType,
         default="blank",
-        allowed_values=["blank", "omit"],
+        allowed_values=[each.value for each in OnNull],
         title="On null",
         description="How to handle null and empty strings: blank clears the field in Demandbase, "
-        "omit leaves it unchanged, as a missing property always does.",
+        "omit leaves it unchanged, as a missing property does; blank_absent is like blank, and a "
+        "missing property clears its field, too, so that sparse records share one job.",
     ),
     th.Property(
         "on_reject",

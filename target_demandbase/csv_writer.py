@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import simplejson
 
-from target_demandbase.keys import identity_key
+from target_demandbase.keys import identity_key, number_key
 from target_demandbase.schema import is_date_time, json_types
 
 if TYPE_CHECKING:
@@ -25,10 +27,23 @@ LINE_END = b"\n"
 MAX_DIGITS = 4300
 """Python's own limit for the digits of an integer. Else 1e999999999 would fill the memory."""
 
+# What ISO 8601 and RFC 3339 allow, but UTC or Python cannot hold, such as second 60.
+_MOMENT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII
+)
+
 _UNQUOTED_TYPES = ({"integer"}, {"boolean"})
 
 # Python's own limit for a field is 128 KiB.
 csv.field_size_limit(2**31 - 1)
+
+
+class OnNull(StrEnum):
+    """The setting on_null: what null, empty texts and absent properties do to their fields."""
+
+    BLANK = "blank"
+    OMIT = "omit"
+    BLANK_ABSENT = "blank_absent"
 
 
 class RowError(Exception):
@@ -56,12 +71,14 @@ class Row:
         values: Their values as texts.
         line: The encoded row with its line end.
         key: The value of the match key, or all values that the row may be matched by; may be empty.
+        nul_characters: How many NUL characters were removed from its values.
     """
 
     columns: tuple[str, ...]
     values: tuple[str, ...]
     line: bytes
     key: str
+    nul_characters: int = 0
 
 
 class RowEncoder:
@@ -69,21 +86,27 @@ class RowEncoder:
 
     Args:
         plan: The stream's plan.
-        omit_null: Whether null and empty texts are left out; else they blank the field.
+        on_null: What null, empty texts and absent properties do.
         max_bytes: Maximum size of a file.
     """
 
-    def __init__(self, plan: StreamPlan, *, omit_null: bool, max_bytes: int) -> None:
+    def __init__(self, plan: StreamPlan, *, on_null: OnNull, max_bytes: int) -> None:
         self._columns = tuple(plan.fields)
         self._key = plan.key_column
+        self._is_key_numeric = plan.is_key_numeric
         self._required = plan.required
         self._must_fill = plan.must_fill
         self._identity = plan.identity
         self._header = plan.header
-        self._omit_null = omit_null
+        self._text_columns = plan.text_columns
+        self._omit_null = on_null is OnNull.OMIT
+        self._blanked = plan.blanked(on_null)
         self._max_bytes = max_bytes
         properties: Mapping[str, Any] = plan.schema["properties"]
         self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
+        self._integers = {
+            name for name, rule in properties.items() if {*json_types(rule)} == {"integer"}
+        }
         self._unquoted = {
             name for name, rule in properties.items() if {*json_types(rule)} in _UNQUOTED_TYPES
         }
@@ -98,25 +121,64 @@ class RowEncoder:
         values: list[str] = []
         fields: list[str] = []
         key = ""
+        nul_characters = 0
         for column in self._columns:
-            if column not in record:
+            if column not in record and column not in self._blanked:
                 continue
-            value = record[column]
-            try:
-                text = encode_value(value, is_date_time=column in self._date_times)
-                text.encode()
-            except ValueError:
-                raise RowError(
-                    column, "invalid_value", f"the value of {column} cannot be written to CSV"
-                ) from None
+            value = record.get(column)
+            if isinstance(value, str) and "\0" in value:
+                # Readers of CSV and databases end a text there, or reject it.
+                nul_characters += value.count("\0")
+                value = value.replace("\0", "")
+            elif column in self._integers:
+                value = _whole(value)
+            text = self._text(column, value)
             if column == self._key:
-                key = text
+                key = number_key(text) if self._is_key_numeric else text
             if not text and self._omit_null:
                 continue
             columns.append(column)
             values.append(text)
             is_quoted = column not in self._unquoted or not isinstance(value, (int, bool))
             fields.append(csv_field(None if value is None else text, quoted=is_quoted))
+        self._check_columns(columns, key)
+        key = self._identity_key(key, columns, values)
+        line = csv_row(fields)
+        if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
+            raise RowError(None, "too_large", "the row is larger than max_file_bytes")
+        return Row(tuple(columns), tuple(values), line, key, nul_characters)
+
+    def _text(self, column: str, value: object) -> str:
+        """Return a value as text.
+
+        Raises:
+            RowError: It has none.
+        """
+        is_date_time = column in self._date_times and isinstance(value, str)
+        try:
+            text = encode_value(value)
+            text.encode()
+        except ValueError:
+            raise RowError(
+                column, "invalid_value", f"the value of {column} cannot be written to CSV"
+            ) from None
+        if not is_date_time:
+            return text
+        try:
+            return encode_value(value, is_date_time=True)
+        except ValueError:
+            if column in self._text_columns and _MOMENT.fullmatch(text):
+                return text
+            raise RowError(
+                column, "invalid_value", f"the value of {column} is no ISO 8601 date-time"
+            ) from None
+
+    def _check_columns(self, columns: Sequence[str], key: str) -> None:
+        """Check that a row has what Demandbase asks of each.
+
+        Raises:
+            RowError: It lacks a column.
+        """
         if self._key is not None and not key:
             raise RowError(
                 self._key, "missing_match_key", f"the match key {self._key} is null or missing"
@@ -129,11 +191,6 @@ class RowEncoder:
             )
         if not columns:
             raise RowError(None, "empty", "it has no value to send")
-        key = self._identity_key(key, columns, values)
-        line = csv_row(fields)
-        if len(line) + len(header_row(self._header(columns))) > self._max_bytes:
-            raise RowError(None, "too_large", "the row is larger than max_file_bytes")
-        return Row(tuple(columns), tuple(values), line, key)
 
     def _identity_key(self, key: str, columns: Sequence[str], values: Sequence[str]) -> str:
         """Return the key of a row, also if Demandbase matches rows by fixed rules.
@@ -183,6 +240,15 @@ def encode_value(value: Any, *, is_date_time: bool = False) -> str:  # noqa: ANN
             return value.isoformat()
         case _:
             return _json(value)
+
+
+def _whole(value: object) -> object:
+    """Return a number without a fraction as an integer, and any other value as it is."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_DIGITS:
+        return int(value) if value == value.to_integral_value() else value
+    return value
 
 
 def _date_time(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
     from target_demandbase.arrow.keys import KeyColumn
 
     Keys = Sequence[str] | KeyColumn
+
+
+_NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?", re.ASCII)
+
+
+def number_key(text: str) -> str:
+    """Return a key so that equal numbers are equal texts: without zeros that mean nothing."""
+    number = _NUMBER.fullmatch(text.strip())
+    if number is None:
+        return text
+    sign, whole = number[1], number[2].lstrip("0") or "0"
+    fraction = (number[3] or "").rstrip("0")
+    value = f"{whole}.{fraction}" if fraction else whole
+    return f"-{value}" if sign == "-" and value != "0" else value
 
 
 def key_texts(keys: Keys) -> Sequence[str]:

@@ -20,7 +20,7 @@ from demandbase_api.config import spool_folder
 from demandbase_api.process import loading, signals_deferred
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder
-from target_demandbase.csv_writer import RowEncoder, RowError
+from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
 from target_demandbase.mapping import UnknownProperties
 from target_demandbase.plan import plan_stream, suits_blocks
@@ -137,6 +137,7 @@ class Loader:
         """
         self.poll(Until.UPLOADED)  # only one thread at a time may use the API
         config = self._config
+        on_null = OnNull(config["on_null"])
         plan, report = plan_stream(self._api, config, stream, source)
         logger.info("%s", report)
         self._queue.write_mapping(stream.stream, report)
@@ -145,14 +146,13 @@ class Loader:
             spool_folder(config),
             max_rows=config["batch_size_rows"],
             max_bytes=config["max_file_bytes"],
-            counts_nulls=config["on_null"] == "blank",
+            counts_nulls=on_null is not OnNull.OMIT,
         )
-        omit_null = config["on_null"] == "omit"
         loaded = LoadedStream(
             plan,
             batch,
-            RowEncoder(plan, omit_null=omit_null, max_bytes=config["max_file_bytes"]),
-            _block_encoder(plan, omit_null=omit_null),
+            RowEncoder(plan, on_null=on_null, max_bytes=config["max_file_bytes"]),
+            _block_encoder(plan, on_null),
             UnknownProperties(stream.stream, stream.schema["properties"]),
         )
         self._streams.append(loaded)
@@ -346,14 +346,14 @@ class Loader:
             logger.warning("%s", error)
 
 
-def _block_encoder(plan: StreamPlan, *, omit_null: bool) -> ArrowRowEncoder | None:
+def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:
     if not suits_blocks(plan):
         logger.debug("Records of stream %s are encoded one by one", plan.stream)
         return None
     with loading("target_demandbase.arrow.encoder"):  # pyarrow takes time to load
         from target_demandbase.arrow.encoder import ArrowRowEncoder  # noqa: PLC0415
 
-    return ArrowRowEncoder(plan, omit_null=omit_null)
+    return ArrowRowEncoder(plan, on_null=on_null)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,19 +26,18 @@ _NESTED = frozenset({"object", "array"})
 
 _NO_DATE = _NESTED | {"boolean", "integer", "number"}
 
+NUMERIC_TYPES = (
+    "integer", "int", "long", "bigint", "short", "smallint",
+    "number", "numeric", "double", "float", "decimal", "currency", "percent",
+)  # fmt: skip
+"""Types of fields that are numbers, in lower case and without spaces, underscores and hyphens."""
+
 # By field type, in lower case and without spaces, underscores and hyphens: JSON types that cannot
 # fit. Fields of other types may accept any value.
 _UNFIT: dict[str, frozenset[str]] = {
-    **dict.fromkeys(
-        (
-            "integer", "int", "long", "bigint", "short", "smallint",
-            "number", "numeric", "double", "float", "decimal", "currency", "percent",
-            "boolean", "bool",
-        ),
-        _NESTED,
-    ),
+    **dict.fromkeys((*NUMERIC_TYPES, "boolean", "bool"), _NESTED),
     **dict.fromkeys(("date", "datetime", "timestamp"), _NO_DATE),
-}  # fmt: skip
+}
 
 # Names of properties may contain data, and their number has no limit.
 _MAX_NAMES = 100

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest, ListAction
+from target_demandbase.csv_writer import OnNull
 from target_demandbase.errors import MappingError, RoutingError
-from target_demandbase.mapping import MappingSettings, plan_columns
+from target_demandbase.mapping import NUMERIC_TYPES, MappingSettings, plan_columns
 from target_demandbase.schema import DELETED, REJECT_TYPE, ColumnKind, plain_columns
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ logger = logging.getLogger("target-demandbase")
 ACTIVITIES = "activities"
 
 _SHOWN = 20
+
+_TEXT_TYPES = frozenset({"string", "text", "textarea", "varchar"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class StreamPlan:
             an empty text in place of a field that no column fills.
         activity_type: Id of the type of activity.
         list_action: What the import does to account lists.
+        text_columns: Columns whose field takes any text.
+        is_key_numeric: Whether the match key is a number, whose notation does not matter.
         is_headed_by_fields: Whether the header of a file is its fields' names, not the columns'.
     """
 
@@ -61,12 +66,19 @@ class StreamPlan:
     identity: tuple[str, ...] = ()
     activity_type: int | None = None
     list_action: ListAction = ListAction.NOOP
+    text_columns: frozenset[str] = frozenset()
+    is_key_numeric: bool = False
     is_headed_by_fields: bool = False
 
     @property
     def key_column(self) -> str | None:
         """The column that fills the match key."""
         return next((name for name, field in self.fields.items() if field == self.match_key), None)
+
+    @property
+    def is_add_only(self) -> bool:
+        """Whether each row becomes a record of its own, whatever its match key is."""
+        return self.operation is ImportOperation.INSERT or self.entity == ACTIVITIES
 
     @property
     def is_replay(self) -> bool:
@@ -78,6 +90,13 @@ class StreamPlan:
         if self.is_headed_by_fields:
             return tuple(self.fields[name] for name in columns)
         return tuple(columns)
+
+    def blanked(self, on_null: OnNull) -> frozenset[str]:
+        """Return the columns that a record without them blanks."""
+        if on_null is not OnNull.BLANK_ABSENT:
+            return frozenset()
+        # A record without a required column is rejected, not blanked.
+        return frozenset(self.fields) - self.required
 
     def request(self, header: Sequence[str]) -> ImportRequest:
         """Return the request for the import of a file with a header."""
@@ -140,6 +159,8 @@ def plan_stream(
         list_action=(
             ListAction(config["list_action"]) if entity.takes_list_action else ListAction.NOOP
         ),
+        text_columns=_text_columns(entity, columns),
+        is_key_numeric=_is_numeric(entity, columns.match_key),
         is_headed_by_fields=entity.headed_by_label,
     )
     from target_demandbase.mapping_report import mapping_report  # noqa: PLC0415 - yaml takes time
@@ -155,9 +176,9 @@ def suits_blocks(plan: StreamPlan) -> bool:
     kinds = {column.name: column.kind for column in plain}
     if DELETED in kinds or not kinds.keys() >= set(plan.key_properties):
         return False
-    return plan.key_column is None or kinds[plan.key_column] in {
-        ColumnKind.TEXT, ColumnKind.INTEGER,
-    }  # fmt: skip
+    if plan.key_column is None or kinds[plan.key_column] is ColumnKind.INTEGER:
+        return True
+    return kinds[plan.key_column] is ColumnKind.TEXT and not plan.is_key_numeric
 
 
 def entity_for(stream: str, entity_map: Mapping[str, str], entities: Collection[str]) -> str:
@@ -217,6 +238,16 @@ def _required_columns(entity: ImportEntity, plan: ColumnPlan) -> frozenset[str]:
     if plan.operation is ImportOperation.UPDATE:
         return frozenset()
     return frozenset(column for column, field in plan.fields.items() if field in entity.required)
+
+
+def _is_numeric(entity: ImportEntity, name: str | None) -> bool:
+    kinds = [field.type for field in entity.fields if field.name == name]
+    return any("".join(filter(str.isalnum, kind.lower())) in NUMERIC_TYPES for kind in kinds)
+
+
+def _text_columns(entity: ImportEntity, plan: ColumnPlan) -> frozenset[str]:
+    texts = {field.name for field in entity.fields if field.type.casefold() in _TEXT_TYPES}
+    return frozenset(column for column, field in plan.fields.items() if field in texts)
 
 
 def _warn(

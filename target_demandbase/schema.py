@@ -57,13 +57,15 @@ def is_date_time(rule: Mapping[str, Any]) -> bool:
     for word in ("anyOf", "oneOf"):
         several = rule.get(word)
         choices += several if isinstance(several, list) else []
-    return any(
-        isinstance(choice, dict)
-        and choice.get("format") == "date-time"
+    texts = [
+        choice.get("format")
+        for choice in choices
+        if isinstance(choice, dict)
         and choice.get("type") is not None
         and "string" in str(choice["type"])
-        for choice in choices
-    )
+    ]
+    # Beside a choice that takes any text, a format restricts nothing.
+    return bool(texts) and all(each == "date-time" for each in texts)
 
 
 DELETED = "_sdc_deleted_at"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import logging
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
-from jsonschema import ValidationError
-from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
+from singer_sdk.mapper import CustomStreamMap
 from singer_sdk.sinks import BatchSink
-from singer_sdk.sinks.core import JSONSchemaValidator
 from typing_extensions import override
 
 from target_demandbase.csv_writer import RowError
-from target_demandbase.errors import MappingError
+from target_demandbase.flattening import NullParents
 from target_demandbase.mapping import StreamSchema
-from target_demandbase.results import INVALID, MISSING_KEY
+from target_demandbase.results import MISSING_KEY
+from target_demandbase.validation import RecordValidator, readable_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,31 +25,23 @@ if TYPE_CHECKING:
     from target_demandbase.target import TargetDemandbase
 
 
-class SilentValidator(JSONSchemaValidator):
-    """Validates records; its message names only the property and the rule.
+logger = logging.getLogger("target-demandbase")
 
-    The SDK's own validator logs the value, which may be personal data.
-    """
+_SHOWN = 20
 
-    @override
-    def validate(self, record: dict[str, Any]) -> None:
-        """Check a record.
 
-        Raises:
-            InvalidRecord: It does not match the schema.
-        """
-        error = next(self.validator.iter_errors(record), None)
-        if isinstance(error, ValidationError):
-            # The path of the schema: in the record, an object's keys may be data.
-            steps = list(error.absolute_schema_path)
-            names = [str(name) for word, name in pairwise(steps) if word == "properties"]
-            place = ".".join(names) or "the record"
-            rule = f"{error.validator} {error.validator_value}"
-            if error.validator == "required":
-                missing = sorted(set(self.schema.get("required", ())) - set(record))
-                rule = f"required: {', '.join(missing)}"
-            sentence = f"{place} breaks the schema's rule “{rule}”"
-            raise InvalidRecord(sentence, {}) from None
+MAPPING_FAILED = "stream_map_failed"
+
+
+def mapping_error(error: Exception) -> RowError:
+    """Return the reject of a record on which a stream map failed, with the column it was for."""
+    column = None
+    for frame, _ in walk_tb(error.__traceback__):
+        # The SDK's own error names neither column nor stream.
+        if frame.f_code is CustomStreamMap._eval.__code__:  # noqa: SLF001
+            column = frame.f_locals["property_name"] or "__filter__"
+    what = "stream maps" if column is None else f"the stream map of {column}"
+    return RowError(column, MAPPING_FAILED, f"{what} failed on the record ({type(error).__name__})")
 
 
 class DemandbaseSink(BatchSink):
@@ -66,26 +58,33 @@ class DemandbaseSink(BatchSink):
         self._target_demandbase = target
         self._loader = target.loader
         self._problem: RowError | None = None
+        self._null_parents: NullParents | None = None
+        self._record_validator: RecordValidator | None = None
 
     @override
     def setup(self) -> None:
         """Check the stream's columns before any row is sent."""
+        source = self._target_demandbase.source_of(self.stream_name)
+        schema, ignored = readable_schema(self.schema)
+        if ignored:
+            logger.warning(
+                "The schema of stream %s has keywords that cannot be read and are ignored: %s",
+                self.stream_name,
+                ", ".join(ignored[:_SHOWN]),
+            )
         self._stream = self._loader.add_stream(
-            StreamSchema(self.stream_name, self.schema, self.key_properties),
-            self._target_demandbase.source_of(self.stream_name),
+            StreamSchema(self.stream_name, schema, self.key_properties), source
         )
+        if self.validate_schema:
+            sent = {*self._stream.plan.fields, *self.key_properties}
+            self._record_validator = RecordValidator(schema, sent)
+        flattening = self._target_demandbase.mapper.flattening_options
+        if flattening.enabled:
+            self._null_parents = NullParents(source.schema, self.schema, flattening)
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        if not self.validate_schema:
-            return None
-        try:
-            return SilentValidator(self.schema)
-        except InvalidJSONSchema:
-            raise MappingError(
-                f"The schema of stream {self.stream_name} is no valid JSON schema. Check the tap.",
-                stream=self.stream_name,
-            ) from None
+        return None  # ours needs the stream's plan
 
     @property
     @override
@@ -99,11 +98,11 @@ class DemandbaseSink(BatchSink):
     @override
     def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
         self._problem = None
-        if self._validator is not None:
+        if self._record_validator is not None:
             try:
-                self._validator.validate(record)
-            except InvalidRecord as error:
-                self._problem = RowError(None, INVALID, error.error_message)
+                self._record_validator.validate(record)
+            except RowError as error:
+                self._problem = error
         return record
 
     @override
@@ -117,10 +116,30 @@ class DemandbaseSink(BatchSink):
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         original = self._target_demandbase.original_record
-        if self._problem is None:
-            self._loader.record(self._stream, record, original)
-        else:
+        if self._problem is not None:
             self._loader.reject(self._stream, original, self._problem)
+            return
+        # Not before: the columns of an object that may be null need not be nullable themselves.
+        values = self._null_parents.replaced(record) if self._null_parents else record
+        self._loader.record(self._stream, values, original)
+
+    def process(self, record: dict[str, Any], problem: RowError | None) -> None:
+        """Process one record.
+
+        Args:
+            record: The record after stream maps.
+            problem: Why stream maps failed on it, if they did.
+        """
+        context = self._get_context(record)
+        if problem is None:
+            self._remove_sdc_metadata_from_record(record)
+            self._validate_and_parse(record)
+            self._singer_validate_message(record)
+        else:
+            self._problem = problem
+        self.tally_record_read()
+        self.process_record(record, context)
+        self.record_counter_metric.increment()
 
     @property
     def accepts_lines(self) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
+from unicodedata import normalize
 
 from singer_sdk.singerlib.json import deserialize_json
 
@@ -21,7 +22,7 @@ from demandbase_api.errors import SpoolError, spool_error
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import OrderedWorkers, result_of, wait_for
 from target_demandbase.csv_writer import header_row, read_row, split_rows
-from target_demandbase.keys import RowKeys, key_texts
+from target_demandbase.keys import RowKeys, key_texts, number_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -60,8 +61,7 @@ class ColumnGroups:
     """Staged rows of one stream, in one file for each set of columns.
 
     The files are sent one after the other, so all staged rows of one match key must be in the same
-    file: in two, an older row could be imported after a newer one. Of several rows of one key in a
-    file, only the last is sent.
+    file: in two, an older row could be imported after a newer one.
 
     Args:
         folder: Folder of the files. Default: the system's temporary folder.
@@ -162,8 +162,12 @@ class ColumnGroups:
         known = self._index()
         return any(digest in known for digest in self._digests([key]))
 
-    def move_to(self, files: list[StagedFile]) -> int:
+    def move_to(self, files: list[StagedFile], *, deduplicates: bool = True) -> int:
         """Append the files to a list, in the order of their first rows, and begin anew.
+
+        Args:
+            files: The list.
+            deduplicates: Whether only the last of several rows of one key is kept.
 
         Returns:
             How many rows are left out because a later row has the same key.
@@ -172,7 +176,7 @@ class ColumnGroups:
         left_out = 0
         while self._groups:
             columns, group = next(iter(self._groups.items()))
-            superseded = group.keys.superseded()
+            superseded = group.keys.superseded() if deduplicates else []
             left_out += len(superseded)
             file = group.file.without(superseded) if superseded else group.file
             with signals_deferred():
@@ -211,8 +215,14 @@ class _Group:
 
 
 def key_digest(key: str) -> int:
-    """Return a digest of a key that ignores case and surrounding space."""
-    return hash(key.strip().casefold())
+    """Return a digest that is equal for keys that Demandbase may take for one.
+
+    They may differ in case, surrounding space, Unicode form, and the notation of a number.
+    """
+    text = key.strip().casefold()
+    if not text.isascii():
+        text = normalize("NFKC", text).casefold()
+    return hash(number_key(text))
 
 
 @dataclass(frozen=True, slots=True)

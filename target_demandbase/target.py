@@ -21,15 +21,17 @@ from target_demandbase.config import check_abilities, check_entities
 from target_demandbase.loader import Loader
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
-from target_demandbase.sink import DemandbaseSink
+from target_demandbase.sink import DemandbaseSink, mapping_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
     from singer_sdk import Sink
+    from singer_sdk.mapper import StreamMap
 
     from demandbase_api.ports import ImportApi
+    from target_demandbase.csv_writer import RowError
 
 
 class TargetDemandbase(Target):
@@ -125,7 +127,28 @@ class TargetDemandbase(Target):
             self.loader.skip_deletion(stream)
             return
         self.original_record = record
-        super()._process_record_message(message_dict)
+        if stream not in self.mapper.stream_maps:
+            self._assert_sink_exists(stream)
+        # The SDK's own method ends the run if a stream map fails on a record.
+        for stream_map in self.mapper.stream_maps[stream]:
+            self._process_record(stream_map, dict(record))
+        self._handle_max_record_age()
+
+    def _process_record(self, stream_map: StreamMap, record: dict[str, Any]) -> None:
+        problem: RowError | None = None
+        transformed: dict[str, Any] | None = None
+        try:
+            transformed = stream_map.transform(record)
+        except Exception as error:  # noqa: BLE001 - of any kind, and it may quote the record
+            problem = mapping_error(error)
+        if problem is None and transformed is None:
+            return  # filtered out
+        self._assert_sink_exists(stream_map.stream_alias)
+        sink = self.get_sink(stream_map.stream_alias, record=transformed)
+        assert isinstance(sink, DemandbaseSink)  # noqa: S101 - the only class of sinks
+        sink.process(transformed or {}, problem)
+        if sink.is_full:
+            self.drain_one(sink)
 
     def source_of(self, alias: str) -> StreamSchema:
         """Return the stream, as the tap sent it, of a stream after stream maps."""

@@ -14,7 +14,7 @@ import pyarrow.csv
 from msgspec import UNSET, UnsetType
 
 from target_demandbase.arrow.keys import KeyColumn
-from target_demandbase.csv_writer import MAX_DIGITS, encode_value
+from target_demandbase.csv_writer import MAX_DIGITS, OnNull, encode_value
 from target_demandbase.keys import identity_keys
 from target_demandbase.schema import DELETED, ColumnKind, PlainColumn, is_plain_name, plain_columns
 from target_demandbase.staging import PendingRows
@@ -71,17 +71,20 @@ class ArrowRowEncoder:
 
     Args:
         plan: The stream's plan.
-        omit_null: Whether null and empty texts are left out; else they blank the field.
+        on_null: What null, empty texts and absent properties do.
     """
 
-    def __init__(self, plan: StreamPlan, *, omit_null: bool) -> None:
+    def __init__(self, plan: StreamPlan, *, on_null: OnNull) -> None:
         self._plan = plan
-        self._omit_null = omit_null
+        self._omit_null = on_null is OnNull.OMIT
+        self._blanked = plan.blanked(on_null)
         self._key = plan.key_column
         self._plain = {
-            column.name: replace(column, required=True)
-            if column.name in plan.key_properties
-            else column
+            column.name: replace(
+                column,
+                required=column.name in plan.key_properties
+                or (column.required and column.name in plan.fields),
+            )
             for column in plain_columns(plan.schema) or ()
         }
         self._date_times = sum(
@@ -108,6 +111,8 @@ class ArrowRowEncoder:
             ``None`` if the first line is not plain, or a record before the first such line can only
             be encoded by ``csv_writer``.
         """
+        if (nul := lines.find(b"\\u0000")) >= 0:  # csv_writer removes and counts NUL characters
+            lines = lines[: lines.rfind(b"\n", 0, nul) + 1]
         block = self._decoder.decode(lines, max_rows)
         if block is None or not self._plan.required <= block.columns.keys():
             return None
@@ -116,6 +121,8 @@ class ArrowRowEncoder:
             keys = self._keys(block.rows, found)
         except NotPlainError:
             return None
+        absent = self._blanked - found.keys()
+        found |= dict.fromkeys(absent, pa.nulls(block.rows, _TEXT))
         values = {name: found[name] for name in self._plan.fields if name in found}
         never_empty = values.keys() if self._omit_null else self._plan.must_fill
         if any(count_empty(values[name]) for name in never_empty):
@@ -124,7 +131,7 @@ class ArrowRowEncoder:
             return None
         # A value is no longer in CSV than in JSON, but for a date-time that is written out.
         date_times = block.rows * self._date_times
-        max_bytes = block.size + date_times * _LONGEST_DATE_TIME
+        max_bytes = block.size + date_times * _LONGEST_DATE_TIME + block.rows * len(absent)
         pending = PendingRows(list(values.values()), csv_lines, max_bytes)
         return EncodedRows(block.rows, block.size, tuple(values), values, pending, keys)
 
@@ -180,7 +187,7 @@ class RecordDecoder:
     Args:
         stream: Name of the stream.
         columns: All properties of its schema.
-        sent: Names of those that are sent; the others are only validated.
+        sent: Names of those that are sent; the others are not validated.
         ignored: Names of properties that records may have in addition to the schema's.
     """
 
@@ -194,7 +201,7 @@ class RecordDecoder:
         ordered = sorted(columns, key=lambda column: column.name not in sent)
         self._sent = [column.name for column in ordered if column.name in sent]
         members: list[Any] = [
-            _member(f"c{number}", column, _type(column, is_sent=column.name in sent))
+            _member(f"c{number}", column, _type(column) if column.name in sent else msgspec.Raw)
             for number, column in enumerate(ordered)
         ]
         names = {column.name for column in columns}
@@ -254,7 +261,7 @@ def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]: 
     return (attribute, kind | UnsetType, msgspec.field(name=column.name, default=UNSET))
 
 
-def _type(column: PlainColumn, *, is_sent: bool) -> Any:  # noqa: ANN401
+def _type(column: PlainColumn) -> Any:  # noqa: ANN401
     match column.kind:
         case ColumnKind.TEXT | ColumnKind.DATE_TIME:
             limit = column.max_length
@@ -263,10 +270,8 @@ def _type(column: PlainColumn, *, is_sent: bool) -> Any:  # noqa: ANN401
             kind = int
         case ColumnKind.BOOLEAN:
             kind = bool
-        case ColumnKind.NUMBER if is_sent:
-            return msgspec.Raw  # keeps its digits as they came
         case ColumnKind.NUMBER:
-            kind = float
+            return msgspec.Raw  # keeps its digits as they came
     return kind | None if column.nullable else kind
 
 

@@ -122,6 +122,21 @@ def test_rows_that_come_twice_in_one_run_are_sent_twice(sandbox: Sandbox, load: 
     assert [row["_reject_type"] for row in done.rejects] == ["duplicate"]
 
 
+@pytest.mark.parametrize("path", ["fast", "slow"])
+def test_rows_of_one_match_key_are_all_inserted_or_kept(
+    sandbox: Sandbox, load: Load, path: str
+) -> None:
+    # A map that changes nothing makes records take the slow path.
+    maps = {"stream_maps": {"accounts": {"name": "name"}}} if path == "slow" else {}
+    rows = [record(domain="one.example", name=f"Name {n}", notes="x") for n in range(3)]
+    done = insert(load, schema(LOOSE), *rows, state(1), on_reject="continue", **maps)
+    [job] = sandbox.import_jobs()
+    assert sandbox.uploaded(job["id"]).count(b"one.example") == 3
+    assert rows_of(sandbox, "one.example") == ["one.example"]
+    assert {"Name 1", "Name 2"} <= {row["name"] for row in done.rejects}
+    assert done.report["streams"]["accounts"]["rows_deduplicated"] == 0
+
+
 @pytest.mark.parametrize("operation", ["insert", "upsert", "update"])
 @pytest.mark.parametrize("on_null", ["blank", "omit"])
 def test_a_record_without_a_required_field_spoils_no_job(

@@ -89,10 +89,6 @@ def test_a_mark_of_the_byte_order_alone_at_the_end_is_no_message(
         ({**person(1), "type": ["Secret"]}, "Line 2 of the input has a type of the wrong type"),
         ({**SCHEMA, "schema": "Secret"}, "Line 2 of the input has a schema of the wrong type"),
         (
-            {**SCHEMA, "schema": {"properties": {"title": {"type": "Secret"}}}},
-            "The schema of stream people is no valid JSON schema",
-        ),
-        (
             {**SCHEMA, "type": "BATCH", "encoding": {"format": "jsonl"}, "manifest": ["Secret"]},
             "File 1 of a BATCH message of stream people",
         ),
@@ -108,7 +104,7 @@ def test_a_mark_of_the_byte_order_alone_at_the_end_is_no_message(
         ({**SCHEMA, "key_properties": [1]}, "has key_properties that are no array of names"),
         (person(1, phone={"Ada Secret": 5}), "phone breaks the schema's rule “type string”"),
         (person(1, lead_score="Ada Secret"), "lead_score breaks the schema's rule"),
-        (person(1, title="Ada Secret"), "the value of title cannot be written to CSV"),
+        (person(1, title="Ada Secret"), "the value of title is no ISO 8601 date-time"),
         (person(1, first_name="Secret \ud800"), "the value of first_name cannot be written"),
     ],
     ids=str,
@@ -203,8 +199,8 @@ def test_a_mapping_expression_that_fails_does_not_show_the_value(
     maps = {"people": {"first_name": "int(first_name)"}}
     done = command(SCHEMA, person(1, first_name="Ada Secret"), STATE, stream_maps=maps)
     sentence = last_words(done, sandbox)
-    assert "Unexpected ValueError at " in sentence
-    assert "stream_maps" in sentence
+    assert "the stream map of first_name failed on the record (ValueError)" in sentence
+    assert "of stream people" in sentence
     assert "Traceback" not in done.stderr
 
 

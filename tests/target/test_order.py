@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import SpoolError
+from demandbase_api.models import ImportOperation
 from demandbase_sandbox import Sandbox
-from target_demandbase.staging import ColumnGroups, StagedFile
+from target_demandbase.csv_writer import OnNull, RowEncoder
+from target_demandbase.mapping import StreamSchema
+from target_demandbase.plan import StreamPlan, suits_blocks
+from target_demandbase.staging import ColumnGroups, StagedFile, key_digest
 from tests.target.conftest import PERSON, Load, landed, people, person
-from tests.target.people_files import rows_sent
+from tests.target.people_files import rows_sent, spans
 
 pytestmark = pytest.mark.thorough
 
@@ -114,3 +118,48 @@ def test_other_keys_of_two_streams_of_one_entity_share_a_job_each(
     rows = [scores(person(n)) if n % 2 else person(n) for n in range(8)]
     load(people(), scores(people()), *rows, entity_map={"scores": "people"})
     assert rows_sent(sandbox) == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("n1", "N1 "), ("né", "ne\u0301"), ("nﬁ", "nfi"), ("n\uff11", "n1")]
+)
+def test_keys_that_may_be_one_are_never_imported_at_once(
+    sandbox: Sandbox, load: Load, one: str, other: str
+) -> None:
+    load(
+        people(),
+        person("x", person_id=one, title="one"),
+        person("y", person_id=other, title="two", phone="2"),
+        max_concurrent_jobs=3,
+    )
+    assert rows_sent(sandbox) == [1, 1]
+    (_, done), (created, _) = spans(sandbox)
+    assert done <= created
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_same"),
+    [
+        ("1", "1.0", True), ("01", "1.", True), ("-0", "0.0", True), ("+5", "5", True),
+        ("1", "10", False), ("1", "-1", False), ("0.5", "5", False), ("1.0.0", "1.0", False),
+        ("a", "A ", True),
+    ],
+)  # fmt: skip
+def test_numbers_in_another_notation_may_be_one_key(
+    one: str, other: str, *, are_same: bool
+) -> None:
+    assert (key_digest(one) == key_digest(other)) is are_same
+
+
+@pytest.mark.parametrize("is_numeric", [False, True])
+def test_a_numeric_match_key_is_one_key_in_any_notation(*, is_numeric: bool) -> None:
+    schema = {"properties": {"id": {"type": "string"}, "name": {"type": "string"}}}
+    plan = StreamPlan(
+        stream="s", entity="accounts", operation=ImportOperation.UPSERT, match_key="id",
+        fields={"id": "id", "name": "name"}, schema=schema, key_properties=("id",),
+        source=StreamSchema("s", schema, ("id",)), is_key_numeric=is_numeric,
+    )  # fmt: skip
+    encoder = RowEncoder(plan, on_null=OnNull.BLANK, max_bytes=1000)
+    keys = [encoder.encode({"id": text, "name": "a"}).key for text in ("1", "1.0", "01")]
+    assert keys == (["1", "1", "1"] if is_numeric else ["1", "1.0", "01"])
+    assert suits_blocks(plan) is not is_numeric

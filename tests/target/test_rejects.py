@@ -70,7 +70,7 @@ def test_a_value_that_is_no_number_is_kept_as_text_though_it_is_not_sent(load: L
     [
         ({"person_id": None}, {"missing_match_key", "missing_required"}, "person_id"),
         ({"person_id": ""}, {"missing_match_key", "missing_required"}, "person_id"),
-        ({"title": 5}, {"invalid_record"}, None),
+        ({"title": 5}, {"invalid_record"}, "title"),
         ({"title": "x" * 5000}, {"too_large"}, None),
         ({"title": "half \ud800"}, {"invalid_value"}, "title"),
     ],

@@ -14,7 +14,7 @@ from singer_sdk.singerlib.encoding import GenericSingerReader
     ("owner", "method", "digest"),
     [
         (GenericSingerReader, "process_lines", "f6d848854616d1d8"),  # reader.py
-        (Target, "_process_record_message", "08aaf4096e2d39e7"),  # sink.py, process_record_lines
+        (Target, "_process_record_message", "08aaf4096e2d39e7"),  # target.py; sink.py, process
         (Target, "_process_state_message", "e27158e2b1e7ea6d"),  # target.py, as the next two
         (Target, "_process_batch_message", "f26fbe519745daf2"),
         (Target, "_handle_max_record_age", "5762750ab1035404"),

@@ -59,3 +59,28 @@ def test_deletions_are_not_sent_though_a_map_leaves_their_mark_out(
     )
     assert done.report["streams"]["people"]["deletions_skipped"] == 1
     assert landed(sandbox).keys() == {"2"}
+
+
+@pytest.mark.parametrize(
+    ("maps", "column"),
+    [
+        ({"title": "str(int(title))"}, "title"),
+        ({"phone": "title.nothing"}, "phone"),
+        ({"title": "unknown + title"}, "title"),
+        ({"__filter__": "int(title) > 0"}, "__filter__"),
+    ],
+)
+def test_a_record_that_a_map_fails_on_is_kept_with_the_column(
+    sandbox: Sandbox, load: Load, maps: dict[str, str], column: str
+) -> None:
+    rows = [person(1, title="5"), person(2, title="Ada Secret")]
+    settings = {"stream_maps": {"people": maps}, "on_reject": "continue"}
+    done = load(people(), *rows, state(1), **settings)
+    assert done.states == [1]
+    kept = done.rejects[-1]
+    assert (kept["person_id"], kept["title"], kept["_reject_field"]) == ("n2", "Ada Secret", column)
+    assert kept["_reject_type"] == "stream_map_failed"
+    assert f"map of {column} failed on the record" in kept["_reject_reason"]
+    assert "Secret" not in kept["_reject_reason"]
+    if "int" in "".join(maps.values()):
+        assert landed(sandbox).keys() == {"1"}
