@@ -12,7 +12,7 @@ import pytest
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 WRITTEN = json.loads(Path(__file__).with_name("earlier_version.json").read_text(encoding="utf-8"))
 ORIGINS = {"v1": SandboxOptions(port=18761), "uapi": SandboxOptions(uapi_port=18762)}

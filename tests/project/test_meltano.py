@@ -113,6 +113,7 @@ def test_meltano_run_keeps_state_between_two_runs(
     assert len(sandbox.requests("createExportJob")) == 2
 
 
+@pytest.mark.slow
 def test_another_api_needs_only_other_settings(
     sandbox: Sandbox, project: Path, tmp_path: Path
 ) -> None:

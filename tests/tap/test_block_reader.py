@@ -249,7 +249,7 @@ def test_both_paths_say_the_same_of_what_engines_differ_in(rows: bytes, block_by
 BLOCK_BYTES = st.sampled_from([60, 200, 1000, 2**20])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=files(), block_bytes=BLOCK_BYTES)
 def test_both_paths_say_the_same(data: bytes, block_bytes: int) -> None:
     compare(PROPERTIES, block_bytes, data)

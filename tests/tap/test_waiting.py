@@ -171,6 +171,7 @@ class TestAhead:
         tap.exporter.close()
 
 
+@pytest.mark.slow
 class TestTimeOut:
     """``job_timeout_seconds`` bounds everything up to the job's completion."""
 
