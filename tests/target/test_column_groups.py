@@ -55,6 +55,7 @@ def test_keys_of_a_column_are_found_by_their_texts(numbers: list[int], other: st
         groups.add(("key",), b'"k"\n' * len(numbers), b"{}\n" * len(numbers),
                    KeyColumn(pa.array(numbers)))  # fmt: skip
         assert groups.has_key(str(numbers[0]))
-        assert groups.has_key(other) == (other in map(str, numbers))
-        assert groups.fits(("key", "more"), 1, (other,)) == (other not in map(str, numbers))
+        may_be_one = other.lstrip("0") in map(str, numbers)
+        assert groups.has_key(other) == may_be_one
+        assert groups.fits(("key", "more"), 1, (other,)) == (not may_be_one)
         groups.close()
