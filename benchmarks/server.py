@@ -157,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._respond({"jobs": [_shown(job) for job in page], "total": len(jobs)})
             case [("export" | "import") as kind, "v1", "jobs", job_id]:
                 self._respond(_shown(bench.jobs[kind][job_id]))
+            case ["import", "v1", "jobs", _, "errors"]:
+                self._respond({"errors": [], "total": 0})
             case ["export", "v1", "jobs", job_id, "download"]:
                 part = parse_qs(urlsplit(self.path).query).get("part", ["1"])[0]
                 self._head(302, {"Location": f"{bench.url}/files/{job_id}/{part}"}, 0)
