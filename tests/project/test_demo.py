@@ -24,8 +24,8 @@ def test_the_demo_moves_rows_in_both_directions_and_prints_a_table() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^stream +job +parts +rows +seconds$", done.stdout, re.MULTILINE)
-    # Two pipelines, one export: the second reuses the jobs of the first.
-    assert len(re.findall(r"^accounts .* 1 +200 ", done.stdout, re.MULTILINE)) == 1
+    # Two pipelines, each with a state of its own: one export for each.
+    assert len(re.findall(r"^accounts .* 1 +200 ", done.stdout, re.MULTILINE)) == 2
     assert len(re.findall(r"^→ accounts .* 1 +3 ", done.stdout, re.MULTILINE)) == 1
     assert len(re.findall(r"^accounts .* 1 +201 ", done.stdout, re.MULTILINE)) == 1
     folder = Path(re.findall(r"The files are in (.*):$", done.stdout, re.MULTILINE)[0])
