@@ -66,6 +66,7 @@ class TestOthersJobs:
         self.other(sandbox, tmp_path)
         sync("accounts", job_timeout_seconds=100, failure=BusyError)
 
+    @pytest.mark.slow
     def test_an_own_job_that_the_list_does_not_show_is_polled_all_day(
         self, sandbox: Sandbox, sync: Sync
     ) -> None:

@@ -153,6 +153,7 @@ def test_a_large_value_in_a_rejected_row_is_no_trouble(start: Start, tmp_path: P
     assert [each["person_id"] for each in rejects(tmp_path)] == ["nbad"]
 
 
+@pytest.mark.slow
 @pytest.mark.v1_only("what is waited for, ten seconds long, is no part of an API")
 def test_a_slow_upload_does_not_silence_the_progress(start: Start, sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))

@@ -128,6 +128,7 @@ def test_a_trial_gets_no_more_than_its_allowance() -> None:
         assert "24-hour" in large["message"]
 
 
+@pytest.mark.slow
 def test_too_many_queries_at_once_are_429() -> None:
     options = SandboxOptions(max_concurrent_queries=1)
     with Sandbox(options) as sandbox:
