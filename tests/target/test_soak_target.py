@@ -18,7 +18,7 @@ def silent() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize(("api", "rounds", "failed"), [("v1", 30, 9), ("uapi", 15, 3)])
+@pytest.mark.parametrize(("api", "rounds", "failed"), [("v1", 20, 5), ("uapi", 8, 1)])
 def test_runs_with_random_faults_end_with_the_sources_rows_and_reject_none(
     api: str, rounds: int, failed: int
 ) -> None:
