@@ -235,7 +235,7 @@ class _Transfer:
         return False
 
     def _check_empty(self, *, is_framed: bool) -> None:
-        """Have an empty file requested again, once, unless its job counted no rows."""
+        """Request an empty file once more, unless its job counted no rows."""
         if is_framed and not self._was_empty and self.part.job.record_count != 0:
             self._was_empty = True
             raise NotReadyError(
@@ -274,7 +274,7 @@ class _Transfer:
         """Check that the job exists and has not expired, so that its file may still appear.
 
         Raises:
-            JobGoneError: It has not. The clock of this machine has no say in it.
+            JobGoneError: The job does not exist, or has expired by the server's clock.
         """
         api = self._downloader.api
         try:

@@ -376,7 +376,8 @@ def _file(stream: str, number: int, path: str) -> Iterator[dict[str, Any]]:
             file: IO[bytes] = stack.enter_context(
                 StorageTarget.from_url(head).open(tail, mode="rb")
             )
-            # Whatever is declared: some taps compress without saying so, or say so in vain.
+            # Not by the declared compression: some taps declare one and do not compress, or the
+            # other way round.
             is_packed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
             if is_packed:

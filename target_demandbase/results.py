@@ -331,7 +331,7 @@ class _End:
 
     Args:
         job: The job.
-        verdict: What became of it.
+        verdict: Whether it succeeded.
         errors: Its row errors.
         listed: Number of rows that they are about. ``None`` if the API has no list of them.
     """

@@ -64,7 +64,7 @@ def is_date_time(rule: Mapping[str, Any]) -> bool:
         and choice.get("type") is not None
         and "string" in str(choice["type"])
     ]
-    # Beside a choice that takes any text, a format restricts nothing.
+    # If another choice accepts any text, a format restricts nothing.
     return bool(texts) and all(each == "date-time" for each in texts)
 
 

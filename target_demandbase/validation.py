@@ -101,7 +101,7 @@ def _resolves(schema: object, reference: str) -> bool:
 
 
 def _remove(schema: dict[str, Any], path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Remove the keyword that a path leads into, and return its path; empty if it is gone."""
+    """Remove the keyword that a path leads into; return its path, or an empty one if missing."""
     while path and isinstance(path[-1], int):
         path = path[:-1]
     node: Any = schema

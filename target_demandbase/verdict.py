@@ -35,7 +35,7 @@ _SENT_AGAIN = "The next run sends all rows of the job again."
 
 
 class Verdict(StrEnum):
-    """What became of an import."""
+    """Result of an import."""
 
     SUCCEEDED = "succeeded"
     """Each row was imported, or is in the list of row errors."""
@@ -78,7 +78,7 @@ class Contradiction:
 
 
 def verdict(job: ImportJob, sent: SentFile, listed: int | None) -> Verdict:
-    """Return what became of an import; see the table at the top.
+    """Return the result of an import; see the table at the top.
 
     Args:
         job: The job at its end.

@@ -115,8 +115,8 @@ def _member(data: object, name: str) -> object:
 def moment(text: str | None) -> datetime | None:
     """Return a date-time in UTC; without an offset, with the zone ``NO_ZONE``.
 
-    A text that is no date-time is none, nor is one that is not after the beginning of 1970: with it
-    some servers say that there is no time.
+    A text that is no date-time counts as missing. So does a time before 1970, which some servers
+    send in place of null.
     """
     if text is None:
         return None

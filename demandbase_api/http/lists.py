@@ -166,7 +166,7 @@ class ListReader:
     def _pass(
         self, operation: ApiOperation, fetch: FetchPage, member: str | None, *, complete: bool
     ) -> Generator[object, None, bool]:
-        """Yield the items of all pages; return whether nothing is to be gained by another pass."""
+        """Yield the items of all pages; return whether another pass would be useless."""
         known: set[int] = set()
         received = old_pages = 0
         for number in range(MAX_PAGES):

@@ -95,8 +95,8 @@ class ListedJobs:
     newest: datetime | None = None
     is_complete: bool = False
 
-    def noted(self, jobs: Iterator[ExportJob]) -> Iterator[ExportJob]:
-        """Yield the jobs of the list, and note them."""
+    def recorded(self, jobs: Iterator[ExportJob]) -> Iterator[ExportJob]:
+        """Yield the jobs of the list and record them."""
         for job in jobs:
             self.ids.add(job.id)
             if job.created_at is not None:
@@ -104,8 +104,8 @@ class ListedJobs:
             yield job
         self.is_complete = True
 
-    def lacked(self, job: ExportJob) -> bool:
-        """Return whether a job surely did not exist: it was not read, and is newer than others.
+    def is_newer(self, job: ExportJob) -> bool:
+        """Return whether a job was certainly created after the list was read.
 
         Creation times are compared with each other, not with a clock.
         """
@@ -124,7 +124,7 @@ class ExportReuse:
     Args:
         api: The export API.
         reuse_hours: Maximum age of a reused job in hours; 0 disables reuse.
-        clock: Clock of the ages if the server does not tell its time.
+        clock: Clock of the ages if the server sends no time.
         journal: Jobs that runs on this machine have begun.
     """
 
@@ -230,7 +230,7 @@ class ExportReuse:
     def _read_list(self, deadline: Deadline) -> list[ExportJob]:
         if self._jobs is None:
             listed = ListedJobs()
-            jobs = listed.noted(self._api.jobs(deadline))
+            jobs = listed.recorded(self._api.jobs(deadline))
             try:
                 first = list(islice(jobs, 1))
                 # From here on, the server's time is known.
@@ -314,7 +314,7 @@ def may_be_created(
     """
     if is_own is not None:
         return is_own
-    if listed is not None and not listed.lacked(job):
+    if listed is not None and not listed.is_newer(job):
         return False
     is_new = None if posted_at is None else was_created_since(job, posted_at)
     return listed is not None if is_new is None else is_new

@@ -246,7 +246,7 @@ class JobPoller(Generic[J]):
         try:
             self._finish(self._poll)
         except ApiError as error:
-            # The caller has other work: whoever waits for a job gets the error.
+            # The caller has other work: a wait for one of the jobs raises the error.
             logger.warning("Cannot poll the %s jobs: %s", self._kind, error)
         return True
 

@@ -85,7 +85,7 @@ class JobSubmitter(Generic[R, J]):
     Args:
         send: Sends a request.
         find: Returns the job that a request created, given the server's time before it was first
-            sent. ``None`` if the API has no means to tell the job from those of others.
+            sent. ``None`` if the API cannot distinguish the job from those of others.
         retry: How often to try.
         server_time: Returns the server's time, if it is known.
     """
@@ -392,7 +392,7 @@ class _SlotWait:
         except (AuthenticationError, QuotaExceededError):
             raise
         except ApiError as trouble:
-            logger.warning("Cannot tell whether the job still runs: %s", trouble)
+            logger.warning("It is unknown whether the job still runs: %s", trouble)
             self._retry_after = trouble.retry_after or 0.0
             return None
 

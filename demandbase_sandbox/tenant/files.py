@@ -121,4 +121,4 @@ _MANGLED: dict[str, Callable[[bytes, list[str], list[list[str]]], bytes]] = {
     "drop_last_row": lambda _, header, rows: _csv([header, *rows[:-1]]),
     "not_utf8": lambda content, _header, _rows: content[:-2] + b"\xff\r\n",
 }
-"""What each of ``WAYS`` makes of a file's content, header and rows."""
+"""The spoiled file for each of ``WAYS``, from a file's content, header and rows."""

@@ -31,7 +31,7 @@ class TokenRequest(CamelBody):
 
 
 class TokenDocument(CamelDocument):
-    """A issued token; ``expiresIn`` is in seconds."""
+    """An issued token; ``expiresIn`` is in seconds."""
 
     access_token: str
     token_type: str

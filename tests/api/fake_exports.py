@@ -191,10 +191,10 @@ class FakeExports(ExportApi):
     def entities(
         self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
     ) -> tuple[Entity, ...]:
-        raise NotImplementedError
+        raise AssertionError("jobs need no discovery")
 
     @override
     def open_part(
         self, job_id: str, part: int, resume: Resume | None = None
     ) -> AbstractContextManager[PartBody]:
-        raise NotImplementedError
+        raise AssertionError("the scheduler downloads no file")

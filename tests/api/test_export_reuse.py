@@ -267,14 +267,17 @@ def test_a_lost_request_did_not_create_the_job_of_another_one(
 
 
 def test_the_list_notes_what_was_read_of_it() -> None:
-    noted = ListedJobs()
-    assert len(list(recent(noted.noted(listed(100, oldest_first=False, read=[])), NOW - AGE))) == 7
-    assert noted.ids == {str(number) for number in range(8)}
-    assert (noted.newest, noted.is_complete) == (NOW, False)
-    assert noted.lacked(ExportJob("new", JobStatus.PENDING, created_at=NOW))
-    assert not noted.lacked(
+    listed_jobs = ListedJobs()
+    assert (
+        len(list(recent(listed_jobs.recorded(listed(100, oldest_first=False, read=[])), NOW - AGE)))
+        == 7
+    )
+    assert listed_jobs.ids == {str(number) for number in range(8)}
+    assert (listed_jobs.newest, listed_jobs.is_complete) == (NOW, False)
+    assert listed_jobs.is_newer(ExportJob("new", JobStatus.PENDING, created_at=NOW))
+    assert not listed_jobs.is_newer(
         ExportJob("99", JobStatus.PENDING, created_at=NOW - timedelta(hours=99))
     )
-    assert not noted.lacked(ExportJob("x", JobStatus.PENDING))
-    list(noted.noted(iter(())))
-    assert noted.lacked(ExportJob("x", JobStatus.PENDING))
+    assert not listed_jobs.is_newer(ExportJob("x", JobStatus.PENDING))
+    list(listed_jobs.recorded(iter(())))
+    assert listed_jobs.is_newer(ExportJob("x", JobStatus.PENDING))

@@ -1,4 +1,4 @@
-"""What is read of a response's JSON, and what is said of what cannot be."""
+"""Reading of JSON responses, and the errors for members that cannot be read."""
 
 from __future__ import annotations
 

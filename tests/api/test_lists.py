@@ -69,7 +69,7 @@ def test_a_list_that_ignores_the_offset_ends(
         assert "gave the same items on further pages" in caplog.text
 
 
-def test_whoever_needs_all_of_a_list_gets_an_error_after_what_there_was() -> None:
+def test_a_list_that_must_be_complete_raises_after_the_items_that_were_read() -> None:
     pages = Pages(lambda _number, _received: Page(jobs(1, 2), None))
     found = ListReader("export").jobs(LIST, pages, "id", export_job, complete=True)
     assert [next(found).id, next(found).id] == ["1", "2"]

@@ -1,4 +1,4 @@
-"""Responses that are odd: what ends a run, what does not, and what is said of it."""
+"""Odd responses: which of them end a run, and with which message."""
 
 from __future__ import annotations
 

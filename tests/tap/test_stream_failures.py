@@ -115,7 +115,7 @@ def test_a_stream_that_cannot_be_planned_fails_alone(
     assert not output.records("people")
     assert "people" in str(output.error)
     assert "secret" not in str(output.error)
-    # Whoever corrects the state finds it as it was, and until then the stream fails.
+    # The bookmark stays as it was, to be corrected; until then the stream fails.
     assert output.state["people"] == state["bookmarks"]["people"]
     assert len(sandbox.requests(CREATE)) == 2
 

@@ -144,7 +144,7 @@ def test_what_was_rejected_is_kept_though_a_signal_ends_the_run(
     assert [each["title"] for each in rejects(tmp_path)] == ["0", "1", "2", "3", "4"]
 
 
-@pytest.mark.v1_only("uapi tells no row outcomes")
+@pytest.mark.v1_only("uapi reports no row outcomes")
 def test_a_large_value_in_a_rejected_row_is_no_trouble(start: Start, tmp_path: Path) -> None:
     bad = person("bad", title="x" * 200_000, lead_score="viel")
     with start(on_reject="continue") as run:

@@ -14,7 +14,7 @@ from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from target_demandbase.errors import ReconciliationError, RejectedRowsError
 from tests.target.conftest import ACCOUNT, Load, QuickTarget, record, schema, state
 
-pytestmark = [pytest.mark.thorough, pytest.mark.v1_only("uapi tells no row outcomes")]
+pytestmark = [pytest.mark.thorough, pytest.mark.v1_only("uapi reports no row outcomes")]
 
 BAD = {"domain": "bad.example", "name": "Ada Secret", "engagement_score": "viel"}
 LOOSE = {**ACCOUNT, "engagement_score": {"type": ["string", "null"]}}

@@ -27,7 +27,7 @@ def test_a_row_that_is_kept_is_as_it_came_and_mapped_once_when_it_comes_back(
     assert (landed(sandbox)["1"]["title"], landed(sandbox)["1"]["lead_score"]) == ("Chief A", "7")
 
 
-@pytest.mark.v1_only("uapi tells no row outcomes")
+@pytest.mark.v1_only("uapi reports no row outcomes")
 def test_a_row_that_demandbase_rejects_is_kept_as_it_came(sandbox: Sandbox, load: Load) -> None:
     row = person(1, title="A", lead_score="viel", _sdc_sequence=7)
     done = load(people(LOOSE), row, on_reject="continue", stream_maps=MAPS)

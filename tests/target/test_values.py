@@ -1,4 +1,4 @@
-"""What becomes of odd values on their way into the file."""
+"""Odd values of records, and how the import file has them."""
 
 from __future__ import annotations
 
