@@ -82,11 +82,11 @@ class Effect(StrEnum):
     FOREIGN_JOB = "foreign_job"
     """For operations of exports: before anything else, another client creates an export job.
 
-    Its request is that of the last creation, which is this request if it is one; without any,
-    there is no foreign job. It was created ``seconds`` ago. With the ``how`` "running", it never
-    ends. ``members`` replace those of its object in all responses: ``{"jobName": "x"}`` or
-    ``{"entity_type": "x"}`` make it the job of another request; null removes one, and ``nulls``
-    are null. Limits do not apply to it."""
+    Its request is that of the last creation, which is this request if it is one, but for the last
+    character of a name; without any, there is no foreign job. It was created ``seconds`` ago. With
+    the ``how`` "running", it never ends. ``members`` replace those of its object in all responses:
+    ``{"jobName": "x"}`` or ``{"entity_type": "x"}`` make it the job of another request; null
+    removes one, and ``nulls`` are null. Limits do not apply to it."""
     EXPIRED_LINK = "expired_link"
     """For downloadExportFile and checkExportJobStatus: the link has already expired."""
     CUT = "cut"

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from demandbase_api.connection import Connection
 from demandbase_api.downloads import SPACE_STEP_BYTES, Downloader
-from demandbase_api.errors import SpoolError
+from demandbase_api.errors import DownloadError, SpoolError
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
@@ -64,6 +64,14 @@ def test_two_versions_are_never_spliced(
     assert ranges(sandbox) == [None, None]
     assert changed != whole
     assert sorted(changed.splitlines()) == sorted(whole.splitlines())
+
+
+def test_an_empty_body_without_a_length_proves_nothing(
+    sandbox: Sandbox, api: V1ExportApi, job: ExportJob
+) -> None:
+    sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=0, how="close", times=None))
+    with pytest.raises(DownloadError, match="whose length changed each time or is unknown"):
+        download(api, job)
 
 
 def test_the_end_of_a_body_without_a_length_is_proven_by_the_next_request(

@@ -331,6 +331,19 @@ class TestLostCreation:
         assert sync("campaigns", job_reuse_hours=6).records("campaigns")
         assert len(sandbox.requests(CREATE)) == created
 
+    @pytest.mark.parametrize("api", ["uapi"])
+    def test_the_job_of_another_run_is_not_taken_for_the_lost_one(
+        self, sandbox: Sandbox, sync: Sync, wire: Wire
+    ) -> None:
+        sandbox.add_fault(Fault(CREATE, Effect.DROP_AFTER))
+        sandbox.add_fault(Fault(wire.list_jobs, Effect.FOREIGN_JOB, after=1))
+        output = sync("campaigns")
+        [foreign] = sandbox.foreign_jobs()
+        [own] = [job for job in sandbox.export_jobs() if job["id"] != foreign["id"]]
+        assert own["jobName"] != foreign["jobName"]
+        assert last_job(output) == own["id"]
+        assert len(sandbox.requests(CREATE)) == 1
+
     def test_a_job_that_was_found_by_its_request_is_read_and_never_cancelled(
         self, sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
     ) -> None:
