@@ -230,14 +230,14 @@ class ExportProvider:
             job.status_text,
         )
         self._begin(task, job)
-        created_at = job.created_at or self._now()
+        created_at = job.created_at or self._reuse.now()
         return ProvidedJob(job, created_at, self._job_deadline(), is_own=False)
 
     def _begin_creation(self, task: ExportTask) -> datetime:
         """Record that a job is about to be requested; return the time."""
         self._tasks[task.request] = task
         self._journal.post(task.request, self._api.server_time())
-        return self._now()
+        return self._reuse.now()
 
     def _created(
         self,
@@ -264,6 +264,3 @@ class ExportProvider:
     ) -> ExportJob | None:
         task = self._tasks[request]
         return self._reuse.find_created(request, posted_at, task.delivered, self._used, deadline)
-
-    def _now(self) -> datetime:
-        return self._api.server_time() or self._clock.utc()

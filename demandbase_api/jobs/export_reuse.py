@@ -159,7 +159,7 @@ class ExportReuse:
         if not self._max_age:
             return None
         self._read_unlisted(request, used, deadline)
-        now = self._now()
+        now = self.now()
         found = [
             job
             for job in jobs
@@ -202,7 +202,7 @@ class ExportReuse:
         Raises:
             ApiError: The list cannot be read.
         """
-        now = self._now()
+        now = self.now()
         for job in self._api.jobs(deadline):
             if (
                 job.id not in used
@@ -224,7 +224,8 @@ class ExportReuse:
         """Return whether a job was in the list before this run created any."""
         return self._listed is not None and job.id in self._listed.ids
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """Return the time of the server, or of the machine if the server sends none."""
         return self._api.server_time() or self._clock.utc()
 
     def _read_list(self, deadline: Deadline) -> list[ExportJob]:
@@ -234,7 +235,7 @@ class ExportReuse:
             try:
                 first = list(islice(jobs, 1))
                 # From here on, the server's time is known.
-                since = self._now() - max(self._max_age, _MIN_LOOKBACK)
+                since = self.now() - max(self._max_age, _MIN_LOOKBACK)
                 self._jobs = list(recent(chain(first, jobs), since))
                 self._listed = listed
             except (AuthenticationError, QuotaExceededError):

@@ -387,7 +387,8 @@ class _SlotWait:
         self._retry_after = 0.0
         deadline = self._deadline.without_retries()
         try:
-            jobs = recent(self._api.jobs(deadline), self._clock.utc() - _RUNNING_JOB_AGE)
+            now = self._api.server_time() or self._clock.utc()
+            jobs = recent(self._api.jobs(deadline), now - _RUNNING_JOB_AGE)
             return any(job.status.is_running for job in jobs)
         except (AuthenticationError, QuotaExceededError):
             raise

@@ -45,9 +45,16 @@ class TestOthersJobs:
         task = tap.streams["people"].tasks[0][1]  # type: ignore[attr-defined]
         tap.export_api.submit(task.request)
 
+    @pytest.mark.parametrize("skew", [0, -3 * 86400], ids=["right clock", "days behind"])
     def test_somebody_elses_job_is_waited_for(
-        self, sandbox: Sandbox, sync: Sync, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self,
+        sandbox: Sandbox,
+        sync: Sync,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+        skew: float,
     ) -> None:
+        sandbox.clock.skew(skew)
         self.other(sandbox, tmp_path)
         with caplog.at_level("INFO"):
             assert len(sync("accounts").records("accounts")) == 200
