@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("target-demandbase")
 
+INVALID = "invalid_record"
+
+MISSING_KEY = "missing_key"
+
+TOO_LARGE = "too_large"
+
 _MAX_NAME = 100
 
 _MAX_PENDING_BYTES = 1 << 20

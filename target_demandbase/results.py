@@ -13,7 +13,7 @@ from demandbase_api.errors import DemandbaseError, job_cancelled
 from demandbase_api.models import JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
 from target_demandbase.errors import RejectedRowsError
-from target_demandbase.rejects import DeadLetters, Reject
+from target_demandbase.rejects import INVALID, MISSING_KEY, TOO_LARGE, DeadLetters, Reject
 from target_demandbase.report import MAX_KINDS, OTHER_KINDS, OUTCOMES_UNKNOWN
 from target_demandbase.row_errors import (
     UNCORRELATED,
@@ -46,12 +46,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("target-demandbase")
-
-INVALID = "invalid_record"
-
-MISSING_KEY = "missing_key"
-
-TOO_LARGE = "too_large"
 
 ROWS_SHOWN = 10
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 from target_demandbase.csv_writer import RowError
 from target_demandbase.flattening import NullParents
 from target_demandbase.mapping import StreamSchema
-from target_demandbase.results import MISSING_KEY
+from target_demandbase.rejects import MISSING_KEY
 from target_demandbase.validation import RecordValidator, readable_schema
 
 if TYPE_CHECKING:

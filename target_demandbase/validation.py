@@ -11,7 +11,7 @@ from jsonschema import ValidationError, validators
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_demandbase.csv_writer import RowError
-from target_demandbase.results import INVALID
+from target_demandbase.rejects import INVALID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
