@@ -115,7 +115,9 @@ def discover_streams(
     entities = _chosen(found, config.get("entities"), scope.entities, errors)
     specs: list[StreamSpec] = []
     for entity in entities:
-        if _can_be_stream(entity, reserved, logger):
+        if not entity.fields and entity.name in (config.get("entities") or ()):
+            errors[entity.name] = _without_fields(entity)
+        elif _can_be_stream(entity, reserved, logger):
             try:
                 specs.append(_stream_spec(entity, config, logger))
             except ConfigurationError as error:
@@ -136,6 +138,14 @@ def _missing(stream: str, entities: Sequence[str] | None) -> SelectionError:
         problem = "Demandbase does not export it (any more). Run discovery again"
     return SelectionError(
         f"Stream {stream}: the catalog selects it, and {problem}, or deselect it.", stream=stream
+    )
+
+
+def _without_fields(entity: Entity) -> SelectionError:
+    return SelectionError(
+        f"Stream {entity.name}: Demandbase lists no field of the entity. Check the permissions of "
+        "the credentials, or remove it from the setting entities.",
+        stream=entity.name,
     )
 
 

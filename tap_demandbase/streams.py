@@ -302,6 +302,11 @@ class BulkStream(FastSyncStream):
         return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
     @property
+    def is_list(self) -> bool:
+        """Whether the records are the members of lists."""
+        return self._entity.is_list
+
+    @property
     def why_empty(self) -> str:
         """Why the run has no tasks."""
         return "its bookmark or start_date is after end_date or today"

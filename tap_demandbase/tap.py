@@ -132,12 +132,14 @@ class TapDemandbase(Tap):
         Raises:
             DemandbaseError: An entity is missing, or there is none.
         """
-        has_any = any(isinstance(stream, BulkStream) for stream in self.streams.values())
+        bulk = [stream for stream in self.streams.values() if isinstance(stream, BulkStream)]
         if len(self._unavailable) > 1:
             raise StreamsFailedError(self._unavailable, len(self._unavailable))
         for error in self._unavailable.values():
             raise error
-        if not has_any and self.config.get("entities") != []:
+        # The API does not list the fields of list members: their streams are always there.
+        has_any = any(not stream.is_list for stream in bulk)
+        if not has_any and self.config.get("entities") is None:
             raise ConfigurationError(
                 "Demandbase lists no entity that can be exported: check the permissions of the "
                 "credentials, and the setting api."

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError, ServerError
+from demandbase_api.errors import ConfigurationError, DemandbaseError, ServerError
 from demandbase_api.models import Entity, EntityField
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.catalog import replication_method
@@ -133,6 +133,22 @@ def test_a_tenant_without_entities_fails_discovery(
     )
     with pytest.raises(ConfigurationError, match="lists no entity"):
         QuickTap(config=config).run_discovery()
+
+
+@pytest.mark.parametrize("api", ["uapi"])
+@pytest.mark.parametrize(
+    ("entities", "error"),
+    [(None, "lists no entity"), (["accounts"], "accounts: .* lists no field")],
+)
+def test_entities_without_a_field_fail_discovery(
+    sandbox: Sandbox, config: dict[str, Any], entities: list[str] | None, error: str
+) -> None:
+    sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=200, body="[]", times=None))
+    tap = QuickTap(config=config if entities is None else {**config, "entities": entities})
+    with pytest.raises(DemandbaseError, match=error):
+        tap.run_connection_test()
+    with pytest.raises(DemandbaseError, match=error):
+        assert tap.catalog_dict
 
 
 @both_apis
