@@ -8,13 +8,18 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+T = TypeVar("T")
 
 PRIVATE = 0o600
 """Mode of files that only their owner may read."""
+
+_MAX_TRIES = 20
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = False, mode: int = 0o666) -> None:
@@ -41,6 +46,25 @@ def write_atomically(path: Path, text: str, *, durable: bool = False, mode: int 
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def call_in_folder(folder: Path, function: Callable[[], T]) -> T:
+    """Call what creates a file in a folder that other processes remove when it is empty.
+
+    Args:
+        folder: The folder; created first.
+        function: Called again if the folder has been removed meanwhile.
+    """
+    for tries_left in reversed(range(_MAX_TRIES)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return function()
+        except (FileNotFoundError, FileExistsError):
+            # mkdir() fails with FileExistsError if the folder is removed between its attempt and
+            # its check.
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 def open_private(path: Path, flags: int) -> int:

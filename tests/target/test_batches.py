@@ -96,7 +96,7 @@ def test_states_go_out_in_order_each_behind_its_rows(sandbox: Sandbox, load: Loa
 
 @pytest.mark.v1_only("uapi gives no figures of a job")
 def test_a_state_never_passes_a_row_that_was_not_taken(sandbox: Sandbox, load: Load) -> None:
-    for call, after in ((LIST, 2), ("getImportJob", 0)):
+    for call, after in ((LIST, 3), ("getImportJob", 0)):
         fewer = {"success_count": -1}
         sandbox.add_fault(Fault(call, Effect.SHIFT, members=fewer, after=after, times=None))
     messages: list[dict[str, Any]] = [people()]

@@ -101,8 +101,8 @@ def test_a_file_that_is_to_change_a_list_otherwise_is_another_file(
     sandbox: Sandbox, load: Load
 ) -> None:
     messages = (accounts(), account(Name="Stark 1", Domain="company1.example"))
-    for operation in (LIST, "getImportJob"):
-        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400))
+    for operation, times in ((LIST, 2), ("getImportJob", 1)):
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400, times=times))
     load(*messages, failure=Exception)
     load(*messages, list_action="insert")
     assert [job["list_action"] for job in sandbox.import_jobs()] == ["insert", "noop"]
@@ -182,8 +182,8 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
 ) -> None:
     settings = {"field_mappings": {"activities": ACTIVITY_LABELS},
                 "activity_types": {"activities": 39}}  # fmt: skip
-    for operation in (LIST, "getImportJob"):
-        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400))
+    for operation, times in ((LIST, 2), ("getImportJob", 1)):
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400, times=times))
     load(activities(), activity(1), state(1), failure=Exception, **settings)
     with pytest.raises(PossibleDuplicatesError, match="the import job 10001"):
         load(activities(), activity(1), activity(2), state(2), **settings)
@@ -191,6 +191,20 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
     # The very same file is the same job.
     assert load(activities(), activity(1), state(1), **settings).states == [1]
     assert len(sandbox.import_jobs()) == 1
+
+
+def test_activities_whose_upload_was_not_answered_are_not_sent_again_while_that_is_in_doubt(
+    sandbox: Sandbox, load: Load
+) -> None:
+    settings = {"field_mappings": {"activities": ACTIVITY_LABELS},
+                "activity_types": {"activities": 39}}  # fmt: skip
+    sandbox.add_fault(Fault(UPLOAD, Effect.DROP_AFTER))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members={"state": "new"}, times=5))
+    messages = (activities(), activity(1), state(1))
+    with pytest.raises(PossibleDuplicatesError, match=r"job 10001 .* whether it got them"):
+        load(*messages, **settings)
+    assert load(*messages, **settings).states == [1]
+    assert len(sandbox.requests(UPLOAD)) == len(sandbox.import_jobs()) == 1
 
 
 @pytest.mark.parametrize(
