@@ -178,6 +178,7 @@ def test_no_error_shows_token_link_or_value(
         (409, "cancelImportJob", errors.ConflictError),
         (413, "uploadImportFile", errors.FileTooLargeError),
         (429, "createExportJob", errors.QuotaExceededError),
+        (429, "createImportJob", errors.RateLimitedError),
         (429, "listExportJobs", errors.RateLimitedError),
         (418, "getImportJob", errors.UnexpectedResponseError),
     ],
