@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from demandbase_api.errors import AuthenticationError
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tests.target.conftest import Load, landed, people, person, state
+from target_demandbase.errors import ReconciliationError
+from tests.target.conftest import ACCOUNT, Load, landed, people, person, record, schema, state
 from tests.target.people_files import CREATE, LIST, rows_sent
 
 pytestmark = pytest.mark.thorough
 
-GET = "getImportJob"
+GET, ERRORS = "getImportJob", "getImportErrors"
+COUNTS = "total_rows", "processed_rows", "success_count", "error_count"
+LOOSE = {**ACCOUNT, "engagement_score": {"type": ["string", "null"]}}
 MESSAGES = (people(), person(1), person(2), state(1))
 
 
@@ -79,3 +83,46 @@ def test_a_token_that_is_rejected_for_good_ends_the_run_in_minutes(
     assert 120 <= (sandbox.clock.now() - started).total_seconds() < 300
     sandbox.clear_faults()
     assert arrives(load, sandbox)  # the next run resumes the job
+
+
+@pytest.mark.v1_only("uapi has no counts")
+def test_a_job_is_read_alone_at_its_end(
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    lacking = (*COUNTS, "error_message")
+    sandbox.add_fault(Fault(LIST, Effect.ALTER, items={}, nulls=lacking, times=None))
+    said = {"error_message": "The file has 2 rows."}
+    sandbox.add_fault(Fault(GET, Effect.ALTER, members=said, times=None))
+    with caplog.at_level(logging.WARNING):
+        assert arrives(load, sandbox)
+    assert "is completed with a message: The file" in caplog.text
+    assert [len(sandbox.requests(call)) for call in (GET, ERRORS)] == [1, 1]
+
+
+@pytest.mark.v1_only("uapi has no counts")
+@pytest.mark.parametrize("response", STRANGE)
+def test_a_job_that_cannot_be_read_at_its_end_is_judged_by_the_list(
+    sandbox: Sandbox, load: Load, response: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.add_fault(Fault(GET, Effect.STATUS, times=None, **STRANGE[response]))
+    with caplog.at_level(logging.WARNING):
+        assert arrives(load, sandbox)
+    assert "is judged by the list of jobs, since it cannot be read: Demandbase" in caplog.text
+
+
+@pytest.mark.v1_only("uapi has no row errors")
+@pytest.mark.parametrize("response", sorted(STRANGE.keys() - {"forbidden"}))
+def test_no_single_response_to_the_reading_of_row_errors_ends_the_run(
+    sandbox: Sandbox, load: Load, response: str
+) -> None:
+    sandbox.add_fault(Fault(ERRORS, Effect.STATUS, times=2, **STRANGE[response]))
+    assert arrives(load, sandbox)
+
+
+@pytest.mark.v1_only("uapi has no row errors")
+def test_a_missing_list_of_row_errors_has_none(sandbox: Sandbox, load: Load) -> None:
+    sandbox.add_fault(Fault(ERRORS, Effect.STATUS, status=404, times=None))
+    assert arrives(load, sandbox)
+    bad = record(domain="bad.example", engagement_score="viel")
+    done = load(schema(LOOSE), bad, state(2), failure=ReconciliationError)
+    assert done.states == []
