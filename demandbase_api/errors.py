@@ -129,6 +129,9 @@ class ApiError(DemandbaseError):
         diagnostic: Code by which Demandbase's support finds the call.
     """
 
+    may_pass = False
+    """Whether the same call may succeed a little later."""
+
     def __init__(  # noqa: PLR0913
         self,
         operation: ApiOperation,
@@ -245,6 +248,8 @@ class UnexpectedResponseError(ApiError):
 
 class TransientError(ApiError):
     """A failure that a retry may overcome."""
+
+    may_pass = True
 
 
 class NotReadyError(TransientError):
