@@ -19,6 +19,7 @@ from unicodedata import normalize
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.errors import SpoolError, spool_error
+from demandbase_api.files import make_private_folder
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import OrderedWorkers, result_of, wait_for
 from target_demandbase.csv_writer import header_row, read_rows, split_rows
@@ -449,7 +450,7 @@ class ChunkFile:
         self._last_read: tuple[int, list[bytes]] = (-1, [])
         try:
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(folder)
             self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
                 dir=folder, prefix="target-demandbase-"
             )
