@@ -35,6 +35,7 @@ from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
 from target_demandbase.config import destination, journal_folder
 from target_demandbase.errors import StillRunningError
+from target_demandbase.open_files import open_files, system_limit
 from target_demandbase.rejects import file_name_part, rejects_error
 
 if TYPE_CHECKING:
@@ -506,7 +507,8 @@ def open_import_queue(
     poller = JobPoller("import", api, poll_policy(config), clock, progress=_progress)
     journal = ImportJournal(journal_folder(config), run, api_url(config))
     uploader = ImportUploader(api, poller, journal, retry, clock)
-    return ImportQueue(uploader, poller, config["max_concurrent_jobs"], destination(config))
+    allowed = open_files(system_limit(), config["max_concurrent_jobs"])
+    return ImportQueue(uploader, poller, allowed.jobs, destination(config))
 
 
 def _progress(job: ImportJob) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 
 from demandbase_api.clock import SystemClock
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError, job_cancelled
 from demandbase_api.models import JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
@@ -56,6 +57,9 @@ KINDS_SHOWN = 20
 _OPEN = "Demandbase does not say which row it rejected, and it may be this one: "
 
 _MAY_BE_IN = "This row may be in already, since Demandbase does not say which row it rejected: "
+
+_DETAILS_SECONDS = 30.0
+"""Time in which the end of a job is read alone. The list of jobs may have all of it."""
 
 _PAUSES = (1.0, 2.0, 3.0, 4.0)
 """Seconds before each further reading of figures that disagree: they may lag behind the status."""
@@ -192,7 +196,7 @@ class Results:
 
     def _read_end(self, job: ImportJob, sent: SentFile) -> _End:
         """Return the end of a job; figures that disagree are read again for some seconds."""
-        end = self._judge(job, sent)
+        end = self._judge(self._with_details(job), sent)
         for pause in _PAUSES:
             if end.verdict is not Verdict.CONTRADICTORY:
                 break
@@ -202,6 +206,18 @@ class Results:
             except DemandbaseError as error:
                 logger.warning("Cannot read the import job %s again: %s", sent.job_id, error)
         return end
+
+    def _with_details(self, job: ImportJob) -> ImportJob:
+        """Return an ended job with all of its figures; without them if they cannot be read."""
+        try:
+            return self._api.with_details(job, Deadline.after(self._clock, _DETAILS_SECONDS))
+        except DemandbaseError as error:
+            logger.warning(
+                "The import job %s is judged by the list of jobs, since it cannot be read: %s",
+                job.id,
+                error,
+            )
+            return job
 
     def _judge(self, job: ImportJob, sent: SentFile) -> _End:
         if not self._api.capabilities.row_errors:

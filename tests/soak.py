@@ -302,7 +302,7 @@ class Soak:
     def _may_give_up(self, faults: list[Fault]) -> bool:
         """Return whether jobs that completed may be of no use."""
         files = {"signedFile", self._name("downloadExportFile"), self._name("getExportJob")}
-        return any(
+        return _looks_whole_when_cut(faults) or any(
             fault.effect is Effect.JOB_GONE
             or (fault.operation in files and fault.effect in {Effect.STATUS, Effect.EXPIRED_LINK})
             for fault in faults
@@ -419,6 +419,26 @@ def _request(job: dict[str, Any]) -> str:
         asked = {name: value for name, value in job["request"].items() if name != "jobName"}
         return json.dumps([job["entity_type"], asked], sort_keys=True)
     return json.dumps([job["entity_type"], job["fields"], job["filters"]], sort_keys=True)
+
+
+def _looks_whole_when_cut(faults: list[Fault]) -> bool:
+    """Return whether a file may be cut so that no client can tell.
+
+    Its end is not announced, and what follows cannot be requested: two downloads give the same.
+    """
+    removed = {
+        name
+        for fault in faults
+        if fault.effect is Effect.HEADERS and fault.operation in {"signedFile", "*"}
+        for name, value in fault.headers.items()
+        if not value
+    }
+    cannot_resume = "ETag" in removed or any(fault.effect is Effect.NO_RANGE for fault in faults)
+    unframed = {"close"} | ({"", "content_length"} if "Content-Length" in removed else set())
+    cuts = sum(
+        fault.times or 0 for fault in faults if fault.effect is Effect.CUT and fault.how in unframed
+    )
+    return cannot_resume and cuts > 1
 
 
 def _described(fault: Fault) -> str:

@@ -161,7 +161,7 @@ def test_where_the_row_stays_open_all_that_it_may_be_are_kept(sandbox: Sandbox, 
               members={"errors": [{"row_number": 2, "error_type": "odd"}]}, times=None)
     )  # fmt: skip
     sandbox.add_fault(
-        Fault("listImportJobs", Effect.SHIFT, members={"error_count": -3, "success_count": 3},
+        Fault("getImportJob", Effect.SHIFT, members={"error_count": -3, "success_count": 3},
               times=None)
     )  # fmt: skip
     done = load(schema(LOOSE), *rows, *good, on_reject="continue")
@@ -221,7 +221,7 @@ def test_errors_without_a_row_number_count_each_time_they_are_listed(
               times=None)
     )  # fmt: skip
     sandbox.add_fault(
-        Fault("listImportJobs", Effect.SHIFT, members={"error_count": 2, "success_count": -2},
+        Fault("getImportJob", Effect.SHIFT, members={"error_count": 2, "success_count": -2},
               times=None)
     )  # fmt: skip
     rows = [record(domain=f"d{n}.example") for n in range(4)]
