@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.config import spool_folder
+from demandbase_api.config import spool_folder, state_folder
 from demandbase_api.process import loading, signals_deferred
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder
@@ -95,6 +95,7 @@ class Loader:
         self._config = config
         self._emit_state = emit_state
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+        self._state_folder = state_folder(config).open()
         self._rejects = rejects_folder(config)
         check_folder(self._rejects)
         able = api.capabilities
@@ -291,7 +292,7 @@ class Loader:
         """
         undelivered = None
         if is_interrupted:
-            undelivered = Undelivered(spool_folder(self._config), self._run)
+            undelivered = Undelivered(self._state_folder, self._run)
         with ExitStack() as last:
             last.callback(self._write_report)
             for stream in reversed(self._streams):

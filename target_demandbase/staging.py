@@ -19,9 +19,10 @@ from unicodedata import normalize
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.errors import SpoolError, spool_error
+from demandbase_api.files import make_private_folder
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import OrderedWorkers, result_of, wait_for
-from target_demandbase.csv_writer import header_row, read_row, split_rows
+from target_demandbase.csv_writer import header_row, read_rows, split_rows
 from target_demandbase.keys import RowKeys, key_texts, number_key
 from target_demandbase.open_files import GroupBudget
 
@@ -369,12 +370,11 @@ class StagedFile:
         self._wait()
         return self._records.chunks()
 
-    def value(self, row: int, column: str) -> str | None:
-        """Return a value of a row, counted from 0; ``None`` if the file has no such column."""
-        if column not in self.columns:
-            return None
+    def cells(self) -> Iterator[list[str]]:
+        """Yield the fields of each row."""
         self._wait()
-        return read_row(self._rows.row(row + 1))[self.columns.index(column)]
+        for rows, _ in islice(self._rows.chunks(), 1, None):
+            yield from read_rows(rows)
 
     def sha256(self) -> str:
         """Return the SHA-256 digest of the CSV file."""
@@ -450,7 +450,7 @@ class ChunkFile:
         self._last_read: tuple[int, list[bytes]] = (-1, [])
         try:
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(folder)
             self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
                 dir=folder, prefix="target-demandbase-"
             )
