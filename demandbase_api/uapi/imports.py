@@ -195,6 +195,10 @@ class UapiImportApi(ImportApi):
         operation = ApiOperation.GET_IMPORT
         return self._job(operation, self._http.read(operation, _path(job_id), deadline=deadline))
 
+    @override
+    def with_details(self, job: ImportJob, deadline: Deadline = NO_DEADLINE) -> ImportJob:
+        return job  # the list has all that there is
+
     def _job(self, operation: ApiOperation, response: object) -> ImportJob:
         return self._lists.checked(schemas.import_job(operation, response))
 
