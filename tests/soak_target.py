@@ -359,12 +359,7 @@ class Soak:
             self._problem(f"{len(lost)} rows are lost that a state covers")
 
     def _differing(self, rows: dict[str, Record], expected: dict[str, Record]) -> list[str]:
-        return [
-            key
-            for key, record in expected.items()
-            if key not in rows
-            or any(_differs(rows[key].get(name), record[name]) for name in record)
-        ]
+        return [key for key, record in expected.items() if _differs(rows.get(key), record)]
 
     def _check(self, records: list[Record], done: int, end: End) -> None:
         if end.error:
@@ -454,8 +449,8 @@ class Soak:
         self.figures.faults += 1
 
 
-def _differs(found: str | None, sent: str | None) -> bool:
-    return (found or None) != sent
+def _differs(row: Record | None, sent: Record) -> bool:
+    return row is None or any((row.get(name) or None) != value for name, value in sent.items())
 
 
 _Rule = tuple[str, Effect, dict[str, Any]]
@@ -587,9 +582,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments = parser.parse_args()
     logging.disable()
-    preload(
-        "tests.soak", "tests.target_process"
-    )  # what the main module imports, as each process does
+    # What this module imports: each process imports it, too.
+    preload("tests.soak", "tests.target_process")
     figures = soak(arguments.rounds, arguments.seed, arguments.api, arguments.first)
     print(  # noqa: T201 - a command
         f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "

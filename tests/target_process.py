@@ -1,4 +1,4 @@
-"""Runs of the target, each in a process of its own that can be killed, on the clock of a sandbox."""
+"""Runs of the target in processes that can be killed, on the clock of a sandbox."""
 
 from __future__ import annotations
 
@@ -168,12 +168,10 @@ class _Input(StringIO):
         super().__init__(text)
         self._left = lines
 
-    @override
     def __iter__(self) -> Iterator[str]:  # type: ignore[override]
         return self
 
-    @override
-    def __next__(self) -> str:
+    def __next__(self) -> str:  # type: ignore[override]
         if self._left is not None:
             if self._left == 0:
                 raise SystemExit(143)
@@ -197,7 +195,7 @@ def _run(
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
     # A kill leaves what the process has written, and a busy disk takes long to write it.
-    os.fsync = os.fdatasync = lambda _file: None
+    os.fsync = lambda _file: None  # type: ignore[assignment]
     end: tuple[str, str, bool] = ("", "", False)
     try:
         target = ImpatientTarget(config=config)
