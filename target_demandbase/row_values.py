@@ -48,6 +48,11 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def plain_name(name: str) -> str:
+    """Return the letters and digits of a field's name: errors may have its label."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def find_rows(
     quotes: Iterable[Quote], rows: Iterable[Sequence[str]]
 ) -> Mapping[Quote, frozenset[int]]:
