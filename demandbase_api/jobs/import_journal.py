@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 from filelock import FileLock, Timeout
 
-from demandbase_api.errors import JournalError, spool_error
-from demandbase_api.files import call_in_folder, write_atomically
+from demandbase_api.earlier_state import LOCK_SUFFIX
+from demandbase_api.errors import JournalError, state_error
+from demandbase_api.files import PRIVATE, call_in_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +155,7 @@ class ImportJournal:
         try:
             call_in_folder(self._folder, partial(self._write, entry))
         except OSError as error:
-            raise spool_error(error) from error
+            raise state_error(error) from error
         self._remove(entry.fingerprint, but=entry)
         return entry
 
@@ -207,19 +208,20 @@ class ImportJournal:
                 path.unlink(missing_ok=True)
 
     def _lock_path(self, run: str) -> Path:
-        return self._folder / f"{run}.alive"
+        return self._folder / f"{run}{LOCK_SUFFIX}"
 
     def _lock_run(self) -> None:
         """Lock a file until the process ends."""
         if self._lock is None:
-            lock = FileLock(self._lock_path(self._run), blocking=False, thread_local=False)
+            path = self._lock_path(self._run)
+            lock = FileLock(path, blocking=False, mode=PRIVATE, thread_local=False)
             lock.acquire()
             self._lock = lock
             self._remove_stale_locks()
 
     def _remove_stale_locks(self) -> None:
         """Remove the lock files of runs that were killed."""
-        for path in self._folder.glob("*.alive"):
+        for path in self._folder.glob(f"*{LOCK_SUFFIX}"):
             with suppress(OSError):
                 age = time.time() - path.stat().st_mtime
                 if path != self._lock_path(self._run) and age > _LOCKED_BY_NOW_SECONDS:
@@ -233,7 +235,7 @@ class ImportJournal:
 
 def _is_locked(path: Path) -> bool:
     """Return whether a file is locked; remove it if not."""
-    lock = FileLock(path, blocking=False)
+    lock = FileLock(path, blocking=False, mode=PRIVATE)
     try:
         lock.acquire()
     except Timeout:

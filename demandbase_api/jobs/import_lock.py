@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from demandbase_api.errors import OtherRunError, spool_error
-from demandbase_api.files import call_in_folder
+from demandbase_api.errors import OtherRunError, state_error
+from demandbase_api.files import PRIVATE, call_in_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class EntityLocks:
         """
         if entity in self._locks:
             return
-        lock = FileLock(self._path(entity), blocking=False, thread_local=False)
+        lock = FileLock(self._path(entity), blocking=False, mode=PRIVATE, thread_local=False)
         began = last_line = self._clock.now()
         while not self._try(lock):
             now = self._clock.now()
@@ -90,7 +90,7 @@ class EntityLocks:
         except Timeout:
             return False
         except OSError as error:
-            raise spool_error(error) from error
+            raise state_error(error) from error
         return True
 
     def _path(self, entity: str) -> Path:

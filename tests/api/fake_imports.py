@@ -203,6 +203,10 @@ class FakeImports(ImportApi):
         return self._now(self._known(ApiOperation.GET_IMPORT, job_id))
 
     @override
+    def with_details(self, job: ImportJob, deadline: Deadline = NO_DEADLINE) -> ImportJob:
+        return self.get(job.id, deadline)
+
+    @override
     def jobs(
         self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
     ) -> Iterator[ImportJob]:
