@@ -40,5 +40,9 @@ class StillRunningError(TargetError):
     exit_code = EXIT_TRY_LATER
 
 
+class OutputError(TargetError):
+    """A state cannot be written to standard output."""
+
+
 class ReconciliationError(TargetError):
     """The counts of an import job differ from what was sent."""

@@ -35,9 +35,10 @@ from target_demandbase.rejects import (
 )
 from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
 from target_demandbase.results import Results
+from target_demandbase.states import PendingState, StateGate, write_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
@@ -78,7 +79,6 @@ class Loader:
         config: The settings.
         clock: Time, for polling and the report.
         retry: How requests are repeated.
-        emit_state: Writes a state to standard output.
     """
 
     def __init__(
@@ -87,11 +87,10 @@ class Loader:
         config: Mapping[str, Any],
         clock: Clock,
         retry: RetryPolicy,
-        emit_state: Callable[[dict[str, Any]], None],
     ) -> None:
         self._api = api
         self._config = config
-        self._emit_state = emit_state
+        self._clock = clock
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
         self._rejects = rejects_folder(config)
         check_folder(self._rejects)
@@ -332,7 +331,7 @@ class Loader:
     def _emit_released(self) -> None:
         released = self._states.release()
         if released is not None and not self._is_dry:  # a dry run delivers nothing
-            self._emit_state(released.value)
+            write_state(released.value, self._clock, has_rows=self._last_batch > 0)
             self._queue.forget(released.last_batch)
 
     def _write_report(self) -> None:
@@ -354,44 +353,3 @@ def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:
         from target_demandbase.arrow.encoder import ArrowRowEncoder  # noqa: PLC0415
 
     return ArrowRowEncoder(plan, on_null=on_null)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingState:
-    """A state that waits for the rows before it.
-
-    Args:
-        value: The state.
-        last_batch: Number of the last batch all of whose rows came before the state, as did those
-            of all earlier batches.
-    """
-
-    value: dict[str, Any]
-    last_batch: int
-
-
-class StateGate:
-    """Releases states in their order, each once the batches before it are finished."""
-
-    def __init__(self) -> None:
-        self._pending: deque[tuple[PendingState, set[int]]] = deque()
-
-    def defer(self, state: PendingState, batches: Iterable[int]) -> None:
-        """Add a state that waits for some batches."""
-        needed = set(batches)
-        if self._pending and self._pending[-1][1] == needed:
-            # Both would be released together: only the later one needs to be kept.
-            self._pending.pop()
-        self._pending.append((state, needed))
-
-    def finish(self, batch: int) -> None:
-        """Record that all rows of a batch are accounted for."""
-        for _, batches in self._pending:
-            batches.discard(batch)
-
-    def release(self) -> PendingState | None:
-        """Remove the states that wait no longer and return the last one."""
-        released = None
-        while self._pending and not self._pending[0][1]:
-            released, _ = self._pending.popleft()
-        return released

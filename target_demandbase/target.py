@@ -81,7 +81,6 @@ class TargetDemandbase(Target):
             self.config,
             self.clock,
             self.retry.on(self.clock),
-            self._write_state_message,
         )
 
     @property  # type: ignore[misc]
