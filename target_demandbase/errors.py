@@ -26,6 +26,10 @@ class MappingError(TargetError):
     """A stream's columns or settings do not fit the entity."""
 
 
+class PlanError(TargetError):
+    """What Demandbase or the settings say of a stream's entity cannot be used."""
+
+
 class InputError(TargetError):
     """The input contains something other than valid Singer messages."""
 

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import spool_folder
+from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
+from target_demandbase.errors import PlanError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
 from target_demandbase.mapping import UnknownProperties
 from target_demandbase.plan import plan_stream, suits_blocks
@@ -133,11 +135,17 @@ class Loader:
         Raises:
             RoutingError: The stream has no entity.
             MappingError: Its columns or settings do not fit the entity.
+            PlanError: What Demandbase or the settings say of its entity cannot be used.
         """
         self.poll(Until.UPLOADED)  # only one thread at a time may use the API
         config = self._config
         on_null = OnNull(config["on_null"])
-        plan, report = plan_stream(self._api, config, stream, source)
+        try:
+            plan, report = plan_stream(self._api, config, stream, source)
+        except (ConfigurationError, ApiError) as error:
+            if error.ends_run or isinstance(error, TransientError):
+                raise
+            raise PlanError(str(error), stream=stream.stream) from error
         logger.info("%s", report)
         self._queue.write_mapping(stream.stream, report)
         batch = StreamBatch(
@@ -243,6 +251,8 @@ class Loader:
 
     def state(self, value: dict[str, Any]) -> None:
         """Emit a state once all rows before it are accounted for."""
+        for stream in self._streams:
+            stream.batch.mark()
         sealed = min(self._open, default=self._last_batch + 1) - 1
         self._states.defer(PendingState(value, sealed), [*self._open, *self._closed])
         self._emit_released()
@@ -274,6 +284,23 @@ class Loader:
         self._queue.forget(self._last_batch)
         self._queue.remove_stale()
         self._results.check_run()
+
+    def deliver_states(self) -> None:
+        """Deliver what precedes the last state, after the input has failed.
+
+        Rows that came after it are dropped: no state covers them, so the next run gets them again.
+
+        Raises:
+            DemandbaseError: As ``poll``.
+        """
+        if not self._states.is_waiting:
+            return
+        logger.warning("The input has failed. What precedes its last state is delivered first.")
+        for stream in self._streams:
+            stream.batch.rewind()
+        for stream in self._streams:
+            self.close_batch(stream)
+        self.poll(Until.ENDED)
 
     def close(self, *, is_interrupted: bool) -> None:
         """Cancel what can be cancelled, remove all files, and write the report.
