@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
+from demandbase_api.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,13 +105,24 @@ POLLING: dict[str, dict[str, Any]] = {
 }
 """JSON schema of each setting of ``poll_policy`` that means the same in both plugins."""
 
+STATE_DIR = {
+    "state_dir": _text(
+        "State folder",
+        "Folder for what must outlive the run: the journal of open jobs, rows that a terminated "
+        "target has not sent and, with api: uapi, the count of the day's calls and the discovered "
+        "fields. Default: spool_dir if it is set, else the user's folder for state (on Linux "
+        "~/.local/state/singer-demandbase).",
+    )
+}
+"""JSON schema of the setting of ``state_folder``."""
+
 CREDENTIALS = [{"required": ["access_token"]}, {"required": ["client_id", "client_secret"]}]
 """The settings must satisfy one of these."""
 
 
 def with_api_settings(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON schema of a plugin's settings with those of the API added to its own."""
-    properties = {**PROPERTIES, **schema["properties"], **POLLING}
+    properties = {**PROPERTIES, **schema["properties"], **STATE_DIR, **POLLING}
     return {**schema, "properties": properties, "anyOf": CREDENTIALS}
 
 
@@ -152,8 +164,21 @@ def spool_folder(config: Mapping[str, Any]) -> Path | None:
     Raises:
         ConfigurationError: It is no path.
     """
-    folder = config.get("spool_dir")
-    return checked_path("spool_dir", folder) if folder else None
+    return _folder(config, "spool_dir")
+
+
+def state_folder(config: Mapping[str, Any]) -> StateFolder:
+    """Return the folder of what must outlive a run.
+
+    Raises:
+        ConfigurationError: A setting is no path.
+    """
+    return StateFolder(_folder(config, "state_dir"), spool_folder(config))
+
+
+def _folder(config: Mapping[str, Any], setting: str) -> Path | None:
+    folder = config.get(setting)
+    return checked_path(setting, folder) if folder else None
 
 
 def checked_path(setting: str, text: str) -> Path:
@@ -177,7 +202,7 @@ def checked_path(setting: str, text: str) -> Path:
 def api_files(config: Mapping[str, Any]) -> ApiFiles:
     """Return the files about the API that outlive a run."""
     hours = config.get("discovery_cache_hours")
-    folder = spool_folder(config)
+    folder = state_folder(config)
     return ApiFiles(folder) if hours is None else ApiFiles(folder, float(hours))
 
 

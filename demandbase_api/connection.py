@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.http.urls import is_web_address
+from demandbase_api.state_folder import StateFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _EXAMPLE_URL = "https://api.demandbase.com"
 _CREDENTIALS = {
@@ -19,7 +22,6 @@ _CREDENTIALS = {
     "client_secret": "client secret",
 }
 """Word for each credential, by setting."""
-_FOLDER = "singer-demandbase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +68,23 @@ class ApiFiles:
     """Files about an API that outlive a run.
 
     Args:
-        folder: Folder of the files. Default: one in the system's temporary folder.
+        folder: Folder of the files.
         cache_hours: How long discovered fields stay valid.
     """
 
-    folder: Path | None = None
+    folder: StateFolder = field(default_factory=StateFolder)
     cache_hours: float = 24
 
-    @property
-    def directory(self) -> Path:
-        """The folder, or the default."""
-        return self.folder or Path(tempfile.gettempdir()) / _FOLDER
-
     def path(self, connection: Connection, kind: str) -> Path:
-        """Return the path of a tenant's file. Its name does not reveal the credentials."""
+        """Return the path of a tenant's file. Its name does not reveal the credentials.
+
+        Raises:
+            SpoolError: The folder cannot be used.
+        """
         credential = connection.client_id or connection.access_token or ""
         key = f"{connection.api_url} {credential}"
         digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
-        return self.directory / f"demandbase-{kind}-{digest}.json"
+        return self.folder.open() / f"demandbase-{kind}-{digest}.json"
 
 
 def _checked_url(url: str) -> str:

@@ -129,6 +129,9 @@ class ApiError(DemandbaseError):
         diagnostic: Code by which Demandbase's support finds the call.
     """
 
+    may_pass = False
+    """Whether the same call may succeed a little later."""
+
     def __init__(  # noqa: PLR0913
         self,
         operation: ApiOperation,
@@ -245,6 +248,8 @@ class UnexpectedResponseError(ApiError):
 
 class TransientError(ApiError):
     """A failure that a retry may overcome."""
+
+    may_pass = True
 
 
 class NotReadyError(TransientError):
@@ -366,7 +371,7 @@ class StoppedError(DemandbaseError):
 
 
 class SpoolError(DemandbaseError):
-    """The folder for intermediate files is unusable."""
+    """The folder for intermediate files, or the one for what outlives the run, is unusable."""
 
     ends_run = True
 
@@ -419,12 +424,21 @@ def job_failed(
 
 def spool_error(error: OSError) -> SpoolError:
     """Return the error for an operation on the spool folder that failed."""
-    reason = (
-        "no space is left"
-        if error.errno == errno.ENOSPC
-        else (error.strerror or "the operation failed")
-    )
     return SpoolError(
-        f"Cannot write to the folder for intermediate files: {reason}. "
+        f"Cannot write to the folder for intermediate files: {_reason(error)}. "
         "Free some space, or set spool_dir to a larger or writable folder."
     )
+
+
+def state_error(error: OSError) -> SpoolError:
+    """Return the error for an operation on the state folder that failed."""
+    return SpoolError(
+        f"Cannot use the folder for journals and counts of calls: {_reason(error)}. "
+        "Free some space, or set state_dir to a folder that this user can write to."
+    )
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "no space is left"
+    return error.strerror or "the operation failed"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,27 +18,25 @@ PRIVATE = 0o600
 """Mode of files that only their owner may read."""
 
 
-def write_atomically(path: Path, text: str, *, durable: bool = False, mode: int = 0o666) -> None:
-    """Replace a file in one step: no reader ever sees a part of it.
+def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replace a file in one step, by one for its owner only: no reader ever sees a part of it.
 
     Args:
         path: The file; its folder must exist.
         text: The content, written as UTF-8.
         durable: Whether the file must survive a failure of the system.
-        mode: Permissions of a new file, before the umask.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
-        with os.fdopen(os.open(partial, flags, mode), "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        partial.replace(path)
+        os.replace(partial, path)  # noqa: PTH105 - mkstemp returns a text
     except OSError:
         with suppress(OSError):
-            partial.unlink()
+            os.unlink(partial)  # noqa: PTH108
         raise
     if durable:
         sync_folder(path.parent)

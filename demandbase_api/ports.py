@@ -305,6 +305,9 @@ class ImportApi(Protocol):
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ImportJob:
         """Return the current state of a job."""
 
+    def with_details(self, job: ImportJob, deadline: Deadline = NO_DEADLINE) -> ImportJob:
+        """Return an ended job of the list with the members that the list may lack."""
+
     def jobs(
         self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
     ) -> Iterator[ImportJob]:
@@ -328,7 +331,7 @@ class ImportApi(Protocol):
         """
 
     def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
-        """Yield the rejected rows of a job, from all pages.
+        """Yield the rejected rows of a job, from all pages; none if the job has no list of them.
 
         Args:
             job_id: The job.

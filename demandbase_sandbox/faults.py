@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from demandbase_sandbox.exceptions import describe_problems, problem_message
-from demandbase_sandbox.operations import CREATING, EXPORTING, OPERATIONS, PAGED, SIGNED_FILE
+from demandbase_sandbox.operations import (
+    CREATING,
+    EXPORTING,
+    IMPORTING,
+    OPERATIONS,
+    PAGED,
+    SIGNED_FILE,
+)
 from demandbase_sandbox.uapi.errors import ERROR_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 ANY = "*"
@@ -29,12 +36,17 @@ WAYS = (
 )  # fmt: skip
 """Ways to spoil a file."""
 
+ERROR_WAYS = ("lines", "from_3", "shuffled", "no_values", "lower_case", "truncated")
+"""Ways to write row errors."""
+
 
 class Effect(StrEnum):
     """What goes wrong."""
 
     STATUS = "status"
     """Respond with ``status``, ``headers`` and ``body``, or with ``code``; do nothing else."""
+    STATUS_AFTER = "status_after"
+    """Run the operation, then respond with ``status``, ``headers`` and ``body``."""
     DROP_BEFORE = "drop_before"
     """Close the connection without a response; do nothing else."""
     DROP_AFTER = "drop_after"
@@ -75,18 +87,31 @@ class Effect(StrEnum):
     """For a create: the job fails with ``message``; an import applies ``rows`` rows before."""
     JOB_GONE = "job_gone"
     """For a create: the job is unknown from ``seconds`` after its creation on."""
+    JOB_LATE = "job_late"
+    """For a create: the job is unknown until ``seconds`` after its creation."""
+    FILE_UNSEEN = "file_unseen"
+    """For createImportJob: until ``seconds`` after the upload, the job appears as it was created.
+
+    Until then, ``members`` replace those of its object: ``{"status": "validating"}``."""
+    END_LAG = "end_lag"
+    """For createImportJob: for ``seconds`` after its end, ``members`` replace those of the job.
+
+    Figures that lag behind the status are ``{"success_count": 0, "error_count": None}``."""
+    ODD_ERRORS = "odd_errors"
+    """For getImportErrors: write row errors as ``how`` says; see ``ERROR_WAYS``."""
     NEVER_ENDS = "never_ends"
     """For a create: the job stays in processing."""
     MANGLE_CSV = "mangle_csv"
     """For a create of an export: spoil the file as ``how`` says; see ``WAYS``."""
     FOREIGN_JOB = "foreign_job"
-    """For operations of exports: before anything else, another client creates an export job.
+    """For operations of jobs: before anything else, another client creates a job of that kind.
 
     Its request is that of the last creation, which is this request if it is one, but for the last
     character of a name; without any, there is no foreign job. It was created ``seconds`` ago. With
-    the ``how`` "running", it never ends. ``members`` replace those of its object in all responses:
-    ``{"jobName": "x"}`` or ``{"entity_type": "x"}`` make it the job of another request; null
-    removes one, and ``nulls`` are null. Limits do not apply to it."""
+    the ``how`` "running", it never ends; otherwise, an import waits for its file. ``members``
+    replace those of its object in all responses: ``{"jobName": "x"}`` or ``{"entity_type": "x"}``
+    make it the job of another request; null removes one, and ``nulls`` are null. Limits do not
+    apply to it."""
     EXPIRED_LINK = "expired_link"
     """For downloadExportFile and checkExportJobStatus: the link has already expired."""
     CUT = "cut"
@@ -159,8 +184,9 @@ class Fault:
         if self.operation not in {*OPERATIONS, ANY}:
             known = ", ".join(sorted(OPERATIONS))
             raise ValueError(f"unknown operation {self.operation!r}; known operations: {known}")
-        if self.operation not in (possible := {*_operations_with(self.effect), ANY}):
-            known = ", ".join(sorted(possible - {ANY}))
+        possible = _OPERATIONS_WITH.get(self.effect, OPERATIONS - {SIGNED_FILE})
+        if self.operation not in possible | {ANY}:
+            known = ", ".join(sorted(possible))
             raise ValueError(f"{self.effect} is no effect on {self.operation}, only on {known}")
         if not 0 <= self.probability <= 1:
             raise ValueError("probability must be from 0 to 1")
@@ -180,40 +206,34 @@ class Fault:
             raise ValueError(f"unknown how {self.how!r} of {self.effect}; known are {known}")
 
 
-_ON_ALL = frozenset({
-    Effect.STATUS, Effect.HEADERS, Effect.DROP_BEFORE, Effect.DELAY, Effect.STALL, Effect.DRIP,
-})  # fmt: skip
-
-
-def _operations_with(effect: Effect) -> frozenset[str]:  # noqa: PLR0911 - one for each kind
-    """Return the operations that can have an effect."""
-    match effect:
-        case _ if effect in _ON_ALL:
-            return OPERATIONS
-        case Effect.SHIFT_PAGE | Effect.SAME_PAGE:
-            return PAGED
-        case Effect.LAG | Effect.OLDEST_FIRST:
-            return PAGED - {"getImportErrors"}
-        case Effect.TOO_LARGE:
-            return frozenset({"uploadImportFile"})
-        case Effect.JOB_FAILS | Effect.JOB_GONE | Effect.NEVER_ENDS:
-            return CREATING
-        case Effect.MANGLE_CSV:
-            return CREATING - {"createImportJob"}
-        case Effect.FOREIGN_JOB:
-            return EXPORTING
-        case Effect.EXPIRED_LINK:
-            return frozenset({"downloadExportFile", "checkExportJobStatus"})
-        case Effect.CUT | Effect.NO_RANGE | Effect.CHANGED:
-            return frozenset({SIGNED_FILE})
-        case _:
-            return OPERATIONS - {SIGNED_FILE}
+_OPERATIONS_WITH: dict[Effect, frozenset[str]] = {
+    **dict.fromkeys(
+        (Effect.STATUS, Effect.HEADERS, Effect.DROP_BEFORE, Effect.DELAY, Effect.STALL,
+         Effect.DRIP),
+        OPERATIONS,
+    ),
+    **dict.fromkeys((Effect.SHIFT_PAGE, Effect.SAME_PAGE), PAGED),
+    **dict.fromkeys((Effect.LAG, Effect.OLDEST_FIRST), PAGED - {"getImportErrors"}),
+    Effect.TOO_LARGE: frozenset({"uploadImportFile"}),
+    **dict.fromkeys(
+        (Effect.JOB_FAILS, Effect.JOB_GONE, Effect.NEVER_ENDS, Effect.JOB_LATE), CREATING
+    ),
+    **dict.fromkeys((Effect.FILE_UNSEEN, Effect.END_LAG), frozenset({"createImportJob"})),
+    Effect.ODD_ERRORS: frozenset({"getImportErrors"}),
+    Effect.MANGLE_CSV: CREATING - {"createImportJob"},
+    Effect.FOREIGN_JOB: EXPORTING | IMPORTING,
+    Effect.EXPIRED_LINK: frozenset({"downloadExportFile", "checkExportJobStatus"}),
+    **dict.fromkeys((Effect.CUT, Effect.NO_RANGE, Effect.CHANGED), frozenset({SIGNED_FILE})),
+}  # fmt: skip
+"""The operations that can have an effect; others are effects of all but ``SIGNED_FILE``."""
 
 
 def _ways(effect: Effect) -> frozenset[str] | None:
     """Return the values of ``how``; ``None`` if the effect ignores it."""
     if effect is Effect.MANGLE_CSV:
         return frozenset({"", *WAYS})
+    if effect is Effect.ODD_ERRORS:
+        return frozenset(ERROR_WAYS)
     if effect is Effect.FOREIGN_JOB:
         return frozenset({"", "running"})
     if effect is Effect.CUT:
@@ -237,6 +257,12 @@ class JobFaults:
         age: Seconds since its creation when it appears.
         members: Members that replace those of its object in responses.
         nulls: Members that are null in responses.
+        unknown_for: Seconds after its creation during which it is unknown.
+        unseen_for: Seconds after an import's upload during which it appears as it was created.
+            ``None``: none, and ``first_members`` do not apply.
+        first_members: Members that replace those of an import's object until then.
+        lags_for: Seconds after an import's end during which ``last_members`` apply.
+        last_members: Members that replace those of its object.
     """
 
     fails: str | None = None
@@ -248,6 +274,11 @@ class JobFaults:
     age: float = 0
     members: Mapping[str, Any] = field(default_factory=dict)
     nulls: tuple[str, ...] = ()
+    unknown_for: float = 0
+    unseen_for: float | None = None
+    first_members: Mapping[str, Any] = field(default_factory=dict)
+    lags_for: float = 0
+    last_members: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_foreign_job(cls, fault: Fault) -> Self:
@@ -263,7 +294,10 @@ class JobFaults:
 
 NO_FAULTS = JobFaults()
 
-_OF_JOBS = (Effect.JOB_FAILS, Effect.JOB_GONE, Effect.NEVER_ENDS, Effect.MANGLE_CSV)
+_OF_JOBS = (
+    Effect.JOB_FAILS, Effect.JOB_GONE, Effect.NEVER_ENDS, Effect.MANGLE_CSV,
+    Effect.JOB_LATE, Effect.FILE_UNSEEN, Effect.END_LAG,
+)  # fmt: skip
 
 
 class FaultRules:
@@ -316,13 +350,19 @@ class FaultRules:
         """Return the faults of the job that a request creates."""
         hits = self.hits(operation, facts, *_OF_JOBS)
         fails, gone = hits.get(Effect.JOB_FAILS), hits.get(Effect.JOB_GONE)
-        mangled = hits.get(Effect.MANGLE_CSV)
+        mangled, late = hits.get(Effect.MANGLE_CSV), hits.get(Effect.JOB_LATE)
+        unseen, lag = hits.get(Effect.FILE_UNSEEN), hits.get(Effect.END_LAG)
         return JobFaults(
             fails=fails.message if fails else None,
             rows=fails.rows if fails else 0,
             gone_after=gone.seconds if gone else None,
             never_ends=Effect.NEVER_ENDS in hits,
             way_to_mangle=mangled.how if mangled else "",
+            unknown_for=late.seconds if late else 0,
+            unseen_for=unseen.seconds if unseen else None,
+            first_members=unseen.members if unseen else {},
+            lags_for=lag.seconds if lag else 0,
+            last_members=lag.members if lag else {},
         )
 
 
@@ -349,3 +389,13 @@ def faults_from_json(text: str | bytes) -> tuple[Fault, ...]:
         )
         reason = describe_problems([problem]) if member else problem_message(problem)
         raise ValueError(f"{place}: {reason}") from None
+
+
+def replace_members(
+    holder: dict[str, Any], members: Mapping[str, Any], nulls: Sequence[str] = ()
+) -> None:
+    """Merge members into an object, where ``None`` removes one, and set others to null."""
+    holder.update(members)
+    for name in [name for name, value in members.items() if value is None]:
+        del holder[name]
+    holder.update(dict.fromkeys(nulls))

@@ -83,6 +83,11 @@ EXPORTING = EXPORT_OPERATIONS | {
 }  # fmt: skip
 """Operations of exports, of both APIs."""
 
+IMPORTING = frozenset({
+    "createImportJob", "uploadImportFile", "listImportJobs", "getImportJob", "cancelImportJob",
+})  # fmt: skip
+"""Operations of import jobs, of both APIs."""
+
 PAGED = frozenset({"listExportJobs", "listImportJobs", "getImportErrors", "fetchExportJobsInfo"})
 """Operations that return a page of a list."""
 

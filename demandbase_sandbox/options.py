@@ -84,8 +84,8 @@ class SandboxOptions:
     """Maximum number of jobs on a page, whatever ``limit`` says."""
     max_error_page_size: Count = 1000
     """Maximum number of row errors on a page."""
-    row_number_base: Annotated[int, Field(ge=0, le=2)] = 1
-    """Number of the first data row in row errors: 0, 1, or 2 if the header counts as row 1."""
+    row_number_base: Annotated[int, Field(ge=0, le=10**9)] = 1
+    """Number of the first data row in row errors: 0, 1, 2 if the header counts as row 1, …"""
     clock_skew_seconds: Annotated[float, Field(ge=-(10**9), le=10**9)] = 0
     """Seconds that the server's clock, and so all times that it writes, is ahead of the true time;
     below 0: behind it."""

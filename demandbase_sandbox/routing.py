@@ -28,9 +28,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.connections import drip, drop, stall
 from demandbase_sandbox.exceptions import ApiError
-from demandbase_sandbox.faults import Effect, Fault, JobFaults
+from demandbase_sandbox.faults import Effect, Fault, JobFaults, replace_members
 from demandbase_sandbox.models import Body
-from demandbase_sandbox.operations import CREATING, find_operation
+from demandbase_sandbox.operations import CREATING, IMPORTING, find_operation
 from demandbase_sandbox.recorder import RECORDED_HEADERS, RecordedRequest
 from demandbase_sandbox.tenant.jobs import AnyJob, SimulatedJobs
 from demandbase_sandbox.tenant.tenant import Tenant
@@ -134,7 +134,7 @@ class Call:
     def visible(self, jobs: SimulatedJobs[AnyJob]) -> list[AnyJob]:
         """Return the jobs that a list shows, newest first."""
         hits = self.faults(Effect.LAG, Effect.OLDEST_FIRST)
-        found = jobs.all()
+        found = jobs.known()
         if Effect.LAG in hits:
             since = self.tenant.clock.now() - timedelta(seconds=hits[Effect.LAG].seconds)
             found = [job for job in found if job.created_at <= since]
@@ -265,14 +265,14 @@ class SandboxRouter(APIRouter):
         @functools.wraps(endpoint)
         def operation(call: Call, **values: Any) -> Response:  # noqa: ANN401
             call.describe(values)
-            if call.operation in CREATING - {"createImportJob"}:
+            if call.operation in CREATING:
 
                 def create(faults: JobFaults) -> object:
                     other = copy(call)
                     other.foreign = faults
                     return endpoint(call=other, **values)
 
-                call.tenant.create_again[call.api.name] = create
+                call.tenant.create_again[_kind(call)] = create
             return _run(call, functools.partial(endpoint, call=call, **values), status)
 
         # FastAPI would otherwise resolve the names in the annotations in this module.
@@ -282,8 +282,8 @@ class SandboxRouter(APIRouter):
 
 # Effects of the response; those of files and jobs are applied where these are made.
 _EFFECTS = (
-    Effect.STATUS, Effect.DROP_BEFORE, Effect.DROP_AFTER, Effect.DELAY, Effect.STALL,
-    Effect.FOREIGN_JOB, Effect.DRIP, Effect.HEADERS, Effect.LOCAL_TIMES,
+    Effect.STATUS, Effect.STATUS_AFTER, Effect.DROP_BEFORE, Effect.DROP_AFTER, Effect.DELAY,
+    Effect.STALL, Effect.FOREIGN_JOB, Effect.DRIP, Effect.HEADERS, Effect.LOCAL_TIMES,
     Effect.ALTER, Effect.SHIFT, Effect.INVALID_JSON,
 )  # fmt: skip
 
@@ -291,9 +291,9 @@ _EFFECTS = (
 def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Response:
     """Run an operation under the lock and return its response, changed by the call's faults."""
     hits = call.faults(*_EFFECTS)
-    if Effect.FOREIGN_JOB in hits and call.api.name in call.tenant.create_again:
+    if Effect.FOREIGN_JOB in hits and _kind(call) in call.tenant.create_again:
         with call.tenant.store.lock, suppress(ApiError):
-            create = call.tenant.create_again[call.api.name]
+            create = call.tenant.create_again[_kind(call)]
             create(JobFaults.of_foreign_job(hits[Effect.FOREIGN_JOB]))
     if Effect.DELAY in hits and not call.tenant.delay(hits[Effect.DELAY].seconds):
         # The tenant was reset meanwhile, so the call belongs to no tenant.
@@ -311,15 +311,27 @@ def _run(call: Call, work: Callable[[], Document | Response], status: int) -> Re
     with call.tenant.store.lock:
         call.tenant.advance_jobs()
         result = work()
+        if Effect.STATUS_AFTER in hits:
+            return _status_response(hits[Effect.STATUS_AFTER])
         if isinstance(result, Response):
             return result
         content = _json(result)
-        for job in [content, *_listed(content)]:
-            # The name of the id differs between the APIs.
-            if isinstance(job, dict) and (job_id := job.get("jobId", job.get("id"))):
-                faults = call.tenant.job_faults(job_id)
-                replace_members(job, faults.members, faults.nulls)
+        _alter_jobs(call.tenant, content)
     return _document(content, status, hits)
+
+
+def _alter_jobs(tenant: Tenant, content: dict[str, Any] | list[Any]) -> None:
+    for document in [content, *_listed(content)]:
+        # The name of the id differs between the APIs.
+        if isinstance(document, dict) and (job_id := document.get("jobId", document.get("id"))):
+            job = tenant.find_job(str(job_id))
+            if job is not None:
+                job.alter(document, tenant.clock.now())
+
+
+def _kind(call: Call) -> tuple[str, bool]:
+    """Return the kind of job that a call is about."""
+    return call.api.name, call.operation in IMPORTING
 
 
 def _status_response(fault: Fault) -> Response:
@@ -366,16 +378,6 @@ def _alter(result: dict[str, Any] | list[Any], fault: Fault) -> None:
     for holder in [result] if items is None else _listed(result):
         if isinstance(holder, dict) and (items or {}).items() <= holder.items():
             replace_members(holder, fault.members, fault.nulls)
-
-
-def replace_members(
-    holder: dict[str, Any], members: Mapping[str, Any], nulls: Sequence[str]
-) -> None:
-    """Merge members into an object, where ``None`` removes one, and set others to null."""
-    holder.update(members)
-    for name in [name for name, value in members.items() if value is None]:
-        del holder[name]
-    holder.update(dict.fromkeys(nulls))
 
 
 def _listed(result: dict[str, Any] | list[Any]) -> list[Any]:

@@ -210,8 +210,8 @@ class Sandbox:
         return self._jobs(self.tenant.exports, self.tenant.uapi_exports)
 
     def foreign_jobs(self) -> list[dict[str, Any]]:
-        """Return those of the export jobs that faults created in the name of other clients."""
-        jobs = self.export_jobs()
+        """Return the jobs that faults created in the name of other clients."""
+        jobs = [*self.export_jobs(), *self.import_jobs()]
         foreign = {job["id"] for job in jobs if self.tenant.job_faults(job["id"]).foreign}
         return [job for job in jobs if job["id"] in foreign]
 

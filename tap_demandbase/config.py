@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +15,18 @@ from demandbase_api import config as api_config
 from demandbase_api.config import (
     MAX_HOURS,
     MAX_SECONDS,
-    api_files,
     api_url,
     checked_path,
     poll_policy,
     spool_folder,
+    state_folder,
     with_api_settings,
 )
-from demandbase_api.errors import ConfigurationError
+from demandbase_api.errors import ConfigurationError, SpoolError
 from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_provider import ExportPolicy
 from demandbase_api.ports import ExportFilter
+from demandbase_api.state_folder import EXPORT_JOURNAL
 from tap_demandbase.spool import Spool
 from tap_demandbase.windows import parse_timestamp
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from demandbase_api.models import Entity
     from demandbase_api.ports import ExportCapabilities
 
+
+logger = logging.getLogger("tap-demandbase")
 
 DEFAULT_BATCH_ROWS = 100_000
 
@@ -117,7 +121,7 @@ _CONFIG = th.PropertiesList(
         _HOURS,
         default=24,
         title="Discovery cache",
-        description="With api: uapi, hours for which discovered fields are cached in spool_dir, "
+        description="With api: uapi, hours for which discovered fields are cached in state_dir, "
         "since the API allows 60 such calls a day; 0 disables the cache.",
     ),
     th.Property(
@@ -214,10 +218,8 @@ _CONFIG = th.PropertiesList(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for downloaded files while they are read and for the journal of open "
-        "export jobs; with api: uapi also for the count of the day's calls and the discovered "
-        "fields. All but the first should outlive the run. "
-        "Default: the system's temporary folder.",
+        description="Folder for downloaded files while they are read, and for what is in state_dir "
+        "if that is not set. Default: the system's temporary folder.",
     ),
     _BATCH_CONFIG,
 ).to_dict()
@@ -244,8 +246,12 @@ def export_policy(
 
 
 def export_journal(config: Mapping[str, Any]) -> ExportJournal:
-    """Return the journal of the export jobs, in ``spool_dir``."""
-    folder = api_files(config).directory / "tap-demandbase-jobs"
+    """Return the journal of the export jobs; one in memory if it cannot be kept."""
+    folder = None
+    try:
+        folder = state_folder(config).open() / EXPORT_JOURNAL
+    except SpoolError as error:
+        logger.warning("The export jobs of this run cannot be recorded in state_dir: %s", error)
     return ExportJournal(folder, api_url(config), config["job_reuse_hours"])
 
 

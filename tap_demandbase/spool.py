@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from demandbase_api.errors import SpoolError, spool_error
+from demandbase_api.files import make_private_folder
 from demandbase_api.threads import Task
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Spool:
         """
         try:
             if self._folder is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(self._folder)
             return tempfile.TemporaryFile(dir=self._folder, prefix="tap-demandbase-")
         except OSError as error:
             raise spool_error(error) from error

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from target_demandbase.arrow.encoder import EncodedRows
     from target_demandbase.csv_writer import Row
     from target_demandbase.keys import Keys
+    from target_demandbase.open_files import GroupBudget
     from target_demandbase.plan import StreamPlan
     from target_demandbase.rejects import Undelivered
     from target_demandbase.staging import Columns, StagedFile
@@ -42,9 +43,10 @@ class StreamBatch:
         max_rows: Maximum number of rows.
         max_bytes: Maximum size of a file.
         counts_nulls: Whether to warn of columns that are mostly null.
+        budget: Counts the files of all streams. Default: a budget of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings of one batch
         self,
         plan: StreamPlan,
         folder: Path | None,
@@ -52,6 +54,7 @@ class StreamBatch:
         max_rows: int,
         max_bytes: int,
         counts_nulls: bool,
+        budget: GroupBudget | None = None,
     ) -> None:
         self.number = 0
         """Number of the batch; 0 if none is open."""
@@ -63,6 +66,7 @@ class StreamBatch:
         self._groups = ColumnGroups(
             folder,
             max_bytes,
+            budget=budget,
             header=plan.header,
             identities=identities if plan.identity else None,
         )
@@ -91,6 +95,15 @@ class StreamBatch:
     def keys(self) -> frozenset[int]:
         """Digests of the match keys that are staged."""
         return self._groups.keys
+
+    @property
+    def files(self) -> int:
+        """Number of files that rows are staged in."""
+        return len(self._groups.files)
+
+    def needs_file(self, columns: Columns) -> bool:
+        """Return whether rows of some columns need a further file."""
+        return self._groups.needs_file(columns)
 
     def has_key(self, key: str) -> bool:
         """Return whether a row of a match key is staged."""

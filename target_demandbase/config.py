@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
 from demandbase_api import config as api_config
-from demandbase_api.config import MAX_SECONDS, checked_path, spool_folder, with_api_settings
+from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ImportOperation, ListAction
+from demandbase_api.state_folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.plan import ACTIVITIES
 from target_demandbase.report import OUTCOMES_UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from demandbase_api.connection import Connection
     from demandbase_api.http.retry import RetryPolicy
@@ -180,9 +180,8 @@ _CONFIG = th.PropertiesList(
         "spool_dir",
         th.StringType,
         title="Spool folder",
-        description="Folder for CSV files until they are sent, for the journal of open jobs and, "
-        "with api: uapi, for the count of the day's calls; the last two should outlive the run. "
-        "Default: the system's temporary folder.",
+        description="Folder for CSV files until they are sent, and for what is in state_dir if "
+        "that is not set. Default: the system's temporary folder.",
     ),
 ).to_dict()
 
@@ -258,9 +257,12 @@ def destination(config: Mapping[str, Any]) -> str:
 
 
 def journal_folder(config: Mapping[str, Any]) -> Path:
-    """Return the folder for the journal of open jobs, from the settings."""
-    base = spool_folder(config) or Path(tempfile.gettempdir())
-    return base / "target-demandbase-ledger"
+    """Return the folder for the journal of open jobs, from the settings.
+
+    Raises:
+        SpoolError: The state folder cannot be used.
+    """
+    return state_folder(config).open() / IMPORT_JOURNAL
 
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:

@@ -17,7 +17,7 @@ from target_demandbase.keys import identity_key, number_key
 from target_demandbase.schema import is_date_time, json_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from target_demandbase.plan import StreamPlan
 
@@ -339,7 +339,6 @@ def split_rows(lines: bytes) -> list[bytes]:
     return rows
 
 
-def read_row(row: bytes) -> list[str]:
-    """Return the fields of a row."""
-    [fields] = csv.reader(io.StringIO(row.decode(), newline=""), strict=True)
-    return fields
+def read_rows(rows: bytes) -> Iterator[list[str]]:
+    """Yield the fields of each of some rows."""
+    return csv.reader(io.StringIO(rows.decode(), newline=""), strict=True)

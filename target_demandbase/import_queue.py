@@ -31,11 +31,11 @@ from demandbase_api.files import make_private_folder, open_private
 from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
-from demandbase_api.models import ImportOperation
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
 from target_demandbase.config import destination, journal_folder
 from target_demandbase.errors import StillRunningError
+from target_demandbase.open_files import open_files, system_limit
 from target_demandbase.rejects import file_name_part, rejects_error
 
 if TYPE_CHECKING:
@@ -386,10 +386,10 @@ class ImportQueue:
 
     def _update_journal(self, running: _Running, outcome: Outcome | None) -> None:
         is_complete = outcome is not None and outcome.is_complete
-        if running.batch.plan.operation is ImportOperation.INSERT:
+        if running.batch.plan.is_add_only:
             if is_complete or (outcome is not None and outcome.is_certain):
                 self._uploader.account(running.file)
-            # Otherwise only a person can say which rows to insert again.
+            # Otherwise only a person can say which rows to add again.
         elif not is_complete:
             # The cause may be corrected before the next run, which must then send the file again.
             self._uploader.forget(running.file)
@@ -507,7 +507,8 @@ def open_import_queue(
     poller = JobPoller("import", api, poll_policy(config), clock, progress=_progress)
     journal = ImportJournal(journal_folder(config), run, api_url(config))
     uploader = ImportUploader(api, poller, journal, retry, clock)
-    return ImportQueue(uploader, poller, config["max_concurrent_jobs"], destination(config))
+    allowed = open_files(system_limit(), config["max_concurrent_jobs"])
+    return ImportQueue(uploader, poller, allowed.jobs, destination(config))
 
 
 def _progress(job: ImportJob) -> str:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.config import spool_folder
+from demandbase_api.config import spool_folder, state_folder
 from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
 from target_demandbase.batching import StreamBatch
@@ -25,6 +25,7 @@ from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.errors import PlanError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
 from target_demandbase.mapping import UnknownProperties
+from target_demandbase.open_files import GroupBudget, open_files, system_limit
 from target_demandbase.plan import plan_stream, suits_blocks
 from target_demandbase.reader import NOTHING, Consumed
 from target_demandbase.rejects import (
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from target_demandbase.import_queue import ImportQueue
     from target_demandbase.mapping import StreamSchema
     from target_demandbase.plan import StreamPlan
+    from target_demandbase.staging import Columns
 
 
 logger = logging.getLogger("target-demandbase")
@@ -94,6 +96,7 @@ class Loader:
         self._config = config
         self._clock = clock
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+        self._state_folder = state_folder(config).open()
         self._rejects = rejects_folder(config)
         check_folder(self._rejects)
         able = api.capabilities
@@ -118,12 +121,15 @@ class Loader:
             if self._is_dry
             else open_import_queue(api, config, self._run, clock, retry)
         )
+        allowed = open_files(system_limit(), config["max_concurrent_jobs"])
+        self._budget = GroupBudget(allowed.groups)
         self._states = StateGate()
         self._streams: list[LoadedStream] = []
         self._last_batch = 0
         self._open: set[int] = set()
         self._closed: deque[int] = deque()
         self._has_warned_of_deletions = False
+        self._has_warned_of_files = False
 
     def add_stream(self, stream: StreamSchema, source: StreamSchema) -> LoadedStream:
         """Plan a stream and return it.
@@ -154,6 +160,7 @@ class Loader:
             max_rows=config["batch_size_rows"],
             max_bytes=config["max_file_bytes"],
             counts_nulls=on_null is not OnNull.OMIT,
+            budget=self._budget,
         )
         loaded = LoadedStream(
             plan,
@@ -189,6 +196,7 @@ class Loader:
                 # Two streams of one entity: the row that was read first must be imported first.
                 self.close_batch(other)
         self._count(stream, 1)
+        self._make_room(stream, row.columns)
         if not stream.batch.fits(row.columns, len(row.line), (row.key,)):
             self.flush(stream)
         stream.batch.stage_row(row, record_message(stream.plan.source.stream, original))
@@ -310,7 +318,7 @@ class Loader:
         """
         undelivered = None
         if is_interrupted:
-            undelivered = Undelivered(spool_folder(self._config), self._run)
+            undelivered = Undelivered(self._state_folder, self._run)
         with ExitStack() as last:
             last.callback(self._write_report)
             for stream in reversed(self._streams):
@@ -331,6 +339,19 @@ class Loader:
                 "Demandbase's import API cannot delete: records that are marked as deleted are "
                 "counted in the report and not sent, and ACTIVATE_VERSION does nothing."
             )
+
+    def _make_room(self, stream: LoadedStream, columns: Columns) -> None:
+        """Queue the staged rows that are in the most files, if there are as many as possible."""
+        if self._budget.has_room or not stream.batch.needs_file(columns):
+            return
+        if not self._has_warned_of_files:
+            self._has_warned_of_files = True
+            logger.warning(
+                "Records have so many different sets of columns that their files are as many as "
+                "the system lets the target open: their rows are sent earlier, in more import "
+                "jobs. Raise that limit (ulimit -n), or let the tap send all properties."
+            )
+        self.flush(max(self._streams, key=lambda each: each.batch.files))
 
     def _count(self, stream: LoadedStream, records: int) -> int:
         """Count records of the open batch and return its number; open one if none is open."""

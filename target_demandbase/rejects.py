@@ -7,11 +7,9 @@ import hashlib
 import logging
 import math
 import os
-import tempfile
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -25,6 +23,7 @@ from target_demandbase.schema import REJECT_PREFIX, REJECT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from target_demandbase.plan import StreamPlan
     from target_demandbase.staging import StagedFile
@@ -182,12 +181,12 @@ class Undelivered:
     """Files of the rows that a run did not send.
 
     Args:
-        folder: The spool folder. Default: the system's temporary folder.
+        folder: The state folder.
         run: Unique name of the run.
     """
 
-    def __init__(self, folder: Path | None, run: str) -> None:
-        self._folder = (folder or Path(tempfile.gettempdir())) / f"undelivered-{run}"
+    def __init__(self, folder: Path, run: str) -> None:
+        self._folder = folder / f"undelivered-{run}"
         self._files: dict[str, SingerFile] = {}
 
     def add(self, plan: StreamPlan, staged: Sequence[StagedFile]) -> None:
@@ -209,7 +208,7 @@ class Undelivered:
         except (OSError, SpoolError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             logger.warning(
-                "%d records of stream %s were not sent and could not be kept in spool_dir (%s); "
+                "%d records of stream %s were not sent and could not be kept in state_dir (%s); "
                 "no state covers them, so the next run gets them from the tap.",
                 sum(file.rows for file in staged),
                 plan.stream,

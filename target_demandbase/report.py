@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
+from demandbase_api.files import make_private_folder, write_atomically
 from target_demandbase.rejects import rejects_error
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class RunReport:
         path = folder / f"report-{self._run}.json"
         try:
             make_private_folder(folder)
-            write_atomically(path, f"{line}\n", durable=True, mode=PRIVATE)
+            write_atomically(path, f"{line}\n", durable=True)
         except OSError as error:
             raise rejects_error(error) from error
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 
 from demandbase_api.clock import SystemClock
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError, job_cancelled
 from demandbase_api.models import JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
@@ -18,10 +19,14 @@ from target_demandbase.report import MAX_KINDS, OTHER_KINDS, OUTCOMES_UNKNOWN
 from target_demandbase.row_errors import (
     UNCORRELATED,
     Outcome,
+    Rejections,
+    RowReject,
+    SentRows,
     count_rows,
     read_errors,
     rejected_rows,
 )
+from target_demandbase.row_values import plain_name
 from target_demandbase.verdict import (
     SentFile,
     Verdict,
@@ -33,7 +38,7 @@ from target_demandbase.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from demandbase_api.clock import Clock
     from demandbase_api.models import ImportJob, RowError
@@ -42,7 +47,6 @@ if TYPE_CHECKING:
     from target_demandbase.import_queue import EndedImport, ImportBatch
     from target_demandbase.plan import StreamPlan
     from target_demandbase.report import RunReport
-    from target_demandbase.row_errors import RowReject
 
 
 logger = logging.getLogger("target-demandbase")
@@ -50,6 +54,13 @@ logger = logging.getLogger("target-demandbase")
 ROWS_SHOWN = 10
 
 KINDS_SHOWN = 20
+
+_OPEN = "Demandbase does not say which row it rejected, and it may be this one: "
+
+_MAY_BE_IN = "This row may be in already, since Demandbase does not say which row it rejected: "
+
+_DETAILS_SECONDS = 30.0
+"""Time in which the end of a job is read alone. The list of jobs may have all of it."""
 
 _PAUSES = (1.0, 2.0, 3.0, 4.0)
 """Seconds before each further reading of figures that disagree: they may lag behind the status."""
@@ -102,7 +113,8 @@ class Results:
         self, plan: StreamPlan, batch: int, record: Mapping[str, Any], reject: Reject
     ) -> None:
         """Write a record that cannot be sent to the dead letters."""
-        self._reject(plan, batch, record, reject, self._batches[batch].rows)
+        self._write(plan, record, reject)
+        self._count(plan, batch, reject, self._batches[batch].rows)
 
     def account(self, done: EndedImport) -> Outcome:
         """Account for the rows of an import that has ended.
@@ -115,9 +127,17 @@ class Results:
         plan, staged = done.batch.plan, done.batch.staged
         if done.job is None:
             reject = Reject("the row alone is larger than Demandbase takes", None, TOO_LARGE)
-            self._reject(plan, done.batch.number, staged.record(0), reject, 1)
+            self._write(plan, staged.record(0), reject)
+            self._count(plan, done.batch.number, reject, 1)
             return Outcome(staged.rows, 0)
-        sent = SentFile(done.job_id, plan.stream, plan.entity, plan.operation, staged.rows)
+        sent = SentFile(
+            done.job_id,
+            plan.stream,
+            plan.entity,
+            plan.operation,
+            staged.rows,
+            is_add_only=plan.is_add_only,
+        )
         end = self._read_end(done.job, sent)
         self._report_job(sent, end.job)
         self._warn_of_message(sent, end.job)
@@ -152,12 +172,13 @@ class Results:
         if breach is not None:
             raise self._error(count, breach)
         logger.warning(
-            "%d of %d rows of stream %s were rejected and are kept in %s: %s",
+            "%d of %d rows of stream %s were rejected and are kept in %s: %s.%s",
             count.digest.rows,
             count.rows,
             count.stream,
             ", ".join(map(str, self._dead_letters.paths.values())),
             "; ".join(count.digest.lines()),
+            count.remark,
         )
 
     def check_run(self) -> None:
@@ -176,7 +197,7 @@ class Results:
 
     def _read_end(self, job: ImportJob, sent: SentFile) -> _End:
         """Return the end of a job; figures that disagree are read again for some seconds."""
-        end = self._judge(job, sent)
+        end = self._judge(self._with_details(job), sent)
         for pause in _PAUSES:
             if end.verdict is not Verdict.CONTRADICTORY:
                 break
@@ -186,6 +207,18 @@ class Results:
             except DemandbaseError as error:
                 logger.warning("Cannot read the import job %s again: %s", sent.job_id, error)
         return end
+
+    def _with_details(self, job: ImportJob) -> ImportJob:
+        """Return an ended job with all of its figures; without them if they cannot be read."""
+        try:
+            return self._api.with_details(job, Deadline.after(self._clock, _DETAILS_SECONDS))
+        except DemandbaseError as error:
+            logger.warning(
+                "The import job %s is judged by the list of jobs, since it cannot be read: %s",
+                job.id,
+                error,
+            )
+            return job
 
     def _judge(self, job: ImportJob, sent: SentFile) -> _End:
         if not self._api.capabilities.row_errors:
@@ -223,8 +256,8 @@ class Results:
                 sent.stream,
                 done.file_name,
             )
-        kept = rejected_rows(end.errors, sent.rows, _reader(done.batch))
-        self._keep(done.batch, sent, kept)
+        found = rejected_rows(end.errors, _sent_rows(done.batch))
+        self._keep(done.batch, sent, found)
         succeeded = sent.rows - end.listed
         self._report.add_succeeded(sent.stream, succeeded)
         logger.info(
@@ -234,22 +267,31 @@ class Results:
             sent.stream,
             sent.job_id,
         )
-        return Outcome(sent.rows, succeeded, kept)
+        return Outcome(sent.rows, succeeded, found.kept)
 
     def _keep_certain(self, batch: ImportBatch, sent: SentFile, end: _End) -> tuple[str, ...]:
         """Keep the rows that were certainly rejected; return the files with them.
 
         The run ends without its state, so that the other rows come again.
         """
-        rows = rejected_rows(end.errors, sent.rows, _reader(batch))
-        certain = {row: why for row, why in rows.items() if why.type != UNCORRELATED}
-        self._keep(batch, sent, certain)
-        return tuple(map(str, self._dead_letters.paths.values())) if certain else ()
+        found = rejected_rows(end.errors, _sent_rows(batch)).without_uncertain()
+        self._keep(batch, sent, found)
+        return tuple(map(str, self._dead_letters.paths.values())) if found.kept else ()
 
-    def _keep(self, batch: ImportBatch, sent: SentFile, rows: Mapping[int, RowReject]) -> None:
-        for row, why in sorted(rows.items()):
-            reject = Reject(why.reason, why.field, why.type, sent.job_id)
-            self._reject(batch.plan, batch.number, batch.staged.record(row), reject, row + 1)
+    def _keep(self, batch: ImportBatch, sent: SentFile, found: Rejections) -> None:
+        """Keep rows that were rejected, or may have been, and count those that were."""
+        plan, count = batch.plan, self._batches[batch.number]
+        for row, why in sorted(found.kept.items()):
+            reason = why.reason
+            if why.type == UNCORRELATED:
+                count.uncorrelated += 1
+                count.may_be_in = sent.is_add_only
+                reason = f"{_MAY_BE_IN if sent.is_add_only else _OPEN}{reason}"
+            reject = Reject(reason, why.field, why.type, sent.job_id)
+            self._write(plan, batch.staged.record(row), reject)
+        for index, why in found.counted:
+            number = None if index is None else index + 1
+            self._count(plan, batch.number, why, number, is_named=True)
 
     def _accept(self, sent: SentFile) -> Outcome:
         """Account for a job of an API that reports the outcome of jobs, but not of rows."""
@@ -273,22 +315,34 @@ class Results:
             status=job.status.value,
         )
 
-    def _reject(
-        self,
-        plan: StreamPlan,
-        batch: int,
-        record: Mapping[str, Any],
-        reject: Reject,
-        row: int,
-    ) -> None:
+    def _write(self, plan: StreamPlan, record: Mapping[str, Any], reject: Reject) -> None:
         source = plan.source
         self._dead_letters.reject(
             source.stream, source.schema, source.key_properties, record, reject
         )
+
+    def _count(
+        self,
+        plan: StreamPlan,
+        batch: int,
+        reject: Reject | RowReject,
+        row: int | None,
+        *,
+        is_named: bool = False,
+    ) -> None:
+        """Count a rejected row.
+
+        Args:
+            plan: Plan of its stream.
+            batch: Number of its batch.
+            reject: Why it was rejected.
+            row: Its number, from 1. ``None`` if it is not certain.
+            is_named: Whether Demandbase named the field and the kind of error.
+        """
         kind, field = reject.type or "unknown", reject.field
         count = self._batches[batch]
         shown = reject.reason
-        if reject.job_id:
+        if is_named:
             # The target's own words show no value. Those of Demandbase may.
             kind = mask_name(kind)
             if field is not None and plan.column_of(field) is None:
@@ -307,6 +361,7 @@ class Results:
             digest=count.digest.lines(),
             breach=breach,
             kept=[str(path) for path in self._dead_letters.paths.values()],
+            remark=count.remark,
             is_dry=self._is_dry,
         )
         match sorted(count.kinds):
@@ -336,14 +391,14 @@ class _End:
     listed: int | None
 
 
-def _reader(batch: ImportBatch) -> Callable[[int, str], str | None]:
-    """Return what reads a value of the file by row, counted from 0, and Demandbase field."""
-
-    def value(row: int, field: str) -> str | None:
-        column = batch.plan.column_of(field)
-        return None if column is None else batch.staged.value(row, column)
-
-    return value
+def _sent_rows(batch: ImportBatch) -> SentRows:
+    plan, staged = batch.plan, batch.staged
+    positions = {column: position for position, column in enumerate(staged.columns)}
+    positions |= {
+        field: positions[column] for column, field in plan.fields.items() if column in positions
+    }
+    names = {plain_name(name): position for name, position in positions.items()}
+    return SentRows(staged.rows, names, staged.cells)
 
 
 @dataclass
@@ -354,31 +409,34 @@ class RejectDigest:
     _counts: dict[str, int] = field(default_factory=dict)
     _first: dict[str, list[int]] = field(default_factory=dict)
 
-    def add(self, kind: str, row: int) -> None:
+    def add(self, kind: str, row: int | None) -> None:
         """Count a row.
 
         Args:
             kind: Kind of error.
-            row: Number of the row, from 1.
+            row: Number of the row, from 1. ``None`` if it is not certain.
         """
         self.rows += 1
         if kind not in self._counts and len(self._counts) >= MAX_KINDS - 1:
             kind = OTHER_KINDS
         self._counts[kind] = self._counts.get(kind, 0) + 1
         first = self._first.setdefault(kind, [])
-        if len(first) < ROWS_SHOWN:
+        if row is not None and len(first) < ROWS_SHOWN:
             first.append(row)
 
     def lines(self) -> list[str]:
         """Return a clause for each of the most frequent kinds."""
         ordered = sorted(self._counts.items(), key=lambda item: -item[1])
-        lines = [f"{kind}: {count} ({self._shown(kind, count)})" for kind, count in ordered]
+        lines = [f"{kind}: {count}{self._shown(kind, count)}" for kind, count in ordered]
         more = len(lines) - KINDS_SHOWN
         return lines if more <= 0 else [*lines[:KINDS_SHOWN], f"{more} other kinds"]
 
     def _shown(self, kind: str, count: int) -> str:
-        numbers = ", ".join(map(str, self._first[kind]))
-        return ("row " if count == 1 else "rows ") + numbers + (", …" if count > ROWS_SHOWN else "")
+        numbers = self._first[kind]
+        if not numbers:
+            return ""
+        more = ", …" if count > len(numbers) else ""
+        return f" ({'row' if count == 1 else 'rows'} {', '.join(map(str, numbers))}{more})"
 
 
 @dataclass
@@ -387,6 +445,24 @@ class _BatchCount:
     rows: int = 0
     digest: RejectDigest = field(default_factory=RejectDigest)
     kinds: set[str] = field(default_factory=set)
+    uncorrelated: int = 0
+    may_be_in: bool = False
+
+    @property
+    def remark(self) -> str:
+        """What to know about rows that are kept without certainty; begins with a space."""
+        if not self.uncorrelated:
+            return ""
+        remark = (
+            f" Demandbase does not say which rows it rejected: {self.uncorrelated} rows that may "
+            "be among them are kept as uncorrelated."
+        )
+        if self.may_be_in:
+            remark += (
+                " Each of them may be in already: look it up in Demandbase and remove those that "
+                "are before you send the file."
+            )
+        return remark
 
     def add_kind(self, kind: str) -> None:
         """Add a kind; more than two need not be known."""
@@ -402,6 +478,7 @@ def rejected_sentence(  # noqa: PLR0913
     digest: Sequence[str],
     breach: str,
     kept: Sequence[str],
+    remark: str = "",
     is_dry: bool = False,
 ) -> str:
     """Return the message of the error that ends the run; it contains no values.
@@ -413,13 +490,14 @@ def rejected_sentence(  # noqa: PLR0913
         digest: Clauses that count the errors by field and type.
         breach: Why the run ends.
         kept: Files that hold the rejected rows.
+        remark: What to know about them; begins with a space.
         is_dry: Whether nothing is sent.
     """
     others = "Nothing was sent" if is_dry else "The other rows of the batch were imported"
     return (
         f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
         f"{others}. The rejected ones are in {', '.join(kept)}: "
-        f"correct that file and send it with “cat FILE | target-demandbase”. The run ends "
+        f"correct that file and send it with “cat FILE | target-demandbase”.{remark} The run ends "
         f"because {breach}."
     )
 

@@ -1,23 +1,44 @@
-"""Which rows of a job were rejected: row errors lead to rows of the file."""
+"""Which rows of a job were rejected: row errors lead to rows of the file.
+
+No document says how an API numbers rows, or in which form it quotes their values. So
+
+1. all errors with one row number are about one row, and different numbers about different rows;
+2. a numbering (rows or physical lines, from 0, 1, 2 or 3) counts only if each error of the job has
+   a number that leads to a row with a value like the one that it quotes;
+3. without a numbering, a row is found by its values alone;
+4. rows that one of several errors may be about are all kept, as ``uncorrelated``. If nothing says
+   which ones these are, all rows of the file are.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from target_demandbase.row_values import Quote, find_rows, folded, plain_name
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from demandbase_api.models import RowError
 
 
-BASES = (0, 1, 2)
-"""Possible numbers of the first data row in row errors: the API documents none."""
+BASES = (0, 1, 2, 3)
+"""Possible numbers of the first data row or line: the API documents none."""
 
 UNCORRELATED = "uncorrelated"
 
 _READS = 3
+
+_MAX_CHANCE = 0.001
+"""Chance below which rows do not have the quoted values by accident."""
+
+_LINE_BREAKS = (re.compile(r"\n"), re.compile(r"\r\n|\r|\n"))
+"""What may end a physical line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,39 @@ class Outcome:
         )
 
 
+@dataclass(frozen=True)
+class SentRows:
+    """The rows of a file.
+
+    Args:
+        count: Their number.
+        positions: Position of a column by the plain names that errors may give it.
+        cells: Yields the values of each row.
+    """
+
+    count: int
+    positions: Mapping[str, int]
+    cells: Callable[[], Iterable[Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """The rejected rows of a job.
+
+    Args:
+        counted: Each of them once, with its index if that is certain.
+        kept: Rows that were rejected, or may have been, by index.
+    """
+
+    counted: Sequence[tuple[int | None, RowReject]] = ()
+    kept: Mapping[int, RowReject] = field(default_factory=dict)
+
+    def without_uncertain(self) -> Rejections:
+        """Return them with only those kept that were certainly rejected."""
+        kept = {row: why for row, why in self.kept.items() if why.type != UNCORRELATED}
+        return Rejections(self.counted, kept)
+
+
 def read_errors(
     read: Callable[[], Sequence[RowError]], expected: int | None
 ) -> tuple[RowError, ...]:
@@ -88,104 +142,194 @@ def read_errors(
     return tuple(found.elements())
 
 
-@dataclass(frozen=True)
-class RowNumbers:
-    """How the row numbers of one job's errors lead to rows.
-
-    Args:
-        base: Number of the first data row. ``None`` if it is unknown.
-        possible: The bases that fit the errors, or all if none fits.
-        rows: Number of data rows.
-    """
-
-    base: int | None
-    possible: tuple[int, ...] = BASES
-    rows: int = 0
-
-    def index(self, error: RowError) -> int | None:
-        """Return the data row that an error is about, counted from 0.
-
-        Returns:
-            ``None`` if the base is unknown, the error has no number, or no such row was sent.
-        """
-        if self.base is None:
-            return None
-        return next(iter(self._rows_at(error, (self.base,))), None)
-
-    def candidates(self, error: RowError) -> tuple[int, ...]:
-        """Return all data rows that an error may be about, counted from 0, in order.
-
-        Returns:
-            Nothing if the error has no number, or no base leads to a row that was sent.
-        """
-        return self._rows_at(error, self.possible if self.base is None else (self.base,))
-
-    def _rows_at(self, error: RowError, bases: Sequence[int]) -> tuple[int, ...]:
-        number = error.row_number
-        if number is None:
-            return ()
-        return tuple(sorted(number - base for base in bases if 0 <= number - base < self.rows))
-
-
-def row_numbers(
-    errors: Sequence[RowError], rows: int, value: Callable[[int, str], str | None]
-) -> RowNumbers:
-    """Find the base of one job's row numbers by the values that its errors quote.
-
-    Args:
-        errors: All row errors of the job.
-        rows: Number of data rows.
-        value: Returns a value of the file by data row, counted from 0, and Demandbase field;
-            ``None`` if no column fills the field.
-    """
-    fitting = tuple(
-        base for base in BASES if all(_fits(error, base, rows, value) for error in errors)
-    )
-    base = fitting[0] if len(fitting) == 1 else None
-    return RowNumbers(base, fitting or BASES, rows)
-
-
-def _fits(error: RowError, base: int, rows: int, value: Callable[[int, str], str | None]) -> bool:
-    if error.row_number is None:
-        return True
-    row = error.row_number - base
-    if not 0 <= row < rows:
-        return False
-    # An error without a value proves nothing: taken as an empty value, it would speak for a
-    # neighbour whose value happens to be empty.
-    if error.field is None or error.value is None:
-        return True
-    staged = value(row, error.field)
-    return staged is None or staged.strip() == error.value.strip()
-
-
-def rejected_rows(
-    errors: Sequence[RowError], rows: int, value: Callable[[int, str], str | None]
-) -> dict[int, RowReject]:
-    """Return the rows that errors are about, or may be about, by index.
-
-    Args:
-        errors: All row errors of the job.
-        rows: Number of data rows.
-        value: See ``row_numbers``.
-    """
-    numbers = row_numbers(errors, rows, value)
-    kept: dict[int, RowReject] = {}
-    for error in errors:
-        index = numbers.index(error)
-        if index is not None:
-            kept[index] = RowReject(error.error_type or "unknown", _reason(error), error.field)
-            continue
-        for row in numbers.candidates(error) or range(numbers.rows):
-            kept.setdefault(row, RowReject(UNCORRELATED, _reason(error), error.field))
-    return kept
-
-
-def _reason(error: RowError) -> str:
-    return error.message or error.error_type or "Demandbase gave no reason"
-
-
 def count_rows(errors: Iterable[RowError]) -> int:
     """Return the number of rows that errors are about; several errors about one row count once."""
-    numbers = {error.row_number for error in errors if error.row_number is not None}
-    return len(numbers) + sum(error.row_number is None for error in errors)
+    numbers = [error.row_number for error in errors]
+    return len(set(numbers) - {None}) + numbers.count(None)
+
+
+def rejected_rows(errors: Sequence[RowError], rows: SentRows) -> Rejections:
+    """Return the rows that errors are about, or may be about.
+
+    Args:
+        errors: All row errors of the job.
+        rows: The rows of its file.
+    """
+    if not errors:
+        return Rejections()
+    claims = _claims(errors, rows)
+    _place(claims, rows)
+    kept: dict[int, RowReject] = {}
+    counted: list[tuple[int | None, RowReject]] = []
+    uncertain: dict[frozenset[int] | None, RowReject] = {}
+    for group in _by_places(claims):
+        places = group[0].places
+        if places is not None and len(places) == len(group):
+            for row, claim in zip(sorted(places), group, strict=True):
+                kept[row] = claim.reject
+                counted.append((row, claim.reject))
+            continue
+        if places is not None and len(places) < len(group):
+            places = None  # different rows cannot be the same one
+        counted += [(None, claim.reject) for claim in group]
+        first = group[0].reject
+        uncertain.setdefault(places, RowReject(UNCORRELATED, first.reason, first.field))
+    for places, reject in uncertain.items():
+        for row in range(rows.count) if places is None else places:
+            kept.setdefault(row, reject)
+    return Rejections(counted, kept)
+
+
+@dataclass
+class _Claim:
+    """The errors about one row.
+
+    Args:
+        number: Its number in the errors. ``None`` if they do not give one.
+        reject: Why it was rejected.
+        quotes: What the errors quote of the file's columns.
+        words: All values that they quote, whichever the column.
+        alike: Rows with values like the quotes. ``None`` if there are no quotes.
+        places: Rows that the errors may be about. ``None`` if that is open.
+    """
+
+    number: int | None
+    reject: RowReject
+    quotes: frozenset[Quote]
+    words: frozenset[Quote]
+    alike: frozenset[int] | None = None
+    places: frozenset[int] | None = None
+
+
+def _claims(errors: Sequence[RowError], rows: SentRows) -> list[_Claim]:
+    """Group errors by row number, in its order."""
+    by_number: dict[int, list[RowError]] = {}
+    without: list[list[RowError]] = []
+    for error in errors:
+        if error.row_number is None:
+            without.append([error])
+        else:
+            by_number.setdefault(error.row_number, []).append(error)
+    return [_claim(by_number[number], rows) for number in sorted(by_number)] + [
+        _claim(each, rows) for each in without
+    ]
+
+
+def _claim(errors: Sequence[RowError], rows: SentRows) -> _Claim:
+    first = errors[0]
+    # An empty value is no value: taken as one, it would speak for a row whose cell is empty.
+    quoted = [(plain_name(error.field or ""), folded(error.value or "")) for error in errors]
+    return _Claim(
+        first.row_number,
+        RowReject(
+            first.error_type or "unknown",
+            first.message or first.error_type or "Demandbase gave no reason",
+            first.field,
+        ),
+        frozenset(
+            Quote(rows.positions[name], value)
+            for name, value in quoted
+            if value and name in rows.positions
+        ),
+        frozenset(Quote(None, value) for _, value in quoted if value),
+    )
+
+
+def _place(claims: Sequence[_Claim], rows: SentRows) -> None:
+    """Find the rows that each claim may be about."""
+    alike = _rows_with([claim.quotes for claim in claims], rows)
+    for claim in claims:
+        claim.alike = alike.get(claim.quotes)
+    numbered = [claim for claim in claims if claim.number is not None]
+    fitting = [
+        numbering
+        for numbering in _numberings(rows)
+        if all(_fits(claim, numbering.row(claim.number)) for claim in numbered)
+    ]
+    if fitting and numbered:
+        chance = math.prod(
+            len(claim.alike) / rows.count for claim in numbered if claim.alike is not None
+        )
+        for claim in claims:
+            _place_by_number(claim, fitting, is_proved=chance < _MAX_CHANCE)
+        return
+    # The name of a field may be wrong as well, so that a value counts wherever it is.
+    anywhere = _rows_with([claim.words for claim in claims], rows)
+    for claim in claims:
+        claim.places = anywhere.get(claim.words) or None
+
+
+def _rows_with(
+    sets: Iterable[frozenset[Quote]], rows: SentRows
+) -> Mapping[frozenset[Quote], frozenset[int]]:
+    """Return the rows with values like all quotes of a set, by set; empty sets are left out."""
+    wanted = {quotes for quotes in sets if quotes}
+    if not wanted:
+        return {}
+    found = find_rows({quote for quotes in wanted for quote in quotes}, rows.cells())
+    return {quotes: _common([found[quote] for quote in quotes]) for quotes in wanted}
+
+
+def _common(sets: Sequence[frozenset[int]]) -> frozenset[int]:
+    first, *others = sorted(sets, key=len)
+    return first.intersection(*others) if others else first
+
+
+def _fits(claim: _Claim, row: int | None) -> bool:
+    return row is not None and (claim.alike is None or row in claim.alike)
+
+
+def _place_by_number(claim: _Claim, fitting: Sequence[_Numbering], *, is_proved: bool) -> None:
+    if claim.alike is not None and not (is_proved and claim.number is not None):
+        # Neighbours may have the same value, and the numbering may be one that is not known.
+        claim.places = claim.alike or None
+    elif claim.number is not None:
+        rows = (numbering.row(claim.number) for numbering in fitting)
+        claim.places = frozenset(row for row in rows if row is not None)
+
+
+def _by_places(claims: Iterable[_Claim]) -> Iterable[list[_Claim]]:
+    groups: dict[frozenset[int] | None, list[_Claim]] = {}
+    for claim in claims:
+        groups.setdefault(claim.places, []).append(claim)
+    return groups.values()
+
+
+@dataclass(frozen=True)
+class _Numbering:
+    """A way to number the rows of a file.
+
+    Args:
+        base: Number of the first data row or line.
+        count: Number of rows.
+        lines: First line of each row, from 0, and that after the last one; ``None`` if rows are
+            counted.
+    """
+
+    base: int
+    count: int
+    lines: Sequence[int] | None = None
+
+    def row(self, number: int | None) -> int | None:
+        """Return the row with a number, counted from 0; ``None`` if no row has it."""
+        if number is None:
+            return None
+        place = number - self.base
+        if self.lines is not None:
+            place = bisect_right(self.lines, place) - 1
+        return place if 0 <= place < self.count else None
+
+
+def _numberings(rows: SentRows) -> Iterator[_Numbering]:
+    """Yield the possible ways to number rows; those that make no difference come once."""
+    yield from (_Numbering(base, rows.count) for base in BASES)
+    starts: list[list[int]] = [[0] for _ in _LINE_BREAKS]
+    for cells in rows.cells():
+        broken = [cell for cell in cells if "\n" in cell or "\r" in cell]
+        for lines, line_break in zip(starts, _LINE_BREAKS, strict=True):
+            lines.append(lines[-1] + 1 + sum(len(line_break.findall(cell)) for cell in broken))
+    seen = [list(range(rows.count + 1))]
+    for lines in starts:
+        if lines not in seen:
+            seen.append(lines)
+            yield from (_Numbering(base, rows.count, lines) for base in BASES)

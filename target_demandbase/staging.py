@@ -19,10 +19,12 @@ from unicodedata import normalize
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.errors import SpoolError, spool_error
+from demandbase_api.files import make_private_folder
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import OrderedWorkers, result_of, wait_for
-from target_demandbase.csv_writer import header_row, read_row, split_rows
+from target_demandbase.csv_writer import header_row, read_rows, split_rows
 from target_demandbase.keys import RowKeys, key_texts, number_key
+from target_demandbase.open_files import GroupBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -42,17 +44,8 @@ _MAX_PENDING = 2
 """Maximum number of such writes that wait."""
 
 
-def _max_open_groups() -> int:
-    """Return the maximum number of groups: each keeps two files open."""
-    try:
-        import resource  # noqa: PLC0415 - Windows has none
-    except ImportError:
-        return 32
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 256 if limit == resource.RLIM_INFINITY else min(256, max(16, limit // 8))
-
-
-MAX_OPEN_GROUPS = _max_open_groups()
+_MAX_GROUPS = 256
+"""Maximum number of files of one stream: each is an import job."""
 
 Columns = tuple[str, ...]
 
@@ -66,7 +59,7 @@ class ColumnGroups:
     Args:
         folder: Folder of the files. Default: the system's temporary folder.
         max_bytes: Maximum size of a file.
-        max_groups: Maximum number of files.
+        budget: Counts the files of all streams. Default: a budget of its own.
         header: Returns the header for some columns.
         identities: Returns the texts by any of which rows of a key may be matched. Default: the
             key.
@@ -76,14 +69,14 @@ class ColumnGroups:
         self,
         folder: Path | None,
         max_bytes: int,
-        max_groups: int = MAX_OPEN_GROUPS,
         *,
+        budget: GroupBudget | None = None,
         header: Callable[[Columns], Columns] = lambda columns: columns,
         identities: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        self._max_groups = max_groups
+        self._budget = GroupBudget(_MAX_GROUPS) if budget is None else budget
         self._header = header
         self._identities = identities or (lambda key: (key,))
         self._groups: dict[Columns, _Group] = {}
@@ -114,7 +107,7 @@ class ColumnGroups:
                 return False
         if group is None:
             fits = len(header_row(self._header(columns))) + size <= self._max_bytes
-            return fits and len(self._groups) < self._max_groups
+            return fits and len(self._groups) < _MAX_GROUPS and self._budget.has_room
         return group.file.fits(size, self._max_bytes)
 
     def add(
@@ -135,6 +128,7 @@ class ColumnGroups:
         group = self._groups.get(columns)
         if group is None:
             group = self._groups[columns] = _Group(StagedFile(self._folder, self._header(columns)))
+            self._budget.used += 1
         if self._latest is not None and self._latest is not group.file:
             # Only one file at a time may have rows in memory.
             self._latest.write_later()
@@ -157,6 +151,10 @@ class ColumnGroups:
     def files(self) -> list[StagedFile]:
         """The files."""
         return [group.file for group in self._groups.values()]
+
+    def needs_file(self, columns: Columns) -> bool:
+        """Return whether rows of some columns need a further file."""
+        return columns not in self._groups
 
     def has_key(self, key: str) -> bool:
         """Return whether a row of a match key is staged."""
@@ -204,6 +202,7 @@ class ColumnGroups:
             with signals_deferred():
                 files.append(file)
                 del self._groups[columns]
+                self._budget.used -= 1
             if superseded:
                 group.file.close()
         self._columns_by_key = None
@@ -213,6 +212,7 @@ class ColumnGroups:
         """Remove the files."""
         for group in self._groups.values():
             group.file.close()
+        self._budget.used -= len(self._groups)
         self._groups, self._latest = {}, None
 
     def _index(self) -> dict[int, Columns]:
@@ -392,12 +392,11 @@ class StagedFile:
         self._wait()
         return self._records.chunks()
 
-    def value(self, row: int, column: str) -> str | None:
-        """Return a value of a row, counted from 0; ``None`` if the file has no such column."""
-        if column not in self.columns:
-            return None
+    def cells(self) -> Iterator[list[str]]:
+        """Yield the fields of each row."""
         self._wait()
-        return read_row(self._rows.row(row + 1))[self.columns.index(column)]
+        for rows, _ in islice(self._rows.chunks(), 1, None):
+            yield from read_rows(rows)
 
     def sha256(self) -> str:
         """Return the SHA-256 digest of the CSV file."""
@@ -477,7 +476,7 @@ class ChunkFile:
         self._last_read: tuple[int, list[bytes]] = (-1, [])
         try:
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(folder)
             self._file: BinaryIO = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
                 dir=folder, prefix="target-demandbase-"
             )

@@ -1,11 +1,11 @@
 """Whether an import succeeded: one rule for the status, the figures and the list of row errors.
 
-| Status | Figures | Verdict | State | Next run |
+| Status | Figures | Verdict | State | Next run (add-only: insert, activities) |
 | --- | --- | --- | --- | --- |
 | completed | all that are there agree | succeeded | emitted | sends what follows |
-| completed | some disagree | contradictory | kept back | sends again; insert: reads the job again |
-| failed | any | failed | kept back | sends again; insert: stops, unless no row was processed |
-| cancelled | any | cancelled | kept back | sends again |
+| completed | some disagree | contradictory | kept back | all again; add-only: reads the job again |
+| failed | any | failed | kept back | all again; add-only: stops, unless no row was processed |
+| cancelled | any | cancelled | kept back | sends all rows again |
 | any other | any | contradictory: the job has not ended | kept back | as above |
 
 The figures agree if id, entity and operation are those that were sent, ``total_rows`` and
@@ -21,14 +21,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import job_failed
-from demandbase_api.models import ImportOperation, JobStatus
+from demandbase_api.models import JobStatus
 from target_demandbase.errors import ReconciliationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from demandbase_api.errors import JobFailedError
-    from demandbase_api.models import ImportJob
+    from demandbase_api.models import ImportJob, ImportOperation
 
 
 _SENT_AGAIN = "The next run sends all rows of the job again."
@@ -55,6 +55,7 @@ class SentFile:
         entity: The entity.
         operation: The operation.
         rows: Number of rows in the file.
+        is_add_only: Whether rows that are sent again are added a second time.
     """
 
     job_id: str
@@ -62,6 +63,7 @@ class SentFile:
     entity: str
     operation: ImportOperation
     rows: int
+    is_add_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,8 @@ def imported_rows(job: ImportJob, sent: SentFile, listed: int | None) -> int | N
 def contradictory(sent: SentFile, found: Contradiction) -> ReconciliationError:
     """Return the error for a job whose figures disagree."""
     next_run = _SENT_AGAIN
-    if sent.operation is ImportOperation.INSERT:
-        next_run = "The next run reads the job again and does not insert its rows a second time."
+    if sent.is_add_only:
+        next_run = "The next run reads the job again and does not add its rows a second time."
     return ReconciliationError(
         f"The import job {sent.job_id} of stream {sent.stream} ended as completed, but its figures "
         f"disagree: {found.figure} {found.problem}. Check the job in Demandbase before you run "
@@ -212,9 +214,9 @@ def _what_it_did(job: ImportJob, sent: SentFile, listed: int | None) -> str:
 
 
 def _next_run(sent: SentFile) -> str:
-    if sent.operation is ImportOperation.INSERT:
+    if sent.is_add_only:
         return (
-            "The next run does not insert the rows a second time by itself: it stops and says what "
+            "The next run does not add the rows a second time by itself: it stops and says what "
             "to check."
         )
     return _SENT_AGAIN

@@ -28,12 +28,20 @@ _PLUGINS = {
         "target_demandbase.cli", "target_demandbase.target", "TargetDemandbase",
     ),
 }  # fmt: skip
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(
-    [name for modules in _PLUGINS.values() for name in modules[:2]]
-    + ["pyarrow", "pyarrow.csv", __name__]
-)
+FORKING = multiprocessing.get_context("forkserver")
+_PRELOADED = [
+    *(name for modules in _PLUGINS.values() for name in modules[:2]),
+    "pyarrow", "pyarrow.csv", __name__,
+]  # fmt: skip
 _HASTE = 10
+
+
+def preload(*names: str) -> None:
+    """Have the server process import modules, in addition to the plugins, before it starts."""
+    FORKING.set_forkserver_preload([*_PRELOADED, *names])
+
+
+preload()
 
 
 class HastyClock(SystemClock):
@@ -70,7 +78,7 @@ class CommandProcess:
         read, write = os.pipe()
         self.stdin = open(write, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the run closes it
         with Connection(read, writable=False) as reader:
-            self._process = _FORKING.Process(
+            self._process = FORKING.Process(
                 target=_be,
                 args=(name, arguments, reader, (out, err), file_bytes),
                 kwargs={"environment": {**os.environ, **(environment or {})}, "folder": Path.cwd()},

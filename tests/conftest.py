@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +13,11 @@ from hypothesis import settings
 from demandbase_sandbox import Sandbox, SandboxOptions
 from demandbase_sandbox.cli import past_proxies
 
+# Not the user's own state, nor what an installed version has in the system's temporary folder.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+tempfile.tempdir = tempfile.mkdtemp(prefix="demandbase-tests-")
+atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+os.environ.update(XDG_STATE_HOME=f"{tempfile.tempdir}/state", TMPDIR=tempfile.tempdir)
 # Loopback needs no proxy, in the tests and in the commands that they start.
 os.environ.update(past_proxies(os.environ))
 # A deadline would fail tests because of other load on the machine.

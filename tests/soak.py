@@ -250,7 +250,7 @@ class Soak:
             self._problem(f"the bookmark ends at {mark}")
 
     def _problem(self, text: str) -> None:
-        faults = [_described(fault) for fault in (*self._conditions, *self._faults_of_round)]
+        faults = [described(fault) for fault in (*self._conditions, *self._faults_of_round)]
         self.figures.problems.append(f"round {self._number}: {text}; faults: {'; '.join(faults)}")
 
     def _check_jobs(self, earlier: set[str], delivered: set[str], given_up: set[str]) -> None:
@@ -302,7 +302,7 @@ class Soak:
     def _may_give_up(self, faults: list[Fault]) -> bool:
         """Return whether jobs that completed may be of no use."""
         files = {"signedFile", self._name("downloadExportFile"), self._name("getExportJob")}
-        return any(
+        return _looks_whole_when_cut(faults) or any(
             fault.effect is Effect.JOB_GONE
             or (fault.operation in files and fault.effect in {Effect.STATUS, Effect.EXPIRED_LINK})
             for fault in faults
@@ -421,9 +421,29 @@ def _request(job: dict[str, Any]) -> str:
     return json.dumps([job["entity_type"], job["fields"], job["filters"]], sort_keys=True)
 
 
-def _described(fault: Fault) -> str:
+def _looks_whole_when_cut(faults: list[Fault]) -> bool:
+    """Return whether a file may be cut so that no client can tell.
+
+    Its end is not announced, and what follows cannot be requested: two downloads give the same.
+    """
+    removed = {
+        name
+        for fault in faults
+        if fault.effect is Effect.HEADERS and fault.operation in {"signedFile", "*"}
+        for name, value in fault.headers.items()
+        if not value
+    }
+    cannot_resume = "ETag" in removed or any(fault.effect is Effect.NO_RANGE for fault in faults)
+    unframed = {"close"} | ({"", "content_length"} if "Content-Length" in removed else set())
+    cuts = sum(
+        fault.times or 0 for fault in faults if fault.effect is Effect.CUT and fault.how in unframed
+    )
+    return cannot_resume and cuts > 1
+
+
+def described(fault: Fault) -> str:
     """Return a fault without the members that have their defaults."""
-    plain = Fault(fault.operation, fault.effect)
+    plain = Fault("*", Effect.DROP_BEFORE)
     told = [
         f"{name} {str(value)[:60]}"
         for name, value in vars(fault).items()

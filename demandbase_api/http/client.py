@@ -14,7 +14,12 @@ from urllib3.util import parse_url
 
 from demandbase_api.clock import SystemClock
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.errors import ConfigurationError, UnexpectedResponseError, UnreachableError
+from demandbase_api.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    UnexpectedResponseError,
+    UnreachableError,
+)
 from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
 from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
 from demandbase_api.http.connection_errors import advice_after, connection_error
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import BinaryIO
 
+    from demandbase_api.clock import Clock
     from demandbase_api.connection import Connection
     from demandbase_api.deadline import Deadline
     from demandbase_api.errors import ApiOperation
@@ -76,11 +82,18 @@ class HttpClient:
         self.bodies = BodyReader(SystemClock(), connection.request_timeout_seconds)
         """Reads the bodies of files that are being downloaded."""
         self.server_clock = server_clock or ServerClock(connection.retry.clock)
+        self._has_responded = False
+        """Whether the API has responded, so that address and credentials were right."""
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _LargeBlockAdapter())
         version = metadata.version("singer-demandbase")
         self._session.headers["User-Agent"] = f"{connection.user_agent}/{version}"
+
+    @property
+    def clock(self) -> Clock:
+        """Clock of the waits between tries."""
+        return self._connection.retry.clock
 
     @property
     def origin(self) -> str:
@@ -110,13 +123,7 @@ class HttpClient:
             deadline: Ends the retries.
             check: Called with each object; raises a transient error if it is not complete yet.
         """
-
-        def get() -> dict[str, Any]:
-            document = self._json(deadline, operation, "GET", path, dict, params=params)
-            check(document)
-            return document
-
-        return self._connection.retry.call_until(deadline, get)
+        return self._read(deadline, operation, path, dict, params, check)
 
     def read_list(
         self,
@@ -126,8 +133,28 @@ class HttpClient:
         deadline: Deadline = NO_DEADLINE,
     ) -> list[Any]:
         """GET a JSON list, with retries until the deadline."""
-        call = self._connection.retry.call_until
-        return call(deadline, self._json, deadline, operation, "GET", path, list, params=params)
+        return self._read(deadline, operation, path, list, params)
+
+    def _read(  # noqa: PLR0913, PLR0917
+        self,
+        deadline: Deadline,
+        operation: ApiOperation,
+        path: str,
+        kind: type[T],
+        params: Mapping[str, Any] | None,
+        check: Callable[[T], object] = lambda _: None,
+    ) -> T:
+        def get() -> T:
+            try:
+                document = self._json(deadline, operation, "GET", path, kind, params=params)
+            except (AuthenticationError, UnexpectedResponseError) as error:
+                # Address and credentials are those that worked before.
+                error.may_pass = self._has_responded
+                raise
+            check(document)
+            return document
+
+        return self._connection.retry.call_until(deadline, get)
 
     def delete(self, operation: ApiOperation, path: str, deadline: Deadline = NO_DEADLINE) -> None:
         """DELETE, with retries until the deadline, since the operation is idempotent."""
@@ -354,6 +381,7 @@ class HttpClient:
                 status=status,
                 advice=_PROXY_ADVICE,
             )
+        self._has_responded = True
         return body
 
 

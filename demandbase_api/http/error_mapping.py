@@ -169,12 +169,7 @@ _BAD_REQUEST_ADVICE = {
     ApiOperation.CREATE_IMPORT: "Check the settings operation, match_keys and field_mappings.",
 }
 
-_QUOTA_ADVICE = {
-    ApiOperation.CREATE_EXPORT: (
-        "The quota is daily (10 GB of exports): run again tomorrow, or select less."
-    ),
-    ApiOperation.CREATE_IMPORT: "The quota is daily: run again tomorrow.",
-}
+_QUOTA_ADVICE = "The quota is daily (10 GB of exports): run again tomorrow, or select less."
 
 
 def error_for(response: ErrorResponse) -> errors.ApiError:
@@ -190,9 +185,11 @@ def error_for(response: ErrorResponse) -> errors.ApiError:
                 "api: uapi for a tenant on uapi.demandbase.com."
             )
             text = errors.NotFoundError, f"found nothing at {response.origin}", advice
-        case HTTPStatus.TOO_MANY_REQUESTS if operation.creates_a_job and not response.asks_to_wait:
-            advice = _QUOTA_ADVICE[operation]
-            text = errors.QuotaExceededError, "said that the quota is used up", advice
+        case HTTPStatus.TOO_MANY_REQUESTS if (
+            # Imports have no quota: they are asked for fewer calls only.
+            operation is ApiOperation.CREATE_EXPORT and not response.asks_to_wait
+        ):
+            text = errors.QuotaExceededError, "said that the quota is used up", _QUOTA_ADVICE
         case HTTPStatus.BAD_REQUEST:
             advice = _BAD_REQUEST_ADVICE.get(operation, "")
             text = errors.InvalidRequestError, "did not accept the request", advice

@@ -15,7 +15,7 @@ import backoff
 
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.errors import TransientError
+from demandbase_api.errors import ApiError
 from demandbase_api.http.error_mapping import MAX_RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class RetryPolicy:
         return replace(self, clock=clock)
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function; on a :class:`TransientError`, wait and try again.
+        """Call a function; on an error that may pass, wait and try again.
 
         Raises:
-            TransientError: The last try failed, or the server asked for too long a wait.
+            ApiError: The last try failed, or the server asked for too long a wait.
         """
         return self.call_until(NO_DEADLINE, function, *args, **kwargs)
 
@@ -80,12 +80,12 @@ class RetryPolicy:
             kwargs: Its named arguments.
 
         Raises:
-            TransientError: The last try failed, or no time is left to wait.
+            ApiError: The last try failed, or no time is left to wait.
         """
         waits = _Waits(self, deadline)
         retrying = backoff.on_exception(
             backoff.constant,
-            TransientError,
+            ApiError,
             interval=0,  # backoff would sleep on the clock of the machine: sleep() waits instead
             giveup=waits.is_over,
             on_backoff=waits.sleep,
@@ -94,7 +94,7 @@ class RetryPolicy:
         )
         return retrying(function)(*args, **kwargs)
 
-    def wait_after(self, tries: int, error: TransientError) -> float:
+    def wait_after(self, tries: int, error: ApiError) -> float:
         """Return the seconds to wait before the next try, no less than the server asked for.
 
         Args:
@@ -123,7 +123,7 @@ class _Waits:
 
     def is_over(self, error: Exception) -> bool:
         """Return whether not to try again after a failure; else draw the wait before the next."""
-        assert isinstance(error, TransientError)  # noqa: S101 - nothing else is retried
+        assert isinstance(error, ApiError)  # noqa: S101 - nothing else is retried
         policy, now = self._policy, self._policy.clock.now()
         self._tries += 1
         if self._until is None:
@@ -133,7 +133,8 @@ class _Waits:
         # The last try is at the end of the time, unless the server asked for a longer wait.
         self._next = max(min(policy.wait_after(self._tries, error), left), asked)
         return (
-            not self._deadline.retries
+            not error.may_pass
+            or not self._deadline.retries
             or self._tries == policy.tries
             or left <= 0
             or asked > policy.max_retry_after_seconds

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from demandbase_api.files import write_atomically
+from demandbase_api.files import make_private_folder, write_atomically
 from demandbase_api.models import was_created_since
 
 if TYPE_CHECKING:
@@ -154,12 +154,12 @@ class ExportJournal:
             if entry == JournalEntry():
                 path.unlink(missing_ok=True)
                 return
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._folder)
             self._sweep()
             write_atomically(path, json.dumps(asdict(entry), default=str))
         except OSError as error:
             logger.warning(
-                "The export jobs of this run cannot be recorded in spool_dir: %s. If the run is "
+                "The export jobs of this run cannot be recorded in state_dir: %s. If the run is "
                 "interrupted before it has written a state, the next run may create them again.",
                 error.strerror or "the operation failed",
             )

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from demandbase_api.errors import spool_error
-from demandbase_api.files import write_atomically
+from demandbase_api.earlier_state import LOCK_SUFFIX
+from demandbase_api.errors import state_error
+from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,9 +135,9 @@ class ImportJournal:
                 # Another run that has just ended removed the folder, which was empty. mkdir() fails
                 # with FileExistsError if that happens between its attempt and its check.
                 if not tries_left:
-                    raise spool_error(error) from error
+                    raise state_error(error) from error
             except OSError as error:
-                raise spool_error(error) from error
+                raise state_error(error) from error
         self._remove(entry.fingerprint, but=entry)
         return entry
 
@@ -165,7 +166,7 @@ class ImportJournal:
             self._folder.rmdir()
 
     def _write(self, entry: JournalEntry) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         self._lock_run()
         write_atomically(self.path(entry), json.dumps(asdict(entry)), durable=True)
 
@@ -188,19 +189,19 @@ class ImportJournal:
                 self.path(entry).unlink(missing_ok=True)
 
     def _lock_path(self, run: str) -> Path:
-        return self._folder / f"{run}.alive"
+        return self._folder / f"{run}{LOCK_SUFFIX}"
 
     def _lock_run(self) -> None:
         """Lock a file until the process ends."""
         if self._lock is None:
-            lock = FileLock(self._lock_path(self._run), blocking=False)
+            lock = FileLock(self._lock_path(self._run), blocking=False, mode=PRIVATE)
             lock.acquire()
             self._lock = lock
             self._remove_stale_locks()
 
     def _remove_stale_locks(self) -> None:
         """Remove the lock files of runs that were killed."""
-        for path in self._folder.glob("*.alive"):
+        for path in self._folder.glob(f"*{LOCK_SUFFIX}"):
             with suppress(OSError):
                 age = time.time() - path.stat().st_mtime
                 if path != self._lock_path(self._run) and age > _LOCKED_BY_NOW_SECONDS:
@@ -214,7 +215,7 @@ class ImportJournal:
 
 def _is_locked(path: Path) -> bool:
     """Return whether a file is locked; remove it if not."""
-    lock = FileLock(path, blocking=False)
+    lock = FileLock(path, blocking=False, mode=PRIVATE)
     try:
         lock.acquire()
     except Timeout:

@@ -42,7 +42,7 @@ class JobReading(Generic[J]):
 
     Args:
         jobs: Jobs by id.
-        errors: Errors by id, of jobs that were read one by one.
+        errors: Errors by id, of jobs that could not be read.
         pause: Minimum number of seconds until the next reading.
     """
 
@@ -76,30 +76,40 @@ class JobReader(Generic[J]):
             deadline: Moment until which the calls must end.
 
         Raises:
-            AuthenticationError: The credentials were rejected.
             QuotaExceededError: The daily calls are used up.
         """
         deadline = deadline.without_retries()
         found: dict[str, J] = {}
         errors: dict[str, ApiError] = {}
-        if self._clock.now() >= self._list_from:
-            self._read_list(jobs, found, deadline.within(_LIST_SHARE * deadline.left()))
-        missing = [job.id for job in jobs if job.id not in found]
-        for job_id in missing:  # not in the list yet, or no longer
-            try:
-                job = self._source.get(job_id, deadline)
-                if job.id == job_id:
-                    found[job_id] = job
-                else:
-                    errors[job_id] = _other_job(self._kind)
-            except _FOR_EVERY_CALL:
-                raise
-            except ApiError as error:
-                errors[job_id] = error
+        calls = 0
+        try:
+            if self._clock.now() >= self._list_from:
+                self._read_list(jobs, found, deadline.within(_LIST_SHARE * deadline.left()))
+            for job_id in [job.id for job in jobs if job.id not in found]:
+                # It is not in the list yet, or no longer.
+                calls += 1
+                self._read_alone(job_id, found, errors, deadline)
+        except AuthenticationError as error:
+            errors |= {job.id: error for job in jobs if job.id not in found | errors}
         # The pause is for one call of each kind.
-        pause = self._source.poll_pause() * max(1, len(missing))
+        pause = self._source.poll_pause() * max(1, calls)
         asked = max((error.retry_after or 0.0 for error in errors.values()), default=0.0)
         return JobReading(found, errors, max(pause, asked))
+
+    def _read_alone(
+        self, job_id: str, found: dict[str, J], errors: dict[str, ApiError], deadline: Deadline
+    ) -> None:
+        try:
+            job = self._source.get(job_id, deadline)
+        except _FOR_EVERY_CALL:
+            raise
+        except ApiError as error:
+            errors[job_id] = error
+        else:
+            if job.id == job_id:
+                found[job_id] = job
+            else:
+                errors[job_id] = _other_job(self._kind)
 
     def _read_list(self, jobs: Sequence[J], found: dict[str, J], deadline: Deadline) -> None:
         """Find the jobs in the list. If it cannot be read, it is left alone for a while."""

@@ -43,6 +43,8 @@ CANCEL_SECONDS = 4.0
 """Maximum time that the end of a run spends on cancelling its jobs."""
 YOUNG_SECONDS = 60.0
 """Age up to which an unknown job is not there yet; later it is no longer there."""
+PATIENCE_SECONDS = 120.0
+"""Time for which polls of a job may fail in a row with an error that seems to be final."""
 _INTERVAL_GROWTH = 1.5
 _POLL_SECONDS = 60.0
 """Maximum time of one poll: the next one may succeed."""
@@ -91,6 +93,7 @@ class _Polled(Generic[J]):
         since: When it was added.
         deadline: When it times out.
         error: Error of the last poll.
+        failing_since: When the first of the polls failed that have failed in a row.
         is_gone: Whether the server no longer knows the job.
     """
 
@@ -100,6 +103,7 @@ class _Polled(Generic[J]):
     since: float
     deadline: Deadline
     error: ApiError | None = None
+    failing_since: float = 0.0
     is_gone: bool = False
 
     @property
@@ -257,7 +261,6 @@ class JobPoller(Generic[J]):
             deadline: Moment until which the poll must end; after that, it changes nothing.
 
         Raises:
-            AuthenticationError: The credentials were rejected.
             QuotaExceededError: The daily calls are used up.
         """
         poll = self._poll = self._poll or self._start(deadline)
@@ -337,6 +340,8 @@ class JobPoller(Generic[J]):
             if job is not None:
                 polled.job, polled.error = job, None
             elif error is not None:
+                if polled.error is None:
+                    polled.failing_since = self._clock.now()
                 polled.error = error
                 polled.is_gone = isinstance(error, NotFoundError) and not self.is_young(job_id)
                 if not polled.is_gone:
@@ -345,7 +350,9 @@ class JobPoller(Generic[J]):
     def _check(self, polled: _Polled[J], *, is_last: bool) -> None:
         """Raise an error if it makes no sense to poll a job again."""
         if polled.is_open and polled.error is not None and not _may_pass(polled.error):
-            raise polled.error
+            failing = self._clock.now() - polled.failing_since
+            if is_last or failing >= PATIENCE_SECONDS:
+                raise polled.error
         if polled.is_open and is_last:
             raise self._timed_out(polled)
 
@@ -412,5 +419,8 @@ class JobPoller(Generic[J]):
 
 
 def _may_pass(error: ApiError) -> bool:
-    """Return whether the next poll may succeed. An unknown job may not be there yet."""
+    """Return whether a poll may succeed at any later time.
+
+    An unknown job may not be there yet.
+    """
     return isinstance(error, (TransientError, NotFoundError))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from demandbase_api.errors import ApiOperation, CallBudgetError, spool_error
-from demandbase_api.files import write_atomically
+from demandbase_api.errors import ApiOperation, CallBudgetError, state_error
+from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -197,15 +197,15 @@ class CallCounter:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise spool_error(error) from error
+            raise state_error(error) from error
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {}  # a damaged file: the server's own count still holds
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._path.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+            make_private_folder(self._path.parent)
+            with FileLock(self._path.with_suffix(".lock"), timeout=_LOCK_SECONDS, mode=PRIVATE):
                 yield
         except OSError as error:
-            raise spool_error(error) from error
+            raise state_error(error) from error

@@ -16,7 +16,7 @@ from demandbase_api.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
-from demandbase_api.files import write_atomically
+from demandbase_api.files import make_private_folder, write_atomically
 from demandbase_api.http.json_reader import read
 from demandbase_api.models import Entity, EntityField, ParentIds
 from demandbase_api.ports import raise_error
@@ -302,12 +302,12 @@ class FieldCache:
     def _write(self, results: Mapping[str, CachedFields]) -> None:
         content = msgspec.json.encode(_CacheFile(_CACHE_FORMAT, dict(results)))
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             write_atomically(self._path, content.decode())
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True
                 logger.warning(
-                    "Cannot write the discovered fields to spool_dir: %s",
+                    "Cannot write the discovered fields to state_dir: %s",
                     error.strerror or "the operation failed",
                 )

@@ -121,7 +121,7 @@ class UapiImportApi(ImportApi):
 
     def __init__(self, http: HttpClient, budget: CallBudget) -> None:
         self._http = http
-        self._lists = ListReader("import", http.scrub)
+        self._lists = ListReader("import", http.scrub, http.clock)
         self._budget = budget
 
     @override
@@ -194,6 +194,10 @@ class UapiImportApi(ImportApi):
     def get(self, job_id: str, deadline: Deadline = NO_DEADLINE) -> ImportJob:
         operation = ApiOperation.GET_IMPORT
         return self._job(operation, self._http.read(operation, _path(job_id), deadline=deadline))
+
+    @override
+    def with_details(self, job: ImportJob, deadline: Deadline = NO_DEADLINE) -> ImportJob:
+        return job  # the list has all that there is
 
     def _job(self, operation: ApiOperation, response: object) -> ImportJob:
         return self._lists.checked(schemas.import_job(operation, response))

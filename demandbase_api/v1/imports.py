@@ -9,7 +9,7 @@ from requests_toolbelt import MultipartEncoder
 from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.errors import ApiOperation
+from demandbase_api.errors import ApiOperation, NotFoundError
 from demandbase_api.http.json_reader import read
 from demandbase_api.http.lists import ListReader
 from demandbase_api.jobs.job_reader import recent
@@ -45,7 +45,7 @@ class V1ImportApi(ImportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
-        self._lists = ListReader("import", http.scrub)
+        self._lists = ListReader("import", http.scrub, http.clock)
 
     @override
     def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
@@ -104,6 +104,10 @@ class V1ImportApi(ImportApi):
         operation = ApiOperation.GET_IMPORT
         return self._job(operation, self._http.read(operation, _path(job_id), deadline=deadline))
 
+    @override
+    def with_details(self, job: ImportJob, deadline: Deadline = NO_DEADLINE) -> ImportJob:
+        return self.get(job.id, deadline)
+
     def _job(self, operation: ApiOperation, response: object) -> ImportJob:
         return self._lists.checked(schemas.import_job(operation, response))
 
@@ -128,8 +132,12 @@ class V1ImportApi(ImportApi):
     def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
         operation = ApiOperation.LIST_ROW_ERRORS
         fetch = pages(self._http, operation, f"{_path(job_id)}/errors", "errors")
-        found = self._lists.items(operation, fetch, complete=complete)
-        return (schemas.row_error(operation, item) for item in found)
+        try:
+            for item in self._lists.items(operation, fetch, number="row_number", complete=complete):
+                yield schemas.row_error(operation, item)
+        except NotFoundError:
+            # No list, or no page after the last one. The job's figures say whether that is so.
+            return
 
 
 def request_body(request: ImportRequest) -> dict[str, Any]:

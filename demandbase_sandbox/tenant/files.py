@@ -82,6 +82,14 @@ def read_rows(path: Path) -> Iterator[list[str]]:
         raise bad_request("the file is no valid CSV in UTF-8") from None
 
 
+def line_numbers(path: Path) -> list[int]:
+    """Return the number of the line on which each data row begins; the header's is 1."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        ends = [rows.line_num for _ in rows]
+    return [end + 1 for end in ends[:-1]]
+
+
 def mangle(path: Path, way: str) -> None:
     """Spoil a small file in one of ``WAYS``; an empty ``way`` leaves it as it is."""
     if way:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from demandbase_sandbox.faults import NO_FAULTS, JobFaults
+from demandbase_sandbox.faults import NO_FAULTS, JobFaults, replace_members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,25 @@ class Job:
     status: str
     created_at: datetime
     faults: JobFaults = NO_FAULTS
+    first_document: dict[str, Any] | None = None
+
+    def alter(self, document: dict[str, Any], now: datetime) -> None:
+        """Apply the job's faults to its object in a response."""
+        faults = self.faults
+        if self.first_document is None:
+            self.first_document = dict(document)
+        if faults.unseen_for is not None and now < _after(self.queued_at, faults.unseen_for):
+            document.clear()
+            document.update(self.first_document)
+            replace_members(document, faults.first_members)
+        if self.ended_at is not None and now < _after(self.ended_at, faults.lags_for):
+            replace_members(document, faults.last_members)
+        replace_members(document, faults.members, faults.nulls)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When an import ended; ``None`` before, and of exports."""
+        return None
 
     @property
     def queued_at(self) -> datetime | None:
@@ -79,9 +98,16 @@ class SimulatedJobs(ABC, Generic[AnyJob]):
             ApiError: It is unknown.
         """
         job = self.find(job_id)
-        if job is None:
+        if job is None or not self._is_known(job):
             raise self._unknown()
         return job
+
+    def known(self) -> list[AnyJob]:
+        """Return the jobs that the API shows, newest first."""
+        return [job for job in self.all() if self._is_known(job)]
+
+    def _is_known(self, job: AnyJob) -> bool:
+        return self._clock.now() >= _after(job.created_at, job.faults.unknown_for)
 
     def all(self) -> list[AnyJob]:
         """Return the jobs, newest first."""

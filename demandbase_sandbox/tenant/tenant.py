@@ -66,8 +66,8 @@ class Tenant:
         )
         self.tokens = Tokens(self.clock, options)
         self.calls = CallLimits(self.clock, options)
-        self.create_again: dict[str, Callable[[JobFaults], object]] = {}
-        """Creates a job by the request of the last creation of an export, by API."""
+        self.create_again: dict[tuple[str, bool], Callable[[JobFaults], object]] = {}
+        """Creates a job by the request of the last creation, by API and whether it is an import."""
 
     def advance_jobs(self) -> None:
         """Advance all jobs to the current time, in the order in which they end."""

@@ -59,6 +59,11 @@ class UapiImportJob(Job):
     def queued_at(self) -> datetime | None:
         return self.uploaded_at
 
+    @property
+    @override
+    def ended_at(self) -> datetime | None:
+        return self.updated_at if self.has_ended else None
+
 
 class UapiImportJobs(SimulatedJobs[UapiImportJob]):
     """The import jobs of a tenant."""
@@ -105,6 +110,10 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
             request=members,
             faults=faults,
         )
+        if faults.foreign:
+            job.name = job.name[:-1] + ("1" if job.name.endswith("0") else "0")
+            if faults.never_ends:
+                job.status, job.uploaded_at = "processing", now
         # Ids start again after a reset, so an earlier job of this id can have left a file.
         self.file(job.id).unlink(missing_ok=True)
         return self.add(job)

@@ -13,7 +13,7 @@ from typing_extensions import override
 from demandbase_sandbox.clock import rfc3339
 from demandbase_sandbox.exceptions import ApiError, bad_request, not_found
 from demandbase_sandbox.faults import NO_FAULTS, JobFaults
-from demandbase_sandbox.tenant.files import read_rows
+from demandbase_sandbox.tenant.files import line_numbers, read_rows
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.tenant.schema import IMPORTABLE, fits
 from demandbase_sandbox.v1.schemas import (
@@ -57,6 +57,11 @@ class ImportJob(Job):
     def queued_at(self) -> datetime | None:
         return self.uploaded_at
 
+    @property
+    @override
+    def ended_at(self) -> datetime | None:
+        return self.completed_at
+
 
 class ImportJobs(SimulatedJobs[ImportJob]):
     """The import jobs of a tenant."""
@@ -93,18 +98,20 @@ class ImportJobs(SimulatedJobs[ImportJob]):
         entity = self._store.entities[name]
         mapping = requested_mapping(entity, body["operation"], body.get("field_mappings") or [])
         match_key = requested_match_key(entity, body["operation"], body.get("match_key"), mapping)
-        return self.add(
-            ImportJob(
-                id=str(uuid.uuid4()),
-                entity_type=name,
-                status="pending",
-                created_at=self._clock.now(),
-                operation=body["operation"],
-                match_key=match_key,
-                mapping=mapping,
-                faults=faults,
-            )
+        job = ImportJob(
+            id=str(uuid.uuid4()),
+            entity_type=name,
+            status="pending",
+            created_at=self._clock.now(),
+            operation=body["operation"],
+            match_key=match_key,
+            mapping=mapping,
+            faults=faults,
         )
+        if faults.foreign and faults.never_ends:
+            job.status, job.file_name = "processing", "upload.csv"
+            job.uploaded_at, job.total_rows = job.created_at, 1
+        return self.add(job)
 
     def upload(
         self, job_id: str, file_name: str, file: BinaryIO, too_large: int | None = None
@@ -129,6 +136,18 @@ class ImportJobs(SimulatedJobs[ImportJob]):
         job.processed_rows = 0
         job.uploaded_at = self._clock.now()
         return job
+
+    def errors(self, job_id: str, limit: int, offset: int, way: str) -> RowErrorList:
+        """Return a page of a job's row errors, written in one of ``ERROR_WAYS`` or as they are."""
+        self.get(job_id)
+        page = self.row_errors.page(job_id, limit, offset)
+        if way:
+            lines = line_numbers(self.file(job_id))
+            page.errors = [
+                _odd_error(error, way, error.row_number - self._options.row_number_base, lines)
+                for error in page.errors
+            ]
+        return page
 
     def cancel(self, job_id: str) -> ImportJob:
         """Cancel a job that is not being processed yet."""
@@ -265,6 +284,27 @@ def _error(row_number: int, field: str, value: str, kind: str, message: str) -> 
     return RowErrorDocument(
         row_number=row_number, field=field, value=value, error_type=kind, message=message
     )
+
+
+def _odd_error(error: RowErrorDocument, way: str, row: int, lines: list[int]) -> RowErrorDocument:
+    """Return the error of a row, counted from 0, as some servers write it."""
+    number, value = error.row_number, error.value
+    match way:
+        case "lines":
+            number = lines[row]
+        case "from_3":
+            number = row + 3
+        case "shuffled":
+            number = len(lines) - row
+        case "no_values":
+            value = ""
+        case "lower_case":
+            value = value.lower()
+        case "truncated":
+            value = value[:3]
+        case _:
+            pass
+    return error.model_copy(update={"row_number": number, "value": value})
 
 
 class RowErrors:

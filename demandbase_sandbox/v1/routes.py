@@ -202,9 +202,9 @@ def errors(
     offset: Offset = 0,
 ) -> RowErrorList:
     """Return a page of a job's row errors."""
-    call.tenant.imports.get(jobId)
+    odd = call.fault(Effect.ODD_ERRORS)
     limit = min(limit, call.tenant.options.max_error_page_size)
-    return call.tenant.imports.row_errors.page(jobId, limit, call.shifted(offset))
+    return call.tenant.imports.errors(jobId, limit, call.shifted(offset), odd.how if odd else "")
 
 
 def _page(

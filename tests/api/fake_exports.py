@@ -75,7 +75,7 @@ class FakeExports(ExportApi):
     seconds: float | None = 100.0
     """How long a job takes; ``None``: for ever."""
     found: dict[str, ExportJob] = field(default_factory=dict)
-    failures: dict[Key, Iterator[ApiError]] = field(default_factory=dict)
+    failures: dict[Key, Iterator[ApiError | None]] = field(default_factory=dict)
     silent: set[ApiOperation] = field(default_factory=set)
     gates: dict[Key, threading.Event] = field(default_factory=dict)
     lost_responses: int = 0

@@ -124,5 +124,5 @@ def test_an_unusable_folder_is_warned_about_once(
     journal = ExportJournal(tmp_path / "file" / "jobs")
     journal.begin(REQUEST, JOB.id)
     journal.begin(REQUEST, "job-2")
-    assert caplog.text.count("cannot be recorded in spool_dir") == 1
+    assert caplog.text.count("cannot be recorded in state_dir") == 1
     assert journal.is_begun(REQUEST, JOB)  # within this run

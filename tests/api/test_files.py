@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
+from demandbase_api.files import make_private_folder, write_atomically
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -21,7 +21,7 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path, *, durable:
 def test_a_private_file_is_for_its_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "more" / "folder"
     make_private_folder(folder)
-    write_atomically(folder / "file", "x", mode=PRIVATE)
+    write_atomically(folder / "file", "x")
     assert stat.S_IMODE((folder / "file").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

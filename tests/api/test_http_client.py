@@ -178,6 +178,7 @@ def test_no_error_shows_token_link_or_value(
         (409, "cancelImportJob", errors.ConflictError),
         (413, "uploadImportFile", errors.FileTooLargeError),
         (429, "createExportJob", errors.QuotaExceededError),
+        (429, "createImportJob", errors.RateLimitedError),
         (429, "listExportJobs", errors.RateLimitedError),
         (418, "getImportJob", errors.UnexpectedResponseError),
     ],
@@ -199,6 +200,28 @@ def test_a_response_that_is_not_json_is_an_error(sandbox: Sandbox, exports: V1Ex
     sandbox.add_fault(Fault("listExportableEntities", Effect.STATUS, status=200, body="<html>"))
     with pytest.raises(errors.UnexpectedResponseError, match="did not respond with a JSON object"):
         exports.entities()
+
+
+TROUBLE = {
+    "401": Fault("listExportJobs", Effect.STATUS, status=401, times=2),
+    "html": Fault("listExportJobs", Effect.STATUS, status=200, body="<html>", times=2),
+    "half": Fault("listExportJobs", Effect.INVALID_JSON, times=2),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("has_responded", [True, False])
+def test_what_seems_to_be_a_wrong_setting_may_pass_once_the_api_has_responded(
+    sandbox: Sandbox, exports: V1ExportApi, trouble: str, *, has_responded: bool
+) -> None:
+    sandbox.add_fault(TROUBLE[trouble])
+    if has_responded:
+        exports.entities()
+        assert list(exports.jobs()) == []
+    else:
+        with pytest.raises((errors.AuthenticationError, errors.UnexpectedResponseError)):
+            list(exports.jobs())
+    assert len(sandbox.requests("listExportJobs")) == (3 if has_responded else 1)
 
 
 def test_an_unreachable_host_is_reported_with_its_setting(sandbox: Sandbox) -> None:

@@ -126,15 +126,21 @@ def test_without_the_list_jobs_are_read_one_by_one(
 
 @pytest.mark.parametrize("operation", [LIST, GET])
 @pytest.mark.parametrize("kind", [AuthenticationError, CallBudgetError])
-def test_an_error_of_every_call_is_raised(
+def test_after_an_error_of_every_call_there_is_no_other_call(
     api: FakeExports, read: Reading, operation: ApiOperation, kind: type[ApiError]
 ) -> None:
-    job = api.put("job-1")
-    api.unlisted = {job.id}
+    jobs = [api.put("job-1"), api.put("job-2")]
+    api.unlisted = {job.id for job in jobs}
     api.fail(operation, kind(operation, "declined"))
-    with pytest.raises(kind):
-        read(job)
+    if kind is CallBudgetError:
+        with pytest.raises(kind):
+            read(*jobs)
+    else:
+        reading = read(*jobs)
+        assert {type(reading.errors[job.id]) for job in jobs} == {kind}
+        assert not reading.jobs
     assert api.calls[-1][0] is operation
+    assert api.count(operation) == 1
 
 
 def test_a_silent_list_takes_half_of_the_time(

@@ -17,6 +17,7 @@ from demandbase_api.errors import ApiOperation, DownloadError, UnexpectedRespons
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
+from demandbase_api.state_folder import StateFolder
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.http_server import Reply, ScriptedServer, http_server
 from tests.sandbox_time import SandboxTime
@@ -39,7 +40,9 @@ def by_redirect(_: Sandbox, link: Callable[[str], str], folder: Path) -> None:
     with http_server({}) as server:
         server.replies[path] = Reply(302, headers={"Location": link(server.url)})
         connection = Connection(server.url, "token", retry=QUICK)
-        api = connect(connection, Api.V1, files=ApiFiles(folder), clock=SystemClock()).exports
+        api = connect(
+            connection, Api.V1, files=ApiFiles(StateFolder(folder)), clock=SystemClock()
+        ).exports
         job = ExportJob("x", JobStatus.COMPLETED)
         Downloader(api, QUICK).download(job, "campaigns", 1, io.BytesIO())
 
@@ -51,7 +54,7 @@ def by_results_url(sandbox: Sandbox, link: Callable[[str], str], folder: Path) -
         client_secret=sandbox.client_secret,
         retry=QUICK,
     )
-    clock, files = SandboxTime(sandbox), ApiFiles(folder)
+    clock, files = SandboxTime(sandbox), ApiFiles(StateFolder(folder))
     api = connect(connection, Api.UAPI, files=files, clock=clock).exports
     job = api.submit(ExportRequest("accounts", ("{Account}.id", "{Account}.name")))
     members = {"resultsUrl": link(sandbox.uapi_url)}

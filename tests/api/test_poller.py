@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import (
+    ApiError,
     ApiOperation,
     AuthenticationError,
     ConflictError,
@@ -255,6 +257,30 @@ class TestManyJobs:
         with pytest.raises(UnexpectedResponseError):
             poller.wait("job-2")
 
+    @pytest.mark.parametrize("kind", [AuthenticationError, UnexpectedResponseError])
+    @pytest.mark.parametrize(
+        ("polls", "passes"),
+        [("x" * 9, True), ("x" * 10, False), ("xxxxxxxx.xx", True), ("xxxxxxxx.xxx", False)],
+    )
+    def test_an_error_that_seems_final_may_pass_within_two_minutes(
+        self,
+        api: FakeExports,
+        poller: JobPoller[ExportJob],
+        kind: type[ApiError],
+        polls: str,
+        *,
+        passes: bool,
+    ) -> None:
+        api.seconds = 250
+        poller.add(api.put("job-1"), "accounts")
+        api.unlisted = {"job-1"}
+        operation = ApiOperation.GET_EXPORT
+        error = kind(operation, "declined")
+        api.failures[operation, None] = (error if poll == "x" else None for poll in polls)
+        with nullcontext() if passes else pytest.raises(kind):
+            assert poller.wait("job-1").status is JobStatus.COMPLETED
+        assert api.count(operation) >= len(polls)
+
     def test_the_time_out_names_the_last_trouble(
         self, api: FakeExports, poller: JobPoller[ExportJob]
     ) -> None:
@@ -339,7 +365,7 @@ class TestManyJobs:
         api.fail(operation, AuthenticationError(operation, "declined"))
         poller.poll_if_due()
         wait_until(poller.poll_if_due)
-        assert "Cannot poll the export jobs" in caplog.text
+        assert "Cannot poll the export job job-1" in caplog.text
         with pytest.raises(AuthenticationError):
             poller.wait("job-1")
 

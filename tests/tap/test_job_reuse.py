@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,32 @@ class TestAdoption:
         state = {"bookmarks": BEFORE} if has_state else None
         sync("campaigns", job_reuse_hours=6, state=state, spool_dir=str(tmp_path / "two"))
         assert len(sandbox.requests(CREATE)) == (1 if has_state else 2)
+
+    @both_apis
+    @pytest.mark.parametrize("has_setting", [True, False])
+    def test_what_an_earlier_version_kept_in_a_temporary_folder_is_used(
+        self,
+        sandbox: Sandbox,
+        sync: Sync,
+        wire: Wire,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        has_setting: bool,
+    ) -> None:
+        old, new = tmp_path / "tmp" / "singer-demandbase", tmp_path / "new" / "singer-demandbase"
+        monkeypatch.setattr(tempfile, "tempdir", str(old.parent))
+        monkeypatch.setenv("XDG_STATE_HOME", str(new.parent))
+        interrupted(sandbox, sync, "campaigns", spool_dir=str(old))
+        asked = len(sandbox.requests(wire.discover))
+        settings = {"state_dir": str(new)} if has_setting else {}
+        sync("campaigns", job_reuse_hours=6, spool_dir=None, **settings)
+        assert len(sandbox.requests(CREATE)) == 1
+        files = [path for path in new.rglob("*") if path.is_file()]
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+        if not wire.is_v1:
+            assert len(sandbox.requests(wire.discover)) == asked
+            assert not list(old.glob("*.json"))
 
     @both_apis
     @pytest.mark.parametrize("has_state", [True, False])
@@ -194,7 +221,7 @@ class TestAdoption:
         spool.mkdir()
         (spool / "tap-demandbase-jobs").touch()
         assert sync("campaigns", spool_dir=str(spool)).records("campaigns")
-        assert caplog.text.count("cannot be recorded in spool_dir") == 1
+        assert caplog.text.count("cannot be recorded in state_dir") == 1
 
 
 class TestReplaced:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,30 @@ def test_a_job_that_takes_too_long_is_resumed_by_the_next_run(sandbox: Sandbox, 
             load(*MESSAGES, job_timeout_seconds=60)
         assert caught.value.exit_code == 75
     assert len(sandbox.import_jobs()) == 1
+
+
+@pytest.mark.parametrize("has_setting", [False, True])
+def test_an_import_is_resumed_after_its_journal_has_moved(
+    sandbox: Sandbox,
+    load: Load,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_setting: bool,
+) -> None:
+    old, new = tmp_path / "tmp", tmp_path / "singer-demandbase"
+    monkeypatch.setattr(tempfile, "tempdir", str(old))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
+    settings: dict[str, Any] = {"spool_dir": str(old)}
+    moved = {**settings, "state_dir": str(new)} if has_setting else {"spool_dir": None}
+    for each in (settings, moved):
+        load(*MESSAGES, failure=StillRunningError, job_timeout_seconds=60, **each)
+    assert len(sandbox.import_jobs()) == 1
+    assert not list(old.rglob("target-demandbase-ledger/*.json"))
+    [entry] = new.glob("target-demandbase-ledger/*.json")
+    files = {path for path in new.rglob("*") if path.is_file()}
+    assert {path.stat().st_mode & 0o777 for path in (entry, *files)} == {0o600}
 
 
 def test_a_silent_input_keeps_no_state_back(start: Start) -> None:

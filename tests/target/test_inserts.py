@@ -108,6 +108,38 @@ def test_an_insert_whose_figures_disagree_is_read_again_by_the_next_run(
     assert len(sandbox.import_jobs()) == 1
 
 
+@pytest.mark.parametrize("entity", ["accounts", "activities"])
+def test_rows_that_may_be_in_already_say_so(
+    sandbox: Sandbox, load: Load, entity: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Activities are always added, whatever the operation.
+    key, other, operation = (
+        ("domain", "name", "insert")
+        if entity == "accounts"
+        else ("activity_id", "activity_type", "upsert")
+    )
+    columns = dict.fromkeys((key, other), ACCOUNT["name"])
+    rows = [record(entity, **{key: f"k{n}.example", other: "Email"}) for n in range(4)]
+    members = {"errors": [{"error_type": "odd", "message": "no"}], "total": 1}
+    sandbox.add_fault(Fault("getImportErrors", Effect.ALTER, members=members, times=None))
+    for call in ("listImportJobs", "getImportJob"):
+        figures = {"success_count": 3, "error_count": 1}
+        sandbox.add_fault(
+            Fault(call, Effect.ALTER, items={} if call.startswith("list") else None,
+                  members=figures, times=None)
+        )  # fmt: skip
+    messages = (schema(columns, entity, key), *rows, state(1))
+    with pytest.raises(RejectedRowsError, match="Each of them may be in already: look it up"):
+        load(*messages, operation=operation)
+    # The next run does not add the rows a second time; a state says that they are known.
+    done = load(*messages, operation=operation, on_reject="continue")
+    assert len(sandbox.import_jobs()) == 1
+    assert (done.states, done.report["streams"][entity]["rows_rejected"]) == ([1], 1)
+    assert len(done.rejects) == 4
+    assert all("may be in already" in row["_reject_reason"] for row in done.rejects)
+    assert "Each of them may be in already" in caplog.text
+
+
 def test_a_failed_insert_that_processed_no_row_is_sent_again(sandbox: Sandbox, load: Load) -> None:
     sandbox.add_fault(Fault("createImportJob", Effect.JOB_FAILS, rows=0, message="no luck"))
     messages = (schema(LOOSE), GOOD, state(1))

@@ -275,14 +275,16 @@ def test_a_record_before_its_schema_ends_in_one_sentence(command: Command) -> No
     assert "before a corresponding schema" in done.stderr.splitlines()[-1]
 
 
-def test_the_quota_ends_the_run_as_one_that_may_work_later(
+def test_too_many_creations_end_the_run_as_one_that_may_work_later(
     sandbox: Sandbox, command: Command
 ) -> None:
-    sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=429))
+    headers = {"Retry-After": "901"}
+    sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=429, headers=headers))
     done = command(SCHEMA, person(1), STATE)
     assert done.returncode == 75
     last = done.stderr.splitlines()[-1]
-    assert "run again tomorrow" in last or "restarts at midnight" in last
+    assert "It asks to try again in 901 seconds" in last
+    assert "tomorrow" not in last
     assert done.stdout == ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from demandbase_api.models import ImportOperation
 from demandbase_sandbox import Sandbox
 from target_demandbase.csv_writer import OnNull, RowEncoder
 from target_demandbase.mapping import StreamSchema
+from target_demandbase.open_files import GroupBudget, OpenFiles, open_files
 from target_demandbase.plan import StreamPlan, suits_blocks
 from target_demandbase.staging import ColumnGroups, StagedFile, key_digest
-from tests.target.conftest import PERSON, Load, landed, people, person
+from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import rows_sent, spans
 
 pytestmark = pytest.mark.thorough
@@ -73,14 +75,63 @@ def test_rows_of_before_a_schema_change_are_sent_before_those_after_it(
     assert rows_sent(sandbox) == [1, 1, 1]
 
 
-def test_open_column_sets_are_bounded(tmp_path: Path) -> None:
-    groups = ColumnGroups(tmp_path, 1000, max_groups=3)
+def test_open_column_sets_are_bounded_over_all_streams(tmp_path: Path) -> None:
+    budget = GroupBudget(3)
+    groups, others = (ColumnGroups(tmp_path, 1000, budget=budget) for _ in range(2))
     for number in range(3):
         assert groups.fits((str(number),), 10, [str(number)])
         groups.add((str(number),), b'"x"\n', b"{}\n", [str(number)])
-    assert not groups.fits(("3",), 10, ["3"])
+    assert not others.fits(("3",), 10, ["3"])
     assert groups.fits(("0",), 10, ["4"])
-    groups.close()
+    files: list[StagedFile] = []
+    groups.move_to(files)
+    assert others.fits(("3",), 10, ["3"])
+    others.add(("3",), b'"x"\n', b"{}\n", ["3"])
+    others.close()
+    assert budget.used == 0
+    for file in files:
+        file.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "jobs", "groups", "running"),
+    [
+        (0, 1, 16, 1), (256, 1, 39, 1), (1024, 1, 231, 1), (1024, 500, 116, 232),
+        (1 << 20, 1, 1024, 1), (1 << 20, 500, 1024, 500),
+    ],
+)  # fmt: skip
+def test_a_run_opens_fewer_files_than_the_system_allows(
+    limit: int, jobs: int, groups: int, running: int
+) -> None:
+    allowed = open_files(limit, jobs)
+    assert allowed == OpenFiles(groups, running)
+    assert not limit or 4 * allowed.groups + 2 * allowed.jobs < limit
+
+
+@pytest.mark.v1_only("rows are staged in the same files over both APIs")
+def test_many_column_sets_of_several_streams_do_not_use_up_the_open_files(
+    sandbox: Sandbox, load: Load
+) -> None:
+    streams = ("one", "two", "three", "four")
+    optional = {"title": "x", "phone": "1", "lead_score": 7}
+    subsets = [dict(each) for n in range(4) for each in combinations(optional.items(), n)]
+    rows = [
+        {**person(f"{stream}-{number}", **subset), "stream": stream}
+        for number, subset in enumerate(subsets)
+        for stream in streams
+    ]
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Two files for each group: enough for the 16 groups of a run, and not for all 32.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 56, hard))
+    try:
+        schemas = ({**people(), "stream": stream} for stream in streams)
+        done = load(*schemas, *rows, state(1), entity_map=dict.fromkeys(streams, "people"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert done.states == [1]
+    assert len(landed(sandbox)) == len(sandbox.import_jobs()) == len(rows)
 
 
 def test_too_many_open_files_are_not_a_full_disk(tmp_path: Path) -> None:

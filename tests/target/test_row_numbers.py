@@ -1,3 +1,5 @@
+"""How row errors lead to rows, whatever the numbering and the form of the values."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -7,111 +9,271 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.models import RowError
-from target_demandbase.row_errors import BASES, RowNumbers, row_numbers
+from target_demandbase.row_errors import (
+    BASES,
+    UNCORRELATED,
+    Outcome,
+    Rejections,
+    RowReject,
+    SentRows,
+    count_rows,
+    read_errors,
+    rejected_rows,
+)
 
-CELLS = st.sampled_from(["", "a", "A", "b"])
+CELLS = st.sampled_from(["", "a", "A", "b", "name 1", "name 10", "x\ny"])
+FORMS: list[Callable[[str], str]] = [str, str.lower, str.upper, lambda text: f" {text} "]
+TEN = [[f"d{n}.example", f"Name {n}"] for n in range(10)]
 
 
-def table(*cells: str) -> Callable[[int, str], str | None]:
-    """Return the reader of a file with the one column ``name``."""
-    return lambda row, field: cells[row] if field == "name" else None
+def sent(*rows: Sequence[str]) -> SentRows:
+    """Return a file with the columns ``domain`` and ``name``, or only the latter."""
+    width = max(map(len, rows), default=1)
+    positions = {"name": 0} if width == 1 else {"domain": 0, "name": 1}
+    return SentRows(len(rows), positions, lambda: rows)
 
 
-def error(number: int | None, value: str | None = None, field: str | None = "name") -> RowError:
-    return RowError(row_number=number, field=field, value=value)
+def error(
+    number: int | None, value: str | None = None, field: str | None = "name", kind: str = "odd"
+) -> RowError:
+    return RowError(row_number=number, field=field, value=value, error_type=kind)
 
 
-def solve(errors: Sequence[RowError], *cells: str) -> RowNumbers:
-    return row_numbers(errors, len(cells), table(*cells))
+def solve(errors: Sequence[RowError], *rows: str | Sequence[str]) -> Rejections:
+    return rejected_rows(errors, sent(*([row] if isinstance(row, str) else row for row in rows)))
 
 
+def rows_of(found: Rejections) -> tuple[set[int], set[int]]:
+    """Return the rows that were certainly rejected, and those that may have been."""
+    certain = {row for row, why in found.kept.items() if why.type == "odd"}
+    assert all(why.type in {"odd", UNCORRELATED} for why in found.kept.values())
+    assert sorted(row for row, _ in found.counted if row is not None) == sorted(certain)
+    assert set(found.without_uncertain().kept) == certain
+    return certain, set(found.kept) - certain
+
+
+EVERY = set(range(10))
+
+
+@pytest.mark.parametrize(
+    ("errors", "certain", "uncertain"),
+    [
+        # The value is in one row only, whatever its number is.
+        ([error(n, "Name 4")], {4}, set())
+        for n in (4, 5, 6, 7, 99, None)
+    ]
+    + [
+        # All errors have a number that leads to their row; the last one gives no value.
+        ([error(3, "Name 0"), error(4, "Name 1"), error(6, None)], {0, 1, 3}, set()),
+        ([error(0, "Name 0"), error(2, "Name 2"), error(4, "")], {0, 2, 4}, set()),
+        # Without values the numbers leave several bases.
+        ([error(5)], set(), {2, 3, 4, 5}),
+        ([error(5, "", "domain")], set(), {2, 3, 4, 5}),
+        ([error(5, "x", "other")], set(), {2, 3, 4, 5}),
+        ([error(5, "x", None)], set(), {2, 3, 4, 5}),
+        ([error(5, "Name 4", "NAME ")], {4}, set()),
+        ([error(0)], {0}, set()),
+        ([error(12)], {9}, set()),
+        ([error(13)], set(), EVERY),
+        ([error(-1)], set(), EVERY),
+        ([error(1), error(10)], {0, 9}, set()),
+        ([error(0), error(10)], set(), EVERY),
+        # In the order of something else, the values still lead to their rows.
+        ([error(1, "Name 7"), error(2, "Name 3")], {3, 7}, set()),
+        ([error(1, "Name 7"), error(2, "Name 3"), error(3)], {3, 7}, EVERY - {3, 7}),
+        # The values of two fields are swapped.
+        ([error(5, "d4.example")], {4}, set()),
+        # Lower case, cut off, other spaces.
+        ([error(5, "name  4 ")], {4}, set()),
+        ([error(5, "d4.", "domain")], {4}, set()),
+        ([error(5, "D4.EX...", "domain")], {4}, set()),
+        ([error(5, "D4.ex…", "domain")], {4}, set()),
+        ([error(5, "Na")], set(), EVERY),
+        ([error(5, "4")], set(), EVERY),
+        # A value that is nowhere.
+        ([error(5, "***")], set(), EVERY),
+        ([error(5, "***"), error(6, "Name 5")], {5}, EVERY - {5}),
+        # An error without a number is found by its value only.
+        ([error(None)], set(), EVERY),
+        ([error(None, "Name 4"), error(8, "Name 7")], {4, 7}, set()),
+        ([error(None), error(8, "Name 7")], {7}, EVERY - {7}),
+        ([error(None, "***"), error(8, "Name 7")], {7}, EVERY - {7}),
+        # Different numbers are different rows.
+        ([error(5, "Name 4"), error(9, "Name 4")], set(), EVERY),
+        # Two errors about one row.
+        ([error(5, "Name 4"), error(5, "d4.example", "domain")], {4}, set()),
+        ([error(5, "Name 4"), error(5, "d9.example", "domain")], set(), EVERY),
+        ([], set(), set()),
+    ],
+)
+def test_errors_lead_to_the_rows_that_they_are_about(
+    errors: list[RowError], certain: set[int], uncertain: set[int]
+) -> None:
+    found = solve(errors, *TEN)
+    assert rows_of(found) == (certain, uncertain)
+    assert len(found.counted) == count_rows(errors)
+
+
+@pytest.mark.parametrize(
+    ("errors", "rows", "certain", "uncertain"),
+    [
+        # The value of the row and of its neighbour are alike, and the base is not a usual one.
+        ([error(9, "a")], ["b", "b", "a", "a", "b"], set(), {2, 3}),
+        ([error(4, "a")], ["b", "b", "A", "a", "b"], set(), {2, 3}),
+        ([error(4, "abc")], ["b", "b", "abcd", "abc", "b"], set(), {2, 3}),
+        ([error(4, "10")], ["1", "1", "10.0", "10", "1"], set(), {2, 3}),
+        ([error(4, "10")], ["1", "1", "10.0", "2", "1"], {2}, set()),
+        ([error(4, "1e1")], ["1", "1", "10", "2", "1"], {2}, set()),
+        # As many errors as rows with the value.
+        ([error(9, "a"), error(8, "a")], ["b", "b", "a", "a", "b"], {2, 3}, set()),
+        ([error(n, "a") for n in (7, 8, 9)], ["b", "b", "a", "a", "b"], set(), {0, 1, 2, 3, 4}),
+        # The value is that of another row's other field.
+        ([error(9, "x")], [["x", "1"], ["2", "x"], ["3", "4"]], set(), {0, 1}),
+        ([error(9, "x", "domain")], [["1", "x"], ["x", "3"]], set(), {0, 1}),
+        # Other forms of a letter.
+        ([error(1, "strasse")], ["STRASSE", "b"], {0}, set()),
+        ([error(1, "ａｂ")], ["ab", "b"], {0}, set()),  # noqa: RUF001
+    ],
+)
+def test_values_that_are_alike_leave_no_row_out(
+    errors: list[RowError],
+    rows: list[str | list[str]],
+    certain: set[int],
+    uncertain: set[int],
+) -> None:
+    assert rows_of(solve(errors, *rows)) == (certain, uncertain)
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\n\n"])
 @pytest.mark.parametrize("base", BASES)
-def test_returned_values_show_the_base(base: int) -> None:
-    wrong = error(2 + base, " c ")
-    numbers = solve([wrong], "a", "b", "c", "d", "e")
-    assert numbers.base == base
-    assert numbers.index(wrong) == 2
-    assert numbers.candidates(wrong) == (2,)
+def test_numbers_may_be_those_of_physical_lines(line_break: str, base: int) -> None:
+    rows = [f"{n:04}{line_break}x" if n % 2 else f"{n:04}" for n in range(2000)]
+    lines = len(line_break.replace("\r\n", "\n"))
+    starts = [sum(1 + lines * (m % 2) for m in range(n)) for n in range(2000)]
+    known = [error(starts[n] + base, rows[n]) for n in (20, 55)]
+    # The last line of a row is as good as the first.
+    [last] = rows_of(solve([*known, error(starts[71] + base + lines)], *rows))[0] - {20, 55}
+    assert last == 71
+    # Without values, each row that a numbering leads to.
+    certain, uncertain = rows_of(solve([error(starts[71] + base)], *rows))
+    assert certain == set()
+    assert {71, starts[71]} <= uncertain
+    assert len(uncertain) <= 8
 
 
-@pytest.mark.parametrize(("number", "base"), [(0, 0), (3, 1), (4, 2)])
-def test_numbers_at_the_edges_show_the_base_without_values(number: int, base: int) -> None:
-    edges = [error(number)] if base != 1 else [error(1), error(number)]
-    # Only rows 1 to 3 of three leave no other base; 0 and 4 do so on their own.
-    assert solve(edges, "x", "x", "x").base == base
+def test_a_numbering_that_many_values_prove_narrows_rows_that_are_alike() -> None:
+    rows = ["a" if n % 3 == 0 else "b" for n in range(3000)]
+    rows[1700] = "only here"
+    proved = [error(1701, "only here"), error(4, "a"), error(2999, "b")]
+    assert rows_of(solve(proved, *rows)) == ({3, 1700, 2998}, set())
+    # Two rows of three may be right by accident.
+    assert rows_of(solve([error(2999, "b")], *rows))[0] == set()
+    assert len(solve([error(2999, "b")], *rows).kept) == rows.count("b")
 
 
-def test_what_several_bases_fit_stays_open_and_keeps_all_rows_concerned() -> None:
-    wrong = error(2, "a")
-    numbers = solve([wrong], "a", "b", "a", "a")
-    assert numbers.base is None
-    assert numbers.index(wrong) is None
-    assert numbers.candidates(wrong) == (0, 2)
+def test_one_odd_error_keeps_all_rows_and_counts_once() -> None:
+    found = solve([error(5, "Name 4"), error(6, "??", "name"), error(7, "!!")], *TEN)
+    assert [row for row, _ in found.counted] == [4, None, None]
+    assert {row: why.type for row, why in found.kept.items()} == {
+        row: "odd" if row == 4 else UNCORRELATED for row in range(10)
+    }
+    assert found.without_uncertain() == Rejections(found.counted, {4: found.kept[4]})
 
 
-def test_what_no_base_fits_keeps_the_rows_of_all_bases() -> None:
-    numbers = solve([error(1, "A"), error(1, "other")], "a", "b", "c")
-    assert numbers.base is None
-    assert numbers.candidates(error(1)) == (0, 1)
-    assert numbers.candidates(error(4)) == (2,)
-    assert numbers.candidates(error(9)) == ()
-
-
-def test_an_empty_value_speaks_for_an_empty_cell_and_one_left_out_for_none() -> None:
-    cells = ("a", "", "c", "d", "e")
-    assert solve([error(2, "")], *cells).base == 1
-    assert solve([error(2, " ")], *cells).base == 1
-    assert solve([error(2)], *cells).base is None
-
-
-def test_capitals_differ() -> None:
-    assert solve([error(2, "A")], "a", "A", "a").base == 1
-
-
-def test_fields_that_are_not_in_the_file_say_nothing() -> None:
-    assert solve([error(2, "z", field="other")], "a", "b", "c").base is None
-    assert solve([error(2, "z", field=None)], "a", "b", "c").base is None
-
-
-def test_an_error_without_a_number_is_about_no_row() -> None:
-    numbers = solve([error(None, "a"), error(0, "a")], "a", "b")
-    assert numbers.base == 0
-    assert numbers.index(error(None)) is None
-    assert numbers.candidates(error(None)) == ()
-
-
-def test_an_error_beyond_the_rows_has_no_index() -> None:
-    assert solve([error(0, "a")], "a", "b").index(error(7)) is None
-
-
-def test_without_errors_the_base_is_open() -> None:
-    assert solve([], "a").base is None
+@pytest.mark.parametrize(
+    ("wrong", "reject"),
+    [
+        (RowError(1, "name", "kind", "a", "words"), RowReject("kind", "words", "name")),
+        (RowError(1, "name", "kind", "a"), RowReject("kind", "kind", "name")),
+        (
+            RowError(1, "name", None, "a"),
+            RowReject("unknown", "Demandbase gave no reason", "name"),
+        ),
+    ],
+)
+def test_the_reason_is_that_of_the_server(wrong: RowError, reject: RowReject) -> None:
+    assert solve([wrong], "a", "b").kept == {0: reject}
+    odd = RowError(1, wrong.field, wrong.error_type, "?", wrong.message)
+    kept = solve([odd], "a", "b").kept
+    assert kept == dict.fromkeys((0, 1), RowReject(UNCORRELATED, reject.reason, "name"))
 
 
 @given(st.data())
-def test_the_rejected_row_is_always_among_the_candidates(data: st.DataObject) -> None:
+def test_a_rejected_row_is_always_kept(data: st.DataObject) -> None:
     cells = data.draw(st.lists(CELLS, min_size=1, max_size=8))
     base = data.draw(st.sampled_from(BASES))
-    rejected = data.draw(st.lists(st.integers(0, len(cells) - 1), min_size=1, max_size=5))
+    form: Callable[[str], str] = data.draw(st.sampled_from(FORMS))
+    rejected = data.draw(st.sets(st.integers(0, len(cells) - 1), min_size=1, max_size=5))
     errors = [
-        error(row + base, cells[row] if data.draw(st.booleans()) else None) for row in rejected
+        error(row + base, form(cells[row]) if data.draw(st.booleans()) else None)
+        for row in sorted(rejected)
     ]
-    numbers = solve(errors, *cells)
-    assert numbers.base in {None, base}
-    for row, wrong in zip(rejected, errors, strict=True):
-        assert row in numbers.candidates(wrong)
-        assert numbers.index(wrong) in {None, row}
+    found = solve(errors, *cells)
+    assert rejected <= set(found.kept)
+    assert rows_of(found)[0] <= rejected
 
 
 @given(
     st.lists(st.builds(error, st.integers(-5, 20) | st.none(), CELLS | st.none())),
-    st.lists(CELLS),
+    st.lists(CELLS, min_size=1),
 )
-def test_candidates_are_rows_that_were_sent(errors: list[RowError], cells: list[str]) -> None:
-    numbers = solve(errors, *cells)
-    for wrong in errors:
-        found = numbers.candidates(wrong)
-        assert all(0 <= row < len(cells) for row in found)
-        assert list(found) == sorted(set(found))
-        index = numbers.index(wrong)
-        assert index is None or found == (index,)
+def test_any_errors_count_once_and_keep_enough_rows_that_were_sent(
+    errors: list[RowError], cells: list[str]
+) -> None:
+    found = solve(errors, *cells)
+    assert len(found.counted) == count_rows(errors)
+    assert set(found.kept) <= set(range(len(cells)))
+    assert len(found.kept) >= min(len(found.counted), len(cells))
+    rows_of(found)
+
+
+def test_errors_are_read_again_until_there_are_enough_or_no_more() -> None:
+    first, second, unnumbered = error(1, "a"), error(2, "b"), error(None, "c")
+    pages = [[first], [second, second], [first, unnumbered, unnumbered]]
+
+    def read_all(expected: int | None, *script: list[RowError]) -> tuple[list[RowError], int]:
+        left = list(script)
+        found = read_errors(lambda: left.pop(0), expected)
+        return list(found), len(script) - len(left)
+
+    assert read_all(None, *pages) == ([first], 1)
+    assert read_all(1, *pages) == ([first], 1)
+    assert read_all(2, *pages) == ([first, second], 2)
+    assert read_all(4, *pages) == ([first, second, unnumbered, unnumbered], 3)
+    assert read_all(4, [first], [first], [second]) == ([first], 2)
+    assert read_all(9, [first], [second], [error(3)], [error(4)]) == ([first, second, error(3)], 3)
+    assert read_all(2, [unnumbered], [unnumbered] * 2) == ([unnumbered] * 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("errors", "rows"),
+    [
+        ([], 0),
+        ([error(1), error(1, "b"), error(2)], 2),
+        ([error(None), error(None), error(1)], 3),
+        ([error(0)], 1),
+    ],
+)
+def test_errors_count_by_row(errors: list[RowError], rows: int) -> None:
+    assert count_rows(errors) == rows
+
+
+@pytest.mark.parametrize(
+    ("sent_rows", "succeeded", "kept", "is_complete", "is_certain"),
+    [
+        (3, 3, {}, True, True),
+        (3, 2, {1: RowReject("odd", "")}, False, True),
+        (3, 2, {1: RowReject(UNCORRELATED, "")}, False, False),
+        (3, 2, {0: RowReject("odd", ""), 1: RowReject(UNCORRELATED, "")}, False, False),
+        (3, 2, {}, False, False),
+    ],
+)
+def test_an_outcome_is_certain_if_just_the_rejected_rows_are_kept(
+    sent_rows: int,
+    succeeded: int,
+    kept: dict[int, RowReject],
+    is_complete: bool,  # noqa: FBT001
+    is_certain: bool,  # noqa: FBT001
+) -> None:
+    outcome = Outcome(sent_rows, succeeded, kept)
+    assert (outcome.is_complete, outcome.is_certain) == (is_complete, is_certain)

@@ -90,20 +90,66 @@ def test_the_error_names_fields_kinds_and_files_and_no_value(load: Load) -> None
     assert "viel" not in sentence
 
 
-@pytest.mark.parametrize("base", [0, 1, 2])
+@pytest.mark.parametrize("base", [0, 1, 2, 3])
 def test_row_numbers_of_any_base_find_their_rows(base: int, tmp_path: Path) -> None:
     options = SandboxOptions(pending_seconds=0, processing_seconds=0, row_number_base=base)
     with Sandbox(options) as sandbox:
         config = {"api_url": sandbox.url, "access_token": sandbox.token, "on_reject": "continue",
                   "rejects_path": str(tmp_path), "spool_dir": str(tmp_path)}  # fmt: skip
-        rows = mixed(6)
-        # A value of its own: equal cells would leave the base open.
-        rows[2]["record"]["engagement_score"] = "wenig"
-        text = "".join(json.dumps(each) + "\n" for each in (schema(LOOSE), *rows))
+        text = "".join(json.dumps(each) + "\n" for each in (schema(LOOSE), *mixed(6)))
         QuickTarget(config=config).listen(io.StringIO(text))
         [path] = tmp_path.glob("rejects-*.jsonl")
         kept = [json.loads(line).get("record") for line in path.read_text().splitlines()]
         assert [row["domain"] for row in kept if row] == ["bad0.example", "bad1.example"]
+
+
+BAD_ROWS = {2: "Viel zu viel", 7: "8,50"}
+"""Values of engagement_score in a file whose second column has two lines in each row."""
+
+
+def told(number: int | None, value: str | None, field: str = "engagement_score") -> dict[str, Any]:
+    return {"row_number": number, "value": value, "field": field, "error_type": "odd"}
+
+
+@pytest.mark.parametrize(
+    ("errors", "certain", "kept"),
+    [
+        ([told(6, "viel zu viel"), told(16, "8,50")], 2, 2),  # physical lines
+        ([told(3, "Viel zu"), told(8, "8,5…")], 2, 2),  # cut off
+        ([told(1, "8,50"), told(2, "Viel zu viel")], 2, 2),  # in the order of the values
+        ([told(3, "Viel zu viel", "name"), told(8, "8,50", "domain")], 2, 2),  # another field
+        ([told(9, "Viel zu viel"), told(14, "")], 1, 10),  # base 7
+        ([told(5, "Viel zu viel"), told(10, None)], 1, 4),  # base 3, or physical lines
+        ([told(3, "***"), told(8, "8,50")], 1, 10),
+        ([told(None, None), told(None, None)], 0, 10),
+    ],
+)
+def test_a_rejected_row_is_kept_however_the_server_numbers_and_quotes_it(
+    sandbox: Sandbox,
+    load: Load,
+    errors: list[dict[str, Any]],
+    certain: int,
+    kept: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [
+        record(domain=f"r{n}.example", name=f"a\n{n}", engagement_score=BAD_ROWS.get(n, f"1{n}"))
+        for n in range(10)
+    ]
+    members = {"errors": errors, "total": len(errors)}
+    sandbox.add_fault(Fault("getImportErrors", Effect.ALTER, members=members, times=None))
+    done = load(schema(LOOSE), *rows, state(1), on_reject="continue", max_rejected_rows=2)
+    by_kind: dict[str, set[str]] = {"odd": set(), "uncorrelated": set()}
+    for row in done.rejects:
+        by_kind[row["_reject_type"]].add(row["domain"])
+    assert (
+        by_kind["odd"] <= {"r2.example", "r7.example"} <= by_kind["odd"] | by_kind["uncorrelated"]
+    )
+    assert (len(by_kind["odd"]), len(done.rejects)) == (certain, kept)
+    # Counted is what the server rejected.
+    assert (done.states, done.report["streams"]["accounts"]["rows_rejected"]) == ([1], 2)
+    remark = f"{kept - certain} rows that may be among them are kept as uncorrelated."
+    assert (remark in caplog.text) is (kept > certain)
 
 
 def test_where_the_row_stays_open_all_that_it_may_be_are_kept(sandbox: Sandbox, load: Load) -> None:
@@ -115,7 +161,7 @@ def test_where_the_row_stays_open_all_that_it_may_be_are_kept(sandbox: Sandbox, 
               members={"errors": [{"row_number": 2, "error_type": "odd"}]}, times=None)
     )  # fmt: skip
     sandbox.add_fault(
-        Fault("listImportJobs", Effect.SHIFT, members={"error_count": -3, "success_count": 3},
+        Fault("getImportJob", Effect.SHIFT, members={"error_count": -3, "success_count": 3},
               times=None)
     )  # fmt: skip
     done = load(schema(LOOSE), *rows, *good, on_reject="continue")
@@ -175,7 +221,7 @@ def test_errors_without_a_row_number_count_each_time_they_are_listed(
               times=None)
     )  # fmt: skip
     sandbox.add_fault(
-        Fault("listImportJobs", Effect.SHIFT, members={"error_count": 2, "success_count": -2},
+        Fault("getImportJob", Effect.SHIFT, members={"error_count": 2, "success_count": -2},
               times=None)
     )  # fmt: skip
     rows = [record(domain=f"d{n}.example") for n in range(4)]

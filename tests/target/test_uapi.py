@@ -13,6 +13,7 @@ import pytest
 from demandbase_api.errors import (
     CallBudgetError,
     ConfigurationError,
+    InvalidRequestError,
     JobFailedError,
     PossibleDuplicatesError,
     UnreachableError,
@@ -102,8 +103,9 @@ def test_a_file_that_is_to_change_a_list_otherwise_is_another_file(
 ) -> None:
     messages = (accounts(), account(Name="Stark 1", Domain="company1.example"))
     for operation in (LIST, "getImportJob"):
-        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400))
-    load(*messages, failure=Exception)
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400, times=None))
+    load(*messages, failure=InvalidRequestError)
+    sandbox.clear_faults()
     load(*messages, list_action="insert")
     assert [job["list_action"] for job in sandbox.import_jobs()] == ["insert", "noop"]
 
@@ -183,8 +185,9 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
     settings = {"field_mappings": {"activities": ACTIVITY_LABELS},
                 "activity_types": {"activities": 39}}  # fmt: skip
     for operation in (LIST, "getImportJob"):
-        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400))
-    load(activities(), activity(1), state(1), failure=Exception, **settings)
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400, times=None))
+    load(activities(), activity(1), state(1), failure=InvalidRequestError, **settings)
+    sandbox.clear_faults()
     with pytest.raises(PossibleDuplicatesError, match="the import job 10001"):
         load(activities(), activity(1), activity(2), state(2), **settings)
     assert len(sandbox.import_jobs()) == 1

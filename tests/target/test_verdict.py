@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -83,7 +84,13 @@ def test_another_job_entity_or_operation_is_a_contradiction(
     found = contradiction(job, sent, 0)
     if found is not None:
         assert found.figure in {"id", "entity", "operation"}
-        assert found.figure in str(contradictory(sent, found))
+        for is_add_only, next_run in (
+            (False, "sends all rows of the job again"),
+            (True, "reads the job again and does not add its rows a second time"),
+        ):
+            said = str(contradictory(replace(sent, is_add_only=is_add_only), found))
+            assert f"disagree: {found.figure} is another than was sent. " in said
+            assert f"The next run {next_run}." in said
 
 
 @pytest.mark.parametrize(
@@ -120,18 +127,18 @@ def test_a_failed_job_is_told_with_figures_that_add_up(
 
 
 @pytest.mark.parametrize(
-    ("operation", "says"),
-    [
-        (ImportOperation.UPSERT, "sends all rows of the job again"),
-        (ImportOperation.UPDATE, "sends all rows of the job again"),
-        (ImportOperation.INSERT, "stops and says what to check"),
-    ],
+    ("is_add_only", "says"),
+    [(False, "sends all rows of the job again"), (True, "stops and says what to check")],
 )
 @pytest.mark.parametrize("listed", [None, 0])
 def test_the_next_run_after_a_failed_job(
-    operation: ImportOperation, says: str, listed: int | None
+    is_add_only: bool,  # noqa: FBT001
+    says: str,
+    listed: int | None,
 ) -> None:
-    sent = SentFile("job-1", "accounts", "accounts", operation, 5)
+    sent = SentFile(
+        "job-1", "accounts", "accounts", ImportOperation.UPSERT, 5, is_add_only=is_add_only
+    )
     said = str(failed(ImportJob("job-1", JobStatus.FAILED), sent, listed))
     assert says in said
     assert ("see the import audit" in said) is (listed is None)

@@ -76,7 +76,7 @@ def test_a_damaged_file_restarts_the_count(tmp_path: Path, text: str) -> None:
 
 def test_an_unusable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SpoolError, match="spool_dir"):
+    with pytest.raises(SpoolError, match="state_dir"):
         CallCounter(tmp_path / "file" / "calls.json").add(LIST, DAY, 1)
 
 

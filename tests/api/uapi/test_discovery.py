@@ -21,6 +21,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import ExportRequest
 from demandbase_api.ports import DiscoveryScope, ExportApi
+from demandbase_api.state_folder import StateFolder
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.sandbox_time import SandboxTime
 
@@ -111,7 +112,7 @@ def test_a_reason_shared_by_several_entities_is_logged_once(
     options = SandboxOptions(withheld_entities=frozenset({"account", "person"}))
     with Sandbox(options) as sandbox:
         connection = Connection(sandbox.uapi_url, access_token=sandbox.token)
-        api = connect(connection, Api.UAPI, files=ApiFiles(tmp_path)).exports
+        api = connect(connection, Api.UAPI, files=ApiFiles(StateFolder(tmp_path))).exports
         with caplog.at_level(logging.WARNING):
             api.entities()
     [warning] = [record.getMessage() for record in caplog.records]
@@ -256,7 +257,7 @@ def test_an_unreadable_cache_is_empty(
     text: str,
 ) -> None:
     path = files.path(connection(), "fields")
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text.replace(NOW, sandbox.clock.now().isoformat()))
     assert exports.entities(DiscoveryScope(frozenset({"people"})))
     assert asked(sandbox) == 1
@@ -275,7 +276,7 @@ def test_an_unwritable_cache_costs_calls_and_one_warning(
         assert exports.entities()
     assert asked(sandbox) == 12
     [warning] = [record.getMessage() for record in caplog.records]
-    assert "Cannot write the discovered fields to spool_dir" in warning
+    assert "Cannot write the discovered fields to state_dir" in warning
     assert not list(path.parent.glob("*.new"))
 
 

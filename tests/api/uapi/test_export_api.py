@@ -22,6 +22,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import ExportApi
+from demandbase_api.state_folder import StateFolder
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.api.uapi.conftest import QUICK
 from tests.sandbox_time import SandboxTime
@@ -128,7 +129,7 @@ def test_a_list_of_links_is_a_list_of_parts(parted: Sandbox, tmp_path: Path) -> 
         client_secret=parted.client_secret,
         retry=QUICK,
     )
-    files = ApiFiles(tmp_path)
+    files = ApiFiles(StateFolder(tmp_path))
     api = connect(connection, Api.UAPI, files=files, clock=SandboxTime(parted)).exports
     job = api.submit(REQUEST)
     job = api.with_details(looked_up(api, job.id))

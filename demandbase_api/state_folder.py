@@ -1,0 +1,162 @@
+"""The folder of what must outlive a run: journals of jobs, counts of calls, discovered fields.
+
+Other users of the machine must not be able to write there: the plugins believe what they read.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demandbase_api.earlier_state import Kept, take_over
+from demandbase_api.errors import SpoolError, state_error
+from demandbase_api.files import make_private_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger(__name__)
+
+_NAME = "singer-demandbase"
+EXPORT_JOURNAL = "tap-demandbase-jobs"
+IMPORT_JOURNAL = "target-demandbase-ledger"
+
+_NO_HOME = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT}
+"""Errors of a home folder that is not there or cannot be written."""
+
+
+_KEPT = (
+    Kept("", "demandbase-calls-", ".json"),
+    Kept("", "demandbase-fields-", ".json"),
+    Kept(EXPORT_JOURNAL, "", ".job.json"),
+)
+_IMPORTS = Kept(IMPORT_JOURNAL, "", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The folder of what must outlive a run.
+
+    Args:
+        state_dir: The setting ``state_dir``.
+        spool_dir: The setting ``spool_dir``, which is used if ``state_dir`` is not set. Default:
+            the user's folder for state.
+    """
+
+    state_dir: Path | None = None
+    spool_dir: Path | None = None
+
+    def open(self) -> Path:
+        """Create the folder if it is missing, and return it.
+
+        It belongs to this user or to root, and others cannot write to it: a folder that they can
+        write to gets a folder of this user's own. Files that this user has in the folder of earlier
+        versions are moved.
+
+        Raises:
+            SpoolError: The folder cannot be used.
+        """
+        try:
+            chosen = self.state_dir or self.spool_dir
+            folder = _default_folder() if chosen is None else _private_folder(chosen)
+            for base, subfolders, kept in self._earlier():
+                take_over(base, subfolders, folder, kept)
+        except OSError as error:
+            raise state_error(error) from error
+        return folder
+
+    def _earlier(self) -> Iterator[tuple[Path, tuple[str, ...], Kept]]:
+        """Yield where earlier versions kept their files."""
+        for kept in (*_KEPT, _IMPORTS):
+            subfolders = (kept.folder,) if kept.folder else ()
+            if self.spool_dir is not None:
+                yield self.spool_dir, subfolders, kept
+            elif kept is _IMPORTS:
+                yield Path(tempfile.gettempdir()), subfolders, kept
+            else:
+                yield Path(tempfile.gettempdir()), (_NAME, *subfolders), kept
+
+
+def is_private(owner: int, mode: int, user: int) -> bool:
+    """Return whether nobody but a user, root and a group can write to a folder.
+
+    Args:
+        owner: User id of the folder's owner.
+        mode: Its permissions.
+        user: User id.
+    """
+    return owner in {user, 0} and not mode & stat.S_IWOTH
+
+
+def _private_folder(folder: Path) -> Path:
+    make_private_folder(folder)
+    return folder if _is_private(folder.stat()) else _own_folder(folder)
+
+
+def _own_folder(shared: Path) -> Path:
+    """Return this user's folder in a folder that others may write to.
+
+    Raises:
+        SpoolError: Somebody else has created it.
+    """
+    folder = shared / f"{_NAME}-{os.geteuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not (stat.S_ISDIR(status.st_mode) and _is_private(status)):
+        raise SpoolError(
+            f"The folder {folder} belongs to another user, or others can write to it. Set "
+            "state_dir to a folder that only this user can write to."
+        )
+    return folder
+
+
+def _is_private(status: os.stat_result) -> bool:
+    return is_private(status.st_uid, status.st_mode, os.geteuid())
+
+
+def _default_folder() -> Path:
+    """Return the user's folder for state; one in the system's temporary folder without a home."""
+    try:
+        folder = _private_folder(_user_folder())
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _error(errno.EACCES)
+    except OSError as error:
+        if error.errno not in _NO_HOME:
+            raise
+        folder = _own_folder(Path(tempfile.gettempdir()))
+        _warn_of_fallback(folder, error.strerror)
+    return folder
+
+
+def _user_folder() -> Path:
+    from platformdirs import user_state_path  # noqa: PLC0415 - most runs have a setting
+
+    folder = None
+    with suppress(RuntimeError):  # newer versions raise it where older ones return a path with ~
+        folder = user_state_path(_NAME, appauthor=False)
+    if folder is None or not folder.is_absolute():
+        raise _error(errno.ENOENT)
+    return folder
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@cache
+def _warn_of_fallback(folder: Path, reason: str) -> None:
+    logger.warning(
+        "This user has no folder for state (%s): journals and counts of calls are kept in %s, "
+        "which may not survive a restart of the system. Set state_dir to a folder that does.",
+        reason,
+        folder,
+    )
