@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import BinaryIO
 
+    from demandbase_api.clock import Clock
     from demandbase_api.connection import Connection
     from demandbase_api.deadline import Deadline
     from demandbase_api.errors import ApiOperation
@@ -88,6 +89,11 @@ class HttpClient:
             self._session.mount(scheme, _LargeBlockAdapter())
         version = metadata.version("singer-demandbase")
         self._session.headers["User-Agent"] = f"{connection.user_agent}/{version}"
+
+    @property
+    def clock(self) -> Clock:
+        """Clock of the waits between tries."""
+        return self._connection.retry.clock
 
     @property
     def origin(self) -> str:

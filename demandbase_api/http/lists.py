@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from demandbase_api.clock import SystemClock
 from demandbase_api.errors import UnexpectedResponseError
 from demandbase_api.http.json_reader import unreadable
 from demandbase_api.models import JobStatus
@@ -17,6 +18,7 @@ from demandbase_api.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from demandbase_api.clock import Clock
     from demandbase_api.errors import ApiOperation
 
     FetchPage = Callable[[int, int], "Page"]
@@ -28,7 +30,9 @@ J = TypeVar("J", bound=Job)
 
 PAGE_SIZE = 100
 MAX_PAGES = 10_000
-"""Maximum number of pages of a list."""
+"""Maximum number of pages of a list; it has as many items at most as pages of the usual size."""
+PROGRESS_SECONDS = 10.0
+"""Time between two log lines about a list that takes long."""
 _PASSES = 3
 _OLD_PAGES = 2
 """Consecutive pages without a new item after which a list ends. One may come from items that moved
@@ -72,11 +76,15 @@ class ListReader:
     Args:
         kind: "export" or "import", for messages.
         scrub: Masks the client's secrets in a text.
+        clock: Time, for the log.
     """
 
-    def __init__(self, kind: str, scrub: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, kind: str, scrub: Callable[[str], str] = str, clock: Clock | None = None
+    ) -> None:
         self._kind = kind
         self._scrub = scrub
+        self._clock = clock or SystemClock()
         self._warned: set[tuple[str, str]] = set()
 
     def jobs(
@@ -138,6 +146,7 @@ class ListReader:
         fetch: FetchPage,
         member: str | None = None,
         *,
+        number: str | None = None,
         complete: bool,
     ) -> Iterator[object]:
         """Yield the items of all pages.
@@ -149,14 +158,16 @@ class ListReader:
         Args:
             operation: Operation of the API.
             fetch: Requests a page.
-            member: Name of the member that identifies an item; ``None`` if items may be equal.
+            member: Name of the member that identifies an item. ``None`` if all of it does.
+            number: Name of the member without which several items may be equal.
             complete: Whether to raise if the list cannot be read completely, in place of a warning.
 
         Raises:
             UnexpectedResponseError: There are too many pages, or some cannot be read.
         """
+        identity = _Identity(member, number)
         for _ in range(_PASSES):
-            if (yield from self._pass(operation, fetch, member, complete=complete)):
+            if (yield from self._pass(operation, fetch, identity, complete=complete)):
                 return
         if complete:
             logger.warning(
@@ -164,16 +175,27 @@ class ListReader:
             )
 
     def _pass(
-        self, operation: ApiOperation, fetch: FetchPage, member: str | None, *, complete: bool
+        self, operation: ApiOperation, fetch: FetchPage, identity: _Identity, *, complete: bool
     ) -> Generator[object, None, bool]:
         """Yield the items of all pages; return whether another pass would be useless."""
         known: set[int] = set()
         received = old_pages = 0
+        logged = self._clock.now()
         for number in range(MAX_PAGES):
             items, total = fetch(number, received)
             received += len(items)
-            keys = {_key(item, member) for item in items}
-            if keys <= known and (member is not None or total is None):
+            if received > MAX_PAGES * PAGE_SIZE:
+                break
+            if self._clock.now() - logged >= PROGRESS_SECONDS:
+                logged = self._clock.now()
+                logger.info(
+                    "Demandbase was asked to %s, and has sent %d items on %d pages so far",
+                    operation.value,
+                    received,
+                    number + 1,
+                )
+            keys = {identity.key(item) for item in items}
+            if keys <= known and (total is None or not any(map(identity.may_repeat, items))):
                 old_pages += 1
             else:
                 old_pages = 0
@@ -187,7 +209,10 @@ class ListReader:
             if old_pages == _OLD_PAGES:
                 self._end_early(operation, complete=complete)
                 return True
-        raise UnexpectedResponseError(operation, f"did not end the list in {MAX_PAGES:,} pages")
+        raise UnexpectedResponseError(
+            operation,
+            f"did not end the list in {MAX_PAGES:,} pages or {MAX_PAGES * PAGE_SIZE:,} items",
+        )
 
     def _end_early(self, operation: ApiOperation, *, complete: bool) -> None:
         error = UnexpectedResponseError(
@@ -205,7 +230,21 @@ class ListReader:
             logger.warning(message, *args)
 
 
-def _key(item: object, member: str | None) -> int:
-    """Return what identifies an item: a member of it, or all of it."""
-    value = item.get(member) if member is not None and isinstance(item, dict) else None
-    return hash(value if isinstance(value, str | int) else msgspec.json.encode(item))
+class _Identity(NamedTuple):
+    """What tells the items of a list apart; see ``ListReader.items``."""
+
+    member: str | None
+    number: str | None
+
+    def key(self, item: object) -> int:
+        """Return what identifies an item: a member of it, or all of it."""
+        value = _member(item, self.member)
+        return hash(value if isinstance(value, str | int) else msgspec.json.encode(item))
+
+    def may_repeat(self, item: object) -> bool:
+        """Return whether an equal item may be another one."""
+        return self.member is None and _member(item, self.number) is None
+
+
+def _member(item: object, name: str | None) -> object:
+    return item.get(name) if name is not None and isinstance(item, dict) else None

@@ -194,7 +194,7 @@ class UapiExportApi(ExportApi):
         self._http = http
         self._discovery = discovery
         self._budget = budget
-        self._lists = ListReader("export", http.scrub)
+        self._lists = ListReader("export", http.scrub, http.clock)
         self._mark = secrets.token_hex(_MARK_BYTES)
         self._links: dict[str, tuple[str, ...]] = {}
         # A download in another thread may read the links of the same job.

@@ -121,7 +121,7 @@ class UapiImportApi(ImportApi):
 
     def __init__(self, http: HttpClient, budget: CallBudget) -> None:
         self._http = http
-        self._lists = ListReader("import", http.scrub)
+        self._lists = ListReader("import", http.scrub, http.clock)
         self._budget = budget
 
     @override

@@ -56,7 +56,7 @@ class V1ExportApi(ExportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
-        self._lists = ListReader("export", http.scrub)
+        self._lists = ListReader("export", http.scrub, http.clock)
 
     @override
     def entities(

@@ -45,7 +45,7 @@ class V1ImportApi(ImportApi):
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
-        self._lists = ListReader("import", http.scrub)
+        self._lists = ListReader("import", http.scrub, http.clock)
 
     @override
     def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
@@ -133,7 +133,7 @@ class V1ImportApi(ImportApi):
         operation = ApiOperation.LIST_ROW_ERRORS
         fetch = pages(self._http, operation, f"{_path(job_id)}/errors", "errors")
         try:
-            for item in self._lists.items(operation, fetch, complete=complete):
+            for item in self._lists.items(operation, fetch, number="row_number", complete=complete):
                 yield schemas.row_error(operation, item)
         except NotFoundError:
             # No list, or no page after the last one. The job's figures say whether that is so.

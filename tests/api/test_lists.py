@@ -13,6 +13,7 @@ from demandbase_api.http import lists
 from demandbase_api.http.lists import ListReader, Page, read_page
 from demandbase_api.models import JobStatus
 from demandbase_api.v1.schemas import export_job
+from tests.api.fake_exports import FakeClock
 
 LIST = ApiOperation.LIST_EXPORTS
 
@@ -85,12 +86,13 @@ def test_offsets_that_begin_again_end(caplog: pytest.LogCaptureFixture) -> None:
     assert "the same items" in caplog.text
 
 
-def test_a_list_without_end_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("size", "calls"), [(1, 50), (100, 50), (1000, 6)])
+def test_a_list_without_end_has_one(monkeypatch: pytest.MonkeyPatch, size: int, calls: int) -> None:
     monkeypatch.setattr(lists, "MAX_PAGES", 50)
-    pages = Pages(lambda number, _received: Page(jobs(number), None))
-    with pytest.raises(UnexpectedResponseError, match="did not end the list in 50 pages"):
+    pages = Pages(lambda _number, received: Page(jobs(*range(received, received + size)), None))
+    with pytest.raises(UnexpectedResponseError, match="in 50 pages or 5,000 items"):
         ids(pages)
-    assert len(pages.calls) == 50
+    assert len(pages.calls) == calls
 
 
 def test_a_job_that_moves_to_the_next_page_does_not_end_the_list() -> None:
@@ -117,7 +119,8 @@ def row_errors(*rows: object) -> list[object]:
 
 
 def items(pages: Pages, *, complete: bool = False) -> Iterable[object]:
-    return list(ListReader("import").items(LIST, pages, complete=complete))
+    reader = ListReader("import")
+    return list(reader.items(LIST, pages, number="row_number", complete=complete))
 
 
 def test_equal_items_are_others_as_long_as_the_total_says_so() -> None:
@@ -126,14 +129,35 @@ def test_equal_items_are_others_as_long_as_the_total_says_so() -> None:
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_row_errors_without_total_end(*, complete: bool) -> None:
-    pages = Pages(lambda _number, _received: Page(row_errors(1, 2), None))
+@pytest.mark.parametrize("total", [None, 1_000_000])
+def test_row_errors_that_ignore_the_offset_end(total: int | None, *, complete: bool) -> None:
+    pages = Pages(lambda _number, _received: Page(row_errors(1, 2), total))
     if complete:
         with pytest.raises(UnexpectedResponseError, match="the same items"):
             items(pages, complete=True)
     else:
         assert items(pages) == row_errors(1, 2)
     assert len(pages.calls) == 3
+
+
+def test_a_list_that_takes_long_is_logged_every_ten_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = FakeClock()
+
+    def page(_number: int, received: int) -> Page:
+        clock.time += 4
+        return Page(jobs(*range(7))[received : received + 1], 7)
+
+    reader = ListReader("import", clock=clock)
+    with caplog.at_level(logging.INFO):
+        found = reader.jobs(LIST, Pages(page), "id", export_job, complete=False)
+        assert len(list(found)) == 7
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Demandbase was asked to list the export jobs, and has sent {pages} items on {pages} "
+        "pages so far"
+        for pages in (3, 6)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,13 @@ def test_a_count_that_cannot_be_read_is_an_error(
 
 
 @pytest.mark.v1_only("uapi has no row errors")
-def test_row_errors_that_repeat_their_page_end(sandbox: Sandbox, load: Load) -> None:
+@pytest.mark.parametrize("total", [None, 10**6])
+def test_row_errors_that_repeat_their_page_end(
+    sandbox: Sandbox, load: Load, total: int | None
+) -> None:
     sandbox.add_fault(Fault("getImportErrors", Effect.SAME_PAGE, times=None))
-    no_total = {"total": None}
-    sandbox.add_fault(Fault("getImportErrors", Effect.ALTER, members=no_total, times=None))
+    said = {"total": total}
+    sandbox.add_fault(Fault("getImportErrors", Effect.ALTER, members=said, times=None))
     done = load(*MIXED, state(1), on_reject="continue")
     assert [row["domain"] for row in done.rejects] == ["bad.example"]
     assert done.states == [1]

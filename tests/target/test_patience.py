@@ -126,3 +126,20 @@ def test_a_missing_list_of_row_errors_has_none(sandbox: Sandbox, load: Load) -> 
     bad = record(domain="bad.example", engagement_score="viel")
     done = load(schema(LOOSE), bad, state(2), failure=ReconciliationError)
     assert done.states == []
+
+
+@pytest.mark.parametrize("total", [None, 10**6])
+def test_a_list_of_jobs_that_repeats_its_first_page_ends(
+    sandbox: Sandbox, load: Load, api: str, total: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(people(), person(0))
+    sandbox.clear_requests()
+    for effect in (Effect.SAME_PAGE, Effect.LAG):  # the own job is on no page
+        sandbox.add_fault(Fault(LIST, effect, seconds=3600, times=None))
+    members = {"totalCount" if api == "uapi" else "total": total}
+    sandbox.add_fault(Fault(LIST, Effect.ALTER, members=members, times=None))
+    sandbox.clock.advance(4000)
+    done = load(*MESSAGES)
+    assert (done.states, set(landed(sandbox))) == ([1], {"0", "1", "2"})
+    assert len(sandbox.requests(LIST)) % 3 == 0
+    assert caplog.text.count("gave the same items on further pages") == 1
