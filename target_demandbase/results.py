@@ -26,6 +26,7 @@ from target_demandbase.row_errors import (
     read_errors,
     rejected_rows,
 )
+from target_demandbase.row_values import plain_name
 from target_demandbase.verdict import (
     SentFile,
     Verdict,
@@ -273,7 +274,7 @@ class Results:
 
         The run ends without its state, so that the other rows come again.
         """
-        found = rejected_rows(end.errors, _sent_rows(batch)).certain
+        found = rejected_rows(end.errors, _sent_rows(batch)).without_uncertain()
         self._keep(batch, sent, found)
         return tuple(map(str, self._dead_letters.paths.values())) if found.kept else ()
 
@@ -392,9 +393,12 @@ class _End:
 
 def _sent_rows(batch: ImportBatch) -> SentRows:
     plan, staged = batch.plan, batch.staged
-    columns = {column: position for position, column in enumerate(staged.columns)}
-    fields = {field: columns[column] for column, field in plan.fields.items() if column in columns}
-    return SentRows(staged.rows, {**columns, **fields}, staged.cells)
+    positions = {column: position for position, column in enumerate(staged.columns)}
+    positions |= {
+        field: positions[column] for column, field in plan.fields.items() if column in positions
+    }
+    names = {plain_name(name): position for name, position in positions.items()}
+    return SentRows(staged.rows, names, staged.cells)
 
 
 @dataclass

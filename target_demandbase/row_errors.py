@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from target_demandbase.row_values import Quote, find_rows, folded
+from target_demandbase.row_values import Quote, find_rows, folded, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -89,7 +89,7 @@ class SentRows:
 
     Args:
         count: Their number.
-        positions: Position of a column by the names that errors may give it.
+        positions: Position of a column by the plain names that errors may give it.
         cells: Yields the values of each row.
     """
 
@@ -110,12 +110,10 @@ class Rejections:
     counted: Sequence[tuple[int | None, RowReject]] = ()
     kept: Mapping[int, RowReject] = field(default_factory=dict)
 
-    @property
-    def certain(self) -> Rejections:
-        """The part of which the rows are certain."""
-        counted = [each for each in self.counted if each[0] is not None]
+    def without_uncertain(self) -> Rejections:
+        """Return them with only those kept that were certainly rejected."""
         kept = {row: why for row, why in self.kept.items() if why.type != UNCORRELATED}
-        return Rejections(counted, kept)
+        return Rejections(self.counted, kept)
 
 
 def read_errors(
@@ -220,7 +218,7 @@ def _claims(errors: Sequence[RowError], rows: SentRows) -> list[_Claim]:
 def _claim(errors: Sequence[RowError], rows: SentRows) -> _Claim:
     first = errors[0]
     # An empty value is no value: taken as one, it would speak for a row whose cell is empty.
-    quoted = [(error.field, folded(error.value or "")) for error in errors]
+    quoted = [(plain_name(error.field or ""), folded(error.value or "")) for error in errors]
     return _Claim(
         first.row_number,
         RowReject(
@@ -231,7 +229,7 @@ def _claim(errors: Sequence[RowError], rows: SentRows) -> _Claim:
         frozenset(
             Quote(rows.positions[name], value)
             for name, value in quoted
-            if value and name is not None and name in rows.positions
+            if value and name in rows.positions
         ),
         frozenset(Quote(None, value) for _, value in quoted if value),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
@@ -21,6 +22,9 @@ MIN_PREFIX = 3
 
 _MAX_NUMBER = 60
 """Maximum length of a text that is read as a number."""
+
+_MAX_KNOWN = 10_000
+"""Number of different cells whose values are remembered: many columns have few."""
 
 _ELLIPSIS = "..."
 
@@ -42,6 +46,11 @@ def folded(text: str) -> str:
     if not text.isascii():
         text = normalize("NFKC", text)
     return " ".join(text.casefold().split())
+
+
+def plain_name(name: str) -> str:
+    """Return the letters and digits of a field's name: errors may have its label."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def find_rows(
@@ -90,8 +99,9 @@ class _Forms:
         self._by_prefix = by_prefix
         self._prefixes = sorted(by_prefix)
         self._parents = _parents(self._prefixes)
+        self.like = lru_cache(_MAX_KNOWN)(self._like)
 
-    def like(self, cell: str) -> set[str]:
+    def _like(self, cell: str) -> set[str]:
         """Return the values that may be quoted from a cell."""
         text = folded(cell)
         found = {text} & self._values

@@ -250,7 +250,7 @@ class Soak:
             self._problem(f"the bookmark ends at {mark}")
 
     def _problem(self, text: str) -> None:
-        faults = [_described(fault) for fault in (*self._conditions, *self._faults_of_round)]
+        faults = [described(fault) for fault in (*self._conditions, *self._faults_of_round)]
         self.figures.problems.append(f"round {self._number}: {text}; faults: {'; '.join(faults)}")
 
     def _check_jobs(self, earlier: set[str], delivered: set[str], given_up: set[str]) -> None:
@@ -441,9 +441,9 @@ def _looks_whole_when_cut(faults: list[Fault]) -> bool:
     return cannot_resume and cuts > 1
 
 
-def _described(fault: Fault) -> str:
+def described(fault: Fault) -> str:
     """Return a fault without the members that have their defaults."""
-    plain = Fault(fault.operation, fault.effect)
+    plain = Fault("*", Effect.DROP_BEFORE)
     told = [
         f"{name} {str(value)[:60]}"
         for name, value in vars(fault).items()
