@@ -178,7 +178,10 @@ class SilentReader(SingerReader):
         their sink many at a time if it accepts lines, and else to the callbacks.
         """
         self._callbacks = callbacks
-        for block in input_blocks(file_input or sys.stdin, self.idle, self.block_bytes):
+        source = file_input or sys.stdin
+        if source is None:  # the descriptor was closed before Python started
+            raise InputError("Standard input is closed: connect a tap, or pass a file as --input.")
+        for block in input_blocks(source, self.idle, self.block_bytes):
             self._block(block.removeprefix(codecs.BOM_UTF8))
             self.idle()
         return self._counts

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.loader import PendingState, StateGate
+from target_demandbase.states import PendingState, StateGate
 
 steps = st.lists(
     st.tuples(st.just("defer"), st.sets(st.integers(0, 5)))
