@@ -1,4 +1,4 @@
-"""The move of files from the folders of earlier versions to the state folder."""
+"""What earlier versions kept in other folders, taken over into the state folder."""
 
 from __future__ import annotations
 
@@ -30,15 +30,20 @@ class Kept(NamedTuple):
         folder: Their folder within the state folder; empty for the state folder itself.
         prefix: How their names begin.
         suffix: How their names end.
+        is_journal: Whether they are entries of a journal, which are removed when they are done.
     """
 
     folder: str
     prefix: str
     suffix: str
+    is_journal: bool
 
 
 def take_over(base: Path, subfolders: tuple[str, ...], folder: Path, kept: Kept) -> None:
-    """Move files of this user to the state folder; links are not followed.
+    """Take over files of this user into the state folder; links are not followed.
+
+    Entries of a journal are moved. Other files are copied once: the other plugin may still use
+    them where they are.
 
     Args:
         base: A folder that earlier versions used.
@@ -47,7 +52,7 @@ def take_over(base: Path, subfolders: tuple[str, ...], folder: Path, kept: Kept)
         kept: Kind of the files.
 
     Raises:
-        OSError: A file cannot be moved.
+        OSError: A file cannot be taken over.
     """
     new = folder / kept.folder
     with ExitStack() as opened:
@@ -57,16 +62,16 @@ def take_over(base: Path, subfolders: tuple[str, ...], folder: Path, kept: Kept)
             return  # there is none
         if _is_same(place, new):
             return
-        moved = [
+        taken = [
             name
             for name in sorted(os.listdir(place))  # noqa: PTH208 - a descriptor
             if name.startswith(kept.prefix)
             and name.endswith(kept.suffix)
-            and _move(place, name, new)
+            and _take(place, name, new, moves=kept.is_journal)
         ]
-    if moved:
+    if taken:
         earlier = base.joinpath(*subfolders)
-        logger.info("%d files of earlier runs were moved from %s to %s", len(moved), earlier, new)
+        logger.info("Files of earlier runs in %s were taken over into %s", earlier, new)
 
 
 def _open_folder(base: Path, subfolders: tuple[str, ...], opened: ExitStack) -> int:
@@ -86,18 +91,22 @@ def _is_same(place: int, folder: Path) -> bool:
     return False
 
 
-def _move(place: int, name: str, folder: Path) -> bool:
-    """Move a file of this user; return whether there was one.
+def _take(place: int, name: str, folder: Path, *, moves: bool) -> bool:
+    """Take over a file of this user that the new folder does not have; return whether it did.
 
     Args:
         place: File descriptor of its folder.
         name: Its name.
         folder: Its new folder.
+        moves: Whether to remove the file.
     """
+    path = folder / name
+    if not moves and path.exists():
+        return False
     if _is_in_use(place, name):
         return False
     try:
-        file = os.fdopen(os.open(name, _OPEN, dir_fd=place), encoding="utf-8")
+        file = os.fdopen(os.open(name, _OPEN, dir_fd=place), "rb")
     except OSError:
         return False  # a link, another user's file, or moved by another run
     with file:
@@ -105,11 +114,13 @@ def _move(place: int, name: str, folder: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX)  # another run may be moving it
         if not _is_own(file.fileno()):
             return False
-        if not (folder / name).exists():  # otherwise a run ended before it had removed the old one
+        is_new = not path.exists()  # otherwise another run has taken it over
+        if is_new:
             make_private_folder(folder)
-            write_atomically(folder / name, file.read(), durable=True)
-        os.unlink(name, dir_fd=place)
-    return True
+            write_atomically(path, file.read(), durable=True)
+        if moves:
+            os.unlink(name, dir_fd=place)
+    return is_new
 
 
 def _is_own(file: int) -> bool:

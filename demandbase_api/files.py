@@ -23,18 +23,18 @@ PRIVATE = 0o600
 _MAX_TRIES = 20
 
 
-def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = False) -> None:
     """Replace a file in one step, by one for its owner only: no reader ever sees a part of it.
 
     Args:
         path: The file; its folder must exist.
-        text: The content, written as UTF-8.
+        content: The content; a text is written as UTF-8.
         durable: Whether the file must survive a failure of the system.
     """
     descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

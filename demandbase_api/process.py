@@ -1,12 +1,13 @@
 """The process of a command: imports at its start, signals, pipes and its end.
 
-Commands import this module before any other, so it imports only what ``loading`` needs.
+Commands import this module before any library, so it imports only what ``loading`` needs.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import signal
 import sys
@@ -14,16 +15,127 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from demandbase_api.startup import SIGNAL_EXIT, STANDARD_ERROR
+
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
+    from typing import TextIO
 
 PIPE_BYTES = 1024 * 1024
 """Largest pipe that Linux grants to an unprivileged user by default."""
-_SIGNAL_EXIT = 128
-"""Base of the exit codes of signals: 130 for SIGINT, 143 for SIGTERM."""
+_STANDARD_OUTPUT = 1
 _FRAMES = 4
+
+
+@contextmanager
+def command() -> Iterator[None]:
+    """Prepare the outputs of a command for the block, and the end of the process after it.
+
+    Standard error never fails: no message is worth the outcome of a run.
+    """
+    _occupy_descriptors()
+    _replace_outputs()
+    try:
+        yield
+    except SystemExit as end:
+        if not end.code:
+            _flush_output()
+        raise
+    finally:
+        _drop_broken_output()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _occupy_descriptors() -> None:
+    """Open the null device for each standard descriptor that is closed.
+
+    Otherwise the next file or connection would get its number.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > STANDARD_ERROR:
+            os.close(descriptor)
+            return
+
+
+class OutputFailure(OSError):  # noqa: N818 - it is a kind of OSError
+    """Standard output cannot be written."""
+
+
+class _StandardOutput(io.FileIO):
+    """Standard output; its errors differ from those of other files."""
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401
+        """Write some bytes."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OutputFailure(error.errno, error.strerror) from None
+
+
+class _StandardError(io.FileIO):
+    """Standard error; what cannot be written is dropped."""
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401
+        """Write some bytes, or drop them."""
+        with suppress(OSError):
+            return super().write(data) or len(data)
+        return len(data)
+
+
+def _replace_outputs() -> None:
+    if _is_file(sys.stdout, _STANDARD_OUTPUT):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_StandardOutput(_STANDARD_OUTPUT, "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.isatty(),
+        )
+    if sys.stderr is None or _is_file(sys.stderr, STANDARD_ERROR):
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(_StandardError(STANDARD_ERROR, "w", closefd=False)),
+            encoding=getattr(sys.stderr, "encoding", "utf-8"),
+            errors="backslashreplace",
+            line_buffering=True,
+        )
+
+
+def _is_file(stream: TextIO | None, descriptor: int) -> bool:
+    """Return whether a stream is a file of the system, and not an object that captures it."""
+    try:
+        return stream is not None and stream.fileno() == descriptor
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _flush_output() -> None:
+    """Flush standard output; end the command if that fails."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OutputFailure as error:
+        sys.stdout = None
+        raise SystemExit(_output_sentence(error)) from None
+
+
+def _output_sentence(error: OutputFailure) -> str:
+    return (
+        f"Cannot write to standard output: {error.strerror or 'the operation failed'}. Free some "
+        "space, or write to another place."
+    )
+
+
+def _drop_broken_output() -> None:
+    """Keep Python from flushing an output at exit that cannot be written, and logging the error."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        sys.stdout = None
 
 
 @contextmanager
@@ -104,6 +216,8 @@ def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressi
         return problem
     if isinstance(error, simplejson.JSONDecodeError):
         return f"A file given on the command line is not valid JSON (line {error.lineno})."
+    if isinstance(error, OutputFailure):
+        return _output_sentence(error)
     # No traceback and no message: they may quote a record.
     frames = [
         f"{Path(frame.filename).name}:{frame.lineno}"
@@ -125,7 +239,7 @@ class Terminated(SystemExit):
 
     def __init__(self, number: int) -> None:
         self.signal = signal.Signals(number)
-        super().__init__(_SIGNAL_EXIT + number)
+        super().__init__(SIGNAL_EXIT + number)
 
 
 def terminate(number: int, logger: logging.Logger) -> NoReturn:
@@ -172,8 +286,8 @@ def signals_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Defer SIGINT and SIGTERM until the block ends.
+def signals_deferred() -> Iterator[Sequence[int]]:
+    """Defer SIGINT and SIGTERM until the block ends; yield those that have arrived so far.
 
     Marks sections whose order of statements protects data. Masking the main thread would not be
     enough: a library's thread may receive the signal.
@@ -181,7 +295,7 @@ def signals_deferred() -> Iterator[None]:
     received: list[int] = []
     try:
         with _handling_signals(lambda number, _: received.append(number)):
-            yield
+            yield received
     finally:
         if received:
             signal.raise_signal(received[0])

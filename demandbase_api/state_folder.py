@@ -14,31 +14,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from demandbase_api.earlier_state import Kept, take_over
 from demandbase_api.errors import SpoolError, state_error
 from demandbase_api.files import make_private_folder
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 logger = logging.getLogger(__name__)
 
 _NAME = "singer-demandbase"
-EXPORT_JOURNAL = "tap-demandbase-jobs"
-IMPORT_JOURNAL = "target-demandbase-ledger"
+EXPORT_JOURNAL = Kept("tap-demandbase-jobs", "", ".job.json", is_journal=True)
+IMPORT_JOURNAL = Kept("target-demandbase-ledger", "", ".json", is_journal=True)
+_SHARED = tuple(
+    Kept("", f"demandbase-{kind}-", ".json", is_journal=False) for kind in ("calls", "fields")
+)
+"""Files of a tenant that both plugins use."""
 
 _NO_HOME = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT}
 """Errors of a home folder that is not there or cannot be written."""
-
-
-_KEPT = (
-    Kept("", "demandbase-calls-", ".json"),
-    Kept("", "demandbase-fields-", ".json"),
-    Kept(EXPORT_JOURNAL, "", ".job.json"),
-)
-_IMPORTS = Kept(IMPORT_JOURNAL, "", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +50,40 @@ class StateFolder:
         """Create the folder if it is missing, and return it.
 
         It belongs to this user or to root, and others cannot write to it: a folder that they can
-        write to gets a folder of this user's own. Files that this user has in the folder of earlier
-        versions are moved.
+        write to gets a folder of this user's own. What this user has in the folder of earlier
+        versions is taken over.
 
         Raises:
             SpoolError: The folder cannot be used.
         """
+        return self._open(*_SHARED)
+
+    def journal(self, kept: Kept) -> Path:
+        """Return the folder of a journal, which need not exist; take over earlier entries.
+
+        Raises:
+            SpoolError: The state folder cannot be used.
+        """
+        return self._open(*_SHARED, kept) / kept.folder
+
+    def _open(self, *kinds: Kept) -> Path:
         try:
             chosen = self.state_dir or self.spool_dir
             folder = _default_folder() if chosen is None else _private_folder(chosen)
-            for base, subfolders, kept in self._earlier():
+            for kept in kinds:
+                base, subfolders = self._earlier(kept)
                 take_over(base, subfolders, folder, kept)
         except OSError as error:
             raise state_error(error) from error
         return folder
 
-    def _earlier(self) -> Iterator[tuple[Path, tuple[str, ...], Kept]]:
-        """Yield where earlier versions kept their files."""
-        for kept in (*_KEPT, _IMPORTS):
-            subfolders = (kept.folder,) if kept.folder else ()
-            if self.spool_dir is not None:
-                yield self.spool_dir, subfolders, kept
-            elif kept is _IMPORTS:
-                yield Path(tempfile.gettempdir()), subfolders, kept
-            else:
-                yield Path(tempfile.gettempdir()), (_NAME, *subfolders), kept
+    def _earlier(self, kept: Kept) -> tuple[Path, tuple[str, ...]]:
+        """Return where earlier versions kept some files: a folder, and those below it."""
+        subfolders = (kept.folder,) if kept.folder else ()
+        if self.spool_dir is not None:
+            return self.spool_dir, subfolders
+        temporary = Path(tempfile.gettempdir())
+        return temporary, subfolders if kept is IMPORT_JOURNAL else (_NAME, *subfolders)
 
 
 def is_private(owner: int, mode: int, user: int) -> bool:

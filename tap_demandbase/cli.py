@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-import sys
+import os
 
-from demandbase_api.process import loading
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the tap."""
+    try:
+        # Not above: even the import of signal takes a while.
+        from demandbase_api.startup import end_on_signals  # noqa: PLC0415
+
+        end_on_signals()
+    except KeyboardInterrupt:
+        os._exit(_INTERRUPTED)
+    from demandbase_api.process import command  # noqa: PLC0415
+
+    with command():
+        _run()
+
+
+def _run() -> None:
+    from demandbase_api.process import loading  # noqa: PLC0415
+
     with loading("tap_demandbase.tap"):
         from demandbase_api.process import (  # noqa: PLC0415
             exit_with_error,
@@ -28,14 +44,3 @@ def main() -> None:
             "TAP_DEMANDBASE_",
             "stream_maps",
         )
-    finally:
-        _drop_broken_output()
-
-
-def _drop_broken_output() -> None:
-    """Keep Python from flushing an output at exit that cannot be written, and logging the error."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (OSError, ValueError):
-        sys.stdout = None

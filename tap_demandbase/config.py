@@ -249,7 +249,7 @@ def export_journal(config: Mapping[str, Any]) -> ExportJournal:
     """Return the journal of the export jobs; one in memory if it cannot be kept."""
     folder = None
     try:
-        folder = state_folder(config).open() / EXPORT_JOURNAL
+        folder = state_folder(config).journal(EXPORT_JOURNAL)
     except SpoolError as error:
         logger.warning("The export jobs of this run cannot be recorded in state_dir: %s", error)
     return ExportJournal(folder, api_url(config), config["job_reuse_hours"])

@@ -18,6 +18,7 @@ from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
+from demandbase_api.output import output_problem, write_lines
 from tap_demandbase.config import batch_config
 from tap_demandbase.errors import OutputError
 from tap_demandbase.sync_run import TapStream
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
     from tap_demandbase.arrow.row_block import Rows
 
 
+def write_output(lines: Buffer) -> None:
+    """Write whole lines to standard output.
+
+    Args:
+        lines: UTF-8; each line ends with a line feed.
+
+    Raises:
+        OutputError: Standard output is closed, its reader has ended, or its disk is full.
+    """
+    with writing_output():
+        write_lines(sys.stdout, lines)
+
+
 @contextmanager
 def writing_output() -> Iterator[None]:
     """Turn an error of writing to standard output into a sentence.
@@ -41,11 +55,9 @@ def writing_output() -> Iterator[None]:
     A ``BrokenPipeError`` would end the command without a message.
 
     Raises:
-        OutputError: Standard output is closed, or its disk is full.
+        OutputError: Standard output is closed, its reader has ended, or its disk is full.
     """
     try:
-        if sys.stdout is None:  # the descriptor was closed before Python started
-            raise OSError(errno.EBADF, "")  # noqa: TRY301
         yield
     except OSError as error:
         if error.errno == errno.EPIPE:
@@ -55,8 +67,8 @@ def writing_output() -> Iterator[None]:
                 "Standard output is closed: connect the tap to a target, or to a file."
             ) from None
         raise OutputError(
-            f"Cannot write to standard output: {error.strerror or 'the operation failed'}. Free "
-            "some space, or write to another place."
+            f"Cannot write to standard output: {output_problem(error)}. Free some space, or write "
+            "to another place."
         ) from None
 
 
@@ -65,8 +77,7 @@ class LineWriter(SingerWriter):
 
     @override
     def write_message(self, message: Message) -> None:
-        with writing_output():
-            super().write_message(message)
+        self.write_lines(f"{self.format_message(message)}\n".encode())
 
     def write_lines(self, lines: Buffer) -> None:
         """Write messages to standard output.
@@ -74,21 +85,7 @@ class LineWriter(SingerWriter):
         Args:
             lines: UTF-8; each message ends with a line feed.
         """
-        with writing_output():
-            self._write_lines(lines)
-
-    def _write_lines(self, lines: Buffer) -> None:
-        output = sys.stdout
-        if (binary := getattr(output, "buffer", None)) is None:
-            # A text stream that captures the output has no binary buffer.
-            output.write(bytes(lines).decode())
-        else:
-            output.flush()
-            left = memoryview(lines)
-            while left:
-                # With PYTHONUNBUFFERED a signal may interrupt the write after a part of the bytes.
-                left = left[binary.write(left) or 0 :]
-        output.flush()
+        write_output(lines)
 
 
 class FastSyncStream(TapStream):

@@ -24,7 +24,7 @@ from tap_demandbase.catalog import chosen_methods, saved_fields, selected_stream
 from tap_demandbase.discovery import discover_streams
 from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
-from tap_demandbase.fast_sync import LineWriter, writing_output
+from tap_demandbase.fast_sync import LineWriter, write_output
 from tap_demandbase.job_streams import job_streams
 from tap_demandbase.streams import BulkStream, IdBatchStream
 from tap_demandbase.sync_run import SyncRun
@@ -273,8 +273,8 @@ class CommandTap(TapDemandbase):
     @classmethod
     @override
     def invoke(cls, **options: Any) -> None:
-        with writing_output():
-            enlarge_pipe(sys.stdout.fileno())
+        write_output(b"")  # an output that is closed shows before anything is done
+        enlarge_pipe(sys.stdout.fileno())
         if (file := options.get("state")) is not None:
             text = file.read()
             if load_json(text) is None:  # the SDK would take it for no file
@@ -285,7 +285,5 @@ class CommandTap(TapDemandbase):
     @override
     def run_discovery(self) -> str:
         catalog = self.catalog_json_text
-        with writing_output():
-            sys.stdout.write(f"{catalog}\n")
-            sys.stdout.flush()
+        write_output(f"{catalog}\n".encode())
         return catalog

@@ -139,6 +139,14 @@ class StreamBatch:
         if self._counts_nulls:
             self._nulls.add(rows.rows, rows.empty(self._nulls.counted(rows.columns)))
 
+    def mark(self) -> None:
+        """Mark the rows that are staged."""
+        self._groups.mark()
+
+    def rewind(self) -> None:
+        """Remove the staged rows that were added after the last mark."""
+        self._groups.rewind()
+
     def seal_files(self) -> int:
         """Complete the staged files.
 

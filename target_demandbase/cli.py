@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from demandbase_api.process import loading
+_INTERRUPTED = 130
 
 _PREFIX = "TARGET_DEMANDBASE_"
 
 
 def main() -> None:
     """Run the target."""
+    try:
+        # Not above: even the import of signal takes a while.
+        from demandbase_api.startup import end_on_signals  # noqa: PLC0415
+
+        end_on_signals()
+    except KeyboardInterrupt:
+        os._exit(_INTERRUPTED)
+    from demandbase_api.process import command  # noqa: PLC0415
+
+    with command():
+        _run()
+
+
+def _run() -> None:
+    from demandbase_api.process import loading  # noqa: PLC0415
+
     with loading("target_demandbase.target"):
         from singer_sdk.exceptions import (  # noqa: PLC0415
             InvalidRecord,

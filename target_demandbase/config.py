@@ -262,7 +262,7 @@ def journal_folder(config: Mapping[str, Any]) -> Path:
     Raises:
         SpoolError: The state folder cannot be used.
     """
-    return state_folder(config).open() / IMPORT_JOURNAL
+    return state_folder(config).journal(IMPORT_JOURNAL)
 
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:

@@ -26,6 +26,10 @@ class MappingError(TargetError):
     """A stream's columns or settings do not fit the entity."""
 
 
+class PlanError(TargetError):
+    """What Demandbase or the settings say of a stream's entity cannot be used."""
+
+
 class InputError(TargetError):
     """The input contains something other than valid Singer messages."""
 
@@ -38,6 +42,10 @@ class StillRunningError(TargetError):
     """An import job did not end in time; the next run resumes it."""
 
     exit_code = EXIT_TRY_LATER
+
+
+class OutputError(TargetError):
+    """A state cannot be written to standard output."""
 
 
 class ReconciliationError(TargetError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class RowKeys:
                 yield each
             else:
                 yield from each.texts()
+
+    def first(self, rows: int) -> RowKeys:
+        """Return the keys of the first rows."""
+        keys = RowKeys()
+        keys.add([*islice(self, rows)])
+        return keys
 
     def superseded(self) -> list[int]:
         """Return the indexes of the rows that a later row of the same key supersedes."""

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import spool_folder, state_folder
+from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
+from target_demandbase.errors import PlanError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
 from target_demandbase.mapping import UnknownProperties
 from target_demandbase.open_files import GroupBudget, open_files, system_limit
@@ -36,9 +38,10 @@ from target_demandbase.rejects import (
 )
 from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
 from target_demandbase.results import Results
+from target_demandbase.states import PendingState, StateGate, write_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
@@ -80,7 +83,6 @@ class Loader:
         config: The settings.
         clock: Time, for polling and the report.
         retry: How requests are repeated.
-        emit_state: Writes a state to standard output.
     """
 
     def __init__(
@@ -89,11 +91,10 @@ class Loader:
         config: Mapping[str, Any],
         clock: Clock,
         retry: RetryPolicy,
-        emit_state: Callable[[dict[str, Any]], None],
     ) -> None:
         self._api = api
         self._config = config
-        self._emit_state = emit_state
+        self._clock = clock
         self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
         self._state_folder = state_folder(config).open()
         self._rejects = rejects_folder(config)
@@ -140,11 +141,17 @@ class Loader:
         Raises:
             RoutingError: The stream has no entity.
             MappingError: Its columns or settings do not fit the entity.
+            PlanError: What Demandbase or the settings say of its entity cannot be used.
         """
         self.poll(Until.UPLOADED)  # only one thread at a time may use the API
         config = self._config
         on_null = OnNull(config["on_null"])
-        plan, report = plan_stream(self._api, config, stream, source)
+        try:
+            plan, report = plan_stream(self._api, config, stream, source)
+        except (ConfigurationError, ApiError) as error:
+            if error.ends_run or isinstance(error, TransientError):
+                raise
+            raise PlanError(str(error), stream=stream.stream) from error
         logger.info("%s", report)
         self._queue.write_mapping(stream.stream, report)
         batch = StreamBatch(
@@ -252,6 +259,8 @@ class Loader:
 
     def state(self, value: dict[str, Any]) -> None:
         """Emit a state once all rows before it are accounted for."""
+        for stream in self._streams:
+            stream.batch.mark()
         sealed = min(self._open, default=self._last_batch + 1) - 1
         self._states.defer(PendingState(value, sealed), [*self._open, *self._closed])
         self._emit_released()
@@ -283,6 +292,23 @@ class Loader:
         self._queue.forget(self._last_batch)
         self._queue.finish()
         self._results.check_run()
+
+    def deliver_states(self) -> None:
+        """Deliver what precedes the last state, after the input has failed.
+
+        Rows that came after it are dropped: no state covers them, so the next run gets them again.
+
+        Raises:
+            DemandbaseError: As ``poll``.
+        """
+        if not self._states.is_waiting:
+            return
+        logger.warning("The input has failed. What precedes its last state is delivered first.")
+        for stream in self._streams:
+            stream.batch.rewind()
+        for stream in self._streams:
+            self.close_batch(stream)
+        self.poll(Until.ENDED)
 
     def close(self, *, is_interrupted: bool) -> None:
         """Cancel what can be cancelled, remove all files, and write the report.
@@ -353,7 +379,7 @@ class Loader:
     def _emit_released(self) -> None:
         released = self._states.release()
         if released is not None and not self._is_dry:  # a dry run delivers nothing
-            self._emit_state(released.value)
+            write_state(released.value, self._clock, has_rows=self._last_batch > 0)
             self._queue.forget(released.last_batch)
 
     def _write_report(self) -> None:
@@ -375,44 +401,3 @@ def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:
         from target_demandbase.arrow.encoder import ArrowRowEncoder  # noqa: PLC0415
 
     return ArrowRowEncoder(plan, on_null=on_null)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingState:
-    """A state that waits for the rows before it.
-
-    Args:
-        value: The state.
-        last_batch: Number of the last batch all of whose rows came before the state, as did those
-            of all earlier batches.
-    """
-
-    value: dict[str, Any]
-    last_batch: int
-
-
-class StateGate:
-    """Releases states in their order, each once the batches before it are finished."""
-
-    def __init__(self) -> None:
-        self._pending: deque[tuple[PendingState, set[int]]] = deque()
-
-    def defer(self, state: PendingState, batches: Iterable[int]) -> None:
-        """Add a state that waits for some batches."""
-        needed = set(batches)
-        if self._pending and self._pending[-1][1] == needed:
-            # Both would be released together: only the later one needs to be kept.
-            self._pending.pop()
-        self._pending.append((state, needed))
-
-    def finish(self, batch: int) -> None:
-        """Record that all rows of a batch are accounted for."""
-        for _, batches in self._pending:
-            batches.discard(batch)
-
-    def release(self) -> PendingState | None:
-        """Remove the states that wait no longer and return the last one."""
-        released = None
-        while self._pending and not self._pending[0][1]:
-            released, _ = self._pending.popleft()
-        return released

@@ -18,6 +18,7 @@ import simplejson
 
 from demandbase_api.errors import DemandbaseError, SpoolError
 from demandbase_api.files import make_private_folder, open_private, sync_folder
+from demandbase_api.process import signals_deferred
 from target_demandbase.schema import REJECT_PREFIX, REJECT_TYPE
 
 if TYPE_CHECKING:
@@ -287,15 +288,28 @@ class SingerFile:
         descriptor = open_private(self.path, os.O_APPEND)
         self._exists = True
         try:
-            # What is written is counted by bytes: a disk that fills up must not double lines.
-            while self._pending:
-                self._is_durable = False
-                del self._pending[: os.write(descriptor, self._pending)]
+            self._is_durable = False
+            with signals_deferred():
+                self._append_pending(descriptor)
             if durably:
                 os.fsync(descriptor)
                 self._is_durable = True
         finally:
             os.close(descriptor)
+
+    def _append_pending(self, descriptor: int) -> None:
+        """Append what is pending; of a disk that fills up, only whole lines are kept."""
+        size, written = os.fstat(descriptor).st_size, 0
+        pending = bytes(self._pending)
+        try:
+            while written < len(pending):
+                written += os.write(descriptor, pending[written:])
+        except OSError:
+            written = pending.rfind(b"\n", 0, written) + 1
+            os.ftruncate(descriptor, size + written)
+            raise
+        finally:
+            del self._pending[:written]
 
 
 def record_message(stream: str, record: Mapping[str, Any]) -> bytes:

@@ -84,6 +84,7 @@ class ColumnGroups:
         # Whether keys are case-sensitive in Demandbase is not documented: rows whose keys differ
         # only in case are all sent, but in order. Built when it is needed.
         self._columns_by_key: dict[int, Columns] | None = None
+        self._marked: dict[Columns, int] = {}
 
     @property
     def rows(self) -> int:
@@ -160,6 +161,27 @@ class ColumnGroups:
         known = self._index()
         return any(digest in known for digest in self._digests([key]))
 
+    def mark(self) -> None:
+        """Mark the rows that are staged."""
+        self._marked = {columns: group.file.rows for columns, group in self._groups.items()}
+
+    def rewind(self) -> None:
+        """Remove the rows that were added after the last mark."""
+        for columns, group in [*self._groups.items()]:
+            before, rows = group.file, self._marked.get(columns, 0)
+            if rows == before.rows:
+                continue
+            replaced = _Group(before.first(rows), group.keys.first(rows)) if rows else None
+            with signals_deferred():
+                if replaced is None:
+                    del self._groups[columns]
+                    self._budget.used -= 1
+                else:
+                    self._groups[columns] = replaced
+            before.close()
+        self._latest = None
+        self._columns_by_key = None
+
     def move_to(self, files: list[StagedFile], *, deduplicates: bool = True) -> int:
         """Append the files to a list, in the order of their first rows, and begin anew.
 
@@ -171,6 +193,7 @@ class ColumnGroups:
             How many rows are left out because a later row has the same key.
         """
         self._latest = None
+        self._marked = {}
         left_out = 0
         while self._groups:
             columns, group = next(iter(self._groups.items()))
@@ -384,6 +407,10 @@ class StagedFile:
     def without(self, rows: Collection[int]) -> StagedFile:
         """Return a copy without some rows."""
         return self._copy(range(self.rows), sorted(rows))
+
+    def first(self, rows: int) -> StagedFile:
+        """Return a copy of the first rows."""
+        return self._copy(range(rows), ())
 
     def halves(self) -> tuple[StagedFile, StagedFile]:
         """Return two new files of half of the rows each, in order."""

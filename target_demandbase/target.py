@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk import Target
+from singer_sdk import Target, exceptions
+from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -14,10 +15,12 @@ from typing_extensions import override
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, settings_errors
 from demandbase_api.connect import connect
+from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
+from target_demandbase.errors import InputError, MappingError, PlanError, RoutingError
 from target_demandbase.loader import Loader
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
@@ -32,6 +35,17 @@ if TYPE_CHECKING:
 
     from demandbase_api.ports import ImportApi
     from target_demandbase.csv_writer import RowError
+
+
+_INPUT_FAILURES = (
+    InputError,
+    MappingError,
+    PlanError,
+    RoutingError,
+    RecordsWithoutSchemaException,
+    exceptions.MappingError,
+)
+"""What ends a run though all that came before it can still be delivered."""
 
 
 class TargetDemandbase(Target):
@@ -81,7 +95,6 @@ class TargetDemandbase(Target):
             self.config,
             self.clock,
             self.retry.on(self.clock),
-            self._write_state_message,
         )
 
     @property  # type: ignore[misc]
@@ -207,7 +220,7 @@ class TargetDemandbase(Target):
         _ = self.import_api  # invalid settings show before anything is read
         is_interrupted = False
         try:
-            super().listen(file_input)
+            self._listen(file_input)
         except SystemExit:
             is_interrupted = True
             raise
@@ -215,6 +228,21 @@ class TargetDemandbase(Target):
             if "loader" in self.__dict__:
                 with signals_ignored():
                     self.loader.close(is_interrupted=is_interrupted)
+
+    def _listen(self, file_input: IO[str] | None) -> None:
+        """Process the input; if it fails, deliver what precedes its last state before the error."""
+        try:
+            super().listen(file_input)
+        except _INPUT_FAILURES:
+            if "loader" in self.__dict__:
+                self._deliver_states()
+            raise
+
+    def _deliver_states(self) -> None:
+        try:
+            self.loader.deliver_states()
+        except DemandbaseError as error:
+            self.logger.error("What precedes the last state was not delivered: %s", error)  # noqa: TRY400
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

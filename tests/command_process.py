@@ -60,8 +60,8 @@ class CommandProcess:
     """A running command that writes to files and reads from ``stdin``.
 
     Args:
-        out: File for its standard output.
-        err: File for its standard error.
+        out: File for its standard output; ``None`` if that is closed.
+        err: File for its standard error; ``None`` if that is closed.
         file_bytes: Size of the largest file that it can write, as on a full disk.
         environment: Variables in addition to those of the test.
     """
@@ -70,8 +70,8 @@ class CommandProcess:
         self,
         name: str,
         *arguments: str,
-        out: Path,
-        err: Path,
+        out: Path | None,
+        err: Path | None,
         file_bytes: int | None = None,
         environment: dict[str, str] | None = None,
     ) -> None:
@@ -143,7 +143,7 @@ def _be(
     name: str,
     arguments: tuple[str, ...],
     reader: Connection,
-    outputs: tuple[Path, Path],
+    outputs: tuple[Path | None, Path | None],
     file_bytes: int | None,
     *,
     environment: dict[str, str],
@@ -151,6 +151,8 @@ def _be(
 ) -> None:
     """Run the command in this process."""
     for number, path in enumerate(outputs, start=1):
+        if path is None:
+            continue
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
         os.close(file)
@@ -161,6 +163,12 @@ def _be(
     sys.stderr = open(  # noqa: SIM115
         2, "w", encoding="utf-8", buffering=1, errors="backslashreplace", closefd=False
     )
+    if outputs[0] is None:
+        sys.stdout = None
+        os.close(1)
+    if outputs[1] is None:
+        sys.stderr = None
+        os.close(2)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 
 import pytest
 from hypothesis import settings
@@ -16,7 +16,8 @@ from demandbase_sandbox.cli import past_proxies
 # Not the user's own state, nor what an installed version has in the system's temporary folder.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 tempfile.tempdir = tempfile.mkdtemp(prefix="demandbase-tests-")
-atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+# After multiprocessing has removed its own folder in it, which it does with the priority -100.
+Finalize(None, shutil.rmtree, (tempfile.tempdir,), {"ignore_errors": True}, exitpriority=-200)
 os.environ.update(XDG_STATE_HOME=f"{tempfile.tempdir}/state", TMPDIR=tempfile.tempdir)
 # Loopback needs no proxy, in the tests and in the commands that they start.
 os.environ.update(past_proxies(os.environ))

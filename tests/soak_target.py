@@ -244,7 +244,7 @@ class Soak:
         return self._not_there(records, missing)
 
     def _not_there(self, records: list[Record], missing: list[int]) -> list[int]:
-        there = self._counts() + Counter(self._dead())
+        there = self._counts() + Counter(list(self._dead()))
         return [number for number in missing if not there[records[number][self._source.key]]]
 
     def _two(self) -> None:

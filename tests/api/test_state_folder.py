@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from demandbase_api.errors import SpoolError
-from demandbase_api.state_folder import StateFolder, is_private
+from demandbase_api.state_folder import EXPORT_JOURNAL, IMPORT_JOURNAL, StateFolder, is_private
 
 USER, OTHER = 1000, 1001
 OLD = {
@@ -84,7 +84,6 @@ def test_a_folder_that_others_can_write_to_gets_one_of_this_user(
     assert folder == shared / f"singer-demandbase-{os.geteuid()}"
     assert mode(folder) == 0o700
     assert (folder / old.name).read_text() == "old"
-    assert not old.exists()
     monkeypatch.setattr(os, "geteuid", lambda: OTHER)  # another user is not locked out
     assert StateFolder(spool_dir=shared).open().name in {"shared", f"singer-demandbase-{OTHER}"}
 
@@ -137,37 +136,55 @@ def test_a_folder_that_cannot_be_created_is_one_sentence(tmp_path: Path) -> None
         StateFolder(tmp_path / "file" / "state").open()
 
 
-def test_files_of_earlier_versions_are_moved_once(
+def open_all(state: StateFolder) -> None:
+    """What both plugins do."""
+    state.journal(EXPORT_JOURNAL)
+    state.journal(IMPORT_JOURNAL)
+
+
+def test_files_of_earlier_versions_are_taken_over_once(
     temporary: Path, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     for old in OLD:
         written(temporary / old, old)
     other = written(temporary / "singer-demandbase" / "other.json")
-    StateFolder().open()
+    open_all(StateFolder())
     for old, new in OLD.items():
         assert (home / new).read_text() == old
         assert mode(home / new) == 0o600
         assert mode((home / new).parent) == 0o700
-        assert not (temporary / old).exists()
+        # Entries of a journal are moved: they would come back after they have been removed.
+        assert (temporary / old).exists() is new.startswith("demandbase-")
     assert other.exists()
-    assert caplog.text.count("1 files of earlier runs were moved from") == 4
-    # One that a run could not remove any more does not replace what has come since.
-    (home / "demandbase-calls-1.json").write_text("new")
-    written(temporary / "singer-demandbase" / "demandbase-calls-1.json")
-    StateFolder().open()
-    assert (home / "demandbase-calls-1.json").read_text() == "new"
-    assert not (temporary / "singer-demandbase" / "demandbase-calls-1.json").exists()
+    assert caplog.text.count("were taken over into") == 4
+    # What a run could not remove any more does not replace what has come since.
+    for old, new in OLD.items():
+        written(temporary / old)
+        (home / new).write_text("new")
+    open_all(StateFolder())
+    assert {(home / new).read_text() for new in OLD.values()} == {"new"}
+    assert not list(temporary.rglob("*/*.*.json"))
+    assert caplog.text.count("were taken over into") == 4
 
 
-def test_files_in_spool_dir_are_moved_to_state_dir(tmp_path: Path) -> None:
+def test_a_plugin_takes_over_its_own_journal_only(temporary: Path, home: Path) -> None:
+    for old in OLD:
+        written(temporary / old)
+    StateFolder().journal(EXPORT_JOURNAL)
+    assert (home / "tap-demandbase-jobs" / "2.job.json").exists()
+    assert (temporary / "target-demandbase-ledger" / "3.run.json").exists()
+
+
+def test_files_in_spool_dir_are_taken_over_into_state_dir(tmp_path: Path) -> None:
     spool, state = tmp_path / "spool", tmp_path / "state"
     for new in OLD.values():
         written(spool / new)
-    StateFolder(state, spool).open()
-    assert all((state / new).read_text() == "old" for new in OLD.values())
+        (spool / new).write_bytes(b"\xff")  # damaged ones, too: they are reported where they are
+    open_all(StateFolder(state, spool))
+    assert all((state / new).read_bytes() == b"\xff" for new in OLD.values())
     # The same folder in another spelling.
-    assert StateFolder(state, tmp_path / "spool" / ".." / "state").open() == state
+    open_all(StateFolder(state, tmp_path / "spool" / ".." / "state"))
     assert all((state / new).exists() for new in OLD.values())
 
 
@@ -211,8 +228,8 @@ def test_an_entry_of_a_live_run_stays_until_the_run_has_ended(temporary: Path, h
     lock = written(temporary / "target-demandbase-ledger" / "run.alive")
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        StateFolder().open()
+        StateFolder().journal(IMPORT_JOURNAL)
         assert (temporary / old).exists()
-    StateFolder().open()
+    StateFolder().journal(IMPORT_JOURNAL)
     assert (home / new).exists()
     assert not (temporary / old).exists()

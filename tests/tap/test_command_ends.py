@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tests.command_process import run_command
+from tests.command_process import CommandProcess, run_command
 
 pytestmark = pytest.mark.thorough
 
@@ -74,6 +74,15 @@ def test_what_nobody_foresaw_ends_in_one_sentence_without_its_text(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--about", "--version"])
+def test_a_text_that_cannot_be_printed_ends_in_one_sentence(option: str, tmp_path: Path) -> None:
+    err = tmp_path / "err"
+    process = CommandProcess("tap-demandbase", option, out=Path("/dev/full"), err=err)
+    process.stdin.close()
+    assert process.wait(30) == 1
+    assert "Cannot write to standard output: No space left" in err.read_text().splitlines()[-1]
+
+
 @pytest.mark.parametrize("discover", [True, False], ids=["discover", "sync"])
 def test_a_target_that_stops_reading_is_the_last_line(
     sandbox: Sandbox, tmp_path: Path, *, discover: bool
@@ -116,6 +125,19 @@ def test_an_output_that_cannot_be_written_is_named_once(
     assert done.stderr.count(said) == 1
     for bad in ("Traceback", "Exception ignored", "Unexpected", "unhandled"):
         assert bad not in done.stderr
+
+
+@pytest.mark.parametrize("mode", [["--discover"], []], ids=["discover", "sync"])
+@pytest.mark.parametrize("err", [Path("/dev/full"), None], ids=["full", "closed"])
+def test_standard_error_changes_nothing_of_the_outcome(
+    sandbox: Sandbox, tmp_path: Path, err: Path | None, mode: list[str]
+) -> None:
+    settings = config_file(tmp_path, sandbox, entities=["campaigns"], spool_dir=str(tmp_path))
+    out = tmp_path / "out"
+    process = CommandProcess("tap-demandbase", "--config", settings, *mode, out=out, err=err)
+    process.stdin.close()
+    assert process.wait(30) == 0
+    assert out.read_bytes().endswith(b"}\n")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -171,6 +173,21 @@ def test_a_server_that_stays_silent_does_not_keep_the_tap_from_ending(
         assert seconds < 10
         assert run.records("accounts") == 0
         assert "may still run" in run.errors
+
+
+def test_a_signal_while_a_large_state_is_written_leaves_whole_lines(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "out")
+    state = {"bookmarks": {"accounts": {"large": "x" * 3_000_000}}}
+    pipe = tmp_path / "out"
+    with running(sandbox, tmp_path, state=state) as run, pipe.open("rb") as reader:
+        select.select([reader], [], [], 30)
+        run.process.send_signal(signal.SIGTERM)
+        output = reader.read()
+        assert run.process.wait(30) == 143
+    assert json.loads(output)["value"] == state
+    assert output.endswith(b"\n")
 
 
 @both_apis
