@@ -10,6 +10,7 @@ import pytest
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
+    ConflictError,
     FileTooLargeError,
     InvalidRequestError,
     NotFoundError,
@@ -91,6 +92,24 @@ def test_an_upload_that_is_not_answered_is_tried_again_while_the_job_shows_no_fi
     assert run.send(file()).status is JobStatus.COMPLETED
     assert given(api) == [1]
     assert api.count(UPLOAD) == (1 if may_be_there else 3)
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("shown_after", [0.0, 6.0])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConflictError(UPLOAD, "declined", status=409),
+        UnexpectedResponseError(UPLOAD, "did not respond with a JSON object", status=202),
+    ],
+)
+def test_a_job_that_has_its_file_in_spite_of_an_odd_response_is_gone_on_with(
+    api: FakeImports, run: ImportRun, kind: ImportOperation, shown_after: float, error: ApiError
+) -> None:
+    api.shown_after = shown_after
+    api.fail(UPLOAD, error, late=True)
+    assert run.send(file(), kind).status is JobStatus.COMPLETED
+    assert given(api) == [1]
 
 
 def test_a_job_that_stays_unknown_fails_after_a_minute(api: FakeImports, run: ImportRun) -> None:
