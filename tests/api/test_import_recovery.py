@@ -97,6 +97,16 @@ def test_an_upload_that_the_server_did_not_get_is_cancelled_or_waited_for_some_m
     assert left(again)[0].job_id == "job-2"
 
 
+def test_a_job_whose_creation_was_not_answered_is_none_of_another_machines(
+    api: FakeImports, run: ImportRun
+) -> None:
+    run.dies_at(CREATE, file("old"))
+    began = api.clock.time
+    assert next_run(run).send(file("new")).id == "job-2"
+    assert api.clock.time - began < 200
+    assert api.files.keys() == {"job-2"}
+
+
 def test_a_job_that_vanishes_while_it_is_waited_for_leaves_its_entry(
     api: FakeImports, run: ImportRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from demandbase_api.errors import (
     PossibleDuplicatesError,
     RateLimitedError,
     ServerError,
+    StoppedError,
     UnexpectedResponseError,
     UnreachableError,
 )
@@ -258,6 +259,43 @@ def test_a_run_that_died_is_gone_on_with(
     again.uploader.forget(file())
     again.uploader.close()
     assert not list(run.folder.glob("*"))
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_job_whose_creation_was_not_answered_is_looked_up_at_the_end(
+    api: FakeImports, run: ImportRun, caplog: pytest.LogCaptureFixture, *, is_listed: bool
+) -> None:
+    api.fail(CREATE, gateway_timeout(CREATE), late=True)
+    api.fail(LIST, gateway_timeout(LIST))
+    with pytest.raises(ServerError):
+        run.send(file())
+    if is_listed:
+        api.failures.clear()
+    run.uploader.close()
+    [entry] = ImportRun(api, run.folder, "r2").entries
+    if is_listed and not is_v1(api):
+        assert (entry.phase, entry.job_id) == (Phase.CREATED, "job-1")
+    else:
+        assert (entry.phase, entry.job_id) == (Phase.CREATING, None)
+        said = "waits for a file and changes nothing" if is_v1(api) else "may have been created"
+        assert said in caplog.text
+    assert not api.files
+
+
+def test_what_a_run_has_accounted_for_is_in_the_journal(run: ImportRun) -> None:
+    run.uploader.send(request(INSERT), file())
+    run.uploader.account(file("other"))
+    run.uploader.account(file())
+    run.die()
+    [entry] = ImportRun(run.api, run.folder, "r2").entries
+    assert (entry.phase, entry.job_id) == (Phase.ACCOUNTED, "job-1")
+
+
+def test_nothing_is_sent_once_the_run_ends(api: FakeImports, run: ImportRun) -> None:
+    run.uploader.stop()
+    with pytest.raises(StoppedError):
+        run.send(file())
+    assert api.calls == []
 
 
 @pytest.mark.parametrize("kind", [UPSERT, INSERT])
