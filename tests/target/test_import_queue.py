@@ -108,8 +108,8 @@ class Uploader:
         for gate in self.gates.values():
             gate.set()
 
-    def remove_stale(self) -> None:
-        self.calls.append("remove_stale")
+    def finish(self) -> None:
+        self.calls.append("finish")
 
     def close(self) -> None:
         self.calls.append("close")
@@ -450,10 +450,10 @@ class TestJournal:
         bench.queue.forget(3)
         assert len(set(bench.uploader.calls)) == 3
 
-    def test_what_earlier_runs_left_is_removed_by_the_uploader(self, bench: Bench) -> None:
-        bench.queue.remove_stale()
+    def test_the_end_of_a_successful_run_is_passed_on_to_the_uploader(self, bench: Bench) -> None:
+        bench.queue.finish()
         bench.queue.write_mapping("accounts", "a report")
-        assert bench.uploader.calls == ["remove_stale"]
+        assert bench.uploader.calls == ["finish"]
 
 
 class TestFiles:
@@ -578,7 +578,7 @@ class TestDryRun:
         batch = batch_of(1)
         queue.put(batch)
         queue.forget(1)
-        queue.remove_stale()
+        queue.finish()
         queue.close(cast("Any", undelivered))
         assert undelivered.files == [batch.staged]
         assert queue.batches == set()
