@@ -6,16 +6,13 @@ import gzip
 import io
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 
 import pytest
-from typing_extensions import override
 
 from demandbase_api.connection import Connection
-from demandbase_api.downloads import Downloader, PartFetcher
+from demandbase_api.downloads import Downloader
 from demandbase_api.errors import (
-    ApiOperation,
     DownloadError,
     InterruptedDownloadError,
     JobGoneError,
@@ -24,10 +21,8 @@ from demandbase_api.errors import (
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
-from demandbase_api.ports import PartBody, Resume
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
-from tests.api.fake_exports import FakeClock
 from tests.http_server import Reply, http_server
 
 QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.01)
@@ -180,23 +175,6 @@ def test_space_is_reserved_before_the_body_is_read(
     assert file.getvalue() == b""
 
 
-@pytest.mark.parametrize(("is_alone", "downloads"), [(True, 1), (False, 2)])
-def test_only_where_another_part_gives_back_its_room_there_is_another_try(
-    api: V1ExportApi, job: ExportJob, *, is_alone: bool, downloads: int
-) -> None:
-    asked: list[int] = []
-
-    def room(size: int) -> None:
-        asked.append(size)
-        raise SpoolError("too little room")
-
-    fetcher = PartFetcher(Downloader(api, QUICK, room), io.BytesIO)
-    fetcher.start(job, "campaigns", 1, is_alone=is_alone)
-    with pytest.raises(SpoolError):
-        fetcher.wait(job, "campaigns", 1, lambda _received: None)
-    assert len(asked) == downloads
-
-
 def test_compressed_parts_are_not_decoded() -> None:
     options = SandboxOptions(pending_seconds=0, processing_seconds=0, gzip=True)
     with Sandbox(options) as sandbox:
@@ -311,42 +289,3 @@ def test_only_a_file_that_arrives_too_slowly_times_out(size: int, *, arrives: bo
             received = sum(map(len, body.chunks()))
         if arrives:
             assert received == 40 * size
-
-
-def test_a_download_that_stays_slow_is_given_up_after_a_second_try() -> None:
-    clock = FakeClock()
-    api = _SlowApi(clock)
-    policy = RetryPolicy(clock=clock)
-    with pytest.raises(DownloadError, match="too slow"):
-        Downloader(api, policy).download(
-            ExportJob("x", JobStatus.COMPLETED), "campaigns", 1, io.BytesIO()
-        )
-    assert api.tries == 2
-
-
-@dataclass
-class _SlowBody:
-    clock: FakeClock
-    start: int
-    size: int | None = 1_000_000_000
-    is_framed: bool = True
-    validator: str | None = '"a"'
-
-    def chunks(self) -> Iterator[bytes]:
-        yield b"x" * 300
-        self.clock.sleep(300)
-        raise InterruptedDownloadError(ApiOperation.FETCH_LINK, "is too slow")
-
-
-class _SlowApi(V1ExportApi):
-    """Sends one byte a second."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.clock = clock
-        self.tries = 0
-
-    @override
-    @contextmanager
-    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
-        self.tries += 1
-        yield _SlowBody(self.clock, resume.offset if resume else 0)

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
-from typing_extensions import override
 
 from demandbase_api.connection import Connection
 from demandbase_api.downloads import SPACE_STEP_BYTES, Downloader
-from demandbase_api.errors import DownloadError, SpoolError
+from demandbase_api.errors import DownloadError
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_api.models import ExportJob, ExportRequest, JobStatus
-from demandbase_api.ports import PartBody, Resume
+from demandbase_api.models import ExportJob, ExportRequest
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
 
 QUICK = RetryPolicy(tries=4, base_seconds=0.001, max_seconds=0.01)
 FILE = "signedFile"
-JOB = ExportJob("x", JobStatus.COMPLETED)
-MIB = 2**20
 
 
 @pytest.fixture
@@ -104,67 +97,3 @@ def test_space_is_asked_for_what_is_left(
     sandbox.add_fault(Fault(FILE, Effect.CUT, bytes=100))
     download(api, job, spaces)
     assert spaces == [size, size - 100]
-
-
-@pytest.mark.parametrize(("size", "checks"), [(None, 3), (10 * MIB, 1)])
-def test_space_for_a_body_of_unknown_length_is_checked_again_and_again(
-    size: int | None, checks: int
-) -> None:
-    spaces: list[int] = []
-    api = ScriptedApi([Body([MIB] * 10, size)])
-    assert len(download(api, JOB, spaces)) == 10 * MIB
-    assert spaces == ([SPACE_STEP_BYTES] * checks if size is None else [size])
-
-
-def test_a_body_of_unknown_length_ends_when_there_is_no_more_space() -> None:
-    checks: list[int] = []
-
-    def check_space(size: int) -> None:
-        checks.append(size)
-        if len(checks) == 2:
-            raise SpoolError("too little room")
-
-    file = io.BytesIO()
-    with pytest.raises(SpoolError):
-        Downloader(ScriptedApi([Body([MIB] * 10)]), QUICK, check_space).download(
-            JOB, "campaigns", 1, file
-        )
-    assert len(file.getvalue()) == SPACE_STEP_BYTES
-
-
-@pytest.mark.parametrize("sizes", [[300, 200], [200, 300]])
-def test_a_body_without_a_length_that_differs_each_time_is_not_complete(sizes: list[int]) -> None:
-    bodies = [Body([size], is_framed=False) for size in (*sizes, 400, 400)]
-    api = ScriptedApi(bodies)
-    assert len(download(api, JOB)) == 400
-    assert api.asked == 4
-
-
-@dataclass
-class Body(PartBody):
-    """A body of chunks of some sizes; framed, but with or without a length."""
-
-    sizes: Sequence[int]
-    size: int | None = None
-    is_framed: bool = True
-    start: int = 0
-    validator: str | None = None
-
-    @override
-    def chunks(self) -> Iterator[bytes]:
-        yield from (bytes(size) for size in self.sizes)
-
-
-class ScriptedApi(V1ExportApi):
-    """Responds to each request of a part with the next body; never asked for anything else."""
-
-    def __init__(self, bodies: list[Body]) -> None:
-        self._bodies = bodies
-        self.asked = 0
-
-    @override
-    @contextmanager
-    def open_part(self, job_id: str, part: int, resume: Resume | None = None) -> Iterator[PartBody]:
-        assert resume is None
-        self.asked += 1
-        yield self._bodies[self.asked - 1]

@@ -9,7 +9,7 @@ import pytest
 
 from demandbase_api.errors import UnexpectedResponseError
 from demandbase_sandbox import Effect, Fault, Sandbox
-from target_demandbase.errors import ReconciliationError
+from target_demandbase.errors import PlanError, ReconciliationError
 from tests.target.conftest import ACCOUNT, Load, landed, people, person, record, schema, state
 
 pytestmark = pytest.mark.thorough
@@ -136,5 +136,5 @@ def test_mappings_that_cannot_be_read_are_not_none(
 ) -> None:
     body = f'{{"mappings": {mappings}}}'
     sandbox.add_fault(Fault("listFieldMappings", Effect.STATUS, status=200, body=body, times=None))
-    load(people(), person(1), failure=UnexpectedResponseError)
+    load(people(), person(1), failure=PlanError)
     assert not sandbox.import_jobs()

