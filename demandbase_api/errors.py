@@ -31,6 +31,8 @@ header, a signed link or a record value.
     * JobTimeoutError
     * DownloadError
   * PossibleDuplicatesError
+  * OtherRunError
+  * JournalError
   * StoppedError
   * SpoolError
 """
@@ -362,6 +364,18 @@ class DownloadError(JobError):
 
 class PossibleDuplicatesError(DemandbaseError):
     """An earlier run may have inserted rows that would be duplicated by another insert."""
+
+
+class OtherRunError(DemandbaseError):
+    """Another run, whose rows come first, did not end in time."""
+
+    exit_code = EXIT_TRY_LATER
+
+
+class JournalError(DemandbaseError):
+    """An entry of a journal cannot be read, so it is unknown what an earlier run did."""
+
+    ends_run = True
 
 
 class StoppedError(DemandbaseError):

@@ -9,13 +9,18 @@ import errno
 import os
 import tempfile
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+T = TypeVar("T")
 
 PRIVATE = 0o600
 """Mode of files that only their owner may read."""
+
+_MAX_TRIES = 20
 
 
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = False) -> None:
@@ -40,6 +45,24 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = False)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def call_in_folder(folder: Path, function: Callable[[], T]) -> T:
+    """Call what creates a file in a folder that other processes remove when it is empty.
+
+    Args:
+        folder: The folder; created first.
+        function: Called again if the folder has been removed meanwhile.
+    """
+    for tries_left in reversed(range(_MAX_TRIES)):
+        try:
+            make_private_folder(folder)
+            return function()
+        except (FileNotFoundError, FileExistsError):
+            # The latter if it is removed between the attempt to create it and the check.
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 def open_private(path: Path, flags: int) -> int:

@@ -320,6 +320,9 @@ class ImportApi(Protocol):
             complete: Whether to raise if the API does not give all pages, in place of a warning.
         """
 
+    def server_time(self) -> datetime | None:
+        """Return the server's time as of now; ``None`` if its responses do not say."""
+
     def poll_pause(self) -> float:
         """Return the minimum number of seconds until the job list is read again."""
 

@@ -27,6 +27,9 @@ LINE_END = b"\n"
 MAX_DIGITS = 4300
 """Python's own limit for the digits of an integer. Else 1e999999999 would fill the memory."""
 
+_MAX_PLAIN_DIGITS = 100
+"""Longest number without an exponent in an array or object."""
+
 # What ISO 8601 and RFC 3339 allow, but UTC or Python cannot hold, such as second 60.
 _MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII
@@ -291,7 +294,9 @@ def _json(value: object) -> str:
 
 def _json_default(value: object) -> object:
     if isinstance(value, Decimal):
-        return simplejson.RawJSON(_number(value))
+        text = _number(value)
+        # JSON has exponents: without them, an array of such numbers is a thousand times as long.
+        return simplejson.RawJSON(text if len(text) <= _MAX_PLAIN_DIGITS else str(value))
     if isinstance(value, datetime):
         return _iso(value)
     return str(value)

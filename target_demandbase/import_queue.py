@@ -29,6 +29,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.files import make_private_folder, open_private
 from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
+from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.process import signals_deferred
@@ -258,9 +259,9 @@ class ImportQueue:
                 self._uploader.forget(file)
         self._journaled = [item for item in self._journaled if item[0] > last_batch]
 
-    def remove_stale(self) -> None:
-        """Remove what earlier runs left in the journal; this run did their work."""
-        self._uploader.remove_stale()
+    def finish(self) -> None:
+        """End a successful run: remove what earlier runs left in the journal, and all locks."""
+        self._uploader.finish()
 
     def write_mapping(self, stream: str, report: str) -> None:
         """Do nothing: only a dry run writes reports of mappings."""
@@ -378,7 +379,8 @@ class ImportQueue:
             self._poller.forget(first.job_id)
             raise StillRunningError(
                 f"{error} The rows of stream {first.batch.plan.stream} may still be imported: the "
-                "next run resumes that job instead of sending them again.",
+                "next run resumes that job instead of sending them again. "
+                f"{self._uploader.give_up_advice(first.file)}",
                 stream=first.batch.plan.stream,
             ) from error
         self._poller.forget(first.job_id)
@@ -455,7 +457,7 @@ class DryRunQueue:
     def forget(self, last_batch: int) -> None:
         """Do nothing: there is no journal."""
 
-    def remove_stale(self) -> None:
+    def finish(self) -> None:
         """Do nothing: there is no journal."""
 
     def write_mapping(self, stream: str, report: str) -> None:
@@ -504,9 +506,11 @@ def open_import_queue(
     api: ImportApi, config: Mapping[str, Any], run: str, clock: Clock, retry: RetryPolicy
 ) -> ImportQueue:
     """Return the queue of a run, with its uploader, poller and journal."""
-    poller = JobPoller("import", api, poll_policy(config), clock, progress=_progress)
-    journal = ImportJournal(journal_folder(config), run, api_url(config))
-    uploader = ImportUploader(api, poller, journal, retry, clock)
+    folder, origin, policy = journal_folder(config), api_url(config), poll_policy(config)
+    poller = JobPoller("import", api, policy, clock, progress=_progress)
+    journal = ImportJournal(folder, run, origin)
+    locks = EntityLocks(folder, origin, clock, policy.timeout_seconds)
+    uploader = ImportUploader(api, poller, journal, locks, retry, clock)
     allowed = open_files(system_limit(), config["max_concurrent_jobs"])
     return ImportQueue(uploader, poller, allowed.jobs, destination(config))
 

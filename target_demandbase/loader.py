@@ -290,7 +290,7 @@ class Loader:
         self._results.end_input()
         self.poll(Until.ENDED)
         self._queue.forget(self._last_batch)
-        self._queue.remove_stale()
+        self._queue.finish()
         self._results.check_run()
 
     def deliver_states(self) -> None:

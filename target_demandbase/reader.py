@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 768 * 1024
 
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""Maximum length of a line, of the input and of a BATCH file: it is read into memory as a whole."""
+
 _SILENT_SECONDS = 1.0
 
 _GATHERING_SECONDS = 0.01
@@ -47,6 +50,9 @@ def input_blocks(
             encoded as UTF-8.
         idle: Called about once a second while no input arrives.
         block_bytes: Approximate size of a block; one with a longer line is as long as the line.
+
+    Raises:
+        LongLineError: The line behind the last block is too long.
     """
     try:
         descriptor = source.fileno()
@@ -55,13 +61,17 @@ def input_blocks(
         return
     enlarge_pipe(descriptor)
     pieces: list[bytes] = []
+    size = 0
     while chunk := _read(descriptor, idle, block_bytes):
+        _check_line(size + (chunk.find(b"\n") + 1 or len(chunk)))
         end = chunk.rfind(b"\n") + 1
         if not end:
             pieces.append(chunk)
+            size += len(chunk)
             continue
         yield b"".join([*pieces, memoryview(chunk)[:end]])
         pieces = [chunk[end:]]
+        size = len(pieces[0])
     if last := b"".join(pieces):
         yield last
 
@@ -87,14 +97,25 @@ def _is_ready(descriptor: int, seconds: float) -> bool:
 def _encoded_blocks(source: IO[str], block_bytes: int) -> Iterator[bytes]:
     lines: list[bytes] = []
     size = 0
-    for line in source:
-        lines.append(line.encode("utf-8", "surrogatepass"))
-        size += len(lines[-1])
-        if size >= block_bytes:
+    for text in source:
+        line = text.encode("utf-8", "surrogatepass")
+        if size + len(line) > block_bytes and lines:
             yield b"".join(lines)
             lines, size = [], 0
+        _check_line(len(line))
+        lines.append(line)
+        size += len(line)
     if lines:
         yield b"".join(lines)
+
+
+class LongLineError(Exception):
+    """A line of the input is too long."""
+
+
+def _check_line(size: int) -> None:
+    if size > MAX_LINE_BYTES:
+        raise LongLineError
 
 
 class Consumed(NamedTuple):
@@ -181,9 +202,15 @@ class SilentReader(SingerReader):
         source = file_input or sys.stdin
         if source is None:  # the descriptor was closed before Python started
             raise InputError("Standard input is closed: connect a tap, or pass a file as --input.")
-        for block in input_blocks(source, self.idle, self.block_bytes):
-            self._block(block.removeprefix(codecs.BOM_UTF8))
-            self.idle()
+        try:
+            for block in input_blocks(source, self.idle, self.block_bytes):
+                self._block(block.removeprefix(codecs.BOM_UTF8))
+                self.idle()
+        except LongLineError:
+            raise InputError(
+                f"Line {self._line + 1} of the input is longer than {MAX_LINE_BYTES >> 20} MiB. "
+                "Leave out the large values at the source."
+            ) from None
         return self._counts
 
     def _block(self, block: bytes) -> None:
@@ -319,9 +346,6 @@ class SilentReader(SingerReader):
             f"Line {self._line} of the input is a Singer message of unknown type. Check the tap."
         )
 
-
-MAX_LINE_BYTES = 64 * 1024 * 1024
-"""Maximum length of a line of a BATCH file: a small gzip file can hold an enormous one."""
 
 _COMPRESSIONS = {None, "none", "gzip"}
 

@@ -175,6 +175,7 @@ class ColumnGroups:
             with signals_deferred():
                 if replaced is None:
                     del self._groups[columns]
+                    self._budget.used -= 1
                 else:
                     self._groups[columns] = replaced
             before.close()

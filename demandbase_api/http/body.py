@@ -23,6 +23,9 @@ CHUNK_BYTES = 256 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024
 """Maximum size of a body that is read as a whole."""
 
+MAX_ERROR_BYTES = 1024 * 1024
+"""Maximum size of the body of an error response: only a short message is read from it."""
+
 MIN_BYTES_PER_SECOND = 1024
 
 
@@ -89,8 +92,14 @@ class BodyReader:
     clock: Clock
     timeout_seconds: float
 
-    def whole(self, response: requests.Response, deadline: Deadline = NO_DEADLINE) -> bytes:
-        """Read all of a body of at most 64 MiB.
+    def whole(
+        self,
+        response: requests.Response,
+        deadline: Deadline = NO_DEADLINE,
+        *,
+        max_bytes: int = MAX_JSON_BYTES,
+    ) -> bytes:
+        """Read all of a body that is not too large.
 
         Raises:
             BodyError: The body ended early, is too large or too slow.
@@ -98,8 +107,8 @@ class BodyReader:
         body = bytearray()
         for chunk in self.chunks(response, deadline):
             body += chunk
-            if len(body) > MAX_JSON_BYTES:
-                raise LargeBodyError(f"sent more than {MAX_JSON_BYTES // 2**20} MiB")
+            if len(body) > max_bytes:
+                raise LargeBodyError(f"sent more than {max_bytes // 2**20} MiB")
         return bytes(body)
 
     def chunks(

@@ -21,7 +21,13 @@ from demandbase_api.errors import (
     UnreachableError,
 )
 from demandbase_api.http.auth import Authorization, NoAuth, StaticToken
-from demandbase_api.http.body import BodyError, BodyReader, EncodedBodyError, LargeBodyError
+from demandbase_api.http.body import (
+    MAX_ERROR_BYTES,
+    BodyError,
+    BodyReader,
+    EncodedBodyError,
+    LargeBodyError,
+)
 from demandbase_api.http.connection_errors import advice_after, connection_error
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
 from demandbase_api.http.json_reader import parse
@@ -327,8 +333,10 @@ class HttpClient:
 
     def _error_body(self, response: requests.Response, deadline: Deadline) -> bytes:
         """Return the body of an error response; empty if it cannot be read: the status counts."""
+        # An error page that is endless, or drips, is an error all the same.
+        soon = deadline.within(self._connection.request_timeout_seconds)
         try:
-            return self.bodies.whole(response, deadline)
+            return self.bodies.whole(response, soon, max_bytes=MAX_ERROR_BYTES)
         except BodyError:
             return b""
 

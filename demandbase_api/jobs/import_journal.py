@@ -8,13 +8,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from demandbase_api.earlier_state import LOCK_SUFFIX
-from demandbase_api.errors import state_error
-from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
+from demandbase_api.errors import JournalError, state_error
+from demandbase_api.files import PRIVATE, call_in_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 # A lock file is created a moment before it is locked: a younger one may belong to a live run.
 _LOCKED_BY_NOW_SECONDS = 60
 
-_MAX_TRIES = 20
+_DAY_SECONDS = 86_400
+
+GIVEN_UP = ".given-up"
+"""What a person appends to the name of an entry whose import no run is to wait for."""
 
 
 class Phase(StrEnum):
@@ -104,18 +109,38 @@ class ImportJournal:
         return self._folder / f"{entry.fingerprint}.{entry.owner}.json"
 
     def find(self, fingerprint: str) -> JournalEntry | None:
-        """Return the newest entry of a file, if any; unreadable entries are ignored."""
+        """Return the newest entry of a file, if any.
+
+        Raises:
+            JournalError: An entry cannot be read.
+        """
         return max(self._entries(fingerprint), key=lambda entry: entry.began_at, default=None)
 
     def alike(self, fingerprint: str) -> list[JournalEntry]:
-        """Return the entries of all files with the same content, the oldest first."""
+        """Return the entries of all files with the same content, the oldest first.
+
+        Raises:
+            JournalError: An entry cannot be read.
+        """
         content = fingerprint.partition("-")[0]
         found = [*self._entries(content), *self._entries(f"{content}-*")]
         return sorted(found, key=lambda entry: entry.began_at)
 
     def left_behind(self) -> list[JournalEntry]:
-        """Return the entries of earlier runs."""
+        """Return the entries of earlier runs.
+
+        Raises:
+            JournalError: An entry cannot be read.
+        """
         return [entry for entry in self._entries("*") if entry.owner != self._run]
+
+    def given_up(self) -> frozenset[str]:
+        """Return the ids of jobs that no run is to wait for."""
+        paths = [path for path in self._folder.glob(f"*.json{GIVEN_UP}") if not _is_old(path)]
+        with suppress(JournalError):
+            entries = [_entry(path) for path in paths]
+            return frozenset(each.job_id for each in entries if each and each.job_id)
+        return frozenset()
 
     def put(self, entry: JournalEntry) -> JournalEntry:
         """Write an entry as this run's, in one step; remove entries of earlier runs for the file.
@@ -127,17 +152,10 @@ class ImportJournal:
             SpoolError: The entry cannot be written.
         """
         entry = replace(entry, owner=self._run, origin=self._origin)
-        for tries_left in reversed(range(_MAX_TRIES)):
-            try:
-                self._write(entry)
-                break
-            except (FileNotFoundError, FileExistsError) as error:
-                # Another run that has just ended removed the folder, which was empty. mkdir() fails
-                # with FileExistsError if that happens between its attempt and its check.
-                if not tries_left:
-                    raise state_error(error) from error
-            except OSError as error:
-                raise state_error(error) from error
+        try:
+            call_in_folder(self._folder, partial(self._write, entry))
+        except OSError as error:
+            raise state_error(error) from error
         self._remove(entry.fingerprint, but=entry)
         return entry
 
@@ -151,6 +169,10 @@ class ImportJournal:
         if self.path(adopted) != self.path(entry):
             self.path(entry).unlink(missing_ok=True)
         return adopted
+
+    def drop(self, entry: JournalEntry) -> None:
+        """Remove one entry."""
+        self.path(entry).unlink(missing_ok=True)
 
     def forget(self, fingerprint: str) -> None:
         """Remove the entries of a file, but for those of other live runs."""
@@ -166,7 +188,6 @@ class ImportJournal:
             self._folder.rmdir()
 
     def _write(self, entry: JournalEntry) -> None:
-        make_private_folder(self._folder)
         self._lock_run()
         write_atomically(self.path(entry), json.dumps(asdict(entry)), durable=True)
 
@@ -176,17 +197,15 @@ class ImportJournal:
         Args:
             fingerprint: Fingerprint of the file; ``*`` for all files.
         """
-        read = [_entry(path) for path in sorted(self._folder.glob(f"{fingerprint}.*.json"))]
-        return [
-            entry
-            for entry in read
-            if entry is not None and entry.origin == self._origin and not self._is_live(entry)
-        ]
+        paths = sorted(self._folder.glob(f"{fingerprint}.*.json"))
+        read = [_entry(path) for path in paths if not self._is_live(_owner(path))]
+        return [entry for entry in read if entry is not None and entry.origin == self._origin]
 
     def _remove(self, fingerprint: str, but: JournalEntry | None) -> None:
-        for entry in self._entries(fingerprint):
-            if but is None or entry.owner != but.owner:
-                self.path(entry).unlink(missing_ok=True)
+        for path in self._folder.glob(f"{fingerprint}.*.json"):
+            owner = _owner(path)
+            if (but is None or owner != but.owner) and not self._is_live(owner):
+                path.unlink(missing_ok=True)
 
     def _lock_path(self, run: str) -> Path:
         return self._folder / f"{run}{LOCK_SUFFIX}"
@@ -194,7 +213,8 @@ class ImportJournal:
     def _lock_run(self) -> None:
         """Lock a file until the process ends."""
         if self._lock is None:
-            lock = FileLock(self._lock_path(self._run), blocking=False, mode=PRIVATE)
+            path = self._lock_path(self._run)
+            lock = FileLock(path, blocking=False, mode=PRIVATE, thread_local=False)
             lock.acquire()
             self._lock = lock
             self._remove_stale_locks()
@@ -207,10 +227,10 @@ class ImportJournal:
                 if path != self._lock_path(self._run) and age > _LOCKED_BY_NOW_SECONDS:
                     _is_locked(path)
 
-    def _is_live(self, entry: JournalEntry) -> bool:
+    def _is_live(self, owner: str) -> bool:
         """Return whether an entry belongs to another run that has not ended."""
-        path = self._lock_path(entry.owner)
-        return entry.owner != self._run and path.is_file() and _is_locked(path)
+        path = self._lock_path(owner)
+        return owner != self._run and path.is_file() and _is_locked(path)
 
 
 def _is_locked(path: Path) -> bool:
@@ -225,12 +245,47 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
+def _owner(path: Path) -> str:
+    """Return the run that wrote an entry, which the name of its file says."""
+    return path.name.removesuffix(".json").partition(".")[2]
+
+
+def _is_old(path: Path) -> bool:
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > _DAY_SECONDS
+    return True
+
+
 def _entry(path: Path) -> JournalEntry | None:
+    """Read an entry; return ``None`` if another run has removed it meanwhile.
+
+    Raises:
+        JournalError: It cannot be read.
+    """
     try:
-        members = json.loads(path.read_text(encoding="utf-8"))
-        return JournalEntry(**{**members, "phase": Phase(members["phase"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        return _decode(path.read_bytes())
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        problem = "it is empty" if _is_empty(path) else str(error)
+        raise JournalError(
+            f"The journal entry {path} cannot be read: {problem}. It says what an earlier run "
+            "sent, so nothing is sent without it. Check the import jobs in Demandbase; once you "
+            "know what to send, remove the file and run again."
+        ) from error
+
+
+def _decode(content: bytes) -> JournalEntry:
+    entry = msgspec.json.decode(content, type=JournalEntry)
+    if entry.began.tzinfo is None:
+        raise ValueError("began_at has no zone")
+    return entry
+
+
+def _is_empty(path: Path) -> bool:
+    with suppress(OSError):
+        return not path.stat().st_size
+    return False
 
 
 @dataclass(frozen=True, slots=True)

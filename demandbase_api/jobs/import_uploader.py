@@ -6,7 +6,21 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from demandbase_api.errors import ConflictError, DemandbaseError, StoppedError, TransientError
+from demandbase_api.deadline import ONE_TRY
+from demandbase_api.errors import (
+    ApiError,
+    ApiOperation,
+    AuthenticationError,
+    ConflictError,
+    DemandbaseError,
+    NotFoundError,
+    NotReadyError,
+    QuotaExceededError,
+    StoppedError,
+    TransientError,
+    UnexpectedResponseError,
+)
+from demandbase_api.jobs.import_decision import Step, View
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_recovery import ImportRecovery
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
@@ -15,12 +29,14 @@ from demandbase_api.models import ImportOperation
 from demandbase_api.threads import log_periodically, run_with_timeout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from demandbase_api.clock import Clock
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
+    from demandbase_api.jobs.import_lock import EntityLocks
     from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
@@ -30,6 +46,32 @@ logger = logging.getLogger(__name__)
 
 _LOST_JOB_SECONDS = 2.0
 """Maximum time that the end of a run spends on a job whose creation was interrupted."""
+_JOBS_OF_A_FILE = 3
+"""Maximum number of jobs that are created for a file, if the earlier ones surely did not get it."""
+
+
+class _DoubtError(Exception):
+    """The server may have the file, in spite of an error.
+
+    Args:
+        error: The error.
+    """
+
+    def __init__(self, error: DemandbaseError) -> None:
+        self.error = error
+        super().__init__(error)
+
+
+class _WithdrawnError(Exception):
+    """The job surely imports nothing, so that another may be created for its file.
+
+    Args:
+        error: Why it did not get the file.
+    """
+
+    def __init__(self, error: DemandbaseError) -> None:
+        self.error = error
+        super().__init__(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +91,24 @@ class ImportUploader:
         api: The import API.
         poller: Polls the jobs.
         journal: Remembers the jobs if the process ends.
+        locks: Exclude other runs.
         retry: How often to try.
         clock: Time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         api: ImportApi,
         poller: JobPoller[ImportJob],
         journal: ImportJournal,
+        locks: EntityLocks,
         retry: RetryPolicy,
         clock: Clock,
     ) -> None:
         self._api = api
         self._poller = poller
         self._journal = journal
+        self._locks = locks
         self._retry = retry
         self._clock = clock
         self._recovery = ImportRecovery(api, poller, journal, clock)
@@ -86,29 +131,45 @@ class ImportUploader:
             PossibleDuplicatesError: Rows may have been inserted already.
             ApiError: A request failed.
             JobTimeoutError: A job of an earlier run does not end in time.
+            OtherRunError: Another run that imports into the entity does not end in time.
+            JournalError: An entry of the journal cannot be read.
             SpoolError: The journal cannot be written.
         """
+        self._locks.acquire(request.entity, self._check_stopped)
         found = self._recovery.resume(file, request, self._used)
-        if found is None:
-            if request.operation is ImportOperation.INSERT:
-                self._recovery.check_inserts(request, is_replay=file.is_replay)
-            self._check_stopped()
-            found = self._create(request, file)
-        entry, job = found
-        self._used.add(job.id)
-        self._poller.add(job, request.entity)
-        if self._api.waits_for_file(job):
-            self._check_stopped()
-            self._recovery.wait_for_previous(request.entity)
-            self._check_stopped()
-            uploaded = self._upload(entry.now(Phase.CREATED), job, file, request)
-            if uploaded.id == job.id:  # otherwise the next poll shows the job
-                self._poller.update(uploaded)
+        if found is not None:
+            self._used.add(found.job.id)
+            self._poller.add(found.job, request.entity)
+            if not found.needs_file:
+                return found.job.id
+        self._check_stopped()
+        self._recovery.clear_way(request, self._used, is_replay=file.is_replay)
+        entry, job = (found.entry, found.job) if found else self._create(request, file)
+        for jobs_left in reversed(range(_JOBS_OF_A_FILE)):
+            try:
+                uploaded = self._upload(entry, job, file, request)
+                break
+            except _WithdrawnError as withdrawn:
+                if not jobs_left:
+                    raise withdrawn.error from None
+                logger.warning(
+                    "The import job %s surely did not get its file, so another is created: %s",
+                    job.id,
+                    withdrawn.error,
+                )
+                entry, job = self._create(request, file)
+        if uploaded.id == job.id:  # otherwise the next poll shows the job
+            self._poller.update(uploaded)
         return job.id
 
     def stop(self) -> None:
         """Make ``send`` in another thread end before its next step."""
         self._is_stopped = True
+
+    def give_up_advice(self, file: ImportFile) -> str:
+        """Return how a person gives up the import of a file, as a sentence."""
+        entry = self._journal.find(file.fingerprint)
+        return "" if entry is None else self._recovery.give_up_advice(entry)
 
     def forget(self, file: ImportFile) -> None:
         """Remove a file from the journal."""
@@ -120,9 +181,10 @@ class ImportUploader:
         if entry is not None:
             self._journal.put(entry.now(Phase.ACCOUNTED))
 
-    def remove_stale(self) -> None:
-        """Remove the journal entries of earlier runs after a successful run."""
+    def finish(self) -> None:
+        """End a successful run: remove the entries of earlier runs, and let other runs go on."""
         self._recovery.remove_stale()
+        self._locks.close()
 
     def close(self) -> None:
         """Cancel a job whose creation was interrupted, or warn of it."""
@@ -132,6 +194,7 @@ class ImportUploader:
                 "An import job may have been created whose id is not known; it has no file and "
                 "changes nothing. Look for it in Demandbase's list of jobs."
             )
+        self._locks.close()
         self._journal.close()
 
     def _check_stopped(self) -> None:
@@ -139,6 +202,7 @@ class ImportUploader:
             raise StoppedError("The run ends.")
 
     def _create(self, request: ImportRequest, file: ImportFile) -> tuple[JournalEntry, ImportJob]:
+        self._check_stopped()
         began = self._clock.utc()
         entry = self._journal.put(
             JournalEntry(
@@ -160,12 +224,18 @@ class ImportUploader:
                 self._journal.forget(file.fingerprint)
             raise
         self._submitter.confirm(creation)
+        self._used.add(job.id)
         self._poller.add(job, request.entity)  # from here on, the end of the run cancels it
+        entry = entry.now(Phase.CREATED, job.id)
         if self._is_stopped:
-            self._recovery.cancel_waiting(job.id)
-        entry = self._journal.put(entry.now(Phase.CREATED, job.id))
+            self._recovery.cancel(entry)
+        entry = self._journal.put(entry)
         if self._was_lost:
             self._recovery.warn_of_strays(request, began, but=job.id)
+        if job.status.is_terminal:
+            raise UnexpectedResponseError(
+                ApiOperation.CREATE_IMPORT, f"gave a job that is {job.status_text} already"
+            )
         return entry, job
 
     def _submit(self, creation: _Creation, _deadline: Deadline) -> ImportJob:
@@ -185,34 +255,68 @@ class ImportUploader:
     def _upload(
         self, entry: JournalEntry, job: ImportJob, file: ImportFile, request: ImportRequest
     ) -> ImportJob:
-        self._journal.put(entry.now(Phase.UPLOADING))
+        """Upload a file once; what is in doubt is decided by what the job shows.
+
+        Returns:
+            The job, which has the file.
+
+        Raises:
+            _WithdrawnError: The job surely imports nothing.
+            PossibleDuplicatesError: It adds rows, and it is unknown whether it got the file.
+            DemandbaseError: The upload failed.
+        """
+        self._check_stopped()
+        entry = self._journal.put(entry.now(Phase.UPLOADING, job.id))
         self.uploading = job.id
-
-        def attempt() -> ImportJob:
-            self._check_stopped()
-            try:
-                return self._api.upload(job.id, file.open(), file.name, request.list_action)
-            except DemandbaseError as error:
-                if not may_have_succeeded(error) and not isinstance(error, ConflictError):
-                    raise
-                now = self._api.get(job.id)
-                if self._api.waits_for_file(now):
-                    raise
-                return now
-
+        attempt = _Upload(self._api, self._poller, job, file, request, self._check_stopped)
         try:
             with log_periodically(PROGRESS_SECONDS, self._poller.log_progress):
-                uploaded = self._retry.call(attempt)
+                uploaded = self._retry.call(attempt.send)
+        except _DoubtError as doubt:
+            uploaded = self._after_doubt(entry, file, doubt.error)
         except DemandbaseError as error:
-            if not may_have_succeeded(error):
-                self._poller.forget(job.id)
-                self.uploading = None
-                if self._recovery.cancel_waiting(job.id):
-                    self.forget(file)
-            raise
+            if attempt.is_in_doubt:
+                raise
+            uploaded = self._after_refusal(entry, file, error)
         self._journal.put(entry.now(Phase.UPLOADED))
         self.uploading = None
         return uploaded
+
+    def _after_doubt(
+        self, entry: JournalEntry, file: ImportFile, error: DemandbaseError
+    ) -> ImportJob:
+        step, job = self._recovery.after_doubt(entry)
+        if step is Step.POLL and job is not None:
+            return job
+        if step is Step.CREATE:
+            self._forget_job(entry, file)
+            raise _WithdrawnError(error)
+        raise error
+
+    def _after_refusal(
+        self, entry: JournalEntry, file: ImportFile, error: DemandbaseError
+    ) -> ImportJob:
+        if _was_not_sent(error):
+            entry = self._journal.put(entry.now(Phase.CREATED))
+            view, job = self._recovery.cancel(entry)
+        else:
+            view, job = self._recovery.after_refusal(entry)
+        if view is View.CANCELLED:
+            self._forget_job(entry, file)
+            raise error
+        if entry.phase is Phase.CREATED or view in {View.WAITS, View.UNKNOWN} or job is None:
+            if view is View.WAITS:
+                self._journal.put(entry.now(Phase.CREATED))
+            self._poller.forget(entry.job_id or "")
+            self.uploading = None
+            raise error
+        logger.warning("The import job %s got its file in spite of an error: %s", job.id, error)
+        return job
+
+    def _forget_job(self, entry: JournalEntry, file: ImportFile) -> None:
+        self._poller.forget(entry.job_id or "")
+        self.uploading = None
+        self.forget(file)
 
     def _cancel_lost(self) -> None:
         for creation in self._submitter.unconfirmed:
@@ -220,8 +324,11 @@ class ImportUploader:
             self._submitter.confirm(creation)
             if job is None:
                 self._recovery.warn_of_strays(creation.request, creation.began)
-            elif not self._recovery.cancel_waiting(job.id):
-                self._journal.put(creation.entry.now(Phase.CREATED, job.id))
+                continue
+            entry = creation.entry.now(Phase.CREATED, job.id)
+            view, _ = self._recovery.cancel(entry)
+            if view is not View.CANCELLED:
+                self._journal.put(entry)
 
     def _find_unconfirmed(self, creation: _Creation) -> ImportJob | None:
         try:
@@ -229,3 +336,73 @@ class ImportUploader:
         except DemandbaseError as error:
             logger.warning("A job may have been created and may still run: %s", error)
             return None
+
+
+class _Upload:
+    """The tries to upload a file to a job.
+
+    Args:
+        api: The import API.
+        poller: Knows how old the job is.
+        job: The job.
+        file: The file.
+        request: What the job does with it.
+        check: Raises if the run ends.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        api: ImportApi,
+        poller: JobPoller[ImportJob],
+        job: ImportJob,
+        file: ImportFile,
+        request: ImportRequest,
+        check: Callable[[], None],
+    ) -> None:
+        self._api = api
+        self._poller = poller
+        self._job_id = job.id
+        self._file = file
+        self._list_action = request.list_action
+        self._adds = request.operation is ImportOperation.INSERT
+        self._check = check
+        self.is_in_doubt = False
+        """Whether the server may have the file."""
+
+    def send(self) -> ImportJob:
+        """Make one try; return the job, which has the file.
+
+        Raises:
+            _DoubtError: The server may have the file, and must not get it again by mistake.
+            TransientError: The same may be tried again.
+            DemandbaseError: The upload was refused.
+        """
+        self._check()
+        try:
+            if self.is_in_doubt:
+                job = self._api.get(self._job_id, ONE_TRY)
+                if not self._api.waits_for_file(job):
+                    return job
+            return self._put()
+        except NotFoundError as error:
+            if self._poller.is_young(self._job_id):  # it is not there yet
+                raise error.as_a(NotReadyError) from error
+            raise
+
+    def _put(self) -> ImportJob:
+        name, action = self._file.name, self._list_action
+        try:
+            return self._api.upload(self._job_id, self._file.open(), name, action)
+        except ApiError as error:
+            if may_have_succeeded(error) or isinstance(error, ConflictError):
+                self.is_in_doubt = True
+                # Rows that are written by key may be sent again, to the same job.
+                if self._adds or not isinstance(error, TransientError):
+                    raise _DoubtError(error) from error
+            raise
+
+
+def _was_not_sent(error: DemandbaseError) -> bool:
+    """Return whether a failed upload surely did not reach the job, and changed nothing."""
+    refused = StoppedError, AuthenticationError, QuotaExceededError, TransientError
+    return isinstance(error, refused) and not may_have_succeeded(error)

@@ -220,7 +220,7 @@ def may_have_succeeded(error: DemandbaseError) -> bool:
             return False  # the request itself was not sent
         case UnreachableError():
             return not error.nothing_sent
-        case RateLimitedError() if error.operation.creates_a_job:
+        case RateLimitedError():
             return False
         case UnexpectedResponseError():
             # On success, the response is what cannot be read.

@@ -211,6 +211,10 @@ class UapiImportApi(ImportApi):
         return self._lists.jobs(operation, fetch, IMPORT_ID, schemas.import_job, complete=complete)
 
     @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
+
+    @override
     def poll_pause(self) -> float:
         return self._budget.pause(ApiOperation.LIST_IMPORTS)
 

@@ -120,6 +120,10 @@ class V1ImportApi(ImportApi):
         return self._lists.jobs(operation, fetch, JOB_ID, schemas.import_job, complete=complete)
 
     @override
+    def server_time(self) -> datetime | None:
+        return self._http.server_clock.utc()
+
+    @override
     def poll_pause(self) -> float:
         return 0.0
 

@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import (
-    ApiError,
     ApiOperation,
     ConflictError,
     NotFoundError,
@@ -74,18 +73,19 @@ class FakeImports(ImportApi):
     found: dict[str, ImportJob] = field(default_factory=dict)
     files: dict[str, list[bytes]] = field(default_factory=dict)
     """All files that each job was given."""
-    failures: dict[Key, Iterator[ApiError]] = field(default_factory=dict)
-    late_failures: dict[Key, Iterator[ApiError]] = field(default_factory=dict)
+    failures: dict[Key, Iterator[BaseException]] = field(default_factory=dict)
+    late_failures: dict[Key, Iterator[BaseException]] = field(default_factory=dict)
     gates: dict[Key, threading.Event] = field(default_factory=dict)
     calls: list[tuple[ApiOperation, str]] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
     _given: dict[str, float] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def fail(
         self,
         operation: ApiOperation,
-        error: ApiError,
+        error: BaseException,
         what: str | None = None,
         *,
         times: int = 10**9,
@@ -118,7 +118,9 @@ class FakeImports(ImportApi):
         self._raise(self.failures, operation, what)
 
     @staticmethod
-    def _raise(failures: dict[Key, Iterator[ApiError]], operation: ApiOperation, what: str) -> None:
+    def _raise(
+        failures: dict[Key, Iterator[BaseException]], operation: ApiOperation, what: str
+    ) -> None:
         for key in ((operation, what), (operation, None)):
             if (error := next(failures.get(key, iter(())), None)) is not None:
                 raise error
@@ -138,7 +140,7 @@ class FakeImports(ImportApi):
         given = self._given.get(job.id)
         if given is None or job.status.is_terminal or self.clock.time - given < self.shown_after:
             return job
-        name = job.file_name or "file.csv"
+        name = job.file_name or self._names[job.id]
         if self.seconds is None or self.clock.time - given < self.seconds:
             return replace(job, status=JobStatus.PROCESSING, file_name=name)
         rows = self.files[job.id][-1].count(b"\n") - 1
@@ -191,8 +193,7 @@ class FakeImports(ImportApi):
             raise ConflictError(operation, "declined", status=409)
         self.files.setdefault(job_id, []).append(file.read())
         self._given.setdefault(job_id, self.clock.time)
-        if not self.capabilities.find_created:
-            self.found[job_id] = replace(job, file_name=file_name)
+        self._names[job_id] = file_name
         self._raise(self.late_failures, operation, job_id)
         return self._now(self.found[job_id])
 
@@ -214,6 +215,7 @@ class FakeImports(ImportApi):
             if self._age(job) >= self.listed_after:
                 yield self._now(job)
 
+    @override
     def server_time(self) -> datetime | None:
         return None if self.skew is None else self.clock.utc() + self.skew
 

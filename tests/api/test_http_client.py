@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gzip
 import io
 import logging
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +17,7 @@ from demandbase_api import errors
 from demandbase_api.clock import SystemClock
 from demandbase_api.connection import Connection
 from demandbase_api.deadline import Deadline
+from demandbase_api.http.body import CHUNK_BYTES, BodyReader
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.error_mapping import retry_after_seconds
 from demandbase_api.http.retry import RetryPolicy
@@ -278,6 +282,31 @@ def test_json_that_is_too_large_is_an_error() -> None:
         api = V1ExportApi(HttpClient(Connection(server.url, "token", retry=QUICK)))
         with pytest.raises(errors.UnexpectedResponseError, match="sent more than 64 MiB"):
             list(api.jobs())
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+@pytest.mark.parametrize("pause", [0, 0.01], ids=["fast", "slow"])
+def test_an_error_page_that_never_ends_is_that_error(kind: str, pause: float) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            time.sleep(pause)
+            yield b" " * 65_536
+
+    reply = Reply(403, endless(), {"Content-Type": kind})
+    with http_server({"/export/v1/jobs": reply}) as server:
+        client = HttpClient(Connection(server.url, "token", request_timeout_seconds=0.2))
+        with pytest.raises(errors.PermissionDeniedError, match="HTTP 403"):
+            list(V1ExportApi(client).jobs())
+
+
+def test_a_small_body_that_is_a_large_one_is_read_in_small_pieces() -> None:
+    packed = gzip.compress(bytes(CHUNK_BYTES * 20))
+    reply = Reply(body=packed, headers={"Content-Encoding": "gzip"})
+    with http_server({"/": reply}) as server:
+        response = requests.get(server.url, stream=True, timeout=10)
+        sizes = [len(chunk) for chunk in BodyReader(SystemClock(), 10).chunks(response)]
+    assert max(sizes) <= CHUNK_BYTES
+    assert sum(sizes) == CHUNK_BYTES * 20
 
 
 def test_json_that_drips_ends_with_the_deadline(sandbox: Sandbox, exports: V1ExportApi) -> None:

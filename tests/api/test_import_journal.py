@@ -11,8 +11,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+from demandbase_api.errors import JournalError
 from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry, Phase
 
 ENTRY = JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+00:00")
@@ -111,8 +116,87 @@ def test_runs_that_end_do_not_remove_the_folder_of_one_that_starts(tmp_path: Pat
         list(pool.map(runs, "abcd"))
 
 
-def test_an_unreadable_entry_is_ignored(tmp_path: Path) -> None:
+WRITTEN = {**asdict(ENTRY), "owner": "r1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "it is empty"),
+        (b"{", "truncated"),
+        (b"[]", "array"),
+        (b"\xff", "malformed"),
+        (json.dumps({**WRITTEN, "phase": "later"}).encode(), "enum"),
+        (json.dumps({**WRITTEN, "began_at": "2026-01-02T03:04:05"}).encode(), "no zone"),
+        *(
+            (json.dumps({key: WRITTEN[key] for key in WRITTEN if key != name}).encode(), name)
+            for name in ("fingerprint", "stream", "entity", "operation", "rows", "began_at")
+        ),
+    ],
+)
+def test_an_unreadable_entry_ends_the_run_and_is_named(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    path = tmp_path / "f00d.r1.json"
+    path.write_bytes(content)
+    journal = ImportJournal(tmp_path, "r2")
+    for read in (partial(journal.alike, "f00d"), journal.left_behind):
+        with pytest.raises(JournalError, match=f"{path} cannot be read: .*{problem}"):
+            read()
+
+
+def test_what_a_running_run_writes_is_its_own(tmp_path: Path) -> None:
+    with other_run(tmp_path):
+        (tmp_path / "f00d.other.json").write_bytes(b"")
+        assert ImportJournal(tmp_path, "r2").left_behind() == []
+
+
+def test_unknown_members_of_an_entry_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "f00d.r1.json").write_text(json.dumps({**WRITTEN, "colour": [1]}))
+    assert ImportJournal(tmp_path, "r2").left_behind() == [replace(ENTRY, owner="r1")]
+
+
+def test_an_entry_that_vanishes_while_it_is_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ImportJournal(tmp_path, "r1").put(ENTRY)
     [path] = tmp_path.glob("*.json")
-    path.write_text(json.dumps({"fingerprint": "f00d"}))
-    assert ImportJournal(tmp_path, "r2").find("f00d") is None
+    journal = ImportJournal(tmp_path, "r2")
+    monkeypatch.setattr(Path, "read_bytes", lambda each: each.unlink() or each.open("rb"))
+    assert journal.alike("f00d") == []
+    assert not path.exists()
+
+
+def test_an_import_that_a_person_gave_up_is_known_by_its_job(tmp_path: Path) -> None:
+    ImportJournal(tmp_path, "r1").put(ENTRY.now(Phase.UPLOADED, "job-1"))
+    [path] = tmp_path.glob("*.json")
+    given_up = path.rename(tmp_path / f"{path.name}.given-up")
+    journal = ImportJournal(tmp_path, "r2")
+    assert journal.left_behind() == []
+    assert journal.given_up() == {"job-1"}
+    os.utime(given_up, (0, 0))
+    assert journal.given_up() == frozenset()
+
+
+def test_one_entry_of_twins_is_dropped_and_all_are_forgotten(tmp_path: Path) -> None:
+    for owner in ("r1", "r2", "r3"):
+        (tmp_path / f"f00d.{owner}.json").write_text(json.dumps({**WRITTEN, "owner": owner}))
+    journal = ImportJournal(tmp_path, "r3")
+    first, second = journal.left_behind()
+    journal.drop(first)
+    assert [entry.owner for entry in journal.alike("f00d")] == ["r2", "r3"]
+    adopted = journal.adopt(second, "f00d-2")
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == [
+        "f00d-2.r3.json", "f00d.r3.json",
+    ]  # fmt: skip
+    assert [entry.fingerprint for entry in journal.alike("f00d-2")] == ["f00d", "f00d-2"]
+    journal.forget("f00d")
+    assert journal.alike("f00d") == [adopted]
+    assert journal.find("f00d-2") == adopted
+
+
+def test_entries_of_jobs_at_another_api_are_none(tmp_path: Path) -> None:
+    ImportJournal(tmp_path, "r1", "https://a.example").put(ENTRY)
+    assert ImportJournal(tmp_path, "r2", "https://b.example").left_behind() == []
+    [entry] = ImportJournal(tmp_path, "r2", "https://a.example").left_behind()
+    assert entry.origin == "https://a.example"

@@ -58,6 +58,7 @@ def test_the_first_and_the_last_day_of_the_calendar_are_days(sandbox: Sandbox, s
     [
         ("spool_dir", {"spool_dir": "a\0b"}),
         ("spool_dir", {"spool_dir": "a\ud800"}),
+        ("state_dir", {"state_dir": "a\0b"}),
         ("batch_config.storage.root", {"batch_config": {"storage": {"root": "a\0b"}}}),
         (
             "batch_config.storage.prefix",

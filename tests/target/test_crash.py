@@ -178,10 +178,10 @@ def test_a_signal_while_polling_lets_no_state_out(
 def test_a_run_that_a_signal_ended_while_its_job_ran_is_resumed_by_the_next(
     sandbox: Sandbox, start: Start
 ) -> None:
-    sandbox.add_fault(Fault(LIST, Effect.STALL, seconds=60, after=0))
+    sandbox.add_fault(Fault(LIST, Effect.STALL, seconds=60, after=1))
     with start() as run:
         run.feed(*MESSAGES)
-        until(lambda: sandbox.requests(LIST))
+        until(lambda: len(sandbox.requests(LIST)) > 1)
         run.process.send_signal(signal.SIGTERM)
         assert run.process.wait(15) == 143
         assert run.states == []

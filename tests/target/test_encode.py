@@ -90,6 +90,11 @@ def test_moments_go_out_as_iso_in_utc(naive: datetime, offset: int) -> None:
     assert datetime.fromisoformat(text) == moment
 
 
+def test_numbers_of_an_array_take_no_more_room_than_they_came_with() -> None:
+    text = encode_value([Decimal("1e4000"), Decimal("-1e-4000"), Decimal("1e20")])
+    assert text == "[1E+4000,-1E-4000,100000000000000000000]"
+
+
 NO_NUMBERS = [Decimal("NaN"), float("inf"), Decimal("1e5000"), Decimal("1e-999999999")]
 
 

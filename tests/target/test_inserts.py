@@ -288,7 +288,7 @@ def test_an_insert_that_a_signal_cancelled_is_sent_by_the_next_run(
 def test_nothing_is_sent_after_a_signal(sandbox: Sandbox, tmp_path: Path) -> None:
     # The job is created while the run ends already.
     sandbox.add_fault(Fault("createImportJob", Effect.DELAY, seconds=2))
-    sandbox.add_fault(Fault("listImportJobs", Effect.DELAY, seconds=4))
+    sandbox.add_fault(Fault("listImportJobs", Effect.DELAY, seconds=4, after=1))
     with running(sandbox, tmp_path, operation="insert") as run:
         run.feed(schema(LOOSE), GOOD, state(1))
         until(lambda: run.staged_files)
@@ -300,8 +300,9 @@ def test_nothing_is_sent_after_a_signal(sandbox: Sandbox, tmp_path: Path) -> Non
     assert rows_of(sandbox, "good.example") == []
 
 
-def test_an_insert_whose_job_never_got_its_file_is_in_no_ones_way(
-    sandbox: Sandbox, tmp_path: Path, load: Load
+@pytest.mark.parametrize("can_cancel", [True, False])
+def test_an_insert_whose_upload_was_interrupted_is_in_the_way_until_it_is_cancelled(
+    sandbox: Sandbox, tmp_path: Path, load: Load, *, can_cancel: bool
 ) -> None:
     sandbox.add_fault(Fault("uploadImportFile", Effect.DELAY, seconds=60))
     with running(sandbox, tmp_path, operation="insert") as run:
@@ -309,9 +310,12 @@ def test_an_insert_whose_job_never_got_its_file_is_in_no_ones_way(
         until(sandbox.import_jobs)
         time.sleep(0.2)  # until it uploads
     sandbox.clear_faults()
-    # Whether it can be cancelled or not.
-    sandbox.add_fault(Fault("cancelImportJob", Effect.STATUS, status=500, times=None))
-    other = record(domain="other.example", engagement_score="1")
-    done = insert(load, schema(LOOSE), other, state(2), spool_dir=str(tmp_path / "spool"))
-    assert done.states == [2]
+    other = (schema(LOOSE), record(domain="other.example", engagement_score="1"), state(2))
+    spool = str(tmp_path / "spool")
+    if not can_cancel:
+        sandbox.add_fault(Fault("cancelImportJob", Effect.STATUS, status=500, times=6))
+        [job] = sandbox.import_jobs()
+        with pytest.raises(PossibleDuplicatesError, match=f"{job['id']} .* does not show whether"):
+            insert(load, *other, spool_dir=spool)
+    assert insert(load, *other, spool_dir=spool).states == [2]
     assert rows_of(sandbox, "good.example", "other.example") == ["other.example"]

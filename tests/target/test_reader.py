@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import IO, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_demandbase import reader as reader_module
+from target_demandbase.errors import InputError
 from target_demandbase.reader import Consumed, SilentReader
 
 STREAMS = ("a", "b")
@@ -90,3 +97,36 @@ def test_a_line_between_records_does_not_send_those_around_it_alone() -> None:
     # Which stream it is shows at the first record.
     assert len(alone) <= 2
     assert [message for message in alone if message.get("odd")]
+
+
+@pytest.mark.parametrize("is_pipe", [True, False], ids=["pipe", "text"])
+@pytest.mark.parametrize("end", ["", "\n", '\n{"type": "STATE"}\n'], ids=["endless", "end", "more"])
+def test_a_line_that_is_too_long_ends_the_input_after_all_before_it(
+    monkeypatch: pytest.MonkeyPatch, end: str, *, is_pipe: bool
+) -> None:
+    monkeypatch.setattr(reader_module, "MAX_LINE_BYTES", 1 << 20)
+    text = '{"type": "STATE", "n": 1}\n\n{"type": "STATE", "n": 2}\n' + "x" * (1 << 20) + "x" + end
+    found: list[Any] = []
+    content = piped(text.encode(), endless=not end) if is_pipe else nullcontext(io.StringIO(text))
+    said = r"^Line 4 of the input is longer than 1 MiB\."
+    with content as source, pytest.raises(InputError, match=said):
+        SilentReader().process_lines(source, {"STATE": found.append})
+    assert [message["n"] for message in found] == [1, 2]
+
+
+@contextmanager
+def piped(content: bytes, *, endless: bool) -> Iterator[IO[str]]:
+    """A pipe with some content; if it is endless, the last byte is repeated for ever."""
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), os.fdopen(writer, "wb") as file:
+            file.write(content)
+            while endless:
+                file.write(content[-1:] * 65_536)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    with os.fdopen(reader, encoding="utf-8") as source:
+        yield source
+    thread.join()

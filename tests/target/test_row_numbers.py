@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -147,9 +148,9 @@ def test_values_that_are_alike_leave_no_row_out(
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\n\n"])
 @pytest.mark.parametrize("base", BASES)
 def test_numbers_may_be_those_of_physical_lines(line_break: str, base: int) -> None:
-    rows = [f"{n:04}{line_break}x" if n % 2 else f"{n:04}" for n in range(2000)]
+    rows = [f"{n:04}{line_break}x" if n % 2 else f"{n:04}" for n in range(200)]
     lines = len(line_break.replace("\r\n", "\n"))
-    starts = [sum(1 + lines * (m % 2) for m in range(n)) for n in range(2000)]
+    starts = list(accumulate((1 + lines * (n % 2) for n in range(200)), initial=0))
     known = [error(starts[n] + base, rows[n]) for n in (20, 55)]
     # The last line of a row is as good as the first.
     [last] = rows_of(solve([*known, error(starts[71] + base + lines)], *rows))[0] - {20, 55}

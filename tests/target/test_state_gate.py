@@ -50,6 +50,7 @@ def test_states_of_one_batch_take_the_room_of_one() -> None:
     gate = StateGate()
     for number in range(1000):
         gate.defer(state(number), {1})
+    assert len(gate._pending) == 1  # noqa: SLF001 - what is kept, nothing else shows
     gate.finish(1)
     assert gate.release() == state(999)
     assert gate.release() is None

@@ -196,6 +196,20 @@ def test_activities_may_be_added_already_so_they_are_never_blindly_sent_again(
     assert len(sandbox.import_jobs()) == 1
 
 
+def test_activities_whose_upload_was_not_answered_are_not_sent_again_while_that_is_in_doubt(
+    sandbox: Sandbox, load: Load
+) -> None:
+    settings = {"field_mappings": {"activities": ACTIVITY_LABELS},
+                "activity_types": {"activities": 39}}  # fmt: skip
+    sandbox.add_fault(Fault(UPLOAD, Effect.DROP_AFTER))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members={"state": "new"}, times=5))
+    messages = (activities(), activity(1), state(1))
+    with pytest.raises(PossibleDuplicatesError, match=r"job 10001 .* whether it got them"):
+        load(*messages, **settings)
+    assert load(*messages, **settings).states == [1]
+    assert len(sandbox.requests(UPLOAD)) == len(sandbox.import_jobs()) == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -59,6 +59,9 @@ def test_only_a_completed_job_whose_figures_all_agree_succeeded(status: JobStatu
                 expected = Verdict.CANCELLED
             case _:
                 expected = Verdict.CONTRADICTORY
+                found = contradiction(job, SENT, listed)
+                assert found is not None
+                assert found.figure == "status"
         assert verdict(job, SENT, listed) is expected, job
         seen += 1
     assert seen == 4 * 4 * 7 * 7 * 4
@@ -97,6 +100,9 @@ def test_another_job_entity_or_operation_is_a_contradiction(
     ("good", "bad", "processed", "listed", "imported"),
     [
         (90, 10, 100, 10, 90),
+        (90, 10, 100, None, 90),
+        (90, None, 100, None, None),
+        (90, -1, None, None, None),
         (90, 10, None, 10, 90),
         (90, None, 100, 10, 90),
         (0, 0, 0, 0, 0),
@@ -109,7 +115,11 @@ def test_another_job_entity_or_operation_is_a_contradiction(
     ],
 )
 def test_a_failed_job_is_told_with_figures_that_add_up(
-    good: int | None, bad: int | None, processed: int | None, listed: int, imported: int | None
+    good: int | None,
+    bad: int | None,
+    processed: int | None,
+    listed: int | None,
+    imported: int | None,
 ) -> None:
     sent = SentFile("job-1", "accounts", "accounts", ImportOperation.UPSERT, 3000)
     job = ImportJob(
@@ -117,9 +127,14 @@ def test_a_failed_job_is_told_with_figures_that_add_up(
         error_message="timeout",
     )  # fmt: skip
     assert imported_rows(job, sent, listed) == imported
+    assert imported_rows(replace(job, total_rows=3000), sent, listed) == imported
+    assert imported_rows(replace(job, total_rows=2999), sent, listed) is None
     said = str(failed(job, sent, listed))
     assert "failed: timeout. " in said
-    if imported is None:
+    assert said.endswith("The next run sends all rows of the job again.")
+    if listed is None:
+        assert "imported" not in said
+    elif imported is None:
         assert "does not say consistently how many of the 3000 rows it imported" in said
     else:
         assert f"Of 3000 rows it imported {imported} and rejected {listed}; " in said

@@ -1,0 +1,136 @@
+"""What becomes of an earlier import: the whole matrix, and what must hold all over it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from demandbase_api.jobs.import_decision import Follows, Step, View, decide, view_of
+from demandbase_api.jobs.import_journal import Phase
+from demandbase_api.models import ImportJob, JobStatus
+
+STEPS = {
+    "C": Step.CREATE, "U": Step.UPLOAD, "P": Step.POLL, "W": Step.WAIT,
+    "X": Step.CANCEL, "F": Step.FORGET, "L": Step.LEAVE, "S": Step.STOP,
+}  # fmt: skip
+
+COLUMNS = tuple(product((Follows.SAME, Follows.ADDED, Follows.WRITTEN), (False, True)))
+"""What follows, and whether the job adds its rows."""
+
+NO_FILE = """
+    no id          C C  L L  L L
+    unknown        C C  L L  L L
+    waits          U U  X X  X X
+    uncancellable  U U  L L  L L
+    under way      U U  X X  X X
+    completed      C C  F F  F F
+    failed empty   C C  F F  F F
+    failed         C C  F F  F F
+    cancelled      C C  F F  F F
+"""
+UPLOADING = """
+    no id          C S  L S  L L
+    unknown        C S  L S  L L
+    waits          U X  X X  X X
+    uncancellable  U S  W S  W W
+    under way      P P  W S  W W
+    completed      P P  F S  F L
+    failed empty   C C  F F  F F
+    failed         C S  F S  F L
+    cancelled      C C  F F  F F
+"""
+UPLOADED = """
+    no id          C S  L S  L L
+    unknown        C S  L S  L L
+    waits          P P  W S  W W
+    uncancellable  P P  W S  W W
+    under way      P P  W S  W W
+    completed      P P  F S  F L
+    failed empty   C C  F F  F F
+    failed         C S  F S  F L
+    cancelled      C C  F F  F F
+"""
+ACCOUNTED = """
+    no id          C S  L S  L L
+    unknown        C S  L S  L L
+    waits          P P  W S  W W
+    uncancellable  P P  W S  W W
+    under way      P P  W S  W W
+    completed      P P  F S  F L
+    failed empty   C S  F S  F L
+    failed         C S  F S  F L
+    cancelled      C S  F S  F L
+"""
+TABLES = {
+    Phase.CREATING: NO_FILE,
+    Phase.CREATED: NO_FILE,
+    Phase.UPLOADING: UPLOADING,
+    Phase.UPLOADED: UPLOADED,
+    Phase.ACCOUNTED: ACCOUNTED,
+}
+MATRIX = tuple(product(Phase, View, (False, True), Follows))
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_the_step_of_each_case(phase: Phase) -> None:
+    lines = [line.rsplit(maxsplit=6) for line in TABLES[phase].strip().splitlines()]
+    assert [name.strip() for name, *_ in lines] == [view.value for view in View]
+    for name, *letters in lines:
+        for letter, (follows, adds) in zip(letters, COLUMNS, strict=True):
+            step = decide(phase, View(name.strip()), adds=adds, follows=follows)
+            assert step is STEPS[letter], (phase, name, follows, adds)
+
+
+def test_a_file_is_uploaded_again_only_by_key_and_while_its_upload_is_in_doubt() -> None:
+    for phase, view, adds, follows in MATRIX:
+        if decide(phase, view, adds=adds, follows=follows) is Step.UPLOAD:
+            assert follows is Follows.SAME
+            had_no_file = phase in {Phase.CREATING, Phase.CREATED}
+            assert had_no_file or (phase is Phase.UPLOADING and not adds)
+
+
+def test_rows_that_may_be_in_are_never_added_again() -> None:
+    proofs = {View.FAILED_EMPTY, View.CANCELLED}
+    for phase, view, follows in product(Phase, View, (Follows.SAME, Follows.ADDED)):
+        step = decide(phase, view, adds=True, follows=follows)
+        if phase not in {Phase.CREATING, Phase.CREATED} and view not in proofs:
+            assert step in {Step.STOP, Step.POLL, Step.CANCEL}
+
+
+def test_a_new_job_for_the_same_file_leaves_nothing_to_wait_for() -> None:
+    for phase, view, adds in product(Phase, View, (False, True)):
+        if decide(phase, view, adds=adds, follows=Follows.SAME) is Step.CREATE:
+            for follows in (Follows.ADDED, Follows.WRITTEN):
+                step = decide(phase, view, adds=adds, follows=follows)
+                assert step in {Step.FORGET, Step.LEAVE}
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_empty"),
+    [
+        ((0, 0, 0), True),
+        ((0, 2, 2), True),
+        ((0, 0, 6), False),
+        ((0, None, None), False),
+        ((0, None, 0), False),
+        ((None, 2, 2), False),
+        ((1, 1, 1), False),
+    ],
+)
+def test_only_its_figures_prove_that_a_failed_job_imported_nothing(
+    figures: tuple[int | None, int | None, int | None], *, is_empty: bool
+) -> None:
+    succeeded, rejected, processed = figures
+    for status in JobStatus:
+        job = ImportJob(
+            "1", status, success_count=succeeded, error_count=rejected, processed_rows=processed
+        )
+        proves_it = view_of(job, waits_for_file=False) is View.FAILED_EMPTY
+        assert proves_it == (is_empty and status is JobStatus.FAILED)
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_only_a_job_that_has_not_ended_waits_for_its_file(status: JobStatus) -> None:
+    view = view_of(ImportJob("1", status), waits_for_file=True)
+    assert (view is View.WAITS) == (not status.is_terminal)

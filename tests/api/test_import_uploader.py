@@ -1,0 +1,261 @@
+"""Files get to their jobs once, whatever is lost, refused or shown late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.errors import (
+    ApiError,
+    ApiOperation,
+    FileTooLargeError,
+    InvalidRequestError,
+    NotFoundError,
+    PossibleDuplicatesError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedResponseError,
+    UnreachableError,
+)
+from demandbase_api.jobs.import_journal import Phase
+from demandbase_api.models import ImportOperation, JobStatus
+from tests.api.fake_exports import FakeClock
+from tests.api.fake_imports import UAPI, V1, FakeImports
+from tests.api.import_runs import ImportRun, file, gateway_timeout, request
+
+CREATE, UPLOAD = ApiOperation.CREATE_IMPORT, ApiOperation.UPLOAD_FILE
+GET, LIST = ApiOperation.GET_IMPORT, ApiOperation.LIST_IMPORTS
+CANCEL = ApiOperation.CANCEL_IMPORT
+UPSERT, INSERT = ImportOperation.UPSERT, ImportOperation.INSERT
+
+
+@pytest.fixture(params=["v1", "uapi"])
+def api(request: pytest.FixtureRequest) -> FakeImports:
+    return FakeImports(FakeClock(), V1 if request.param == "v1" else UAPI)
+
+
+@pytest.fixture
+def run(api: FakeImports, tmp_path: Path) -> ImportRun:
+    return ImportRun(api, tmp_path)
+
+
+def is_v1(api: FakeImports) -> bool:
+    return api.capabilities is V1
+
+
+def given(api: FakeImports) -> list[int]:
+    """How often each job was given a file, in the order of their creation."""
+    return [len(api.files.get(job_id, ())) for job_id in api.found]
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"status": JobStatus.VALIDATING},
+        {"status": JobStatus.PROCESSING},
+        {"status": JobStatus.UNKNOWN, "status_word": "odd"},
+        {"file_name": ""},
+        {"file_name": "odd.csv"},
+    ],
+)
+def test_a_new_job_gets_its_file_whatever_it_shows(
+    api: FakeImports, run: ImportRun, kind: ImportOperation, members: dict[str, Any]
+) -> None:
+    api.created_as = members
+    assert run.send(file(), kind).status is JobStatus.COMPLETED
+    assert given(api) == [1]
+
+
+def test_a_new_job_that_has_ended_already_is_no_job_for_a_file(
+    api: FakeImports, run: ImportRun
+) -> None:
+    api.created_as = {"status": JobStatus.COMPLETED}
+    with pytest.raises(UnexpectedResponseError, match="a job that is completed already"):
+        run.send(file())
+    assert given(api) == [0]
+
+
+@pytest.mark.parametrize("status", [404, 408, 425, 429, 504])
+@pytest.mark.parametrize("late", [False, True])
+def test_an_upload_that_is_not_answered_is_tried_again_while_the_job_shows_no_file(
+    api: FakeImports, run: ImportRun, status: int, *, late: bool
+) -> None:
+    kinds: dict[int, type[ApiError]] = {404: NotFoundError, 429: RateLimitedError}
+    error = kinds.get(status, ServerError)(UPLOAD, "did not", status=status)
+    may_be_there = late and status not in {404, 429}
+    api.fail(UPLOAD, error, times=2, late=may_be_there)
+    assert run.send(file()).status is JobStatus.COMPLETED
+    assert given(api) == [1]
+    assert api.count(UPLOAD) == (1 if may_be_there else 3)
+
+
+def test_a_job_that_stays_unknown_fails_after_a_minute(api: FakeImports, run: ImportRun) -> None:
+    api.fail(UPLOAD, NotFoundError(UPLOAD, "could not find it", status=404))
+    began = api.clock.time
+    with pytest.raises(NotFoundError):
+        run.send(file())
+    assert 60 <= api.clock.time - began < 120
+
+
+def test_the_reading_of_a_job_whose_upload_is_in_doubt_is_not_retried_by_itself(
+    api: FakeImports, run: ImportRun
+) -> None:
+    api.fail(UPLOAD, gateway_timeout(UPLOAD), times=1, late=True)
+    api.fail(GET, gateway_timeout(GET), times=2)
+    assert run.send(file()).status is JobStatus.COMPLETED
+    deadlines = [
+        each for (call, _), each in zip(api.calls, api.deadlines, strict=True) if call is GET
+    ]
+    assert [deadline.retries for deadline in deadlines[:3]] == [False] * 3
+    assert given(api) == [1]
+
+
+@pytest.mark.parametrize("shown_after", [0.0, 6.0, 100.0])
+@pytest.mark.parametrize("late", [False, True])
+def test_rows_that_are_added_are_uploaded_again_only_if_it_is_proved_that_they_are_not_in(
+    api: FakeImports, run: ImportRun, shown_after: float, *, late: bool
+) -> None:
+    api.shown_after = shown_after
+    api.fail(UPLOAD, gateway_timeout(UPLOAD), times=1, late=late)
+    if late and shown_after < 10:
+        assert run.send(file(), INSERT).status is JobStatus.COMPLETED
+        assert given(api) == [1]
+    elif is_v1(api) and not late:
+        assert run.send(file(), INSERT).status is JobStatus.COMPLETED
+        assert given(api) == [0, 1]  # the first was cancelled
+    elif is_v1(api):
+        # It can no longer be cancelled, so it has the file.
+        job_id = run.uploader.send(request(INSERT), file())
+        assert (given(api), job_id) == ([1], "job-1")
+    else:
+        with pytest.raises(PossibleDuplicatesError, match=r"job-1 was sent 2 rows, .*\.json"):
+            run.send(file(), INSERT)
+        assert given(api) == [int(late)]
+        run.die()
+        [entry] = ImportRun(api, run.folder, "r2").entries
+        assert entry.phase is Phase.UPLOADING
+
+
+def test_new_jobs_for_rows_that_are_added_have_an_end(tmp_path: Path) -> None:
+    api = FakeImports(FakeClock(), V1)
+    api.fail(UPLOAD, gateway_timeout(UPLOAD))
+    run = ImportRun(api, tmp_path)
+    with pytest.raises(ServerError, match="504"):
+        run.send(file(), INSERT)
+    assert given(api) == [0, 0, 0]
+    assert {job.status for job in api.found.values()} == {JobStatus.CANCELLED}
+    run.die()
+    assert ImportRun(api, tmp_path, "r2").entries == []
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_refused_upload_is_taken_back_unless_the_job_has_the_file(
+    api: FakeImports, run: ImportRun, kind: ImportOperation, *, late: bool
+) -> None:
+    api.fail(UPLOAD, InvalidRequestError(UPLOAD, "did not accept it", status=400), times=1,
+             late=late)  # fmt: skip
+    if late:
+        assert run.send(file(), kind).status is JobStatus.COMPLETED
+        assert given(api) == [1]
+        return
+    with pytest.raises(InvalidRequestError):
+        run.send(file(), kind)
+    run.die()
+    left = [entry.phase for entry in ImportRun(api, run.folder, "r2").entries]
+    assert left == ([] if is_v1(api) else [Phase.CREATED])
+    # The cause was corrected, and the same rows come again.
+    assert ImportRun(api, run.folder, "r2").send(file(), kind).status is JobStatus.COMPLETED
+    assert given(api) == ([0, 1] if is_v1(api) else [1])
+
+
+def test_a_job_that_cannot_be_cancelled_any_more_has_the_file_of_a_refused_upload(
+    tmp_path: Path,
+) -> None:
+    # It shows for an hour that it waits.
+    api = FakeImports(FakeClock(), V1, shown_after=3600.0, seconds=4000.0)
+    api.fail(UPLOAD, InvalidRequestError(UPLOAD, "did not accept it", status=400), late=True)
+    run = ImportRun(api, tmp_path)
+    job_id = run.uploader.send(request(INSERT), file())
+    run.die()
+    api.late_failures.clear()
+    [entry] = ImportRun(api, tmp_path, "r2").entries
+    assert (entry.phase, entry.job_id) == (Phase.UPLOADED, job_id)
+    api.clock.time += 4000
+    assert ImportRun(api, tmp_path, "r2").send(file(), INSERT).id == job_id
+    assert given(api) == [1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnreachableError(UPLOAD, "could not be reached", nothing_sent=True),
+        RateLimitedError(UPLOAD, "asked for fewer calls", status=429),
+    ],
+)
+def test_what_was_surely_not_sent_may_be_sent_by_the_next_run(
+    api: FakeImports, run: ImportRun, error: ApiError
+) -> None:
+    api.fail(UPLOAD, error)
+    api.fail(CANCEL, error)
+    with pytest.raises(type(error)):
+        run.send(file(), INSERT)
+    run.die()
+    api.failures.clear()
+    later = ImportRun(api, run.folder, "r2")
+    assert [entry.phase for entry in later.entries] == [Phase.CREATED]
+    assert later.send(file(), INSERT).status is JobStatus.COMPLETED
+    assert given(api) == [1]
+
+
+def test_a_file_that_is_too_large_leaves_no_job_behind(api: FakeImports, run: ImportRun) -> None:
+    api.fail(UPLOAD, FileTooLargeError(UPLOAD, "found the file too large", status=413))
+    with pytest.raises(FileTooLargeError):
+        run.send(file())
+    assert run.uploader.uploading is None
+    [job] = api.found.values()
+    assert job.status is (JobStatus.CANCELLED if is_v1(api) else JobStatus.PENDING)
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("operation", [CREATE, UPLOAD])
+def test_a_run_that_died_is_gone_on_with(
+    api: FakeImports, run: ImportRun, operation: ApiOperation, kind: ImportOperation, *, late: bool
+) -> None:
+    run.dies_at(operation, file(), kind, late=late)
+    again = ImportRun(api, run.folder, "r2")
+    if operation is UPLOAD and kind is INSERT and not late and not is_v1(api):
+        with pytest.raises(PossibleDuplicatesError):
+            again.send(file(), kind)
+        assert given(api) == [0]
+        return
+    assert again.send(file(), kind).status is JobStatus.COMPLETED
+    assert sum(given(api)) == 1
+    again.uploader.forget(file())
+    again.uploader.close()
+    assert not list(run.folder.glob("*"))
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("content", ["old", "new"])
+def test_a_file_that_was_uploaded_is_never_uploaded_again_though_its_job_shows_none(
+    api: FakeImports, run: ImportRun, kind: ImportOperation, content: str
+) -> None:
+    api.shown_after = 500.0
+    run.uploader.send(request(kind), file("old"))
+    run.die()
+    again = ImportRun(api, run.folder, "r2")
+    if content == "new" and kind is INSERT:
+        with pytest.raises(PossibleDuplicatesError, match=r"job-1 .* does not show whether"):
+            again.send(file(content), kind)
+        assert given(api) == [1]
+        return
+    assert again.send(file(content), kind).status is JobStatus.COMPLETED
+    assert given(api) == ([1] if content == "old" else [1, 1])
+    first = api.get("job-1")
+    assert first.status is JobStatus.COMPLETED
