@@ -136,11 +136,12 @@ class ImportJournal:
 
     def given_up(self) -> frozenset[str]:
         """Return the ids of jobs that no run is to wait for."""
-        paths = [path for path in self._folder.glob(f"*.json{GIVEN_UP}") if not _is_old(path)]
-        with suppress(JournalError):
-            entries = [_entry(path) for path in paths]
-            return frozenset(each.job_id for each in entries if each and each.job_id)
-        return frozenset()
+        found = set()
+        for path in self._folder.glob(f"*.json{GIVEN_UP}"):
+            with suppress(JournalError):
+                entry = None if _is_old(path) else _entry(path)
+                found.add(entry.job_id if entry is not None else None)
+        return frozenset(job_id for job_id in found if job_id is not None)
 
     def put(self, entry: JournalEntry) -> JournalEntry:
         """Write an entry as this run's, in one step; remove entries of earlier runs for the file.

@@ -29,7 +29,7 @@ from demandbase_api.jobs.poller import YOUNG_SECONDS
 from demandbase_api.models import ImportOperation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from demandbase_api.clock import Clock
@@ -118,7 +118,7 @@ class ImportRecovery:
             view, job = self._look(found)
             step, view, job = self._decide(found, view, job, Follows.SAME)
             if step is Step.STOP:
-                raise self._possible_duplicates(entry, view, Follows.SAME)
+                raise self._possible_duplicates([(entry, view)], Follows.SAME)
             if step is Step.CREATE or job is None:
                 continue
             logger.info(
@@ -155,12 +155,17 @@ class ImportRecovery:
         follows = Follows.ADDED if adds else Follows.WRITTEN
         known = set(used) | self._journal.given_up()
         names: list[str] = []
+        in_the_way: list[tuple[JournalEntry, View]] = []
         for entry in self._journal.left_behind():
             known.add(entry.job_id or "")
             names.append(_name_end(entry))
             is_replayed = is_replay and entry.phase is Phase.ACCOUNTED
             if entry.entity == request.entity and not is_replayed:
-                self._clear(entry, follows)
+                view = self._clear(entry, follows)
+                if view is not None:
+                    in_the_way.append((entry, view))
+        if in_the_way:
+            raise self._possible_duplicates(in_the_way, follows)
         if request.entity not in self._passed:
             self._wait_for_listed(request.entity, known, tuple(names))
             self._passed.add(request.entity)
@@ -181,7 +186,7 @@ class ImportRecovery:
         view, job = self._view(entry, is_patient=True, deadline=NO_DEADLINE)
         step, view, job = self._decide(entry, view, job, Follows.SAME)
         if step is Step.STOP:
-            raise self._possible_duplicates(entry, view, Follows.SAME)
+            raise self._possible_duplicates([(entry, view)], Follows.SAME)
         return step, job
 
     def after_refusal(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:
@@ -357,8 +362,12 @@ class ImportRecovery:
             step = decide(entry.phase, view, adds=_adds(entry), follows=follows)
         return step, view, job
 
-    def _clear(self, entry: JournalEntry, follows: Follows) -> None:
-        """Do what an entry of an earlier run asks for before other rows are sent."""
+    def _clear(self, entry: JournalEntry, follows: Follows) -> View | None:
+        """Do what an entry of an earlier run asks for before other rows are sent.
+
+        Returns:
+            What its job shows, if it is in the way.
+        """
         view, job = self._look(entry)
         step, view, job = self._decide(entry, view, job, follows)
         if step is Step.WAIT and job is not None:
@@ -370,13 +379,14 @@ class ImportRecovery:
             case Step.FORGET:
                 self._journal.drop(entry)
             case Step.STOP:
-                raise self._possible_duplicates(entry, view, follows)
+                return view
             case Step.LEAVE | Step.WAIT | Step.CANCEL:
                 pass
             case Step.CREATE | Step.UPLOAD | Step.POLL:
                 raise AssertionError("these are for the same file")
             case _:
                 assert_never(step)
+        return None
 
     def _wait_for_entry(self, entry: JournalEntry, job: ImportJob, *, may_lack_file: bool) -> View:
         """Wait for the end of a job of an earlier run; return what it shows then.
@@ -491,27 +501,34 @@ class ImportRecovery:
         return self._clock.utc() - entry.began > MAX_AGE
 
     def _possible_duplicates(
-        self, entry: JournalEntry, view: View, follows: Follows
+        self, cases: Sequence[tuple[JournalEntry, View]], follows: Follows
     ) -> PossibleDuplicatesError:
-        match view:
-            case View.FAILED | View.FAILED_EMPTY | View.CANCELLED:
-                why = "and failed after it may have inserted some of them"
-            case View.UNKNOWN | View.NO_ID:
-                why = "and Demandbase does not show what became of them"
-            case View.WAITS | View.UNCANCELLABLE:
-                why = "and does not show whether it got them"
-            case View.UNDER_WAY | View.COMPLETED if follows is Follows.SAME or self._is_old(entry):
-                why = "more than 24 hours ago"
-            case View.UNDER_WAY | View.COMPLETED:
-                why = "that differ from those of this run"
-            case _:
-                assert_never(view)
+        """Return the error for entries whose rows may have been added."""
+        entry, view = cases[0]
+        others = ", ".join(other.job_id or "one without an id" for other, _ in cases[1:])
+        paths = ", ".join(str(self._journal.path(each)) for each, _ in cases)
         return PossibleDuplicatesError(
             f"Rows of stream {entry.stream} may have been inserted into {entry.entity} already: "
-            f"the import job {entry.job_id} was sent {entry.rows} rows, {why}. Check the job in "
-            f"Demandbase; once you know what to send, remove {self._journal.path(entry)} and run "
-            "again."
+            f"the import job {entry.job_id} was sent {entry.rows} rows, "
+            f"{self._why(entry, view, follows)}."
+            f"{others and f' Further jobs are in the way: {others}.'} Check what they did in "
+            f"Demandbase; once you know what to send, remove {paths} and run again."
         )
+
+    def _why(self, entry: JournalEntry, view: View, follows: Follows) -> str:
+        match view:
+            case View.FAILED | View.FAILED_EMPTY | View.CANCELLED:
+                return "and failed after it may have inserted some of them"
+            case View.UNKNOWN | View.NO_ID:
+                return "and Demandbase does not show what became of them"
+            case View.WAITS | View.UNCANCELLABLE:
+                return "and does not show whether it got them"
+            case View.UNDER_WAY | View.COMPLETED if follows is Follows.SAME or self._is_old(entry):
+                return "more than 24 hours ago"
+            case View.UNDER_WAY | View.COMPLETED:
+                return "that differ from those of this run"
+            case _:
+                assert_never(view)
 
 
 def _adds(entry: JournalEntry) -> bool:

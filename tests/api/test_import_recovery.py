@@ -212,6 +212,18 @@ def test_an_insert_that_is_accounted_for_is_in_the_way_of_other_rows_but_not_of_
     assert next_run(run, "r3").send(rejects, INSERT).id == "job-2"
 
 
+def test_all_entries_that_are_in_the_way_are_named_at_once(run: ImportRun) -> None:
+    for content in ("a", "b", "c"):
+        run.uploader.send(request(INSERT), file(content))
+    run.die()
+    with pytest.raises(PossibleDuplicatesError) as caught:
+        next_run(run).send(file("new"), INSERT)
+    paths = [str(path) for path in run.folder.glob("*.json")]
+    assert len(paths) == 3
+    assert all(path in str(caught.value) for path in paths)
+    assert "Further jobs are in the way: job-" in str(caught.value)
+
+
 def test_rows_that_are_written_wait_for_rows_that_are_added_and_leave_their_entry(
     run: ImportRun, uploads: list[list[JobStatus]]
 ) -> None:
