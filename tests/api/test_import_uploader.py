@@ -101,6 +101,19 @@ def test_a_job_that_stays_unknown_fails_after_a_minute(api: FakeImports, run: Im
     assert 60 <= api.clock.time - began < 120
 
 
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+def test_a_job_that_was_unknown_gets_its_file_by_the_next_run_whatever_it_shows(
+    api: FakeImports, run: ImportRun, tmp_path: Path, kind: ImportOperation
+) -> None:
+    api.created_as, api.unknown_for = {"status": JobStatus.VALIDATING}, 130.0
+    with pytest.raises(NotFoundError):
+        run.send(file(), kind)
+    run.die()
+    api.clock.time += 130
+    assert ImportRun(api, tmp_path, "r2").send(file(), kind).status is JobStatus.COMPLETED
+    assert [len(given) for given in api.files.values()] == [1]
+
+
 def test_the_reading_of_a_job_whose_upload_is_in_doubt_is_not_retried_by_itself(
     api: FakeImports, run: ImportRun
 ) -> None:
