@@ -303,7 +303,19 @@ class ImportRecovery:
         """Return an entry with the id of its job, if the job can be found."""
         if entry.job_id is not None:
             return entry
-        job = self.find_created(file.job_name(entry.fingerprint, entry.began), entry.began)
+        name = file.job_name(entry.fingerprint, entry.began)
+        try:
+            job = self.find_created(name, entry.began)
+        except DemandbaseError as error:
+            if error.ends_run:
+                raise
+            # The job has no file, so that another one for the file does no harm.
+            logger.warning(
+                "The import job %s of an earlier run, which has no file, cannot be looked up: %s",
+                name,
+                error,
+            )
+            return entry
         if job is None:
             self.warn_of_strays(request, entry.began)
             return entry

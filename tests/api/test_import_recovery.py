@@ -232,6 +232,18 @@ def test_an_insert_that_failed_may_show_late_what_it_imported(
     assert list(api.found) == ["job-1"]
 
 
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+def test_a_list_that_cannot_be_read_is_not_needed_for_a_job_without_a_file(
+    run: ImportRun, kind: ImportOperation
+) -> None:
+    run.dies_at(CREATE, file(), kind)
+    run.api.fail(LIST, gateway_timeout(LIST))
+    again = next_run(run)
+    job_id = again.uploader.send(request(kind), file())
+    assert job_id == "job-2"
+    assert list(run.api.files) == [job_id]
+
+
 def test_an_earlier_job_is_not_resumed_after_a_day(api: FakeImports, run: ImportRun) -> None:
     run.uploader.send(request(), file())
     run.die()
