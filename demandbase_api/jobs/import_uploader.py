@@ -185,16 +185,24 @@ class ImportUploader:
         self._recovery.remove_stale()
         self._locks.close()
 
-    def close(self) -> None:
-        """Cancel a job whose creation was interrupted, or warn of it."""
+    def close(self) -> frozenset[str]:
+        """End the run: cancel its jobs that can be cancelled, then let other runs go on.
+
+        Another run could otherwise resume a job that is about to be cancelled.
+
+        Returns:
+            Ids of the cancelled jobs that were polled.
+        """
         [has_ended] = run_with_timeout(_LOST_JOB_SECONDS, [self._cancel_lost])
         if not has_ended:
             logger.warning(
                 "An import job may have been created whose id is not known; it has no file and "
                 "changes nothing. Look for it in Demandbase's list of jobs."
             )
+        cancelled = self._poller.close()
         self._locks.close()
         self._journal.close()
+        return cancelled
 
     def _check_stopped(self) -> None:
         if self._is_stopped:

@@ -21,7 +21,7 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from demandbase_api.jobs.import_journal import Phase
+from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.models import ImportOperation, JobStatus
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
@@ -321,6 +321,22 @@ def test_a_job_whose_creation_was_not_answered_is_looked_up_at_the_end(
         said = "waits for a file and changes nothing" if is_v1(api) else "may have been created"
         assert said in caplog.text
     assert not api.files
+
+
+def test_other_runs_go_on_only_when_jobs_are_cancelled(
+    api: FakeImports, run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.uploader.send(request(), file())
+    entries: list[list[JournalEntry]] = []
+
+    def look(*_: object) -> bool:
+        entries.append(ImportRun(api, run.folder, "r2").entries)
+        return is_v1(api)
+
+    monkeypatch.setattr(api, "cancel", look)
+    assert run.uploader.close() == ({"job-1"} if is_v1(api) else set())
+    assert entries == [[]]
+    assert len(ImportRun(api, run.folder, "r2").entries) == 1
 
 
 def test_what_a_run_has_accounted_for_is_in_the_journal(run: ImportRun) -> None:
