@@ -488,7 +488,7 @@ class ImportRecovery:
 
     def _recent_jobs(self) -> list[ImportJob]:
         """Return the jobs of the last 24 hours, by the clock of the server."""
-        deadline = Deadline.after(self._clock, _LIST_SECONDS).without_retries()
+        deadline = Deadline.after(self._clock, _LIST_SECONDS)
         jobs = iter(self._api.jobs(deadline))
         first = list(islice(jobs, 1))  # the response that has it says what time it is
         return list(recent(chain(first, jobs), self._now() - MAX_AGE))
