@@ -283,9 +283,9 @@ def _place_by_number(claim: _Claim, fitting: Sequence[_Numbering], *, is_proved:
     if claim.alike is not None and not (is_proved and claim.number is not None):
         # Neighbours may have the same value, and the numbering may be one that is not known.
         claim.places = claim.alike or None
-    elif claim.number is not None:
+    else:
         rows = (numbering.row(claim.number) for numbering in fitting)
-        claim.places = frozenset(row for row in rows if row is not None)
+        claim.places = frozenset(row for row in rows if row is not None) or None
 
 
 def _by_places(claims: Iterable[_Claim]) -> Iterable[list[_Claim]]:

@@ -23,8 +23,8 @@ MIN_PREFIX = 3
 _MAX_NUMBER = 60
 """Maximum length of a text that is read as a number."""
 
-_MAX_KNOWN = 10_000
-"""Number of different cells whose values are remembered: many columns have few."""
+_MAX_KNOWN, _MAX_SHORT = 10_000, 100
+"""Number and length of cells whose values are remembered: many columns have few different ones."""
 
 _ELLIPSIS = "..."
 
@@ -99,10 +99,13 @@ class _Forms:
         self._by_prefix = by_prefix
         self._prefixes = sorted(by_prefix)
         self._parents = _parents(self._prefixes)
-        self.like = lru_cache(_MAX_KNOWN)(self._like)
+        self._like_short = lru_cache(_MAX_KNOWN)(self._like)
+
+    def like(self, cell: str) -> set[str]:
+        """Return the values that may be quoted from a cell."""
+        return self._like_short(cell) if len(cell) <= _MAX_SHORT else self._like(cell)
 
     def _like(self, cell: str) -> set[str]:
-        """Return the values that may be quoted from a cell."""
         text = folded(cell)
         found = {text} & self._values
         if self._by_number and (number := _number(text)) is not None:

@@ -43,7 +43,7 @@ from tests.soak import described
 from tests.target_process import End, SharedClock, TargetProcess
 
 MAX_CLEAN_RUNS = 4
-MAX_ANSWERS = 12
+MAX_ANSWERS = 4
 KEYS, RECORDS, NEWER = 14, 30, 6
 HOUR = 3600
 TEXT = {"type": ["string", "null"]}
@@ -232,14 +232,15 @@ class Soak:
         return done, end
 
     def _answer(self, end: End, records: list[Record], missing: list[int]) -> list[int]:
-        """Remove the journal entry that a run names; return the rows that are still to be sent."""
+        """Remove the entries that a run names; return the rows that are still to be sent."""
         if not self._source.adds:
             self._problem(f"a run that may send rows again stopped: {end.message}")
-        named = re.search(r"(/\S+\.json)", end.message)
-        if named is None or not Path(named[1]).is_file():
+        named = [Path(found) for found in re.findall(r"/[^\s,]+\.json", end.message)]
+        if not named or not all(path.is_file() for path in named):
             self._problem(f"the run names no journal entry: {end.message}")
             return missing
-        Path(named[1]).unlink()
+        for path in named:
+            path.unlink()
         self._clock.advance(HOUR)
         return self._not_there(records, missing)
 

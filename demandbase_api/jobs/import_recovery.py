@@ -108,10 +108,9 @@ class ImportRecovery:
             JournalError: An entry cannot be read.
         """
         for entry in self._journal.alike(file.fingerprint):
-            if entry.job_id in used or self._is_old(entry):
+            is_replayed = file.is_replay and entry.phase is Phase.ACCOUNTED
+            if is_replayed or self._is_old(entry):
                 continue
-            if entry.phase is Phase.ACCOUNTED and file.is_replay:
-                continue  # the rows that it rejected are sent again
             found = self._find_id(entry, file, request)
             if found.job_id in used:
                 continue

@@ -97,6 +97,32 @@ def test_an_upload_that_the_server_did_not_get_is_cancelled_or_waited_for_some_m
     assert left(again)[0].job_id == "job-2"
 
 
+def test_a_job_whose_creation_was_not_answered_is_none_of_another_machines(
+    api: FakeImports, run: ImportRun
+) -> None:
+    run.dies_at(CREATE, file("old"))
+    began = api.clock.time
+    assert next_run(run).send(file("new")).id == "job-2"
+    assert api.clock.time - began < 200
+    assert api.files.keys() == {"job-2"}
+
+
+def test_a_job_that_vanishes_while_it_is_waited_for_leaves_its_entry(
+    api: FakeImports, run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.uploader.send(request(), file("old"))
+    run.die()
+    monkeypatch.setattr(run.api.clock, "sleep", lambda seconds: vanish(api, seconds))
+    again = next_run(run)
+    assert again.send(file("new")).id == "job-2"
+    assert {entry.job_id for entry in left(again)} == {"job-1", "job-2"}
+
+
+def vanish(api: FakeImports, seconds: float) -> None:
+    api.clock.time += seconds
+    api.found.pop("job-1", None)
+
+
 def test_a_job_that_never_shows_its_file_times_out_and_can_be_given_up(
     api: FakeImports, run: ImportRun
 ) -> None:

@@ -10,12 +10,14 @@ import pytest
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
+    ConflictError,
     FileTooLargeError,
     InvalidRequestError,
     NotFoundError,
     PossibleDuplicatesError,
     RateLimitedError,
     ServerError,
+    StoppedError,
     UnexpectedResponseError,
     UnreachableError,
 )
@@ -91,6 +93,24 @@ def test_an_upload_that_is_not_answered_is_tried_again_while_the_job_shows_no_fi
     assert run.send(file()).status is JobStatus.COMPLETED
     assert given(api) == [1]
     assert api.count(UPLOAD) == (1 if may_be_there else 3)
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("shown_after", [0.0, 6.0])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConflictError(UPLOAD, "declined", status=409),
+        UnexpectedResponseError(UPLOAD, "did not respond with a JSON object", status=202),
+    ],
+)
+def test_a_job_that_has_its_file_in_spite_of_an_odd_response_is_gone_on_with(
+    api: FakeImports, run: ImportRun, kind: ImportOperation, shown_after: float, error: ApiError
+) -> None:
+    api.shown_after = shown_after
+    api.fail(UPLOAD, error, late=True)
+    assert run.send(file(), kind).status is JobStatus.COMPLETED
+    assert given(api) == [1]
 
 
 def test_a_job_that_stays_unknown_fails_after_a_minute(api: FakeImports, run: ImportRun) -> None:
@@ -252,6 +272,43 @@ def test_a_run_that_died_is_gone_on_with(
     again.uploader.forget(file())
     again.uploader.close()
     assert not list(run.folder.glob("*"))
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_job_whose_creation_was_not_answered_is_looked_up_at_the_end(
+    api: FakeImports, run: ImportRun, caplog: pytest.LogCaptureFixture, *, is_listed: bool
+) -> None:
+    api.fail(CREATE, gateway_timeout(CREATE), late=True)
+    api.fail(LIST, gateway_timeout(LIST))
+    with pytest.raises(ServerError):
+        run.send(file())
+    if is_listed:
+        api.failures.clear()
+    run.uploader.close()
+    [entry] = ImportRun(api, run.folder, "r2").entries
+    if is_listed and not is_v1(api):
+        assert (entry.phase, entry.job_id) == (Phase.CREATED, "job-1")
+    else:
+        assert (entry.phase, entry.job_id) == (Phase.CREATING, None)
+        said = "waits for a file and changes nothing" if is_v1(api) else "may have been created"
+        assert said in caplog.text
+    assert not api.files
+
+
+def test_what_a_run_has_accounted_for_is_in_the_journal(run: ImportRun) -> None:
+    run.uploader.send(request(INSERT), file())
+    run.uploader.account(file("other"))
+    run.uploader.account(file())
+    run.die()
+    [entry] = ImportRun(run.api, run.folder, "r2").entries
+    assert (entry.phase, entry.job_id) == (Phase.ACCOUNTED, "job-1")
+
+
+def test_nothing_is_sent_once_the_run_ends(api: FakeImports, run: ImportRun) -> None:
+    run.uploader.stop()
+    with pytest.raises(StoppedError):
+        run.send(file())
+    assert api.calls == []
 
 
 @pytest.mark.parametrize("kind", [UPSERT, INSERT])

@@ -100,16 +100,16 @@ class Uploader:
     def account(self, file: Any) -> None:  # noqa: ANN401
         self.calls.append(f"account {file.fingerprint}")
 
-    def give_up_advice(self, _file: object) -> str:
-        return ""
+    def give_up_advice(self, file: Any) -> str:  # noqa: ANN401
+        return f"Give up {file.stream}."
 
     def stop(self) -> None:
         self.calls.append("stop")
         for gate in self.gates.values():
             gate.set()
 
-    def remove_stale(self) -> None:
-        self.calls.append("remove_stale")
+    def finish(self) -> None:
+        self.calls.append("finish")
 
     def close(self) -> None:
         self.calls.append("close")
@@ -347,7 +347,7 @@ class TestWaiting:
         bench.poller.late = {"job-1"}
         bench.put(1)
         with pytest.raises(
-            StillRunningError, match=r"It still runs.*the next run resumes"
+            StillRunningError, match=r"It still runs.*next run resumes.*up accounts\.$"
         ) as error:
             bench.take()
         assert error.value.stream == "accounts"
@@ -450,10 +450,10 @@ class TestJournal:
         bench.queue.forget(3)
         assert len(set(bench.uploader.calls)) == 3
 
-    def test_what_earlier_runs_left_is_removed_by_the_uploader(self, bench: Bench) -> None:
-        bench.queue.remove_stale()
+    def test_a_successful_run_ends_with_that_of_the_uploader(self, bench: Bench) -> None:
+        bench.queue.finish()
         bench.queue.write_mapping("accounts", "a report")
-        assert bench.uploader.calls == ["remove_stale"]
+        assert bench.uploader.calls == ["finish"]
 
 
 class TestFiles:
@@ -477,6 +477,16 @@ class TestFiles:
         second = batch_of(1, content, plan=replace(PLAN, **other)).file(destination)
         assert first.fingerprint != second.fingerprint
         assert len(first.fingerprint) == len(second.fingerprint) == 32
+
+    @pytest.mark.parametrize(
+        ("activity_type", "fingerprint"),
+        [(None, "31d9cf6afa25224974a9eb41c228a4c4"), (39, "e1ddf6d61dce1de430662699ba1ebdfd")],
+    )
+    def test_a_fingerprint_stays_what_earlier_versions_wrote(
+        self, activity_type: int | None, fingerprint: str
+    ) -> None:
+        batch = batch_of(1, "d1", plan=replace(PLAN, activity_type=activity_type))
+        assert batch.file("https://api").fingerprint == fingerprint
 
     def test_a_file_has_a_name_and_its_stream(self) -> None:
         plan = replace(PLAN, stream=f"a b/ü_c.d-{'x' * 90}")
@@ -578,7 +588,7 @@ class TestDryRun:
         batch = batch_of(1)
         queue.put(batch)
         queue.forget(1)
-        queue.remove_stale()
+        queue.finish()
         queue.close(cast("Any", undelivered))
         assert undelivered.files == [batch.staged]
         assert queue.batches == set()

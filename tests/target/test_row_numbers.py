@@ -128,6 +128,8 @@ def test_errors_lead_to_the_rows_that_they_are_about(
         # As many errors as rows with the value.
         ([error(9, "a"), error(8, "a")], ["b", "b", "a", "a", "b"], {2, 3}, set()),
         ([error(n, "a") for n in (7, 8, 9)], ["b", "b", "a", "a", "b"], set(), {0, 1, 2, 3, 4}),
+        # An empty value does not speak for an empty cell.
+        ([error(9, "")], ["", "b", "c"], set(), {0, 1, 2}),
         # The value is that of another row's other field.
         ([error(9, "x")], [["x", "1"], ["2", "x"], ["3", "4"]], set(), {0, 1}),
         ([error(9, "x", "domain")], [["1", "x"], ["x", "3"]], set(), {0, 1}),
@@ -167,6 +169,9 @@ def test_a_numbering_that_many_values_prove_narrows_rows_that_are_alike() -> Non
     rows[1700] = "only here"
     proved = [error(1701, "only here"), error(4, "a"), error(2999, "b")]
     assert rows_of(solve(proved, *rows)) == ({3, 1700, 2998}, set())
+    # An error without a number is found by its value all the same.
+    rows[40] = "nor here"
+    assert rows_of(solve([*proved, error(None, "nor here")], *rows))[0] == {3, 40, 1700, 2998}
     # Two rows of three may be right by accident.
     assert rows_of(solve([error(2999, "b")], *rows))[0] == set()
     assert len(solve([error(2999, "b")], *rows).kept) == rows.count("b")
@@ -197,6 +202,14 @@ def test_the_reason_is_that_of_the_server(wrong: RowError, reject: RowReject) ->
     odd = RowError(1, wrong.field, wrong.error_type, "?", wrong.message)
     kept = solve([odd], "a", "b").kept
     assert kept == dict.fromkeys((0, 1), RowReject(UNCORRELATED, reject.reason, "name"))
+
+
+def test_rows_with_one_value_have_the_reasons_in_the_order_of_their_numbers() -> None:
+    found = solve(
+        [RowError(n, "name", f"kind_{n}", "a") for n in (9, 2)], "b", "a", *("b" * 6), "a"
+    )
+    assert {row: why.type for row, why in found.kept.items()} == {1: "kind_2", 8: "kind_9"}
+    assert [row for row, _ in found.counted] == [1, 8]
 
 
 @given(st.data())
