@@ -336,9 +336,11 @@ def test_a_file_that_was_uploaded_is_never_uploaded_again_though_its_job_shows_n
     assert first.status is JobStatus.COMPLETED
 
 
-def test_a_job_is_as_the_response_to_its_upload_shows_it(run: ImportRun) -> None:
+def test_a_job_is_as_the_response_to_its_upload_shows_it(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     updated: list[ImportJob] = []
-    run.poller.update = updated.append  # type: ignore[method-assign]
+    monkeypatch.setattr(run.poller, "update", updated.append)
     job_id = run.uploader.send(request(), file())
     assert [(job.id, job.status) for job in updated] == [(job_id, JobStatus.PROCESSING)]
     assert run.uploader.uploading is None
