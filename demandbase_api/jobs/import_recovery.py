@@ -247,14 +247,16 @@ class ImportRecovery:
             jobs = self._api.possibly_created(request, began - CLOCK_SKEW)
             strays = [job.id for job in jobs if job.id != but]
         except DemandbaseError as error:
-            strays = []
-            logger.info("The import jobs that wait for a file cannot be listed: %s", error)
+            where = f"the job list cannot be read: {error}"
+        else:
+            ids = ", ".join(strays)
+            where = f"check {ids} in Demandbase." if ids else "none is in the job list."
         logger.warning(
             "The response to the creation of an import job for %s was lost. If it was created, it "
-            "waits for a file and changes nothing: %s. A job does not say what it was created for, "
+            "waits for a file and changes nothing: %s A job does not say what it was created for, "
             "so it is neither used nor cancelled.",
             request.entity,
-            f"check {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
+            where,
         )
 
     def cancel(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:
