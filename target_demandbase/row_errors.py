@@ -164,13 +164,15 @@ def rejected_rows(errors: Sequence[RowError], rows: SentRows) -> Rejections:
     uncertain: dict[frozenset[int] | None, RowReject] = {}
     for group in _by_places(claims):
         places = group[0].places
-        if places is not None and len(places) == len(group):
-            for row, claim in zip(sorted(places), group, strict=True):
-                kept[row] = claim.reject
-                counted.append((row, claim.reject))
-            continue
-        if places is not None and len(places) < len(group):
-            places = None  # different rows cannot be the same one
+        if places is not None:
+            left = places.difference(kept)  # different claims are about different rows
+            if len(left) == len(group):
+                for row, claim in zip(sorted(left), group, strict=True):
+                    kept[row] = claim.reject
+                    counted.append((row, claim.reject))
+                continue
+            if len(left) < len(group):
+                places = None
         counted += [(None, claim.reject) for claim in group]
         first = group[0].reject
         uncertain.setdefault(places, RowReject(UNCORRELATED, first.reason, first.field))
@@ -288,11 +290,16 @@ def _place_by_number(claim: _Claim, fitting: Sequence[_Numbering], *, is_proved:
         claim.places = frozenset(row for row in rows if row is not None) or None
 
 
-def _by_places(claims: Iterable[_Claim]) -> Iterable[list[_Claim]]:
+def _by_places(claims: Iterable[_Claim]) -> list[list[_Claim]]:
+    """Group claims that may be about the same rows; begin with the fewest rows."""
     groups: dict[frozenset[int] | None, list[_Claim]] = {}
     for claim in claims:
         groups.setdefault(claim.places, []).append(claim)
-    return groups.values()
+    unknown, known = (
+        groups.pop(None, []),
+        sorted(groups.items(), key=lambda item: len(item[0] or ())),
+    )
+    return [*(group for _, group in known), *([unknown] if unknown else [])]
 
 
 @dataclass(frozen=True)

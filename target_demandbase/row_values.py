@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 MIN_PREFIX = 3
 """Minimum length of a value that may be the beginning of a longer one."""
 
-_MAX_NUMBER = 60
-"""Maximum length of a text that is read as a number."""
-
 _MAX_KNOWN, _MAX_SHORT = 10_000, 100
 """Number and length of cells whose values are remembered: many columns have few different ones."""
 
@@ -136,8 +133,6 @@ def _parents(prefixes: Sequence[str]) -> list[int]:
 
 
 def _number(text: str) -> Decimal | None:
-    if not text or len(text) > _MAX_NUMBER or not (text[-1].isdigit() or text[-1] == "."):
-        return None
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -256,14 +256,16 @@ class ImportRecovery:
             jobs = self._api.possibly_created(request, began - CLOCK_SKEW)
             strays = [job.id for job in jobs if job.id != but]
         except DemandbaseError as error:
-            strays = []
-            logger.info("The import jobs that wait for a file cannot be listed: %s", error)
+            where = f"the job list cannot be read: {error}"
+        else:
+            ids = ", ".join(strays)
+            where = f"check {ids} in Demandbase." if ids else "none is in the job list."
         logger.warning(
             "The response to the creation of an import job for %s was lost. If it was created, it "
-            "waits for a file and changes nothing: %s. A job does not say what it was created for, "
+            "waits for a file and changes nothing: %s A job does not say what it was created for, "
             "so it is neither used nor cancelled.",
             request.entity,
-            f"check {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
+            where,
         )
 
     def cancel(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:
@@ -510,7 +512,7 @@ class ImportRecovery:
 
     def _recent_jobs(self) -> list[ImportJob]:
         """Return the jobs of the last 24 hours, by the clock of the server."""
-        deadline = Deadline.after(self._clock, _LIST_SECONDS).without_retries()
+        deadline = Deadline.after(self._clock, _LIST_SECONDS)
         jobs = iter(self._api.jobs(deadline))
         first = list(islice(jobs, 1))  # the response that has it says what time it is
         return list(recent(chain(first, jobs), self._now() - MAX_AGE))

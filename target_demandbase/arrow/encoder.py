@@ -30,7 +30,10 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 _SECONDS = b"0000-00-00T00:00:00Z"
 
-_TEXT, _INTEGER, _BOOLEAN = pa.string(), pa.int64(), pa.bool_()
+_TEXT = pa.string()
+
+_TYPES = {ColumnKind.INTEGER: pa.int64(), ColumnKind.BOOLEAN: pa.bool_()}
+"""Types of columns that are not texts: all blocks of a file need the same ones."""
 
 _MOMENT = pa.timestamp("s", "UTC")
 
@@ -122,7 +125,9 @@ class ArrowRowEncoder:
         except NotPlainError:
             return None
         absent = self._blanked - found.keys()
-        found |= dict.fromkeys(absent, pa.nulls(block.rows, _TEXT))
+        found |= {
+            name: pa.nulls(block.rows, _TYPES.get(self._plain[name].kind, _TEXT)) for name in absent
+        }
         values = {name: found[name] for name in self._plan.fields if name in found}
         never_empty = values.keys() if self._omit_null else self._plan.must_fill
         if any(count_empty(values[name]) for name in never_empty):
@@ -309,10 +314,8 @@ def _array(kind: ColumnKind, values: list[Any]) -> pa.Array:
     match kind:
         case ColumnKind.TEXT:
             return pa.array(values, _TEXT)
-        case ColumnKind.INTEGER:
-            return pa.array(values, _INTEGER)
-        case ColumnKind.BOOLEAN:
-            return pa.array(values, _BOOLEAN)
+        case ColumnKind.INTEGER | ColumnKind.BOOLEAN:
+            return pa.array(values, _TYPES[kind])
         case ColumnKind.NUMBER:
             return _numbers(values)
         case ColumnKind.DATE_TIME:

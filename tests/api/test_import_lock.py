@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,25 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError):
         locks(tmp_path / "file" / "folder").acquire("accounts", go_on)
+
+
+def test_a_wait_does_not_exceed_its_time(tmp_path: Path) -> None:
+    first, clock = locks(tmp_path), FakeClock()
+    first.acquire("accounts", go_on)
+    with pytest.raises(OtherRunError, match=f"same folder {tmp_path}, .* after 1 s"):
+        EntityLocks(tmp_path, ORIGIN, clock, 1.25).acquire("accounts", go_on)
+    assert clock.sleeps == [0.5, 0.5, 0.25]
+
+
+def test_a_lock_is_private_and_released_by_any_thread(tmp_path: Path) -> None:
+    first, clock = locks(tmp_path), FakeClock()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(first.acquire, "accounts", go_on).result()
+    [path] = tmp_path.iterdir()
+    assert path.name.startswith("accounts-")
+    assert len(path.name) == len("accounts-01234567.lock")
+    assert path.stat().st_mode & 0o777 == 0o600
+    first.acquire("accounts", go_on)
+    first.close()
+    locks(tmp_path, clock).acquire("accounts", go_on)
+    assert not clock.sleeps

@@ -305,6 +305,7 @@ class TestWaiting:
         assert bench.take(Until.UPLOADING) == []
         assert bench.queue.batches == {1}
         bench.uploader.gates[1].set()
+        bench.poller.ended = {"job-1"}
         assert bench.take(Until.UPLOADED) == []
         assert bench.queue.batches == {1}
         assert bench.take(Until.ENDED) == ["job-1"]

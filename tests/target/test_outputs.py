@@ -22,6 +22,7 @@ from tests.target.conftest import Start, landed, people, person, state
 pytestmark = pytest.mark.thorough
 
 FULL = Path("/dev/full")
+ONCE = pytest.mark.v1_only("an output is no part of an API")
 
 
 @contextmanager
@@ -49,8 +50,8 @@ def feed(process: CommandProcess, *messages: dict[str, Any]) -> None:
     ("out", "said"),
     [
         (FULL, "No space left on device"),
-        (None, "it is closed"),
-        (Path("pipe"), "its reader has ended"),
+        pytest.param(None, "it is closed", marks=ONCE),
+        pytest.param(Path("pipe"), "its reader has ended", marks=ONCE),
     ],
     ids=["full", "closed", "ended"],
 )
@@ -84,7 +85,7 @@ def test_a_state_that_cannot_be_written_ends_the_run(
     assert len(sandbox.import_jobs()) == 1
 
 
-@pytest.mark.parametrize("err", [FULL, None], ids=["full", "closed"])
+@pytest.mark.parametrize("err", [FULL, pytest.param(None, marks=ONCE)], ids=["full", "closed"])
 def test_standard_error_changes_nothing_of_the_outcome(
     sandbox: Sandbox, config: dict[str, Any], tmp_path: Path, err: Path | None
 ) -> None:
@@ -97,6 +98,7 @@ def test_standard_error_changes_nothing_of_the_outcome(
     assert list(landed(sandbox)) == ["a"]
 
 
+@ONCE
 @pytest.mark.parametrize("is_read", [True, False], ids=["read", "stuck"])
 def test_a_signal_while_a_large_state_is_written_leaves_whole_lines_or_waits_no_longer(
     start: Start, tmp_path: Path, *, is_read: bool
@@ -113,7 +115,7 @@ def test_a_signal_while_a_large_state_is_written_leaves_whole_lines_or_waits_no_
         assert output == json.dumps("x" * 3_000_000).encode() + b"\n"
 
 
-@pytest.mark.v1_only("rows that are not sent know no API")
+@ONCE
 def test_rows_that_a_full_disk_cuts_off_leave_no_half_line(start: Start, tmp_path: Path) -> None:
     rejected = [person(n, person_id=None, title="x" * 30_000) for n in range(9)]
     with start(200_000, on_reject="continue") as run:

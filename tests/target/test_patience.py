@@ -60,8 +60,17 @@ STRANGE: dict[str, dict[str, Any]] = {
 def test_no_single_response_to_a_poll_ends_the_run(
     sandbox: Sandbox, load: Load, response: str
 ) -> None:
-    for call in (LIST, GET):
-        sandbox.add_fault(Fault(call, Effect.STATUS, times=2, **STRANGE[response]))
+    # The list is also read before the first upload.
+    for call, after in ((LIST, 1), (GET, 0)):
+        sandbox.add_fault(Fault(call, Effect.STATUS, times=4, after=after, **STRANGE[response]))
+    assert arrives(load, sandbox)
+
+
+@pytest.mark.parametrize("response", ["401", "html"])
+def test_no_single_response_to_the_list_before_an_upload_ends_the_run(
+    sandbox: Sandbox, load: Load, response: str
+) -> None:
+    sandbox.add_fault(Fault(LIST, Effect.STATUS, **STRANGE[response]))
     assert arrives(load, sandbox)
 
 
@@ -76,7 +85,7 @@ def test_without_the_list_of_jobs_the_job_is_polled_alone(
 def test_a_token_that_is_rejected_for_good_ends_the_run_in_minutes(
     sandbox: Sandbox, load: Load
 ) -> None:
-    sandbox.add_fault(Fault(LIST, Effect.STATUS, status=401, times=None))
+    sandbox.add_fault(Fault(LIST, Effect.STATUS, status=401, after=1, times=None))
     started = sandbox.clock.now()
     assert load(*MESSAGES, failure=AuthenticationError).states == []
     assert 120 <= (sandbox.clock.now() - started).total_seconds() < 300

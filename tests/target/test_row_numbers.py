@@ -130,6 +130,15 @@ def test_errors_lead_to_the_rows_that_they_are_about(
         ([error(n, "a") for n in (7, 8, 9)], ["b", "b", "a", "a", "b"], set(), {0, 1, 2, 3, 4}),
         # An empty value does not speak for an empty cell.
         ([error(9, "")], ["", "b", "c"], set(), {0, 1, 2}),
+        # What one error is about cannot be what another is about.
+        ([error(9, "ab"), error(8, "abc")], ["x", "ab", "abc"], {1, 2}, set()),
+        ([error(9, "abc"), error(8, "abcd")], ["x", "abcd", "abce"], {1, 2}, set()),
+        (
+            [error(9, "abc"), error(8, "abc"), error(7, "abcd")],
+            ["x", "abcd", "abce"],
+            {1},
+            {0, 2},
+        ),
         # The value is that of another row's other field.
         ([error(9, "x")], [["x", "1"], ["2", "x"], ["3", "4"]], set(), {0, 1}),
         ([error(9, "x", "domain")], [["1", "x"], ["x", "3"]], set(), {0, 1}),

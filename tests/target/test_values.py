@@ -10,7 +10,7 @@ from singer_sdk.helpers._flattening import FlatteningOptions, flatten_schema
 from demandbase_sandbox import Sandbox
 from target_demandbase.flattening import NullParents
 from tests.target.conftest import PERSON, Load, landed, people, person, state
-from tests.target.people_files import files
+from tests.target.people_files import files, rows_sent
 
 ODD_KEYWORDS: dict[str, Any] = {
     "maxLength of title": {"title": {"type": "string", "maxLength": None}},
@@ -178,15 +178,14 @@ def test_an_absent_property_can_be_sent_as_null(sandbox: Sandbox, load: Load, pa
     columns = ["title", "phone", "lead_score", "last_contacted_on"]
     cells = {"title": "Boss", "phone": "1", "lead_score": 1, "last_contacted_on": "2026-01-02"}
     maps = {"stream_maps": {"people": {"title": "title"}}} if path == "slow" else {}
-    load(people(), *(person(n, **cells) for n in range(8)))
-    sparse = [
-        person(n, **{"title": None} | {columns[n % 4]: cells[columns[n % 4]]}) for n in range(8)
-    ]
+    load(people(), *(person(n, **cells) for n in range(80)))
+    # Twenty in a row with the same columns, so that they are encoded together.
+    kept_of = {n: columns[n // 20] for n in range(80)}
+    sparse = [person(n, **{"title": None} | {kept_of[n]: cells[kept_of[n]]}) for n in range(80)]
     load(people(), *sparse, on_null="blank_absent", **maps)
-    first, second = files(sandbox)
-    assert len(second) == len(first) == 8
+    assert rows_sent(sandbox) == [80, 80]
     for n, row in landed(sandbox).items():
-        kept = columns[int(n) % 4]
+        kept = kept_of[int(n)]
         assert row[kept] is not None
         assert not any(row[name] for name in columns if name != kept)
 
