@@ -21,6 +21,7 @@ from demandbase_api.errors import (
     JournalError,
     NotFoundError,
     PossibleDuplicatesError,
+    TransientError,
 )
 from demandbase_api.jobs.import_decision import (
     WITHOUT_FILE,
@@ -474,7 +475,8 @@ class ImportRecovery:
         try:
             listed = self._recent_jobs()
         except DemandbaseError as error:
-            if error.ends_run:
+            # If it may pass, the next call finds out whether it is one for the whole run.
+            if error.ends_run and not isinstance(error, TransientError):
                 raise
             logger.warning(
                 "The list of import jobs cannot be read, so imports of other machines into %s are "
