@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import BaseFileLock
 
 from demandbase_api.errors import OtherRunError, SpoolError, StoppedError
 from demandbase_api.jobs.import_lock import EntityLocks
@@ -60,6 +61,24 @@ def test_a_run_waits_for_the_other_and_says_so_every_ten_seconds(
     second.acquire("accounts", go_on)  # its own already
     second.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_wait_shows_at_once_though_each_try_takes_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    first, clock = locks(tmp_path), FakeClock()
+    first.acquire("accounts", go_on)
+    second = locks(tmp_path, clock)
+    attempt = second._try  # noqa: SLF001
+
+    def trying(lock: BaseFileLock) -> bool:
+        clock.time += 0.001
+        return attempt(lock)
+
+    monkeypatch.setattr(second, "_try", trying)
+    second.acquire("accounts", first.close)
+    assert "for 0 s: its rows come first" in caplog.text
 
 
 def test_a_wait_ends_with_the_run(tmp_path: Path) -> None:

@@ -206,6 +206,45 @@ def test_rows_that_may_have_been_added_end_the_run(
     assert sum(len(each) for each in api.files.values()) == (1 if is_in else 2)
 
 
+def test_activities_are_added_whatever_the_operation(run: ImportRun) -> None:
+    activities = request(UPSERT, "activities")
+    run.uploader.send(activities, file("old"))
+    run.die()
+    with pytest.raises(PossibleDuplicatesError, match="that differ from those of this run"):
+        next_run(run).uploader.send(activities, file("new"))
+
+
+@pytest.mark.parametrize("content", ["old", "new"])
+def test_an_insert_that_failed_may_show_late_what_it_imported(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    api = run.api
+    run.dies_at(UPLOAD, file("old"), INSERT)
+    api._given.clear()  # noqa: SLF001
+    failed = replace(
+        api.found["job-1"], status=JobStatus.FAILED, success_count=0, error_count=0,
+        processed_rows=0,
+    )  # fmt: skip
+    shows = iter([failed] * 2)
+    last = replace(failed, success_count=1, processed_rows=1)
+    monkeypatch.setattr(api, "get", lambda *_: next(shows, last))
+    with pytest.raises(PossibleDuplicatesError, match="it may have inserted some of them"):
+        next_run(run).send(file(content), INSERT)
+    assert list(api.found) == ["job-1"]
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+def test_a_list_that_cannot_be_read_is_not_needed_for_a_job_without_a_file(
+    run: ImportRun, kind: ImportOperation
+) -> None:
+    run.dies_at(CREATE, file(), kind)
+    run.api.fail(LIST, gateway_timeout(LIST))
+    again = next_run(run)
+    job_id = again.uploader.send(request(kind), file())
+    assert job_id == "job-2"
+    assert list(run.api.files) == [job_id]
+
+
 def test_an_earlier_job_is_not_resumed_after_a_day(api: FakeImports, run: ImportRun) -> None:
     run.uploader.send(request(), file())
     run.die()

@@ -138,6 +138,34 @@ def test_a_job_that_was_unknown_gets_its_file_by_the_next_run_whatever_it_shows(
     assert [len(given) for given in api.files.values()] == [1]
 
 
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("has_died", [False, True])
+def test_what_a_job_showed_before_its_file_does_not_show_a_file(
+    api: FakeImports, run: ImportRun, tmp_path: Path, kind: ImportOperation, *, has_died: bool
+) -> None:
+    api.created_as = {"status": JobStatus.VALIDATING}
+    if has_died:
+        run.dies_at(UPLOAD, file(), kind, late=False)
+        run = ImportRun(api, tmp_path, "r2")
+    else:
+        api.fail(UPLOAD, gateway_timeout(UPLOAD), times=1)
+    if kind is INSERT and not is_v1(api):
+        with pytest.raises(PossibleDuplicatesError, match="does not show whether it got them"):
+            run.send(file(), kind)
+        return
+    assert run.send(file(), kind).status is JobStatus.COMPLETED
+    assert [len(each) for each in api.files.values()] == [1]
+
+
+def test_a_job_whose_status_says_nothing_of_a_file_has_one_if_it_takes_none(
+    api: FakeImports, run: ImportRun
+) -> None:
+    api.created_as, api.shown_after = {"status": JobStatus.VALIDATING}, 60.0
+    api.fail(UPLOAD, gateway_timeout(UPLOAD), times=1, late=True)
+    api.fail(UPLOAD, ConflictError(UPLOAD, "declined", status=409), times=1, late=True)
+    assert run.send(file()).status is JobStatus.COMPLETED
+
+
 def test_the_reading_of_a_job_whose_upload_is_in_doubt_is_not_retried_by_itself(
     api: FakeImports, run: ImportRun
 ) -> None:
@@ -298,6 +326,22 @@ def test_a_job_whose_creation_was_not_answered_is_looked_up_at_the_end(
         said = "waits for a file and changes nothing" if is_v1(api) else "may have been created"
         assert said in caplog.text
     assert not api.files
+
+
+def test_other_runs_go_on_only_when_jobs_are_cancelled(
+    api: FakeImports, run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.uploader.send(request(), file())
+    entries: list[list[JournalEntry]] = []
+
+    def look(*_: object) -> bool:
+        entries.append(ImportRun(api, run.folder, "r2").entries)
+        return is_v1(api)
+
+    monkeypatch.setattr(api, "cancel", look)
+    assert run.uploader.close() == ({"job-1"} if is_v1(api) else set())
+    assert entries == [[]]
+    assert len(ImportRun(api, run.folder, "r2").entries) == 1
 
 
 def test_what_a_run_has_accounted_for_is_in_the_journal(run: ImportRun) -> None:
