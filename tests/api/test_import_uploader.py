@@ -560,7 +560,7 @@ def test_a_job_that_vanished_when_its_upload_was_refused_proves_nothing(
 def test_other_runs_go_on_once_a_run_has_ended(api: FakeImports, tmp_path: Path) -> None:
     for name in ("r1", "r2"):
         run = ImportRun(api, tmp_path, name)
-        run.uploader.send(request(), file(name))
+        run.poller.forget(run.uploader.send(request(), file(name)))
         run.uploader.forget(file(name))
         run.uploader.finish()
         assert api.clock.sleeps == []
