@@ -318,3 +318,13 @@ def test_an_entry_that_must_not_be_read_and_vanishes_is_not_called_empty(
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     with pytest.raises(JournalError, match="cannot be read: not allowed"):
         ImportJournal(tmp_path, "r2").left_behind()
+
+
+def test_an_entry_that_another_run_has_removed_is_adopted_and_dropped(tmp_path: Path) -> None:
+    ImportJournal(tmp_path, "r1").put(ENTRY)
+    journal = ImportJournal(tmp_path, "r2")
+    [entry] = journal.left_behind()
+    journal.drop(entry)
+    journal.drop(entry)
+    adopted = journal.adopt(entry, "f00d-2")
+    assert journal.alike("f00d") == [adopted]
