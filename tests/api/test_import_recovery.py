@@ -80,8 +80,10 @@ def test_newer_rows_wait_for_an_upload_that_the_server_shows_late(
 ) -> None:
     api.shown_after = 60.0
     run.dies_at(UPLOAD, file("old"))
-    assert next_run(run).send(file("new")).status is JobStatus.COMPLETED
+    again = next_run(run)
+    assert again.send(file("new")).status is JobStatus.COMPLETED
     assert uploads == [[], [JobStatus.COMPLETED]]
+    assert [entry.job_id for entry in left(again)] == ["job-2"]
 
 
 def test_an_upload_that_the_server_did_not_get_is_cancelled_or_waited_for_some_minutes(
@@ -98,7 +100,16 @@ def test_an_upload_that_the_server_did_not_get_is_cancelled_or_waited_for_some_m
     else:
         assert 180 <= waited < 220
         assert "job-1 still waits for its file" in caplog.text
-    assert left(again)[0].job_id == "job-2"
+    assert [entry.job_id for entry in left(again)] == ["job-2"]
+
+
+def test_added_rows_that_the_server_may_not_have_got_keep_their_entry(tmp_path: Path) -> None:
+    api = FakeImports(FakeClock(), UAPI)
+    run = ImportRun(api, tmp_path)
+    run.dies_at(UPLOAD, file("old"), INSERT, late=False)
+    again = next_run(run)
+    assert again.send(file("new")).id == "job-2"
+    assert {entry.job_id for entry in left(again)} == {"job-1", "job-2"}
 
 
 def test_a_job_whose_creation_was_not_answered_is_none_of_another_machines(

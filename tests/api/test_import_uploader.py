@@ -578,7 +578,7 @@ def test_a_job_that_vanished_when_its_upload_was_refused_proves_nothing(
 def test_other_runs_go_on_once_a_run_has_ended(api: FakeImports, tmp_path: Path) -> None:
     for name in ("r1", "r2"):
         run = ImportRun(api, tmp_path, name)
-        run.uploader.send(request(), file(name))
+        run.poller.forget(run.uploader.send(request(), file(name)))
         run.uploader.forget(file(name))
         run.uploader.finish()
         assert api.clock.sleeps == []
@@ -624,3 +624,19 @@ def test_a_job_that_another_client_cancelled_during_its_upload_has_no_file(
         run.send(file(), INSERT)
     assert run.journal.find(file().fingerprint) is None
     assert run.uploader.uploading is None
+
+
+def test_each_lost_creation_is_looked_up_at_the_end(tmp_path: Path) -> None:
+    api = FakeImports(FakeClock(), UAPI)
+    run = ImportRun(api, tmp_path)
+    api.fail(LIST, gateway_timeout(LIST))
+    for content, late in (("not created", False), ("created", True)):
+        api.failures.pop((CREATE, None), None)
+        api.fail(CREATE, gateway_timeout(CREATE), late=late)
+        with pytest.raises(ServerError):
+            run.send(file(content))
+    api.failures.clear()
+    run.uploader.close()
+    left = {entry.fingerprint: entry for entry in ImportRun(api, tmp_path, "r2").entries}
+    assert left[file("created").fingerprint].phase is Phase.CREATED
+    assert left[file("not created").fingerprint].phase is Phase.CREATING
