@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import (
+    ApiError,
     ApiOperation,
     AuthenticationError,
     InvalidRequestError,
@@ -19,6 +20,8 @@ from demandbase_api.errors import (
     JournalError,
     PossibleDuplicatesError,
     QuotaExceededError,
+    RateLimitedError,
+    UnreachableError,
 )
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.models import NO_ZONE, ImportOperation, JobStatus
@@ -188,6 +191,7 @@ def test_a_job_of_a_dead_run_without_a_file_is_in_no_ones_way(
         ({"status": JobStatus.FAILED, "success_count": 0, "error_count": 2,
           "processed_rows": 2}, False),
         ({"status": JobStatus.CANCELLED}, False),
+        ({"status": JobStatus.CANCELLED, "success_count": 2, "processed_rows": 2}, True),
         (None, True),
     ],
 )  # fmt: skip
@@ -203,7 +207,8 @@ def test_rows_that_may_have_been_added_end_the_run(
     else:
         api.found["job-1"] = replace(api.found["job-1"], **members)
     again = next_run(run)
-    resumes = content == "old" and members and members["status"] is not JobStatus.FAILED
+    ended = {JobStatus.FAILED, JobStatus.CANCELLED}
+    resumes = content == "old" and members and members["status"] not in ended
     if is_in and resumes:
         assert again.uploader.send(request(INSERT), file("old")) == "job-1"
     elif is_in:
@@ -411,10 +416,19 @@ def test_the_list_is_read_once_for_an_entity_and_not_for_a_file_that_is_resumed(
     assert run.api.count(LIST) == 2
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        gateway_timeout(LIST),
+        InvalidRequestError(LIST, "did not accept it", status=400),
+        RateLimitedError(LIST, "asked for fewer calls", status=429),
+        UnreachableError(LIST, "did not respond in time", nothing_sent=True),
+    ],
+)
 def test_a_list_that_cannot_be_read_keeps_no_rows_back(
-    run: ImportRun, caplog: pytest.LogCaptureFixture
+    run: ImportRun, error: ApiError, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run.api.fail(LIST, gateway_timeout(LIST), times=1)
+    run.api.fail(LIST, error, times=1)
     assert run.send(file()).status is JobStatus.COMPLETED
     assert "imports of other machines into accounts are not waited for" in caplog.text
 
