@@ -542,11 +542,13 @@ def test_a_job_whose_upload_was_refused_is_cancelled_or_stays_without_its_file(
         assert api.found["job-1"].status is JobStatus.CANCELLED
     else:
         assert entry is not None
-        assert (entry.phase, entry.job_id) == (Phase.CREATED, "job-1")
+        was_sent = isinstance(error, InvalidRequestError)
+        phase = Phase.REFUSED if was_sent else Phase.CREATED
+        assert (entry.phase, entry.job_id) == (phase, "job-1")
 
 
 @pytest.mark.parametrize(
-    ("refused", "phase"), [({CANCEL}, Phase.CREATED), ({CANCEL, GET}, Phase.UPLOADING)]
+    ("refused", "phase"), [({CANCEL}, Phase.REFUSED), ({CANCEL, GET}, Phase.UPLOADING)]
 )
 def test_a_refused_upload_whose_job_cannot_be_cancelled_is_decided_by_what_it_shows(
     run: ImportRun, refused: set[ApiOperation], phase: Phase, caplog: pytest.LogCaptureFixture
