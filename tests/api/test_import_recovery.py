@@ -445,6 +445,16 @@ def test_what_every_call_would_meet_ends_the_run(
         next_run(run).send(file("new"))
 
 
+def test_a_job_that_only_the_list_shows_is_waited_for(
+    run: ImportRun, uploads: list[list[JobStatus]]
+) -> None:
+    run.uploader.send(request(), file("old"))
+    run.die()
+    run.api.fail(GET, InvalidRequestError(GET, "did not accept it", status=400), "job-1")
+    assert next_run(run).send(file("new")).status is JobStatus.COMPLETED
+    assert uploads[-1] == [JobStatus.COMPLETED]
+
+
 @pytest.mark.parametrize("kind", [UPSERT, INSERT])
 def test_a_job_that_cannot_be_read_is_unknown(
     run: ImportRun, kind: ImportOperation, caplog: pytest.LogCaptureFixture
