@@ -21,10 +21,12 @@ from demandbase_api.errors import (
     PossibleDuplicatesError,
     QuotaExceededError,
     RateLimitedError,
+    StoppedError,
     UnreachableError,
 )
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.models import NO_ZONE, ImportOperation, JobStatus
+from demandbase_api.threads import Task
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
 from tests.api.import_runs import TIMEOUT, ImportRun, file, gateway_timeout, request
@@ -474,6 +476,23 @@ def test_a_job_that_cannot_be_read_is_unknown(
     again.uploader.finish()
     assert "The journal entry of the import job job-1 of an earlier run stays" in caplog.text
     assert [entry.job_id for entry in again.entries] == ["job-1"]
+
+
+def test_a_run_that_ends_while_it_waits_for_an_earlier_job_leaves_that_job_alone(
+    run: ImportRun,
+) -> None:
+    run.uploader.send(request(), file("old"))
+    run.die()
+    gate, again, before = run.api.gate(LIST), next_run(run), run.api.count(LIST)
+    waiting = Task(lambda: again.uploader.send(request(), file("new")))
+    while run.api.count(LIST) == before:
+        assert not waiting.wait(0.01)
+    again.uploader.stop()
+    again.uploader.close()
+    gate.set()
+    with pytest.raises(StoppedError):
+        waiting.result()
+    assert run.api.count(CANCEL) == 0
 
 
 def test_a_job_that_is_not_known_at_once_may_be_young(run: ImportRun) -> None:
