@@ -78,6 +78,8 @@ class JobReader(Generic[J]):
         Raises:
             QuotaExceededError: The daily calls are used up.
         """
+        if not jobs:  # the run ends
+            return JobReading({}, {}, 0.0)
         deadline = deadline.without_retries()
         found: dict[str, J] = {}
         errors: dict[str, ApiError] = {}

@@ -21,7 +21,6 @@ from demandbase_api.errors import (
     PossibleDuplicatesError,
     QuotaExceededError,
     RateLimitedError,
-    StoppedError,
     UnreachableError,
 )
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
@@ -490,7 +489,7 @@ def test_a_run_that_ends_while_it_waits_for_an_earlier_job_leaves_that_job_alone
     again.uploader.stop()
     again.uploader.close()
     gate.set()
-    with pytest.raises(StoppedError):
+    with pytest.raises(JobTimeoutError):
         waiting.result()
     assert run.api.count(CANCEL) == 0
 
