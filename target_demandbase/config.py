@@ -13,6 +13,7 @@ from demandbase_api import config as api_config
 from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ImportOperation, ListAction
+from demandbase_api.settings_check import near_names
 from demandbase_api.state_folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.plan import ACTIVITIES
@@ -284,7 +285,11 @@ def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None
         *(("match_keys", entity) for entity in config.get("match_keys") or {}),
         *(("field_mappings", entity) for entity in config.get("field_mappings") or {}),
     ]
-    problems = [f"{setting} names {entity}" for setting, entity in named if entity not in entities]
+    problems = [
+        f"{setting} names {entity}{near_names(entity, entities)}"
+        for setting, entity in named
+        if entity not in entities
+    ]
     if problems:
         raise ConfigurationError(
             f"No such entity can be imported: {'; '.join(problems)}. "
