@@ -53,13 +53,13 @@ _SECRET = {"minLength": 1, "secret": True, "writeOnly": True}
 PROPERTIES: dict[str, dict[str, Any]] = {
     "api": _text(
         "API",
-        "Bulk API to use: v1, or uapi for the API that Demandbase publishes.",
-        default=Api.V1.value,
+        "Bulk API to use: v1, or uapi for the API that Demandbase publishes. Default: uapi if "
+        "client_id and client_secret are set, else v1.",
         enum=[api.value for api in Api],
     ),
     "api_url": _text(
         "API URL",
-        "Scheme and host of the API. Default: "
+        "Scheme and host of the API, and the prefix of a gateway if there is one. Default: "
         + ", ".join(f"{api.default_url} with api: {api.value}" for api in Api)
         + ".",
         pattern="^https?://",
@@ -122,8 +122,11 @@ def with_api_settings(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen_api(config: Mapping[str, Any]) -> Api:
-    """Return the API to use."""
-    return Api(config["api"])
+    """Return the API to use: the setting, or the API that the credentials belong to."""
+    if (api := config.get("api")) is not None:
+        return Api(api)
+    has_key_set = config.get("client_id") and config.get("client_secret")
+    return Api.UAPI if has_key_set else Api.V1
 
 
 def api_url(config: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from demandbase_api.config import (
     MAX_SECONDS,
     api_url,
     checked_path,
+    chosen_api,
     poll_policy,
     spool_folder,
     state_folder,
@@ -416,8 +417,8 @@ def check_filters(config: Mapping[str, Any], capabilities: ExportCapabilities) -
             if own.get(option) and export_filter not in capabilities.filters:
                 raise ConfigurationError(
                     f"The setting stream_options.{stream}.{option} needs an API that can filter "
-                    f"exports by {export_filter.value}, which api: {config['api']} cannot: remove "
-                    "it, or use api: uapi."
+                    f"exports by {export_filter.value}, which api: {chosen_api(config)} cannot: "
+                    "remove it, or use api: uapi."
                 )
 
 

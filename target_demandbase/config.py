@@ -305,8 +305,8 @@ def check_abilities(config: Mapping[str, Any], capabilities: ImportCapabilities)
     """
     if problems := _problems(config, capabilities):
         raise ConfigurationError(
-            f"With api: {config['api']} the settings ask for what the API does not support: "
-            f"{'; '.join(problems)}. Correct them and run again."
+            f"With api: {api_config.chosen_api(config)} the settings ask for what the API does not "
+            f"support: {'; '.join(problems)}. Correct them and run again."
         )
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from demandbase_api.config import Api, api_url, chosen_api
 from demandbase_api.settings_check import OWN_SETTINGS, unknown_variables
 from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.config import UNUSED_SDK_SETTINGS
 from target_demandbase.target import TargetDemandbase
 from tests.command_process import run_command
+from tests.http_server import http_server
 
 pytestmark = pytest.mark.thorough
 
@@ -35,7 +37,6 @@ def address(sandbox: Sandbox, api: str) -> dict[str, Any]:
     if api == "v1":
         return {"api_url": sandbox.url, "access_token": sandbox.token}
     return {
-        "api": api,
         "api_url": sandbox.uapi_url,
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
@@ -78,7 +79,7 @@ def test_the_settings_of_one_plugin_only_are_listed() -> None:
         ({"s": "s3cret"}, "the setting s is unknown. Correct it"),
         (
             {"stream_options": {"crm": {"lokback_days": 3, "c": ["s3cret"]}}},
-            ".crm.lokback_days is unknown (near: lookback_days); the setting stream_options.crm.c is unknown.",
+            "lokback_days is unknown (near: lookback_days); the setting stream_options.crm.c is",
         ),
         (
             {"batch_config": {"storage": {"rot": "s3cret", "root": "x"}}},
@@ -172,6 +173,75 @@ def test_a_variable_that_names_no_setting_is_warned_about(
         )
     ]  # fmt: skip
     assert f"{prefix}JOB_TIMEOUT (near" in done.stderr
+
+
+KEY_SET = {"client_id": "id", "client_secret": "secret"}
+TOKEN = {"access_token": "token"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "api"),
+    [
+        (KEY_SET, Api.UAPI), (TOKEN, Api.V1), ({**TOKEN, **KEY_SET}, Api.UAPI),
+        ({**TOKEN, "client_id": "id"}, Api.V1), ({**TOKEN, "client_secret": "secret"}, Api.V1),
+        ({**KEY_SET, "api": None}, Api.UAPI), ({**KEY_SET, "api": "v1"}, Api.V1),
+        ({**TOKEN, "api": "uapi"}, Api.UAPI), ({**KEY_SET, "client_secret": None, **TOKEN}, Api.V1),
+    ],
+)  # fmt: skip
+def test_the_credentials_choose_the_api(settings: dict[str, Any], api: Api) -> None:
+    assert chosen_api(settings) is api
+    assert api_url(settings) == api.default_url
+
+
+@both_plugins
+@both_apis
+def test_the_api_may_be_unset(
+    run: Any,  # noqa: ANN401
+    sandbox: Sandbox,
+    plugin: str,
+    api: str,
+) -> None:
+    labels = {"field_mappings": {"people": {"email": "Email"}}} if api == "uapi" else {}
+    done = run(plugin, api, text=PEOPLE, **({} if plugin == "tap-demandbase" else labels))
+    operations = {request.operation for request in sandbox.requests()}
+    if plugin == "tap-demandbase":
+        assert done.returncode == 0, done.stderr
+        assert ("listExportableEntities" in operations) is (api == "v1")
+        assert ("fetchFields" in operations) is (api == "uapi")
+    else:
+        assert ("listFieldMappings" in operations) is (api == "v1")
+        assert ("required field First Name" in done.stderr) is (api == "uapi")
+
+
+@both_plugins
+@both_apis
+def test_a_gateways_prefix_stays_in_each_request(
+    run: Any,  # noqa: ANN401
+    plugin: str,
+    api: str,
+) -> None:
+    with http_server({}) as server:
+        done = run(plugin, api, text=PEOPLE, api_url=f"{server.url}/gateway/demandbase/")
+    paths = [request.path for request in server.requests]
+    assert done.returncode == 1
+    assert paths or (plugin, api) == ("target-demandbase", "uapi")
+    assert all(path.startswith("/gateway/demandbase/") for path in paths)
+
+
+@both_plugins
+def test_a_url_with_a_path_of_the_api_is_refused(
+    run: Any,  # noqa: ANN401
+    sandbox: Sandbox,
+    plugin: str,
+) -> None:
+    done = run(plugin, api_url=f"{sandbox.url}/s3cret/export/v1", text=PEOPLE)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "The setting api_url cannot be used: its path contains /export/v1, a part of the API's own "
+        "paths. Give scheme and host, as in https://api.demandbase.com."
+    )
+    assert "s3cret" not in done.stderr
+    assert not sandbox.requests()
 
 
 def test_members_of_objects_and_extras_of_meltano_are_no_unknown_variables() -> None:
