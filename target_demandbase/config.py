@@ -12,12 +12,8 @@ from singer_sdk import typing as th
 from demandbase_api import config as api_config
 from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
-<<<<<<< HEAD
-from demandbase_api.models import ImportOperation, ListAction
-from demandbase_api.settings_check import near_names
-=======
 from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
->>>>>>> 531d807b2c678439bd57784eda096e444a1a9c1f
+from demandbase_api.settings_check import near_names
 from demandbase_api.state_folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.report import OUTCOMES_UNKNOWN
