@@ -24,8 +24,8 @@ OWN_SETTINGS: dict[str, frozenset[str]] = {
     "tap-demandbase": frozenset(
         {
             "account_list_id", "batch_config", "discovery_cache_hours", "end_date", "entities",
-            "job_reuse_hours", "lookback_days", "quota_wait_hours", "start_date", "stream_options",
-            "window_days",
+            "fail_on_empty", "job_reuse_hours", "lookback_days", "quota_wait_hours", "start_date",
+            "stream_options", "window_days",
         }
     ),
     "target-demandbase": frozenset(

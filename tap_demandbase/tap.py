@@ -20,6 +20,7 @@ from demandbase_api.errors import ConfigurationError, DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from demandbase_api.settings_check import (
+    near_names,
     settings_errors,
     warn_unknown_variables,
     without_foreign,
@@ -161,6 +162,16 @@ class TapDemandbase(Tap):
                 ", ".join(unknown),
             )
 
+    def _warn_unwatched(self, streams: Sequence[Stream]) -> None:
+        """Warn about streams that must not be empty, and that the run does not export."""
+        known = {*self._unavailable, *(it.name for it in streams if isinstance(it, BulkStream))}
+        names = self.config.get("fail_on_empty") or ()
+        if unwatched := [name + near_names(name, known) for name in names if name not in known]:
+            self.logger.warning(
+                "The setting fail_on_empty names streams of which this run exports nothing: %s",
+                ", ".join(unwatched),
+            )
+
     def _bulk_stream(self, spec: StreamSpec) -> BulkStream:
         kind = BulkStream if spec.entity.parent_ids is None else IdBatchStream
         name = spec.entity.name
@@ -182,6 +193,7 @@ class TapDemandbase(Tap):
                 if self.state:
                     self.state_writer.write_state(self.state)
                 run.plan()
+                self._warn_unwatched(run.streams)
                 self._check_storage(run.streams)
                 self._check_budget(run.streams)
                 run.sync()
