@@ -61,10 +61,14 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "field_mappings",
-        th.ObjectType(additional_properties=_TEXT_BY_NAME),
+        th.ObjectType(
+            additional_properties=th.ObjectType(
+                additional_properties=th.CustomType({"type": ["string", "null"]})
+            )
+        ),
         title="Field mappings",
-        description="Demandbase field by column, by entity, for columns with other names. With "
-        "api: uapi the field's label.",
+        description="Demandbase field by column, by entity, for columns with other names; null "
+        "leaves a column out. With api: uapi the field's label.",
     ),
     th.Property(
         "activity_types",

@@ -138,11 +138,13 @@ def plan_stream(
     name = entity_for(stream.stream, config.get("entity_map") or {}, api.capabilities.entities)
     activity_type = activity_type_for(api, config, stream.stream, name)
     entity = api.entity(name, activity_type)
+    mappings = (config.get("field_mappings") or {}).get(name) or {}
     settings = MappingSettings(
         operation=ImportOperation(config["operation"]),
-        renamed=(config.get("field_mappings") or {}).get(name) or {},
+        renamed={column: field for column, field in mappings.items() if field is not None},
         match_key=(config.get("match_keys") or {}).get(name),
         drop_unknown=config["unknown_fields"] == "drop",
+        left_out=frozenset(column for column, field in mappings.items() if field is None),
     )
     columns = plan_columns(stream, entity, settings)
     _warn(stream, entity, settings, columns)
@@ -268,7 +270,8 @@ def _warn(
             ", ".join(new),
             entity.name,
         )
-    unused = [column for column in settings.renamed if column not in stream.schema["properties"]]
+    named = [*settings.renamed, *sorted(settings.left_out)]
+    unused = [column for column in named if column not in stream.schema["properties"]]
     if unused:
         logger.warning(
             "field_mappings.%s names columns that stream %s does not have: %s",
