@@ -26,8 +26,10 @@ _NESTED = frozenset({"object", "array"})
 
 _NO_DATE = _NESTED | {"boolean", "integer", "number"}
 
+INTEGER_TYPES = ("integer", "int", "long", "bigint", "short", "smallint")
+
 NUMERIC_TYPES = (
-    "integer", "int", "long", "bigint", "short", "smallint",
+    *INTEGER_TYPES,
     "number", "numeric", "double", "float", "decimal", "currency", "percent",
 )  # fmt: skip
 """Types of fields that are numbers, in lower case and without spaces, underscores and hyphens."""
