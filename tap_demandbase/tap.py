@@ -73,7 +73,12 @@ class TapDemandbase(Tap):
         super().__init__(*args, **options)
 
     @cached_property
-    def _apis(self) -> Apis:
+    def apis(self) -> Apis:
+        """Both ports of the API.
+
+        Raises:
+            ConfigurationError: The address or the credentials cannot be used.
+        """
         return connect(
             config.connection(self.config, self.retry.on(self.clock)),
             chosen_api(self.config),
@@ -84,12 +89,12 @@ class TapDemandbase(Tap):
     @property
     def export_api(self) -> ExportApi:
         """The export API."""
-        return self._apis.exports
+        return self.apis.exports
 
     @property
     def import_api(self) -> ImportApi:
         """The import API, for the streams about imports."""
-        return self._apis.imports
+        return self.apis.imports
 
     @cached_property
     def exporter(self) -> Exporter:
