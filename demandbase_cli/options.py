@@ -14,6 +14,7 @@ from demandbase_cli.settings import ENVIRONMENT, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_SOURCES, _AS_JSON = f"{__name__}.sources", f"{__name__}.as_json"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(r"([0-9]{1,6})([mhdw])")
 
@@ -22,7 +23,7 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add ``--config`` and ``--json`` to a command.
 
     Args:
-        function: Called with ``settings`` and ``as_json``.
+        function: Called with ``settings`` and ``as_json``, by name like all options.
     """
 
     @click.option(
@@ -35,8 +36,16 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
     @wraps(function)
-    def with_settings(sources: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
-        function(settings=Settings(sources), **options)
+    def with_settings(
+        sources: tuple[str, ...],
+        as_json: bool,  # noqa: FBT001 - click passes it by name
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        # Contexts of a command and its subcommand share this: options may be given before both.
+        shared = click.get_current_context().meta
+        shared[_SOURCES] = sources or shared.get(_SOURCES, ())
+        shared[_AS_JSON] = as_json or shared.get(_AS_JSON, False)
+        function(settings=Settings(shared[_SOURCES]), as_json=shared[_AS_JSON], **options)
 
     return with_settings
 
