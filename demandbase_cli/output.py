@@ -56,6 +56,7 @@ def show(document: object, *parts: Table | str, as_json: bool) -> None:
         if isinstance(part, str):
             console.print(Text(plain(part)), soft_wrap=True)
         elif part.rows:
+            console.print(Text(plain(part.title), style="bold"), soft_wrap=True)
             console.print(_rich_table(part))
         else:
             console.print(Text(plain(part.if_empty)), soft_wrap=True)
@@ -67,9 +68,7 @@ def timestamp(time: datetime | None) -> str | None:
 
 
 def _rich_table(table: Table) -> RichTable:
-    found = RichTable(
-        title=Text(plain(table.title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    found = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(table.columns):
         are_numbers = any(_is_number(row[number]) for row in table.rows)
         found.add_column(

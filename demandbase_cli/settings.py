@@ -123,19 +123,24 @@ class Settings:
     @cached_property
     def export_apis(self) -> Apis:
         """The APIs by which the tap exports; those of the target if only that is configured."""
-        has_tap = self._has(_Tap.config_jsonschema, _TAP_PREFIX)
-        has_target = self._has(_Target.config_jsonschema, _TARGET_PREFIX)
-        return self.target().apis if has_target and not has_tap else self.tap().apis
+        return self.target().apis if self.has_target and not self.has_tap else self.tap().apis
 
     @cached_property
     def import_apis(self) -> Apis:
         """The APIs by which the target imports; those of the tap if the target is not there."""
-        if self._has(_Target.config_jsonschema, _TARGET_PREFIX):
-            return self.target().apis
-        return self.export_apis
+        return self.target().apis if self.has_target else self.export_apis
+
+    @property
+    def has_tap(self) -> bool:
+        """Whether there are settings of the tap; files are for both plugins."""
+        return self._has(_Tap.config_jsonschema, _TAP_PREFIX)
+
+    @property
+    def has_target(self) -> bool:
+        """Whether there are settings of the target; files are for both plugins."""
+        return self._has(_Target.config_jsonschema, _TARGET_PREFIX)
 
     def _has(self, schema: Mapping[str, Any], prefix: str) -> bool:
-        """Return whether a plugin is configured; files are for both."""
         names = (f"{prefix}{name.upper()}" for name in schema["properties"])
         return bool(self._files) or any(name in self._environment for name in names)
 
