@@ -48,7 +48,7 @@ def show(document: object, *parts: Table | str, as_json: bool) -> None:
         as_json: Which of them to print.
     """
     if as_json:
-        print(json.dumps(document, indent=2, default=_json_value), file=sys.stdout)  # noqa: T201
+        print_json(document)
         return
     is_terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, highlight=False, width=None if is_terminal else _WIDTH)
@@ -60,6 +60,11 @@ def show(document: object, *parts: Table | str, as_json: bool) -> None:
             console.print(_rich_table(part))
         else:
             console.print(Text(plain(part.if_empty)), soft_wrap=True)
+
+
+def print_json(document: object) -> None:
+    """Print a document; all its text is ASCII, with escape sequences."""
+    print(json.dumps(document, indent=2, default=_json_value), file=sys.stdout)  # noqa: T201
 
 
 def timestamp(time: datetime | None) -> str | None:
