@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from demandbase_api.deadline import Deadline
-    from demandbase_api.errors import DemandbaseError
+    from demandbase_api.errors import ApiOperation, DemandbaseError
     from demandbase_api.models import (
         ActivityType,
         Entity,
@@ -343,10 +343,18 @@ class ImportApi(Protocol):
 
 
 class Apis(NamedTuple):
-    """The two ports of one API."""
+    """The two ports of one API, and the calls that are left today.
+
+    Args:
+        exports: The export API.
+        imports: The import API.
+        calls_left: Returns the number of calls that are left, by operation; none without limits.
+            Raises a ``SpoolError`` if the count cannot be read.
+    """
 
     exports: ExportApi
     imports: ImportApi
+    calls_left: Callable[[], Mapping[ApiOperation, int]] = dict
 
 
 class Job(Protocol):

@@ -111,6 +111,10 @@ class CallBudget:
                 f"at least {calls:,} are needed,",
             )
 
+    def all_left(self) -> dict[ApiOperation, int]:
+        """Return the number of calls of each limited operation that are left today."""
+        return {operation: self.left(operation) for operation in CALLS_A_DAY}
+
     def left(self, operation: ApiOperation) -> int:
         """Return the number of calls of an operation that are left today."""
         return CALLS_A_DAY[operation] - self._counter.used(operation, self._today)

@@ -38,6 +38,7 @@ def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
     return Apis(
         UapiExportApi(http, FieldDiscovery(http, cache, budget), budget),
         UapiImportApi(http, budget),
+        budget.all_left,
     )
 
 
