@@ -150,6 +150,7 @@ class BulkStream(FastSyncStream):
             self._delivered[delivered] = task.request
             following = tasks[number][0] if number < len(tasks) else None
             if window is not None:
+                self.figures.windows += 1
                 self._advance_bookmark(window, delivered)
             exporter.scheduler.forget(task)
             if following is not None:
