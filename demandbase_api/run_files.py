@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _TIME = "%Y%m%dT%H%M%SZ"
 _RUN = r"(\d{8}T\d{6}Z)-[0-9a-f]{6}"
 _REPORT = re.compile(rf"report-{_RUN}\.json")
+_REJECTS = re.compile(r"rejects-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl$")
 _DRY_RUN = re.compile(rf"dry-run-{_RUN}")
 
 
@@ -50,6 +51,34 @@ def write_report(folder: Path, run: str, report: str) -> Path:
     make_private_folder(folder)
     write_atomically(path, f"{report}\n", durable=True)
     return path
+
+
+def reports(folder: Path) -> dict[str, Path]:
+    """Return the reports in a folder by the name of their run, the newest first.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    if not folder.is_dir():
+        return {}
+    paths = sorted(folder.iterdir(), key=lambda path: path.name, reverse=True)
+    return {
+        path.stem.removeprefix("report-"): path for path in paths if _REPORT.fullmatch(path.name)
+    }
+
+
+def rejects(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of rejected rows in a folder by the name of their run, the newest first.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    found: dict[str, list[Path]] = {}
+    if folder.is_dir():
+        for path in sorted(folder.iterdir(), key=lambda path: path.name, reverse=True):
+            if name := _REJECTS.match(path.name):
+                found.setdefault(name[1], []).append(path)
+    return found
 
 
 def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logger) -> None:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from demandbase_api.process import exit_with_error, log_plain_text
 from demandbase_api.redaction import plain
-from demandbase_cli import check, jobs, journal, quota, state
+from demandbase_cli import check, jobs, journal, quota, rejects, runs, state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,16 @@ def demandbase() -> None:
     """Look at the jobs, quotas, runs and states of tap-demandbase and target-demandbase."""
 
 
-for _command in (check.check, jobs.jobs, jobs.job, journal.journal, quota.quota, state.state):
+for _command in (
+    check.check,
+    jobs.jobs,
+    jobs.job,
+    journal.journal,
+    quota.quota,
+    rejects.rejects,
+    runs.runs,
+    state.state,
+):
     demandbase.add_command(_command)
 
 
