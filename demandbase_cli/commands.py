@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from demandbase_api.process import exit_with_error, log_plain_text
 from demandbase_api.redaction import plain
-from demandbase_cli import check, jobs, journal, quota, rejects, runs, state
+from demandbase_cli import catalog, check, jobs, journal, plan, quota, rejects, runs, state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,8 @@ for _command in (
     jobs.jobs,
     jobs.job,
     journal.journal,
+    catalog.catalog,
+    plan.plan,
     quota.quota,
     rejects.rejects,
     runs.runs,

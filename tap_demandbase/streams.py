@@ -475,6 +475,14 @@ class IdBatchStream(BulkStream):
         return []
 
     @property
+    def ids_task(self) -> ExportTask:
+        """The export of the ids, which the number of jobs depends on."""
+        parents = self._entity.parent_ids
+        assert parents is not None  # noqa: S101 - else the stream would be a BulkStream
+        account_lists = account_list_filter(self._entity, self._options)
+        return ExportTask(ids_request(parents, account_lists), self.last_delivered)
+
+    @property
     def ids_export(self) -> object:
         """Identifies the export of the ids: streams with an equal value share it."""
         return self._entity.parent_ids, account_list_filter(self._entity, self._options)

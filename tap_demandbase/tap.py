@@ -102,6 +102,11 @@ class TapDemandbase(Tap):
         """The import API, for the streams about imports."""
         return self.apis.imports
 
+    @property
+    def unavailable(self) -> dict[str, DemandbaseError]:
+        """Why selected streams cannot be exported, by name; known after discovery."""
+        return self._unavailable
+
     @cached_property
     def exporter(self) -> Exporter:
         """The exports of this run."""
