@@ -38,6 +38,10 @@ class View(StrEnum):
     """It was cancelled, which is possible only before it processes its rows."""
 
 
+WITHOUT_FILE = frozenset({View.NO_ID, View.UNKNOWN, View.WAITS, View.UNCANCELLABLE})
+"""What a job shows that shows no file."""
+
+
 class Follows(StrEnum):
     """What is about to be imported into the entity."""
 
@@ -105,10 +109,12 @@ def decide(phase: Phase, view: View, *, adds: bool, follows: Follows) -> Step:
     match phase:
         case Phase.CREATING | Phase.CREATED:
             return _without_file(view, follows)
+        case Phase.REFUSED if view in WITHOUT_FILE:
+            return _without_file(view, follows)
+        case Phase.REFUSED | Phase.UPLOADED:  # the job may show its file late
+            return _with_file(view, adds=adds, follows=follows)
         case Phase.UPLOADING:
             return _in_doubt(view, adds=adds, follows=follows)
-        case Phase.UPLOADED:
-            return _with_file(view, adds=adds, follows=follows)
         case Phase.ACCOUNTED:
             # It has completed, whatever the server shows now.
             has_failed = view in {View.FAILED, View.FAILED_EMPTY, View.CANCELLED}

@@ -22,7 +22,14 @@ from demandbase_api.errors import (
     NotFoundError,
     PossibleDuplicatesError,
 )
-from demandbase_api.jobs.import_decision import Follows, Step, View, decide, view_of
+from demandbase_api.jobs.import_decision import (
+    WITHOUT_FILE,
+    Follows,
+    Step,
+    View,
+    decide,
+    view_of,
+)
 from demandbase_api.jobs.import_journal import GIVEN_UP, Phase
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.jobs.poller import YOUNG_SECONDS
@@ -55,6 +62,7 @@ _FILELESS = timedelta(minutes=10)
 _LIST_SECONDS = 60.0
 _FILE_NAME = re.compile(r".+-[0-9a-f]{32}(-\d+)?(-\d{8}T\d{12})?\.csv")
 """What this product calls the files that it sends; see ``ImportFile``."""
+_FILELESS_PHASES = frozenset({Phase.CREATING, Phase.CREATED})
 _MAY_CHANGE = frozenset({View.WAITS, View.UNKNOWN, View.FAILED_EMPTY})
 """What a job may show for some seconds though it has its file, or has imported rows."""
 
@@ -195,7 +203,7 @@ class ImportRecovery:
             entry: Its entry.
 
         Returns:
-            ``CANCELLED`` and ``WAITS`` prove that it does not have the file, ``UNKNOWN`` proves
+            ``CANCELLED`` proves that it does not have the file, ``WAITS`` and ``UNKNOWN`` prove
             nothing; with any other it has the file.
         """
         view, job = self.cancel(entry)
@@ -225,7 +233,8 @@ class ImportRecovery:
                 )
                 return  # the next run removes the others
             # The source may send the rows of an insert again, however late.
-            may_expire = entry.phase in {Phase.CREATING, Phase.CREATED} or not entry.adds
+            is_refused = entry.phase is Phase.REFUSED and view in WITHOUT_FILE
+            may_expire = not entry.adds or is_refused or entry.phase in _FILELESS_PHASES
             if step is Step.FORGET or (may_expire and self._is_old(entry)):
                 self._journal.drop(entry)
 
@@ -295,7 +304,7 @@ class ImportRecovery:
         """Return what a job shows that cannot be cancelled any more: it may have its file."""
         view, job = self._look(entry)
         if view in {View.WAITS, View.UNDER_WAY}:
-            has_file = entry.phase not in {Phase.CREATING, Phase.CREATED}
+            has_file = entry.phase not in _FILELESS_PHASES
             view = View.UNDER_WAY if has_file else View.UNCANCELLABLE
         return view, job
 
@@ -552,7 +561,7 @@ def may_lack_file(api: ImportApi, entry: JournalEntry, job: ImportJob) -> bool:
 
 def _may_show_late(entry: JournalEntry) -> bool:
     """Return whether it depends on what the job shows whether its rows are sent again."""
-    return entry.adds and entry.phase not in {Phase.CREATING, Phase.CREATED}
+    return entry.adds and entry.phase not in _FILELESS_PHASES
 
 
 def _name_end(entry: JournalEntry) -> str:

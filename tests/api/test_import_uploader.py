@@ -232,10 +232,28 @@ def test_a_refused_upload_is_taken_back_unless_the_job_has_the_file(
         run.send(file(), kind)
     run.die()
     left = [entry.phase for entry in ImportRun(api, run.folder, "r2").entries]
-    assert left == ([] if is_v1(api) else [Phase.CREATED])
+    assert left == ([] if is_v1(api) else [Phase.REFUSED])
     # The cause was corrected, and the same rows come again.
     assert ImportRun(api, run.folder, "r2").send(file(), kind).status is JobStatus.COMPLETED
     assert given(api) == ([0, 1] if is_v1(api) else [1])
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("later", [50.0, 300.0])
+def test_a_refused_upload_that_shows_later_is_not_repeated(
+    tmp_path: Path, kind: ImportOperation, later: float
+) -> None:
+    api = FakeImports(FakeClock(), UAPI, shown_after=40.0)
+    api.fail(UPLOAD, InvalidRequestError(UPLOAD, "did not accept it", status=400), times=1,
+             late=True)  # fmt: skip
+    run = ImportRun(api, tmp_path)
+    with pytest.raises(InvalidRequestError):
+        run.send(file(), kind)
+    run.die()
+    api.clock.time += later
+    again = ImportRun(api, tmp_path, "r2")
+    assert again.send(file(), kind).status is JobStatus.COMPLETED
+    assert given(api) == [1]
 
 
 def test_a_job_that_cannot_be_cancelled_any_more_has_the_file_of_a_refused_upload(
