@@ -111,7 +111,6 @@ def _json(file: IO[str] | None, option: str) -> Any:  # noqa: ANN401 - checked b
 def _jobs(tap: TapDemandbase, streams: list[PlannedStream]) -> list[PlannedJob]:
     hours = float(tap.config["job_reuse_hours"])
     reuse = ExportReuse(tap.export_api, hours, tap.clock, export_journal(tap.config))
-    used: set[str] = set()
     ids_requests: list[ExportRequest] = []
     found = []
     for stream in streams:
@@ -121,9 +120,7 @@ def _jobs(tap: TapDemandbase, streams: list[PlannedStream]) -> list[PlannedJob]:
                 if task.request in ids_requests:
                     continue
                 ids_requests.append(task.request)
-            job = reuse.find_reusable(task.request, task.delivered, used, NO_DEADLINE)
-            if job is not None:
-                used.add(job.id)
+            job = reuse.find_reusable(task.request, task.delivered, (), NO_DEADLINE)
             found.append(PlannedJob(stream.name, export, job))
     return found
 

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from demandbase_api.models import ExportRequest
 from demandbase_api.ports import Apis
 from demandbase_sandbox import Effect, Fault, Sandbox
@@ -23,6 +27,23 @@ def test_calls_are_counted_where_the_api_limits_them(
     }  # fmt: skip
     assert calls["list the export jobs"]["used"] == 1
     assert "other clients are not seen" in out
+
+
+def test_exports_are_counted_by_the_tap_and_imports_by_the_target(
+    demandbase: Demandbase,
+    config: dict[str, Any],
+    api: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if api == "v1":
+        return
+    for prefix in ("TAP_DEMANDBASE_", "TARGET_DEMANDBASE_"):
+        own = {**config, "state_dir": f"{config['state_dir']}-{prefix}"}
+        for name in ("api", "api_url", "client_id", "client_secret", "state_dir"):
+            monkeypatch.setenv(f"{prefix}{name.upper()}", own[name])
+    calls = demandbase("quota", "--json", sources=()).json["calls"]
+    used = {line["call"]: line["used"] for line in calls if line["used"]}
+    assert used == {"list the export jobs": 1, "list the import jobs": 1}
 
 
 def test_running_jobs_and_exported_bytes_are_read_from_the_lists(
