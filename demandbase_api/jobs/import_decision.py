@@ -34,8 +34,9 @@ class View(StrEnum):
     FAILED_EMPTY = "failed empty"
     """It failed, and its figures prove that it imported no row."""
     FAILED = "failed"
+    """It failed or was cancelled, and may have imported rows."""
     CANCELLED = "cancelled"
-    """It was cancelled, which is possible only before it processes its rows."""
+    """It was cancelled before it processed any row, as its figures agree."""
 
 
 WITHOUT_FILE = frozenset({View.NO_ID, View.UNKNOWN, View.WAITS, View.UNCANCELLABLE})
@@ -80,7 +81,8 @@ def view_of(job: ImportJob, *, waits_for_file: bool) -> View:
         case JobStatus.COMPLETED:
             return View.COMPLETED
         case JobStatus.CANCELLED:
-            return View.CANCELLED
+            has_begun = bool(job.success_count or job.processed_rows)
+            return View.FAILED if has_begun else View.CANCELLED
         case JobStatus.FAILED:
             return View.FAILED_EMPTY if _imported_nothing(job) else View.FAILED
         case JobStatus.PENDING | JobStatus.VALIDATING | JobStatus.PROCESSING | JobStatus.UNKNOWN:

@@ -21,6 +21,7 @@ from demandbase_api.errors import (
     JournalError,
     NotFoundError,
     PossibleDuplicatesError,
+    TransientError,
 )
 from demandbase_api.jobs.import_decision import (
     WITHOUT_FILE,
@@ -62,6 +63,7 @@ _FILELESS = timedelta(minutes=10)
 _LIST_SECONDS = 60.0
 _FILE_NAME = re.compile(r".+-[0-9a-f]{32}(-\d+)?(-\d{8}T\d{12})?\.csv")
 """What this product calls the files that it sends; see ``ImportFile``."""
+_MAY_HAVE_FILE = frozenset({Phase.UPLOADING, Phase.UPLOADED})
 _FILELESS_PHASES = frozenset({Phase.CREATING, Phase.CREATED})
 _MAY_CHANGE = frozenset({View.WAITS, View.UNKNOWN, View.FAILED_EMPTY})
 """What a job may show for some seconds though it has its file, or has imported rows."""
@@ -164,13 +166,15 @@ class ImportRecovery:
         names: list[str] = []
         in_the_way: list[tuple[JournalEntry, View]] = []
         for entry in self._journal.left_behind():
-            known.add(entry.job_id or "")
-            names.append(_name_end(entry))
             is_replayed = is_replay and entry.phase is Phase.ACCOUNTED
             if entry.entity == request.entity and not is_replayed:
-                view = self._clear(entry, follows)
-                if view is not None:
+                step, view = self._clear(entry, follows)
+                if step is Step.STOP:
                     in_the_way.append((entry, view))
+                if view is View.UNKNOWN and entry.phase in _MAY_HAVE_FILE:
+                    continue  # the list may show what the job itself does not
+            known.add(entry.job_id or "")
+            names.append(_name_end(entry))
         if in_the_way:
             raise self._possible_duplicates(in_the_way, follows)
         if request.entity not in self._passed:
@@ -385,11 +389,11 @@ class ImportRecovery:
             step = decide(entry.phase, view, adds=entry.adds, follows=follows)
         return step, view, job
 
-    def _clear(self, entry: JournalEntry, follows: Follows) -> View | None:
+    def _clear(self, entry: JournalEntry, follows: Follows) -> tuple[Step, View]:
         """Do what an entry of an earlier run asks for before other rows are sent.
 
         Returns:
-            What its job shows, if it is in the way.
+            What was done, ``STOP`` if it is in the way, and what its job shows.
         """
         view, job = self._look(entry)
         step, view, job = self._decide(entry, view, job, follows)
@@ -401,15 +405,13 @@ class ImportRecovery:
         match step:
             case Step.FORGET:
                 self._journal.drop(entry)
-            case Step.STOP:
-                return view
-            case Step.LEAVE | Step.WAIT | Step.CANCEL:
+            case Step.STOP | Step.LEAVE | Step.WAIT | Step.CANCEL:
                 pass
             case Step.CREATE | Step.UPLOAD | Step.POLL:
                 raise AssertionError("these are for the same file")
             case _:
                 assert_never(step)
-        return None
+        return step, view
 
     def _wait_for_entry(self, entry: JournalEntry, job: ImportJob, *, may_lack_file: bool) -> View:
         """Wait for the end of a job of an earlier run; return what it shows then.
@@ -474,7 +476,8 @@ class ImportRecovery:
         try:
             listed = self._recent_jobs()
         except DemandbaseError as error:
-            if error.ends_run:
+            # If it may pass, the next call finds out whether it is one for the whole run.
+            if error.ends_run and not isinstance(error, TransientError):
                 raise
             logger.warning(
                 "The list of import jobs cannot be read, so imports of other machines into %s are "

@@ -145,6 +145,19 @@ def test_only_its_figures_prove_that_a_failed_job_imported_nothing(
         assert proves_it == (is_empty and status is JobStatus.FAILED)
 
 
+@pytest.mark.parametrize(
+    ("figures", "is_empty"),
+    [((None, None), True), ((0, 0), True), ((0, None), True), ((2, 2), False), ((0, 2), False),
+     ((None, 1), False), ((1, None), False), ((-1, 0), False)],
+)  # fmt: skip
+def test_a_cancelled_job_that_has_processed_rows_may_have_imported_them(
+    figures: tuple[int | None, int | None], *, is_empty: bool
+) -> None:
+    succeeded, processed = figures
+    job = ImportJob("1", JobStatus.CANCELLED, success_count=succeeded, processed_rows=processed)
+    assert view_of(job, waits_for_file=False) is (View.CANCELLED if is_empty else View.FAILED)
+
+
 @pytest.mark.parametrize("waits_for_file", [False, True])
 @pytest.mark.parametrize("status", JobStatus)
 def test_only_a_job_that_has_not_ended_waits_for_its_file(
