@@ -55,12 +55,8 @@ def rejects(*, settings: Settings, as_json: bool, run: str | None) -> None:
             [tuple(line.values()) for line in lines],
             "No row was rejected.",
         ),
-        Table(
-            "Files of rejected rows, which have your data",
-            ("Run", "File", "Records"),
-            [tuple(line.values()) for line in kept],
-            "There is no file of rejected rows.",
-        ),
+        # Not a table: a path is copied as a whole.
+        *(f"{line['records']} records, which have your data: {line['file']}" for line in kept),
         as_json=as_json,
     )
 
