@@ -273,6 +273,16 @@ class TestOrder:
         assert len(bench.uploader.sent) == sent
         assert bench.take() == ["job-2"]
 
+    def test_a_file_of_another_stream_waits_for_all_imports_before_it(self, bench: Bench) -> None:
+        bench.put(1)
+        bench.put(2)
+        bench.put(3, plan=replace(PLAN, stream="b"))
+        sent = []
+        for done in bench.queue.ended(Until.ENDED):
+            sent.append(len(bench.uploader.sent))
+            bench.queue.remove(done, COMPLETE)
+        assert sent == [2, 2, 3]
+
     def test_a_file_that_must_wait_is_not_waited_for_now(self, bench: Bench) -> None:
         bench.poller.is_due = False
         bench.put(1, keys={1})
