@@ -1,11 +1,7 @@
-"""Settings of the API that both plugins share: their schema, their values and their errors.
-
-No error shows a value: it may be a secret.
-"""
+"""Settings of the API that both plugins share: their schema and their values."""
 
 from __future__ import annotations
 
-import json
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +13,7 @@ from demandbase_api.jobs.poller import PollPolicy
 from demandbase_api.state_folder import StateFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from jsonschema import ValidationError
-    from jsonschema.protocols import Validator
+    from collections.abc import Mapping
 
     from demandbase_api.http.retry import RetryPolicy
 
@@ -60,13 +53,13 @@ _SECRET = {"minLength": 1, "secret": True, "writeOnly": True}
 PROPERTIES: dict[str, dict[str, Any]] = {
     "api": _text(
         "API",
-        "Bulk API to use: v1, or uapi for the API that Demandbase publishes.",
-        default=Api.V1.value,
+        "Bulk API to use: v1, or uapi for the API that Demandbase publishes. Default: uapi if "
+        "client_id and client_secret are set, else v1.",
         enum=[api.value for api in Api],
     ),
     "api_url": _text(
         "API URL",
-        "Scheme and host of the API. Default: "
+        "Scheme and host of the API, and the prefix of a gateway if there is one. Default: "
         + ", ".join(f"{api.default_url} with api: {api.value}" for api in Api)
         + ".",
         pattern="^https?://",
@@ -136,12 +129,17 @@ CREDENTIALS = [{"required": ["access_token"]}, {"required": ["client_id", "clien
 def with_api_settings(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON schema of a plugin's settings with those of the API added to its own."""
     properties = {**PROPERTIES, **schema["properties"], **STATE_DIR, **KEEP_DAYS, **POLLING}
-    return {**schema, "properties": properties, "anyOf": CREDENTIALS}
+    return {
+        **schema, "properties": properties, "anyOf": CREDENTIALS, "additionalProperties": False,
+    }  # fmt: skip
 
 
 def chosen_api(config: Mapping[str, Any]) -> Api:
-    """Return the API to use."""
-    return Api(config["api"])
+    """Return the API to use: the setting, or the API that the credentials belong to."""
+    if (api := config.get("api")) is not None:
+        return Api(api)
+    has_key_set = config.get("client_id") and config.get("client_secret")
+    return Api.UAPI if has_key_set else Api.V1
 
 
 def api_url(config: Mapping[str, Any]) -> str:
@@ -230,112 +228,3 @@ def poll_policy(config: Mapping[str, Any]) -> PollPolicy:
         interval_max_seconds=config["poll_interval_max_seconds"],
         timeout_seconds=config["job_timeout_seconds"],
     )
-
-
-def settings_errors(
-    sdk_errors: Sequence[str],
-    validator: Validator,
-    config: Mapping[str, Any],
-    *,
-    raise_errors: bool,
-) -> list[str]:
-    """Return the errors of a plugin's settings without their values, for ``_validate_config``.
-
-    Args:
-        sdk_errors: What the Singer SDK found; its messages may quote values.
-        validator: Validator of the settings' JSON Schema.
-        config: The settings.
-        raise_errors: Whether to raise an error.
-
-    Raises:
-        ConfigurationError: There are errors, and ``raise_errors`` is set.
-    """
-    if not sdk_errors:
-        return []
-    problems = dict.fromkeys(map(_problem, validator.iter_errors(dict(config))))
-    error = ConfigurationError(
-        f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
-    )
-    if raise_errors:
-        raise error
-    return [str(error)]
-
-
-_RULES = {
-    "enum": "must be one of {}",
-    "maxLength": "must have at most {} characters",
-    "maximum": "must be at most {}",
-    "minLength": "must not be empty",
-    "minimum": "must be at least {}",
-    "pattern": "must match the pattern {}",
-    "type": "must be of the type {}",
-}
-"""Clause by keyword of the JSON schema; the keyword's value is filled in."""
-
-
-def _problem(error: ValidationError) -> str:
-    path = ".".join(str(step) for step in error.absolute_path)
-    rule = str(error.validator)
-    value: Any = error.validator_value
-    given: Any = error.instance
-    if rule == "required":
-        prefix = f"{path}." if path else ""
-        missing = ", ".join(prefix + name for name in value if name not in given)
-        return f"the setting {missing} is missing"
-    if rule == "anyOf" and all("required" in choice for choice in value):
-        choices = [" and ".join(choice["required"]) for choice in value]
-        return f"the setting {', or '.join(choices)} is missing"
-    shown = " or ".join(map(str, value)) if isinstance(value, list) else str(value)
-    clause = _RULES.get(rule, f"breaks the rule “{rule}”").format(shown)
-    return f"{f'the setting {path}' if path else 'it'} {clause}"
-
-
-def environment_problem(
-    schema: Mapping[str, Any], prefix: str, environment: Mapping[str, str]
-) -> str | None:
-    """Return a sentence about the first malformed environment variable; ``None`` if all are valid.
-
-    Args:
-        schema: JSON schema of the settings.
-        prefix: Prefix of the variables.
-        environment: Values of the variables.
-    """
-    for name, rule in schema.get("properties", {}).items():
-        variable = prefix + name.upper().replace("-", "_")
-        if variable not in environment:
-            continue
-        expected = _expected(rule, environment[variable])
-        if expected is not None:
-            return (
-                f"The setting {name}, from the environment variable {variable}, is not {expected}. "
-                "Correct it and run again."
-            )
-    return None
-
-
-def _expected(rule: Mapping[str, Any], text: str) -> str | None:
-    """Return what a malformed text should be; ``None`` if it is well-formed."""
-    declared = rule.get("type", [])
-    types = declared if isinstance(declared, list) else [declared]
-    if "integer" in types:
-        return None if _is_integer(text) else "a whole number"
-    if "object" in types:
-        return None if _is_json(text, dict) else "a JSON object"
-    if "array" in types and "[" in text:  # otherwise a list such as x,y,z
-        return None if _is_json(text, list) else "a JSON array"
-    return None
-
-
-def _is_integer(text: str) -> bool:
-    try:
-        int(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_json(text: str, kind: type) -> bool:
-    try:
-        return isinstance(json.loads(text), kind)
-    except ValueError:
-        return False

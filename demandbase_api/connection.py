@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _EXAMPLE_URL = "https://api.demandbase.com"
+_OWN_PATH = re.compile(r"/(data/)?(export|import|auth)/v1(?=/|$)|/data/(export|import)$|/v1$")
+"""A piece of the APIs' own paths at the end of a path. A gateway may have any other prefix."""
+
 _CREDENTIALS = {
     "access_token": "token",
     "client_id": "client id",
@@ -29,7 +33,7 @@ class Connection:
     """Address, credentials and behaviour of the connection to an API.
 
     Args:
-        api_url: Scheme and host, as in ``https://api.demandbase.com``.
+        api_url: Scheme and host, as in ``https://api.demandbase.com``, and a gateway's prefix.
         access_token: Bearer token, unless tokens are issued for ``client_id``.
         request_timeout_seconds: Maximum time without any data from the server.
         retry: Retries of reads.
@@ -99,7 +103,7 @@ def _checked_url(url: str) -> str:
     if problem:
         # The URL is not shown: it may contain credentials.
         raise ConfigurationError(
-            f"The setting api_url is not a web address: {problem}. "
+            f"The setting api_url cannot be used: {problem}. "
             f"Give scheme and host, as in {_EXAMPLE_URL}."
         )
     return url
@@ -126,7 +130,10 @@ def _url_problem(url: str) -> str:  # noqa: PLR0911 - one for each problem
         valid = False
     if not valid:
         return "its port is not a number from 1 to 65535"
-    return "" if is_web_address(url) else "its host cannot be parsed"
+    if not is_web_address(url):
+        return "its host cannot be parsed"
+    own = _OWN_PATH.search(parts.path.rstrip("/").casefold())
+    return f"its path contains {own[0]}, a part of the API's own paths" if own else ""
 
 
 def _checked_credential(value: str, setting: str) -> str:

@@ -205,8 +205,8 @@ def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressi
 
     import simplejson  # noqa: PLC0415 - the SDK reads the files of a command with it
 
-    from demandbase_api.config import environment_problem  # noqa: PLC0415
     from demandbase_api.errors import DemandbaseError  # noqa: PLC0415
+    from demandbase_api.settings_check import environment_problem  # noqa: PLC0415
 
     if isinstance(error, (DemandbaseError, FileNotFoundError)):
         return str(error)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from singer_sdk.helpers._util import read_json_file
 from typing_extensions import override
 
-from demandbase_api.config import environment_problem
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.settings_check import environment_problem
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.target import TargetDemandbase
 

@@ -148,7 +148,7 @@ def run(command: tuple[str, ...], api: str, **options: Any) -> None:  # noqa: AN
 def _environment(sandbox: Sandbox, api: str) -> dict[str, str]:
     environment = past_proxies(os.environ)
     url = sandbox.uapi_url if api == _UAPI else sandbox.url
-    settings = {"API_URL": url, "ACCESS_TOKEN": sandbox.token}
+    settings = {"API": api, "API_URL": url, "ACCESS_TOKEN": sandbox.token}
     if api == _UAPI:
         credentials = {"CLIENT_ID": sandbox.client_id, "CLIENT_SECRET": sandbox.client_secret}
         settings = {"API": api, "API_URL": url, **credentials}

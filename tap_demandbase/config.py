@@ -17,6 +17,7 @@ from demandbase_api.config import (
     MAX_SECONDS,
     api_url,
     checked_path,
+    chosen_api,
     poll_policy,
     spool_folder,
     state_folder,
@@ -155,6 +156,13 @@ _CONFIG = th.PropertiesList(
         "(for the members of lists, whose columns are not documented).",
     ),
     th.Property(
+        "fail_on_empty",
+        th.ArrayType(th.StringType),
+        title="Fail on empty",
+        description="Streams of entities that fail if a run sends no row of them. Their bookmarks "
+        "do not move then. Default: none.",
+    ),
+    th.Property(
         "account_list_id",
         th.StringType(min_length=1),
         title="Account list",
@@ -278,6 +286,7 @@ class StreamOptions:
         ad_report_type: Type of the advertising report.
         sources: Advertising sources.
         max_days: Days that one job may cover at most; ``None`` for no limit.
+        fail_on_empty: Whether the stream fails if a run sends no row of it.
     """
 
     key_properties: tuple[str, ...] | None
@@ -293,6 +302,7 @@ class StreamOptions:
     ad_report_type: str | None = None
     sources: tuple[str, ...] = ()
     max_days: int | None = None
+    fail_on_empty: bool = False
 
     @property
     def account_lists(self) -> tuple[str, ...]:
@@ -329,6 +339,7 @@ def stream_options(config: Mapping[str, Any], stream: str) -> StreamOptions:
         person_list_ids=tuple(map(str, own.get("person_list_ids") or ())),
         ad_report_type=own.get("ad_report_type"),
         sources=tuple(own.get("source") or ()),
+        fail_on_empty=stream in (config.get("fail_on_empty") or ()),
     )
 
 
@@ -416,8 +427,8 @@ def check_filters(config: Mapping[str, Any], capabilities: ExportCapabilities) -
             if own.get(option) and export_filter not in capabilities.filters:
                 raise ConfigurationError(
                     f"The setting stream_options.{stream}.{option} needs an API that can filter "
-                    f"exports by {export_filter.value}, which api: {config['api']} cannot: remove "
-                    "it, or use api: uapi."
+                    f"exports by {export_filter.value}, which api: {chosen_api(config)} cannot: "
+                    "remove it, or use api: uapi."
                 )
 
 

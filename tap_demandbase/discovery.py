@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError, DemandbaseError
 from demandbase_api.ports import DiscoveryScope
+from demandbase_api.settings_check import near_names
 from tap_demandbase.config import check_columns, check_filters, stream_options
 from tap_demandbase.errors import SelectionError
 
@@ -223,7 +224,8 @@ def _chosen(
     ]
     if missing:
         raise ConfigurationError(
-            f"The setting entities names what this tenant does not have: {', '.join(missing)}. "
+            "The setting entities names what this tenant does not have: "
+            f"{', '.join(name + near_names(name, names) for name in missing)}. "
             f"It has {', '.join(sorted(names)) or 'no entity'}."
         )
     return [entity for entity in found if entity.name in wanted]
@@ -236,7 +238,8 @@ def _warn_unknown_streams(
     names = config.get("stream_options") or {}
     if unknown := [name for name in names if name not in known]:
         logger.warning(
-            "The setting stream_options names streams that do not exist: %s", ", ".join(unknown)
+            "The setting stream_options names streams that do not exist: %s",
+            ", ".join(name + near_names(name, known) for name in unknown),
         )
 
 

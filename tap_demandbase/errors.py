@@ -6,6 +6,7 @@ StreamError
 ├── CellError
 ├── RecordCountError
 ├── DateRangeError
+├── EmptyStreamError
 ├── FileSizeError
 ├── StateError
 └── QuotaStopError
@@ -70,6 +71,10 @@ class RecordCountError(StreamError):
 
 class DateRangeError(StreamError):
     """No row of a job has a date that was requested."""
+
+
+class EmptyStreamError(StreamError):
+    """A run sent no row of a stream that must not be empty."""
 
 
 class FileSizeError(StreamError):

@@ -27,7 +27,12 @@ from tap_demandbase.catalog import (
 )
 from tap_demandbase.config import announced_encoding, column_advice
 from tap_demandbase.csv_reader import PartReader
-from tap_demandbase.errors import DateRangeError, FileFormatError, RecordCountError
+from tap_demandbase.errors import (
+    DateRangeError,
+    EmptyStreamError,
+    FileFormatError,
+    RecordCountError,
+)
 from tap_demandbase.exporter import ids_request
 from tap_demandbase.fast_sync import FastSyncStream
 from tap_demandbase.incremental import (
@@ -141,28 +146,50 @@ class BulkStream(FastSyncStream):
         if not tasks:
             self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
         pipeline = cache(load_pipeline)
+        sent = 0
         for number, (window, task) in enumerate(tasks, 1):
             if window is not None and len(tasks) > 1:
                 self.logger.info(
                     "Window %d of %d: %s to %s", number, len(tasks), window.start, window.end
                 )
-            delivered = yield from self._export_window(window, task, pipeline)
+            delivered, rows = yield from self._export_window(window, task, pipeline)
+            sent += rows
             self._delivered[delivered] = task.request
             following = tasks[number][0] if number < len(tasks) else None
+            is_valid = sent > 0 or not self._options.fail_on_empty
             if window is not None:
                 self.figures.windows += 1
-                self._advance_bookmark(window, delivered)
+                self._advance_bookmark(window, delivered, is_valid=is_valid)
             exporter.scheduler.forget(task)
-            if following is not None:
+            if following is not None and is_valid:
                 self._write_state()
+        if self._options.fail_on_empty and not sent:
+            self._fail_empty()
         exporter.stream_done(self.name)
         if self.windowed is not None:
             self.windowed.warn_without_value(self.name, self.logger)
 
+    def _fail_empty(self) -> None:
+        """Fail, since no row was sent. The next run exports the stream again, by new jobs.
+
+        Raises:
+            EmptyStreamError: Always.
+        """
+        self._write_delivered(self._delivered)
+        for job, request in self._delivered.items():
+            self._tap.exporter.journal.give_up(request, job.id)
+        self._write_state()
+        raise EmptyStreamError(
+            f"Stream {self.name}: the run sent no row of it, and the setting fail_on_empty names "
+            "it. Check the data in Demandbase and the filters in the settings, or remove the "
+            "stream from fail_on_empty.",
+            stream=self.name,
+        )
+
     def _export_window(
         self, window: Window | None, task: ExportTask, load_pipeline: Callable[[], Pipeline[T]]
-    ) -> Generator[T, None, DeliveredJob]:
-        """Yield the output of one window; return its job."""
+    ) -> Generator[T, None, tuple[DeliveredJob, int]]:
+        """Yield the output of one window; return its job and the number of rows that were sent."""
         exporter, windowed = self._tap.exporter, self.windowed
         while True:
             job, created_at = exporter.wait(self.name, task)
@@ -190,7 +217,7 @@ class BulkStream(FastSyncStream):
                 self._write_state()
                 raise
             else:
-                return DeliveredJob(job.id, created_at)
+                return DeliveredJob(job.id, created_at), count.sent
 
     def _read(
         self, job: ExportJob, parts: JobParts, pipeline: Pipeline[T], count: RowCount
@@ -320,10 +347,11 @@ class BulkStream(FastSyncStream):
     def _bookmark(self, replication_key: str | None) -> Bookmark:
         return bookmark.read(self.get_context_state(None), replication_key, self.name)
 
-    def _advance_bookmark(self, window: Window, delivered: DeliveredJob) -> None:
+    def _advance_bookmark(self, window: Window, delivered: DeliveredJob, *, is_valid: bool) -> None:
         if self.windowed is not None and self.is_incremental:
             mark = self.windowed.advance(window, delivered.created_at)
-            bookmark.write(self.get_context_state(None), self.windowed.key, mark)
+            if is_valid:
+                bookmark.write(self.get_context_state(None), self.windowed.key, mark)
 
     @override
     def plan(self) -> None:

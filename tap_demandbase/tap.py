@@ -15,12 +15,18 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, settings_errors, state_folder
+from demandbase_api.config import api_files, chosen_api, state_folder
 from demandbase_api.connect import connect
 from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from demandbase_api.run_files import remove_old, run_name, write_report
+from demandbase_api.settings_check import (
+    near_names,
+    settings_errors,
+    warn_unknown_variables,
+    without_foreign,
+)
 from demandbase_api.state_folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
@@ -172,6 +178,16 @@ class TapDemandbase(Tap):
                 ", ".join(unknown),
             )
 
+    def _warn_unwatched(self, streams: Sequence[Stream]) -> None:
+        """Warn about streams that must not be empty, and that the run does not export."""
+        known = {*self._unavailable, *(it.name for it in streams if isinstance(it, BulkStream))}
+        names = self.config.get("fail_on_empty") or ()
+        if unwatched := [name + near_names(name, known) for name in names if name not in known]:
+            self.logger.warning(
+                "The setting fail_on_empty names streams of which this run exports nothing: %s",
+                ", ".join(unwatched),
+            )
+
     def _bulk_stream(self, spec: StreamSpec) -> BulkStream:
         kind = BulkStream if spec.entity.parent_ids is None else IdBatchStream
         name = spec.entity.name
@@ -194,6 +210,7 @@ class TapDemandbase(Tap):
                 if self.state:
                     self.state_writer.write_state(self.state)
                 run.plan()
+                self._warn_unwatched(run.streams)
                 self._check_storage(run.streams)
                 self._check_budget(run.streams)
                 run.sync()
@@ -297,7 +314,9 @@ class TapDemandbase(Tap):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
+        self._config = without_foreign(self._config, self.name, (), self.logger)
         broken = super()._validate_config(raise_errors=False)
+        warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 

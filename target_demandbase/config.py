@@ -13,6 +13,7 @@ from demandbase_api import config as api_config
 from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
+from demandbase_api.settings_check import near_names
 from demandbase_api.state_folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.report import OUTCOMES_UNKNOWN
@@ -60,10 +61,14 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "field_mappings",
-        th.ObjectType(additional_properties=_TEXT_BY_NAME),
+        th.ObjectType(
+            additional_properties=th.ObjectType(
+                additional_properties=th.CustomType({"type": ["string", "null"]})
+            )
+        ),
         title="Field mappings",
-        description="Demandbase field by column, by entity, for columns with other names. With "
-        "api: uapi the field's label.",
+        description="Demandbase field by column, by entity, for columns with other names; null "
+        "leaves a column out. With api: uapi the field's label.",
     ),
     th.Property(
         "activity_types",
@@ -283,7 +288,11 @@ def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None
         *(("match_keys", entity) for entity in config.get("match_keys") or {}),
         *(("field_mappings", entity) for entity in config.get("field_mappings") or {}),
     ]
-    problems = [f"{setting} names {entity}" for setting, entity in named if entity not in entities]
+    problems = [
+        f"{setting} names {entity}{near_names(entity, entities)}"
+        for setting, entity in named
+        if entity not in entities
+    ]
     if problems:
         raise ConfigurationError(
             f"No such entity can be imported: {'; '.join(problems)}. "
@@ -299,8 +308,8 @@ def check_abilities(config: Mapping[str, Any], capabilities: ImportCapabilities)
     """
     if problems := _problems(config, capabilities):
         raise ConfigurationError(
-            f"With api: {config['api']} the settings ask for what the API does not support: "
-            f"{'; '.join(problems)}. Correct them and run again."
+            f"With api: {api_config.chosen_api(config)} the settings ask for what the API does not "
+            f"support: {'; '.join(problems)}. Correct them and run again."
         )
 
 

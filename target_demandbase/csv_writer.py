@@ -35,6 +35,11 @@ _MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII
 )
 
+MIDNIGHT = r"^(\d{4}-\d{2}-\d{2})[Tt ]00:00:00(?:\.0+)?(?:[Zz]|[+-]00:?00)?$"
+"""A date-time at midnight UTC, which a date field gets as the date, for Python and RE2."""
+
+_MIDNIGHT = re.compile(MIDNIGHT.replace("$", r"\Z"), re.ASCII)
+
 _UNQUOTED_TYPES = ({"integer"}, {"boolean"})
 
 # Python's own limit for a field is 128 KiB.
@@ -102,6 +107,7 @@ class RowEncoder:
         self._identity = plan.identity
         self._header = plan.header
         self._text_columns = plan.text_columns
+        self._date_columns = plan.date_columns
         self._omit_null = on_null is OnNull.OMIT
         self._blanked = plan.blanked(on_null)
         self._max_bytes = max_bytes
@@ -109,7 +115,7 @@ class RowEncoder:
         self._date_times = {name for name, rule in properties.items() if is_date_time(rule)}
         self._integers = {
             name for name, rule in properties.items() if {*json_types(rule)} == {"integer"}
-        }
+        } | plan.integer_columns
         self._unquoted = {
             name for name, rule in properties.items() if {*json_types(rule)} in _UNQUOTED_TYPES
         }
@@ -136,6 +142,8 @@ class RowEncoder:
             elif column in self._integers:
                 value = _whole(value)
             text = self._text(column, value)
+            if column in self._date_columns:
+                text = _MIDNIGHT.sub(r"\1", text)
             if column == self._key:
                 key = number_key(text) if self._is_key_numeric else text
             if not text and self._omit_null:

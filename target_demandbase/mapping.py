@@ -26,8 +26,10 @@ _NESTED = frozenset({"object", "array"})
 
 _NO_DATE = _NESTED | {"boolean", "integer", "number"}
 
+INTEGER_TYPES = ("integer", "int", "long", "bigint", "short", "smallint")
+
 NUMERIC_TYPES = (
-    "integer", "int", "long", "bigint", "short", "smallint",
+    *INTEGER_TYPES,
     "number", "numeric", "double", "float", "decimal", "currency", "percent",
 )  # fmt: skip
 """Types of fields that are numbers, in lower case and without spaces, underscores and hyphens."""
@@ -38,6 +40,16 @@ _UNFIT: dict[str, frozenset[str]] = {
     **dict.fromkeys((*NUMERIC_TYPES, "boolean", "bool"), _NESTED),
     **dict.fromkeys(("date", "datetime", "timestamp"), _NO_DATE),
 }
+
+_ANY_ID = frozenset({"id", "crm_id", "external_id"})
+
+_IDENTIFYING = {
+    "accounts": ("account_id", "domain"),
+    "people": ("person_id", "email"),
+    "opportunities": ("opportunity_id",),
+    "activities": ("activity_id",),
+}
+"""By entity, how the names of fields end that may identify its records."""
 
 # Names of properties may contain data, and their number has no limit.
 _MAX_NAMES = 100
@@ -72,6 +84,7 @@ class MappingSettings:
     Args:
         operation: The setting operation.
         renamed: The setting field_mappings of the entity: field by column.
+        left_out: Columns that this setting leaves out.
         match_key: The setting match_keys of the entity.
         drop_unknown: Whether the setting unknown_fields is ``drop``.
     """
@@ -80,6 +93,7 @@ class MappingSettings:
     renamed: Mapping[str, str]
     match_key: str | None
     drop_unknown: bool
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -91,12 +105,14 @@ class ColumnPlan:
         fields: Demandbase field by column, in the schema's order.
         dropped: Columns that are not sent because Demandbase does not know them.
         match_key: The field that rows are matched on.
+        left_out: Columns that are not sent because the setting field_mappings says so.
     """
 
     operation: ImportOperation
     fields: Mapping[str, str]
     dropped: tuple[str, ...]
     match_key: str | None
+    left_out: tuple[str, ...] = ()
 
 
 def plan_columns(
@@ -121,16 +137,18 @@ def plan_columns(
     match_key = None
     if entity.matched_on is None:
         key_fields = [settings.renamed.get(column, column) for column in stream.key_properties]
-        match_key = match_key_for(settings.match_key, key_fields)
-        problems += _match_key_problems(entity.name, operation, match_key, key_fields, filled)
+        sent_keys = [] if settings.left_out.intersection(stream.key_properties) else key_fields
+        match_key = match_key_for(settings.match_key, sent_keys)
+        problems += _match_key_problems(entity.name, operation, match_key, sent_keys, filled)
     if problems:
         raise MappingError(
             f"Stream {stream.stream} does not fit the entity {entity.name}: {'; '.join(problems)}. "
-            f"Rename columns with field_mappings.{entity.name}, leave unknown ones out with "
-            "unknown_fields: drop, or deselect them in the tap.",
+            f"Rename columns with field_mappings.{entity.name}, leave one out with null there and "
+            "all unknown ones with unknown_fields: drop, or deselect them in the tap.",
             stream=stream.stream,
         )
-    return ColumnPlan(operation, fields, tuple(dropped), match_key)
+    left_out = tuple(filter(settings.left_out.__contains__, stream.schema["properties"]))
+    return ColumnPlan(operation, fields, tuple(dropped), match_key, left_out)
 
 
 def _map_columns(
@@ -141,7 +159,7 @@ def _map_columns(
     dropped: list[str] = []
     problems: list[str] = []
     for column in stream.schema["properties"]:
-        if column.startswith(METADATA_PREFIXES):
+        if column.startswith(METADATA_PREFIXES) or column in settings.left_out:
             continue
         is_renamed = column in settings.renamed
         field = settings.renamed.get(column, column)
@@ -248,6 +266,24 @@ def match_key_for(setting: str | None, key_fields: Sequence[str]) -> str | None:
     return setting or (key_fields[0] if len(key_fields) == 1 else None)
 
 
+def identifying_fields(
+    entity: str, filled: Collection[str], key_fields: Collection[str]
+) -> list[str]:
+    """Return the fields that may identify a record, by their names: the API does not say which do.
+
+    Args:
+        entity: Name of the entity.
+        filled: The fields that columns fill.
+        key_fields: Those that the stream's key properties fill.
+    """
+    ends = _IDENTIFYING.get(entity, ())
+    return [
+        name
+        for name in sorted(filled)
+        if name in key_fields or name.casefold() in _ANY_ID or name.casefold().endswith(ends)
+    ]
+
+
 def _match_key_problems(
     entity: str,
     operation: ImportOperation,
@@ -256,8 +292,9 @@ def _match_key_problems(
     filled: Collection[str],
 ) -> list[str]:
     """Return a clause if the match key cannot be used; only insert works without one."""
-    choice = f"set match_keys.{entity} to one of {', '.join(sorted(filled))}" if filled else ""
-    hint = f" ({choice})" if choice else ""
+    found = identifying_fields(entity, filled, key_fields)
+    known = f"one of {', '.join(found)}" if found else "the field that identifies a record"
+    hint = f" (set match_keys.{entity} to {known})" if filled else ""
     if match_key is not None:
         return [] if match_key in filled else [f"no column fills the match key {match_key}{hint}"]
     if operation is ImportOperation.INSERT:

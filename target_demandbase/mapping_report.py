@@ -38,17 +38,23 @@ def mapping_report(stream: StreamSchema, entity: ImportEntity, plan: ColumnPlan)
     if plan.dropped:
         dropped = ", ".join(_with_near(column, free) for column in plan.dropped)
         lines.append(f"  Dropped, since Demandbase does not know them: {dropped}")
+    if plan.left_out:
+        lines.append(f"  Left out by field_mappings: {_listed(plan.left_out)}")
     if missing := [name for name in free if known[name].required]:
         is_update = plan.operation is ImportOperation.UPDATE
         remark = " (not needed for an update)" if is_update else ""
         lines.append(f"  Required fields that no column fills{remark}: {_listed(missing)}")
     lines.append("Settings for meltano.yml:")
-    lines += settings_lines(stream.stream, entity.name, plan.match_key, plan.fields)
+    lines += settings_lines(stream.stream, entity.name, plan.match_key, plan.fields, plan.left_out)
     return "\n".join(lines)
 
 
 def settings_lines(
-    stream: str, entity: str, match_key: str | None, fields: Mapping[str, str]
+    stream: str,
+    entity: str,
+    match_key: str | None,
+    fields: Mapping[str, str],
+    left_out: Sequence[str] = (),
 ) -> list[str]:
     """Return the settings that lead to a mapping, as the lines of a ``config:`` block in YAML.
 
@@ -57,12 +63,14 @@ def settings_lines(
         entity: Name of the entity.
         match_key: The field that rows are matched on.
         fields: Demandbase field by column.
+        left_out: Columns that are not sent by choice.
     """
     config: dict[str, object] = {"entity_map": {stream: entity}}
     if match_key:
         config["match_keys"] = {entity: match_key}
-    if renamed := {column: field for column, field in fields.items() if column != field}:
-        config["field_mappings"] = {entity: renamed}
+    renamed = {column: field for column, field in fields.items() if column != field}
+    if mappings := {**renamed, **dict.fromkeys(left_out)}:
+        config["field_mappings"] = {entity: mappings}
     return _yaml({"config": config}).split("\n")
 
 

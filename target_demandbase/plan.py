@@ -16,7 +16,7 @@ from demandbase_api.models import (
 )
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.errors import MappingError, RoutingError
-from target_demandbase.mapping import NUMERIC_TYPES, MappingSettings, plan_columns
+from target_demandbase.mapping import INTEGER_TYPES, NUMERIC_TYPES, MappingSettings, plan_columns
 from target_demandbase.schema import DELETED, REJECT_TYPE, ColumnKind, plain_columns
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class StreamPlan:
         activity_type: Id of the type of activity.
         list_action: What the import does to account lists.
         text_columns: Columns whose field takes any text.
+        date_columns: Columns whose field is a date without a time.
+        integer_columns: Columns whose field is a whole number.
         is_key_numeric: Whether the match key is a number, whose notation does not matter.
         is_headed_by_fields: Whether the header of a file is its fields' names, not the columns'.
     """
@@ -72,6 +74,8 @@ class StreamPlan:
     activity_type: int | None = None
     list_action: ListAction = ListAction.NOOP
     text_columns: frozenset[str] = frozenset()
+    date_columns: frozenset[str] = frozenset()
+    integer_columns: frozenset[str] = frozenset()
     is_key_numeric: bool = False
     is_headed_by_fields: bool = False
 
@@ -138,11 +142,13 @@ def plan_stream(
     name = entity_for(stream.stream, config.get("entity_map") or {}, api.capabilities.entities)
     activity_type = activity_type_for(api, config, stream.stream, name)
     entity = api.entity(name, activity_type)
+    mappings = (config.get("field_mappings") or {}).get(name) or {}
     settings = MappingSettings(
         operation=ImportOperation(config["operation"]),
-        renamed=(config.get("field_mappings") or {}).get(name) or {},
+        renamed={column: field for column, field in mappings.items() if field is not None},
         match_key=(config.get("match_keys") or {}).get(name),
         drop_unknown=config["unknown_fields"] == "drop",
+        left_out=frozenset(column for column, field in mappings.items() if field is None),
     )
     columns = plan_columns(stream, entity, settings)
     _warn(stream, entity, settings, columns)
@@ -164,7 +170,9 @@ def plan_stream(
         list_action=(
             ListAction(config["list_action"]) if entity.takes_list_action else ListAction.NOOP
         ),
-        text_columns=_text_columns(entity, columns),
+        text_columns=_columns_of(entity, columns, _TEXT_TYPES),
+        date_columns=_columns_of(entity, columns, {"date"}),
+        integer_columns=_columns_of(entity, columns, INTEGER_TYPES),
         is_key_numeric=_is_numeric(entity, columns.match_key),
         is_headed_by_fields=entity.headed_by_label,
     )
@@ -250,9 +258,14 @@ def _is_numeric(entity: ImportEntity, name: str | None) -> bool:
     return any("".join(filter(str.isalnum, kind.lower())) in NUMERIC_TYPES for kind in kinds)
 
 
-def _text_columns(entity: ImportEntity, plan: ColumnPlan) -> frozenset[str]:
-    texts = {field.name for field in entity.fields if field.type.casefold() in _TEXT_TYPES}
-    return frozenset(column for column, field in plan.fields.items() if field in texts)
+def _columns_of(entity: ImportEntity, plan: ColumnPlan, types: Collection[str]) -> frozenset[str]:
+    """Return the columns whose field is of one of some types."""
+    found = {
+        field.name
+        for field in entity.fields
+        if "".join(filter(str.isalnum, field.type.casefold())) in types
+    }
+    return frozenset(column for column, field in plan.fields.items() if field in found)
 
 
 def _warn(
@@ -268,7 +281,8 @@ def _warn(
             ", ".join(new),
             entity.name,
         )
-    unused = [column for column in settings.renamed if column not in stream.schema["properties"]]
+    named = [*settings.renamed, *sorted(settings.left_out)]
+    unused = [column for column in named if column not in stream.schema["properties"]]
     if unused:
         logger.warning(
             "field_mappings.%s names columns that stream %s does not have: %s",

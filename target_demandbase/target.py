@@ -13,11 +13,16 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, settings_errors
+from demandbase_api.config import api_files, chosen_api
 from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate
+from demandbase_api.settings_check import (
+    settings_errors,
+    warn_unknown_variables,
+    without_foreign,
+)
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
 from target_demandbase.errors import InputError, MappingError, PlanError, RoutingError
@@ -136,7 +141,11 @@ class TargetDemandbase(Target):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
+        self._config = without_foreign(
+            self._config, self.name, config.UNUSED_SDK_SETTINGS, self.logger
+        )
         broken = super()._validate_config(raise_errors=False)
+        warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 

@@ -14,7 +14,7 @@ import pyarrow.csv
 from msgspec import UNSET, UnsetType
 
 from target_demandbase.arrow.keys import KeyColumn
-from target_demandbase.csv_writer import MAX_DIGITS, OnNull, encode_value
+from target_demandbase.csv_writer import MAX_DIGITS, MIDNIGHT, OnNull, encode_value
 from target_demandbase.keys import identity_keys
 from target_demandbase.schema import DELETED, ColumnKind, PlainColumn, is_plain_name, plain_columns
 from target_demandbase.staging import PendingRows
@@ -121,6 +121,7 @@ class ArrowRowEncoder:
             return None
         try:
             found = block_values(block, self._plain)
+            self._adapt(found)
             keys = self._keys(block.rows, found)
         except NotPlainError:
             return None
@@ -139,6 +140,22 @@ class ArrowRowEncoder:
         max_bytes = block.size + date_times * _LONGEST_DATE_TIME + block.rows * len(absent)
         pending = PendingRows(list(values.values()), csv_lines, max_bytes)
         return EncodedRows(block.rows, block.size, tuple(values), values, pending, keys)
+
+    def _adapt(self, values: dict[str, pa.Array]) -> None:
+        """Write midnight as a date, and whole numbers without a fraction, if the field needs it.
+
+        Raises:
+            NotPlainError: A number would become -0.
+        """
+        for name in self._plan.date_columns & values.keys():
+            if pa.types.is_string(values[name].type):
+                values[name] = pc.replace_substring_regex(values[name], MIDNIGHT, r"\1")
+        for name in self._plan.integer_columns & values.keys():
+            if self._plain[name].kind is ColumnKind.NUMBER:
+                whole = pc.replace_substring_regex(values[name], r"\.0*$", "")
+                if pc.index(whole, "-0").as_py() >= 0:
+                    raise NotPlainError
+                values[name] = whole
 
     def _new_decoder(self) -> RecordDecoder:
         return RecordDecoder(

@@ -44,13 +44,28 @@ def test_an_empty_token_is_rejected() -> None:
         ("ftp://api.example", "does not begin with https://"),
         ("https://api. example", "contains a space"),
         ("https://api.example?s3cret", "has a query or a fragment"),
+        ("https://api.example/gateway#s3cret", "has a query or a fragment"),
+        ("https://api.example/s3cret/v1", "its path contains /v1, a part"),
+        ("https://api.example/s3cret/export/V1/", "its path contains /export/v1, a part"),
+        ("https://api.example/import/v1/jobs", "its path contains /import/v1, a part"),
+        ("https://api.example/data/export", "its path contains /data/export, a part"),
+        ("https://api.example/data/export/v1/job", "its path contains /data/export/v1, a part"),
+        ("https://api.example/auth/v1//", "its path contains /auth/v1, a part"),
     ],
 )
 def test_a_malformed_url_is_rejected_and_not_shown(url: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match="setting api_url is not a web address") as caught:
+    with pytest.raises(ConfigurationError, match="setting api_url cannot be used") as caught:
         Connection(url, "token")
     assert said in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["/demandbase", "/v1/demandbase", "/data", "/export", "/api/v10", "/data/exports"]
+)
+def test_the_prefix_of_a_gateway_stays(prefix: str) -> None:
+    url = f"https://gateway.example{prefix}"
+    assert Connection(f"{url}/", "token").api_url == url
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demandbase_api.config import environment_problem
+from demandbase_api.settings_check import environment_problem
 from tests.command_process import run_command
 
 pytestmark = pytest.mark.thorough

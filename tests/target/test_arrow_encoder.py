@@ -31,6 +31,9 @@ NULLABLE: dict[str, dict[str, Any]] = {
     "flag": {"type": ["null", "boolean"]},
     "day": {"type": ["null", "string"], "format": "date"},
     "moment": {"type": ["null", "string"], "format": "date-time"},
+    "count": {"type": ["null", "number"]},
+    "due": {"type": ["null", "string"], "format": "date-time"},
+    "due_text": {"type": ["null", "string"]},
     "unsent": {"type": ["null", "number"]},
 }
 STRICT = {
@@ -62,12 +65,25 @@ RAW = {
         '"0001-01-01T00:00:00+12:00"', '"2026-01-02T03:04:05"', '"2026-01-02"', '"x"',
         '"9999-12-31T23:59:59Z"',
     ],
+    "count": ["0", "3.0", "-3.000", "-0", "-0.0", "1.10", "10.0", "1e3", "1.0e2", "null", '"1.0"'],
+    "due": [
+        "null", '""', '"2026-01-02T00:00:00Z"', '"2026-01-02T00:00:00.000000+00:00"',
+        '"2026-01-02T02:00:00+02:00"', '"2026-01-02 00:00:00"', '"2026-01-02T00:00:00"',
+        '"2026-01-02T00:00:01Z"', '"2026-01-02"', '"2026-02-30T00:00:00Z"', '"x"',
+    ],
+    "due_text": [
+        "null", '""', '"2026-01-02T00:00:00Z"', '"2026-01-02 00:00:00+00:00"', '"2026-01-02"',
+        '"2026-01-02T00:00:00.001Z"', '"2026-01-02T00:00:00Z\\n"', '"x 2026-01-02T00:00:00Z"',
+        '"\u0661026-01-02T00:00:00Z"', '"x\\n2026-01-02T00:00:00Z"',
+    ],
     "unsent": ["1", "1.5", "null", '"x"', "1e3"],
 }  # fmt: skip
 PLAIN = {
     "key": ['"a"', '"b"', '"é\\n"'], "text": ['"x"', '"\\"\\n,"', '""'], "short": ['"abc"'],
     "whole": ["1", "-5"], "number": ["1.10", "7", "-0.5"], "flag": ["true", "false"],
-    "day": ['"2026-01-02"'], "moment": ['"2026-01-02T03:04:05Z"'], "unsent": ["1.5"],
+    "day": ['"2026-01-02"'], "moment": ['"2026-01-02T03:04:05Z"'],
+    "count": ["3.0", "7"], "due": ['"2026-01-02T00:00:00Z"', '"2026-01-02T00:00:01Z"'],
+    "due_text": ['"2026-01-02"', '"2026-01-02T00:00:00Z"'], "unsent": ["1.5"],
 }  # fmt: skip
 
 
@@ -77,6 +93,8 @@ def plan(properties: dict[str, Any], keys: tuple[str, ...] = ("key",)) -> Stream
         stream="s",
         entity="accounts",
         operation=ImportOperation.UPSERT,
+        date_columns=frozenset({"day", "due", "due_text"} & properties.keys()),
+        integer_columns=frozenset({"whole", "count"} & properties.keys()),
         match_key="key_field" if keys else None,
         fields={name: f"{name}_field" for name in properties if name != "unsent"},
         schema=schema,
@@ -200,6 +218,7 @@ def test_each_value_alone_is_as_the_slow_path_has_it(name: str) -> None:
     ("name", "raw"),
     [("text", "null"), ("whole", "9007199254740993"), ("number", "null"), ("number", "1.10"),
      ("number", "0.12345678901234567890123"), ("flag", "null"), ("short", '"😀😀😀"'),
+     ("count", "3.0"), ("due", '"2026-01-02T00:00:00Z"'), ("due_text", "null"),
      ("moment", "null"), ("moment", '"2026-01-02T03:04:05+02:00"')],
 )  # fmt: skip
 def test_values_that_are_usual_stay_on_the_fast_path(name: str, raw: str) -> None:

@@ -10,6 +10,7 @@ from target_demandbase.mapping import (
     ColumnPlan,
     MappingSettings,
     StreamSchema,
+    identifying_fields,
     match_key_for,
     plan_columns,
 )
@@ -29,11 +30,12 @@ def plan(
     drop: bool = False,
     match_key: str | None = None,
     keys: tuple[str, ...] = ("name",),
+    left_out: tuple[str, ...] = (),
 ) -> ColumnPlan:
     return plan_columns(
         StreamSchema("scores", {"properties": {column: {} for column in columns}}, keys),
         ImportEntity("accounts", KNOWN),
-        MappingSettings(operation, renamed or {}, match_key, drop),
+        MappingSettings(operation, renamed or {}, match_key, drop, frozenset(left_out)),
     )
 
 
@@ -93,6 +95,31 @@ def test_rows_that_nothing_matches_are_refused_with_all_other_problems(
     assert "column nmae is unknown" in str(caught.value)
 
 
+def test_the_advice_on_match_keys_names_fields_that_identify_records_only() -> None:
+    def advised(*filled: str, keys: tuple[str, ...] = (), entity: str = "accounts") -> list[str]:
+        return identifying_fields(entity, filled, keys)
+
+    assert advised("domain", "name", "account_id", "engagement_score") == ["account_id", "domain"]
+    assert advised("name", "CRM_Account_Id", "person_id") == ["CRM_Account_Id"]
+    assert advised("email", "account_id", "id", "title", entity="people") == ["email", "id"]
+    assert advised("name", "stage", keys=("name",)) == ["name"]
+    assert advised("name", "key_id", entity="other") == []
+    with pytest.raises(MappingError, match=r"one of domain, name\)"):
+        plan("domain", "name", "engagement_score", keys=("domain", "name"))
+    with pytest.raises(MappingError, match=r"accounts to the field that identifies a record\)"):
+        plan("name", keys=(), operation=ImportOperation.UPDATE)
+
+
+def test_a_column_is_left_out_and_its_key_is_no_match_key() -> None:
+    result = plan("id", "domain", keys=("domain",), left_out=("id", "other"))
+    assert (result.fields, result.dropped, result.left_out) == ({"domain": "domain"}, (), ("id",))
+    assert plan("id", "domain", keys=("id",), left_out=("id",), match_key="domain").match_key
+    # Half of a key identifies nothing.
+    for keys in (("id",), ("id", "domain")):
+        with pytest.raises(MappingError, match=r"it has no key, and .* to one of domain\)"):
+            plan("id", "domain", keys=keys, left_out=("id",))
+
+
 def test_an_unknown_field_in_field_mappings_is_refused_whether_the_column_is_there_or_not() -> None:
     said = r"field_mappings\.accounts\.x names the unknown field nmae \(near: name\)"
     with pytest.raises(MappingError, match=said):
@@ -108,7 +135,8 @@ def test_settings_that_name_unknown_entities_are_refused_together() -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_entities(config, {"accounts", "people"})
     assert str(caught.value) == (
-        "No such entity can be imported: entity_map.scores names acounts; match_keys names "
-        "account; field_mappings names peoples. Change it to one of accounts, people."
+        "No such entity can be imported: entity_map.scores names acounts (near: accounts); "
+        "match_keys names account (near: accounts); field_mappings names peoples (near: people). "
+        "Change it to one of accounts, people."
     )
     check_entities({"entity_map": {"scores": "accounts"}}, {"accounts"})

@@ -41,6 +41,16 @@ def report(
     )
 
 
+def test_columns_that_are_left_out_are_in_the_report_and_in_its_settings() -> None:
+    plan = ColumnPlan(ImportOperation.UPSERT, {"host": "domain"}, (), "domain", ("x", "sgment"))
+    lines = mapping_report(
+        StreamSchema("scores", SCHEMA, ()), ImportEntity("accounts", KNOWN), plan
+    )
+    assert "  Left out by field_mappings: x, sgment" in lines.splitlines()
+    config = yaml.safe_load(lines.partition("Settings for meltano.yml:\n")[2])["config"]
+    assert config["field_mappings"] == {"accounts": {"host": "domain", "x": None, "sgment": None}}
+
+
 def test_the_report_says_all_of_a_stream() -> None:
     fields = {"host": "domain", "engagement_score": "engagement_score"}
     assert report(fields, ("sgment", "x")).splitlines() == [
