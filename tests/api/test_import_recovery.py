@@ -469,7 +469,7 @@ def test_a_job_that_cannot_be_read_is_unknown(
         return
     again, began = next_run(run), run.api.clock.time
     assert again.send(file("new"), kind).status is JobStatus.COMPLETED
-    assert run.api.clock.time - began < 150
+    assert run.api.clock.time - began >= 200  # the list shows that it runs
     assert "job-1 of an earlier run cannot be read" in caplog.text
     again.uploader.finish()
     assert "The journal entry of the import job job-1 of an earlier run stays" in caplog.text
