@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := demandbase_api demandbase_sandbox tap_demandbase target_demandbase
+PACKAGES := demandbase_api demandbase_cli demandbase_sandbox tap_demandbase target_demandbase
 READY := $(VENV)/.ready
 # The benchmark's own packages have an environment of their own: they would slow the plugins' start.
 BENCH := .bench/tools

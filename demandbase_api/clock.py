@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, overload
 
 from typing_extensions import override
 
@@ -45,6 +45,17 @@ class SystemClock(Clock):
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _PIECE_SECONDS))
+
+
+@overload
+def iso_time(moment: datetime) -> str: ...
+@overload
+def iso_time(moment: datetime | None) -> str | None: ...
+def iso_time(moment: datetime | None) -> str | None:
+    """Return a time in UTC to the second, as in 2026-01-31T04:05:06Z; ``None`` for none."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def sleep_in_pieces(clock: Clock, seconds: float, piece: float) -> Iterator[float]:

@@ -101,13 +101,26 @@ POLLING: dict[str, dict[str, Any]] = {
 STATE_DIR = {
     "state_dir": _text(
         "State folder",
-        "Folder for what must outlive the run: the journal of open jobs, rows that a terminated "
-        "target has not sent and, with api: uapi, the count of the day's calls and the discovered "
-        "fields. Default: spool_dir if it is set, else the user's folder for state (on Linux "
-        "~/.local/state/singer-demandbase).",
+        "Folder for what must outlive the run: the journal of open jobs, reports of the tap's "
+        "runs, rows that a terminated target has not sent and, with api: uapi, the count of the "
+        "day's calls and the discovered fields. Default: spool_dir if it is set, else the user's "
+        "folder for state (on Linux ~/.local/state/singer-demandbase).",
     )
 }
 """JSON schema of the setting of ``state_folder``."""
+
+KEEP_DAYS: dict[str, dict[str, Any]] = {
+    "keep_days": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": 36_500,
+        "default": 30,
+        "title": "Days to keep",
+        "description": "Days for which the reports of runs and the files of dry runs are kept. A "
+        "run removes older ones. Rejected and undelivered rows are never removed.",
+    }
+}
+"""JSON schema of the setting of ``run_files.remove_old``."""
 
 CREDENTIALS = [{"required": ["access_token"]}, {"required": ["client_id", "client_secret"]}]
 """The settings must satisfy one of these."""
@@ -115,7 +128,7 @@ CREDENTIALS = [{"required": ["access_token"]}, {"required": ["client_id", "clien
 
 def with_api_settings(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON schema of a plugin's settings with those of the API added to its own."""
-    properties = {**PROPERTIES, **schema["properties"], **STATE_DIR, **POLLING}
+    properties = {**PROPERTIES, **schema["properties"], **STATE_DIR, **KEEP_DAYS, **POLLING}
     return {
         **schema, "properties": properties, "anyOf": CREDENTIALS, "additionalProperties": False,
     }  # fmt: skip

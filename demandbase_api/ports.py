@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from demandbase_api.deadline import Deadline
-    from demandbase_api.errors import DemandbaseError
+    from demandbase_api.errors import ApiOperation, DemandbaseError
     from demandbase_api.models import (
         ActivityType,
         Entity,
@@ -342,11 +342,47 @@ class ImportApi(Protocol):
         """
 
 
+class CallsToday(NamedTuple):
+    """The calls of an operation on one day, by the count of this machine.
+
+    Args:
+        used: Calls that were made.
+        limit: Calls that the API allows.
+    """
+
+    used: int
+    limit: int
+
+    @property
+    def left(self) -> int:
+        """Calls that are left."""
+        return max(0, self.limit - self.used)
+
+
+class DailyCalls(Protocol):
+    """The daily limits of an API's calls."""
+
+    def today(self) -> dict[ApiOperation, CallsToday]:
+        """Return the calls of each operation that has a limit."""
+
+    def for_exports(self, jobs: int) -> dict[ApiOperation, int]:
+        """Return the calls that a number of export jobs need at least."""
+
+
 class Apis(NamedTuple):
-    """The two ports of one API."""
+    """The two ports of one API.
+
+    Args:
+        exports: Bulk export.
+        imports: Bulk import.
+        calls: Requests that both have sent, by operation.
+        daily: The daily limits; ``None`` if the API has none.
+    """
 
     exports: ExportApi
     imports: ImportApi
+    calls: Mapping[ApiOperation, int]
+    daily: DailyCalls | None = None
 
 
 class Job(Protocol):

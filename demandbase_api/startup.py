@@ -11,21 +11,24 @@ SIGNAL_EXIT = 128
 STANDARD_ERROR = 2
 
 
-def end_on_signals() -> None:
+def end_on_signals(when: str = " before the run began") -> None:
     """Let SIGINT and SIGTERM end the process at once, without a traceback.
 
-    The run replaces these handlers before it does anything that needs to be cleaned up.
+    A run replaces these handlers before it does anything that needs to be cleaned up.
+
+    Args:
+        when: Ends the sentence that names the signal.
     """
+
+    def end(number: int, _: object) -> None:
+        name = signal.Signals(number).name
+        try:  # noqa: SIM105 - not yet imported
+            os.write(STANDARD_ERROR, f"Stopped by {name}{when}.\n".encode())
+        except OSError:
+            pass
+        # No exception: in the middle of an import, a library could catch it.
+        os._exit(SIGNAL_EXIT + number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _end)
-
-
-def _end(number: int, _: object) -> None:
-    name = signal.Signals(number).name
-    try:  # noqa: SIM105 - not yet imported
-        os.write(STANDARD_ERROR, f"Stopped by {name} before the run began.\n".encode())
-    except OSError:
-        pass
-    # No exception: in the middle of an import, a library could catch it.
-    os._exit(SIGNAL_EXIT + number)
+            signal.signal(number, end)

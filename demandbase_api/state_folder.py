@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _NAME = "singer-demandbase"
 EXPORT_JOURNAL = Kept("tap-demandbase-jobs", "", ".job.json", is_journal=True)
 IMPORT_JOURNAL = Kept("target-demandbase-ledger", "", ".json", is_journal=True)
+EXPORT_REPORTS = "tap-demandbase-reports"
+"""Folder of the reports of the tap's runs."""
 _SHARED = tuple(
     Kept("", f"demandbase-{kind}-", ".json", is_journal=False) for kind in ("calls", "fields")
 )

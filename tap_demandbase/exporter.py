@@ -25,6 +25,7 @@ from tap_demandbase.errors import (
     RecordCountError,
     SelectionError,
 )
+from tap_demandbase.report import JobFigures
 
 if TYPE_CHECKING:
     import logging
@@ -79,7 +80,9 @@ class Exporter:
             api, JobPoller("export", api, policy.poll, clock), policy, clock, journal
         )
         self.fetcher = PartFetcher(Downloader(api, policy.retry, spool.check_space), spool.open)
+        self.clock = clock
         self._logger = logger
+        self._jobs: dict[str, list[JobFigures]] = {}
         self._waiting: list[str] = []
         self._done: list[str] = []
         self._failed = 0
@@ -119,8 +122,9 @@ class Exporter:
             SelectionError: Demandbase rejects the request.
             DemandbaseError: The job failed, or a call did.
         """
+        began = self.clock.now()
         try:
-            return self.scheduler.wait(task)
+            job, created_at = self.scheduler.wait(task)
         except InvalidRequestError as error:
             request = task.request
             by = f", filtered by {request.date_range.field}" if request.date_range else ""
@@ -140,6 +144,19 @@ class Exporter:
                 code=error.code,
                 diagnostic=error.diagnostic,
             ) from error
+        figures = JobFigures.of(
+            job,
+            created_at,
+            task.request.date_range,
+            adopted=self.scheduler.is_adopted(task),
+            waited_seconds=self.clock.now() - began,
+        )
+        self._jobs.setdefault(stream, []).append(figures)
+        return job, created_at
+
+    def jobs(self, stream: str) -> list[JobFigures]:
+        """Return the figures of the jobs that a stream has waited for."""
+        return self._jobs.get(stream, [])
 
     def open(self, stream: str, task: ExportTask, job: ExportJob) -> JobParts:
         """Start the download of a completed job's first part and return the job's parts.
@@ -148,7 +165,10 @@ class Exporter:
         """
         if parts_of(job):
             self.fetcher.start(job, task.request.entity, 1, is_alone=True)
-        return JobParts(self, stream, task, job, self._logger)
+        figures = next(
+            figures for jobs in self._jobs.values() for figures in jobs if figures.id == job.id
+        )
+        return JobParts(self, stream, task, job, self._logger, figures)
 
     def parent_ids(
         self,
@@ -264,21 +284,25 @@ class JobParts:
         task: The job's task.
         job: A completed job.
         logger: Receives the progress.
+        figures: What the report says of the job.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         exporter: Exporter,
         stream: str,
         task: ExportTask,
         job: ExportJob,
         logger: logging.Logger,
+        figures: JobFigures,
     ) -> None:
         self._exporter = exporter
         self._stream = stream
         self._task = task
         self._job = job
         self._logger = logger
+        self._figures = figures
+        self._started = exporter.clock.now()
         self._progress = ReadProgress(logger)
         self._parts = parts_of(job)
         self._part = 0
@@ -302,6 +326,7 @@ class JobParts:
                     "Part %d of %d has been downloaded: %d bytes", number, self._parts, size
                 )
                 self._received += size
+                self._count()
                 if number == self._parts and not is_gzip(file):
                     self._check_size(self._received)
                 self.next_poll = 0
@@ -326,6 +351,7 @@ class JobParts:
         Args:
             rows: Number of rows read so far.
         """
+        self._count(rows)
         scheduler, fetcher = self._exporter.scheduler, self._exporter.fetcher
         scheduler.poll()
         if self._part < self._parts:
@@ -349,6 +375,7 @@ class JobParts:
             RecordCountError: The files have another number of records than Demandbase says.
             FileFormatError: A file is missing or has no header, and no count says that it is empty.
         """
+        self._count(rows)
         # No documentation says whether the size is that of the compressed or of the plain files.
         self._check_size(self._received, reader.plain_bytes)
         job = self._job
@@ -368,6 +395,12 @@ class JobParts:
                 job.id,
                 self._stream,
             )
+
+    def _count(self, rows: int = 0) -> None:
+        figures = self._figures
+        figures.rows = max(figures.rows, rows)
+        figures.bytes = self._received
+        figures.read_seconds = self._exporter.clock.now() - self._started
 
     def _check_files(self, reader: PartReader) -> None:
         job = self._job

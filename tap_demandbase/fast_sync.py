@@ -147,6 +147,7 @@ class FastSyncStream(TapStream):
             encoding, batches = self.get_batch_files(batch_config)
             for rows, written in batches:
                 if isinstance(written, str):
+                    self.figures.rows += rows
                     yield encoding, [written]
                 else:
                     self._write_record_message(written)
@@ -194,4 +195,5 @@ class FastSyncStream(TapStream):
         every = self.STATE_MSG_FREQUENCY
         for lines, count in pieces(rows.encoded, every - sent % every, every):
             writer.write_lines(lines)
+            self.figures.rows += count
             yield count

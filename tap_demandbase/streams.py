@@ -158,6 +158,7 @@ class BulkStream(FastSyncStream):
             following = tasks[number][0] if number < len(tasks) else None
             is_valid = sent > 0 or not self._options.fail_on_empty
             if window is not None:
+                self.figures.windows += 1
                 self._advance_bookmark(window, delivered, is_valid=is_valid)
             exporter.scheduler.forget(task)
             if following is not None and is_valid:
@@ -500,6 +501,14 @@ class IdBatchStream(BulkStream):
         _ = self.last_delivered  # an unreadable state is reported before anything is exported
         self._check_replication()
         return []
+
+    @property
+    def ids_task(self) -> ExportTask:
+        """The export of the ids, which the number of jobs depends on."""
+        parents = self._entity.parent_ids
+        assert parents is not None  # noqa: S101 - else the stream would be a BulkStream
+        account_lists = account_list_filter(self._entity, self._options)
+        return ExportTask(ids_request(parents, account_lists), self.last_delivered)
 
     @property
     def ids_export(self) -> object:

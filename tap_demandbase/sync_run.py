@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
@@ -16,13 +17,24 @@ from typing_extensions import override
 from demandbase_api.errors import ConfigurationError, DemandbaseError
 from tap_demandbase import bookmark
 from tap_demandbase.errors import StreamsFailedError
+from tap_demandbase.report import Outcome, StreamFigures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk.helpers.types import Record
+    from singer_sdk.singerlib import RecordMessage
+
+    from demandbase_api.clock import Clock
 
 
 class TapStream(Stream):
     """A stream of this tap."""
+
+    @cached_property
+    def figures(self) -> StreamFigures:
+        """What the run's report says of the stream."""
+        return StreamFigures()
 
     def plan(self) -> None:
         """Check, before anything is exported, what the stream needs for that.
@@ -42,6 +54,12 @@ class TapStream(Stream):
         """Remove the journal's entries of what the stream delivered, once its state is written."""
 
     @override
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        for message in super()._generate_record_messages(record):
+            self.figures.rows += 1
+            yield message
+
+    @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
         # Stream.sync() calls each error unhandled. The run logs it with its reason.
         if level < logging.ERROR:
@@ -54,6 +72,7 @@ class SyncRun:
     Args:
         streams: All streams of the tap.
         unavailable: Why selected streams are missing, by stream.
+        clock: Time.
         logger: Logger of the tap.
     """
 
@@ -61,6 +80,7 @@ class SyncRun:
         self,
         streams: Iterable[Stream],
         unavailable: Mapping[str, DemandbaseError],
+        clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._families = [
@@ -70,7 +90,15 @@ class SyncRun:
             and (stream.selected or stream.has_selected_descendents)
         ]
         self._unavailable = unavailable
+        self._clock = clock
         self._logger = logger
+        self.figures = {
+            stream.name: stream.figures
+            for family in self._families
+            for stream in family
+            if stream.selected
+        }
+        """What the report says of each stream."""
         self._failures: dict[str, DemandbaseError] = {}
         self._next = 0
         """Number of families that have been synced, or tried."""
@@ -145,17 +173,37 @@ class SyncRun:
     def _sync(self, family: Sequence[TapStream]) -> None:
         stream = family[0]
         try:
-            stream.sync()
-            stream.finalize_state_progress_markers()
+            with self._measuring(family):
+                stream.sync()
+                stream.finalize_state_progress_markers()
         except DemandbaseError as error:
             if error.ends_run:
                 raise
             self._fail(_names(family), error)
             stream.give_up()
 
+    @contextmanager
+    def _measuring(self, family: Sequence[TapStream]) -> Iterator[None]:
+        """Record the outcome and the duration of a family's turn."""
+        began, began_at = self._clock.now(), self._clock.utc()
+        outcome, failure = Outcome.INTERRUPTED, None
+        try:
+            yield
+            outcome = Outcome.COMPLETE
+        except DemandbaseError as error:
+            outcome, failure = Outcome.FAILED, str(error)
+            raise
+        finally:
+            for stream in family:
+                figures = stream.figures
+                figures.outcome, figures.error = outcome, failure
+                figures.began_at, figures.seconds = began_at, self._clock.now() - began
+
     def _fail(self, streams: Sequence[str], error: DemandbaseError) -> None:
         for stream in streams:
             self._failures[stream] = _without_frames(error)
+            figures = self.figures.setdefault(stream, StreamFigures())
+            figures.outcome, figures.error = Outcome.FAILED, str(error)
         if not all(self._has_failed(family) for family in self._families[self._next :]):
             self._logger.error(
                 "Stream %s failed, and the run continues with the other streams: %s",

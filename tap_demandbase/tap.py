@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,17 +15,19 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api
+from demandbase_api.config import api_files, chosen_api, state_folder
 from demandbase_api.connect import connect
-from demandbase_api.errors import ConfigurationError, DemandbaseError
+from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
+from demandbase_api.run_files import remove_old, run_name, write_report
 from demandbase_api.settings_check import (
     near_names,
     settings_errors,
     warn_unknown_variables,
     without_foreign,
 )
+from demandbase_api.state_folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
@@ -32,17 +35,20 @@ from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter, write_output
 from tap_demandbase.job_streams import job_streams
+from tap_demandbase.report import EXPORT_OPERATIONS, RunReport, log_summary
 from tap_demandbase.streams import BulkStream, IdBatchStream
 from tap_demandbase.sync_run import SyncRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
 
-    from demandbase_api.ports import Apis, ExportApi, ImportApi
+    from demandbase_api.errors import ApiOperation
+    from demandbase_api.ports import Apis, CallsToday, ExportApi, ImportApi
     from tap_demandbase.discovery import StreamSpec
+    from tap_demandbase.report import StreamFigures
 
 
 class TapDemandbase(Tap):
@@ -79,7 +85,12 @@ class TapDemandbase(Tap):
         super().__init__(*args, **options)
 
     @cached_property
-    def _apis(self) -> Apis:
+    def apis(self) -> Apis:
+        """Both ports of the API.
+
+        Raises:
+            ConfigurationError: The address or the credentials cannot be used.
+        """
         return connect(
             config.connection(self.config, self.retry.on(self.clock)),
             chosen_api(self.config),
@@ -90,12 +101,17 @@ class TapDemandbase(Tap):
     @property
     def export_api(self) -> ExportApi:
         """The export API."""
-        return self._apis.exports
+        return self.apis.exports
 
     @property
     def import_api(self) -> ImportApi:
         """The import API, for the streams about imports."""
-        return self._apis.imports
+        return self.apis.imports
+
+    @property
+    def unavailable(self) -> dict[str, DemandbaseError]:
+        """Why selected streams cannot be exported, by name; known after discovery."""
+        return self._unavailable
 
     @cached_property
     def exporter(self) -> Exporter:
@@ -187,7 +203,8 @@ class TapDemandbase(Tap):
             DemandbaseError: An error ended the run before a stream failed.
         """
         self._warn_unknown_bookmarks()
-        run = SyncRun(self.streams.values(), self._unavailable, self.logger)
+        report = RunReport(run_name(self.clock.utc()), self.clock)
+        run = SyncRun(self.streams.values(), self._unavailable, self.clock, self.logger)
         with run.reporting_failures():
             try:
                 if self.state:
@@ -202,6 +219,29 @@ class TapDemandbase(Tap):
                 run.clear_journal()
             finally:
                 self._close_exports()
+                with signals_ignored():
+                    self._report(report, run.figures)
+
+    def _report(self, report: RunReport, streams: Mapping[str, StreamFigures]) -> None:
+        """Log what the run has done, and keep its report; remove old ones."""
+        if "exporter" in self.__dict__:
+            for name, figures in streams.items():
+                figures.jobs = self.exporter.jobs(name)
+        today: Mapping[ApiOperation, CallsToday] = {}
+        if self.apis.daily is not None:
+            with suppress(SpoolError):  # one that cannot be read has been reported by the calls
+                today = self.apis.daily.today()
+        left = {each: today[each].left for each in EXPORT_OPERATIONS if each in today}
+        log_summary(streams, left, self.logger)
+        line = report.as_json(streams, left)
+        try:
+            folder = state_folder(self.config).open() / EXPORT_REPORTS
+            path = write_report(folder, report.run, line)
+        except (OSError, SpoolError) as error:
+            self.logger.warning("The report of this run cannot be kept in state_dir: %s", error)
+            return
+        self.logger.info("Report of the run: %s", path)
+        remove_old(folder, self.config["keep_days"], self.clock.utc(), self.logger)
 
     @override  # type: ignore[misc]
     def run_sync_dry_run(

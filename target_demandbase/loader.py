@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-import uuid
 from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from demandbase_api.config import spool_folder, state_folder
 from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
+from demandbase_api.run_files import dry_run_folder, remove_old, run_name
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
@@ -95,7 +94,7 @@ class Loader:
         self._api = api
         self._config = config
         self._clock = clock
-        self._run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+        self._run = run_name(clock.utc())
         self._state_folder = state_folder(config).open()
         self._rejects = rejects_folder(config)
         check_folder(self._rejects)
@@ -117,7 +116,7 @@ class Loader:
             clock=clock,
         )
         self._queue: ImportQueue | DryRunQueue = (
-            DryRunQueue(self._rejects / f"dry-run-{self._run}")
+            DryRunQueue(dry_run_folder(self._rejects, self._run))
             if self._is_dry
             else open_import_queue(api, config, self._run, clock, retry)
         )
@@ -391,6 +390,7 @@ class Loader:
         except RejectsError as error:
             # The run ends with an error of its own, which is the one to report.
             logger.warning("%s", error)
+        remove_old(self._rejects, self._config["keep_days"], self._clock.utc(), logger)
 
 
 def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:

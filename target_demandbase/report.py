@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.files import make_private_folder, write_atomically
+from demandbase_api.clock import iso_time
+from demandbase_api.run_files import write_report
 from target_demandbase.rejects import rejects_error
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class RunReport:
         return json.dumps(
             {
                 "run": self._run,
-                "started_at": self._started_at.isoformat(),
+                "started_at": iso_time(self._started_at),
                 "seconds": round(self._clock.now() - self._began, 3),
                 **{name: remark for name, remark in self._remarks.items() if remark is not None},
                 "streams": {
@@ -176,10 +177,8 @@ class RunReport:
         Raises:
             RejectsError: The file cannot be written.
         """
-        path = folder / f"report-{self._run}.json"
         try:
-            make_private_folder(folder)
-            write_atomically(path, f"{line}\n", durable=True)
+            write_report(folder, self._run, line)
         except OSError as error:
             raise rejects_error(error) from error
 

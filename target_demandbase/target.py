@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from singer_sdk import Sink
     from singer_sdk.mapper import StreamMap
 
-    from demandbase_api.ports import ImportApi
+    from demandbase_api.ports import Apis, ImportApi
     from target_demandbase.csv_writer import RowError
 
 
@@ -76,18 +76,27 @@ class TargetDemandbase(Target):
     ]
 
     @cached_property
+    def apis(self) -> Apis:
+        """Both ports of the API.
+
+        Raises:
+            ConfigurationError: The address or the credentials cannot be used.
+        """
+        return connect(
+            config.connection(self.config, self.retry.on(self.clock)),
+            chosen_api(self.config),
+            files=api_files(self.config),
+            clock=self.clock,
+        )
+
+    @cached_property
     def import_api(self) -> ImportApi:
         """The import API.
 
         Raises:
             ConfigurationError: The settings are invalid, or ask for what the API cannot do.
         """
-        api = connect(
-            config.connection(self.config, self.retry.on(self.clock)),
-            chosen_api(self.config),
-            files=api_files(self.config),
-            clock=self.clock,
-        ).imports
+        api = self.apis.imports
         check_abilities(self.config, api.capabilities)
         check_entities(self.config, api.capabilities.entities)
         return api

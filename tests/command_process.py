@@ -23,6 +23,7 @@ from typing_extensions import override
 from demandbase_api.clock import SystemClock
 
 _PLUGINS = {
+    "demandbase": ("demandbase_cli.cli", "tap_demandbase.tap", "TapDemandbase"),
     "tap-demandbase": ("tap_demandbase.cli", "tap_demandbase.tap", "CommandTap"),
     "target-demandbase": (
         "target_demandbase.cli", "target_demandbase.target", "TargetDemandbase",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,6 +86,8 @@ class HttpClient:
         self._no_auth = NoAuth()
         self._map_error = map_error
         self._gate = gate
+        self.calls: Counter[ApiOperation] = Counter()
+        """Requests to the API itself that this client has sent, by operation."""
         self.bodies = BodyReader(SystemClock(), connection.request_timeout_seconds)
         """Reads the bodies of files that are being downloaded."""
         self.server_clock = server_clock or ServerClock(connection.retry.clock)
@@ -307,6 +310,7 @@ class HttpClient:
             )
         if self.is_own(url):
             self._gate(operation)
+            self.calls[operation] += 1
         silence = min(self._connection.request_timeout_seconds, left)
         try:
             response = self._session.request(

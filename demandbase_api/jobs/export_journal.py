@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from demandbase_api.errors import state_error
 from demandbase_api.files import make_private_folder, write_atomically
 from demandbase_api.models import was_created_since
 
@@ -49,6 +50,31 @@ class JournalEntry:
     posted_at: datetime | None = None
     unusable: list[str] = field(default_factory=list)
     delivered: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenEntry:
+    """An entry as it was written, for a person.
+
+    Args:
+        key: Name of its file.
+        entry: The entry.
+        written_at: When it was written.
+    """
+
+    key: str
+    entry: JournalEntry
+    written_at: datetime
+
+    def jobs(self) -> list[tuple[str, str]]:
+        """Return the id of each job, and what it is; a job without an id yet is not there."""
+        entry = self.entry
+        words = (
+            ("begun", entry.jobs),
+            ("given up", entry.unusable),
+            ("delivered", entry.delivered),
+        )
+        return [(job_id, word) for word, ids in words for job_id in ids]
 
 
 class ExportJournal:
@@ -122,6 +148,37 @@ class ExportJournal:
         """Return whether a job has been given up or delivered."""
         _, entry = self._find(request)
         return job_id in entry.unusable or job_id in entry.delivered
+
+    def entries(self) -> list[WrittenEntry]:
+        """Return the entries of all requests to all APIs, the newest first."""
+        found = []
+        for path in () if self._folder is None else self._folder.glob(f"*{_SUFFIX}"):
+            with suppress(OSError):
+                key = path.name.removesuffix(_SUFFIX)
+                written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                found.append(WrittenEntry(key, self._read(key), written_at))
+        return sorted(found, key=lambda each: each.written_at, reverse=True)
+
+    def give_up_job(self, job_id: str) -> bool:
+        """Record that a job is of no use; return whether a run has begun with it.
+
+        Raises:
+            SpoolError: It cannot be recorded.
+        """
+        is_begun = False
+        for each in self.entries():
+            entry = each.entry
+            if self._folder is None or job_id not in entry.jobs:
+                continue
+            is_begun = True
+            entry.jobs = [other for other in entry.jobs if other != job_id]
+            entry.unusable.append(job_id)
+            try:
+                path = self._folder / f"{each.key}{_SUFFIX}"
+                write_atomically(path, json.dumps(asdict(entry), default=str))
+            except OSError as error:
+                raise state_error(error) from error
+        return is_begun
 
     def _find(self, request: ExportRequest) -> tuple[str, JournalEntry]:
         """Return the key of a request and its entry, which may be empty."""

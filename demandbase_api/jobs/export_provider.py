@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from demandbase_api.clock import iso_time
 from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.jobs.export_reuse import ExportReuse
@@ -80,12 +81,14 @@ class ProvidedJob:
         created_at: When it was created, or requested.
         deadline: Moment until which it must end.
         is_own: Whether it is proven that this run created it.
+        is_adopted: Whether it existed before, and is used instead of a new one.
     """
 
     job: ExportJob
     created_at: datetime
     deadline: Deadline
     is_own: bool
+    is_adopted: bool = False
 
 
 class ExportProvider:
@@ -223,15 +226,15 @@ class ExportProvider:
 
     def _reused(self, task: ExportTask, job: ExportJob) -> ProvidedJob:
         logger.info(
-            "Reusing the export job %s for %s, created at %s and now %s, instead of a new one",
+            "Adopted the export job %s for %s, created at %s and now %s, instead of a new one",
             job.id,
             task.request.entity,
-            job.created_at,
+            iso_time(job.created_at) or "an unknown time",
             job.status_text,
         )
         self._begin(task, job)
         created_at = job.created_at or self._reuse.now()
-        return ProvidedJob(job, created_at, self._job_deadline(), is_own=False)
+        return ProvidedJob(job, created_at, self._job_deadline(), is_own=False, is_adopted=True)
 
     def _begin_creation(self, task: ExportTask) -> datetime:
         """Record that a job is about to be requested; return the time."""

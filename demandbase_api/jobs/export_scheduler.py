@@ -74,6 +74,7 @@ class _Entry:
         error: Why it has none.
         is_resubmitted: Whether its job has been replaced.
         is_own: Whether it is proven that this run created the job.
+        is_adopted: Whether the job existed before.
     """
 
     task: ExportTask
@@ -82,6 +83,7 @@ class _Entry:
     error: DemandbaseError | None = None
     is_resubmitted: bool = False
     is_own: bool = False
+    is_adopted: bool = False
 
     @property
     def is_waiting_for_creation(self) -> bool:
@@ -176,6 +178,10 @@ class ExportScheduler:
                 assert created_at is not None  # noqa: S101 - set with the job
                 self._create_ahead()
                 return job, created_at
+
+    def is_adopted(self, task: ExportTask) -> bool:
+        """Return whether a task's job existed before, and is used instead of a new one."""
+        return self._entry(task).is_adopted
 
     def forget(self, task: ExportTask) -> None:
         """Remove a task whose records have all been delivered."""
@@ -403,6 +409,7 @@ class ExportScheduler:
                     logger.info("The export job for %s is not created ahead: %s", entity, result)
             case ProvidedJob(job, created_at, deadline, is_own):
                 entry.job_id, entry.created_at, entry.is_own = job.id, created_at, is_own
+                entry.is_adopted = result.is_adopted
                 self._poller.add(job, entity, own=is_own, deadline=deadline)
                 self._provider.submitter.confirm(entry.task.request)
                 if entry not in self._entries:

@@ -146,12 +146,30 @@ class ImportJournal:
 
     def given_up(self) -> frozenset[str]:
         """Return the ids of jobs that no run is to wait for."""
-        found = set()
-        for path in self._folder.glob(f"*.json{GIVEN_UP}"):
+        ids = (entry.job_id for entry in self.given_up_entries())
+        return frozenset(job_id for job_id in ids if job_id is not None)
+
+    def given_up_entries(self) -> list[JournalEntry]:
+        """Return the entries whose imports no run is to wait for."""
+        found = []
+        for path in sorted(self._folder.glob(f"*.json{GIVEN_UP}")):
             with suppress(JournalError):
                 entry = None if _is_old(path) else _entry(path)
-                found.add(entry.job_id if entry is not None else None)
-        return frozenset(job_id for job_id in found if job_id is not None)
+                if entry is not None:
+                    found.append(entry)
+        return found
+
+    def give_up(self, entry: JournalEntry) -> None:
+        """Give up the import of an entry: no run is to wait for it.
+
+        Raises:
+            SpoolError: The entry cannot be renamed.
+        """
+        path = self.path(entry)
+        try:
+            path.rename(path.with_name(f"{path.name}{GIVEN_UP}"))
+        except OSError as error:
+            raise state_error(error) from error
 
     def put(self, entry: JournalEntry) -> JournalEntry:
         """Write an entry as this run's, in one step; remove entries of earlier runs for the file.

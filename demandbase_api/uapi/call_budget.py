@@ -11,9 +11,10 @@ from filelock import FileLock
 
 from demandbase_api.errors import ApiOperation, CallBudgetError, state_error
 from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
+from demandbase_api.ports import CallsToday
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import date
     from pathlib import Path
 
@@ -85,7 +86,8 @@ class CallBudget:
         Raises:
             CallBudgetError: Too few are left.
         """
-        self._check(_CALLS_PER_EXPORT, jobs)
+        for operation, calls in self.for_exports(jobs).items():
+            self.require(operation, calls)
 
     def check_import(self) -> None:
         """Check that enough calls are left for an import job, from its creation to its end.
@@ -95,7 +97,8 @@ class CallBudget:
         Raises:
             CallBudgetError: Too few are left.
         """
-        self._check(_CALLS_PER_IMPORT, 1)
+        for operation, calls in _CALLS_PER_IMPORT.items():
+            self.require(operation, calls)
 
     def require(self, operation: ApiOperation, calls: int) -> None:
         """Check that a number of calls of an operation are left.
@@ -115,9 +118,16 @@ class CallBudget:
         """Return the number of calls of an operation that are left today."""
         return CALLS_A_DAY[operation] - self._counter.used(operation, self._today)
 
-    def _check(self, calls_per_job: Mapping[ApiOperation, int], jobs: int) -> None:
-        for operation, calls in calls_per_job.items():
-            self.require(operation, calls * jobs)
+    def today(self) -> dict[ApiOperation, CallsToday]:
+        """Return the calls of each operation that has a limit."""
+        return {
+            operation: CallsToday(self._counter.used(operation, self._today), limit)
+            for operation, limit in CALLS_A_DAY.items()
+        }
+
+    def for_exports(self, jobs: int) -> dict[ApiOperation, int]:
+        """Return the calls that a number of export jobs need at least."""
+        return {operation: calls * jobs for operation, calls in _CALLS_PER_EXPORT.items()}
 
     @property
     def _today(self) -> date:

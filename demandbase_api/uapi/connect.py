@@ -38,6 +38,8 @@ def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
     return Apis(
         UapiExportApi(http, FieldDiscovery(http, cache, budget), budget),
         UapiImportApi(http, budget),
+        http.calls,
+        budget,
     )
 
 

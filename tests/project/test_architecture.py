@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("tap_demandbase", "target_demandbase")
+PLUGINS = ("demandbase_cli", "tap_demandbase", "target_demandbase")
 
 
 def modules_outside_arrow(package: str) -> list[str]:

@@ -19,7 +19,7 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_installs_the_three_commands(tmp_path: Path) -> None:
+def test_the_wheel_installs_all_commands(tmp_path: Path) -> None:
     # uv builds the wheel from the source distribution, which must contain everything for it.
     run(UV, "build", "--quiet", "--out-dir", str(tmp_path / "dist"), str(ROOT))
     [wheel] = (tmp_path / "dist").glob("*.whl")
@@ -28,6 +28,7 @@ def test_the_wheel_installs_the_three_commands(tmp_path: Path) -> None:
         packages = {name.split("/")[0] for name in archive.namelist()}
     assert {name for name in packages if not name.endswith(".dist-info")} == {
         "demandbase_api",
+        "demandbase_cli",
         "demandbase_sandbox",
         "tap_demandbase",
         "target_demandbase",
@@ -38,7 +39,7 @@ def test_the_wheel_installs_the_three_commands(tmp_path: Path) -> None:
     install = (UV, "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt"),
                "--python", str(fresh / "bin" / "python"))  # fmt: skip
     run(*install, str(wheel))
-    for plugin in ("tap-demandbase", "target-demandbase"):
+    for plugin in ("tap-demandbase", "target-demandbase", "demandbase"):
         assert run(str(fresh / "bin" / plugin), "--version").startswith(plugin)
     run(*install, f"singer-demandbase[sandbox] @ {wheel.as_uri()}")
     assert "Usage: demandbase-sandbox" in run(str(fresh / "bin" / "demandbase-sandbox"), "--help")

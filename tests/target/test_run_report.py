@@ -65,7 +65,7 @@ def test_a_run_is_one_line_with_all_figures_by_stream() -> None:
     }
     assert json.loads(line) == {
         "run": "r1",
-        "started_at": "2026-01-02T03:04:05+00:00",
+        "started_at": "2026-01-02T03:04:05Z",
         "seconds": 7.5,
         "streams": {
             "scores": {

@@ -1,0 +1,123 @@
+"""Files that runs leave for people: reports and dry runs. Their names have the time of the run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from demandbase_api.files import make_private_folder, write_atomically
+
+if TYPE_CHECKING:
+    import logging
+    from pathlib import Path
+
+_TIME = "%Y%m%dT%H%M%SZ"
+_RUN = r"(\d{8}T\d{6}Z)-[0-9a-f]{6}"
+_REPORT = re.compile(rf"report-{_RUN}\.json")
+_REJECTS = re.compile(r"rejects-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl$")
+_DRY_RUN = re.compile(rf"dry-run-{_RUN}")
+
+
+def run_name(now: datetime) -> str:
+    """Return a unique name for a run.
+
+    Args:
+        now: The time in UTC.
+    """
+    return f"{now.strftime(_TIME)}-{uuid.uuid4().hex[:6]}"
+
+
+def dry_run_folder(folder: Path, run: str) -> Path:
+    """Return the folder for the files of a dry run."""
+    return folder / f"dry-run-{run}"
+
+
+def write_report(folder: Path, run: str, report: str) -> Path:
+    """Write the report of a run; return its path.
+
+    Args:
+        folder: Created if it does not exist.
+        run: Name of the run.
+        report: One line of JSON.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    path = folder / f"report-{run}.json"
+    make_private_folder(folder)
+    write_atomically(path, f"{report}\n", durable=True)
+    return path
+
+
+def reports(folder: Path) -> dict[str, Path]:
+    """Return the reports in a folder by the name of their run, the newest first.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    if not folder.is_dir():
+        return {}
+    paths = sorted(folder.iterdir(), key=lambda path: path.name, reverse=True)
+    return {
+        path.stem.removeprefix("report-"): path for path in paths if _REPORT.fullmatch(path.name)
+    }
+
+
+def rejects(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of rejected rows in a folder by the name of their run, the newest first.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    found: dict[str, list[Path]] = {}
+    if folder.is_dir():
+        for path in sorted(folder.iterdir(), key=lambda path: path.name, reverse=True):
+            if name := _REJECTS.match(path.name):
+                found.setdefault(name[1], []).append(path)
+    return found
+
+
+def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logger) -> None:
+    """Remove the reports and dry runs in a folder that are older than some days.
+
+    Anything else stays, whatever its age: rejected and undelivered rows are the only copy of data.
+
+    Args:
+        folder: The folder; it need not exist.
+        keep_days: Days for which they are kept.
+        now: The time in UTC.
+        logger: Receives how many have been removed.
+    """
+    reports = dry_runs = 0
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            # Another run may remove the same; what cannot be removed is tried again by the next.
+            with suppress(OSError):
+                if _is_old(_REPORT.fullmatch(path.name), keep_days, now):
+                    path.unlink()
+                    reports += 1
+                elif _is_old(_DRY_RUN.fullmatch(path.name), keep_days, now):
+                    shutil.rmtree(path)
+                    dry_runs += 1
+    if reports or dry_runs:
+        logger.info(
+            "Removed %d reports and %d dry runs that are older than keep_days (%d) from %s",
+            reports,
+            dry_runs,
+            keep_days,
+            folder,
+        )
+
+
+def _is_old(name: re.Match[str] | None, keep_days: int, now: datetime) -> bool:
+    if name is None:
+        return False
+    try:
+        began = datetime.strptime(name[1], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return False  # not a time
+    return now - began > timedelta(days=keep_days)

@@ -1,0 +1,159 @@
+"""The command ``check``: whether a run can work, without creating a job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from demandbase_api.errors import DemandbaseError
+from demandbase_cli.errors import CommandError
+from demandbase_cli.jobs import Kind, kinds
+from demandbase_cli.options import common_options
+from demandbase_cli.output import Table, show
+from tap_demandbase.config import spool
+from target_demandbase.config import rejects_folder
+from target_demandbase.rejects import check_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from demandbase_api.errors import ApiOperation
+    from demandbase_cli.settings import Settings
+    from tap_demandbase.tap import TapDemandbase
+    from target_demandbase.target import TargetDemandbase
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check has found.
+
+    Args:
+        side: What it is about.
+        check: Name of the check.
+        says: What it found, or why it failed.
+        error: Its failure, if any.
+    """
+
+    side: Kind
+    check: str
+    says: str
+    error: DemandbaseError | None = None
+
+    @property
+    def word(self) -> str:
+        """Whether it passed."""
+        return "ok" if self.error is None else "failed"
+
+
+@click.command()
+@click.option("--exports", is_flag=True, help="Only check what the tap needs.")
+@click.option("--imports", is_flag=True, help="Only check what the target needs.")
+@common_options
+def check(*, settings: Settings, as_json: bool, exports: bool, imports: bool) -> None:
+    """Check credentials, permissions, discovery, fields and folders. No job is created."""
+    outcomes: list[Outcome] = []
+    calls: Counter[ApiOperation] = Counter()
+    for side in _sides(settings, exports=exports, imports=imports):
+        if side is Kind.EXPORT:
+            tap = settings.tap()
+            outcomes += _outcomes(side, _export_checks(tap))
+            calls += Counter(tap.apis.calls)
+        else:
+            target = settings.target()
+            outcomes += _outcomes(side, _import_checks(target))
+            calls += Counter(target.apis.calls)
+    spent = {operation.value: number for operation, number in calls.items()}
+    lines = [
+        {"side": each.side, "check": each.check, "is": each.word, "says": each.says}
+        for each in outcomes
+    ]
+    show(
+        {"checks": lines, "calls": spent},
+        Table(
+            "Checks",
+            ("Side", "Check", "Is", "Says"),
+            [tuple(line.values()) for line in lines],
+            "",
+        ),
+        Table(
+            "Calls that were spent, without those for tokens",
+            ("Call", "Number"),
+            list(spent.items()),
+            "No call was spent.",
+        ),
+        as_json=as_json,
+    )
+    failed = [each for each in outcomes if each.error is not None]
+    if failed and failed[0].error is not None:
+        names = ", ".join(f"{each.side} {each.check}" for each in failed)
+        raise CommandError(
+            f"{len(failed)} of {len(outcomes)} checks failed: {names}.", failed[0].error.exit_code
+        )
+
+
+def _sides(settings: Settings, *, exports: bool, imports: bool) -> tuple[Kind, ...]:
+    """Return the sides to check: those that are chosen, else those that are configured."""
+    if exports or imports:
+        return kinds(exports=exports, imports=imports)
+    return kinds(exports=settings.has_tap, imports=settings.has_target)
+
+
+def _outcomes(side: Kind, checks: Sequence[tuple[str, Callable[[], str]]]) -> list[Outcome]:
+    found: list[Outcome] = []
+    for name, run in checks:
+        try:
+            found.append(Outcome(side, name, run()))
+        except DemandbaseError as error:
+            found.append(Outcome(side, name, str(error), error))
+            if error.ends_run:
+                break  # the others would fail as well
+    return found
+
+
+def _export_checks(tap: TapDemandbase) -> list[tuple[str, Callable[[], str]]]:
+    def discovery() -> str:
+        return f"{len(tap.catalog_dict['streams'])} streams"
+
+    def job_list() -> str:
+        next(iter(tap.export_api.jobs()), None)
+        return "export jobs can be listed"
+
+    def folder() -> str:
+        spool(tap.config).check()
+        return "spool_dir can be written"
+
+    return [("jobs", job_list), ("discovery", discovery), ("folder", folder)]
+
+
+def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str]]]:
+    def job_list() -> str:
+        next(iter(target.import_api.jobs()), None)
+        return "import jobs can be listed"
+
+    def fields() -> str:
+        api = target.import_api
+        numbers = {name: len(api.mappings(name)) for name in sorted(api.capabilities.entities)}
+        words = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+        if not api.capabilities.mappings:
+            return f"documented fields: {words}"
+        return f"fields: {words}"
+
+    def activity_types() -> str:
+        api = target.import_api
+        if not api.capabilities.activity_types:
+            return "not with this API"
+        return f"{len(api.activity_types())} types of activities"
+
+    def folder() -> str:
+        check_folder(rejects_folder(target.config))
+        return "rejects_path can be written"
+
+    return [
+        ("jobs", job_list),
+        ("fields", fields),
+        ("activity types", activity_types),
+        ("folder", folder),
+    ]

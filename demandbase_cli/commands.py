@@ -1,0 +1,91 @@
+"""All commands of ``demandbase``, and what their failures look like."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from typing_extensions import override
+
+from demandbase_api.process import exit_with_error, log_plain_text
+from demandbase_api.redaction import plain
+from demandbase_cli import catalog, check, jobs, journal, plan, quota, rejects, runs, state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXIT_USAGE = 2
+"""The command line is wrong."""
+
+logger = logging.getLogger("demandbase")
+
+
+@click.group(no_args_is_help=False)
+@click.version_option(package_name="singer-demandbase")
+def demandbase() -> None:
+    """Look at the jobs, quotas, runs and states of tap-demandbase and target-demandbase."""
+
+
+for _command in (
+    check.check,
+    jobs.jobs,
+    jobs.job,
+    journal.journal,
+    catalog.catalog,
+    plan.plan,
+    quota.quota,
+    rejects.rejects,
+    runs.runs,
+    state.state,
+):
+    demandbase.add_command(_command)
+
+
+class _Sentences(logging.Formatter):
+    """Errors as they are, other messages with their level."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        level = record.levelname.capitalize()
+        return message if record.levelno >= logging.CRITICAL else f"{level}: {message}"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return the exit code.
+
+    Args:
+        arguments: The command line without the name of the command.
+    """
+    _log_sentences()
+    try:
+        demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return EXIT_USAGE
+    except click.ClickException as error:
+        about = "".join(f" {word}" for word in _command_of(error))
+        sentence = " ".join(error.format_message().split()).rstrip(".")
+        logger.critical("%s. See “demandbase%s --help”.", plain(sentence), about)
+        return EXIT_USAGE
+    except Exception as error:  # noqa: BLE001 - the last line of the log names any error
+        exit_with_error(error, logger, {}, "", "stream_maps")
+    return 0
+
+
+def _command_of(error: click.ClickException) -> list[str]:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return [] if context is None else context.command_path.split()[1:]
+
+
+def _log_sentences() -> None:
+    log_plain_text()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Sentences())
+    # The error of the settings says it, and why.
+    handler.addFilter(lambda record: record.msg != "Config validation failed")
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)

@@ -1,0 +1,106 @@
+"""The command ``quota``: what is used and left of the tenant's limits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from demandbase_api.errors import ApiOperation
+from demandbase_api.models import ExportJob
+from demandbase_cli.jobs import Kind, listed
+from demandbase_cli.options import common_options
+from demandbase_cli.output import Table, show
+
+if TYPE_CHECKING:
+    from demandbase_api.ports import Apis
+    from demandbase_cli.settings import Settings
+
+_IMPORT_CALLS = {
+    ApiOperation.CREATE_IMPORT,
+    ApiOperation.UPLOAD_FILE,
+    ApiOperation.GET_IMPORT,
+    ApiOperation.LIST_IMPORTS,
+    ApiOperation.LIST_ACTIVITY_TYPES,
+    ApiOperation.GET_ACTIVITY_TYPE,
+}
+_RUNNING_SINCE = timedelta(days=2)
+_DAY = timedelta(days=1)
+
+
+@click.command()
+@common_options
+def quota(*, settings: Settings, as_json: bool) -> None:
+    """Show the day's calls, the bytes exported in 24 hours and the jobs that run.
+
+    It reads both lists of jobs, which are calls, too.
+    """
+    now = datetime.now(UTC)
+    found = {kind: list(listed(settings, kind, now - _RUNNING_SINCE)) for kind in Kind}
+    sizes = [
+        each.job.file_size_bytes
+        for each in found[Kind.EXPORT]
+        if isinstance(each.job, ExportJob)
+        and each.job.created_at is not None
+        and each.job.created_at >= now - _DAY
+    ]
+    known = [size for size in sizes if size is not None]
+    running = {
+        kind: sum(each.job.status.is_running for each in lines) for kind, lines in found.items()
+    }
+    calls = calls_today(settings.export_apis, settings.import_apis)
+    document = {
+        "day": now.date(),
+        "calls": calls,
+        "exported_bytes_24h": sum(known) if known else None,
+        "exports_24h": len(sizes),
+        "exports_24h_without_size": len(sizes) - len(known),
+        "running_exports": running[Kind.EXPORT],
+        "running_imports": running[Kind.IMPORT],
+    }
+    show(
+        document,
+        Table(
+            f"Calls on {now.date()} (UTC), counted on this machine: other clients are not seen",
+            ("Call", "Used", "Left", "Limit"),
+            [tuple(line.values()) for line in calls],
+            "This API has no known daily limit of calls, so they are not counted.",
+        ),
+        _exported(sizes, known),
+        f"{running[Kind.EXPORT]} export jobs and {running[Kind.IMPORT]} import jobs of the last 2 "
+        "days have not ended.",
+        as_json=as_json,
+    )
+
+
+def calls_today(exports: Apis, imports: Apis) -> list[dict[str, Any]]:
+    """Return the calls of the day by operation.
+
+    Args:
+        exports: The APIs by which the tap exports.
+        imports: The APIs by which the target imports; their calls may be counted apart.
+    """
+    sides = ((exports, False), (imports, True))
+    return [
+        {
+            "call": operation.value,
+            "used": calls.used,
+            "left": calls.left,
+            "limit": calls.limit,
+        }
+        for apis, is_import in sides
+        if apis.daily is not None
+        for operation, calls in apis.daily.today().items()
+        if (operation in _IMPORT_CALLS) is is_import
+    ]
+
+
+def _exported(sizes: list[int | None], known: list[int]) -> str:
+    if not sizes:
+        return "No export job was created in the last 24 hours."
+    if not known:
+        return f"{len(sizes)} export jobs in 24 hours; the list does not say their sizes."
+    missing = len(sizes) - len(known)
+    remark = f"; the list does not say the sizes of {missing}" if missing else ""
+    return f"{sum(known):,} bytes in {len(sizes)} export jobs in 24 hours{remark}."

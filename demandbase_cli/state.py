@@ -1,0 +1,155 @@
+"""The command ``state``: the bookmarks of the tap in words, and a corrected state."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from demandbase_cli.errors import CommandError
+from demandbase_cli.options import common_options
+from demandbase_cli.output import Table, print_json, show, timestamp
+from tap_demandbase import bookmark
+from tap_demandbase.windows import midnight, parse_timestamp
+
+if TYPE_CHECKING:
+    from demandbase_cli.settings import Settings
+
+
+@click.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+@click.option("--reset", "resets", multiple=True, metavar="STREAM", help="Remove its bookmark.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="STREAM=DATE",
+    help="Let the next run export the stream from this date on, less lookback_days.",
+)
+@common_options
+def state(
+    *,
+    settings: Settings,
+    as_json: bool,
+    file: IO[str],
+    resets: tuple[str, ...],
+    changes: tuple[str, ...],
+) -> None:
+    """Show the bookmarks in a state FILE (- for standard input), or print a changed state.
+
+    The file has the value of the tap's last STATE message. It is not changed.
+    """
+    _ = settings  # a state has all that is needed
+    found = _read(file)
+    if resets or changes:
+        for stream in resets:
+            found = without_bookmark(found, stream)
+        for change in changes:
+            found = with_date(found, change)
+        print_json(found)
+        return
+    lines = [_line(name, own) for name, own in found.get("bookmarks", {}).items()]
+    show(
+        lines,
+        Table(
+            "Bookmarks",
+            ("Stream", "By", "Rows until", "Resumes at", "Last job", "Says"),
+            [(*(line[name] for name in _SHOWN), _words(line)) for line in lines],
+            "The state has no bookmark: each stream starts from the beginning.",
+        ),
+        as_json=as_json,
+    )
+
+
+_SHOWN = ("stream", "replication_key", "rows_until", "resumes_at", "last_job")
+
+
+def without_bookmark(state: dict[str, Any], stream: str) -> dict[str, Any]:
+    """Return a state without the bookmark of a stream: it starts from the beginning.
+
+    Raises:
+        CommandError: The state does not have the stream.
+    """
+    _check_stream(state, stream)
+    changed = deepcopy(state)
+    del changed["bookmarks"][stream]
+    return changed
+
+
+def with_date(state: dict[str, Any], change: str) -> dict[str, Any]:
+    """Return a state whose bookmark of a stream is at a date.
+
+    The next run does not resume an interrupted one, and reuses no delivered job.
+
+    Args:
+        state: The state.
+        change: ``STREAM=DATE``.
+
+    Raises:
+        CommandError: It is malformed, or the state has no bookmark of the stream.
+    """
+    stream, _, text = change.partition("=")
+    try:
+        value = parse_timestamp(text)
+    except ValueError:
+        raise CommandError(
+            f"--set {change[:100]} is not of the form STREAM=DATE: give an ISO-8601 date, as in "
+            "people=2026-01-31."
+        ) from None
+    _check_stream(state, stream)
+    own = state["bookmarks"][stream]
+    if not isinstance(own, dict) or not own.get(bookmark.KEY):
+        raise CommandError(
+            f"The stream {stream} has no date bookmark: it is exported as a whole, or has not run "
+            "yet. Set start_date for its first run."
+        )
+    changed = deepcopy(state)
+    bookmark.write(changed["bookmarks"][stream], own[bookmark.KEY], bookmark.Bookmark(value))
+    return changed
+
+
+def _check_stream(state: dict[str, Any], stream: str) -> None:
+    if stream not in state.get("bookmarks", {}):
+        names = ", ".join(state.get("bookmarks", {})) or "no stream"
+        raise CommandError(f"The state has no bookmark of stream {stream[:100]}: it has {names}.")
+
+
+def _read(file: IO[str]) -> dict[str, Any]:
+    try:
+        found = json.load(file)
+    except (ValueError, RecursionError):
+        raise CommandError(
+            "The state is no JSON: give the value of the tap's last STATE message, as a file."
+        ) from None
+    bookmark.check_state(found)
+    checked: dict[str, Any] = found
+    return checked
+
+
+def _line(stream: str, own: object) -> dict[str, Any]:
+    key = own.get(bookmark.KEY) if isinstance(own, dict) else None
+    mark = bookmark.read(own, key if isinstance(key, str) else None, stream)
+    delivered = mark.delivered
+    return {
+        "stream": stream,
+        "replication_key": key,
+        "rows_until": mark.value,
+        "resumes_at": mark.next_window,
+        "last_job": None if delivered is None else delivered.newest.id,
+        "last_job_created_at": None if delivered is None else delivered.newest.created_at,
+    }
+
+
+def _words(line: dict[str, Any]) -> str:
+    if line["rows_until"] is None:
+        return "exported as a whole, or from the beginning"
+    if line["resumes_at"] is not None:
+        return f"interrupted: the next run resumes with {line['resumes_at']}"
+    created_at = line["last_job_created_at"]
+    when = f", by a job of {timestamp(created_at)}" if isinstance(created_at, datetime) else ""
+    is_day = line["rows_until"] == midnight(line["rows_until"].date())
+    until = line["rows_until"].date() if is_day else timestamp(line["rows_until"])
+    return f"complete until {until}{when}"

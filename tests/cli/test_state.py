@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Demandbase, Done
+from tests.command_process import run_command
+
+COMPLETE = {
+    "replication_key": "updated_at",
+    "replication_key_value": "2026-01-31T10:00:00.000000Z",
+    "last_job": {"id": "job-1", "created_at": "2026-01-31T10:01:00.000000Z"},
+}
+INTERRUPTED = {
+    "replication_key": "day",
+    "replication_key_value": "2026-01-10T00:00:00.000000Z",
+    "next_window": "2026-01-10",
+    "exported_on": "2026-01-31",
+}
+STATE: dict[str, Any] = {
+    "bookmarks": {"people": COMPLETE, "visits": INTERRUPTED, "campaigns": {}},
+}
+
+
+@pytest.fixture(params=["v1"])
+def api(request: pytest.FixtureRequest) -> str:
+    """One API: a state does not depend on it."""
+    return str(request.param)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps(STATE))
+    return path
+
+
+def state(demandbase: Demandbase, file: Path, *options: str, code: int = 0) -> Done:
+    return demandbase("state", str(file), *options, sources=(), code=code)
+
+
+def test_bookmarks_are_in_words(demandbase: Demandbase, file: Path) -> None:
+    words = state(demandbase, file).words
+    assert (
+        "people updated_at 2026-01-31 10:00:00Z job-1 "
+        "complete until 2026-01-31 10:00:00Z, by a job of 2026-01-31 10:01:00Z"
+    ) in words
+    assert "interrupted: the next run resumes with 2026-01-10" in words
+    assert "campaigns exported as a whole, or from the beginning" in words
+    assert state(demandbase, file, "--json").json[0]["rows_until"] == "2026-01-31T10:00:00Z"
+
+
+def test_a_stream_is_reset(demandbase: Demandbase, file: Path) -> None:
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"bookmarks": {"campaigns": {}}}
+    assert json.loads(file.read_text()) == STATE
+
+
+def test_a_bookmark_is_set_to_a_date(demandbase: Demandbase, file: Path) -> None:
+    found = state(demandbase, file, "--set", "visits=2025-12-01", "--set", "people=2025-12-02").json
+    visits = found["bookmarks"]["visits"]
+    assert visits["replication_key_value"] == "2025-12-01T00:00:00.000000Z"
+    assert visits["next_window"] is None
+    assert "exported_on" not in visits
+    people = found["bookmarks"]["people"]
+    assert people == {**COMPLETE, "replication_key_value": "2025-12-02T00:00:00.000000Z"}
+    file.write_text(json.dumps(found))
+    assert "complete until 2025-12-01" in state(demandbase, file).words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--reset", "peple"), "no bookmark of stream peple: it has people, visits, campaigns"),
+        (("--set", "people"), "is not of the form STREAM=DATE"),
+        (("--set", "people=soon"), "is not of the form STREAM=DATE"),
+        (("--set", "campaigns=2026-01-01"), "campaigns has no date bookmark"),
+    ],
+)
+def test_what_cannot_be_changed_is_said(
+    demandbase: Demandbase, file: Path, options: tuple[str, ...], words: str
+) -> None:
+    assert words in state(demandbase, file, *options, code=1).err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "The state is no JSON"),
+        ('{"value": {"bookmarks": {}}}', "has no member bookmarks"),
+        ('{"bookmarks": {"people": 1}}', "it must be an object"),
+    ],
+)
+def test_an_odd_state_ends_in_a_sentence(
+    demandbase: Demandbase, file: Path, text: str, words: str
+) -> None:
+    file.write_text(text)
+    assert words in state(demandbase, file, code=1).err
+
+
+def test_a_missing_file_ends_in_a_sentence(demandbase: Demandbase, tmp_path: Path) -> None:
+    assert "No such file" in state(demandbase, tmp_path / "none", code=2).err
+
+
+def test_a_first_state_has_no_bookmark(demandbase: Demandbase, file: Path) -> None:
+    file.write_text("{}")
+    assert "each stream starts from the beginning" in state(demandbase, file).out
+
+
+def test_a_state_may_come_from_standard_input() -> None:
+    done = run_command("demandbase", "state", "-", "--reset", "people", text=json.dumps(STATE))
+    assert set(json.loads(done.stdout)["bookmarks"]) == {"visits", "campaigns"}
