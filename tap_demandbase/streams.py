@@ -144,7 +144,11 @@ class BulkStream(FastSyncStream):
         for number, (window, task) in enumerate(tasks, 1):
             if window is not None and len(tasks) > 1:
                 self.logger.info(
-                    "Window %d of %d: %s to %s", number, len(tasks), window.start, window.end
+                    "Window %d of %d: %s to %s",
+                    number,
+                    len(tasks),
+                    window.start or "the oldest",
+                    window.end,
                 )
             delivered = yield from self._export_window(window, task, pipeline)
             self._delivered[delivered] = task.request
@@ -535,16 +539,15 @@ class RowCount:
             DateRangeError: The server did not filter by the requested dates.
         """
         before, repeated = (filtered.before, filtered.repeated) if filtered else (0, 0)
+        reasons = {"before the first day": before, "sent before": repeated}
+        left_out = [f"{count} {reason}" for reason, count in reasons.items() if count]
         logger.info(
-            "Export job %s of stream %s: %d rows read, %d sent, %d left out (%d before the first "
-            "day, %d sent before)",
+            "Export job %s of stream %s: %d %s sent%s",
             self._job.id,
             self._stream,
-            self.read,
             self.sent,
-            self.read - self.sent,
-            before,
-            repeated,
+            "row" if self.sent == 1 else "rows",
+            f" of {self.read}, the others left out ({', '.join(left_out)})" if left_out else "",
         )
         if self.read - self.sent != before + repeated:
             raise RecordCountError(
