@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from demandbase_api.connection import ApiFiles, Connection
+from demandbase_api.connection import ApiFiles, Connection, without_slash
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
 from demandbase_api.state_folder import StateFolder
@@ -145,8 +145,12 @@ def chosen_api(config: Mapping[str, Any]) -> Api:
 
 
 def api_url(config: Mapping[str, Any]) -> str:
-    """Return the URL of the API: the setting, or the default of the API."""
-    return config.get("api_url") or chosen_api(config).default_url
+    """Return the URL of the API: the setting, or the default of the API.
+
+    Journals and fingerprints of files contain it: texts that lead to one API must be equal.
+    """
+    url: str = config.get("api_url") or chosen_api(config).default_url
+    return without_slash(url)
 
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy, user_agent: str) -> Connection:

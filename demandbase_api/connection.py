@@ -87,9 +87,14 @@ class ApiFiles:
         return self.folder.open() / f"demandbase-{kind}-{digest}.json"
 
 
+def without_slash(url: str) -> str:
+    """Return a URL without surrounding white space and trailing slashes."""
+    return url.strip().rstrip("/")
+
+
 def _checked_url(url: str) -> str:
     """Return a URL without surrounding white space and trailing slashes."""
-    url = url.strip()
+    url = without_slash(url)
     problem = _url_problem(url)
     if problem:
         # The URL is not shown: it may contain credentials.
@@ -97,7 +102,7 @@ def _checked_url(url: str) -> str:
             f"The setting api_url is not a web address: {problem}. "
             f"Give scheme and host, as in {_EXAMPLE_URL}."
         )
-    return url.rstrip("/")
+    return url
 
 
 def _url_problem(url: str) -> str:  # noqa: PLR0911 - one for each problem

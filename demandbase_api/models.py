@@ -193,6 +193,17 @@ class ImportOperation(StrEnum):
     UPSERT = "upsert"
 
 
+ACTIVITIES = "activities"
+
+
+def adds_rows(entity: str, operation: str) -> bool:
+    """Return whether an import always adds its rows, so that they must not be sent twice.
+
+    Activities have no key that the documents promise to match, whatever the operation.
+    """
+    return operation == ImportOperation.INSERT.value or entity == ACTIVITIES
+
+
 class ListAction(StrEnum):
     """What an import does to the members of its job's account list."""
 
@@ -275,6 +286,11 @@ class ImportRequest:
     mappings: tuple[ColumnMapping, ...]
     activity_type: int | None = None
     list_action: ListAction = ListAction.NOOP
+
+    @property
+    def adds(self) -> bool:
+        """Whether its rows must not be sent twice."""
+        return adds_rows(self.entity, self.operation)
 
 
 @dataclass(frozen=True, slots=True)

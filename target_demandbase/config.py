@@ -12,10 +12,9 @@ from singer_sdk import typing as th
 from demandbase_api import config as api_config
 from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_api_settings
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.models import ImportOperation, ListAction
+from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
 from demandbase_api.state_folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
-from target_demandbase.plan import ACTIVITIES
 from target_demandbase.report import OUTCOMES_UNKNOWN
 
 if TYPE_CHECKING:

@@ -279,8 +279,7 @@ class ImportQueue:
                 with suppress(Exception):  # the run's own error is the one to report
                     self._finish_upload()
         job_with_file = self._uploader.uploading
-        self._uploader.close()
-        cancelled = self._poller.close()
+        cancelled = self._uploader.close()
         lost = [each.batch for each in self._running if each.job_id in cancelled]
         waiting = list(self._waiting)
         if job_with_file is not None and job_with_file not in cancelled:

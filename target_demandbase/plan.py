@@ -6,7 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.models import ColumnMapping, ImportOperation, ImportRequest, ListAction
+from demandbase_api.models import (
+    ACTIVITIES,
+    ColumnMapping,
+    ImportOperation,
+    ImportRequest,
+    ListAction,
+    adds_rows,
+)
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.errors import MappingError, RoutingError
 from target_demandbase.mapping import NUMERIC_TYPES, MappingSettings, plan_columns
@@ -21,8 +28,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("target-demandbase")
-
-ACTIVITIES = "activities"
 
 _SHOWN = 20
 
@@ -78,7 +83,7 @@ class StreamPlan:
     @property
     def is_add_only(self) -> bool:
         """Whether each row becomes a record of its own, whatever its match key is."""
-        return self.operation is ImportOperation.INSERT or self.entity == ACTIVITIES
+        return adds_rows(self.entity, self.operation)
 
     @property
     def is_replay(self) -> bool:

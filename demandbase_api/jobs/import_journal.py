@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from demandbase_api.earlier_state import LOCK_SUFFIX
 from demandbase_api.errors import JournalError, state_error
 from demandbase_api.files import PRIVATE, call_in_folder, write_atomically
+from demandbase_api.models import adds_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,7 @@ class JournalEntry:
         job_id: The job's id, once it is known.
         owner: The run that wrote the entry.
         origin: The API that the job belongs to.
+        status_without_file: Status that the job had before its file, if that says nothing of it.
     """
 
     fingerprint: str
@@ -76,6 +78,12 @@ class JournalEntry:
     job_id: str | None = None
     owner: str = ""
     origin: str = ""
+    status_without_file: str | None = None
+
+    @property
+    def adds(self) -> bool:
+        """Whether its rows must not be sent twice."""
+        return adds_rows(self.entity, self.operation)
 
     @property
     def began(self) -> datetime:

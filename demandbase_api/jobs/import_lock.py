@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -56,7 +57,7 @@ class EntityLocks:
         if entity in self._locks:
             return
         lock = FileLock(self._path(entity), blocking=False, mode=PRIVATE, thread_local=False)
-        began = last_line = self._clock.now()
+        began, last_line = self._clock.now(), -math.inf
         while not self._try(lock):
             now = self._clock.now()
             if now - began >= self._timeout:
@@ -65,7 +66,7 @@ class EntityLocks:
                     f"{entity} after {now - began:.0f} s. Run again later, or raise the setting "
                     "job_timeout_seconds."
                 )
-            if now == began or now - last_line >= _LOG_SECONDS:
+            if now - last_line >= _LOG_SECONDS:
                 last_line = now
                 logger.info(
                     "Waiting for another run that imports into %s for %.0f s: its rows come first",

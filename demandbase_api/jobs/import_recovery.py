@@ -26,7 +26,6 @@ from demandbase_api.jobs.import_decision import Follows, Step, View, decide, vie
 from demandbase_api.jobs.import_journal import GIVEN_UP, Phase
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.jobs.poller import YOUNG_SECONDS
-from demandbase_api.models import ImportOperation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -56,7 +55,8 @@ _FILELESS = timedelta(minutes=10)
 _LIST_SECONDS = 60.0
 _FILE_NAME = re.compile(r".+-[0-9a-f]{32}(-\d+)?(-\d{8}T\d{12})?\.csv")
 """What this product calls the files that it sends; see ``ImportFile``."""
-_DONT_SHOW = frozenset({View.WAITS, View.UNKNOWN})
+_MAY_CHANGE = frozenset({View.WAITS, View.UNKNOWN, View.FAILED_EMPTY})
+"""What a job may show for some seconds though it has its file, or has imported rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class ImportRecovery:
             JobTimeoutError: A job does not end in time.
             JournalError: An entry cannot be read.
         """
-        adds = request.operation is ImportOperation.INSERT
+        adds = request.adds
         if request.entity in self._passed and not adds:
             return
         follows = Follows.ADDED if adds else Follows.WRITTEN
@@ -225,7 +225,7 @@ class ImportRecovery:
                 )
                 return  # the next run removes the others
             # The source may send the rows of an insert again, however late.
-            may_expire = entry.phase in {Phase.CREATING, Phase.CREATED} or not _adds(entry)
+            may_expire = entry.phase in {Phase.CREATING, Phase.CREATED} or not entry.adds
             if step is Step.FORGET or (may_expire and self._is_old(entry)):
                 self._journal.drop(entry)
 
@@ -247,14 +247,16 @@ class ImportRecovery:
             jobs = self._api.possibly_created(request, began - CLOCK_SKEW)
             strays = [job.id for job in jobs if job.id != but]
         except DemandbaseError as error:
-            strays = []
-            logger.info("The import jobs that wait for a file cannot be listed: %s", error)
+            where = f"the job list cannot be read: {error}"
+        else:
+            ids = ", ".join(strays)
+            where = f"check {ids} in Demandbase." if ids else "none is in the job list."
         logger.warning(
             "The response to the creation of an import job for %s was lost. If it was created, it "
-            "waits for a file and changes nothing: %s. A job does not say what it was created for, "
+            "waits for a file and changes nothing: %s A job does not say what it was created for, "
             "so it is neither used nor cancelled.",
             request.entity,
-            f"check {', '.join(strays)} in Demandbase" if strays else "none is in the job list",
+            where,
         )
 
     def cancel(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:
@@ -303,7 +305,19 @@ class ImportRecovery:
         """Return an entry with the id of its job, if the job can be found."""
         if entry.job_id is not None:
             return entry
-        job = self.find_created(file.job_name(entry.fingerprint, entry.began), entry.began)
+        name = file.job_name(entry.fingerprint, entry.began)
+        try:
+            job = self.find_created(name, entry.began)
+        except DemandbaseError as error:
+            if error.ends_run:
+                raise
+            # The job has no file, so that another one for the file does no harm.
+            logger.warning(
+                "The import job %s of an earlier run, which has no file, cannot be looked up: %s",
+                name,
+                error,
+            )
+            return entry
         if job is None:
             self.warn_of_strays(request, entry.began)
             return entry
@@ -328,13 +342,14 @@ class ImportRecovery:
 
         Args:
             entry: Its entry.
-            is_patient: Whether to read it again for some seconds if it does not show its file.
+            is_patient: Whether to read it again for some seconds if it does not show its file, or
+                shows that it imported nothing: figures may lag behind the status.
             deadline: Deadline of each reading.
         """
         view, job = self._read(entry, deadline)
         is_young = (self._clock.utc() - entry.began).total_seconds() < YOUNG_SECONDS
         for pause in _PAUSES:
-            may_lag = (is_patient and view in _DONT_SHOW) or (is_young and view is View.UNKNOWN)
+            may_lag = (is_patient and view in _MAY_CHANGE) or (is_young and view is View.UNKNOWN)
             if not may_lag:
                 break
             self._clock.sleep(pause)
@@ -348,17 +363,17 @@ class ImportRecovery:
             job = self._api.get(entry.job_id, deadline)
         except NotFoundError:
             return View.UNKNOWN, None
-        return view_of(job, waits_for_file=self._api.waits_for_file(job)), job
+        return view_of(job, waits_for_file=may_lack_file(self._api, entry, job)), job
 
     def _decide(
         self, entry: JournalEntry, view: View, job: ImportJob | None, follows: Follows
     ) -> tuple[Step, View, ImportJob | None]:
         """Return the step for an entry. If it is to cancel the job, that is done first."""
-        step = decide(entry.phase, view, adds=_adds(entry), follows=follows)
+        step = decide(entry.phase, view, adds=entry.adds, follows=follows)
         if step is Step.CANCEL:
             view, shown = self.cancel(entry)
             job = shown or job
-            step = decide(entry.phase, view, adds=_adds(entry), follows=follows)
+            step = decide(entry.phase, view, adds=entry.adds, follows=follows)
         return step, view, job
 
     def _clear(self, entry: JournalEntry, follows: Follows) -> View | None:
@@ -371,8 +386,8 @@ class ImportRecovery:
         step, view, job = self._decide(entry, view, job, follows)
         if step is Step.WAIT and job is not None:
             view = self._wait_for_entry(entry, job, may_lack_file=view is View.UNCANCELLABLE)
-            step = decide(entry.phase, view, adds=_adds(entry), follows=follows)
-            if step in {Step.WAIT, Step.CANCEL} and not _adds(entry):
+            step = decide(entry.phase, view, adds=entry.adds, follows=follows)
+            if step in {Step.WAIT, Step.CANCEL} and not entry.adds:
                 step = Step.FORGET  # no later run may resume it as if it were the last
         match step:
             case Step.FORGET:
@@ -530,14 +545,14 @@ class ImportRecovery:
                 assert_never(view)
 
 
-def _adds(entry: JournalEntry) -> bool:
-    """Return whether the rows of an entry must not be sent twice."""
-    return entry.operation == ImportOperation.INSERT.value
+def may_lack_file(api: ImportApi, entry: JournalEntry, job: ImportJob) -> bool:
+    """Return whether a job shows nothing that it did not show before its file."""
+    return api.waits_for_file(job) or job.status_text == entry.status_without_file
 
 
 def _may_show_late(entry: JournalEntry) -> bool:
     """Return whether it depends on what the job shows whether its rows are sent again."""
-    return _adds(entry) and entry.phase not in {Phase.CREATING, Phase.CREATED}
+    return entry.adds and entry.phase not in {Phase.CREATING, Phase.CREATED}
 
 
 def _name_end(entry: JournalEntry) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from demandbase_api.deadline import ONE_TRY
@@ -22,10 +22,9 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.import_decision import Step, View
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
-from demandbase_api.jobs.import_recovery import ImportRecovery
+from demandbase_api.jobs.import_recovery import ImportRecovery, may_lack_file
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.jobs.submitter import JobSubmitter, may_have_succeeded
-from demandbase_api.models import ImportOperation
 from demandbase_api.threads import log_periodically, run_with_timeout
 
 if TYPE_CHECKING:
@@ -186,16 +185,24 @@ class ImportUploader:
         self._recovery.remove_stale()
         self._locks.close()
 
-    def close(self) -> None:
-        """Cancel a job whose creation was interrupted, or warn of it."""
+    def close(self) -> frozenset[str]:
+        """End the run: cancel its jobs that can be cancelled, then let other runs go on.
+
+        Another run could otherwise resume a job that is about to be cancelled.
+
+        Returns:
+            Ids of the cancelled jobs that were polled.
+        """
         [has_ended] = run_with_timeout(_LOST_JOB_SECONDS, [self._cancel_lost])
         if not has_ended:
             logger.warning(
                 "An import job may have been created whose id is not known; it has no file and "
                 "changes nothing. Look for it in Demandbase's list of jobs."
             )
+        cancelled = self._poller.close()
         self._locks.close()
         self._journal.close()
+        return cancelled
 
     def _check_stopped(self) -> None:
         if self._is_stopped:
@@ -226,7 +233,8 @@ class ImportUploader:
         self._submitter.confirm(creation)
         self._used.add(job.id)
         self._poller.add(job, request.entity)  # from here on, the end of the run cancels it
-        entry = entry.now(Phase.CREATED, job.id)
+        shown = None if self._api.waits_for_file(job) else job.status_text
+        entry = replace(entry.now(Phase.CREATED, job.id), status_without_file=shown)
         if self._is_stopped:
             self._recovery.cancel(entry)
         entry = self._journal.put(entry)
@@ -268,7 +276,7 @@ class ImportUploader:
         self._check_stopped()
         entry = self._journal.put(entry.now(Phase.UPLOADING, job.id))
         self.uploading = job.id
-        attempt = _Upload(self._api, self._poller, job, file, request, self._check_stopped)
+        attempt = _Upload(self._api, self._poller, entry, file, request, self._check_stopped)
         try:
             with log_periodically(PROGRESS_SECONDS, self._poller.log_progress):
                 uploaded = self._retry.call(attempt.send)
@@ -286,7 +294,9 @@ class ImportUploader:
         self, entry: JournalEntry, file: ImportFile, error: DemandbaseError
     ) -> ImportJob:
         step, job = self._recovery.after_doubt(entry)
-        if step is Step.POLL and job is not None:
+        # A job whose status says nothing of a file, and that takes none, has one.
+        takes_none = isinstance(error, ConflictError) and entry.status_without_file is not None
+        if (step is Step.POLL or takes_none) and job is not None:
             return job
         if step is Step.CREATE:
             self._forget_job(entry, file)
@@ -344,7 +354,7 @@ class _Upload:
     Args:
         api: The import API.
         poller: Knows how old the job is.
-        job: The job.
+        entry: Entry of the job.
         file: The file.
         request: What the job does with it.
         check: Raises if the run ends.
@@ -354,17 +364,18 @@ class _Upload:
         self,
         api: ImportApi,
         poller: JobPoller[ImportJob],
-        job: ImportJob,
+        entry: JournalEntry,
         file: ImportFile,
         request: ImportRequest,
         check: Callable[[], None],
     ) -> None:
         self._api = api
         self._poller = poller
-        self._job_id = job.id
+        self._entry = entry
+        self._job_id = entry.job_id or ""
         self._file = file
         self._list_action = request.list_action
-        self._adds = request.operation is ImportOperation.INSERT
+        self._adds = request.adds
         self._check = check
         self.is_in_doubt = False
         """Whether the server may have the file."""
@@ -381,7 +392,7 @@ class _Upload:
         try:
             if self.is_in_doubt:
                 job = self._api.get(self._job_id, ONE_TRY)
-                if not self._api.waits_for_file(job):
+                if not may_lack_file(self._api, self._entry, job):
                     return job
             return self._put()
         except NotFoundError as error:

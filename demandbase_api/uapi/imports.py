@@ -12,6 +12,7 @@ from demandbase_api.http.json_reader import read
 from demandbase_api.http.lists import ListReader
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import (
+    ACTIVITIES,
     FieldMapping,
     ImportEntity,
     ImportOperation,
@@ -251,7 +252,7 @@ def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
 
 def _operation(entity: str) -> ImportOperation:
     """Return the operation of all imports into an entity: activities are always added."""
-    return ImportOperation.INSERT if entity == "activities" else ImportOperation.UPSERT
+    return ImportOperation.INSERT if entity == ACTIVITIES else ImportOperation.UPSERT
 
 
 def _path(job_id: str) -> str:

@@ -81,7 +81,7 @@ class V1ImportApi(ImportApi):
 
     @override
     def waits_for_file(self, job: ImportJob) -> bool:
-        return job.status is JobStatus.PENDING and job.file_name is None
+        return job.status is JobStatus.PENDING and not job.file_name
 
     @override
     def upload(

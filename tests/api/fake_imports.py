@@ -166,12 +166,16 @@ class FakeImports(ImportApi):
     def find_created(self, file_name: str, since: datetime) -> ImportJob | None:
         if not self.capabilities.find_created:
             return None
-        return next((job for job in self.jobs() if job.file_name == file_name), None)
+        listed = self._created_since(since)
+        return next((job for job in listed if job.file_name == file_name), None)
 
     @override
     def possibly_created(self, request: ImportRequest, since: datetime) -> Iterator[ImportJob]:
         if not self.capabilities.find_created:
-            yield from filter(self.waits_for_file, self.jobs())
+            yield from filter(self.waits_for_file, self._created_since(since))
+
+    def _created_since(self, since: datetime) -> list[ImportJob]:
+        return [job for job in self.jobs() if job.created_at is None or job.created_at >= since]
 
     @override
     def waits_for_file(self, job: ImportJob) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from demandbase_api.config import api_url
 from demandbase_api.connection import Connection
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.client import HttpClient
@@ -50,6 +51,13 @@ def test_a_malformed_url_is_rejected_and_not_shown(url: str, said: str) -> None:
         Connection(url, "token")
     assert said in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example", "https://a.example/", " https://a.example// "]
+)
+def test_imports_of_one_api_are_known_however_its_url_is_written(url: str) -> None:
+    assert api_url({"api": "v1", "api_url": url}) == "https://a.example"
 
 
 def test_white_space_around_url_and_token_is_stripped(sandbox: Sandbox) -> None:

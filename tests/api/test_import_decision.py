@@ -130,7 +130,16 @@ def test_only_its_figures_prove_that_a_failed_job_imported_nothing(
         assert proves_it == (is_empty and status is JobStatus.FAILED)
 
 
+@pytest.mark.parametrize("waits_for_file", [False, True])
 @pytest.mark.parametrize("status", JobStatus)
-def test_only_a_job_that_has_not_ended_waits_for_its_file(status: JobStatus) -> None:
-    view = view_of(ImportJob("1", status), waits_for_file=True)
-    assert (view is View.WAITS) == (not status.is_terminal)
+def test_only_a_job_that_has_not_ended_waits_for_its_file(
+    status: JobStatus, *, waits_for_file: bool
+) -> None:
+    ended = {
+        JobStatus.COMPLETED: View.COMPLETED,
+        JobStatus.CANCELLED: View.CANCELLED,
+        JobStatus.FAILED: View.FAILED,
+    }
+    view = View.WAITS if waits_for_file else View.UNDER_WAY
+    shown = view_of(ImportJob("1", status), waits_for_file=waits_for_file)
+    assert shown is ended.get(status, view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -12,13 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from demandbase_api.errors import JournalError
-from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry, Phase
+from demandbase_api.errors import JournalError, SpoolError
+from demandbase_api.jobs.import_journal import ImportFile, ImportJournal, JournalEntry, Phase
 
 ENTRY = JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+00:00")
 _OTHER_RUN = """
@@ -167,15 +169,22 @@ def test_an_entry_that_vanishes_while_it_is_read_is_none(
     assert not path.exists()
 
 
-def test_an_import_that_a_person_gave_up_is_known_by_its_job(tmp_path: Path) -> None:
+def test_an_import_that_a_person_gave_up_is_known_by_its_job_for_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ImportJournal(tmp_path, "r1").put(ENTRY.now(Phase.UPLOADED, "job-1"))
     [path] = tmp_path.glob("*.json")
     given_up = path.rename(tmp_path / f"{path.name}.given-up")
     journal = ImportJournal(tmp_path, "r2")
     assert journal.left_behind() == []
     assert journal.given_up() == {"job-1"}
-    os.utime(given_up, (0, 0))
-    assert journal.given_up() == frozenset()
+    (tmp_path / "f00d.r3.json.given-up").write_text("unreadable")
+    without_id = json.dumps({**WRITTEN, "job_id": None})
+    (tmp_path / "f00d.r4.json.given-up").write_text(without_id)
+    (tmp_path / "f00d.r5.json.given-up").symlink_to(tmp_path / "removed")
+    for age, known in ((86_400, {"job-1"}), (86_401, set())):
+        monkeypatch.setattr(time, "time", lambda age=age: given_up.stat().st_mtime + age)
+        assert journal.given_up() == known
 
 
 def test_one_entry_of_twins_is_dropped_and_all_are_forgotten(tmp_path: Path) -> None:
@@ -200,3 +209,98 @@ def test_entries_of_jobs_at_another_api_are_none(tmp_path: Path) -> None:
     assert ImportJournal(tmp_path, "r2", "https://b.example").left_behind() == []
     [entry] = ImportJournal(tmp_path, "r2", "https://a.example").left_behind()
     assert entry.origin == "https://a.example"
+
+
+def test_the_newest_entry_of_a_file_is_found_and_the_oldest_comes_first(tmp_path: Path) -> None:
+    for owner, second in (("r1", 5), ("r2", 7), ("r3", 6)):
+        began_at = f"2026-01-02T03:04:0{second}+00:00"
+        members = json.dumps({**WRITTEN, "owner": owner, "began_at": began_at})
+        (tmp_path / f"f00d.{owner}.json").write_text(members)
+    journal = ImportJournal(tmp_path, "r4")
+    found = journal.find("f00d")
+    assert found is not None
+    assert found.owner == "r2"
+    assert [entry.owner for entry in journal.alike("f00d")] == ["r1", "r3", "r2"]
+    assert journal.find("f00") is None
+
+
+def test_an_entry_of_this_run_is_adopted_in_place(tmp_path: Path) -> None:
+    journal = ImportJournal(tmp_path, "r1")
+    entry = journal.put(ENTRY)
+    assert journal.adopt(entry, "f00d") == entry
+    assert journal.alike("f00d") == [entry]
+
+
+def test_an_entry_keeps_its_job_in_other_phases() -> None:
+    entry = ENTRY.now(Phase.CREATED, "job-1").now(Phase.UPLOADED)
+    assert (entry.phase, entry.job_id) == (Phase.UPLOADED, "job-1")
+    assert entry.now(Phase.CREATED, "job-2").job_id == "job-2"
+
+
+def test_entries_and_locks_are_private_and_end_with_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    journal = ImportJournal(folder, "r1")
+    journal.put(ENTRY)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes == {"f00d.r1.json": 0o600, "r1.alive": 0o600}
+    journal.close()
+    journal.close()
+    assert [path.name for path in folder.iterdir()] == ["f00d.r1.json"]
+    journal.put(ENTRY)
+    assert (folder / "r1.alive").is_file()
+    journal.close()
+
+
+def test_a_run_locks_its_file_once_and_from_any_thread(tmp_path: Path) -> None:
+    journal = ImportJournal(tmp_path, "r1")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(journal.put, ENTRY).result()
+    other = ImportJournal(tmp_path, "r2")
+    journal.put(ENTRY)
+    assert other.left_behind() == []
+    journal.close()
+    assert [entry.owner for entry in other.left_behind()] == ["r1"]
+
+
+@pytest.mark.parametrize(("age", "stays"), [(60, True), (61, False)])
+def test_a_lock_that_may_be_about_to_be_taken_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int, *, stays: bool
+) -> None:
+    lock = tmp_path / "starts.alive"
+    lock.write_text("")
+    monkeypatch.setattr(time, "time", lambda: lock.stat().st_mtime + age)
+    ImportJournal(tmp_path, "r1").put(ENTRY)
+    assert lock.exists() == stays
+    assert (tmp_path / "r1.alive").exists()
+
+
+def test_an_entry_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    ImportJournal(tmp_path, "r1").put(ENTRY)
+    assert len(synced) == 2  # the file and its folder
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    journal = ImportJournal(tmp_path / "file" / "folder", "r1")
+    with pytest.raises(SpoolError):
+        journal.put(ENTRY)
+    journal.close()
+
+
+def test_what_is_no_file_is_an_unreadable_entry(tmp_path: Path) -> None:
+    (tmp_path / "f00d.r1.json").mkdir()
+    with pytest.raises(JournalError, match=r"cannot be read: .*directory"):
+        ImportJournal(tmp_path, "r2").left_behind()
+
+
+def test_each_job_of_a_file_has_a_name_of_its_own() -> None:
+    file = ImportFile("s.1-f00d.csv", "f00d", "s", 3, io.BytesIO)
+    began = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
+    assert file.job_name("f00d", began) == "s.1-f00d-20260102T030405000006.csv"
+    assert file.job_name("f00d-2", began) == "s.1-f00d-2-20260102T030405000006.csv"
+    again = file.again(2)
+    assert (again.name, again.fingerprint) == ("s.1-f00d-2.csv", "f00d-2")
+    assert again.job_name("f00d-2", began) == "s.1-f00d-2-20260102T030405000006.csv"
+    assert not again.is_replay

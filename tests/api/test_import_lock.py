@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import BaseFileLock
 
 from demandbase_api.errors import OtherRunError, SpoolError, StoppedError
 from demandbase_api.jobs.import_lock import EntityLocks
@@ -61,6 +63,24 @@ def test_a_run_waits_for_the_other_and_says_so_every_ten_seconds(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_wait_shows_at_once_though_each_try_takes_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    first, clock = locks(tmp_path), FakeClock()
+    first.acquire("accounts", go_on)
+    second = locks(tmp_path, clock)
+    attempt = second._try  # noqa: SLF001
+
+    def trying(lock: BaseFileLock) -> bool:
+        clock.time += 0.001
+        return attempt(lock)
+
+    monkeypatch.setattr(second, "_try", trying)
+    second.acquire("accounts", first.close)
+    assert "for 0 s: its rows come first" in caplog.text
+
+
 def test_a_wait_ends_with_the_run(tmp_path: Path) -> None:
     first, second = locks(tmp_path), locks(tmp_path)
     first.acquire("accounts", go_on)
@@ -103,3 +123,25 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError):
         locks(tmp_path / "file" / "folder").acquire("accounts", go_on)
+
+
+def test_a_wait_does_not_exceed_its_time(tmp_path: Path) -> None:
+    first, clock = locks(tmp_path), FakeClock()
+    first.acquire("accounts", go_on)
+    with pytest.raises(OtherRunError, match=f"same folder {tmp_path}, .* after 1 s"):
+        EntityLocks(tmp_path, ORIGIN, clock, 1.25).acquire("accounts", go_on)
+    assert clock.sleeps == [0.5, 0.5, 0.25]
+
+
+def test_a_lock_is_private_and_released_by_any_thread(tmp_path: Path) -> None:
+    first, clock = locks(tmp_path), FakeClock()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(first.acquire, "accounts", go_on).result()
+    [path] = tmp_path.iterdir()
+    assert path.name.startswith("accounts-")
+    assert len(path.name) == len("accounts-01234567.lock")
+    assert path.stat().st_mode & 0o777 == 0o600
+    first.acquire("accounts", go_on)
+    first.close()
+    locks(tmp_path, clock).acquire("accounts", go_on)
+    assert not clock.sleeps

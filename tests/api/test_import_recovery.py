@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.models import NO_ZONE, ImportOperation, JobStatus
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
-from tests.api.import_runs import ImportRun, file, gateway_timeout, request
+from tests.api.import_runs import TIMEOUT, ImportRun, file, gateway_timeout, request
 
 CREATE, UPLOAD = ApiOperation.CREATE_IMPORT, ApiOperation.UPLOAD_FILE
 GET, LIST = ApiOperation.GET_IMPORT, ApiOperation.LIST_IMPORTS
@@ -203,6 +204,45 @@ def test_rows_that_may_have_been_added_end_the_run(
     else:
         assert again.send(file(content), INSERT).id == "job-2"
     assert sum(len(each) for each in api.files.values()) == (1 if is_in else 2)
+
+
+def test_activities_are_added_whatever_the_operation(run: ImportRun) -> None:
+    activities = request(UPSERT, "activities")
+    run.uploader.send(activities, file("old"))
+    run.die()
+    with pytest.raises(PossibleDuplicatesError, match="that differ from those of this run"):
+        next_run(run).uploader.send(activities, file("new"))
+
+
+@pytest.mark.parametrize("content", ["old", "new"])
+def test_an_insert_that_failed_may_show_late_what_it_imported(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    api = run.api
+    run.dies_at(UPLOAD, file("old"), INSERT)
+    api._given.clear()  # noqa: SLF001
+    failed = replace(
+        api.found["job-1"], status=JobStatus.FAILED, success_count=0, error_count=0,
+        processed_rows=0,
+    )  # fmt: skip
+    shows = iter([failed] * 2)
+    last = replace(failed, success_count=1, processed_rows=1)
+    monkeypatch.setattr(api, "get", lambda *_: next(shows, last))
+    with pytest.raises(PossibleDuplicatesError, match="it may have inserted some of them"):
+        next_run(run).send(file(content), INSERT)
+    assert list(api.found) == ["job-1"]
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+def test_a_list_that_cannot_be_read_is_not_needed_for_a_job_without_a_file(
+    run: ImportRun, kind: ImportOperation
+) -> None:
+    run.dies_at(CREATE, file(), kind)
+    run.api.fail(LIST, gateway_timeout(LIST))
+    again = next_run(run)
+    job_id = again.uploader.send(request(kind), file())
+    assert job_id == "job-2"
+    assert list(run.api.files) == [job_id]
 
 
 def test_an_earlier_job_is_not_resumed_after_a_day(api: FakeImports, run: ImportRun) -> None:
@@ -456,3 +496,229 @@ def test_a_run_that_ends_well_removes_what_can_import_nothing_any_more(
     later.uploader.finish()
     assert later.entries == []
     assert api.count(CANCEL) == 0
+
+
+def test_jobs_that_a_lost_creation_may_have_left_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = FakeImports(FakeClock(), V1)
+    api.put("older", 70.0)
+    api.put("by-a-slow-clock", 50.0)
+    api.put("with-a-file", 10.0, file_name="theirs.csv")
+    api.fail(CREATE, gateway_timeout(CREATE), times=1, late=True)
+    assert ImportRun(api, tmp_path).send(file()).id == "job-2"
+    assert "creation of an import job for accounts was lost" in caplog.text
+    [named] = re.findall(r": check (.*) in Demandbase\. A job", caplog.text)
+    assert set(named.split(", ")) == {"job-1", "by-a-slow-clock"}
+    assert api.count(CANCEL) == 0
+
+
+def test_a_lost_creation_is_a_warning_though_the_jobs_cannot_be_listed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = FakeImports(FakeClock(), V1)
+    api.fail(CREATE, gateway_timeout(CREATE), times=1)
+    api.fail(LIST, gateway_timeout(LIST))
+    assert ImportRun(api, tmp_path).send(file()).status is JobStatus.COMPLETED
+    assert "changes nothing: the job list cannot be read: Demandbase" in caplog.text
+    assert "A job does not say what it was created for" in caplog.text
+
+
+def test_a_lost_creation_of_an_earlier_run_is_a_warning(
+    api: FakeImports, run: ImportRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.dies_at(CREATE, file())
+    caplog.clear()
+    assert next_run(run).send(file()).id == ("job-2" if is_v1(api) else "job-1")
+    assert ("check job-1 in Demandbase" in caplog.text) == is_v1(api)
+
+
+def test_a_run_sends_the_same_rows_again_in_a_job_of_their_own(run: ImportRun) -> None:
+    assert run.send(file()).id == "job-1"
+    assert run.send(file().again(2)).id == "job-2"
+    run.die()
+    again = next_run(run)
+    assert again.send(file()).id == "job-1"
+    assert again.send(file().again(2)).id == "job-2"
+    assert again.send(file().again(3)).id == "job-3"
+
+
+@pytest.mark.parametrize("phase", [Phase.UPLOADED, Phase.ACCOUNTED])
+@pytest.mark.parametrize("is_replay", [False, True])
+def test_rejected_rows_that_are_rejected_again_come_again(
+    run: ImportRun, phase: Phase, *, is_replay: bool
+) -> None:
+    rejects = replace(file(), is_replay=is_replay)
+    run.send(rejects, INSERT)
+    if phase is Phase.ACCOUNTED:
+        run.uploader.account(rejects)
+    run.die()
+    comes_again = is_replay and phase is Phase.ACCOUNTED
+    assert next_run(run).send(rejects, INSERT).id == ("job-2" if comes_again else "job-1")
+
+
+def test_rows_of_other_entities_and_old_replays_are_in_no_ones_way(run: ImportRun) -> None:
+    run.uploader.send(request(INSERT, "people"), file("old"))
+    run.die()
+    again = next_run(run)
+    assert again.send(file("new"), INSERT).id == "job-2"
+    assert again.send(file("newer"), INSERT).id == "job-3"
+    again.uploader.finish()
+    assert "people" in {entry.entity for entry in again.entries}
+
+
+def test_an_insert_that_is_in_doubt_is_in_the_way_of_a_replay_too(run: ImportRun) -> None:
+    run.send(file("old"), INSERT)
+    run.die()
+    with pytest.raises(PossibleDuplicatesError):
+        next_run(run).send(replace(file("rejects"), is_replay=True), INSERT)
+
+
+def test_jobs_of_earlier_runs_are_none_of_the_poller_once_they_were_waited_for(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.uploader.send(request(), file("old"))
+    run.die()
+    ended, gone = next_run(run), next_run(run, "r3")
+    ended.uploader.send(request(), file("new"))
+    with pytest.raises(KeyError):
+        ended.poller.latest("job-1")
+    ended.die()
+    monkeypatch.setattr(run.api.clock, "sleep", lambda seconds: vanish(run.api, seconds))
+    run.api.seconds = 1000.0
+    run.api.put("job-1")
+    gone.uploader.send(request(), file("newer"))
+    gone.poller.forget("job-3")
+    gone.poller.close()
+    assert run.api.count(CANCEL, "job-1") == 0
+
+
+def test_a_job_that_does_not_end_in_time_is_named_with_what_is_known_of_it(
+    run: ImportRun,
+) -> None:
+    run.api.seconds = None
+    run.uploader.send(request(), file("old"))
+    run.die()
+    with pytest.raises(JobTimeoutError) as caught:
+        next_run(run).send(file("new"))
+    error = caught.value
+    assert (error.kind, error.job_id, error.entity) == ("import", "job-1", "accounts")
+    assert error.status == JobStatus.PROCESSING
+    [path] = run.folder.glob("*.json")
+    assert str(error).endswith(
+        f"Each further run waits for it again. To give it up, rename its journal entry {path} to "
+        f"{path.name}.given-up: the next run then sends the rows that it gets in a new job."
+    )
+
+
+def test_a_job_of_another_machine_is_waited_for_until_it_is_a_day_old(tmp_path: Path) -> None:
+    api = FakeImports(FakeClock(), V1)
+    api.put("theirs", 60.0, status=JobStatus.PROCESSING, file_name=name())
+    with pytest.raises(JobTimeoutError, match="until it is 24 hours old or is cancelled"):
+        ImportRun(api, tmp_path).send(file())
+    listed = [each for (call, _), each in zip(api.calls, api.deadlines, strict=True)
+              if call is LIST]  # fmt: skip
+    assert listed[0].at == api.clock.time - TIMEOUT + 60
+
+
+@pytest.mark.parametrize("age", [-3600.0, 0.0])
+def test_a_job_of_the_future_gets_no_more_than_ten_minutes_for_its_file(
+    tmp_path: Path, age: float
+) -> None:
+    api = FakeImports(FakeClock(), UAPI, listed_after=-DAY)
+    api.put("theirs", age, file_name=name())
+    began = api.clock.time
+    ImportRun(api, tmp_path).send(file())
+    assert 600 <= api.clock.time - began - 100 < 700
+
+
+def test_a_job_without_a_time_of_creation_gets_no_time_for_its_file(tmp_path: Path) -> None:
+    api = FakeImports(FakeClock(), UAPI)
+    api.put("theirs", created_at=None, file_name=name())
+    began = api.clock.time
+    ImportRun(api, tmp_path).send(file())
+    assert api.clock.time - began < 200
+
+
+@pytest.mark.parametrize(
+    ("members", "content", "why"),
+    [
+        ({"status": JobStatus.FAILED}, "old", "and failed after it may have inserted some"),
+        ({"status": JobStatus.COMPLETED}, "new", "that differ from those of this run"),
+        ({"status": JobStatus.PROCESSING, "file_name": "f.csv"}, "new",
+         "that differ from those of this run"),
+        (None, "old", "and Demandbase does not show what became of them"),
+        ({}, "new", "and does not show whether it got them"),
+    ],
+)  # fmt: skip
+def test_the_reason_why_rows_may_be_in_is_named(
+    run: ImportRun, members: dict[str, Any] | None, content: str, why: str
+) -> None:
+    api = run.api
+    run.uploader.send(request(INSERT), file("old"))
+    run.die()
+    api._given.clear()  # noqa: SLF001
+    if members is None:
+        del api.found["job-1"]
+    else:
+        api.found["job-1"] = replace(api.found["job-1"], **members)
+    with pytest.raises(PossibleDuplicatesError) as caught:
+        next_run(run).send(file(content), INSERT)
+    [path] = run.folder.glob("*.json")
+    assert str(caught.value).startswith(
+        "Rows of stream s may have been inserted into accounts already: the import job job-1 was "
+        f"sent 2 rows, {why}"
+    )
+    assert str(caught.value).endswith(f"remove {path} and run again.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "age", "is_known", "readings"),
+    [
+        (INSERT, Phase.UPLOADED, 100.0, False, 5),
+        (INSERT, Phase.CREATED, 100.0, False, 1),
+        (UPSERT, Phase.UPLOADED, 100.0, False, 1),
+        (UPSERT, Phase.UPLOADED, 60.0, False, 1),
+        (UPSERT, Phase.UPLOADED, 59.0, False, 5),
+        (UPSERT, Phase.UPLOADED, 50.0, True, 1),
+        (INSERT, Phase.UPLOADED, 100.0, True, 5),
+    ],
+)
+def test_a_job_is_read_again_for_some_seconds_if_it_matters_that_it_shows_late(
+    run: ImportRun, kind: ImportOperation, phase: Phase, age: float, readings: int, *,
+    is_known: bool,
+) -> None:  # fmt: skip
+    run.uploader.send(request(kind), file("old"))
+    entry = run.journal.find(file("old").fingerprint)
+    assert entry is not None
+    run.journal.put(entry.now(phase))
+    run.die()
+    run.api._given.clear()  # noqa: SLF001
+    if not is_known:
+        del run.api.found["job-1"]
+    run.api.clock.time += age
+    run.api.clock.sleeps.clear()
+    recovery = next_run(run).uploader._recovery  # noqa: SLF001
+    recovery._look(entry.now(phase))  # noqa: SLF001
+    assert run.api.count(GET) == readings
+    assert run.api.clock.sleeps == [1.0, 2.0, 4.0, 8.0][: readings - 1]
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("phase", [Phase.CREATING, Phase.CREATED, Phase.UPLOADED])
+def test_the_entry_of_an_unknown_job_stays_for_a_day_or_for_good(
+    run: ImportRun, kind: ImportOperation, phase: Phase
+) -> None:
+    run.uploader.send(request(kind), file())
+    entry = run.journal.find(file().fingerprint)
+    assert entry is not None
+    run.journal.put(replace(entry.now(phase), began_at=run.api.clock.utc().isoformat()))
+    run.die()
+    run.api.found.clear()
+    run.api.clock.time += DAY
+    later = next_run(run)
+    later.uploader.finish()
+    assert len(later.entries) == 1
+    run.api.clock.time += 1
+    later.uploader.finish()
+    assert len(later.entries) == (kind is INSERT and phase is Phase.UPLOADED)

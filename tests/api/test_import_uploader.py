@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,22 @@ import pytest
 from demandbase_api.errors import (
     ApiError,
     ApiOperation,
+    AuthenticationError,
     ConflictError,
+    DemandbaseError,
     FileTooLargeError,
     InvalidRequestError,
     NotFoundError,
     PossibleDuplicatesError,
+    QuotaExceededError,
     RateLimitedError,
     ServerError,
     StoppedError,
     UnexpectedResponseError,
     UnreachableError,
 )
-from demandbase_api.jobs.import_journal import Phase
-from demandbase_api.models import ImportOperation, JobStatus
+from demandbase_api.jobs.import_journal import JournalEntry, Phase
+from demandbase_api.models import ImportJob, ImportOperation, JobStatus
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
 from tests.api.import_runs import ImportRun, file, gateway_timeout, request
@@ -134,6 +138,34 @@ def test_a_job_that_was_unknown_gets_its_file_by_the_next_run_whatever_it_shows(
     assert [len(given) for given in api.files.values()] == [1]
 
 
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("has_died", [False, True])
+def test_what_a_job_showed_before_its_file_does_not_show_a_file(
+    api: FakeImports, run: ImportRun, tmp_path: Path, kind: ImportOperation, *, has_died: bool
+) -> None:
+    api.created_as = {"status": JobStatus.VALIDATING}
+    if has_died:
+        run.dies_at(UPLOAD, file(), kind, late=False)
+        run = ImportRun(api, tmp_path, "r2")
+    else:
+        api.fail(UPLOAD, gateway_timeout(UPLOAD), times=1)
+    if kind is INSERT and not is_v1(api):
+        with pytest.raises(PossibleDuplicatesError, match="does not show whether it got them"):
+            run.send(file(), kind)
+        return
+    assert run.send(file(), kind).status is JobStatus.COMPLETED
+    assert [len(each) for each in api.files.values()] == [1]
+
+
+def test_a_job_whose_status_says_nothing_of_a_file_has_one_if_it_takes_none(
+    api: FakeImports, run: ImportRun
+) -> None:
+    api.created_as, api.shown_after = {"status": JobStatus.VALIDATING}, 60.0
+    api.fail(UPLOAD, gateway_timeout(UPLOAD), times=1, late=True)
+    api.fail(UPLOAD, ConflictError(UPLOAD, "declined", status=409), times=1, late=True)
+    assert run.send(file()).status is JobStatus.COMPLETED
+
+
 def test_the_reading_of_a_job_whose_upload_is_in_doubt_is_not_retried_by_itself(
     api: FakeImports, run: ImportRun
 ) -> None:
@@ -230,11 +262,12 @@ def test_a_job_that_cannot_be_cancelled_any_more_has_the_file_of_a_refused_uploa
         RateLimitedError(UPLOAD, "asked for fewer calls", status=429),
     ],
 )
+@pytest.mark.parametrize("is_conflict", [False, True])
 def test_what_was_surely_not_sent_may_be_sent_by_the_next_run(
-    api: FakeImports, run: ImportRun, error: ApiError
+    api: FakeImports, run: ImportRun, error: ApiError, *, is_conflict: bool
 ) -> None:
     api.fail(UPLOAD, error)
-    api.fail(CANCEL, error)
+    api.fail(CANCEL, ConflictError(CANCEL, "declined", status=409) if is_conflict else error)
     with pytest.raises(type(error)):
         run.send(file(), INSERT)
     run.die()
@@ -295,6 +328,22 @@ def test_a_job_whose_creation_was_not_answered_is_looked_up_at_the_end(
     assert not api.files
 
 
+def test_other_runs_go_on_only_when_jobs_are_cancelled(
+    api: FakeImports, run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.uploader.send(request(), file())
+    entries: list[list[JournalEntry]] = []
+
+    def look(*_: object) -> bool:
+        entries.append(ImportRun(api, run.folder, "r2").entries)
+        return is_v1(api)
+
+    monkeypatch.setattr(api, "cancel", look)
+    assert run.uploader.close() == ({"job-1"} if is_v1(api) else set())
+    assert entries == [[]]
+    assert len(ImportRun(api, run.folder, "r2").entries) == 1
+
+
 def test_what_a_run_has_accounted_for_is_in_the_journal(run: ImportRun) -> None:
     run.uploader.send(request(INSERT), file())
     run.uploader.account(file("other"))
@@ -329,3 +378,231 @@ def test_a_file_that_was_uploaded_is_never_uploaded_again_though_its_job_shows_n
     assert given(api) == ([1] if content == "old" else [1, 1])
     first = api.get("job-1")
     assert first.status is JobStatus.COMPLETED
+
+
+def test_a_job_is_as_the_response_to_its_upload_shows_it(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updated: list[ImportJob] = []
+    monkeypatch.setattr(run.poller, "update", updated.append)
+    job_id = run.uploader.send(request(), file())
+    assert [(job.id, job.status) for job in updated] == [(job_id, JobStatus.PROCESSING)]
+    assert run.uploader.uploading is None
+
+
+def test_the_entry_of_a_job_says_what_is_sent_and_when(run: ImportRun) -> None:
+    run.uploader.send(request(INSERT, "people"), file(rows=7))
+    entry = run.journal.find(file().fingerprint)
+    assert entry == JournalEntry(
+        file().fingerprint, "s", "people", "insert", 7, run.api.clock.utc().isoformat(),
+        Phase.UPLOADED, "job-1", "r1", "",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [
+        (InvalidRequestError(CREATE, "did not accept it", status=400), False),
+        (RateLimitedError(CREATE, "asked for fewer calls", status=429), False),
+        (gateway_timeout(CREATE), True),
+    ],
+)
+def test_the_entry_of_a_job_that_was_surely_not_created_is_removed(
+    run: ImportRun, error: ApiError, *, stays: bool
+) -> None:
+    run.api.fail(CREATE, error)
+    with pytest.raises(DemandbaseError):
+        run.send(file())
+    assert (run.journal.find(file().fingerprint) is not None) == stays
+
+
+def test_a_creation_that_was_lost_is_looked_up_once_and_warned_of_once(
+    api: FakeImports, run: ImportRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.fail(CREATE, gateway_timeout(CREATE), times=1, late=True)
+    run.send(file())
+    run.send(file("other"))
+    assert caplog.text.count("was lost. If it was created") == is_v1(api)
+    assert len(api.found) == (3 if is_v1(api) else 2)
+    listed = api.count(LIST)
+    run.uploader.close()
+    assert api.count(LIST) == listed
+    assert api.count(CANCEL) == 0
+
+
+def test_a_creation_that_was_surely_refused_first_is_no_lost_one(
+    run: ImportRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.api.fail(CREATE, UnreachableError(CREATE, "is away", nothing_sent=True), times=1)
+    assert run.send(file()).id == "job-1"
+    assert "was lost" not in caplog.text
+
+
+def test_a_creation_that_was_lost_before_a_sure_refusal_is_a_lost_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = FakeImports(FakeClock(), V1)
+    away = UnreachableError(CREATE, "is away", nothing_sent=True)
+    api.failures[CREATE, None] = iter([gateway_timeout(CREATE), away])
+    assert ImportRun(api, tmp_path).send(file()).id == "job-1"
+    assert "was lost" in caplog.text
+
+
+@pytest.mark.parametrize("call", ["submit", "upload", "jobs"])
+def test_a_run_that_ends_during_a_call_begins_nothing_else(
+    api: FakeImports, run: ImportRun, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = getattr(api, call)
+
+    def stopping(*arguments: Any) -> Any:  # noqa: ANN401
+        run.uploader.stop()
+        return method(*arguments)
+
+    monkeypatch.setattr(api, call, stopping)
+    if call == "upload":
+        assert run.send(file()).status is JobStatus.COMPLETED
+    else:
+        with pytest.raises(StoppedError):
+            run.send(file())
+        assert given(api) == ([0] if call == "submit" else [])
+    assert api.count(CANCEL) == (call == "submit")
+    if call == "submit":
+        entry = run.journal.find(file().fingerprint)
+        assert entry is not None
+        assert (entry.phase, entry.job_id) == (Phase.CREATED, "job-1")
+
+
+def test_an_upload_that_is_tried_again_ends_with_the_run(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.api.fail(UPLOAD, gateway_timeout(UPLOAD))
+    monkeypatch.setattr(run.api.clock, "sleep", lambda _seconds: run.uploader.stop())
+    with pytest.raises(StoppedError):
+        run.send(file())
+    assert run.api.count(UPLOAD) == 1
+    entry = run.journal.find(file().fingerprint)
+    assert entry is not None
+    assert entry.phase is Phase.UPLOADING  # it may have arrived
+    assert run.uploader.uploading == "job-1"
+
+
+def test_an_upload_that_is_never_answered_stays_in_doubt(run: ImportRun) -> None:
+    run.api.fail(UPLOAD, gateway_timeout(UPLOAD))
+    with pytest.raises(ServerError):
+        run.send(file())
+    assert run.uploader.uploading == "job-1"
+    assert run.api.count(CANCEL) == 0
+    [entry] = run.journal.alike(file().fingerprint)
+    assert entry.phase is Phase.UPLOADING
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError(UPLOAD, "declined", status=401),
+        QuotaExceededError(UPLOAD, "declined", status=429),
+        NotFoundError(UPLOAD, "could not find it", status=404),
+        UnreachableError(UPLOAD, "is away", nothing_sent=True),
+        InvalidRequestError(UPLOAD, "did not accept it", status=400),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+def test_a_job_whose_upload_was_refused_is_cancelled_or_stays_without_its_file(
+    api: FakeImports, run: ImportRun, error: ApiError, kind: ImportOperation
+) -> None:
+    api.fail(UPLOAD, error)
+    with pytest.raises(type(error)):
+        run.send(file(), kind)
+    assert run.uploader.uploading is None
+    with pytest.raises(KeyError):
+        run.poller.latest("job-1")
+    entry = run.journal.find(file().fingerprint)
+    if is_v1(api):
+        assert entry is None
+        assert api.found["job-1"].status is JobStatus.CANCELLED
+    else:
+        assert entry is not None
+        assert (entry.phase, entry.job_id) == (Phase.CREATED, "job-1")
+
+
+@pytest.mark.parametrize(
+    ("refused", "phase"), [({CANCEL}, Phase.CREATED), ({CANCEL, GET}, Phase.UPLOADING)]
+)
+def test_a_refused_upload_whose_job_cannot_be_cancelled_is_decided_by_what_it_shows(
+    run: ImportRun, refused: set[ApiOperation], phase: Phase, caplog: pytest.LogCaptureFixture
+) -> None:
+    for operation in (UPLOAD, *refused):
+        run.api.fail(operation, InvalidRequestError(operation, "did not accept it", status=400))
+    with pytest.raises(InvalidRequestError) as caught:
+        run.send(file(), INSERT)
+    assert caught.value.operation is UPLOAD
+    assert "job-1 was not cancelled: Demandbase did not accept it" in caplog.text
+    [entry] = run.journal.alike(file().fingerprint)
+    assert entry.phase is phase
+
+
+def test_a_job_that_vanished_when_its_upload_was_refused_proves_nothing(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any) -> ImportJob:  # noqa: ANN401
+        del run.api.found["job-1"]
+        raise InvalidRequestError(UPLOAD, "did not accept it", status=400)
+
+    monkeypatch.setattr(run.api, "upload", refuse)
+    with pytest.raises(InvalidRequestError):
+        run.send(file(), INSERT)
+    [entry] = run.journal.alike(file().fingerprint)
+    assert entry.phase is Phase.UPLOADING
+    assert run.uploader.uploading is None
+
+
+def test_other_runs_go_on_once_a_run_has_ended(api: FakeImports, tmp_path: Path) -> None:
+    for name in ("r1", "r2"):
+        run = ImportRun(api, tmp_path, name)
+        run.uploader.send(request(), file(name))
+        run.uploader.forget(file(name))
+        run.uploader.finish()
+        assert api.clock.sleeps == []
+        api.clock.time += 200
+        if name == "r2":
+            run.uploader.close()
+    assert api.count(CANCEL) == 0
+    assert [path.suffix for path in tmp_path.iterdir()] == [".alive"]
+
+
+def test_only_a_file_that_was_sent_can_be_given_up(run: ImportRun) -> None:
+    assert not run.uploader.give_up_advice(file())
+    run.uploader.send(request(), file())
+    [path] = run.folder.glob("*.json")
+    assert f"rename its journal entry {path} to" in run.uploader.give_up_advice(file())
+
+
+def test_the_end_of_a_run_does_not_wait_for_a_lost_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("demandbase_api.jobs.import_uploader._LOST_JOB_SECONDS", 0.01)
+    api = FakeImports(FakeClock(), UAPI)
+    run = ImportRun(api, tmp_path)
+    api.fail(CREATE, gateway_timeout(CREATE))
+    with pytest.raises(ServerError):
+        run.send(file())
+    gate = api.gate(LIST)
+    run.uploader.close()
+    assert "An import job may have been created whose id is not known" in caplog.text
+    gate.set()
+
+
+def test_a_job_that_another_client_cancelled_during_its_upload_has_no_file(
+    run: ImportRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(job_id: str, *_arguments: Any) -> ImportJob:  # noqa: ANN401
+        run.api.found[job_id] = replace(run.api.found[job_id], status=JobStatus.CANCELLED)
+        raise InvalidRequestError(UPLOAD, "did not accept it", status=400)
+
+    run.api.capabilities = V1
+    monkeypatch.setattr(run.api, "upload", refuse)
+    with pytest.raises(InvalidRequestError):
+        run.send(file(), INSERT)
+    assert run.journal.find(file().fingerprint) is None
+    assert run.uploader.uploading is None

@@ -76,6 +76,7 @@ def _close_files() -> Iterator[None]:
 class Uploader:
     """Uploads nothing, and remembers what it was told."""
 
+    poller: Poller
     errors: dict[int, DemandbaseError] = field(default_factory=dict)
     """Errors by the number of the upload, from 1."""
     gates: dict[int, threading.Event] = field(default_factory=dict)
@@ -111,8 +112,9 @@ class Uploader:
     def finish(self) -> None:
         self.calls.append("finish")
 
-    def close(self) -> None:
+    def close(self) -> set[str]:
         self.calls.append("close")
+        return self.poller.cancelled
 
 
 @dataclass
@@ -141,9 +143,6 @@ class Poller:
 
     def forget(self, job_id: str) -> None:
         self.forgotten.append(job_id)
-
-    def close(self) -> set[str]:
-        return self.cancelled
 
 
 @dataclass
@@ -202,7 +201,8 @@ def batch_of(
 
 
 def bench_of(max_jobs: int = 3) -> Bench:
-    uploader, poller = Uploader(), Poller()
+    poller = Poller()
+    uploader = Uploader(poller)
     queue = ImportQueue(cast("Any", uploader), cast("Any", poller), max_jobs, "https://api")
     return Bench(uploader, poller, queue)
 
@@ -305,6 +305,7 @@ class TestWaiting:
         assert bench.take(Until.UPLOADING) == []
         assert bench.queue.batches == {1}
         bench.uploader.gates[1].set()
+        bench.poller.ended = {"job-1"}
         assert bench.take(Until.UPLOADED) == []
         assert bench.queue.batches == {1}
         assert bench.take(Until.ENDED) == ["job-1"]
