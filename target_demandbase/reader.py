@@ -11,11 +11,13 @@ import select
 import sys
 import zlib
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from io import UnsupportedOperation
 from itertools import groupby
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from urllib.parse import unquote
 
 from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchFileFormat, StorageTarget
 from singer_sdk.io_base import SingerReader
@@ -203,7 +205,7 @@ class SilentReader(SingerReader):
         if source is None:  # the descriptor was closed before Python started
             raise InputError("Standard input is closed: connect a tap, or pass a file as --input.")
         try:
-            for block in input_blocks(source, self.idle, self.block_bytes):
+            for block in self._blocks(source):
                 self._block(block.removeprefix(codecs.BOM_UTF8))
                 self.idle()
         except LongLineError:
@@ -212,6 +214,25 @@ class SilentReader(SingerReader):
                 "Leave out the large values at the source."
             ) from None
         return self._counts
+
+    def _blocks(self, source: IO[str]) -> Iterator[bytes]:
+        """Yield the input in blocks.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        blocks = input_blocks(source, self.idle, self.block_bytes)
+        while True:
+            try:
+                block = next(blocks, None)
+            except OSError as error:
+                raise InputError(
+                    f"The input cannot be read: {error.strerror or type(error).__name__}. Check "
+                    "what standard input is connected to."
+                ) from None
+            if block is None:
+                return
+            yield block
 
     def _block(self, block: bytes) -> None:
         if not block.endswith(b"\n"):
@@ -352,6 +373,8 @@ _COMPRESSIONS = {None, "none", "gzip"}
 _SCHEMES = {"", "file", "s3"}
 """Schemes of files that are read; nothing for a path."""
 
+_FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?", re.IGNORECASE)
+
 _GZIP = b"\x1f\x8b"
 
 
@@ -398,11 +421,8 @@ def _scheme(path: str) -> str:
 def _file(stream: str, number: int, path: str) -> Iterator[dict[str, Any]]:
     line = 0
     try:
-        head, tail = StorageTarget.split_url(path)
         with ExitStack() as stack:
-            file: IO[bytes] = stack.enter_context(
-                StorageTarget.from_url(head).open(tail, mode="rb")
-            )
+            file = stack.enter_context(_opened(path))
             # Not by the declared compression: some taps declare one and do not compress, or the
             # other way round.
             is_packed = file.read(len(_GZIP)) == _GZIP
@@ -420,12 +440,6 @@ def _file(stream: str, number: int, path: str) -> Iterator[dict[str, Any]]:
                     )
                 if text.strip():
                     yield _record(text)
-    except ValueError:
-        raise InputError(
-            f"File {number} of a BATCH message of stream {stream}, line {line}, is no JSON object. "
-            "Check the tap.",
-            stream=stream,
-        ) from None
     except ImportError:
         raise InputError(
             f"File {number} of a BATCH message of stream {stream} is at {_scheme(path)}://, which "
@@ -438,6 +452,28 @@ def _file(stream: str, number: int, path: str) -> Iterator[dict[str, Any]]:
             f"({type(error).__name__} after line {line}). Check where the tap writes its files.",
             stream=stream,
         ) from None
+    except ValueError:
+        raise InputError(
+            f"File {number} of a BATCH message of stream {stream}, line {line}, is no JSON object. "
+            "Check the tap.",
+            stream=stream,
+        ) from None
+
+
+def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
+    """Open a file of a BATCH message.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if _scheme(path) == "s3":
+        head, tail = StorageTarget.split_url(path)
+        return cast("AbstractContextManager[IO[bytes]]", StorageTarget.from_url(head).open(tail))
+    # The SDK's own method reads no URL of a path with a space, which its taps encode.
+    local = Path(_FILE_URL.sub("", path, count=1))
+    if _scheme(path) and not local.exists():
+        local = Path(unquote(str(local)))
+    return local.open("rb")
 
 
 def _record(text: bytes) -> dict[str, Any]:

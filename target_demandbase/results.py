@@ -10,7 +10,7 @@ from singer_sdk.exceptions import InvalidRecord, MissingKeyPropertiesError
 
 from demandbase_api.clock import SystemClock
 from demandbase_api.deadline import Deadline
-from demandbase_api.errors import DemandbaseError, job_cancelled
+from demandbase_api.errors import DemandbaseError, NotFoundError, job_cancelled
 from demandbase_api.models import JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
 from target_demandbase.errors import RejectedRowsError
@@ -225,7 +225,7 @@ class Results:
             return _End(job, verdict(job, sent, None), (), None)
         try:
             # The list is read even if the job counts no errors.
-            errors = read_errors(lambda: tuple(self._api.row_errors(sent.job_id)), job.error_count)
+            errors = read_errors(lambda: self._row_errors(sent.job_id), job.error_count)
         except DemandbaseError as error:
             if job.status is JobStatus.COMPLETED:
                 raise
@@ -233,6 +233,17 @@ class Results:
             errors = ()
         listed = count_rows(errors)
         return _End(job, verdict(job, sent, listed), errors, listed)
+
+    def _row_errors(self, job_id: str) -> list[RowError]:
+        """Return the row errors of a job; none if the API knows no list of them."""
+        errors: list[RowError] = []
+        try:
+            for error in self._api.row_errors(job_id):
+                errors.append(error)  # noqa: PERF402 - those before an error count
+        except NotFoundError:
+            # No list, or no page after the last one. The job's figures say whether that is so.
+            pass
+        return errors
 
     def _warn_of_message(self, sent: SentFile, job: ImportJob) -> None:
         """Show the message of a job; that of a failed job is in the error that ends the run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ _MAX_PASSES = 20
 """A keyword that is removed may have hidden another; a schema that still is odd is not used."""
 
 _DATA = frozenset({"enum", "const", "default", "examples"})
+
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 _BOUNDS = {"exclusiveMaximum": "maximum", "exclusiveMinimum": "minimum"}
 
@@ -51,10 +54,9 @@ def readable_schema(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     ignored: list[str] = []
     for path, rule in list(_rules(readable, ())):
         _translate_bounds(rule)
-        reference = rule.get("$ref")
-        if isinstance(reference, str) and not _resolves(readable, reference):
-            del rule["$ref"]
-            ignored.append(_clause((*path, "$ref")))
+        for word in _unusable(rule, readable):
+            del rule[word]
+            ignored.append(_clause((*path, word)))
     check = DEFAULT_JSONSCHEMA_VALIDATOR(DEFAULT_JSONSCHEMA_VALIDATOR.META_SCHEMA)
     for _ in range(_MAX_PASSES):
         paths = {tuple(error.absolute_path) for error in check.iter_errors(readable)}
@@ -85,6 +87,30 @@ def _translate_bounds(rule: dict[str, Any]) -> None:
             is_exclusive = rule.pop(exclusive)
             if is_exclusive and bound in rule:
                 rule[exclusive] = rule.pop(bound)
+
+
+def _unusable(rule: Mapping[str, Any], schema: object) -> Iterator[str]:
+    """Yield keywords of the right type that no record could be validated by."""
+    for word in _REFERENCES:
+        if isinstance(rule.get(word), str) and not _resolves(schema, rule[word]):
+            yield word
+    named = rule.get("patternProperties")
+    patterns = {
+        "pattern": [rule.get("pattern")],
+        "patternProperties": list(named) if isinstance(named, dict) else [],
+    }
+    for word, texts in patterns.items():
+        # Taps write them for the regular expressions of other languages as well.
+        if not all(map(_is_pattern, texts)):
+            yield word
+
+
+def _is_pattern(text: object) -> bool:
+    try:
+        re.compile(text if isinstance(text, str) else "")
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def _resolves(schema: object, reference: str) -> bool:

@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from demandbase_api.errors import job_failed
+from demandbase_api.jobs.import_decision import View, view_of
 from demandbase_api.models import JobStatus
 from target_demandbase.errors import ReconciliationError
 
@@ -187,13 +188,15 @@ def failed(
     if listed is None and not job.error_message:
         words = "this API does not say why, or which rows it accepted: see the import audit"
         job = replace(job, error_message=f"{words} in Demandbase")
-        return job_failed("import", sent.stream, job, may_quote_rows=False, more=_next_run(sent))
+        return job_failed(
+            "import", sent.stream, job, may_quote_rows=False, more=_next_run(job, sent)
+        )
     more = " ".join(
         text
         for text in (
             _what_it_did(job, sent, listed),
             f"The rejected rows are also kept in {', '.join(kept)}." if kept else "",
-            _next_run(sent),
+            _next_run(job, sent),
         )
         if text
     )
@@ -213,8 +216,9 @@ def _what_it_did(job: ImportJob, sent: SentFile, listed: int | None) -> str:
     )
 
 
-def _next_run(sent: SentFile) -> str:
-    if sent.is_add_only:
+def _next_run(job: ImportJob, sent: SentFile) -> str:
+    is_empty = view_of(job, waits_for_file=False) is View.FAILED_EMPTY
+    if sent.is_add_only and not is_empty:
         return (
             "The next run does not add the rows a second time by itself: it stops and says what "
             "to check."

@@ -34,8 +34,13 @@ class View(StrEnum):
     FAILED_EMPTY = "failed empty"
     """It failed, and its figures prove that it imported no row."""
     FAILED = "failed"
+    """It failed or was cancelled, and may have imported rows."""
     CANCELLED = "cancelled"
-    """It was cancelled, which is possible only before it processes its rows."""
+    """It was cancelled before it processed any row, as its figures agree."""
+
+
+WITHOUT_FILE = frozenset({View.NO_ID, View.UNKNOWN, View.WAITS, View.UNCANCELLABLE})
+"""What a job shows that shows no file."""
 
 
 class Follows(StrEnum):
@@ -76,7 +81,8 @@ def view_of(job: ImportJob, *, waits_for_file: bool) -> View:
         case JobStatus.COMPLETED:
             return View.COMPLETED
         case JobStatus.CANCELLED:
-            return View.CANCELLED
+            has_begun = bool(job.success_count or job.processed_rows)
+            return View.FAILED if has_begun else View.CANCELLED
         case JobStatus.FAILED:
             return View.FAILED_EMPTY if _imported_nothing(job) else View.FAILED
         case JobStatus.PENDING | JobStatus.VALIDATING | JobStatus.PROCESSING | JobStatus.UNKNOWN:
@@ -105,10 +111,12 @@ def decide(phase: Phase, view: View, *, adds: bool, follows: Follows) -> Step:
     match phase:
         case Phase.CREATING | Phase.CREATED:
             return _without_file(view, follows)
+        case Phase.REFUSED if view in WITHOUT_FILE:
+            return _without_file(view, follows)
+        case Phase.REFUSED | Phase.UPLOADED:  # the job may show its file late
+            return _with_file(view, adds=adds, follows=follows)
         case Phase.UPLOADING:
             return _in_doubt(view, adds=adds, follows=follows)
-        case Phase.UPLOADED:
-            return _with_file(view, adds=adds, follows=follows)
         case Phase.ACCOUNTED:
             # It has completed, whatever the server shows now.
             has_failed = view in {View.FAILED, View.FAILED_EMPTY, View.CANCELLED}

@@ -44,6 +44,8 @@ class Phase(StrEnum):
     """The job waits for the file."""
     UPLOADING = "uploading"
     """The file is being uploaded."""
+    REFUSED = "refused"
+    """The upload was refused, and the job did not show a file after that."""
     UPLOADED = "uploaded"
     """The job has the file."""
     ACCOUNTED = "accounted"

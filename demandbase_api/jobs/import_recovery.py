@@ -21,8 +21,16 @@ from demandbase_api.errors import (
     JournalError,
     NotFoundError,
     PossibleDuplicatesError,
+    TransientError,
 )
-from demandbase_api.jobs.import_decision import Follows, Step, View, decide, view_of
+from demandbase_api.jobs.import_decision import (
+    WITHOUT_FILE,
+    Follows,
+    Step,
+    View,
+    decide,
+    view_of,
+)
 from demandbase_api.jobs.import_journal import GIVEN_UP, Phase
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.jobs.poller import YOUNG_SECONDS
@@ -55,6 +63,8 @@ _FILELESS = timedelta(minutes=10)
 _LIST_SECONDS = 60.0
 _FILE_NAME = re.compile(r".+-[0-9a-f]{32}(-\d+)?(-\d{8}T\d{12})?\.csv")
 """What this product calls the files that it sends; see ``ImportFile``."""
+_MAY_HAVE_FILE = frozenset({Phase.UPLOADING, Phase.UPLOADED})
+_FILELESS_PHASES = frozenset({Phase.CREATING, Phase.CREATED})
 _MAY_CHANGE = frozenset({View.WAITS, View.UNKNOWN, View.FAILED_EMPTY})
 """What a job may show for some seconds though it has its file, or has imported rows."""
 
@@ -156,13 +166,15 @@ class ImportRecovery:
         names: list[str] = []
         in_the_way: list[tuple[JournalEntry, View]] = []
         for entry in self._journal.left_behind():
-            known.add(entry.job_id or "")
-            names.append(_name_end(entry))
             is_replayed = is_replay and entry.phase is Phase.ACCOUNTED
             if entry.entity == request.entity and not is_replayed:
-                view = self._clear(entry, follows)
-                if view is not None:
+                step, view = self._clear(entry, follows)
+                if step is Step.STOP:
                     in_the_way.append((entry, view))
+                if view is View.UNKNOWN and entry.phase in _MAY_HAVE_FILE:
+                    continue  # the list may show what the job itself does not
+            known.add(entry.job_id or "")
+            names.append(_name_end(entry))
         if in_the_way:
             raise self._possible_duplicates(in_the_way, follows)
         if request.entity not in self._passed:
@@ -195,7 +207,7 @@ class ImportRecovery:
             entry: Its entry.
 
         Returns:
-            ``CANCELLED`` and ``WAITS`` prove that it does not have the file, ``UNKNOWN`` proves
+            ``CANCELLED`` proves that it does not have the file, ``WAITS`` and ``UNKNOWN`` prove
             nothing; with any other it has the file.
         """
         view, job = self.cancel(entry)
@@ -225,7 +237,8 @@ class ImportRecovery:
                 )
                 return  # the next run removes the others
             # The source may send the rows of an insert again, however late.
-            may_expire = entry.phase in {Phase.CREATING, Phase.CREATED} or not entry.adds
+            is_refused = entry.phase is Phase.REFUSED and view in WITHOUT_FILE
+            may_expire = not entry.adds or is_refused or entry.phase in _FILELESS_PHASES
             if step is Step.FORGET or (may_expire and self._is_old(entry)):
                 self._journal.drop(entry)
 
@@ -295,7 +308,7 @@ class ImportRecovery:
         """Return what a job shows that cannot be cancelled any more: it may have its file."""
         view, job = self._look(entry)
         if view in {View.WAITS, View.UNDER_WAY}:
-            has_file = entry.phase not in {Phase.CREATING, Phase.CREATED}
+            has_file = entry.phase not in _FILELESS_PHASES
             view = View.UNDER_WAY if has_file else View.UNCANCELLABLE
         return view, job
 
@@ -376,11 +389,11 @@ class ImportRecovery:
             step = decide(entry.phase, view, adds=entry.adds, follows=follows)
         return step, view, job
 
-    def _clear(self, entry: JournalEntry, follows: Follows) -> View | None:
+    def _clear(self, entry: JournalEntry, follows: Follows) -> tuple[Step, View]:
         """Do what an entry of an earlier run asks for before other rows are sent.
 
         Returns:
-            What its job shows, if it is in the way.
+            What was done, ``STOP`` if it is in the way, and what its job shows.
         """
         view, job = self._look(entry)
         step, view, job = self._decide(entry, view, job, follows)
@@ -392,15 +405,13 @@ class ImportRecovery:
         match step:
             case Step.FORGET:
                 self._journal.drop(entry)
-            case Step.STOP:
-                return view
-            case Step.LEAVE | Step.WAIT | Step.CANCEL:
+            case Step.STOP | Step.LEAVE | Step.WAIT | Step.CANCEL:
                 pass
             case Step.CREATE | Step.UPLOAD | Step.POLL:
                 raise AssertionError("these are for the same file")
             case _:
                 assert_never(step)
-        return None
+        return step, view
 
     def _wait_for_entry(self, entry: JournalEntry, job: ImportJob, *, may_lack_file: bool) -> View:
         """Wait for the end of a job of an earlier run; return what it shows then.
@@ -465,7 +476,8 @@ class ImportRecovery:
         try:
             listed = self._recent_jobs()
         except DemandbaseError as error:
-            if error.ends_run:
+            # If it may pass, the next call finds out whether it is one for the whole run.
+            if error.ends_run and not isinstance(error, TransientError):
                 raise
             logger.warning(
                 "The list of import jobs cannot be read, so imports of other machines into %s are "
@@ -552,7 +564,7 @@ def may_lack_file(api: ImportApi, entry: JournalEntry, job: ImportJob) -> bool:
 
 def _may_show_late(entry: JournalEntry) -> bool:
     """Return whether it depends on what the job shows whether its rows are sent again."""
-    return entry.adds and entry.phase not in {Phase.CREATING, Phase.CREATED}
+    return entry.adds and entry.phase not in _FILELESS_PHASES
 
 
 def _name_end(entry: JournalEntry) -> str:

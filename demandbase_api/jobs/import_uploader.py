@@ -316,7 +316,7 @@ class ImportUploader:
             raise error
         if entry.phase is Phase.CREATED or view in {View.WAITS, View.UNKNOWN} or job is None:
             if view is View.WAITS:
-                self._journal.put(entry.now(Phase.CREATED))
+                self._journal.put(entry.now(Phase.REFUSED))
             self._poller.forget(entry.job_id or "")
             self.uploading = None
             raise error

@@ -9,7 +9,7 @@ from requests_toolbelt import MultipartEncoder
 from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.errors import ApiOperation, NotFoundError
+from demandbase_api.errors import ApiOperation
 from demandbase_api.http.json_reader import read
 from demandbase_api.http.lists import ListReader
 from demandbase_api.jobs.job_reader import recent
@@ -136,12 +136,8 @@ class V1ImportApi(ImportApi):
     def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
         operation = ApiOperation.LIST_ROW_ERRORS
         fetch = pages(self._http, operation, f"{_path(job_id)}/errors", "errors")
-        try:
-            for item in self._lists.items(operation, fetch, number="row_number", complete=complete):
-                yield schemas.row_error(operation, item)
-        except NotFoundError:
-            # No list, or no page after the last one. The job's figures say whether that is so.
-            return
+        found = self._lists.items(operation, fetch, number="row_number", complete=complete)
+        return (schemas.row_error(operation, item) for item in found)
 
 
 def request_body(request: ImportRequest) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from demandbase_api.jobs.import_decision import Follows, Step, View, decide, view_of
+from demandbase_api.jobs.import_decision import WITHOUT_FILE, Follows, Step, View, decide, view_of
 from demandbase_api.jobs.import_journal import Phase
 from demandbase_api.models import ImportJob, JobStatus
 
@@ -27,6 +27,17 @@ NO_FILE = """
     completed      C C  F F  F F
     failed empty   C C  F F  F F
     failed         C C  F F  F F
+    cancelled      C C  F F  F F
+"""
+REFUSED = """
+    no id          C C  L L  L L
+    unknown        C C  L L  L L
+    waits          U U  X X  X X
+    uncancellable  U U  L L  L L
+    under way      P P  W S  W W
+    completed      P P  F S  F L
+    failed empty   C C  F F  F F
+    failed         C S  F S  F L
     cancelled      C C  F F  F F
 """
 UPLOADING = """
@@ -65,6 +76,7 @@ ACCOUNTED = """
 TABLES = {
     Phase.CREATING: NO_FILE,
     Phase.CREATED: NO_FILE,
+    Phase.REFUSED: REFUSED,
     Phase.UPLOADING: UPLOADING,
     Phase.UPLOADED: UPLOADED,
     Phase.ACCOUNTED: ACCOUNTED,
@@ -86,7 +98,7 @@ def test_a_file_is_uploaded_again_only_by_key_and_while_its_upload_is_in_doubt()
     for phase, view, adds, follows in MATRIX:
         if decide(phase, view, adds=adds, follows=follows) is Step.UPLOAD:
             assert follows is Follows.SAME
-            had_no_file = phase in {Phase.CREATING, Phase.CREATED}
+            had_no_file = phase in {Phase.CREATING, Phase.CREATED, Phase.REFUSED}
             assert had_no_file or (phase is Phase.UPLOADING and not adds)
 
 
@@ -94,7 +106,10 @@ def test_rows_that_may_be_in_are_never_added_again() -> None:
     proofs = {View.FAILED_EMPTY, View.CANCELLED}
     for phase, view, follows in product(Phase, View, (Follows.SAME, Follows.ADDED)):
         step = decide(phase, view, adds=True, follows=follows)
-        if phase not in {Phase.CREATING, Phase.CREATED} and view not in proofs:
+        had_no_file = phase is Phase.REFUSED and view in WITHOUT_FILE
+        if phase in {Phase.CREATING, Phase.CREATED} or had_no_file:
+            continue
+        if view not in proofs:
             assert step in {Step.STOP, Step.POLL, Step.CANCEL}
 
 
@@ -128,6 +143,19 @@ def test_only_its_figures_prove_that_a_failed_job_imported_nothing(
         )
         proves_it = view_of(job, waits_for_file=False) is View.FAILED_EMPTY
         assert proves_it == (is_empty and status is JobStatus.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_empty"),
+    [((None, None), True), ((0, 0), True), ((0, None), True), ((2, 2), False), ((0, 2), False),
+     ((None, 1), False), ((1, None), False), ((-1, 0), False)],
+)  # fmt: skip
+def test_a_cancelled_job_that_has_processed_rows_may_have_imported_them(
+    figures: tuple[int | None, int | None], *, is_empty: bool
+) -> None:
+    succeeded, processed = figures
+    job = ImportJob("1", JobStatus.CANCELLED, success_count=succeeded, processed_rows=processed)
+    assert view_of(job, waits_for_file=False) is (View.CANCELLED if is_empty else View.FAILED)
 
 
 @pytest.mark.parametrize("waits_for_file", [False, True])

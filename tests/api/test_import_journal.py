@@ -304,3 +304,27 @@ def test_each_job_of_a_file_has_a_name_of_its_own() -> None:
     assert (again.name, again.fingerprint) == ("s.1-f00d-2.csv", "f00d-2")
     assert again.job_name("f00d-2", began) == "s.1-f00d-2-20260102T030405000006.csv"
     assert not again.is_replay
+
+
+def test_an_entry_that_must_not_be_read_and_vanishes_is_not_called_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f00d.r1.json").write_text("")
+
+    def read_bytes(path: Path) -> bytes:
+        path.unlink()
+        raise PermissionError("not allowed")
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(JournalError, match="cannot be read: not allowed"):
+        ImportJournal(tmp_path, "r2").left_behind()
+
+
+def test_an_entry_that_another_run_has_removed_is_adopted_and_dropped(tmp_path: Path) -> None:
+    ImportJournal(tmp_path, "r1").put(ENTRY)
+    journal = ImportJournal(tmp_path, "r2")
+    [entry] = journal.left_behind()
+    journal.drop(entry)
+    journal.drop(entry)
+    adopted = journal.adopt(entry, "f00d-2")
+    assert journal.alike("f00d") == [adopted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -142,6 +143,8 @@ def test_a_lock_is_private_and_released_by_any_thread(tmp_path: Path) -> None:
     assert len(path.name) == len("accounts-01234567.lock")
     assert path.stat().st_mode & 0o777 == 0o600
     first.acquire("accounts", go_on)
-    first.close()
+    with path.open("rb") as same:
+        first.close()
+        fcntl.flock(same, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if it is still locked
     locks(tmp_path, clock).acquire("accounts", go_on)
     assert not clock.sleeps

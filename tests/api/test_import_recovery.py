@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import (
+    ApiError,
     ApiOperation,
     AuthenticationError,
     InvalidRequestError,
@@ -19,6 +20,8 @@ from demandbase_api.errors import (
     JournalError,
     PossibleDuplicatesError,
     QuotaExceededError,
+    RateLimitedError,
+    UnreachableError,
 )
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.models import NO_ZONE, ImportOperation, JobStatus
@@ -77,8 +80,10 @@ def test_newer_rows_wait_for_an_upload_that_the_server_shows_late(
 ) -> None:
     api.shown_after = 60.0
     run.dies_at(UPLOAD, file("old"))
-    assert next_run(run).send(file("new")).status is JobStatus.COMPLETED
+    again = next_run(run)
+    assert again.send(file("new")).status is JobStatus.COMPLETED
     assert uploads == [[], [JobStatus.COMPLETED]]
+    assert [entry.job_id for entry in left(again)] == ["job-2"]
 
 
 def test_an_upload_that_the_server_did_not_get_is_cancelled_or_waited_for_some_minutes(
@@ -95,7 +100,16 @@ def test_an_upload_that_the_server_did_not_get_is_cancelled_or_waited_for_some_m
     else:
         assert 180 <= waited < 220
         assert "job-1 still waits for its file" in caplog.text
-    assert left(again)[0].job_id == "job-2"
+    assert [entry.job_id for entry in left(again)] == ["job-2"]
+
+
+def test_added_rows_that_the_server_may_not_have_got_keep_their_entry(tmp_path: Path) -> None:
+    api = FakeImports(FakeClock(), UAPI)
+    run = ImportRun(api, tmp_path)
+    run.dies_at(UPLOAD, file("old"), INSERT, late=False)
+    again = next_run(run)
+    assert again.send(file("new")).id == "job-2"
+    assert {entry.job_id for entry in left(again)} == {"job-1", "job-2"}
 
 
 def test_a_job_whose_creation_was_not_answered_is_none_of_another_machines(
@@ -177,6 +191,7 @@ def test_a_job_of_a_dead_run_without_a_file_is_in_no_ones_way(
         ({"status": JobStatus.FAILED, "success_count": 0, "error_count": 2,
           "processed_rows": 2}, False),
         ({"status": JobStatus.CANCELLED}, False),
+        ({"status": JobStatus.CANCELLED, "success_count": 2, "processed_rows": 2}, True),
         (None, True),
     ],
 )  # fmt: skip
@@ -192,7 +207,8 @@ def test_rows_that_may_have_been_added_end_the_run(
     else:
         api.found["job-1"] = replace(api.found["job-1"], **members)
     again = next_run(run)
-    resumes = content == "old" and members and members["status"] is not JobStatus.FAILED
+    ended = {JobStatus.FAILED, JobStatus.CANCELLED}
+    resumes = content == "old" and members and members["status"] not in ended
     if is_in and resumes:
         assert again.uploader.send(request(INSERT), file("old")) == "job-1"
     elif is_in:
@@ -348,7 +364,7 @@ def test_jobs_that_other_machines_sent_today_are_waited_for(
     assert api.count(CREATE) == api.count(CANCEL) == 0
 
 
-@pytest.mark.parametrize(("age", "seconds"), [(0.0, 600), (500.0, 100), (601.0, 0)])
+@pytest.mark.parametrize(("age", "seconds"), [(0.0, 600), (500.0, 100), (600.0, 0)])
 def test_a_job_of_another_machine_may_get_its_file_for_ten_minutes(
     tmp_path: Path, age: float, seconds: float
 ) -> None:
@@ -400,10 +416,19 @@ def test_the_list_is_read_once_for_an_entity_and_not_for_a_file_that_is_resumed(
     assert run.api.count(LIST) == 2
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        gateway_timeout(LIST),
+        InvalidRequestError(LIST, "did not accept it", status=400),
+        RateLimitedError(LIST, "asked for fewer calls", status=429),
+        UnreachableError(LIST, "did not respond in time", nothing_sent=True),
+    ],
+)
 def test_a_list_that_cannot_be_read_keeps_no_rows_back(
-    run: ImportRun, caplog: pytest.LogCaptureFixture
+    run: ImportRun, error: ApiError, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run.api.fail(LIST, gateway_timeout(LIST), times=1)
+    run.api.fail(LIST, error, times=1)
     assert run.send(file()).status is JobStatus.COMPLETED
     assert "imports of other machines into accounts are not waited for" in caplog.text
 
@@ -420,6 +445,16 @@ def test_what_every_call_would_meet_ends_the_run(
         next_run(run).send(file("new"))
 
 
+def test_a_job_that_only_the_list_shows_is_waited_for(
+    run: ImportRun, uploads: list[list[JobStatus]]
+) -> None:
+    run.uploader.send(request(), file("old"))
+    run.die()
+    run.api.fail(GET, InvalidRequestError(GET, "did not accept it", status=400), "job-1")
+    assert next_run(run).send(file("new")).status is JobStatus.COMPLETED
+    assert uploads[-1] == [JobStatus.COMPLETED]
+
+
 @pytest.mark.parametrize("kind", [UPSERT, INSERT])
 def test_a_job_that_cannot_be_read_is_unknown(
     run: ImportRun, kind: ImportOperation, caplog: pytest.LogCaptureFixture
@@ -431,8 +466,9 @@ def test_a_job_that_cannot_be_read_is_unknown(
         with pytest.raises(PossibleDuplicatesError, match="does not show what became of them"):
             next_run(run).send(file("new"), kind)
         return
-    again = next_run(run)
+    again, began = next_run(run), run.api.clock.time
     assert again.send(file("new"), kind).status is JobStatus.COMPLETED
+    assert run.api.clock.time - began < 150
     assert "job-1 of an earlier run cannot be read" in caplog.text
     again.uploader.finish()
     assert "The journal entry of the import job job-1 of an earlier run stays" in caplog.text
@@ -574,23 +610,26 @@ def test_an_insert_that_is_in_doubt_is_in_the_way_of_a_replay_too(run: ImportRun
         next_run(run).send(replace(file("rejects"), is_replay=True), INSERT)
 
 
-def test_jobs_of_earlier_runs_are_none_of_the_poller_once_they_were_waited_for(
-    run: ImportRun, monkeypatch: pytest.MonkeyPatch
+def test_a_job_of_an_earlier_run_is_polled_no_longer_once_it_was_waited_for(
+    run: ImportRun,
 ) -> None:
     run.uploader.send(request(), file("old"))
     run.die()
-    ended, gone = next_run(run), next_run(run, "r3")
-    ended.uploader.send(request(), file("new"))
+    again = next_run(run)
+    again.uploader.send(request(), file("new"))
     with pytest.raises(KeyError):
-        ended.poller.latest("job-1")
-    ended.die()
-    monkeypatch.setattr(run.api.clock, "sleep", lambda seconds: vanish(run.api, seconds))
-    run.api.seconds = 1000.0
-    run.api.put("job-1")
-    gone.uploader.send(request(), file("newer"))
-    gone.poller.forget("job-3")
-    gone.poller.close()
-    assert run.api.count(CANCEL, "job-1") == 0
+        again.poller.latest("job-1")
+
+
+def test_rows_that_are_added_after_others_of_the_same_run_are_not_added_twice(
+    run: ImportRun,
+) -> None:
+    run.send(file("old"), INSERT)
+    run.die()
+    again = next_run(run)
+    assert again.send(file("written")).id == "job-2"
+    with pytest.raises(PossibleDuplicatesError):
+        again.send(file("added"), INSERT)
 
 
 def test_a_job_that_does_not_end_in_time_is_named_with_what_is_known_of_it(

@@ -225,6 +225,7 @@ def test_a_refused_upload_is_taken_back_unless_the_job_has_the_file(
     api.fail(UPLOAD, InvalidRequestError(UPLOAD, "did not accept it", status=400), times=1,
              late=late)  # fmt: skip
     if late:
+        api.shown_after = 6.0
         assert run.send(file(), kind).status is JobStatus.COMPLETED
         assert given(api) == [1]
         return
@@ -232,10 +233,28 @@ def test_a_refused_upload_is_taken_back_unless_the_job_has_the_file(
         run.send(file(), kind)
     run.die()
     left = [entry.phase for entry in ImportRun(api, run.folder, "r2").entries]
-    assert left == ([] if is_v1(api) else [Phase.CREATED])
+    assert left == ([] if is_v1(api) else [Phase.REFUSED])
     # The cause was corrected, and the same rows come again.
     assert ImportRun(api, run.folder, "r2").send(file(), kind).status is JobStatus.COMPLETED
     assert given(api) == ([0, 1] if is_v1(api) else [1])
+
+
+@pytest.mark.parametrize("kind", [UPSERT, INSERT])
+@pytest.mark.parametrize("later", [50.0, 300.0])
+def test_a_refused_upload_that_shows_later_is_not_repeated(
+    tmp_path: Path, kind: ImportOperation, later: float
+) -> None:
+    api = FakeImports(FakeClock(), UAPI, shown_after=40.0)
+    api.fail(UPLOAD, InvalidRequestError(UPLOAD, "did not accept it", status=400), times=1,
+             late=True)  # fmt: skip
+    run = ImportRun(api, tmp_path)
+    with pytest.raises(InvalidRequestError):
+        run.send(file(), kind)
+    run.die()
+    api.clock.time += later
+    again = ImportRun(api, tmp_path, "r2")
+    assert again.send(file(), kind).status is JobStatus.COMPLETED
+    assert given(api) == [1]
 
 
 def test_a_job_that_cannot_be_cancelled_any_more_has_the_file_of_a_refused_upload(
@@ -523,11 +542,13 @@ def test_a_job_whose_upload_was_refused_is_cancelled_or_stays_without_its_file(
         assert api.found["job-1"].status is JobStatus.CANCELLED
     else:
         assert entry is not None
-        assert (entry.phase, entry.job_id) == (Phase.CREATED, "job-1")
+        was_sent = isinstance(error, InvalidRequestError)
+        phase = Phase.REFUSED if was_sent else Phase.CREATED
+        assert (entry.phase, entry.job_id) == (phase, "job-1")
 
 
 @pytest.mark.parametrize(
-    ("refused", "phase"), [({CANCEL}, Phase.CREATED), ({CANCEL, GET}, Phase.UPLOADING)]
+    ("refused", "phase"), [({CANCEL}, Phase.REFUSED), ({CANCEL, GET}, Phase.UPLOADING)]
 )
 def test_a_refused_upload_whose_job_cannot_be_cancelled_is_decided_by_what_it_shows(
     run: ImportRun, refused: set[ApiOperation], phase: Phase, caplog: pytest.LogCaptureFixture
@@ -560,7 +581,7 @@ def test_a_job_that_vanished_when_its_upload_was_refused_proves_nothing(
 def test_other_runs_go_on_once_a_run_has_ended(api: FakeImports, tmp_path: Path) -> None:
     for name in ("r1", "r2"):
         run = ImportRun(api, tmp_path, name)
-        run.uploader.send(request(), file(name))
+        run.poller.forget(run.uploader.send(request(), file(name)))
         run.uploader.forget(file(name))
         run.uploader.finish()
         assert api.clock.sleeps == []
@@ -606,3 +627,19 @@ def test_a_job_that_another_client_cancelled_during_its_upload_has_no_file(
         run.send(file(), INSERT)
     assert run.journal.find(file().fingerprint) is None
     assert run.uploader.uploading is None
+
+
+def test_each_lost_creation_is_looked_up_at_the_end(tmp_path: Path) -> None:
+    api = FakeImports(FakeClock(), UAPI)
+    run = ImportRun(api, tmp_path)
+    api.fail(LIST, gateway_timeout(LIST))
+    for content, late in (("not created", False), ("created", True)):
+        api.failures.pop((CREATE, None), None)
+        api.fail(CREATE, gateway_timeout(CREATE), late=late)
+        with pytest.raises(ServerError):
+            run.send(file(content))
+    api.failures.clear()
+    run.uploader.close()
+    left = {entry.fingerprint: entry for entry in ImportRun(api, tmp_path, "r2").entries}
+    assert left[file("created").fingerprint].phase is Phase.CREATED
+    assert left[file("not created").fingerprint].phase is Phase.CREATING

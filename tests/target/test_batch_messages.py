@@ -12,7 +12,7 @@ from demandbase_sandbox import Sandbox
 from target_demandbase.errors import (
     InputError,
 )
-from tests.target.conftest import Load, people, person
+from tests.target.conftest import Load, landed, people, person, state
 from tests.target.people_files import files
 
 pytestmark = pytest.mark.thorough
@@ -91,3 +91,34 @@ def test_only_local_files_and_documented_storage_are_read(
     with pytest.raises(InputError, match=says):
         load(people(), message)
     assert not sandbox.import_jobs()
+
+
+@pytest.mark.parametrize("name", ["a b ä%20#?.jsonl", "plain.jsonl"])
+@pytest.mark.parametrize(
+    "form", ["{uri}", "file://{path}", "FILE://localhost{path}", "{path}", "{name}"]
+)
+def test_files_are_read_by_url_and_by_path(
+    sandbox: Sandbox,
+    load: Load,
+    tmp_path: Path,
+    name: str,
+    form: str,
+) -> None:
+    path = tmp_path / name
+    path.write_text(json.dumps(person(1)["record"]) + "\n", encoding="utf-8")
+    file = form.format(uri=path.as_uri(), path=path, name=name)
+    message = {"type": "BATCH", "stream": "people", "encoding": {"format": "jsonl"},
+               "manifest": [file]}  # fmt: skip
+    load(people(), message)
+    assert list(landed(sandbox)) == ["1"]
+
+
+@pytest.mark.parametrize("file", ["", "missing/file", "file:///missing/a%20b", "/\0"])
+def test_a_missing_file_is_named_and_what_came_before_lands(
+    sandbox: Sandbox, load: Load, tmp_path: Path, file: str
+) -> None:
+    message = {"type": "BATCH", "stream": "people", "encoding": {"format": "jsonl"},
+               "manifest": [file]}  # fmt: skip
+    done = load(people(), person(1), state(1), message, failure=InputError)
+    assert (done.states, list(landed(sandbox))) == ([1], ["1"])
+    assert not (tmp_path / "missing").exists()

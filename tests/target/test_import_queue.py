@@ -322,6 +322,7 @@ class TestWaiting:
     @pytest.mark.parametrize(
         ("is_due", "ended", "expected"),
         [
+            (True, {"job-1", "job-2", "job-3"}, ["job-1", "job-2", "job-3"]),
             (True, {"job-1", "job-2"}, ["job-1", "job-2"]),
             (True, {"job-1", "job-3"}, ["job-1"]),
             (True, {"job-2", "job-3"}, []),

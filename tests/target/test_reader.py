@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -130,3 +131,15 @@ def piped(content: bytes, *, endless: bool) -> Iterator[IO[str]]:
     with os.fdopen(reader, encoding="utf-8") as source:
         yield source
     thread.join()
+
+
+def test_input_that_breaks_off_ends_in_one_sentence() -> None:
+    ours, theirs = socket.socketpair()
+    ours.sendall(b"unread")  # so that closing the other end resets this one
+    theirs.close()
+    with (
+        ours,
+        ours.makefile(encoding="utf-8") as source,
+        pytest.raises(InputError, match=r"The input cannot be read: Connection reset by peer\."),
+    ):
+        SilentReader().process_lines(source, {})

@@ -18,6 +18,9 @@ ODD_KEYWORDS: dict[str, Any] = {
     "type of title": {"title": {"type": "datetime"}},
     "items of title": {"title": {"type": ["string", "array"], "items": []}},
     "$ref of title": {"title": {"$ref": "#/definitions/gone"}},
+    "$dynamicRef of title": {"title": {"$dynamicRef": "#gone"}},
+    "pattern of title": {"title": {"type": "string", "pattern": "\\A(?<name>C.*)\\z"}},
+    "patternProperties of title": {"title": {"type": "string", "patternProperties": {"([": {}}}},
 }
 
 TEXT = {"type": ["string", "null"]}

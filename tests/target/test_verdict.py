@@ -154,6 +154,11 @@ def test_the_next_run_after_a_failed_job(
     sent = SentFile(
         "job-1", "accounts", "accounts", ImportOperation.UPSERT, 5, is_add_only=is_add_only
     )
-    said = str(failed(ImportJob("job-1", JobStatus.FAILED), sent, listed))
+    job = ImportJob("job-1", JobStatus.FAILED)
+    said = str(failed(job, sent, listed))
     assert says in said
+    if listed is not None:
+        # It has added no row, so that nothing keeps the next run from adding them.
+        empty = replace(job, success_count=0, error_count=0, processed_rows=0)
+        assert "sends all rows of the job again" in str(failed(empty, sent, listed))
     assert ("see the import audit" in said) is (listed is None)
