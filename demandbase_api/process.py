@@ -28,6 +28,12 @@ PIPE_BYTES = 1024 * 1024
 _STANDARD_OUTPUT = 1
 _FRAMES = 4
 
+SDK_MESSAGES = {
+    "singer_sdk.metrics": ("METRIC",),
+    "singer_sdk.configuration._dict_config": ("Parsing",),
+}
+"""Messages of the SDK for ``log_as_debug``, in addition to those of a plugin's own logger."""
+
 
 @contextmanager
 def command() -> Iterator[None]:
@@ -175,6 +181,30 @@ def log_plain_text() -> None:
             return plain(super().getMessage())
 
     logging.setLogRecordFactory(PlainRecord)
+
+
+def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
+    """Log some messages at the level DEBUG that a library logs at INFO: no person needs them.
+
+    Args:
+        loggers: Beginnings of the messages, before values are filled in, by name of the logger.
+    """
+    import logging  # noqa: PLC0415
+
+    for name, beginnings in loggers.items():
+        logger = logging.getLogger(name)
+
+        def is_shown(
+            record: logging.LogRecord,
+            logger: logging.Logger = logger,
+            beginnings: tuple[str, ...] = beginnings,
+        ) -> bool:
+            if record.levelno != logging.INFO or not str(record.msg).startswith(beginnings):
+                return True
+            record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+            return logger.isEnabledFor(logging.DEBUG)
+
+        logger.addFilter(is_shown)
 
 
 def exit_with_error(

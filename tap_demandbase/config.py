@@ -229,6 +229,15 @@ _CONFIG = th.PropertiesList(
         description="Folder for downloaded files while they are read, and for what is in state_dir "
         "if that is not set. Default: the system's temporary folder.",
     ),
+    th.Property(
+        "activate_version",
+        th.BooleanType,
+        default=False,
+        title="Activate versions",
+        description="Let the target remove what Demandbase no longer has: records of full-table "
+        "streams have a version, and ACTIVATE_VERSION follows a complete export. The target must "
+        "support that. Not with batch_config.",
+    ),
     _BATCH_CONFIG,
 ).to_dict()
 
@@ -390,6 +399,19 @@ def batch_config(config: Mapping[str, Any]) -> BatchConfig | None:
             " set it to a folder that can be written, or to a URL such as s3://bucket/folder."
         ) from None
     return complete
+
+
+def check_versions(config: Mapping[str, Any]) -> None:
+    """Check that records can have a version, if they are to have one.
+
+    Raises:
+        ConfigurationError: BATCH messages, which have none, are to be written as well.
+    """
+    if config["activate_version"] and config.get("batch_config"):
+        raise ConfigurationError(
+            "The settings activate_version and batch_config exclude each other: rows in batch "
+            "files have no version, so a target would remove them. Leave one of them out."
+        )
 
 
 def announced_encoding(config: BatchConfig) -> BaseBatchFileEncoding:

@@ -104,6 +104,8 @@ class BulkStream(FastSyncStream):
         self._chosen_method = chosen_method
         self._catalog_error: ConfigurationError | None = None
         self._delivered: dict[DeliveredJob, ExportRequest] = {}
+        self._is_proven = False
+        """Whether a job had rows, or its count says that there are none."""
         self.primary_keys = spec.key_properties
         self.replication_key = spec.replication_key
         self.selected_by_default = spec.selected_by_default
@@ -145,12 +147,17 @@ class BulkStream(FastSyncStream):
         warn_unfiltered(self._entity, self._options, self.logger)
         if not tasks:
             self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
+        self._begin_version()
         pipeline = cache(load_pipeline)
         sent = 0
         for number, (window, task) in enumerate(tasks, 1):
             if window is not None and len(tasks) > 1:
                 self.logger.info(
-                    "Window %d of %d: %s to %s", number, len(tasks), window.start, window.end
+                    "Window %d of %d: %s to %s",
+                    number,
+                    len(tasks),
+                    window.start or "the oldest",
+                    window.end,
                 )
             delivered, rows = yield from self._export_window(window, task, pipeline)
             sent += rows
@@ -165,6 +172,8 @@ class BulkStream(FastSyncStream):
                 self._write_state()
         if self._options.fail_on_empty and not sent:
             self._fail_empty()
+        if self._stream_version is not None:
+            self._activate_version(self._stream_version)
         exporter.stream_done(self.name)
         if self.windowed is not None:
             self.windowed.warn_without_value(self.name, self.logger)
@@ -185,6 +194,29 @@ class BulkStream(FastSyncStream):
             "stream from fail_on_empty.",
             stream=self.name,
         )
+
+    def _begin_version(self) -> None:
+        """Give the records a version, if the export is one of all records."""
+        if self.config["activate_version"] and not self.is_incremental:
+            if self.windowed is not None:
+                self.logger.warning(
+                    "Stream %s is exported by days: what Demandbase no longer has is not removed",
+                    self.name,
+                )
+            else:
+                # In seconds: SQL targets of the SDK have a column of 32 bits.
+                self._stream_version = int(self._tap.clock.utc().timestamp())
+
+    def _activate_version(self, version: int) -> None:
+        """Let the target remove rows of earlier versions, once all rows have been counted."""
+        if not self._delivered or not self._is_proven:
+            self.logger.warning(
+                "No ACTIVATE_VERSION of stream %s: it has no rows, and Demandbase does not say "
+                "that there are none",
+                self.name,
+            )
+            return
+        self._write_activate_version_message(version)
 
     def _export_window(
         self, window: Window | None, task: ExportTask, load_pipeline: Callable[[], Pipeline[T]]
@@ -207,6 +239,7 @@ class BulkStream(FastSyncStream):
                     yield item
                     count.sent += sent
                 count.check(self.logger, filtered)
+                self._is_proven |= count.read > 0 or job.record_count is not None
             except JobGoneError as error:
                 exporter.scheduler.resubmit(task, error)  # raises the second time
             except (FileFormatError, RecordCountError, DateRangeError):
@@ -571,16 +604,15 @@ class RowCount:
             DateRangeError: The server did not filter by the requested dates.
         """
         before, repeated = (filtered.before, filtered.repeated) if filtered else (0, 0)
+        reasons = {"before the first day": before, "sent before": repeated}
+        left_out = [f"{count} {reason}" for reason, count in reasons.items() if count]
         logger.info(
-            "Export job %s of stream %s: %d rows read, %d sent, %d left out (%d before the first "
-            "day, %d sent before)",
+            "Export job %s of stream %s: %d %s sent%s",
             self._job.id,
             self._stream,
-            self.read,
             self.sent,
-            self.read - self.sent,
-            before,
-            repeated,
+            "row" if self.sent == 1 else "rows",
+            f" of {self.read}, the others left out ({', '.join(left_out)})" if left_out else "",
         )
         if self.read - self.sent != before + repeated:
             raise RecordCountError(

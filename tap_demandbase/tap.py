@@ -259,15 +259,16 @@ class TapDemandbase(Tap):
                 self.exporter.close()
 
     def _check_storage(self, streams: Sequence[Stream]) -> None:
-        """Check that exported files can be stored.
+        """Check that exported files can be stored, and how their rows are to be sent.
 
         Raises:
             SpoolError: The folder for intermediate files cannot be used.
-            ConfigurationError: No batch file can be stored.
+            ConfigurationError: No batch file can be stored, or its rows are to have a version.
         """
         if any(isinstance(stream, BulkStream) for stream in streams):
             self.exporter.spool.check()
             config.batch_config(self.config)
+            config.check_versions(self.config)
 
     def _check_budget(self, streams: Sequence[Stream]) -> None:
         """Check the daily call budget for all jobs of the run.

@@ -37,13 +37,16 @@ def _run() -> None:
 
         from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
         from demandbase_api.process import (  # noqa: PLC0415
+            SDK_MESSAGES,
             exit_with_error,
+            log_as_debug,
             log_plain_text,
             log_signal,
         )
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     log_plain_text()
+    log_as_debug({**SDK_MESSAGES, TargetDemandbase.name: ("Parsing env var",)})
     try:
         with log_signal(logger):
             TargetDemandbase.cli()

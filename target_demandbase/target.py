@@ -13,7 +13,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api
+from demandbase_api.config import api_files, chosen_api, state_folder
 from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
@@ -29,6 +29,7 @@ from target_demandbase.errors import InputError, MappingError, PlanError, Routin
 from target_demandbase.loader import Loader
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
+from target_demandbase.rejects import check_folder
 from target_demandbase.sink import DemandbaseSink, mapping_error
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ _INPUT_FAILURES = (
 """What ends a run though all that came before it can still be delivered."""
 
 
+TEST_STREAM = "meltano_test_stream"
+"""The stream that ``meltano config target-demandbase test`` sends, of one made-up record."""
+
+
 class TargetDemandbase(Target):
     """Singer target for Demandbase's bulk import API."""
 
@@ -65,6 +70,8 @@ class TargetDemandbase(Target):
     """How requests are repeated."""
     clock: Clock = SystemClock()
     """Time, for polling and time-outs."""
+    _has_test = False
+    """Whether Meltano's test stream has come."""
     original_record: Mapping[str, Any]
     """The record that is being processed, as the tap sent it."""
     capabilities: ClassVar = [
@@ -150,9 +157,38 @@ class TargetDemandbase(Target):
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
     @override
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        if self._is_test(message_dict.get("stream")):
+            self._has_test = True
+            self.check()
+            return
+        super()._process_schema_message(message_dict)
+
+    def _is_test(self, stream: object) -> bool:
+        return stream == TEST_STREAM and stream not in (self.config.get("entity_map") or {})
+
+    def check(self) -> None:
+        """Check the settings, the credentials and what can be imported. Sends only GET requests.
+
+        Raises:
+            DemandbaseError: A check failed.
+        """
+        check_folder(config.rejects_folder(self.config))
+        state_folder(self.config).open()
+        fields = len(self.import_api.mappings())
+        next(iter(self.import_api.jobs()), None)
+        self.logger.info(
+            "The credentials are valid, %d fields can be imported, and import jobs can be listed. "
+            "Nothing was sent.",
+            fields,
+        )
+
+    @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, requires={"stream", "record"})
         stream, record = message_dict["stream"], message_dict["record"]
+        if self._has_test and self._is_test(stream):
+            return
         # Checked before stream maps, which may remove the mark.
         if record.get("_sdc_deleted_at") is not None and stream in self.mapper.stream_maps:
             self.loader.skip_deletion(stream)
@@ -193,11 +229,15 @@ class TargetDemandbase(Target):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         # The SDK emits the latest state when it drains; here each state waits for its own rows.
         self._assert_line_requires(message_dict, requires={"value"})
+        if self._is_only_test:
+            return
         self.loader.state(message_dict["value"])
 
     @override
     def _handle_max_record_age(self) -> None:
         # Called for each record. The SDK's own method counts the duration of jobs as age.
+        if self._is_only_test:
+            return
         self.loader.poll()
         for sink in self._sinks_active.values():
             if isinstance(sink, DemandbaseSink) and sink.is_old:
@@ -227,7 +267,13 @@ class TargetDemandbase(Target):
     @override
     def process_endofpipe(self) -> None:
         super().process_endofpipe()
-        self.loader.finish()
+        if not self._is_only_test:
+            self.loader.finish()
+
+    @property
+    def _is_only_test(self) -> bool:
+        """Whether nothing but Meltano's test stream has come: there is no run to report."""
+        return self._has_test and "loader" not in self.__dict__
 
     @override  # type: ignore[misc]
     def listen(self, file_input: IO[str] | None = None) -> None:

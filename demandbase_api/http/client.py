@@ -16,6 +16,7 @@ from urllib3.util import parse_url
 from demandbase_api.clock import SystemClock
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import (
+    ApiOperation,
     AuthenticationError,
     ConfigurationError,
     UnexpectedResponseError,
@@ -29,6 +30,7 @@ from demandbase_api.http.body import (
     EncodedBodyError,
     LargeBodyError,
 )
+from demandbase_api.http.call_log import LoggedCall
 from demandbase_api.http.connection_errors import advice_after, connection_error
 from demandbase_api.http.error_mapping import ErrorResponse, error_for
 from demandbase_api.http.json_reader import parse
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.connection import Connection
     from demandbase_api.deadline import Deadline
-    from demandbase_api.errors import ApiOperation
     from demandbase_api.http.auth import ApiAuth
     from demandbase_api.http.error_mapping import ErrorMapper
 
@@ -312,6 +313,7 @@ class HttpClient:
             self._gate(operation)
             self.calls[operation] += 1
         silence = min(self._connection.request_timeout_seconds, left)
+        call = LoggedCall(method, self._shown(operation, url))
         try:
             response = self._session.request(
                 method,
@@ -323,6 +325,7 @@ class HttpClient:
                 **options,
             )
         except (OSError, HTTPError, ValueError) as error:
+            call.log_failure()
             # Without the cause: its message may contain a signed link.
             raise connection_error(
                 operation,
@@ -333,7 +336,14 @@ class HttpClient:
             ) from None
         if self.is_own(url):
             self.server_clock.observe(response.headers.get("Date"))
+        call.log_end_of(response)
         return response
+
+    def _shown(self, operation: ApiOperation, url: str) -> str:
+        """Return what the log shows of a URL: a path without its query; of a link only the host."""
+        parts = parse_url(url)
+        is_link = operation is ApiOperation.FETCH_LINK or not self.is_own(url)
+        return f"a link to {parts.host}" if is_link else parts.path or "/"
 
     def _error_body(self, response: requests.Response, deadline: Deadline) -> bytes:
         """Return the body of an error response; empty if it cannot be read: the status counts."""

@@ -140,6 +140,28 @@ def test_a_signal_leaves_a_job_that_cannot_be_cancelled_to_the_next_run(
     assert len(sandbox.export_jobs()) == 2
 
 
+def test_a_test_by_meltano_buys_nothing_that_is_lost(sandbox: Sandbox, tmp_path: Path) -> None:
+    """``meltano config tap-demandbase test`` ends the tap after the first RECORD."""
+    sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS, match={"entity_type": "campaigns"}))
+    os.mkfifo(tmp_path / "out")
+    with running(sandbox, tmp_path) as run:
+        with (tmp_path / "out").open("rb") as reader:
+            # Like Meltano, the test stops reading, and waits with the pipe open.
+            assert any(json.loads(line)["type"] == "RECORD" for line in reader)
+            until(lambda: len(sandbox.export_jobs()) == 2)
+            assert run.end(signal.SIGTERM)[0] == 143
+        assert "Traceback" not in run.errors
+    (tmp_path / "out").unlink()
+    jobs = {job["entity_type"]: job["status"] for job in sandbox.export_jobs()}
+    assert jobs == {"accounts": "completed", "campaigns": "cancelled"}
+    sandbox.clear_faults()
+    sandbox.clear_requests()
+    with running(sandbox, tmp_path) as run:
+        assert run.process.wait(30) == 0, run.errors
+        assert (run.records("accounts"), run.records("campaigns")) == (200, 20)
+    assert len(sandbox.requests(CREATE)) == 1  # the completed one is adopted
+
+
 def test_a_job_whose_creation_was_under_way_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
     sandbox.add_fault(Fault(CREATE, Effect.STALL, seconds=60))
