@@ -36,7 +36,7 @@ from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
 from target_demandbase.config import destination, journal_folder
 from target_demandbase.errors import StillRunningError
-from target_demandbase.open_files import open_files, system_limit
+from target_demandbase.open_files import open_files, spare_files
 from target_demandbase.rejects import file_name_part, rejects_error
 
 if TYPE_CHECKING:
@@ -510,7 +510,7 @@ def open_import_queue(
     journal = ImportJournal(folder, run, origin)
     locks = EntityLocks(folder, origin, clock, policy.timeout_seconds)
     uploader = ImportUploader(api, poller, journal, locks, retry, clock)
-    allowed = open_files(system_limit(), config["max_concurrent_jobs"])
+    allowed = open_files(spare_files(), config["max_concurrent_jobs"])
     return ImportQueue(uploader, poller, allowed.jobs, destination(config))
 
 

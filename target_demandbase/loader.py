@@ -24,7 +24,7 @@ from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.errors import PlanError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
 from target_demandbase.mapping import UnknownProperties
-from target_demandbase.open_files import GroupBudget, open_files, system_limit
+from target_demandbase.open_files import GroupBudget, open_files, spare_files
 from target_demandbase.plan import plan_stream, suits_blocks
 from target_demandbase.reader import NOTHING, Consumed
 from target_demandbase.rejects import (
@@ -120,7 +120,7 @@ class Loader:
             if self._is_dry
             else open_import_queue(api, config, self._run, clock, retry)
         )
-        allowed = open_files(system_limit(), config["max_concurrent_jobs"])
+        allowed = open_files(spare_files(), config["max_concurrent_jobs"])
         self._budget = GroupBudget(allowed.groups)
         self._states = StateGate()
         self._streams: list[LoadedStream] = []

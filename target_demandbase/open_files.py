@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-_RESERVED = 96
-"""Open files that are no staged rows: connections, locks, output, libraries."""
+_RESERVED = 64
+"""Files that a run opens in addition to staged rows: connections, locks, its journal, libraries."""
 
 _MAX_GROUPS = 1024
 _MIN_GROUPS = 16
@@ -27,29 +28,34 @@ class OpenFiles:
     jobs: int
 
 
-def open_files(limit: int, max_jobs: int) -> OpenFiles:
+def open_files(spare: int, max_jobs: int) -> OpenFiles:
     """Return what a run may have open.
 
     While a file without superseded rows is written, the file with all rows is open, too.
 
     Args:
-        limit: Number of files that the process may have open.
+        spare: Number of files that the process may still open.
         max_jobs: Number of import jobs that the settings allow.
     """
-    usable = max(0, limit - _RESERVED)
+    usable = max(0, spare - _RESERVED)
     jobs = max(1, min(max_jobs, usable // (2 * _FILES_OF_ROWS)))
     groups = (usable - _FILES_OF_ROWS * jobs) // (2 * _FILES_OF_ROWS)
     return OpenFiles(max(_MIN_GROUPS, min(_MAX_GROUPS, groups)), jobs)
 
 
-def system_limit() -> int:
-    """Return the number of files that the system lets this process open."""
+def spare_files() -> int:
+    """Return the number of files that the system lets this process open in addition."""
     try:
         import resource  # noqa: PLC0415 - Windows has none
     except ImportError:
         return 512
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 1 << 20 if limit == resource.RLIM_INFINITY else limit
+    if limit == resource.RLIM_INFINITY:
+        return 1 << 20
+    try:
+        return limit - len(list(Path("/dev/fd").iterdir()))
+    except OSError:  # a container without /proc
+        return limit - _RESERVED
 
 
 class GroupBudget:

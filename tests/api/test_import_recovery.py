@@ -463,7 +463,6 @@ def test_a_job_that_cannot_be_read_is_unknown(
     run.uploader.send(request(kind), file("old"))
     run.die()
     run.api.fail(GET, InvalidRequestError(GET, "did not accept it", status=400), "job-1")
-    run.api.listed_after = 10_000.0
     if kind is INSERT:
         with pytest.raises(PossibleDuplicatesError, match="does not show what became of them"):
             next_run(run).send(file("new"), kind)

@@ -95,15 +95,6 @@ def test_records_are_counted(config: Config, caplog: pytest.LogCaptureFixture) -
 
 
 @both_apis
-def test_each_record_has_the_version(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
-    given = run_settings(config, entities=["accounts"], emit_activate_version_messages=True)
-    lines = messages(TapDemandbase(config=given), capsys)
-    (version,) = {line["version"] for line in lines if line["type"] == "ACTIVATE_VERSION"}
-    records = [line for line in lines if line.get("stream") == "accounts" and "record" in line]
-    assert {record["version"] for record in records} == {version}
-
-
-@both_apis
 @pytest.mark.parametrize(
     ("more", "said"),
     [
