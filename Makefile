@@ -23,8 +23,8 @@ quick: lint ## Lint and the fast tests, in less than 30 seconds: use it while ed
 test: lint ## Lint, types and the tests, in less than 5 minutes: use it before a commit
 	@$(MAKE) --no-print-directory --jobs=2 types unit
 
-test-slow: $(READY) ## The tests that `make test` leaves out: the demo, the wheel, the benchmark, long days
-	$(PYTEST) -m slow
+test-slow: $(READY) ## The tests that `make test` leaves out, and property-based ones with all examples
+	EXAMPLES=1 $(PYTEST) -m 'slow or hypothesis'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 from demandbase_sandbox.cli import past_proxies
+from tests.examples import examples
 
 # Not the user's own state, nor what an installed version has in the system's temporary folder.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
@@ -22,7 +23,7 @@ os.environ.update(XDG_STATE_HOME=f"{tempfile.tempdir}/state", TMPDIR=tempfile.te
 # Loopback needs no proxy, in the tests and in the commands that they start.
 os.environ.update(past_proxies(os.environ))
 # A deadline would fail tests because of other load on the machine.
-settings.register_profile("default", deadline=None)
+settings.register_profile("default", examples())
 settings.load_profile("default")
 # For `make quick`.
 settings.register_profile("quick", max_examples=20)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import serialize_json
 
@@ -21,6 +21,7 @@ from tap_demandbase.arrow.splitter import MAX_BLOCKS_A_ROW
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import FileFormatError, StreamError
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -249,13 +250,13 @@ def test_both_paths_say_the_same_of_what_engines_differ_in(rows: bytes, block_by
 BLOCK_BYTES = st.sampled_from([60, 200, 1000, 2**20])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=files(), block_bytes=BLOCK_BYTES)
 def test_both_paths_say_the_same(data: bytes, block_bytes: int) -> None:
     compare(PROPERTIES, block_bytes, data)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(data=files(), block_bytes=BLOCK_BYTES, cut=st.integers(-100, 100))
 def test_both_paths_say_the_same_of_packed_files(data: bytes, block_bytes: int, cut: int) -> None:
     packed = gzip.compress(data[: len(data) // 2]) + gzip.compress(data[len(data) // 2 :])
@@ -268,7 +269,7 @@ def test_both_paths_say_the_same_of_packed_bytes_that_are_damaged() -> None:
     compare({"i1": {"type": ["null", "integer"]}}, 5, damaged)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     cells=st.lists(st.sampled_from(["", "1", "x", '""', '"a\nb"', "\0"]), max_size=12),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
@@ -281,7 +282,7 @@ def test_both_paths_say_the_same_of_one_column(
     compare({"text": PROPERTIES["text"]}, block_bytes, data)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(data=files(), block_bytes=BLOCK_BYTES, names=st.sets(st.sampled_from(list(PROPERTIES))))
 def test_both_paths_say_the_same_of_some_columns(
     data: bytes, block_bytes: int, names: set[str]
@@ -290,7 +291,7 @@ def test_both_paths_say_the_same_of_some_columns(
     compare(some or {"text": PROPERTIES["text"]}, block_bytes, data)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(first=files(), later=files(), has_header=st.booleans(), block_bytes=BLOCK_BYTES)
 def test_both_paths_say_the_same_of_later_parts(
     first: bytes,

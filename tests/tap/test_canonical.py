@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow import values
 from tap_demandbase.arrow.json_lines import escape
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -68,7 +69,7 @@ def doubtful(draw: st.DrawFn, to_value: Cast) -> str:
 
 
 @pytest.mark.parametrize("to_value", list(ALPHABETS))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(data=st.data())
 def test_a_canonical_column_equals_its_cast_values(to_value: Cast, data: st.DataObject) -> None:
     text = data.draw(doubtful(to_value))
@@ -92,7 +93,7 @@ def test_a_column_of_usual_cells_is_canonical(to_value: Cast, text: str) -> None
     assert are_canonical([None], to_value)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(st.none() | st.text(st.sampled_from('a"\\\n\r\t\b\f\0\x1f\x7f\x85\u2028\u2029é\u2027') | st.characters(codec="utf-8")), max_size=5))  # fmt: skip  # noqa: E501
 def test_json_reads_escaped_texts_as_they_were(texts: list[str | None]) -> None:
     cells = pa.array([text if text is None else text.encode() for text in texts], pa.binary())

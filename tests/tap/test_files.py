@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from demandbase_api.errors import SpoolError
@@ -24,6 +24,7 @@ from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.errors import FileFormatError, FileSizeError
 from tap_demandbase.spool import Spool
 from tap_demandbase.tap import TapDemandbase
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -34,9 +35,7 @@ LONG = st.text(max_size=3).map(lambda text: text * 70_000)
 SHORT = st.text(st.sampled_from("a\0\r\n\"',;|\t \ufeff\u2028\x85😀é=#\\"), max_size=12)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.lists(SHORT | st.text(max_size=30) | LONG, min_size=1, max_size=8))
 def test_any_text_is_unchanged_but_for_nul_bytes(
     sandbox: Sandbox, sync: Sync, cells: list[str]

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase.arrow import splitter
@@ -16,6 +16,7 @@ from tap_demandbase.arrow.reader import BlockConverter
 from tap_demandbase.arrow.splitter import Block
 from tap_demandbase.arrow.values import Column
 from tap_demandbase.discovery import SCHEMA_BY_TYPE
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -46,7 +47,7 @@ KINDS = {f"{kind}_{number}": kind for kind in CELLS for number in (1, 2)}
 ROWS = st.fixed_dictionaries({name: CELLS[kind] for name, kind in KINDS.items()})
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(ROWS, min_size=1, max_size=4), st.permutations(list(KINDS)))
 def test_cells_that_are_read_as_values_at_once_are_those_that_their_texts_make(
     rows: list[dict[str, str]], names: list[str]
@@ -82,7 +83,7 @@ def test_values_that_arrow_reads_as_python_does_are_never_texts_on_their_way() -
     assert seen == [{name: types[kind] for name, kind in KINDS.items()}]
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(st.none() | DECIMALS, max_size=4))
 def test_parquet_takes_a_number_only_with_all_of_its_digits(numbers: list[Decimal | None]) -> None:
     texts = [None if number is None else str(number).encode() for number in numbers]

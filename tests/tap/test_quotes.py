@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase.arrow import splitter
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -21,7 +22,7 @@ def are_valid(text: str) -> bool:
     return splitter.are_valid_quotes(data, splitter.find_quotes(data))
 
 
-@settings(max_examples=3000, deadline=None)
+@examples(3000)
 @given(st.text('"",\r\naé', max_size=16))
 def test_quotes_are_valid_exactly_in_strict_csv(text: str) -> None:
     assert are_valid(text) == (STRICT.fullmatch(text) is not None)

@@ -7,11 +7,12 @@ from itertools import cycle, islice
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase.arrow.json_lines import RecordLines
 from tap_demandbase.arrow.values import Column
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -21,7 +22,7 @@ NUMBERS = st.lists(st.none() | st.integers(-99, 99), min_size=1, max_size=7)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 16, 40, 300])
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(texts=TEXTS, numbers=NUMBERS)
 def test_each_line_is_its_row(
     count: int, texts: list[str | None], numbers: list[int | None]

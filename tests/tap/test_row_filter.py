@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import serialize_json
 
@@ -23,6 +23,7 @@ from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.config import StreamOptions
 from tap_demandbase.csv_reader import PartReader
 from tap_demandbase.incremental import WindowedExport
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -105,13 +106,13 @@ def digits(outcome: Any) -> str:  # noqa: ANN401
     return repr(outcome).replace("1E-7", "0.0000001")
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.lists(st.tuples(TIMESTAMPS, AMOUNTS), max_size=12), max_size=3), STARTS)
 def test_moments(windows: list[list[tuple[str, str]]], start: datetime | None) -> None:
     check(windows, start, whole_days=False)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.lists(st.tuples(DAYS, AMOUNTS), max_size=12), max_size=3), STARTS)
 def test_days(windows: list[list[tuple[str, str]]], start: datetime | None) -> None:
     check(windows, start, whole_days=True)

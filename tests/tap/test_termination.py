@@ -162,6 +162,7 @@ def test_a_test_by_meltano_buys_nothing_that_is_lost(sandbox: Sandbox, tmp_path:
     assert len(sandbox.requests(CREATE)) == 1  # the completed one is adopted
 
 
+@pytest.mark.slow
 def test_a_job_whose_creation_was_under_way_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
     sandbox.add_fault(Fault(CREATE, Effect.STALL, seconds=60))
@@ -185,6 +186,7 @@ def test_a_reused_job_outlives_the_signal(sandbox: Sandbox, tmp_path: Path) -> N
     assert sandbox.tenant.exports.get(reused.id).status == "processing"
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_silent_does_not_keep_the_tap_from_ending(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow import values as values_
 from tap_demandbase.arrow.values import Column, format_timestamps
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -31,7 +32,7 @@ def usual(draw: st.DrawFn) -> str:
     return date + (draw(st.sampled_from("T ")) + time[:stop] + offset if stop else "")
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(st.lists(st.none() | usual(), max_size=3))
 def test_they_are_as_casting_makes_them(texts: list[str | None]) -> None:
     values = read(texts)

@@ -8,11 +8,12 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow.values import read_typed
+from tests.examples import examples
 from tests.tap.test_canonical import ALPHABETS, Cast, doubtful
 
 pytestmark = pytest.mark.thorough
@@ -36,7 +37,7 @@ def typed(texts: list[str | None], to_value: Cast) -> list[Typed] | None:
 
 
 @pytest.mark.parametrize("to_value", list(ALPHABETS))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(data=st.data())
 def test_what_is_read_is_what_casting_makes(to_value: Cast, data: st.DataObject) -> None:
     text = data.draw(doubtful(to_value))
@@ -45,7 +46,7 @@ def test_what_is_read_is_what_casting_makes(to_value: Cast, data: st.DataObject)
         assert values == [AS_TYPED[to_value](to_value(text)), None]
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.text("0123456789.", max_size=25), st.sampled_from(["", "e5", "E-7", "e400", "e00005"]))
 def test_a_number_is_read_only_with_all_of_its_digits(digits: str, exponent: str) -> None:
     values = typed([digits + exponent], cast.to_number)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import deserialize_json
 
@@ -19,6 +19,7 @@ from target_demandbase.mapping import StreamSchema
 from target_demandbase.plan import StreamPlan
 from target_demandbase.schema import plain_columns
 from target_demandbase.validation import RecordValidator
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -160,7 +161,7 @@ HOSTILE = st.lists(
 ).map(lambda lists: [row for rows in lists for row in rows]).filter(bool)  # fmt: skip
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(
     rows=HOSTILE, nullable=st.booleans(), on_null=st.sampled_from(OnNull), keyed=st.booleans(),
     most=st.none() | st.integers(1, 4),
@@ -184,7 +185,7 @@ def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
     assert list(key_texts(block.keys)) == [row.key for row in expected]
 
 
-@settings(deadline=None)
+@examples()
 @given(
     rows=st.lists(row_strategy(PLAIN, whole=True), min_size=1),
     nullable=st.booleans(),

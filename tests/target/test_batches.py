@@ -6,12 +6,13 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from demandbase_api.errors import JobFailedError, UnexpectedResponseError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import MappingError, ReconciliationError, RejectedRowsError
+from tests.examples import examples
 from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import CREATE, UPLOAD, files, rows_sent
 
@@ -207,9 +208,7 @@ def test_columns_that_are_mostly_blank_are_warned_of(
 CELLS = st.text(st.sampled_from("a\0\r\n\"',;|\t \ufeff\u2028\x85😀é=+-@#\\"), max_size=12)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.lists(st.none() | CELLS | st.text(max_size=40), min_size=1, max_size=8))
 def test_any_text_arrives_as_it_was_sent(
     sandbox: Sandbox, load: Load, cells: list[str | None]

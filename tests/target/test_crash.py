@@ -257,6 +257,7 @@ def test_an_import_is_resumed_after_its_journal_has_moved(
     assert {path.stat().st_mode & 0o777 for path in (entry, *files)} == {0o600}
 
 
+@pytest.mark.slow
 def test_a_silent_input_keeps_no_state_back(start: Start) -> None:
     with start(batch_size_rows=4) as run:
         run.feed(*MESSAGES, end=False)
@@ -264,6 +265,7 @@ def test_a_silent_input_keeps_no_state_back(start: Start) -> None:
         assert run.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_silent_input_does_not_silence_the_progress(sandbox: Sandbox, start: Start) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.NEVER_ENDS))
     with start(batch_size_rows=4) as run:

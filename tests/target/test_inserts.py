@@ -285,6 +285,7 @@ def test_an_insert_that_a_signal_cancelled_is_sent_by_the_next_run(
     assert rows_of(sandbox, "good.example", "more.example") == ["good.example", "more.example"]
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_after_a_signal(sandbox: Sandbox, tmp_path: Path) -> None:
     # The job is created while the run ends already.
     sandbox.add_fault(Fault("createImportJob", Effect.DELAY, seconds=2))

@@ -244,6 +244,7 @@ def test_a_job_that_failed_ends_in_its_words_without_values(
     assert len(sandbox.requests(CREATE)) == 1
 
 
+@pytest.mark.slow
 def test_without_the_list_imports_are_read_one_by_one(sandbox: Sandbox, command: Command) -> None:
     sandbox.add_fault(Fault(LIST, Effect.INVALID_JSON, times=None))
     done = command(SCHEMA, person(1), STATE)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from target_demandbase.batching import NullCounter
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -45,7 +46,7 @@ def test_the_limit_is_exact(rows: int, empty: int, most_rows: int | None) -> Non
     assert mostly_null(rows, empty, most_rows) == (rows >= 100 and 20 * empty > 19 * rows)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(st.booleans(), min_size=100, max_size=200))
 def test_columns_that_cannot_be_named_any_more_need_not_be_counted(blanks: list[bool]) -> None:
     counted, spared = NullCounter(), NullCounter(len(blanks))

@@ -23,6 +23,7 @@ def slow_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.mark.slow
 class TestSlow:
     """What needs jobs that take their time."""
 

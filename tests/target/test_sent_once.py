@@ -124,6 +124,7 @@ def test_newer_rows_wait_for_those_of_another_machine(
     assert load(people(), person(1), state(2), job_timeout_seconds=60).states == [2]
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_another_that_uses_its_folder(
     sandbox: Sandbox, config: dict[str, Any], start: Start, tmp_path: Path
 ) -> None:

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from target_demandbase import staging
 from target_demandbase.staging import ColumnGroups, PendingRows, StagedFile
+from tests.examples import examples
 from tests.target.command import until
 
 # How many rows come together, and whether later; 0 reads what is there.
@@ -33,7 +34,7 @@ def later(numbers: Sequence[int]) -> PendingRows:
     return PendingRows(cells, lambda blocks: b"".join(lines(cells[0]) for cells in blocks), 100)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(steps=STEPS, together=st.sampled_from([1, 100, 10**6]))
 def test_rows_are_in_the_file_in_the_order_in_which_they_came(
     steps: list[tuple[int, bool]], together: int

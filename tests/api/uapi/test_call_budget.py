@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
 from demandbase_api.errors import ApiOperation, CallBudgetError, SpoolError
 from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallCounter, pause
+from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
 
@@ -108,7 +109,7 @@ def test_calls_without_a_limit_are_not_counted(tmp_path: Path) -> None:
     assert not (tmp_path / "calls.json").exists()
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     start=st.integers(0, 86_399),
     used=st.integers(0, 1200),
