@@ -334,11 +334,14 @@ class ImportApi(Protocol):
         """
 
     def row_errors(self, job_id: str, *, complete: bool = False) -> Iterator[RowError]:
-        """Yield the rejected rows of a job, from all pages; none if the job has no list of them.
+        """Yield the rejected rows of a job, from all pages.
 
         Args:
             job_id: The job.
             complete: Whether to raise if the API does not give all pages, in place of a warning.
+
+        Raises:
+            NotFoundError: The job, or a list of its errors, is not there.
         """
 
 

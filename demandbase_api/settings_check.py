@@ -25,8 +25,7 @@ OWN_SETTINGS: dict[str, frozenset[str]] = {
         {
             "account_list_id", "activate_version", "batch_config", "discovery_cache_hours",
             "end_date", "entities", "fail_on_empty", "job_reuse_hours", "lookback_days",
-            "quota_wait_hours", "start_date",
-            "stream_options", "window_days",
+            "quota_wait_hours", "start_date", "stream_options", "window_days",
         }
     ),
     "target-demandbase": frozenset(

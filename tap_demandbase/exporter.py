@@ -135,15 +135,8 @@ class Exporter:
         except QuotaExceededError as error:
             raise self.quota_stop(stream, error) from error
         except BusyError as error:
-            raise BusyError(
-                error.operation,
-                error.problem,
-                advice=f"{error.advice} {self._progress()}",
-                status=error.status,
-                server_message=error.server_message,
-                code=error.code,
-                diagnostic=error.diagnostic,
-            ) from error
+            advice = f"{error.advice} {self._progress()}"
+            raise error.as_a(BusyError, advice=advice) from error
         figures = JobFigures.of(
             job,
             created_at,

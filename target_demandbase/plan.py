@@ -173,7 +173,7 @@ def plan_stream(
         text_columns=_columns_of(entity, columns, _TEXT_TYPES),
         date_columns=_columns_of(entity, columns, {"date"}),
         integer_columns=_columns_of(entity, columns, INTEGER_TYPES),
-        is_key_numeric=_is_numeric(entity, columns.match_key),
+        is_key_numeric=columns.match_key in _fields_of(entity, NUMERIC_TYPES),
         is_headed_by_fields=entity.headed_by_label,
     )
     from target_demandbase.mapping_report import mapping_report  # noqa: PLC0415 - yaml takes time
@@ -253,18 +253,18 @@ def _required_columns(entity: ImportEntity, plan: ColumnPlan) -> frozenset[str]:
     return frozenset(column for column, field in plan.fields.items() if field in entity.required)
 
 
-def _is_numeric(entity: ImportEntity, name: str | None) -> bool:
-    kinds = [field.type for field in entity.fields if field.name == name]
-    return any("".join(filter(str.isalnum, kind.lower())) in NUMERIC_TYPES for kind in kinds)
-
-
-def _columns_of(entity: ImportEntity, plan: ColumnPlan, types: Collection[str]) -> frozenset[str]:
-    """Return the columns whose field is of one of some types."""
-    found = {
+def _fields_of(entity: ImportEntity, types: Collection[str]) -> set[str]:
+    """Return the fields of some types: in lower case, without spaces, underscores and hyphens."""
+    return {
         field.name
         for field in entity.fields
         if "".join(filter(str.isalnum, field.type.casefold())) in types
     }
+
+
+def _columns_of(entity: ImportEntity, plan: ColumnPlan, types: Collection[str]) -> frozenset[str]:
+    """Return the columns whose field is of one of some types."""
+    found = _fields_of(entity, types)
     return frozenset(column for column, field in plan.fields.items() if field in found)
 
 

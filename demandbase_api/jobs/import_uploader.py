@@ -415,7 +415,6 @@ class _Upload:
 
 def _was_not_sent(error: DemandbaseError) -> bool:
     """Return whether a failed upload surely did not reach the job, and changed nothing."""
-    if isinstance(error, NotFoundError | NotReadyError):
-        return True  # there was no job that could take the file
-    refused = StoppedError, AuthenticationError, QuotaExceededError, TransientError
-    return isinstance(error, refused) and not may_have_succeeded(error)
+    # NotFoundError: there was no job to take the file. TransientError: none that leaves a doubt.
+    refused = StoppedError, AuthenticationError, QuotaExceededError, NotFoundError, TransientError
+    return isinstance(error, refused)

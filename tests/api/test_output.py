@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -107,7 +106,6 @@ def test_a_reader_that_is_stuck_is_waited_for_no_longer_than_five_seconds() -> N
     assert clock.seconds <= STUCK_SECONDS + 3
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes have no limit to wait for")
 def test_a_signal_before_the_first_byte_leaves_nothing() -> None:
     go = threading.Event()
     read = Reader()
