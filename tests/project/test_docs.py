@@ -27,7 +27,7 @@ def test_the_settings_tables_match_about() -> None:
     assert spec.loader is not None
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert tables.with_tables(text) == text
     assert "| poll_interval_seconds |" in text
 
@@ -43,7 +43,7 @@ def test_files_and_names_in_the_documents_exist(document: Path) -> None:
 
 def test_the_messages_of_the_troubleshooting_table_exist() -> None:
     messages = [" ".join(message.split()) for message in messages_of_the_packages()]
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Troubleshooting")[2]
+    table = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     assert len(rows) > 10
     for row in rows[1:]:
