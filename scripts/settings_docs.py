@@ -1,4 +1,4 @@
-"""Writes the settings, as ``--about`` prints them, into README.md and meltano.yml."""
+"""Writes the settings, as ``--about`` prints them, into docs/settings.md and meltano.yml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "settings.md"
 PROJECT = ROOT / "meltano.yml"
 KINDS = {"number": "decimal"}
 PLUGINS = ("tap-demandbase", "target-demandbase")
@@ -28,7 +28,7 @@ def settings_table(plugin: str) -> str:
 
 
 def with_tables(text: str) -> str:
-    """Return the text of the README with the table of each plugin between its markers."""
+    """Return the text of the page with the table of each plugin between its markers."""
     for plugin in PLUGINS:
         begin, end = f"<!-- settings of {plugin} -->\n", f"<!-- end of {plugin} -->"
         table = settings_table(plugin)
@@ -81,4 +81,4 @@ def with_settings(text: str) -> str:
 
 if __name__ == "__main__":
     PROJECT.write_text(with_settings(PROJECT.read_text(encoding="utf-8")), encoding="utf-8")
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

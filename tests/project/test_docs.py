@@ -3,15 +3,19 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import shutil
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.documents import DOCUMENTS, ROOT, anchors, links
+
 pytestmark = pytest.mark.thorough
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "tests" / "README.md"]
 # A file in code quotes, and names in code quotes that follow it in brackets.
 PLACE = re.compile(
     r"`((?:benchmarks|demandbase_api|demandbase_sandbox|docs|scripts|tap_demandbase|"
@@ -27,9 +31,57 @@ def test_the_settings_tables_match_about() -> None:
     assert spec.loader is not None
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert tables.with_tables(text) == text
     assert "| poll_interval_seconds |" in text
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_links_of_the_documents_lead_somewhere(document: Path) -> None:
+    for link in links(document):
+        address = urlsplit(link)
+        if address.scheme:
+            assert address.scheme == "https", link
+            continue
+        target = document.parent / unquote(address.path) if address.path else document
+        assert target.exists(), link
+        assert not address.fragment or address.fragment in anchors(target), link
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    config = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    listed = set(_pages(tomllib.loads(config)["project"]["nav"]))
+    assert listed == {page.name for page in ROOT.glob("docs/*.md")}
+
+
+def _pages(entry: object) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    elif isinstance(entry, list):
+        for item in entry:
+            yield from _pages(item)
+    elif isinstance(entry, dict):
+        yield from _pages(list(entry.values()))
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    for name in ("Makefile", "zensical.toml", "constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv", target_is_directory=True)
+    build = ["make", "--assume-old=.venv/.ready", "docs"]
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for page in ROOT.glob("docs/*.md"):
+        html = (tmp_path / "site" / page.with_suffix(".html").name).read_text(encoding="utf-8")
+        # What a browser loads comes with the site. Links to other pages are no such address.
+        assert not re.search(r'(?:src|<link[^>]*href)="?https?:', html), page.name
+
+    (tmp_path / "docs" / "index.md").write_text("[a](streams.md#none)", encoding="utf-8")
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "anchor does not exist" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -43,7 +95,7 @@ def test_files_and_names_in_the_documents_exist(document: Path) -> None:
 
 def test_the_messages_of_the_troubleshooting_table_exist() -> None:
     messages = [" ".join(message.split()) for message in messages_of_the_packages()]
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Troubleshooting")[2]
+    table = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     assert len(rows) > 10
     for row in rows[1:]:
