@@ -1,4 +1,4 @@
-"""Writes what ``--about`` prints into the tables of README.md and Meltano's plugin definitions.
+"""Writes what ``--about`` prints into docs/settings.md and Meltano's definitions of the plugins.
 
 The definitions are in ``plugins/``, for ``meltano add --from-ref``, and in meltano.yml.
 """
@@ -17,7 +17,7 @@ import yaml
 from demandbase_cli.commands import demandbase
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "settings.md"
 PROJECT = ROOT / "meltano.yml"
 KINDS = {"number": "decimal"}
 PLUGINS = {"tap-demandbase": "extractors", "target-demandbase": "loaders"}
@@ -41,7 +41,7 @@ def settings_table(plugin: str) -> str:
 
 
 def with_tables(text: str) -> str:
-    """Return the text of the README with the table of each plugin between its markers."""
+    """Return the text of the page with the table of each plugin between its markers."""
     for plugin in PLUGINS:
         begin, end = f"<!-- settings of {plugin} -->\n", f"<!-- end of {plugin} -->"
         table = settings_table(plugin)
@@ -137,4 +137,4 @@ if __name__ == "__main__":
     for name in PLUGINS:
         definition_file(name).write_text(definition_text(name), encoding="utf-8")
     PROJECT.write_text(with_definitions(PROJECT.read_text(encoding="utf-8")), encoding="utf-8")
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
