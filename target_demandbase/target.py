@@ -23,6 +23,7 @@ from demandbase_api.settings_check import (
     warn_unknown_variables,
     without_foreign,
 )
+from demandbase_api.settings_values import as_declared
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
 from target_demandbase.errors import InputError, MappingError, PlanError, RoutingError
@@ -148,9 +149,8 @@ class TargetDemandbase(Target):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
-        self._config = without_foreign(
-            self._config, self.name, config.UNUSED_SDK_SETTINGS, self.logger
-        )
+        settings = as_declared(self._config, self.config_jsonschema)
+        self._config = without_foreign(settings, self.name, config.UNUSED_SDK_SETTINGS, self.logger)
         broken = super()._validate_config(raise_errors=False)
         warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
