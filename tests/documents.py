@@ -61,6 +61,14 @@ def blocks(document: Path, *languages: str) -> Iterator[Block]:
             yield Block(token.info, heading, token.map[0] + 2, token.content)
 
 
+def code_spans(document: Path) -> Iterator[str]:
+    """Yield the texts in code quotes, also those in tables."""
+    for token in _tokens(document):
+        for child in token.children or ():
+            if child.type == "code_inline":
+                yield child.content
+
+
 def _tokens(document: Path) -> list[Token]:
     parser = MarkdownIt().enable("table").use(anchors_plugin, max_level=6)
     return parser.parse(document.read_text(encoding="utf-8"))
