@@ -10,6 +10,7 @@ from singer_sdk.helpers._util import read_json_file
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.http.retry import FOR_A_PERSON
 from demandbase_api.settings_check import environment_problem
 from demandbase_api.settings_values import with_parted_names
 from tap_demandbase.tap import TapDemandbase
@@ -36,12 +37,16 @@ def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Tap(TapDemandbase):
+    retry = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""
 
 
 class _Target(TargetDemandbase):
+    retry: ClassVar = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""

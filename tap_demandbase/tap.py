@@ -181,7 +181,8 @@ class TapDemandbase(Tap):
 
     def _warn_unwatched(self, streams: Sequence[Stream]) -> None:
         """Warn about streams that must not be empty, and that the run does not export."""
-        known = {*self._unavailable, *(it.name for it in streams if isinstance(it, BulkStream))}
+        exported = (it for it in streams if isinstance(it, BulkStream) and not it.is_removed)
+        known = {*self._unavailable, *(it.name for it in exported)}
         names = self.config.get("fail_on_empty") or ()
         if unwatched := [name + near_names(name, known) for name in names if name not in known]:
             self.logger.warning(
