@@ -40,7 +40,7 @@ def state(
 ) -> None:
     """Show the bookmarks in a state FILE (- for standard input), or print a changed state.
 
-    The file has the value of the tap's last STATE message. It is not changed.
+    The file has the tap's last STATE message, or its value. It is not changed.
     """
     _ = settings  # a state has all that is needed
     found = _read(file)
@@ -122,11 +122,9 @@ def _read(file: IO[str]) -> dict[str, Any]:
         found = json.load(file)
     except (ValueError, RecursionError):
         raise CommandError(
-            "The state is no JSON: give the value of the tap's last STATE message, as a file."
+            "The state is no JSON: give the tap's last STATE message, or its value, as a file."
         ) from None
-    bookmark.check_state(found)
-    checked: dict[str, Any] = found
-    return checked
+    return bookmark.usable_state(found)
 
 
 def _line(stream: str, own: object) -> dict[str, Any]:

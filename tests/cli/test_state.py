@@ -53,6 +53,12 @@ def test_bookmarks_are_in_words(demandbase: Demandbase, file: Path) -> None:
     assert state(demandbase, file, "--json").json[0]["rows_until"] == "2026-01-31T10:00:00Z"
 
 
+def test_a_whole_message_stands_for_its_value(demandbase: Demandbase, file: Path) -> None:
+    file.write_text(json.dumps({"type": "STATE", "value": STATE}))
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"bookmarks": {"campaigns": {}}}
+
+
 def test_a_stream_is_reset(demandbase: Demandbase, file: Path) -> None:
     found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
     assert found == {"bookmarks": {"campaigns": {}}}
