@@ -40,8 +40,8 @@ def state(
 ) -> None:
     """Show the bookmarks in a state FILE (- for standard input), or print a changed state.
 
-    The file has the value of the tap's last STATE message, or what "meltano state get" prints. It
-    is not changed.
+    The file has the tap's last STATE message, its value, or what "meltano state get" prints. It is
+    not changed.
     """
     _ = settings  # a state has all that is needed
     around, found = _read(file)
@@ -127,11 +127,10 @@ def _read(file: IO[str]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         found = json.load(file)
     except (ValueError, RecursionError):
         raise CommandError(
-            "The state is no JSON: give the value of the tap's last STATE message, as a file."
+            "The state is no JSON: give the tap's last STATE message, or its value, as a file."
         ) from None
     is_wrapped = isinstance(found, dict) and _MELTANO in found
-    state = found[_MELTANO] if is_wrapped else found
-    bookmark.check_state(state)
+    state = bookmark.usable_state(found[_MELTANO] if is_wrapped else found)
     return (found if is_wrapped else None), state
 
 

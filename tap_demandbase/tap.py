@@ -82,7 +82,7 @@ class TapDemandbase(Tap):
         """Replication method that the user has chosen, by stream."""
         self._unavailable: dict[str, DemandbaseError] = {}
         if (state := options.get("state")) is not None:
-            bookmark.check_state(state)
+            options["state"] = bookmark.usable_state(state)
         super().__init__(*args, **options)
 
     @cached_property
@@ -341,7 +341,7 @@ class CommandTap(TapDemandbase):
         if (file := options.get("state")) is not None:
             text = file.read()
             if load_json(text) is None:  # the SDK would take it for no file
-                bookmark.check_state(None)
+                bookmark.usable_state(None)
             options["state"] = io.StringIO(text)
         super().invoke(**options)
 

@@ -64,6 +64,12 @@ def test_a_state_of_meltano_keeps_its_form(demandbase: Demandbase, file: Path) -
     assert "it must be an object" in state(demandbase, file, code=1).err
 
 
+def test_a_whole_message_stands_for_its_value(demandbase: Demandbase, file: Path) -> None:
+    file.write_text(json.dumps({"type": "STATE", "value": STATE}))
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"bookmarks": {"campaigns": {}}}
+
+
 def test_a_stream_is_reset(demandbase: Demandbase, file: Path) -> None:
     found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
     assert found == {"bookmarks": {"campaigns": {}}}
