@@ -27,6 +27,7 @@ from demandbase_api.settings_check import (
     warn_unknown_variables,
     without_foreign,
 )
+from demandbase_api.settings_values import as_declared
 from demandbase_api.state_folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
@@ -180,7 +181,8 @@ class TapDemandbase(Tap):
 
     def _warn_unwatched(self, streams: Sequence[Stream]) -> None:
         """Warn about streams that must not be empty, and that the run does not export."""
-        known = {*self._unavailable, *(it.name for it in streams if isinstance(it, BulkStream))}
+        exported = (it for it in streams if isinstance(it, BulkStream) and not it.is_removed)
+        known = {*self._unavailable, *(it.name for it in exported)}
         names = self.config.get("fail_on_empty") or ()
         if unwatched := [name + near_names(name, known) for name in names if name not in known]:
             self.logger.warning(
@@ -315,7 +317,8 @@ class TapDemandbase(Tap):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
-        self._config = without_foreign(self._config, self.name, (), self.logger)
+        settings = as_declared(self._config, self.config_jsonschema)
+        self._config = without_foreign(settings, self.name, (), self.logger)
         broken = super()._validate_config(raise_errors=False)
         warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
