@@ -20,6 +20,7 @@ _RUN = r"(\d{8}T\d{6}Z)-[0-9a-f]{6}"
 _REPORT = re.compile(rf"report-{_RUN}\.json")
 _REJECTS = re.compile(r"rejects-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl$")
 _DRY_RUN = re.compile(rf"dry-run-{_RUN}")
+_SETTINGS = re.compile(rf"settings-{_RUN}\.(?:json|yml)")
 
 
 def run_name(now: datetime) -> str:
@@ -50,6 +51,24 @@ def write_report(folder: Path, run: str, report: str) -> Path:
     path = folder / f"report-{run}.json"
     make_private_folder(folder)
     write_atomically(path, f"{report}\n", durable=True)
+    return path
+
+
+def write_settings(folder: Path, run: str, settings: str, suffix: str) -> Path:
+    """Write settings that a run proposes; return the file's path.
+
+    Args:
+        folder: Created if it does not exist.
+        run: Name of the run.
+        settings: The settings as text.
+        suffix: ``json`` or ``yml``.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    path = folder / f"settings-{run}.{suffix}"
+    make_private_folder(folder)
+    write_atomically(path, f"{settings}\n")
     return path
 
 
@@ -100,6 +119,8 @@ def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logg
                 if _is_old(_REPORT.fullmatch(path.name), keep_days, now):
                     path.unlink()
                     reports += 1
+                elif _is_old(_SETTINGS.fullmatch(path.name), keep_days, now):
+                    path.unlink()
                 elif _is_old(_DRY_RUN.fullmatch(path.name), keep_days, now):
                     shutil.rmtree(path)
                     dry_runs += 1

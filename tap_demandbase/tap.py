@@ -29,6 +29,7 @@ from demandbase_api.settings_check import (
     warn_variables,
     without_foreign,
 )
+from demandbase_api.settings_values import as_declared
 from demandbase_api.state_folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
@@ -327,7 +328,8 @@ class TapDemandbase(Tap):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
-        self._config = without_foreign(self._config, self.name, self.logger)
+        settings = as_declared(self._config, self.config_jsonschema)
+        self._config = without_foreign(settings, self.name, self.logger)
         given = frozenset(self._config)
         broken = super()._validate_config(raise_errors=False)
         warn_variables(self.config_jsonschema, self._env_var_prefix, given, self.logger)

@@ -29,6 +29,7 @@ from demandbase_api.settings_check import (
     warn_variables,
     without_foreign,
 )
+from demandbase_api.settings_values import as_declared
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
 from target_demandbase.errors import InputError, MappingError, PlanError, RoutingError
@@ -165,7 +166,8 @@ class TargetDemandbase(Target):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
-        self._config = without_foreign(self._config, self.name, self.logger)
+        settings = as_declared(self._config, self.config_jsonschema)
+        self._config = without_foreign(settings, self.name, self.logger)
         given = frozenset(self._config)
         broken = super()._validate_config(raise_errors=False)
         schema, prefix = self.config_jsonschema, self._env_var_prefix
@@ -180,7 +182,17 @@ class TargetDemandbase(Target):
             self._has_test = True
             self.check()
             return
-        super()._process_schema_message(message_dict)
+        try:
+            super()._process_schema_message(message_dict)
+        except (MappingError, RoutingError):
+            # Asked of the other streams as well, so that one run shows all that is open.
+            if not self._has_questions:
+                raise
+
+    @property
+    def _has_questions(self) -> bool:
+        """Whether a stream cannot be imported, so that only other streams' schemas are read."""
+        return "loader" in self.__dict__ and self.loader.questions.are_open
 
     def _is_test(self, stream: object) -> bool:
         return stream == TEST_STREAM and stream not in (self.config.get("entity_map") or {})
@@ -206,6 +218,8 @@ class TargetDemandbase(Target):
         self._assert_line_requires(message_dict, requires={"stream", "record"})
         stream, record = message_dict["stream"], message_dict["record"]
         if self._has_test and self._is_test(stream):
+            return
+        if self._has_questions:
             return
         # Checked before stream maps, which may remove the mark.
         if record.get("_sdc_deleted_at") is not None and stream in self.mapper.stream_maps:
@@ -247,7 +261,7 @@ class TargetDemandbase(Target):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         # The SDK emits the latest state when it drains; here each state waits for its own rows.
         self._assert_line_requires(message_dict, requires={"value"})
-        if self._is_only_test:
+        if self._is_only_test or self._has_questions:
             return
         self.loader.state(message_dict["value"])
 
@@ -256,6 +270,10 @@ class TargetDemandbase(Target):
         # Called for each record. The SDK's own method counts the duration of jobs as age.
         if self._is_only_test:
             return
+        if self._has_questions:
+            if self.loader.questions.is_time_up:
+                raise self.loader.questions.error()
+            return
         self.loader.poll()
         for sink in self._sinks_active.values():
             if isinstance(sink, DemandbaseSink) and sink.is_old:
@@ -263,6 +281,8 @@ class TargetDemandbase(Target):
 
     def _sink_of_lines(self, stream: str) -> DemandbaseSink | None:
         """Return the sink that processes a stream's records as lines, if it can."""
+        if self._has_questions:
+            return None
         maps = self.mapper.stream_maps.get(stream, [])
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform or maps[0].flattening_enabled:
             return None  # the SDK does stream maps and flattening
@@ -273,6 +293,8 @@ class TargetDemandbase(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         # The SDK's own method reads whole files into memory and skips all checks of records.
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
+        if self._has_questions:
+            return
         for record in batch_records(message_dict):
             self._process_record_message(
                 {"type": "RECORD", "stream": message_dict["stream"], "record": record}
@@ -284,8 +306,14 @@ class TargetDemandbase(Target):
 
     @override
     def process_endofpipe(self) -> None:
+        if self._has_questions:
+            raise self.loader.questions.error()
         super().process_endofpipe()
         if not self._is_only_test:
+            if not self.mapper.stream_maps:
+                self.logger.warning(
+                    "The input has no stream, and nothing is imported: select a stream in the tap."
+                )
             self.loader.finish()
 
     @property

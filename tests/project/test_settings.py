@@ -146,6 +146,16 @@ def test_one_file_may_hold_the_settings_of_both_plugins(
     assert line.endswith(f"Settings of other plugins are ignored: {foreign}")
 
 
+def test_numbers_that_are_text_are_read(run: Any) -> None:  # noqa: ANN401
+    options = {"stream_options": {"accounts": {"lookback_days": "7"}}}
+    assert run("tap-demandbase", lookback_days="2", **options).returncode == 0
+    options["stream_options"]["accounts"]["lookback_days"] = "s3cret"
+    done = run("tap-demandbase", **options)
+    assert done.returncode == 1
+    assert "accounts.lookback_days must be of the type integer or null." in done.stderr
+    assert "s3cret" not in done.stderr
+
+
 @both_plugins
 def test_settings_of_every_target_are_known(run: Any, plugin: str) -> None:  # noqa: ANN401
     done = run(plugin, **dict.fromkeys(UNUSED_SDK_SETTINGS, "x"))
