@@ -231,7 +231,7 @@ def hub() -> Iterator[str]:
     }
     with http_server({"/plugins/loaders/one": Reply.json(definition)}) as server:
         variants = {"andyh1203": {"ref": f"{server.url}/plugins/loaders/one"}}
-        plugin = {"default_variant": "andyh1203", "variants": variants}
+        plugin = {"default_variant": "andyh1203", "logo_url": "", "variants": variants}
         server.replies["/plugins/loaders/index"] = Reply.json({"target-jsonl": plugin})
         yield server.url
 
