@@ -91,7 +91,9 @@ def test_the_messages_of_the_troubleshooting_table_exist() -> None:
     table = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     assert len(rows) > 10
-    for row in rows[1:]:
+    for row in rows:
+        if row == " The last line contains ":
+            continue
         fragments = re.split(r"…|\(HTTP \d+\)|\(.*\)", row)
         for fragment in filter(None, map(str.strip, fragments)):
             assert any(fragment in message for message in messages), fragment
