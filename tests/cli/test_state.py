@@ -59,6 +59,17 @@ def test_a_whole_message_stands_for_its_value(demandbase: Demandbase, file: Path
     assert found == {"bookmarks": {"campaigns": {}}}
 
 
+def test_a_state_of_meltano_keeps_its_form(demandbase: Demandbase, file: Path) -> None:
+    file.write_text(json.dumps({"singer_state": STATE}))
+    assert "people updated_at 2026-01-31" in state(demandbase, file).words
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"singer_state": {"bookmarks": {"campaigns": {}}}}
+    file.write_text('{"singer_state": {}, "completed": 1}')
+    assert "no bookmark" in state(demandbase, file).words
+    file.write_text('{"singer_state": []}')
+    assert "it must be an object" in state(demandbase, file, code=1).err
+
+
 def test_a_stream_is_reset(demandbase: Demandbase, file: Path) -> None:
     found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
     assert found == {"bookmarks": {"campaigns": {}}}
