@@ -26,7 +26,7 @@ PLACE = re.compile(
 def test_the_settings_tables_match_about() -> None:
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert settings_docs.with_tables(text) == text
-    assert "| poll_interval_seconds |" in text
+    assert "| `poll_interval_seconds` | `2` |" in text
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
