@@ -96,9 +96,15 @@ def all_runs(settings: Settings) -> Iterator[Run]:
         for plugin, folder in folders
         for name, path in _reports(folder).items()
     ]
-    for name, plugin, path in sorted(found, reverse=True):
-        if (report := _read(path)) is not None:
-            yield Run(plugin, name, report)
+    for _, plugin, path in sorted(found, reverse=True):
+        if (run := run_at(plugin, path)) is not None:
+            yield run
+
+
+def run_at(plugin: str, path: Path) -> Run | None:
+    """Return the run of a report; ``None``, with a warning, if the report is damaged."""
+    report = _read(path)
+    return None if report is None else Run(plugin, path.stem.removeprefix("report-"), report)
 
 
 def run_named(found: Sequence[str], beginning: str) -> str:

@@ -40,8 +40,8 @@ def state(
 ) -> None:
     """Show the bookmarks in a state FILE (- for standard input), or print a changed state.
 
-    The file has the tap's last STATE message or its value, or what "meltano state get" prints. It
-    is not changed.
+    The file has the tap's last STATE message, its value, or what "meltano state get" prints. It is
+    not changed.
     """
     _ = settings  # a state has all that is needed
     around, found = _read(file)
