@@ -352,6 +352,8 @@ class CommandTap(TapDemandbase):
         enlarge_pipe(sys.stdout.fileno())
         if (file := options.get("state")) is not None:
             text = file.read()
+            if not text.strip():  # tail -1 of no state at all
+                bookmark.usable_state("")
             if load_json(text) is None:  # the SDK would take it for no file
                 bookmark.usable_state(None)
             options["state"] = io.StringIO(text)
