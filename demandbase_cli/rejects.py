@@ -10,9 +10,10 @@ import click
 
 from demandbase_api import run_files
 from demandbase_api.redaction import mask_name
+from demandbase_api.run_report import ReportedImports
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
-from demandbase_cli.runs import TARGET, Run, all_runs, run_named, unreadable
+from demandbase_cli.run_reports import TARGET, Run, all_runs, run_named, unreadable
 from target_demandbase.config import rejects_folder
 from target_demandbase.rejects import Reject
 
@@ -68,11 +69,12 @@ def _lines(name: str, reports: Mapping[str, Run], files: list[Path]) -> list[dic
             {
                 "run": name,
                 "stream": stream,
-                **_kind(each.get("field"), each.get("type")),
-                "rows": each.get("rows"),
+                **_kind(each.field, each.type),
+                "rows": each.rows,
             }
             for stream, own in report.streams.items()
-            for each in own.get("rejected_by", ())
+            if isinstance(own, ReportedImports)
+            for each in own.rejected_by
         ]
     found: Counter[tuple[str, str | None, str | None]] = Counter()
     for path in files:
