@@ -12,7 +12,7 @@ ROWS ?= 200000
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings dist lock clean
+.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings docs dist lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,15 +68,18 @@ bench: $(BENCH_READY) ## Measure speed and memory; ROWS sets the size
 record-path: $(READY) ## List the source files that one record runs through
 	@$(BIN)/python scripts/record_path.py
 
-settings: $(READY) ## Write the settings into README.md and meltano.yml
+settings: $(READY) ## Write the settings into docs/settings.md, plugins/ and meltano.yml
 	$(BIN)/python scripts/settings_docs.py
+
+docs: $(READY) ## Build the documentation into site/; a broken link fails
+	$(BIN)/uv tool run --quiet --python $(BIN)/python --constraints constraints.txt zensical build --clean --strict
 
 dist: $(READY) ## Build the wheel and the source distribution into dist/
 	$(BIN)/uv build --clear --out-dir dist
 
 lock: $(READY) ## Update the pinned versions in constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
-	  --no-annotate --all-extras --group dev --group bench pyproject.toml -o constraints.txt
+	  --no-annotate --all-extras --group dev --group bench --group docs pyproject.toml -o constraints.txt
 
 clean: ## Remove the environments and everything that was built or written
-	rm -rf $(VENV) .bench .meltano dist output
+	rm -rf $(VENV) .bench .meltano .cache dist output site

@@ -184,7 +184,7 @@ def log_plain_text() -> None:
 
 
 def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
-    """Log some messages at the level DEBUG that a library logs at INFO: no person needs them.
+    """Log some messages of a library at the level DEBUG: no person needs them.
 
     Args:
         loggers: Beginnings of the messages, before values are filled in, by name of the logger.
@@ -199,7 +199,7 @@ def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
             logger: logging.Logger = logger,
             beginnings: tuple[str, ...] = beginnings,
         ) -> bool:
-            if record.levelno != logging.INFO or not str(record.msg).startswith(beginnings):
+            if not str(record.msg).startswith(beginnings):
                 return True
             record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
             return logger.isEnabledFor(logging.DEBUG)

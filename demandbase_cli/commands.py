@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from typing_extensions import override
 
-from demandbase_api.process import exit_with_error, log_plain_text
+from demandbase_api.errors import EXIT_FAILURE
+from demandbase_api.process import OutputFailure, exit_with_error, log_plain_text
 from demandbase_api.redaction import plain
 from demandbase_cli import catalog, check, jobs, journal, plan, quota, rejects, runs, state
 
@@ -62,6 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     _log_sentences()
     try:
         demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return EXIT_USAGE
@@ -71,6 +74,10 @@ def run(arguments: Sequence[str]) -> int:
         logger.critical("%s. See “demandbase%s --help”.", plain(sentence), about)
         return EXIT_USAGE
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
+        if isinstance(error, OutputFailure) and error.errno == errno.EPIPE:
+            return (
+                EXIT_FAILURE  # no reader, as after “| head”: click ends so, too, and says nothing
+            )
         exit_with_error(error, logger, {}, "", "stream_maps")
     return 0
 
@@ -89,3 +96,5 @@ def _log_sentences() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # The error after the last try says the same.
+    logging.getLogger("demandbase_api.http.retry").setLevel(logging.ERROR)

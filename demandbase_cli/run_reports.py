@@ -140,8 +140,8 @@ def all_runs(settings: Settings) -> Iterator[Run]:
         for plugin, folder in folders
         for name, path in _reports(folder).items()
     ]
-    for name, plugin, path in sorted(found, reverse=True):
-        if (run := _read(plugin, name, path)) is not None:
+    for _, plugin, path in sorted(found, reverse=True):
+        if (run := run_at(plugin, path)) is not None:
             yield run
 
 
@@ -179,11 +179,12 @@ def unreadable(path: Path, error: OSError) -> CommandError:
     )
 
 
-def _read(plugin: str, name: str, path: Path) -> Run | None:
+def run_at(plugin: str, path: Path) -> Run | None:
+    """Return the run of a report; ``None``, with a warning, if the report is damaged."""
     decode = partial(msgspec.json.decode, type=ExportRun if plugin == TAP else ImportRun)
     try:
         content = path.read_bytes()
-        return Run(plugin, name, decode(content), json.loads(content))
+        return Run(plugin, path.stem.removeprefix("report-"), decode(content), json.loads(content))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, RecursionError):

@@ -35,7 +35,16 @@ def _run() -> None:
         )
         from tap_demandbase.tap import CommandTap  # noqa: PLC0415
     log_plain_text()
-    log_as_debug({**SDK_MESSAGES, CommandTap.name: ("Parsing env var", "Added '%s' as child")})
+    log_as_debug(
+        {
+            **SDK_MESSAGES,
+            CommandTap.name: (
+                "Parsing env var",
+                "Skipping parse of env var",
+                "Added '%s' as child",
+            ),
+        }
+    )
     try:
         with log_signal(CommandTap.logger):
             CommandTap.cli()

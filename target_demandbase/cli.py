@@ -9,6 +9,9 @@ _INTERRUPTED = 130
 
 _PREFIX = "TARGET_DEMANDBASE_"
 
+_NOT_NEEDED = ("Parsing env var", "Skipping parse of env var", "Error initializing target sink")
+"""Messages of the SDK, in addition to ``SDK_MESSAGES``: errors of a sink end in a sentence."""
+
 
 def main() -> None:
     """Run the target."""
@@ -41,7 +44,7 @@ def _run() -> None:
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     log_plain_text()
-    log_as_debug({**SDK_MESSAGES, TargetDemandbase.name: ("Parsing env var",)})
+    log_as_debug({**SDK_MESSAGES, TargetDemandbase.name: _NOT_NEEDED})
     try:
         with log_signal(logger):
             TargetDemandbase.cli()

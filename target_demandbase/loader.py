@@ -22,11 +22,12 @@ from demandbase_api.run_report import Outcome
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
-from target_demandbase.errors import PlanError
+from target_demandbase.errors import MappingError, PlanError, RoutingError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
 from target_demandbase.mapping import UnknownProperties
 from target_demandbase.open_files import GroupBudget, open_files, spare_files
-from target_demandbase.plan import plan_stream, suits_blocks
+from target_demandbase.plan import plan_stream, propose_settings, settings_of, suits_blocks
+from target_demandbase.questions import Questions
 from target_demandbase.reader import NOTHING, Consumed
 from target_demandbase.rejects import (
     DeadLetters,
@@ -110,6 +111,8 @@ class Loader:
             unknown=None if able.row_errors else OUTCOMES_UNKNOWN,
             is_dry=self._is_dry,
         )
+        self.questions = Questions(config, self._rejects, self._run, clock)
+        """What is open about the streams."""
         self._dead_letters = DeadLetters(self._rejects, self._run)
         self._results = Results(
             api,
@@ -151,11 +154,16 @@ class Loader:
         on_null = OnNull(config["on_null"])
         try:
             plan, report = plan_stream(self._api, config, stream, source)
+        except (MappingError, RoutingError) as error:
+            self.questions.ask(error, propose_settings(self._api, config, stream))
+            raise
         except (ConfigurationError, ApiError) as error:
             if error.ends_run or isinstance(error, TransientError):
                 raise
             raise PlanError(str(error), stream=stream.stream) from error
-        logger.info("%s", report)
+        self.questions.settled(settings_of(config, plan))
+        for line in report.splitlines() if self._is_dry else [report]:
+            logger.info("%s", line)
         self._queue.write_mapping(stream.stream, report)
         batch = StreamBatch(
             plan,
@@ -295,6 +303,8 @@ class Loader:
         self._queue.forget(self._last_batch)
         self._queue.finish()
         self._results.check_run()
+        if self._is_dry:
+            self.questions.write_mapping()
 
     def deliver_states(self) -> None:
         """Deliver what precedes the last state, after the input has failed.

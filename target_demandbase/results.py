@@ -14,6 +14,7 @@ from demandbase_api.errors import DemandbaseError, NotFoundError, job_cancelled
 from demandbase_api.models import JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
 from target_demandbase.errors import RejectedRowsError
+from target_demandbase.invocation import sending_command
 from target_demandbase.rejects import INVALID, MISSING_KEY, TOO_LARGE, DeadLetters, Reject
 from target_demandbase.report import MAX_KINDS, OTHER_KINDS, OUTCOMES_UNKNOWN
 from target_demandbase.row_errors import (
@@ -508,7 +509,7 @@ def rejected_sentence(  # noqa: PLR0913
     return (
         f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
         f"{others}. The rejected ones are in {', '.join(kept)}: "
-        f"correct that file and send it with “cat FILE | target-demandbase”.{remark} The run ends "
+        f"correct that file and send it with “{sending_command()}”.{remark} The run ends "
         f"because {breach}."
     )
 
