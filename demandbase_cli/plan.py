@@ -42,7 +42,7 @@ class PlannedJob(NamedTuple):
         }
 
 
-@click.command()
+@click.command(short_help="Show the jobs and calls that the next run of the tap will need.")
 @click.option("--catalog", type=click.File(encoding="utf-8"), help="Catalog with the selection.")
 @click.option("--state", type=click.File(encoding="utf-8"), help="State of the last run.")
 @common_options

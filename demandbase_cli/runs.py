@@ -15,11 +15,13 @@ from demandbase_api.config import state_folder
 from demandbase_api.state_folder import EXPORT_REPORTS
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
-from demandbase_cli.output import Table, show
+from demandbase_cli.output import Table, show, timestamp
+from tap_demandbase.windows import parse_timestamp
 from target_demandbase.config import rejects_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from demandbase_cli.settings import Settings
@@ -49,6 +51,11 @@ class Run:
         found: dict[str, dict[str, Any]] = self.report["streams"]
         return found
 
+    @property
+    def started_at(self) -> datetime:
+        """When it began."""
+        return parse_timestamp(self.report["started_at"])
+
     def total(self, member: str) -> int | None:
         """Return the sum of a figure over all streams; ``None`` if no stream has it."""
         numbers = [figures.get(member) for figures in self.streams.values()]
@@ -76,7 +83,7 @@ class Run:
         return {
             "run": self.name,
             "plugin": self.plugin,
-            "started_at": self.report["started_at"],
+            "started_at": self.started_at,
             "seconds": self.report["seconds"],
             "streams": len(self.streams),
             "rows_sent": self.total("rows_sent"),
@@ -120,9 +127,15 @@ def run_named(found: Sequence[str], beginning: str) -> str:
     raise CommandError(f"{beginning[:100]} {problem}: list them with “demandbase runs”.")
 
 
-@click.command()
+@click.command(short_help="List the last runs of both plugins, or describe one.")
 @click.argument("run", required=False)
-@click.option("--last", default=20, show_default=True, help="Number of runs to list.")
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of runs to list.",
+)
 @common_options
 def runs(*, settings: Settings, as_json: bool, run: str | None, last: int) -> None:
     """List the last runs of both plugins, or describe one: RUN is its name, or the beginning."""
@@ -157,7 +170,7 @@ def _show_one(run: Run, *, as_json: bool) -> None:
     details = ("id", "status", "adopted", "rows", "rows_read", "bytes", "waited_seconds", "seconds")
     show(
         {"plugin": run.plugin, **run.report},
-        f"Run {run.name} of {run.plugin}: started {run.report['started_at']}, "
+        f"Run {run.name} of {run.plugin}: started {timestamp(run.started_at)}, "
         f"{run.report['seconds']} s, {run.says}",
         Table(
             "Streams",
@@ -195,7 +208,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         report = json.loads(path.read_bytes())
         for figures in report["streams"].values():
             _ = [job["id"] for job in figures["jobs"]]
-        _ = report["started_at"], report["seconds"]
+        _ = parse_timestamp(report["started_at"]), report["seconds"]
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
