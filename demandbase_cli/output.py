@@ -95,7 +95,7 @@ def timestamp(time: datetime | None) -> str | None:
 
 
 def _fact_lines(facts: Facts) -> list[str]:
-    known = {name: _text(value) for name, value in facts.values.items() if value is not None}
+    known = {name: text for name, value in facts.values.items() if (text := _text(value))}
     width = max(map(len, known), default=0)
     return [f"  {plain(name):{width}}  {text}" for name, text in known.items()]
 

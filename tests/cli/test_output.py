@@ -39,6 +39,7 @@ def test_what_is_copied_is_never_broken(monkeypatch: pytest.MonkeyPatch) -> None
     assert max(len(CODE.sub("", line)) for line in wide) <= 100
     narrow = printed(monkeypatch, 50)
     assert narrow.count(f"  Id    {ID}") == 1
+    assert narrow.count(f"  Id  {ID}") == 1
     assert "  Rows  1,200" in narrow
 
 
