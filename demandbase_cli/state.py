@@ -41,19 +41,18 @@ def state(
 ) -> None:
     """Show the bookmarks in a state FILE (- for standard input), or print a changed state.
 
-    The file has the value of the tap's last STATE message, or what “meltano state get” prints. It
-    is not changed. With --reset or --set, the new state is printed, to be used with --state or
+    The file has the tap's last STATE message, its value, or what “meltano state get” prints. It is
+    not changed. With --reset or --set, the new state is printed, to be used with --state or
     “meltano state set”.
     """
     _ = settings  # a state has all that is needed
-    document, member = _read(file)
-    found = document if member is None else document[member]
+    around, found = _read(file)
     if resets or changes:
         for stream in resets:
             found = without_bookmark(found, stream)
         for change in changes:
             found = with_date(found, change)
-        print_json(found if member is None else {**document, member: found})
+        print_json(found if around is None else {**around, _MELTANO: found})
         return
     lines = [_line(name, own) for name, own in found.get("bookmarks", {}).items()]
     show(
@@ -73,10 +72,11 @@ def state(
         )
 
 
+_MELTANO = "singer_state"
+"""Member of Meltano's own state that has the state of the tap."""
+
 _SHOWN = ("stream", "replication_key", "rows_until", "resumes_at", "last_job", "says")
 _UNUSABLE = "unusable"
-_WRAPPERS = ("singer_state", "value")
-"""Members in which Meltano, and a STATE message, have the state."""
 
 
 def without_bookmark(state: dict[str, Any], stream: str) -> dict[str, Any]:
@@ -131,20 +131,17 @@ def _check_stream(state: dict[str, Any], stream: str) -> None:
         raise CommandError(f"The state has no bookmark of stream {stream[:100]}: it has {names}.")
 
 
-def _read(file: IO[str]) -> tuple[dict[str, Any], str | None]:
-    """Return a document, and its member that is the state; ``None`` if that is all of it."""
+def _read(file: IO[str]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return Meltano's object around a state, if there is one, and the state."""
     try:
         found = json.load(file)
     except (ValueError, RecursionError):
         raise CommandError(
-            "The state is no JSON: give the value of the tap's last STATE message, as a file."
+            "The state is no JSON: give the tap's last STATE message, or its value, as a file."
         ) from None
-    member = None
-    if isinstance(found, dict) and "bookmarks" not in found:
-        member = next((each for each in _WRAPPERS if isinstance(found.get(each), dict)), None)
-    bookmark.check_state(found if member is None else found[member])
-    checked: dict[str, Any] = found
-    return checked, member
+    is_wrapped = isinstance(found, dict) and _MELTANO in found
+    state = bookmark.usable_state(found[_MELTANO] if is_wrapped else found)
+    return (found if is_wrapped else None), state
 
 
 def _line(stream: str, own: object) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -22,9 +23,10 @@ from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from demandbase_api.run_files import remove_old, run_name, write_report
 from demandbase_api.settings_check import (
+    environment_settings,
     near_names,
     settings_errors,
-    warn_unknown_variables,
+    warn_variables,
     without_foreign,
 )
 from demandbase_api.settings_values import as_declared
@@ -82,7 +84,7 @@ class TapDemandbase(Tap):
         """Replication method that the user has chosen, by stream."""
         self._unavailable: dict[str, DemandbaseError] = {}
         if (state := options.get("state")) is not None:
-            bookmark.check_state(state)
+            options["state"] = bookmark.usable_state(state)
         super().__init__(*args, **options)
 
     @cached_property
@@ -314,13 +316,23 @@ class TapDemandbase(Tap):
         if unreadable:
             self.state.setdefault("bookmarks", {}).update(unreadable)
 
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        return environment_settings(
+            lambda: super(TapDemandbase, cls)._env_var_config,
+            cls.config_jsonschema,
+            cls._env_var_prefix,
+        )
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
         settings = as_declared(self._config, self.config_jsonschema)
-        self._config = without_foreign(settings, self.name, (), self.logger)
+        self._config = without_foreign(settings, self.name, self.logger)
+        given = frozenset(self._config)
         broken = super()._validate_config(raise_errors=False)
-        warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
+        warn_variables(self.config_jsonschema, self._env_var_prefix, given, self.logger)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
@@ -341,7 +353,7 @@ class CommandTap(TapDemandbase):
         if (file := options.get("state")) is not None:
             text = file.read()
             if load_json(text) is None:  # the SDK would take it for no file
-                bookmark.check_state(None)
+                bookmark.usable_state(None)
             options["state"] = io.StringIO(text)
         super().invoke(**options)
 

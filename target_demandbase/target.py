@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Target, exceptions
 from singer_sdk.exceptions import RecordsWithoutSchemaException
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -19,8 +21,12 @@ from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate
 from demandbase_api.settings_check import (
+    UNUSED_SDK_SETTINGS,
+    check_not_unread,
+    environment_settings,
     settings_errors,
-    warn_unknown_variables,
+    unread_variables,
+    warn_variables,
     without_foreign,
 )
 from demandbase_api.settings_values import as_declared
@@ -71,6 +77,8 @@ class TargetDemandbase(Target):
     """How requests are repeated."""
     clock: Clock = SystemClock()
     """Time, for polling and time-outs."""
+    _unread: Mapping[str, str]
+    """Environment variables that are not read, by setting."""
     _has_test = False
     """Whether Meltano's test stream has come."""
     original_record: Mapping[str, Any]
@@ -146,13 +154,25 @@ class TargetDemandbase(Target):
             self._sinks_to_clear.pop(0)
         return sink
 
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        return environment_settings(
+            lambda: super(TargetDemandbase, cls)._env_var_config,
+            cls.config_jsonschema,
+            cls._env_var_prefix,
+        )
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
         settings = as_declared(self._config, self.config_jsonschema)
-        self._config = without_foreign(settings, self.name, config.UNUSED_SDK_SETTINGS, self.logger)
+        self._config = without_foreign(settings, self.name, self.logger)
+        given = frozenset(self._config)
         broken = super()._validate_config(raise_errors=False)
-        warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
+        schema, prefix = self.config_jsonschema, self._env_var_prefix
+        warn_variables(schema, prefix, given, self.logger)
+        self._unread = unread_variables(schema, prefix, os.environ, given)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
@@ -307,6 +327,7 @@ class TargetDemandbase(Target):
         if isinstance(self.message_reader, SilentReader):
             self.message_reader.idle = self._handle_max_record_age
             self.message_reader.sink_of = self._sink_of_lines
+        check_not_unread("dry_run", self._unread, "without a dry run, the rows are sent")
         _ = self.import_api  # invalid settings show before anything is read
         is_interrupted = False
         try:
@@ -343,5 +364,5 @@ class TargetDemandbase(Target):
     @override
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         super().append_builtin_config(config_jsonschema)
-        for name in config.UNUSED_SDK_SETTINGS:
+        for name in UNUSED_SDK_SETTINGS:
             config_jsonschema["properties"].pop(name, None)
