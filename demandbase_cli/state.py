@@ -46,7 +46,7 @@ def state(
     “meltano state set”.
     """
     _ = settings  # a state has all that is needed
-    around, found = _read(file)
+    around, found = read_state(file)
     if resets or changes:
         for stream in resets:
             found = without_bookmark(found, stream)
@@ -131,7 +131,7 @@ def _check_stream(state: dict[str, Any], stream: str) -> None:
         raise CommandError(f"The state has no bookmark of stream {stream[:100]}: it has {names}.")
 
 
-def _read(file: IO[str]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+def read_state(file: IO[str]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Return Meltano's object around a state, if there is one, and the state."""
     try:
         found = json.load(file)
