@@ -17,6 +17,7 @@ from demandbase_api.jobs.export_provider import ExportTask
 from demandbase_api.jobs.export_scheduler import ExportScheduler
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import EntityField, ExportRequest
+from demandbase_api.words import counted
 from tap_demandbase.csv_reader import PartReader, is_gzip
 from tap_demandbase.errors import (
     FileFormatError,
@@ -316,7 +317,10 @@ class JobParts:
             file, size = self._fetch()
             try:
                 self._logger.info(
-                    "Part %d of %d has been downloaded: %d bytes", number, self._parts, size
+                    "Part %d of %d has been downloaded: %s",
+                    number,
+                    self._parts,
+                    counted(size, "byte"),
                 )
                 self._received += size
                 self._count()
@@ -457,7 +461,11 @@ class ReadProgress:
         if self._is_due():
             seconds = max(self._logged - self._started, 0.001)
             self._logger.info(
-                "Reading part %d of %d: %d rows, %.0f rows/s", part, parts, rows, rows / seconds
+                "Reading part %d of %d: %s, %s rows/s",
+                part,
+                parts,
+                counted(rows, "row"),
+                f"{rows / seconds:,.0f}",
             )
 
     def _is_due(self) -> bool:
