@@ -29,7 +29,7 @@ ENVIRONMENT = "ENV"
 """In place of a file: the settings are in environment variables."""
 
 _TAP_PREFIX = "TAP_DEMANDBASE_"
-_TARGET_PREFIX = "TARGET_DEMANDBASE_"
+TARGET_PREFIX = "TARGET_DEMANDBASE_"
 
 
 def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +74,8 @@ class Settings:
     def __init__(
         self, sources: Sequence[str] = (), environment: Mapping[str, str] = os.environ
     ) -> None:
+        self.sources = tuple(sources) or (ENVIRONMENT,)
+        """For ``--config`` of a plugin's own command."""
         self._files = [source for source in sources if source != ENVIRONMENT]
         self._reads_environment = ENVIRONMENT in sources or not sources
         self._environment = environment
@@ -99,7 +101,7 @@ class Settings:
         return self._plugin(
             lambda config: _Target(config=config, setup_mapper=False),
             _Target,
-            _TARGET_PREFIX,
+            TARGET_PREFIX,
         )
 
     @cached_property
@@ -117,7 +119,7 @@ class Settings:
         return self._plugin(
             lambda config: _LocalTarget(config=config, setup_mapper=False),
             _Target,
-            _TARGET_PREFIX,
+            TARGET_PREFIX,
         ).config
 
     @cached_property
@@ -138,7 +140,7 @@ class Settings:
     @property
     def has_target(self) -> bool:
         """Whether there are settings of the target; files are for both plugins."""
-        return self._has(_Target.config_jsonschema, _TARGET_PREFIX)
+        return self._has(_Target.config_jsonschema, TARGET_PREFIX)
 
     def _has(self, schema: Mapping[str, Any], prefix: str) -> bool:
         names = (f"{prefix}{name.upper()}" for name in schema["properties"])

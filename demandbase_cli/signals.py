@@ -7,12 +7,12 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from demandbase_api.process import signals_deferred
 from demandbase_api.startup import end
 from demandbase_api.threads import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from subprocess import Popen
 
 ENDS = " before the command was done"
 
@@ -30,14 +30,25 @@ def end_at_once() -> None:
 
 
 @contextmanager
-def signals_left_to_child() -> Iterator[None]:
-    """Let signals end this process only after the block, in which a child process handles them."""
-    before = signal.set_wakeup_fd(-1)
+def forwarding_signals() -> Iterator[list[Popen[bytes]]]:
+    """Forward SIGINT and SIGTERM to child processes, which end as they do, until the block ends.
+
+    Yields:
+        The child processes, to be added by the block.
+    """
+    children: list[Popen[bytes]] = []
+
+    def forward(number: int, _frame: object) -> None:
+        for child in children:
+            child.send_signal(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    wakeup = signal.set_wakeup_fd(-1)
     try:
-        with signals_deferred():
-            try:
-                yield
-            finally:
-                signal.set_wakeup_fd(before)
+        for number in before:
+            signal.signal(number, forward)
+        yield children
     finally:
-        signal.set_wakeup_fd(before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)

@@ -40,16 +40,17 @@ def state(
 ) -> None:
     """Show the bookmarks in a state FILE (- for standard input), or print a changed state.
 
-    The file has the value of the tap's last STATE message. It is not changed.
+    The file has the tap's last STATE message, its value, or what "meltano state get" prints. It is
+    not changed.
     """
     _ = settings  # a state has all that is needed
-    found = _read(file)
+    around, found = _read(file)
     if resets or changes:
         for stream in resets:
             found = without_bookmark(found, stream)
         for change in changes:
             found = with_date(found, change)
-        print_json(found)
+        print_json(found if around is None else {**around, _MELTANO: found})
         return
     lines = [_line(name, own) for name, own in found.get("bookmarks", {}).items()]
     show(
@@ -63,6 +64,9 @@ def state(
         as_json=as_json,
     )
 
+
+_MELTANO = "singer_state"
+"""Member of Meltano's own state that has the state of the tap."""
 
 _SHOWN = ("stream", "replication_key", "rows_until", "resumes_at", "last_job")
 
@@ -117,16 +121,17 @@ def _check_stream(state: dict[str, Any], stream: str) -> None:
         raise CommandError(f"The state has no bookmark of stream {stream[:100]}: it has {names}.")
 
 
-def _read(file: IO[str]) -> dict[str, Any]:
+def _read(file: IO[str]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return Meltano's object around a state, if there is one, and the state."""
     try:
         found = json.load(file)
     except (ValueError, RecursionError):
         raise CommandError(
-            "The state is no JSON: give the value of the tap's last STATE message, as a file."
+            "The state is no JSON: give the tap's last STATE message, or its value, as a file."
         ) from None
-    bookmark.check_state(found)
-    checked: dict[str, Any] = found
-    return checked
+    is_wrapped = isinstance(found, dict) and _MELTANO in found
+    state = bookmark.usable_state(found[_MELTANO] if is_wrapped else found)
+    return (found if is_wrapped else None), state
 
 
 def _line(stream: str, own: object) -> dict[str, Any]:

@@ -53,6 +53,23 @@ def test_bookmarks_are_in_words(demandbase: Demandbase, file: Path) -> None:
     assert state(demandbase, file, "--json").json[0]["rows_until"] == "2026-01-31T10:00:00Z"
 
 
+def test_a_state_of_meltano_keeps_its_form(demandbase: Demandbase, file: Path) -> None:
+    file.write_text(json.dumps({"singer_state": STATE}))
+    assert "people updated_at 2026-01-31" in state(demandbase, file).words
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"singer_state": {"bookmarks": {"campaigns": {}}}}
+    file.write_text('{"singer_state": {}, "completed": 1}')
+    assert "no bookmark" in state(demandbase, file).words
+    file.write_text('{"singer_state": []}')
+    assert "it must be an object" in state(demandbase, file, code=1).err
+
+
+def test_a_whole_message_stands_for_its_value(demandbase: Demandbase, file: Path) -> None:
+    file.write_text(json.dumps({"type": "STATE", "value": STATE}))
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"bookmarks": {"campaigns": {}}}
+
+
 def test_a_stream_is_reset(demandbase: Demandbase, file: Path) -> None:
     found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
     assert found == {"bookmarks": {"campaigns": {}}}
