@@ -10,6 +10,7 @@ from singer_sdk.helpers._util import read_json_file
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.http.retry import FOR_A_PERSON
 from demandbase_api.settings_check import environment_problem
 from demandbase_api.settings_values import with_parted_names
 from tap_demandbase.tap import TapDemandbase
@@ -28,7 +29,7 @@ ENVIRONMENT = "ENV"
 """In place of a file: the settings are in environment variables."""
 
 _TAP_PREFIX = "TAP_DEMANDBASE_"
-_TARGET_PREFIX = "TARGET_DEMANDBASE_"
+TARGET_PREFIX = "TARGET_DEMANDBASE_"
 
 
 def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,12 +37,16 @@ def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Tap(TapDemandbase):
+    retry = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""
 
 
 class _Target(TargetDemandbase):
+    retry: ClassVar = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""
@@ -69,6 +74,8 @@ class Settings:
     def __init__(
         self, sources: Sequence[str] = (), environment: Mapping[str, str] = os.environ
     ) -> None:
+        self.sources = tuple(sources) or (ENVIRONMENT,)
+        """For ``--config`` of a plugin's own command."""
         self._files = [source for source in sources if source != ENVIRONMENT]
         self._reads_environment = ENVIRONMENT in sources or not sources
         self._environment = environment
@@ -94,7 +101,7 @@ class Settings:
         return self._plugin(
             lambda config: _Target(config=config, setup_mapper=False),
             _Target,
-            _TARGET_PREFIX,
+            TARGET_PREFIX,
         )
 
     @cached_property
@@ -112,7 +119,7 @@ class Settings:
         return self._plugin(
             lambda config: _LocalTarget(config=config, setup_mapper=False),
             _Target,
-            _TARGET_PREFIX,
+            TARGET_PREFIX,
         ).config
 
     @cached_property
@@ -133,7 +140,7 @@ class Settings:
     @property
     def has_target(self) -> bool:
         """Whether there are settings of the target; files are for both plugins."""
-        return self._has(_Target.config_jsonschema, _TARGET_PREFIX)
+        return self._has(_Target.config_jsonschema, TARGET_PREFIX)
 
     def _has(self, schema: Mapping[str, Any], prefix: str) -> bool:
         names = (f"{prefix}{name.upper()}" for name in schema["properties"])

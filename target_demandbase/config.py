@@ -192,9 +192,6 @@ _CONFIG = th.PropertiesList(
 
 CONFIG = with_api_settings(_CONFIG)
 
-# Settings that the SDK adds to every target and that have no effect here.
-UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
-
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:
     """Return the address and credentials of the API, from the settings."""

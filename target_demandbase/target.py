@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Target, exceptions
 from singer_sdk.exceptions import RecordsWithoutSchemaException
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -18,15 +20,26 @@ from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate
+from demandbase_api.run_report import RunFacts
 from demandbase_api.settings_check import (
+    UNUSED_SDK_SETTINGS,
+    check_not_unread,
+    environment_settings,
     settings_errors,
-    warn_unknown_variables,
+    unread_variables,
+    warn_variables,
     without_foreign,
 )
 from demandbase_api.settings_values import as_declared
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
-from target_demandbase.errors import InputError, MappingError, PlanError, RoutingError
+from target_demandbase.errors import (
+    InputError,
+    MappingError,
+    PlanError,
+    RoutingError,
+    sdk_sentence,
+)
 from target_demandbase.loader import Loader
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
@@ -71,6 +84,8 @@ class TargetDemandbase(Target):
     """How requests are repeated."""
     clock: Clock = SystemClock()
     """Time, for polling and time-outs."""
+    _unread: Mapping[str, str]
+    """Environment variables that are not read, by setting."""
     _has_test = False
     """Whether Meltano's test stream has come."""
     original_record: Mapping[str, Any]
@@ -146,13 +161,25 @@ class TargetDemandbase(Target):
             self._sinks_to_clear.pop(0)
         return sink
 
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        return environment_settings(
+            lambda: super(TargetDemandbase, cls)._env_var_config,
+            cls.config_jsonschema,
+            cls._env_var_prefix,
+        )
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
         settings = as_declared(self._config, self.config_jsonschema)
-        self._config = without_foreign(settings, self.name, config.UNUSED_SDK_SETTINGS, self.logger)
+        self._config = without_foreign(settings, self.name, self.logger)
+        given = frozenset(self._config)
         broken = super()._validate_config(raise_errors=False)
-        warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
+        schema, prefix = self.config_jsonschema, self._env_var_prefix
+        warn_variables(schema, prefix, given, self.logger)
+        self._unread = unread_variables(schema, prefix, os.environ, given)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
@@ -259,6 +286,11 @@ class TargetDemandbase(Target):
             if isinstance(sink, DemandbaseSink) and sink.is_old:
                 self.drain_one(sink)
 
+    def _after_block(self) -> None:
+        self._handle_max_record_age()
+        if "loader" in self.__dict__:
+            self.loader.sample()
+
     def _sink_of_lines(self, stream: str) -> DemandbaseSink | None:
         """Return the sink that processes a stream's records as lines, if it can."""
         if self._has_questions:
@@ -305,19 +337,20 @@ class TargetDemandbase(Target):
     def listen(self, file_input: IO[str] | None = None) -> None:
         # Final in the SDK, which has no hook around a run: jobs and files must not outlive it.
         if isinstance(self.message_reader, SilentReader):
-            self.message_reader.idle = self._handle_max_record_age
+            self.message_reader.idle = self._after_block
             self.message_reader.sink_of = self._sink_of_lines
+        check_not_unread("dry_run", self._unread, "without a dry run, the rows are sent")
         _ = self.import_api  # invalid settings show before anything is read
-        is_interrupted = False
+        failure: BaseException | None = None
         try:
             self._listen(file_input)
-        except SystemExit:
-            is_interrupted = True
+        except BaseException as error:
+            failure = error
             raise
         finally:
             if "loader" in self.__dict__:
                 with signals_ignored():
-                    self.loader.close(is_interrupted=is_interrupted)
+                    self.loader.close(RunFacts.of(self, failure, sdk_sentence(failure)))
 
     def _listen(self, file_input: IO[str] | None) -> None:
         """Process the input; if it fails, deliver what precedes its last state before the error."""
@@ -343,5 +376,5 @@ class TargetDemandbase(Target):
     @override
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         super().append_builtin_config(config_jsonschema)
-        for name in config.UNUSED_SDK_SETTINGS:
+        for name in UNUSED_SDK_SETTINGS:
             config_jsonschema["properties"].pop(name, None)
