@@ -9,11 +9,12 @@ import click
 
 from demandbase_api.redaction import mask_name
 from demandbase_api.run_files import KeptRows, RowsKind
+from demandbase_api.run_report import ReportedImports
 from demandbase_cli.kept_rows import Kept, number_of_rows, records, remove, rows_of, sentence
 from demandbase_cli.options import age_or_date, common_options, confirm
 from demandbase_cli.output import Table, show
 from demandbase_cli.replay import replay
-from demandbase_cli.runs import Run, run_named
+from demandbase_cli.run_reports import Run, run_named
 from target_demandbase.rejects import Reject
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ _FIELD, _TYPE = (list(Reject("").columns())[number] for number in (1, 2))
 
 @click.command(short_help="Show the rows that were rejected, send them again, or remove them.")
 @click.argument("run", required=False)
-@click.option("--last", default=20, show_default=True, help="Number of runs to list.")
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of runs to list.",
+)
 @click.option("--replay", "is_replay", is_flag=True, help="Send the rejected rows of RUN again.")
 @click.option("--dry-run", is_flag=True, help="With --replay: check the rows, and send nothing.")
 @click.option("--prune", "is_prune", is_flag=True, help="Remove files whose rows were sent again.")
@@ -108,11 +115,12 @@ def _lines(name: str, reports: Mapping[str, Run], files: list[KeptRows]) -> list
             {
                 "run": name,
                 "stream": stream,
-                **_kind(each.get("field"), each.get("type")),
-                "rows": each.get("rows"),
+                **_kind(each.field, each.type),
+                "rows": each.rows,
             }
             for stream, own in report.streams.items()
-            for each in own.get("rejected_by", ())
+            if isinstance(own, ReportedImports)
+            for each in own.rejected_by
         ]
     found: Counter[tuple[str, str | None, str | None]] = Counter()
     for file in files:
