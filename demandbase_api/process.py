@@ -28,11 +28,18 @@ PIPE_BYTES = 1024 * 1024
 _STANDARD_OUTPUT = 1
 _FRAMES = 4
 
-SDK_MESSAGES = {
+_SDK_MESSAGES = {
     "singer_sdk.metrics": ("METRIC",),
-    "singer_sdk.configuration._dict_config": ("Parsing",),
+    "singer_sdk.configuration._dict_config": ("Parsing '",),
 }
-"""Messages of the SDK for ``log_as_debug``, in addition to those of a plugin's own logger."""
+"""Beginnings of the SDK's messages, before values are filled in, by name of the logger."""
+_PLUGIN_MESSAGES = (
+    "Parsing env var", "Skipping parse of env var", "Config validation failed",
+    "Added '%s' as child", "Error initializing target sink",
+)  # fmt: skip
+"""Beginnings of the SDK's messages in the log of a plugin; errors end in a sentence."""
+_TALKATIVE = "singer_sdk.singerlib.catalog"
+"""Logs a line for each field and stream at the level DEBUG, several times."""
 
 
 @contextmanager
@@ -183,15 +190,15 @@ def log_plain_text() -> None:
     logging.setLogRecordFactory(PlainRecord)
 
 
-def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
-    """Log some messages of a library at the level DEBUG: no person needs them.
+def hush_sdk(plugin: str) -> None:
+    """Log the messages of the SDK that no person needs at the level DEBUG.
 
     Args:
-        loggers: Beginnings of the messages, before values are filled in, by name of the logger.
+        plugin: Name of the plugin.
     """
     import logging  # noqa: PLC0415
 
-    for name, beginnings in loggers.items():
+    for name, beginnings in {**_SDK_MESSAGES, plugin: _PLUGIN_MESSAGES}.items():
         logger = logging.getLogger(name)
 
         def is_shown(
@@ -205,6 +212,7 @@ def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
             return logger.isEnabledFor(logging.DEBUG)
 
         logger.addFilter(is_shown)
+    logging.getLogger(_TALKATIVE).setLevel(logging.INFO)
 
 
 def exit_with_error(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from target_demandbase.config import CONFIG as TARGET_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from xml.etree.ElementTree import Element
 
     from demandbase_cli.html import Child
@@ -118,7 +118,7 @@ def _facts(run: Run) -> list[tuple[str, Element | str]]:
     jobs = [job for _, job in run.jobs]
     facts: list[tuple[str, Element | str]] = [
         ("Run", element("code", run.name)),
-        ("Started", _moment(report.started_at)),
+        ("Started", _moment(run.started_at)),
         ("Duration", duration(report.seconds)),
         ("Rows sent", f"{run.rows_sent:,}"),
         ("Jobs", _jobs_in_words(jobs)),
@@ -149,11 +149,7 @@ def _jobs_in_words(jobs: Sequence[Job]) -> str:
     )
 
 
-def _moment(iso: str) -> Element | str:
-    try:
-        moment = datetime.fromisoformat(iso)
-    except ValueError:
-        return iso
+def _moment(moment: datetime) -> Element:
     return element(
         "time", f"{moment:%Y-%m-%d %H:%M:%S} UTC", datetime=f"{moment:%Y-%m-%dT%H:%M:%SZ}"
     )

@@ -105,6 +105,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1
     assert said in last
+    assert "Config validation failed" not in done.stderr
     assert "s3cret" not in done.stderr
     assert not sandbox.requests()
 
