@@ -208,6 +208,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         report = json.loads(path.read_bytes())
         for figures in report["streams"].values():
             _ = [job["id"] for job in figures["jobs"]]
+            _ = [each.get("rows") for each in figures.get("rejected_by", ())]
         _ = parse_timestamp(report["started_at"]), report["seconds"]
     except OSError as error:
         raise unreadable(path, error) from error
