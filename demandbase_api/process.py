@@ -225,11 +225,19 @@ def exit_with_error(
     """
     from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
 
-    logger.critical("%s", _sentence(error, schema, prefix, expressions))
+    logger.critical("%s", sentence_of(error, schema, prefix, expressions))
     sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
 
 
-def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
+def sentence_of(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
+    """Return why a command failed, in one sentence without record values.
+
+    Args:
+        error: The failure.
+        schema: JSON schema of the command's settings.
+        prefix: Prefix of their environment variables.
+        expressions: Name of the setting whose expressions are the user's and may fail.
+    """
     import traceback  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
@@ -271,6 +279,14 @@ class Terminated(SystemExit):
         self.signal = signal.Signals(number)
         super().__init__(SIGNAL_EXIT + number)
 
+    @property
+    def sentence(self) -> str:
+        """The last line of the log."""
+        return (
+            f"Stopped by {self.signal.name}: the next run continues from the last state that was "
+            "written."
+        )
+
 
 def terminate(number: int, logger: logging.Logger) -> NoReturn:
     """End the run on a signal with its exit code: 130 for SIGINT, 143 for SIGTERM.
@@ -301,10 +317,7 @@ def log_signal(logger: logging.Logger) -> Iterator[None]:
     try:
         yield
     except Terminated as end:
-        logger.critical(
-            "Stopped by %s: the next run continues from the last state that was written.",
-            end.signal.name,
-        )
+        logger.critical("%s", end.sentence)
         raise
 
 

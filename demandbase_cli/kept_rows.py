@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from demandbase_api.config import state_folder
 from demandbase_api.run_files import KeptRows, RowsKind, kept_rows
 from demandbase_cli.errors import CommandError
-from demandbase_cli.runs import TARGET, Run, all_runs, unreadable
+from demandbase_cli.run_reports import TARGET, Run, all_runs, unreadable
 from target_demandbase.config import rejects_folder
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ import click
 
 from demandbase_api.redaction import mask_name
 from demandbase_api.run_files import KeptRows, RowsKind
+from demandbase_api.run_report import ReportedImports
 from demandbase_cli.kept_rows import Kept, number_of_rows, records, remove, rows_of, sentence
 from demandbase_cli.options import age_or_date, common_options, confirm
 from demandbase_cli.output import Table, show
 from demandbase_cli.replay import replay
-from demandbase_cli.runs import Run, run_named
+from demandbase_cli.run_reports import Run, run_named
 from target_demandbase.rejects import Reject
 
 if TYPE_CHECKING:
@@ -114,11 +115,12 @@ def _lines(name: str, reports: Mapping[str, Run], files: list[KeptRows]) -> list
             {
                 "run": name,
                 "stream": stream,
-                **_kind(each.get("field"), each.get("type")),
-                "rows": each.get("rows"),
+                **_kind(each.field, each.type),
+                "rows": each.rows,
             }
             for stream, own in report.streams.items()
-            for each in own.get("rejected_by", ())
+            if isinstance(own, ReportedImports)
+            for each in own.rejected_by
         ]
     found: Counter[tuple[str, str | None, str | None]] = Counter()
     for file in files:

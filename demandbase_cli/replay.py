@@ -23,7 +23,7 @@ from demandbase_cli.errors import CommandError
 from demandbase_cli.kept_rows import number_of_rows, rows_by_stream, rows_of, sentence
 from demandbase_cli.options import confirm
 from demandbase_cli.output import show
-from demandbase_cli.runs import TARGET, run_at, unreadable
+from demandbase_cli.run_reports import TARGET, run_at, unreadable
 from demandbase_cli.settings import TARGET_PREFIX
 from demandbase_cli.signals import forwarding_signals
 from target_demandbase.config import rejects_folder
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.run_files import KeptRows
     from demandbase_cli.kept_rows import Kept
-    from demandbase_cli.runs import Run
+    from demandbase_cli.run_reports import Run
     from demandbase_cli.settings import Settings
     from target_demandbase.target import TargetDemandbase
 
@@ -80,7 +80,7 @@ def replay(kept: Kept, run: str, *, is_dry: bool, is_sure: bool, as_json: bool) 
         )
     with _only_one(rejects_folder(config)):
         report = _send(kept, run, files, lines, is_dry=is_dry)
-    rejected = None if report is None else report.total("rows_rejected")
+    rejected = None if report is None else report.rows_rejected
     show(
         {
             "run": run,

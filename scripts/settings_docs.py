@@ -32,12 +32,22 @@ PIP_URL = '"${SINGER_DEMANDBASE}"'
 
 
 def settings_table(plugin: str) -> str:
-    """Return the settings table of ``PLUGIN --about --format=markdown``."""
+    """Return the settings of ``PLUGIN --about --format=markdown`` as a table."""
     command = str(Path(sys.executable).with_name(plugin))
     about = subprocess.run(  # noqa: S603 - the project's own command
         [command, "--about", "--format=markdown"], capture_output=True, text=True, check=True
     )
-    return "\n".join(line for line in about.stdout.splitlines() if line.startswith("|"))
+    rows = [line.strip("|").split("|") for line in about.stdout.splitlines() if line[:1] == "|"]
+    return "\n".join((
+        "| Setting | Default | What it does |",
+        "|---|---|---|",
+        *(_row(*map(str.strip, row)) for row in rows[2:]),
+    ))  # fmt: skip
+
+
+def _row(name: str, required: str, default: str, description: str) -> str:
+    shown = "" if default == "None" else f"`{default}`"
+    return f"| `{name}` | {'required' if required == 'True' else shown} | {description} |"
 
 
 def with_tables(text: str) -> str:

@@ -122,7 +122,7 @@ def usable_state(given: object) -> dict[str, Any]:
         else:
             problem = f"it has no member bookmarks{_where_state_is(state)}"
     else:
-        problem = "it must be an object"
+        problem = "it is empty" if state == "" else "it must be an object"
     raise StateFormatError(
         f"The state cannot be used: {problem}. Pass the last STATE message or its value, as in "
         '{"bookmarks": {…}}, or {} to start from the beginning.'

@@ -22,6 +22,7 @@ from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolErro
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from demandbase_api.run_files import remove_old, run_name, write_report
+from demandbase_api.run_report import RunClock, RunFacts
 from demandbase_api.settings_check import (
     environment_settings,
     near_names,
@@ -38,7 +39,7 @@ from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter, write_output
 from tap_demandbase.job_streams import job_streams
-from tap_demandbase.report import EXPORT_OPERATIONS, RunReport, log_summary
+from tap_demandbase.report import EXPORT_OPERATIONS, log_summary, run_report
 from tap_demandbase.streams import BulkStream, IdBatchStream
 from tap_demandbase.sync_run import SyncRun
 
@@ -208,8 +209,20 @@ class TapDemandbase(Tap):
             DemandbaseError: An error ended the run before a stream failed.
         """
         self._warn_unknown_bookmarks()
-        report = RunReport(run_name(self.clock.utc()), self.clock)
+        times = RunClock(run_name(self.clock.utc()), self.clock)
         run = SyncRun(self.streams.values(), self._unavailable, self.clock, self.logger)
+        failure: BaseException | None = None
+        try:
+            self._sync(run)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            with signals_ignored():
+                self._report(times, run.figures, failure)
+
+    def _sync(self, run: SyncRun) -> None:
+        """Sync the streams of a run, and end its jobs."""
         with run.reporting_failures():
             try:
                 if self.state:
@@ -224,24 +237,27 @@ class TapDemandbase(Tap):
                 run.clear_journal()
             finally:
                 self._close_exports()
-                with signals_ignored():
-                    self._report(report, run.figures)
 
-    def _report(self, report: RunReport, streams: Mapping[str, StreamFigures]) -> None:
+    def _report(
+        self, times: RunClock, streams: Mapping[str, StreamFigures], failure: BaseException | None
+    ) -> None:
         """Log what the run has done, and keep its report; remove old ones."""
+        rows = None
         if "exporter" in self.__dict__:
-            for name, figures in streams.items():
-                figures.jobs = self.exporter.jobs(name)
+            rows = self.exporter.rows
+            for name, jobs in self.exporter.jobs().items():
+                if name in streams:
+                    streams[name].jobs = jobs
         today: Mapping[ApiOperation, CallsToday] = {}
         if self.apis.daily is not None:
             with suppress(SpoolError):  # one that cannot be read has been reported by the calls
                 today = self.apis.daily.today()
         left = {each: today[each].left for each in EXPORT_OPERATIONS if each in today}
         log_summary(streams, left, self.logger)
-        line = report.as_json(streams, left)
+        report = run_report(times, RunFacts.of(self, failure), rows, streams, left)
         try:
             folder = state_folder(self.config).open() / EXPORT_REPORTS
-            path = write_report(folder, report.run, line)
+            path = write_report(folder, report.run, report.as_json())
         except (OSError, SpoolError) as error:
             self.logger.warning("The report of this run cannot be kept in state_dir: %s", error)
             return
@@ -353,6 +369,8 @@ class CommandTap(TapDemandbase):
         enlarge_pipe(sys.stdout.fileno())
         if (file := options.get("state")) is not None:
             text = file.read()
+            if not text.strip():  # tail -1 of no state at all
+                bookmark.usable_state("")
             if load_json(text) is None:  # the SDK would take it for no file
                 bookmark.usable_state(None)
             options["state"] = io.StringIO(text)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
+    from demandbase_api.jobs.job_timeline import TrackedJob
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
     from target_demandbase.plan import StreamPlan
@@ -199,6 +200,10 @@ class ImportQueue:
     def batches(self) -> set[int]:
         """Numbers of the batches of which the queue holds files."""
         return {each.number for each in (*(job.batch for job in self._running), *self._waiting)}
+
+    def jobs(self) -> list[TrackedJob]:
+        """Return all jobs of the run, with their phases until now."""
+        return self._poller.timeline.jobs()
 
     def put(self, batch: ImportBatch) -> None:
         """Add a file; ``ended`` sends it."""
@@ -458,6 +463,10 @@ class DryRunQueue:
 
     def finish(self) -> None:
         """Do nothing: there is no journal."""
+
+    def jobs(self) -> list[TrackedJob]:
+        """Return nothing: there are no jobs."""
+        return []
 
     def write_mapping(self, stream: str, report: str) -> None:
         """Write the report of a stream's mapping.

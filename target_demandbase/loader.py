@@ -18,6 +18,7 @@ from demandbase_api.config import spool_folder, state_folder
 from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
 from demandbase_api.run_files import dry_run_folder, remove_old, run_name
+from demandbase_api.run_report import Outcome
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder, warn_of_unused
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
@@ -36,7 +37,7 @@ from target_demandbase.rejects import (
     check_folder,
     record_message,
 )
-from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
+from target_demandbase.report import OUTCOMES_UNKNOWN, RunRecorder, write_run
 from target_demandbase.results import Results
 from target_demandbase.states import PendingState, StateGate, write_state
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.ports import ImportApi
+    from demandbase_api.run_report import RunFacts
     from target_demandbase.arrow.encoder import ArrowRowEncoder
     from target_demandbase.import_queue import ImportQueue
     from target_demandbase.mapping import StreamSchema
@@ -101,12 +103,14 @@ class Loader:
         check_folder(self._rejects)
         able = api.capabilities
         log_limits(config, able)
-        self._report = RunReport(
-            self._run, clock,
+        self._is_dry: bool = config["dry_run"]
+        self._report = RunRecorder(
+            self._run,
+            clock,
             list_action=config["list_action"] if able.list_actions else None,
             unknown=None if able.row_errors else OUTCOMES_UNKNOWN,
-        )  # fmt: skip
-        self._is_dry: bool = config["dry_run"]
+            is_dry=self._is_dry,
+        )
         self.questions = Questions(config, self._rejects, self._run, clock)
         """What is open about the streams."""
         self._dead_letters = DeadLetters(self._rejects, self._run)
@@ -322,17 +326,23 @@ class Loader:
             self.close_batch(stream)
         self.poll(Until.ENDED)
 
-    def close(self, *, is_interrupted: bool) -> None:
+    def sample(self) -> None:
+        """Record how many records have been read until now."""
+        self._report.sample()
+
+    def close(self, facts: RunFacts) -> None:
         """Cancel what can be cancelled, remove all files, and write the report.
 
+        If a signal ends the run, undelivered rows are kept.
+
         Args:
-            is_interrupted: Whether a signal ends the run, so that undelivered rows are kept.
+            facts: What is known of the run at its end.
         """
         undelivered = None
-        if is_interrupted:
+        if facts.outcome is Outcome.INTERRUPTED:
             undelivered = Undelivered(self._state_folder, self._run)
         with ExitStack() as last:
-            last.callback(self._write_report)
+            last.callback(self._write_report, facts)
             for stream in reversed(self._streams):
                 last.callback(stream.batch.discard, undelivered)
             # Queued rows came before staged ones, and are kept before them.
@@ -394,12 +404,12 @@ class Loader:
             write_state(released.value, self._clock, has_rows=self._last_batch > 0)
             self._queue.forget(released.last_batch)
 
-    def _write_report(self) -> None:
-        line = self._report.as_json()
-        sys.stderr.write(f"{line}\n")
+    def _write_report(self, facts: RunFacts) -> None:
+        report = self._report.report(facts, self._queue.jobs())
+        sys.stderr.write(f"{report.in_brief().as_json()}\n")
         try:
             self._dead_letters.flush()
-            self._report.write(self._rejects, line)
+            write_run(self._rejects, report)
         except RejectsError as error:
             # The run ends with an error of its own, which is the one to report.
             logger.warning("%s", error)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from target_demandbase.config import RejectPolicy
     from target_demandbase.import_queue import EndedImport, ImportBatch
     from target_demandbase.plan import StreamPlan
-    from target_demandbase.report import RunReport
+    from target_demandbase.report import RunRecorder
 
 
 logger = logging.getLogger("target-demandbase")
@@ -83,7 +83,7 @@ class Results:
         self,
         api: ImportApi,
         dead_letters: DeadLetters,
-        report: RunReport,
+        report: RunRecorder,
         policy: RejectPolicy,
         *,
         is_dry: bool,

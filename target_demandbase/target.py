@@ -20,6 +20,7 @@ from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate
+from demandbase_api.run_report import RunFacts
 from demandbase_api.settings_check import (
     UNUSED_SDK_SETTINGS,
     check_not_unread,
@@ -32,7 +33,13 @@ from demandbase_api.settings_check import (
 from demandbase_api.settings_values import as_declared
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
-from target_demandbase.errors import InputError, MappingError, PlanError, RoutingError
+from target_demandbase.errors import (
+    InputError,
+    MappingError,
+    PlanError,
+    RoutingError,
+    sdk_sentence,
+)
 from target_demandbase.loader import Loader
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
@@ -279,6 +286,11 @@ class TargetDemandbase(Target):
             if isinstance(sink, DemandbaseSink) and sink.is_old:
                 self.drain_one(sink)
 
+    def _after_block(self) -> None:
+        self._handle_max_record_age()
+        if "loader" in self.__dict__:
+            self.loader.sample()
+
     def _sink_of_lines(self, stream: str) -> DemandbaseSink | None:
         """Return the sink that processes a stream's records as lines, if it can."""
         if self._has_questions:
@@ -325,20 +337,20 @@ class TargetDemandbase(Target):
     def listen(self, file_input: IO[str] | None = None) -> None:
         # Final in the SDK, which has no hook around a run: jobs and files must not outlive it.
         if isinstance(self.message_reader, SilentReader):
-            self.message_reader.idle = self._handle_max_record_age
+            self.message_reader.idle = self._after_block
             self.message_reader.sink_of = self._sink_of_lines
         check_not_unread("dry_run", self._unread, "without a dry run, the rows are sent")
         _ = self.import_api  # invalid settings show before anything is read
-        is_interrupted = False
+        failure: BaseException | None = None
         try:
             self._listen(file_input)
-        except SystemExit:
-            is_interrupted = True
+        except BaseException as error:
+            failure = error
             raise
         finally:
             if "loader" in self.__dict__:
                 with signals_ignored():
-                    self.loader.close(is_interrupted=is_interrupted)
+                    self.loader.close(RunFacts.of(self, failure, sdk_sentence(failure)))
 
     def _listen(self, file_input: IO[str] | None) -> None:
         """Process the input; if it fails, deliver what precedes its last state before the error."""

@@ -62,9 +62,7 @@ def test_a_run_that_is_not_kept_is_named(demandbase: Demandbase, load: Load) -> 
     [
         '{"run": 1}',
         "",
-        '{"started_at": "soon", "seconds": 1, "streams": {}}',
-        '{"started_at": "2026-01-02T03:04:05Z", "seconds": 1, "streams": {"x": {"jobs": [7]}}}',
-        '{"started_at": "2026-01-02", "seconds": 1, "streams": {"x": {"jobs": [], "rejected_by": [7]}}}',
+        '{"run": "r", "started_at": "2026-01-02T03:04:05Z", "seconds": 1, "streams": 7}',
     ],
 )
 def test_a_damaged_report_is_left_out(
@@ -82,14 +80,15 @@ def test_a_damaged_report_is_left_out(
 
 
 def test_only_the_reports_that_are_shown_are_read(
-    demandbase: Demandbase, config: dict[str, Any]
+    demandbase: Demandbase, load: Load, config: dict[str, Any]
 ) -> None:
+    load(people(), person(1))
     folder = Path(config["rejects_path"])
-    folder.mkdir()
-    report = {"started_at": "2026-01-02T03:04:05Z", "seconds": 1, "streams": {}}
+    [report] = folder.glob("report-*.json")
+    text = report.read_text()
     for number in range(300):
         path = folder / f"report-20260102T030405Z-{number:06x}.json"
-        path.write_text("{" if number < 200 else json.dumps(report))
+        path.write_text("{" if number < 200 else text)
     done = demandbase("runs", "--last", "100", "--json")
     assert (len(done.json), done.err) == (100, "")
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.documents import DOCUMENTS, ROOT, blocks, code_spans
+from tests.http_server import Reply, http_server
 
 # The list of changes also names what is no longer there.
 CURRENT = [document for document in DOCUMENTS if document.name != "CHANGELOG.md"]
@@ -63,9 +64,11 @@ def check(words: list[str]) -> None:
         goals = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         assert all("=" in word or word in goals for word in words[1:]), words
     elif name in COMMANDS:
-        check_options(pkgutil.resolve_name(COMMANDS[name]), words[1:])
+        own = words[1:]
         if name == "meltano":
-            check_plugin_command(words)
+            own, of_plugin = parted(own)
+            check(of_plugin)
+        check_options(pkgutil.resolve_name(COMMANDS[name]), own)
 
 
 def check_options(command: click.Command, words: list[str]) -> None:
@@ -95,13 +98,16 @@ def option_of(command: click.Command, name: str) -> click.Option:
     raise AssertionError(f"{command.name} has no option {name}")
 
 
-def check_plugin_command(words: list[str]) -> None:
+def parted(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words of Meltano, and those of the command ``demandbase`` that it runs."""
     declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
     plugins = {plugin["name"]: plugin for kind in declared.values() for plugin in kind}
-    for word in words:
+    for place, word in enumerate(words):
         name, colon, command = word.partition(":")
         if colon and name in plugins:
             assert command in plugins[name]["commands"], word
+            return words[:place], ["demandbase", command, *words[place + 1 :]]
+    return words, []
 
 
 @pytest.mark.thorough
@@ -124,6 +130,7 @@ def test_the_commands_of_the_documents_exist(document: Path) -> None:
         "demandbase jobz",
         "A=b demandbase-sandbox run --api uapi -- .venv/bin/target-demandbase --tests",
         "cat FILE | meltano invoke tap-demandbase:jobz",
+        "meltano invoke tap-demandbase:jobs --sinc 2d",
         "meltano config test | meltano --log-levels=debug run",
         "make tests",
     ],
@@ -133,6 +140,7 @@ def test_a_command_that_does_not_exist_is_found(line: str) -> None:
         check_script(line)
 
 
+SANDBOX = (str(BIN / "demandbase-sandbox"), "run", "--api")
 CREDENTIALS = {"v1": ["ACCESS_TOKEN"], "uapi": ["CLIENT_ID", "CLIENT_SECRET"]}
 START = """
 set -euo pipefail
@@ -156,17 +164,19 @@ def clone(tmp_path: Path) -> Path:
 
 
 def script(document: Path, api: str) -> str:
-    """Return the shell blocks of a document as they stand, without those for the other API."""
+    """Return the shell blocks of a document as they stand, without those for the other API.
+
+    The paragraph before such a block ends with the API: ``With an access token (`v1`):``.
+    """
     [other] = CREDENTIALS.keys() - {api}
     return "".join(
         f"# {document.name}, line {block.line}\n{block.text}"
         for block in blocks(document, *SHELL)
-        if not block.text.startswith("make ")
-        and not any(f"${name}" in block.text for name in CREDENTIALS[other])
+        if not block.text.startswith("make ") and not block.before.endswith(f"(`{other}`):")
     )
 
 
-def run_as_user(folder: Path, home: Path, *command: str) -> str:
+def run_as_user(folder: Path, home: Path, *command: str, **extra: str) -> str:
     """Run a command as a user who has only git, make and Python."""
     own = ("DEMANDBASE_", "MELTANO_", "TAP_", "TARGET_", "PYTHON", "VIRTUAL_ENV", "XDG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
@@ -183,6 +193,7 @@ def run_as_user(folder: Path, home: Path, *command: str) -> str:
             "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", str(user / ".config")),
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(user / ".cache")),
             "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+            **extra,
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -204,8 +215,49 @@ def test_the_blocks_work_as_they_stand(
 ) -> None:
     start = START.format(names=" ".join(CREDENTIALS[api]))
     text = script(clone / document, api)
-    sandbox = (str(BIN / "demandbase-sandbox"), "run", "--api", api, "--")
-    run_as_user(clone, tmp_path / "home", *sandbox, "bash", "-c", f"{start}{text}")
+    command = (*SANDBOX, api, "--", "bash", "-c", f"{start}{text}")
+    run_as_user(clone, tmp_path / "home", *command)
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    """Stands in for Meltano Hub, which has one loader; yields its address."""
+    definition = {
+        "name": "target-jsonl",
+        "namespace": "target_jsonl",
+        "variant": "andyh1203",
+        "pip_url": "target-jsonl==0.1.4",
+        "settings": [{"name": "destination_path", "kind": "string", "value": "output"}],
+    }
+    with http_server({"/plugins/loaders/one": Reply.json(definition)}) as server:
+        variants = {"andyh1203": {"ref": f"{server.url}/plugins/loaders/one"}}
+        plugin = {"default_variant": "andyh1203", "logo_url": "", "variants": variants}
+        server.replies["/plugins/loaders/index"] = Reply.json({"target-jsonl": plugin})
+        yield server.url
+
+
+ARRIVED = """
+test "$(wc -l < output/accounts.jsonl)" -gt 200
+test "$(wc -l < "$(ls rejects/dry-run-*/0001-people.csv)")" = 3
+meltano invoke target-demandbase:jobs --imports --json > jobs.json
+python -c '
+import json
+[job] = json.load(open("jobs.json"))  # the dry run has sent nothing
+assert job["status"] == "completed", job
+'
+"""
+"""The accounts have arrived in files, and two people in Demandbase, once."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("api", ["v1", "uapi"])
+def test_a_meltano_project_works_in_both_directions(
+    clone: Path, tmp_path: Path, hub: str, api: str
+) -> None:
+    start = START.format(names=" ".join(CREDENTIALS[api]))
+    text = script(clone / "docs" / "meltano.md", api)
+    command = (*SANDBOX, api, "--", "bash", "-c", f"{start}{text}{ARRIVED}")
+    run_as_user(clone, tmp_path / "home", *command, MELTANO_HUB_API_ROOT=hub)
 
 
 @pytest.mark.slow

@@ -164,6 +164,7 @@ def test_what_files_need_is_checked_before_the_first_job(
 @pytest.mark.parametrize(
     ("state", "said"),
     [
+        ("\n", "The state cannot be used: it is empty."),
         ("null", "it must be an object"),
         ("[]", "it must be an object"),
         ('{"value": {"bookmarks": {}}}', "may be in its member value"),
