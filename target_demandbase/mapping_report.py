@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from demandbase_api.models import ImportOperation
+from demandbase_api.settings_values import NULL
 from target_demandbase.mapping import plain_name
 from target_demandbase.schema import json_types
 
@@ -101,7 +103,21 @@ def merged_settings(
 
 def config_block(settings: Mapping[str, Any]) -> str:
     """Return settings in YAML as the block ``config`` of a plugin in meltano.yml, indented so."""
-    return textwrap.indent(_yaml({"config": dict(settings)}), "    ")
+    return textwrap.indent(_yaml({"config": _without_null(settings)}), "    ")
+
+
+def config_text(settings: Mapping[str, Any]) -> str:
+    """Return settings in JSON that can be printed; it is YAML, too, however it is indented."""
+    plain = _without_null(settings)
+    text = json.dumps(plain, indent=2, ensure_ascii=False)
+    return text if text.replace("\n", "").isprintable() else json.dumps(plain, indent=2)
+
+
+def _without_null(value: object) -> object:
+    """Return a value with the word for null in its place: Meltano drops members that are null."""
+    if isinstance(value, dict):
+        return {name: _without_null(member) for name, member in value.items()}
+    return NULL if value is None else value
 
 
 def _matched(entity: ImportEntity, plan: ColumnPlan) -> str:
