@@ -39,10 +39,4 @@ def _run() -> None:
         with log_signal(CommandTap.logger):
             CommandTap.cli()
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
-        exit_with_error(
-            error,
-            CommandTap.logger,
-            CommandTap.config_jsonschema,
-            "TAP_DEMANDBASE_",
-            "stream_maps",
-        )
+        exit_with_error(error, CommandTap.logger)
