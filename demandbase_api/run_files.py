@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from demandbase_api.files import make_private_folder, write_atomically
+from demandbase_api.words import counted
 
 if TYPE_CHECKING:
     import logging
@@ -24,6 +25,8 @@ _ROWS = re.compile(r"(rejects|replayed)-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl", r
 _UNDELIVERED = re.compile(r"undelivered-(\d{8}T\d{6}Z-[0-9a-f]{6})")
 _DRY_RUN = re.compile(rf"dry-run-{_RUN}")
 _SETTINGS = re.compile(rf"settings-{_RUN}\.(?:json|yml)")
+_REMOVED = {"report": _REPORT, "dry run": _DRY_RUN, "settings file": _SETTINGS}
+"""What is removed when it is old: its noun, and the pattern of its names."""
 
 
 def run_name(now: datetime) -> str:
@@ -164,26 +167,18 @@ def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logg
         now: The time in UTC.
         logger: Receives how many have been removed.
     """
-    reports = dry_runs = 0
+    removed = dict.fromkeys(_REMOVED, 0)
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
-            # Another run may remove the same; what cannot be removed is tried again by the next.
-            with suppress(OSError):
-                if _is_old(_REPORT.fullmatch(path.name), keep_days, now):
-                    path.unlink()
-                    reports += 1
-                elif _is_old(_SETTINGS.fullmatch(path.name), keep_days, now):
-                    path.unlink()
-                elif _is_old(_DRY_RUN.fullmatch(path.name), keep_days, now):
-                    shutil.rmtree(path)
-                    dry_runs += 1
-    if reports or dry_runs:
+            for noun, pattern in _REMOVED.items():
+                # Another run may remove the same; what cannot be removed is tried by the next.
+                with suppress(OSError):
+                    if _is_old(pattern.fullmatch(path.name), keep_days, now):
+                        shutil.rmtree(path) if pattern is _DRY_RUN else path.unlink()
+                        removed[noun] += 1
+    if parts := [counted(number, noun) for noun, number in removed.items() if number]:
         logger.info(
-            "Removed %d reports and %d dry runs that are older than keep_days (%d) from %s",
-            reports,
-            dry_runs,
-            keep_days,
-            folder,
+            "Removed %s older than keep_days (%d) from %s", ", ".join(parts), keep_days, folder
         )
 
 

@@ -93,7 +93,7 @@ def run(arguments: Sequence[str]) -> int:
             return (
                 EXIT_FAILURE  # no reader, as after “| head”: click ends so, too, and says nothing
             )
-        exit_with_error(error, logger, {}, "", "stream_maps")
+        exit_with_error(error, logger)
     return 0
 
 

@@ -15,7 +15,6 @@ from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show, timestamp
 from demandbase_cli.run_page import run_page
 from demandbase_cli.run_reports import LATEST, all_runs, rows_rejected, run_named
-from tap_demandbase.windows import parse_timestamp
 
 if TYPE_CHECKING:
     from demandbase_cli.run_reports import Run
@@ -65,7 +64,7 @@ def _show_list(settings: Settings, last: int, *, as_json: bool) -> None:
     table = Table(
         "Runs",
         headings,
-        [tuple({**line, "started_at": _time(line["started_at"])}.values()) for line in lines],
+        [tuple(line.values()) for line in lines],
         "No run has left a report in state_dir or rejects_path.",
     )
     show(lines, table, as_json=as_json)
@@ -88,7 +87,7 @@ def _show_one(run: Run, *, as_json: bool) -> None:
     details = ("id", "status", "adopted", "rows", "rows_read", "bytes", "waited_seconds", "seconds")
     show(
         {**run.document, "plugin": run.plugin},
-        f"Run {run.name} of {run.plugin}: started {_time(run.report.started_at)}, "
+        f"Run {run.name} of {run.plugin}: started {timestamp(run.started_at)}, "
         f"{run.report.seconds} s, {run.says}",
         Table(
             "Streams",
@@ -113,14 +112,6 @@ def _show_one(run: Run, *, as_json: bool) -> None:
         ),
         as_json=as_json,
     )
-
-
-def _time(text: str) -> str:
-    """Return a time of a report in the form of all tables."""
-    try:
-        return timestamp(parse_timestamp(text)) or text
-    except ValueError:
-        return text
 
 
 def _write_page(run: Run, path: Path) -> None:

@@ -27,32 +27,16 @@ def _run() -> None:
 
     with loading("tap_demandbase.tap"):
         from demandbase_api.process import (  # noqa: PLC0415
-            SDK_MESSAGES,
             exit_with_error,
-            log_as_debug,
+            hush_sdk,
             log_plain_text,
             log_signal,
         )
         from tap_demandbase.tap import CommandTap  # noqa: PLC0415
     log_plain_text()
-    log_as_debug(
-        {
-            **SDK_MESSAGES,
-            CommandTap.name: (
-                "Parsing env var",
-                "Skipping parse of env var",
-                "Added '%s' as child",
-            ),
-        }
-    )
+    hush_sdk(CommandTap.name)
     try:
         with log_signal(CommandTap.logger):
             CommandTap.cli()
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
-        exit_with_error(
-            error,
-            CommandTap.logger,
-            CommandTap.config_jsonschema,
-            "TAP_DEMANDBASE_",
-            "stream_maps",
-        )
+        exit_with_error(error, CommandTap.logger)

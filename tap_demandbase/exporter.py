@@ -19,6 +19,7 @@ from demandbase_api.jobs.job_timeline import JobPhase
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import EntityField, ExportRequest
 from demandbase_api.run_report import RowSamples
+from demandbase_api.words import counted
 from tap_demandbase.csv_reader import PartReader, is_gzip
 from tap_demandbase.errors import (
     FileFormatError,
@@ -352,7 +353,7 @@ class JobParts:
     ) -> Generator[tuple[int, BinaryIO], None, None]:
         try:
             self._logger.info(
-                "Part %d of %d has been downloaded: %d bytes", number, self._parts, size
+                "Part %d of %d has been downloaded: %s", number, self._parts, counted(size, "byte")
             )
             self._received += size
             self._count()
@@ -494,7 +495,11 @@ class ReadProgress:
         if self._is_due():
             seconds = max(self._logged - self._started, 0.001)
             self._logger.info(
-                "Reading part %d of %d: %d rows, %.0f rows/s", part, parts, rows, rows / seconds
+                "Reading part %d of %d: %s, %s rows/s",
+                part,
+                parts,
+                counted(rows, "row"),
+                f"{rows / seconds:,.0f}",
             )
 
     def _is_due(self) -> bool:

@@ -17,6 +17,7 @@ from demandbase_api.jobs.export_provider import ExportTask
 from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
+from demandbase_api.words import counted
 from tap_demandbase import bookmark, cast
 from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.catalog import (
@@ -608,14 +609,13 @@ class RowCount:
         """
         before, repeated = (filtered.before, filtered.repeated) if filtered else (0, 0)
         reasons = {"before the first day": before, "sent before": repeated}
-        left_out = [f"{count} {reason}" for reason, count in reasons.items() if count]
+        left_out = [f"{count:,} {reason}" for reason, count in reasons.items() if count]
         logger.info(
-            "Export job %s of stream %s: %d %s sent%s",
+            "Export job %s of stream %s: %s sent%s",
             self._job.id,
             self._stream,
-            self.sent,
-            "row" if self.sent == 1 else "rows",
-            f" of {self.read}, the others left out ({', '.join(left_out)})" if left_out else "",
+            counted(self.sent, "row"),
+            f" of {self.read:,}, the others left out ({', '.join(left_out)})" if left_out else "",
         )
         if self.read - self.sent != before + repeated:
             raise RecordCountError(

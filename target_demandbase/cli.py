@@ -7,11 +7,6 @@ import sys
 
 _INTERRUPTED = 130
 
-_PREFIX = "TARGET_DEMANDBASE_"
-
-_NOT_NEEDED = ("Parsing env var", "Skipping parse of env var", "Error initializing target sink")
-"""Messages of the SDK, in addition to ``SDK_MESSAGES``: errors of a sink end in a sentence."""
-
 
 def main() -> None:
     """Run the target."""
@@ -34,22 +29,21 @@ def _run() -> None:
     with loading("target_demandbase.target"):
         from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
         from demandbase_api.process import (  # noqa: PLC0415
-            SDK_MESSAGES,
             exit_with_error,
-            log_as_debug,
+            hush_sdk,
             log_plain_text,
             log_signal,
         )
         from target_demandbase.errors import sdk_sentence  # noqa: PLC0415
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
-    logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
+    logger = TargetDemandbase.logger
     log_plain_text()
-    log_as_debug({**SDK_MESSAGES, TargetDemandbase.name: _NOT_NEEDED})
+    hush_sdk(TargetDemandbase.name)
     try:
         with log_signal(logger):
             TargetDemandbase.cli()
     except Exception as error:  # noqa: BLE001 - the last line of the log must name it
         if (sentence := sdk_sentence(error)) is None:
-            exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
+            exit_with_error(error, logger)
         logger.critical("%s", sentence)
         sys.exit(EXIT_FAILURE)

@@ -34,6 +34,7 @@ from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
+from demandbase_api.words import counted
 from target_demandbase.config import destination, journal_folder
 from target_demandbase.errors import StillRunningError
 from target_demandbase.open_files import open_files, spare_files
@@ -316,9 +317,9 @@ class ImportQueue:
         if (use := self._uses[file.fingerprint]) > 1:
             file = file.again(use)
         logger.info(
-            "Sending %d rows (%d bytes) of stream %s to %s as %s",
-            batch.staged.rows,
-            batch.staged.size,
+            "Sending %s (%s) of stream %s to %s as %s",
+            counted(batch.staged.rows, "row"),
+            counted(batch.staged.size, "byte"),
             batch.plan.stream,
             batch.plan.entity,
             file.name,
@@ -494,8 +495,8 @@ class DryRunQueue:
         path = self._folder / f"{self._files:04d}-{batch.plan.entity}.csv"
         self._write(path, batch.staged.open())
         logger.info(
-            "Dry run: %d rows of stream %s for %s are in %s; nothing is sent",
-            batch.staged.rows,
+            "Dry run: %s of stream %s for %s in %s; nothing is sent",
+            counted(batch.staged.rows, "row"),
             batch.plan.stream,
             batch.plan.entity,
             path,

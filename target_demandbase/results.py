@@ -13,6 +13,7 @@ from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError, NotFoundError, job_cancelled
 from demandbase_api.models import JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
+from demandbase_api.words import counted
 from target_demandbase.errors import RejectedRowsError
 from target_demandbase.invocation import sending_command
 from target_demandbase.rejects import INVALID, MISSING_KEY, TOO_LARGE, DeadLetters, Reject
@@ -273,9 +274,9 @@ class Results:
         succeeded = sent.rows - end.listed
         self._report.add_succeeded(sent.stream, succeeded)
         logger.info(
-            "Demandbase imported %d of %d rows of stream %s in job %s",
-            succeeded,
-            sent.rows,
+            "Demandbase imported %s of %s of stream %s in job %s",
+            f"{succeeded:,}",
+            counted(sent.rows, "row"),
             sent.stream,
             sent.job_id,
         )
@@ -309,8 +310,8 @@ class Results:
         """Account for a job of an API that reports the outcome of jobs, but not of rows."""
         self._report.add_accepted(sent.stream, sent.rows)
         logger.info(
-            "Demandbase accepted %d rows of stream %s in job %s; %s",
-            sent.rows,
+            "Demandbase accepted %s of stream %s in job %s; %s",
+            counted(sent.rows, "row"),
             sent.stream,
             sent.job_id,
             OUTCOMES_UNKNOWN,

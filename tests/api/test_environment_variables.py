@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from demandbase_api.settings_check import environment_problem
@@ -62,3 +64,12 @@ def test_the_commands_last_line_names_the_variable(plugin: str, variable: str, t
     assert done.returncode == 1
     assert f"from the environment variable {name}" in done.stderr.splitlines()[-1]
     assert "Secret" not in done.stderr
+
+
+@pytest.mark.parametrize("plugin", ["tap-demandbase", "target-demandbase"])
+def test_a_folder_in_place_of_a_file_ends_in_a_sentence(plugin: str, tmp_path: Path) -> None:
+    done = run_command(plugin, f"--config={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        f"Cannot use the file {tmp_path}: Is a directory. Give another path."
+    )

@@ -66,7 +66,8 @@ def test_only_old_reports_and_dry_runs_are_removed_and_said(
         f"settings-{young}.yml",
         f"dry-run-{young}",
     }
-    assert "Removed 1 reports and 1 dry runs" in caplog.text
+    said = "Removed 1 report, 1 dry run, 2 settings files older than keep_days (30) from "
+    assert said in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
         remove_old(tmp_path, 30, NOW, logger)

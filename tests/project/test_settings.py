@@ -105,6 +105,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1
     assert said in last
+    assert "Config validation failed" not in done.stderr
     assert "s3cret" not in done.stderr
     assert not sandbox.requests()
 
@@ -126,6 +127,18 @@ def test_an_unknown_entity_is_refused_with_the_nearest_name(
     done = run("target-demandbase", **{setting: value})
     assert done.returncode == 1
     assert said in done.stderr.splitlines()[-1]
+
+
+@both_apis
+@pytest.mark.parametrize("text", ["null", " Null"])
+def test_the_text_null_is_no_field(run: Any, sandbox: Sandbox, api: str, text: str) -> None:  # noqa: ANN401
+    done = run("target-demandbase", api, field_mappings={"people": {"id": text, "a": None}})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "The setting field_mappings.people.id is the text null, which is no field: write __NULL__ "
+        "to leave the column out."
+    )
+    assert not sandbox.requests()
 
 
 @both_plugins
