@@ -13,6 +13,7 @@ from demandbase_api.errors import (
     DemandbaseError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
 )
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ImportJob, JobStatus
@@ -123,19 +124,17 @@ class Listed(NamedTuple):
 
 
 def list_all(settings: Settings, among: Collection[Kind], since: datetime) -> Listed:
-    """Return the jobs of some kinds; with the permission for only one kind, those.
+    """Return the jobs of some kinds; without the permission for one of them, those of the others.
 
     Raises:
-        DemandbaseError: No jobs can be listed.
+        DemandbaseError: They cannot be listed.
     """
     found: list[FoundJob] = []
     failures: dict[Kind, DemandbaseError] = {}
     for kind in among:
         try:
             found += listed(settings, kind, since)
-        except DemandbaseError as error:
-            if error.ends_run:
-                raise
+        except PermissionDeniedError as error:
             failures[kind] = error
             if len(failures) == len(among):
                 raise
