@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -70,6 +72,11 @@ def run(arguments: Sequence[str]) -> int:
         arguments: The command line without the name of the command.
     """
     _log_sentences()
+    if sys.stdin is None:  # it is closed, so there is nothing to read
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - until the end
+    if sys.stdout is None:
+        logger.critical("Standard output is closed, so there is no place to print to.")
+        return EXIT_FAILURE
     try:
         demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
         sys.stdout.flush()

@@ -155,7 +155,11 @@ class Settings:
     def _from_files(self) -> dict[str, Any]:
         config: dict[str, Any] = {}
         for path in self._files:
-            members = read_json_file(path)
+            try:
+                members = read_json_file(path)
+            except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "it is no text"
+                raise ConfigurationError(f"The file {path} cannot be read: {why}.") from error
             if not isinstance(members, dict):
                 raise ConfigurationError(f"The file {path} is no configuration: give an object.")
             config.update(members)
