@@ -27,7 +27,15 @@ logger = logging.getLogger("demandbase")
 @click.group(no_args_is_help=False)
 @click.version_option(package_name="singer-demandbase")
 def demandbase() -> None:
-    """Look at the jobs, quotas, runs and states of tap-demandbase and target-demandbase."""
+    r"""See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
+
+    It has the settings of the plugins: --config FILE, or the variables TAP_DEMANDBASE_* and
+    TARGET_DEMANDBASE_*. Each command prints JSON with --json, and has --help.
+
+    \b
+    Before a run:     check, plan, quota, catalog, state
+    After a bad one:  runs, rejects, jobs, job, journal
+    """
 
 
 for _command in (

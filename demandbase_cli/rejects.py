@@ -28,7 +28,13 @@ _FIELD, _TYPE = (list(Reject("").columns())[number] for number in (1, 2))
 
 @click.command(short_help="Show the rows that were rejected, send them again, or remove them.")
 @click.argument("run", required=False)
-@click.option("--last", default=20, show_default=True, help="Number of runs to list.")
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of runs to list.",
+)
 @click.option("--replay", "is_replay", is_flag=True, help="Send the rejected rows of RUN again.")
 @click.option("--dry-run", is_flag=True, help="With --replay: check the rows, and send nothing.")
 @click.option("--prune", "is_prune", is_flag=True, help="Remove files whose rows were sent again.")

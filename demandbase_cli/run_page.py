@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ApiOperation
 from demandbase_api.jobs.job_timeline import JobPhase
-from demandbase_api.models import JobStatus
+from demandbase_api.models import JobStatus, ListAction
 from demandbase_api.run_report import ExportRun, ImportRun, Outcome, ReportedExport, ReportedExports
 from demandbase_cli.html import document, element, style
 from demandbase_cli.run_charts import MAX_ROWS, Axis, job_row, legend, rate_chart, seconds_in
@@ -25,6 +24,7 @@ from target_demandbase.config import CONFIG as TARGET_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from xml.etree.ElementTree import Element
 
     from demandbase_cli.html import Child
@@ -118,17 +118,17 @@ def _facts(run: Run) -> list[tuple[str, Element | str]]:
     jobs = [job for _, job in run.jobs]
     facts: list[tuple[str, Element | str]] = [
         ("Run", element("code", run.name)),
-        ("Started", _moment(report.started_at)),
+        ("Started", _moment(run.started_at)),
         ("Duration", duration(report.seconds)),
         ("Rows sent", f"{run.rows_sent:,}"),
         ("Jobs", _jobs_in_words(jobs)),
     ]
     if isinstance(report, ImportRun):
         facts.append(("Rows rejected", f"{run.rows_rejected:,}"))
+        if report.list_action not in {None, ListAction.NOOP}:
+            facts.append(("List action", report.list_action or ""))
         if report.rows_accepted_means:
             facts.append(("Accepted rows", report.rows_accepted_means))
-        if report.list_action:
-            facts.append(("List action", report.list_action))
     else:
         facts.append(("Downloaded", size(sum(own.bytes for own in report.streams.values()))))
         if report.calls_left:
@@ -149,11 +149,7 @@ def _jobs_in_words(jobs: Sequence[Job]) -> str:
     )
 
 
-def _moment(iso: str) -> Element | str:
-    try:
-        moment = datetime.fromisoformat(iso)
-    except ValueError:
-        return iso
+def _moment(moment: datetime) -> Element:
     return element(
         "time", f"{moment:%Y-%m-%d %H:%M:%S} UTC", datetime=f"{moment:%Y-%m-%dT%H:%M:%SZ}"
     )

@@ -23,10 +23,12 @@ from demandbase_api.run_report import (
 )
 from demandbase_api.state_folder import EXPORT_REPORTS
 from demandbase_cli.errors import CommandError
+from tap_demandbase.windows import parse_timestamp
 from target_demandbase.config import rejects_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from demandbase_cli.settings import Settings
@@ -63,6 +65,11 @@ class Run:
     def streams(self) -> Mapping[str, Stream]:
         """The figures of each stream."""
         return self.report.streams
+
+    @property
+    def started_at(self) -> datetime:
+        """When it began."""
+        return parse_timestamp(self.report.started_at)
 
     @property
     def rows_sent(self) -> int:
@@ -111,7 +118,7 @@ class Run:
         return {
             "run": self.name,
             "plugin": self.plugin,
-            "started_at": self.report.started_at,
+            "started_at": self.started_at,
             "seconds": self.report.seconds,
             "streams": len(self.streams),
             "rows_sent": self.rows_sent,
@@ -184,7 +191,9 @@ def run_at(plugin: str, path: Path) -> Run | None:
     decode = partial(msgspec.json.decode, type=ExportRun if plugin == TAP else ImportRun)
     try:
         content = path.read_bytes()
-        return Run(plugin, path.stem.removeprefix("report-"), decode(content), json.loads(content))
+        report = decode(content)
+        parse_timestamp(report.started_at)
+        return Run(plugin, path.stem.removeprefix("report-"), report, json.loads(content))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, RecursionError):

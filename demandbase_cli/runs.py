@@ -12,7 +12,7 @@ import click
 from demandbase_api.redaction import plain
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
-from demandbase_cli.output import Table, show
+from demandbase_cli.output import Table, show, timestamp
 from demandbase_cli.run_page import run_page
 from demandbase_cli.run_reports import LATEST, all_runs, rows_rejected, run_named
 
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from demandbase_cli.settings import Settings
 
 
-@click.command()
+@click.command(short_help="List the last runs of both plugins, or describe one.")
 @click.argument("run", required=False)
-@click.option("--last", default=20, show_default=True, help="Number of runs to list.")
+@click.option(
+    "--last",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of runs to list.",
+)
 @click.option(
     "--html",
     metavar="FILE",
@@ -81,7 +87,7 @@ def _show_one(run: Run, *, as_json: bool) -> None:
     details = ("id", "status", "adopted", "rows", "rows_read", "bytes", "waited_seconds", "seconds")
     show(
         {**run.document, "plugin": run.plugin},
-        f"Run {run.name} of {run.plugin}: started {run.report.started_at}, "
+        f"Run {run.name} of {run.plugin}: started {timestamp(run.started_at)}, "
         f"{run.report.seconds} s, {run.says}",
         Table(
             "Streams",

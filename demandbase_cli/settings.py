@@ -129,17 +129,21 @@ class Settings:
 
     @property
     def has_tap(self) -> bool:
-        """Whether there are settings of the tap; files are for both plugins."""
+        """Whether there are credentials of the tap; files are for both plugins."""
         return self._has(_Tap.config_jsonschema, _TAP_PREFIX)
 
     @property
     def has_target(self) -> bool:
-        """Whether there are settings of the target; files are for both plugins."""
+        """Whether there are credentials of the target; files are for both plugins."""
         return self._has(_Target.config_jsonschema, TARGET_PREFIX)
 
     def _has(self, schema: Mapping[str, Any], prefix: str) -> bool:
-        names = (f"{prefix}{name.upper()}" for name in schema["properties"])
-        return bool(self._files) or any(name in self._environment for name in names)
+        # Other settings are no sign: Meltano passes all of .env to each plugin.
+        names = {*self._from_files()}
+        if self._reads_environment:
+            found = schema["properties"]
+            names |= {name for name in found if f"{prefix}{name.upper()}" in self._environment}
+        return any(names.issuperset(group["required"]) for group in schema["anyOf"])
 
     def _plugin(self, make: Callable[[dict[str, Any]], P], plugin: type[PluginBase]) -> P:
         config = self._from_files()

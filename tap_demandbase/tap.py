@@ -33,7 +33,7 @@ from demandbase_api.settings_check import (
 from demandbase_api.settings_values import as_declared
 from demandbase_api.state_folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
-from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
+from tap_demandbase.catalog import check_catalog, chosen_methods, saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
 from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
@@ -79,6 +79,7 @@ class TapDemandbase(Tap):
     ]
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+        check_catalog(options.get("catalog"))
         self.saved_fields = saved_fields(options.get("catalog"))
         """Field names in jobs, by stream and property, from the catalog that was passed."""
         self.chosen_methods = chosen_methods(options.get("catalog"))

@@ -299,6 +299,37 @@ def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None
         )
 
 
+def warn_of_unused(config: Mapping[str, Any], entities: Mapping[str, str]) -> None:
+    """Log the names in settings that had no effect on a run: they may be mistyped.
+
+    Args:
+        config: The settings.
+        entities: Entity by stream of the run.
+    """
+    if not entities:
+        return
+    used = {
+        "entity_map": set(entities),
+        "activity_types": set(entities),
+        "match_keys": set(entities.values()),
+        "field_mappings": set(entities.values()),
+    }
+    unused = {
+        f"{setting}.{name}": near_names(name, names - set(config[setting]))
+        for setting, names in used.items()
+        for name in config.get(setting) or {}
+        if name not in names
+    }
+    # A name that is near to none may be that of a stream that another run sends.
+    for level, is_near in ((logging.WARNING, True), (logging.INFO, False)):
+        if found := [name + near for name, near in unused.items() if bool(near) is is_near]:
+            logger.log(
+                level,
+                "Settings about streams or entities that this run did not send: %s",
+                ", ".join(found),
+            )
+
+
 def check_mappings(config: Mapping[str, Any]) -> None:
     """Check that no column is mapped to the text null, which Meltano stores for null.
 

@@ -69,7 +69,7 @@ _INPUT_FAILURES = (
 
 
 TEST_STREAM = "meltano_test_stream"
-"""The stream that ``meltano config target-demandbase test`` sends, of one made-up record."""
+"""The stream that ``meltano config test target-demandbase`` sends, of one made-up record."""
 
 
 class TargetDemandbase(Target):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 from tests.command_process import run_command
+from tests.http_server import Reply, http_server
 
 BLOCKED = """
 import os, signal, sqlite3, threading
@@ -44,16 +44,16 @@ def test_a_reader_that_has_enough_is_not_complained_about(config_file: str) -> N
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_an_unreachable_host_is_given_up_within_seconds() -> None:
-    # The clock of run_command runs ten times as fast; the plugins would try for two minutes.
-    began = time.monotonic()
-    done = run_command(
-        "demandbase",
-        "jobs",
-        TAP_DEMANDBASE_API_URL="http://127.0.0.1:1",
-        TAP_DEMANDBASE_ACCESS_TOKEN="token",
-    )
-    assert time.monotonic() - began < 6
+def test_a_host_in_trouble_is_given_up_after_some_tries() -> None:
+    with http_server({"/export/v1/jobs": Reply(503)}) as server:
+        done = run_command(
+            "demandbase",
+            "jobs",
+            TAP_DEMANDBASE_API_URL=server.url,
+            TAP_DEMANDBASE_ACCESS_TOKEN="token",
+            NO_PROXY="*",
+        )
     assert done.returncode == 1
-    assert done.stderr.startswith("Demandbase at http://127.0.0.1:1 could not be reached")
+    assert "HTTP 503" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert len(server.requests) == 3

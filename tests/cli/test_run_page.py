@@ -200,7 +200,6 @@ def test_all_texts_are_escaped(demandbase: Demandbase, keep: Keep) -> None:
         version=EVIL,
         outcome=EVIL,
         error=f"</style>{EVIL}\x1b[2J\u202e",
-        started_at=EVIL,
         list_action=EVIL,
         rows_accepted_means=EVIL,
         settings={EVIL: {EVIL: EVIL}, "</title>": EVIL},
