@@ -215,6 +215,13 @@ def hush_sdk(plugin: str) -> None:
     logging.getLogger(_TALKATIVE).setLevel(logging.INFO)
 
 
+STREAM_MAP_SENTENCE = (
+    "An expression in the setting stream_maps fails, or does not fit the columns of its stream; "
+    "its text is left out since it may quote a record. Correct it and run again."
+)
+"""Why a run failed, if the Singer SDK cannot apply a stream map."""
+
+
 def exit_with_error(error: Exception, logger: logging.Logger) -> NoReturn:
     """Log why a command failed, in one sentence without record values, and exit.
 

@@ -5,6 +5,7 @@ No message shows a value: it may be a secret.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import os
@@ -185,15 +186,36 @@ def settings_errors(
     Raises:
         ConfigurationError: There are errors, and ``raise_errors`` is set.
     """
-    if not sdk_errors:
+    broken = validator.iter_errors(dict(config)) if sdk_errors else ()
+    problems = dict.fromkeys(map(_problem, broken)) or _broken_expressions(config)
+    if not problems:
         return []
-    problems = dict.fromkeys(map(_problem, validator.iter_errors(dict(config))))
     error = ConfigurationError(
         f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
     )
     if raise_errors:
         raise error
     return [str(error)]
+
+
+def _broken_expressions(config: Mapping[str, Any]) -> list[str]:
+    """Return a clause for each expression of a stream map that is no expression of Python."""
+    maps = config.get("stream_maps") or {}
+    return [
+        f"the setting stream_maps.{stream}.{name} is not a valid expression"
+        for stream, members in maps.items()
+        if isinstance(members, dict)
+        for name, text in members.items()
+        if isinstance(text, str) and (name == "__filter__" or not name.startswith("__"))
+        if not _is_expression(text)
+    ]
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        return bool(ast.parse(text).body)
+    except (SyntaxError, ValueError):
+        return False
 
 
 _RULES = {
