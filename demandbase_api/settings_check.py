@@ -208,6 +208,13 @@ _RULES = {
 """Clause by keyword of the JSON schema; the keyword's value is filled in."""
 
 
+_PATTERNS = {
+    "^https?://": "must begin with https:// or http://",
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}": "must be a date such as 2026-01-31",
+}
+"""Clause by pattern."""
+
+
 def _problem(error: ValidationError) -> str:
     path = ".".join(str(step) for step in error.absolute_path)
     rule = str(error.validator)
@@ -231,6 +238,8 @@ def _problem(error: ValidationError) -> str:
     if rule == "anyOf" and all("required" in choice for choice in value):
         choices = [" and ".join(choice["required"]) for choice in value]
         return f"the setting {', or '.join(choices)} is missing"
+    if rule == "pattern" and value in _PATTERNS:
+        return f"the setting {path} {_PATTERNS[value]}"
     shown = " or ".join(map(str, value)) if isinstance(value, list) else str(value)
     clause = _RULES.get(rule, f"breaks the rule “{rule}”").format(shown)
     return f"{f'the setting {path}' if path else 'it'} {clause}"

@@ -250,6 +250,7 @@ assert job["status"] == "completed", job
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # some forty commands of Meltano
 @pytest.mark.parametrize("api", ["v1", "uapi"])
 def test_a_meltano_project_works_in_both_directions(
     clone: Path, tmp_path: Path, hub: str, api: str

@@ -81,6 +81,11 @@ def test_the_settings_of_one_plugin_only_are_listed() -> None:
         ({"dryRun": True}, "the setting dryRun is unknown (near: dry_run)."),
         ({"acces_token": "s3cret"}, "acces_token is unknown (near: access_token)."),
         ({"s": "s3cret"}, "the setting s is unknown. Correct it"),
+        ({"acces_token": "", "api_url": "s3cret"}, "api_url must begin with https:// or http://;"),
+        (
+            {"stream_options": {"a": {"b": 1}}, "start_date": "s3cret"},
+            "start_date must be a date such as 2026-01-31",
+        ),
         ({"acces_token": "", "on_rejects": ""}, "on_rejects is unknown (near: on_reject)."),
         (
             {"stream_options": {"crm": {"lokback_days": 3, "c": ["s3cret"]}}},

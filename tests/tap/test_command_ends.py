@@ -39,7 +39,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ({"access_token": {"a": "Secret"}}, "the setting access_token must be of the type string"),
         ({"access_token": "Secret\nSecret"}, "The setting access_token contains a space"),
         ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url cannot be used"),
-        ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
+        ({"api_url": "Secret"}, "the setting api_url must begin with https"),
         ({"stream_options": {"accounts": "Secret"}}, "stream_options.accounts must be of the"),
         ({"job_timeout_seconds": 10**30}, "job_timeout_seconds must be at most 604800"),
         ({"job_reuse_hours": 10**400}, "job_reuse_hours must be at most 8760"),
