@@ -65,6 +65,21 @@ class _Sentences(logging.Formatter):
         return message if record.levelno >= logging.CRITICAL else f"{level}: {message}"
 
 
+class _Once(logging.Filter):
+    """Leaves out what was said: the settings are read for each plugin, and some warn each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        is_new = text not in self._said
+        self._said.add(text)
+        return is_new
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit code.
 
@@ -108,6 +123,7 @@ def _log_sentences() -> None:
     handler.setFormatter(_Sentences())
     # The error of the settings says it, and why.
     handler.addFilter(lambda record: record.msg != "Config validation failed")
+    handler.addFilter(_Once())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
