@@ -146,9 +146,14 @@ class Demo:
             2,
             "Export to DuckDB, killed in the middle",
             *("meltano", "run", "--state-id-suffix=killed", "tap-demandbase", "target-duckdb"),
-            until=lambda: len(self.sandbox.export_jobs()) >= JOBS_BEFORE_KILL,
+            until=self._are_jobs_running,
         )
         self.step(3, "Export to DuckDB", "meltano", "run", "tap-demandbase", "target-duckdb")
+
+    def _are_jobs_running(self) -> bool:
+        """Return whether the tap knows the jobs that it has created so far."""
+        jobs = self.sandbox.export_jobs()
+        return len(jobs) >= JOBS_BEFORE_KILL and all(job["status"] != "pending" for job in jobs)
 
     def _import_and_export(self) -> None:
         self.step(

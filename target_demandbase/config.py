@@ -14,6 +14,7 @@ from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
 from demandbase_api.settings_check import near_names
+from demandbase_api.settings_values import NULL
 from demandbase_api.state_folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.report import OUTCOMES_UNKNOWN
@@ -327,6 +328,27 @@ def warn_of_unused(config: Mapping[str, Any], entities: Mapping[str, str]) -> No
                 "Settings about streams or entities that this run did not send: %s",
                 ", ".join(found),
             )
+
+
+def check_mappings(config: Mapping[str, Any]) -> None:
+    """Check that no column is mapped to the text null, which Meltano stores for null.
+
+    Over uapi, Demandbase would make a field with that name.
+
+    Raises:
+        ConfigurationError: One is; the message names all.
+    """
+    columns = [
+        f"field_mappings.{entity}.{column}"
+        for entity, names in (config.get("field_mappings") or {}).items()
+        for column, name in names.items()
+        if name is not None and name.strip().casefold() == "null"
+    ]
+    if columns:
+        raise ConfigurationError(
+            f"The setting {', '.join(columns)} is the text null, which is no field: write {NULL} "
+            "to leave the column out."
+        )
 
 
 def check_abilities(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:

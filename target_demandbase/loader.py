@@ -407,13 +407,14 @@ class Loader:
     def _write_report(self, facts: RunFacts) -> None:
         report = self._report.report(facts, self._queue.jobs())
         sys.stderr.write(f"{report.in_brief().as_json()}\n")
+        # First: on a full disk, this makes room.
+        remove_old(self._rejects, self._config["keep_days"], self._clock.utc(), logger)
         try:
             self._dead_letters.flush()
             write_run(self._rejects, report)
         except RejectsError as error:
             # The run ends with an error of its own, which is the one to report.
             logger.warning("%s", error)
-        remove_old(self._rejects, self._config["keep_days"], self._clock.utc(), logger)
 
 
 def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:

@@ -103,20 +103,20 @@ def merged_settings(
 
 def config_block(settings: Mapping[str, Any]) -> str:
     """Return settings in YAML as the block ``config`` of a plugin in meltano.yml, indented so."""
-    return textwrap.indent(_yaml({"config": _without_null(settings)}), "    ")
+    return textwrap.indent(_yaml({"config": _for_meltano(settings)}), "    ")
 
 
-def config_text(settings: Mapping[str, Any]) -> str:
+def config_text(settings: Mapping[str, Any], *, is_for_meltano: bool) -> str:
     """Return settings in JSON that can be printed; it is YAML, too, however it is indented."""
-    plain = _without_null(settings)
-    text = json.dumps(plain, indent=2, ensure_ascii=False)
-    return text if text.replace("\n", "").isprintable() else json.dumps(plain, indent=2)
+    values = _for_meltano(settings) if is_for_meltano else dict(settings)
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    return text if text.replace("\n", "").isprintable() else json.dumps(values, indent=2)
 
 
-def _without_null(value: object) -> object:
-    """Return a value with the word for null in its place: Meltano drops members that are null."""
+def _for_meltano(value: object) -> object:
+    """Return a value for Meltano, which drops members that are null and parts names at dots."""
     if isinstance(value, dict):
-        return {name: _without_null(member) for name, member in value.items()}
+        return {name.replace(".", r"\."): _for_meltano(member) for name, member in value.items()}
     return NULL if value is None else value
 
 

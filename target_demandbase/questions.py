@@ -111,7 +111,7 @@ class Questions:
 
         settings = merged_settings(self._config, list(self._answers.values()))
         loader = loader_name()
-        text = config_text(settings)
+        text = config_text(settings, is_for_meltano=loader is not None)
         report = "".join(
             f"{plain_lines(self._answers[stream].report)}\n" for stream in self._errors
         )

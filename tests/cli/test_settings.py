@@ -112,3 +112,12 @@ def test_the_command_itself() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("The configuration cannot be used")
     assert done.stdout == ""
+
+
+def test_a_warning_about_settings_is_given_once(
+    demandbase: Demandbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARGET_DEMANDBASE_MATCH_KEY", "x")
+    found = demandbase("rejects").err.splitlines()
+    assert len(found) == len(set(found)) == 1
+    assert "TARGET_DEMANDBASE_MATCH_KEY" in found[0]

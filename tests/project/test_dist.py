@@ -26,6 +26,7 @@ def test_the_wheel_installs_all_commands(tmp_path: Path) -> None:
     assert list((tmp_path / "dist").glob("*.tar.gz"))
     with zipfile.ZipFile(wheel) as archive:
         packages = {name.split("/")[0] for name in archive.namelist()}
+        assert "demandbase_cli/run_page.css" in archive.namelist()
     assert {name for name in packages if not name.endswith(".dist-info")} == {
         "demandbase_api",
         "demandbase_cli",

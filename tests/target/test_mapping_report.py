@@ -84,9 +84,9 @@ def test_an_update_needs_no_required_field_and_says_so() -> None:
     assert said in report({"host": "domain"}, operation=ImportOperation.UPDATE)
 
 
-def null_for(value: object) -> object:
+def for_meltano(value: object) -> object:
     if isinstance(value, dict):
-        return {name: null_for(member) for name, member in value.items()}
+        return {name.replace(".", "\\."): for_meltano(member) for name, member in value.items()}
     return "__NULL__" if value is None else value
 
 
@@ -100,13 +100,11 @@ ANSWERS = st.lists(st.builds(Proposal, SHORT, SHORT, SHORT | st.none(), FIELDS))
 def test_the_settings_of_all_streams_read_back_as_they_are(answers: list[Proposal]) -> None:
     settings = merged_settings({}, answers)
     block = config_block(settings)
-    read = {
-        name: {key: null_for(value) for key, value in values.items()}
-        for name, values in settings.items()
-    }
+    read = for_meltano(settings)
     assert yaml.safe_load(block) == {"config": read}
     assert block.replace("\n", "").isprintable()
-    text = config_text(settings)
+    text = config_text(settings, is_for_meltano=True)
+    assert json.loads(config_text(settings, is_for_meltano=False)) == settings
     assert json.loads(text) == read
     assert text.replace("\n", "").isprintable()
     # Meltano strips the lines of a plugin.
