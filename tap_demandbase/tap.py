@@ -18,7 +18,7 @@ from typing_extensions import override
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, state_folder
 from demandbase_api.connect import connect
-from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError
+from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError, state_error
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from demandbase_api.run_files import remove_old, run_name, write_report
@@ -257,12 +257,14 @@ class TapDemandbase(Tap):
         report = run_report(times, RunFacts.of(self, failure), rows, streams, left)
         try:
             folder = state_folder(self.config).open() / EXPORT_REPORTS
+            # First: on a full disk, this makes room.
+            remove_old(folder, self.config["keep_days"], self.clock.utc(), self.logger)
             path = write_report(folder, report.run, report.as_json())
         except (OSError, SpoolError) as error:
-            self.logger.warning("The report of this run cannot be kept in state_dir: %s", error)
-            return
-        self.logger.info("Report of the run: %s", path)
-        remove_old(folder, self.config["keep_days"], self.clock.utc(), self.logger)
+            reason = state_error(error) if isinstance(error, OSError) else error
+            self.logger.warning("The report of this run cannot be kept in state_dir: %s", reason)
+        else:
+            self.logger.info("Report of the run: %s", path)
 
     @override  # type: ignore[misc]
     def run_sync_dry_run(

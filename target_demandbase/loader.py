@@ -20,7 +20,7 @@ from demandbase_api.process import loading, signals_deferred
 from demandbase_api.run_files import dry_run_folder, remove_old, run_name
 from demandbase_api.run_report import Outcome
 from target_demandbase.batching import StreamBatch
-from target_demandbase.config import log_limits, reject_policy, rejects_folder
+from target_demandbase.config import log_limits, reject_policy, rejects_folder, warn_of_unused
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.errors import MappingError, PlanError, RoutingError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
@@ -131,6 +131,7 @@ class Loader:
         self._budget = GroupBudget(allowed.groups)
         self._states = StateGate()
         self._streams: list[LoadedStream] = []
+        self._entities: dict[str, str] = {}
         self._last_batch = 0
         self._open: set[int] = set()
         self._closed: deque[int] = deque()
@@ -181,6 +182,7 @@ class Loader:
             UnknownProperties(stream.stream, stream.schema["properties"]),
         )
         self._streams.append(loaded)
+        self._entities[plan.stream] = plan.entity
         return loaded
 
     def remove_stream(self, stream: LoadedStream) -> None:
@@ -302,6 +304,7 @@ class Loader:
         self.poll(Until.ENDED)
         self._queue.forget(self._last_batch)
         self._queue.finish()
+        warn_of_unused(self._config, self._entities)
         self._results.check_run()
         if self._is_dry:
             self.questions.write_mapping()
@@ -404,13 +407,14 @@ class Loader:
     def _write_report(self, facts: RunFacts) -> None:
         report = self._report.report(facts, self._queue.jobs())
         sys.stderr.write(f"{report.in_brief().as_json()}\n")
+        # First: on a full disk, this makes room.
+        remove_old(self._rejects, self._config["keep_days"], self._clock.utc(), logger)
         try:
             self._dead_letters.flush()
             write_run(self._rejects, report)
         except RejectsError as error:
             # The run ends with an error of its own, which is the one to report.
             logger.warning("%s", error)
-        remove_old(self._rejects, self._config["keep_days"], self._clock.utc(), logger)
 
 
 def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:
