@@ -29,7 +29,7 @@ logger = logging.getLogger("demandbase")
 @click.group(no_args_is_help=False)
 @click.version_option(package_name="singer-demandbase")
 def demandbase() -> None:
-    r"""See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
+    """See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
 
     It has the settings of the plugins: --config FILE, or the variables TAP_DEMANDBASE_* and
     TARGET_DEMANDBASE_*. Each command prints JSON with --json, and has --help.
@@ -37,7 +37,7 @@ def demandbase() -> None:
     \b
     Before a run:     check, plan, quota, catalog, state
     After a bad one:  runs, rejects, jobs, job, journal
-    """
+    """  # noqa: D301 - click keeps the lines after a backspace, which no raw string has
 
 
 for _command in (
