@@ -101,7 +101,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         about = "".join(f" {word}" for word in _command_of(error))
         sentence = " ".join(error.format_message().split()).rstrip(".")
-        logger.critical("%s. See “demandbase%s --help”.", plain(sentence), about)
+        end = "" if sentence.endswith("?") else "."
+        logger.critical("%s%s See “demandbase%s --help”.", plain(sentence), end, about)
         return EXIT_USAGE
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
         if isinstance(error, OutputFailure) and error.errno == errno.EPIPE:

@@ -103,7 +103,10 @@ def test_a_failure_has_the_exit_code_of_the_plugins(
 
 
 def test_an_unknown_command_is_refused(demandbase: Demandbase) -> None:
-    assert "No such command 'jobz'" in demandbase("jobz", code=2, sources=()).err
+    assert (
+        "No such command 'jbos'. Did you mean 'jobs'? See"
+        in demandbase("jbos", code=2, sources=()).err
+    )
     assert "Missing command" in demandbase(code=2, sources=()).err
 
 
