@@ -354,8 +354,8 @@ def main() -> int:
             return 1
     print(NEXT)
     seconds = time.monotonic() - started
-    print(f"Done in {seconds:.0f} s. What Meltano logged (*.log), warehouse.duckdb and {IMPORT_PAGE},")
-    print(f"the page of step 4, are in this folder:\n{folder}\n")
+    print(f"Done in {seconds:.0f} s. What Meltano logged (*.log), warehouse.duckdb and")
+    print(f"{IMPORT_PAGE}, the page of step 4, are in this folder:\n{folder}\n")
     print(f"The page of step 3, to open in a browser:\n{folder / EXPORT_PAGE}")
     return 0
 
