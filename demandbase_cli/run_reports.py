@@ -137,15 +137,19 @@ def _outcome(text: str) -> Outcome | None:
     return Outcome(text) if text in {*Outcome} else None
 
 
-def all_runs(settings: Settings) -> Iterator[Run]:
-    """Yield the runs of both plugins, the newest first; reports that cannot be read are named."""
-    folders = (
+def report_folders(settings: Settings) -> tuple[tuple[str, Path], ...]:
+    """Return the folder of each plugin's reports, by the name of the plugin."""
+    return (
         (TAP, state_folder(settings.tap_config).open() / EXPORT_REPORTS),
         (TARGET, rejects_folder(settings.target_config)),
     )
+
+
+def all_runs(settings: Settings) -> Iterator[Run]:
+    """Yield the runs of both plugins, the newest first; reports that cannot be read are named."""
     found = [
         (name, plugin, path)
-        for plugin, folder in folders
+        for plugin, folder in report_folders(settings)
         for name, path in _reports(folder).items()
     ]
     for _, plugin, path in sorted(found, reverse=True):
