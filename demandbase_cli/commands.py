@@ -26,7 +26,7 @@ EXIT_USAGE = 2
 logger = logging.getLogger("demandbase")
 
 
-@click.group(no_args_is_help=False)
+@click.group()
 @click.version_option(package_name="singer-demandbase")
 def demandbase() -> None:
     """See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
@@ -96,12 +96,12 @@ def run(arguments: Sequence[str]) -> int:
         demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        click.echo(error.format_message(), err=True)
         return EXIT_USAGE
     except click.ClickException as error:
         about = "".join(f" {word}" for word in _command_of(error))
-        sentence = " ".join(error.format_message().split()).rstrip(".")
-        end = "" if sentence.endswith("?") else "."
+        sentence = " ".join(error.format_message().split())
+        end = "" if sentence.endswith((".", "?", "?)")) else "."
         logger.critical("%s%s See “demandbase%s --help”.", plain(sentence), end, about)
         return EXIT_USAGE
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
