@@ -219,7 +219,7 @@ def _run_target(settings: Settings, changes: Mapping[str, Any], paths: Sequence[
     """
     environment = dict(os.environ)
     if ENVIRONMENT in settings.sources:  # variables replace the settings of files
-        environment |= _variables(changes)
+        environment |= settings.target_objects | _variables(changes)
         for name, value in changes.items():
             if value is None:
                 environment.pop(f"{TARGET_PREFIX}{name.upper()}", None)
