@@ -80,6 +80,7 @@ def settings_for(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_meltano_run_keeps_state_between_two_runs(
     sandbox: Sandbox, project: Path, tmp_path: Path
 ) -> None:
