@@ -19,8 +19,9 @@ from demandbase_api.config import api_url, chosen_api
 from demandbase_api.models import adds_rows
 from demandbase_api.run_files import RowsKind
 from demandbase_api.startup import SIGNAL_EXIT
+from demandbase_api.words import counted
 from demandbase_cli.errors import CommandError
-from demandbase_cli.kept_rows import number_of_rows, rows_by_stream, rows_of, sentence
+from demandbase_cli.kept_rows import rows_by_stream, rows_of, sentence
 from demandbase_cli.options import confirm
 from demandbase_cli.output import show
 from demandbase_cli.run_reports import TARGET, run_at, unreadable
@@ -69,7 +70,7 @@ def replay(kept: Kept, run: str, *, is_dry: bool, is_sure: bool, as_json: bool) 
         )
     _check_additions(target, files)
     lines = rows_of(files)
-    total = number_of_rows(sum(line["rows"] for line in lines))
+    total = counted(sum(line["rows"] for line in lines), "row")
     if not (is_sure or is_dry):
         confirm(
             [
@@ -140,7 +141,7 @@ def _check_additions(target: TargetDemandbase, files: Sequence[KeptRows]) -> Non
         # A stream without an entity has one after stream maps.
         if adds_rows(entity, config["operation"]) or entity not in known:
             raise CommandError(
-                f"{number_of_rows(rows)} of stream {stream} are {UNCORRELATED}: Demandbase has "
+                f"{counted(rows, 'row')} of stream {stream} are {UNCORRELATED}: Demandbase has "
                 f"most of them, and would add them twice. Remove these from {_paths(files)}, and "
                 f"{REJECT_TYPE} from the others."
             )

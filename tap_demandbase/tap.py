@@ -36,7 +36,7 @@ from demandbase_api.state_folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import check_catalog, chosen_methods, saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
-from tap_demandbase.errors import StreamsFailedError
+from tap_demandbase.errors import StreamsFailedError, sdk_sentence
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter, write_output
 from tap_demandbase.job_streams import job_streams
@@ -259,7 +259,8 @@ class TapDemandbase(Tap):
                 today = self.apis.daily.today()
         left = {each: today[each].left for each in EXPORT_OPERATIONS if each in today}
         log_summary(streams, left, self.logger)
-        report = run_report(times, RunFacts.of(self, failure), rows, streams, left)
+        facts = RunFacts.of(self, failure, sdk_sentence(failure))
+        report = run_report(times, facts, rows, streams, left)
         try:
             folder = state_folder(self.config).open() / EXPORT_REPORTS
             # First: on a full disk, this makes room.
