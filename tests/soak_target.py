@@ -16,8 +16,8 @@ After each run, what its last state covers has landed or is in the dead letters.
 - no job of another client was cancelled or got a file;
 - over v1 no job waits for a file unless the response to its creation was lost.
 
-A run that inserts may stop and name the entry of the journal that a person has to remove. The
-round does what the person would: it removes the entry and sends the rows that are not there.
+A run that inserts may stop and name the entry of the journal that a person has to give up. The
+round does what the person would: it gives it up and sends the rows that are not there.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ class Soak:
         return done, end
 
     def _answer(self, end: End, records: list[Record], missing: list[int]) -> list[int]:
-        """Remove the entries that a run names; return the rows that are still to be sent."""
+        """Give up the entries that a run names; return the rows that are still to be sent."""
         if not self._source.adds:
             self._problem(f"a run that may send rows again stopped: {end.message}")
         named = [Path(found) for found in re.findall(r"/[^\s,]+\.json", end.message)]
@@ -240,7 +240,7 @@ class Soak:
             self._problem(f"the run names no journal entry: {end.message}")
             return missing
         for path in named:
-            path.unlink()
+            path.rename(f"{path}.given-up")
         self._clock.advance(HOUR)
         return self._not_there(records, missing)
 
@@ -589,7 +589,7 @@ def main() -> int:
     print(  # noqa: T201 - a command
         f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
         f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
-        f"{figures.jobs} jobs, {figures.answers} journal entries removed\n"
+        f"{figures.jobs} jobs, {figures.answers} times journal entries were given up\n"
         f"kinds {dict(figures.kinds)}; runs ended as {dict(figures.ends)}"
     )
     for problem in figures.problems:
