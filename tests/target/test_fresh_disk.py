@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from demandbase_api.errors import PossibleDuplicatesError
 from demandbase_sandbox import Effect, Fault, Sandbox
-from tests.target.command import killed_at
+from tests.target.command import killed_at, running, until
 from tests.target.conftest import Load, record, schema, state
 from tests.target.people_files import CREATE, LIST, UPLOAD
 
@@ -43,10 +44,12 @@ class Source:
 
     def messages(self, count: int, value: int = 1) -> list[dict[str, Any]]:
         """Messages with some activities and a state."""
+        return [self.head, *(self.row(number) for number in range(count)), state(value)]
+
+    @property
+    def head(self) -> dict[str, Any]:
         columns = dict.fromkeys((*self._fixed, "subject", "channel"), TEXT)
-        rows = [self.row(number) for number in range(count)]
-        head = {**schema(columns, "activities"), "key_properties": []}
-        return [head, *rows, state(value)]
+        return {**schema(columns, "activities"), "key_properties": []}
 
     def row(self, number: int) -> dict[str, Any]:
         return record("activities", **self._fixed, subject=f"row {number}", channel="fresh")
@@ -82,6 +85,46 @@ def test_a_run_that_was_killed_is_continued_without_its_disk(
     report = done.report["streams"]["activities"]
     assert report["rows_sent"] == 3 * batches
     assert len(report["jobs"]) == batches
+
+
+@pytest.mark.parametrize("disk", ["spool", "fresh"])
+@pytest.mark.parametrize(
+    ("states", "size", "first"),
+    [
+        (range(2, 21, 2), 7, 8),  # a batch ends at a state
+        ((3, 14, 20), 10, 0),  # in the middle of the first batch, which is full without another
+    ],
+)
+def test_a_run_that_was_killed_between_batches_is_continued_from_its_last_state(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, disk: str,
+    states: Sequence[int], size: int, first: int,
+) -> None:  # fmt: skip
+    settings = {**source.settings, "batch_size_rows": size}
+
+    def messages(first: int) -> list[dict[str, Any]]:
+        found = [source.head]
+        for number in range(first, 20):
+            found.append(source.row(number))
+            if number + 1 in states:
+                found.append(state(number + 1))
+        return found
+
+    sandbox.add_fault(Fault(UPLOAD, Effect.STALL, seconds=60, after=2 if first else 1))
+    with running(sandbox, tmp_path, **settings) as run:
+        run.feed(*messages(0))
+        until(lambda: len(sandbox.requests(UPLOAD)) > (2 if first else 1))
+    sandbox.clear_faults()
+    assert max([0, *run.states]) == first
+    assert source.landed.total() > first
+    done = load(*messages(first), **settings, spool_dir=str(tmp_path / disk))
+    assert done.states[-1] == 20
+    assert source.landed == once(20)
+
+
+def test_the_last_state_is_written_though_rows_follow_it(load: Load, source: Source) -> None:
+    rows = [source.row(number) for number in range(8)]
+    done = load(source.head, rows[0], state(1), *rows[1:], **source.settings)
+    assert done.states == [1]
 
 
 @pytest.mark.v1_only("uapi has no row errors")
