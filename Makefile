@@ -68,14 +68,15 @@ bench: $(BENCH_READY) ## Measure speed and memory; ROWS sets the size
 record-path: $(READY) ## List the source files that one record runs through
 	@$(BIN)/python scripts/record_path.py
 
-settings: $(READY) ## Write the settings into docs/settings.md and meltano.yml
+settings: $(READY) ## Write the settings into docs/settings.md, plugins/ and meltano.yml
 	$(BIN)/python scripts/settings_docs.py
 
 docs: $(READY) ## Build the documentation into site/; a broken link fails
 	$(BIN)/uv tool run --quiet --python $(BIN)/python --constraints constraints.txt zensical build --clean --strict
 
-dist: $(READY) ## Build the wheel and the source distribution into dist/
+dist: $(READY) ## Build the wheel and the source distribution into dist/, with Meltano's definitions
 	$(BIN)/uv build --clear --out-dir dist
+	cp plugins/*.yml dist/
 
 lock: $(READY) ## Update the pinned versions in constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \

@@ -19,7 +19,7 @@ from demandbase_api.startup import SIGNAL_EXIT, STANDARD_ERROR
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
     from typing import TextIO
 
@@ -28,11 +28,18 @@ PIPE_BYTES = 1024 * 1024
 _STANDARD_OUTPUT = 1
 _FRAMES = 4
 
-SDK_MESSAGES = {
+_SDK_MESSAGES = {
     "singer_sdk.metrics": ("METRIC",),
-    "singer_sdk.configuration._dict_config": ("Parsing",),
+    "singer_sdk.configuration._dict_config": ("Parsing '",),
 }
-"""Messages of the SDK for ``log_as_debug``, in addition to those of a plugin's own logger."""
+"""Beginnings of the SDK's messages, before values are filled in, by name of the logger."""
+_PLUGIN_MESSAGES = (
+    "Parsing env var", "Skipping parse of env var", "Config validation failed",
+    "Added '%s' as child", "Error initializing target sink",
+)  # fmt: skip
+"""Beginnings of the SDK's messages in the log of a plugin; errors end in a sentence."""
+_TALKATIVE = "singer_sdk.singerlib.catalog"
+"""Logs a line for each field and stream at the level DEBUG, several times."""
 
 
 @contextmanager
@@ -183,15 +190,15 @@ def log_plain_text() -> None:
     logging.setLogRecordFactory(PlainRecord)
 
 
-def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
-    """Log some messages at the level DEBUG that a library logs at INFO: no person needs them.
+def hush_sdk(plugin: str) -> None:
+    """Log the messages of the SDK that no person needs at the level DEBUG.
 
     Args:
-        loggers: Beginnings of the messages, before values are filled in, by name of the logger.
+        plugin: Name of the plugin.
     """
     import logging  # noqa: PLC0415
 
-    for name, beginnings in loggers.items():
+    for name, beginnings in {**_SDK_MESSAGES, plugin: _PLUGIN_MESSAGES}.items():
         logger = logging.getLogger(name)
 
         def is_shown(
@@ -199,55 +206,56 @@ def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
             logger: logging.Logger = logger,
             beginnings: tuple[str, ...] = beginnings,
         ) -> bool:
-            if record.levelno != logging.INFO or not str(record.msg).startswith(beginnings):
+            if not str(record.msg).startswith(beginnings):
                 return True
             record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
             return logger.isEnabledFor(logging.DEBUG)
 
         logger.addFilter(is_shown)
+    logging.getLogger(_TALKATIVE).setLevel(logging.INFO)
 
 
-def exit_with_error(
-    error: Exception,
-    logger: logging.Logger,
-    schema: Mapping[str, Any],
-    prefix: str,
-    expressions: str,
-) -> NoReturn:
+STREAM_MAP_SENTENCE = (
+    "An expression in the setting stream_maps fails, or does not fit the columns of its stream; "
+    "its text is left out since it may quote a record. Correct it and run again."
+)
+"""Why a run failed, if the Singer SDK cannot apply a stream map."""
+
+
+def exit_with_error(error: Exception, logger: logging.Logger) -> NoReturn:
     """Log why a command failed, in one sentence without record values, and exit.
 
     Args:
         error: The failure.
         logger: Logger of the command.
-        schema: JSON schema of the command's settings.
-        prefix: Prefix of their environment variables.
-        expressions: Name of the setting whose expressions are the user's and may fail.
     """
     from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
 
-    logger.critical("%s", _sentence(error, schema, prefix, expressions))
+    logger.critical("%s", sentence_of(error))
     sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
 
 
-def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
+def sentence_of(error: Exception) -> str:
+    """Return why a command failed, in one sentence without record values.
+
+    Args:
+        error: The failure.
+    """
     import traceback  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
     import simplejson  # noqa: PLC0415 - the SDK reads the files of a command with it
 
     from demandbase_api.errors import DemandbaseError  # noqa: PLC0415
-    from demandbase_api.settings_check import environment_problem  # noqa: PLC0415
 
     if isinstance(error, (DemandbaseError, FileNotFoundError)):
         return str(error)
-    if isinstance(error, ValueError) and (
-        problem := environment_problem(schema, prefix, os.environ)
-    ):
-        return problem
     if isinstance(error, simplejson.JSONDecodeError):
         return f"A file given on the command line is not valid JSON (line {error.lineno})."
     if isinstance(error, OutputFailure):
         return _output_sentence(error)
+    if isinstance(error, (IsADirectoryError, PermissionError)) and error.filename:
+        return f"Cannot use the file {error.filename}: {error.strerror}. Give another path."
     # No traceback and no message: they may quote a record.
     frames = [
         f"{Path(frame.filename).name}:{frame.lineno}"
@@ -255,7 +263,7 @@ def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressi
     ]
     return (
         f"Unexpected {type(error).__name__} at {' > '.join(frames)}; its message is left out since "
-        f"it may quote a record. If {expressions} are in use, check their expressions; otherwise "
+        "it may quote a record. If stream_maps are in use, check their expressions; otherwise "
         "report this as a bug."
     )
 
@@ -270,6 +278,14 @@ class Terminated(SystemExit):
     def __init__(self, number: int) -> None:
         self.signal = signal.Signals(number)
         super().__init__(SIGNAL_EXIT + number)
+
+    @property
+    def sentence(self) -> str:
+        """The last line of the log."""
+        return (
+            f"Stopped by {self.signal.name}: the next run continues from the last state that was "
+            "written."
+        )
 
 
 def terminate(number: int, logger: logging.Logger) -> NoReturn:
@@ -301,10 +317,7 @@ def log_signal(logger: logging.Logger) -> Iterator[None]:
     try:
         yield
     except Terminated as end:
-        logger.critical(
-            "Stopped by %s: the next run continues from the last state that was written.",
-            end.signal.name,
-        )
+        logger.critical("%s", end.sentence)
         raise
 
 

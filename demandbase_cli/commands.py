@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from typing_extensions import override
 
-from demandbase_api.process import exit_with_error, log_plain_text
+from demandbase_api.errors import EXIT_FAILURE
+from demandbase_api.process import OutputFailure, exit_with_error, log_plain_text
 from demandbase_api.redaction import plain
 from demandbase_cli import catalog, check, jobs, journal, plan, quota, rejects, runs, state
 
@@ -25,7 +29,15 @@ logger = logging.getLogger("demandbase")
 @click.group(no_args_is_help=False)
 @click.version_option(package_name="singer-demandbase")
 def demandbase() -> None:
-    """Look at the jobs, quotas, runs and states of tap-demandbase and target-demandbase."""
+    r"""See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
+
+    It has the settings of the plugins: --config FILE, or the variables TAP_DEMANDBASE_* and
+    TARGET_DEMANDBASE_*. Each command prints JSON with --json, and has --help.
+
+    \b
+    Before a run:     check, plan, quota, catalog, state
+    After a bad one:  runs, rejects, jobs, job, journal
+    """
 
 
 for _command in (
@@ -53,6 +65,21 @@ class _Sentences(logging.Formatter):
         return message if record.levelno >= logging.CRITICAL else f"{level}: {message}"
 
 
+class _Once(logging.Filter):
+    """Leaves out what was said: the settings are read for each plugin, and some warn each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        is_new = text not in self._said
+        self._said.add(text)
+        return is_new
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit code.
 
@@ -60,8 +87,14 @@ def run(arguments: Sequence[str]) -> int:
         arguments: The command line without the name of the command.
     """
     _log_sentences()
+    if sys.stdin is None:  # it is closed, so there is nothing to read
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - until the end
+    if sys.stdout is None:
+        logger.critical("Standard output is closed, so there is no place to print to.")
+        return EXIT_FAILURE
     try:
         demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return EXIT_USAGE
@@ -71,7 +104,11 @@ def run(arguments: Sequence[str]) -> int:
         logger.critical("%s. See “demandbase%s --help”.", plain(sentence), about)
         return EXIT_USAGE
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
-        exit_with_error(error, logger, {}, "", "stream_maps")
+        if isinstance(error, OutputFailure) and error.errno == errno.EPIPE:
+            return (
+                EXIT_FAILURE  # no reader, as after “| head”: click ends so, too, and says nothing
+            )
+        exit_with_error(error, logger)
     return 0
 
 
@@ -86,6 +123,9 @@ def _log_sentences() -> None:
     handler.setFormatter(_Sentences())
     # The error of the settings says it, and why.
     handler.addFilter(lambda record: record.msg != "Config validation failed")
+    handler.addFilter(_Once())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # The error after the last try says the same.
+    logging.getLogger("demandbase_api.http.retry").setLevel(logging.ERROR)

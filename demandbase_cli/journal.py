@@ -25,7 +25,7 @@ _RUN = "demandbase"
 """Name of a run that has no entries of its own."""
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List what runs have begun and not completed.")
 @common_options
 def journal(*, settings: Settings, as_json: bool) -> None:
     """List what earlier runs have begun in Demandbase, and what the next run resumes."""
@@ -85,8 +85,8 @@ def forget(*, settings: Settings, entry_id: str, as_json: bool) -> None:
         )
     show(
         {"id": entry_id, "kind": kind, "is": "given up"},
-        f"The {kind} {entry_id} is given up: no run waits for it any more. If its job runs, it "
-        "goes on in Demandbase.",
+        f"The {kind} {entry_id} is given up: no later run waits for it. If its job runs, it goes "
+        "on in Demandbase.",
         as_json=as_json,
     )
 

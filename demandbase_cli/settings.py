@@ -10,12 +10,15 @@ from singer_sdk.helpers._util import read_json_file
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.settings_check import environment_problem
+from demandbase_api.http.retry import FOR_A_PERSON
+from demandbase_api.settings_values import with_parted_names
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.target import TargetDemandbase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from singer_sdk.plugin_base import PluginBase
 
     from demandbase_api.ports import Apis
 
@@ -25,7 +28,7 @@ ENVIRONMENT = "ENV"
 """In place of a file: the settings are in environment variables."""
 
 _TAP_PREFIX = "TAP_DEMANDBASE_"
-_TARGET_PREFIX = "TARGET_DEMANDBASE_"
+TARGET_PREFIX = "TARGET_DEMANDBASE_"
 
 
 def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,12 +36,16 @@ def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Tap(TapDemandbase):
+    retry = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""
 
 
 class _Target(TargetDemandbase):
+    retry: ClassVar = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""
@@ -66,6 +73,8 @@ class Settings:
     def __init__(
         self, sources: Sequence[str] = (), environment: Mapping[str, str] = os.environ
     ) -> None:
+        self.sources = tuple(sources) or (ENVIRONMENT,)
+        """For ``--config`` of a plugin's own command."""
         self._files = [source for source in sources if source != ENVIRONMENT]
         self._reads_environment = ENVIRONMENT in sources or not sources
         self._environment = environment
@@ -77,15 +86,8 @@ class Settings:
             DemandbaseError: The settings or the state cannot be used.
         """
         return self._plugin(
-            lambda config, env: _Tap(
-                config=config,
-                parse_env_config=env,
-                setup_mapper=False,
-                catalog=catalog,
-                state=state,
-            ),
-            _Tap.config_jsonschema,
-            _TAP_PREFIX,
+            lambda config: _Tap(config=config, setup_mapper=False, catalog=catalog, state=state),
+            _Tap,
         )
 
     def target(self) -> TargetDemandbase:
@@ -95,29 +97,24 @@ class Settings:
             ConfigurationError: The settings cannot be used.
         """
         return self._plugin(
-            lambda config, env: _Target(config=config, parse_env_config=env, setup_mapper=False),
-            _Target.config_jsonschema,
-            _TARGET_PREFIX,
+            lambda config: _Target(config=config, setup_mapper=False),
+            _Target,
         )
 
     @cached_property
     def tap_config(self) -> Mapping[str, Any]:
         """Settings of the tap, for what needs no connection: there may be no credentials."""
         return self._plugin(
-            lambda config, env: _LocalTap(config=config, parse_env_config=env, setup_mapper=False),
-            _Tap.config_jsonschema,
-            _TAP_PREFIX,
+            lambda config: _LocalTap(config=config, setup_mapper=False),
+            _Tap,
         ).config
 
     @cached_property
     def target_config(self) -> Mapping[str, Any]:
         """Settings of the target, for what needs no connection: there may be no credentials."""
         return self._plugin(
-            lambda config, env: _LocalTarget(
-                config=config, parse_env_config=env, setup_mapper=False
-            ),
-            _Target.config_jsonschema,
-            _TARGET_PREFIX,
+            lambda config: _LocalTarget(config=config, setup_mapper=False),
+            _Target,
         ).config
 
     @cached_property
@@ -132,34 +129,37 @@ class Settings:
 
     @property
     def has_tap(self) -> bool:
-        """Whether there are settings of the tap; files are for both plugins."""
+        """Whether there are credentials of the tap; files are for both plugins."""
         return self._has(_Tap.config_jsonschema, _TAP_PREFIX)
 
     @property
     def has_target(self) -> bool:
-        """Whether there are settings of the target; files are for both plugins."""
-        return self._has(_Target.config_jsonschema, _TARGET_PREFIX)
+        """Whether there are credentials of the target; files are for both plugins."""
+        return self._has(_Target.config_jsonschema, TARGET_PREFIX)
 
     def _has(self, schema: Mapping[str, Any], prefix: str) -> bool:
-        names = (f"{prefix}{name.upper()}" for name in schema["properties"])
-        return bool(self._files) or any(name in self._environment for name in names)
+        # Other settings are no sign: Meltano passes all of .env to each plugin.
+        names = {*self._from_files()}
+        if self._reads_environment:
+            found = schema["properties"]
+            names |= {name for name in found if f"{prefix}{name.upper()}" in self._environment}
+        return any(names.issuperset(group["required"]) for group in schema["anyOf"])
 
-    def _plugin(
-        self, make: Callable[[dict[str, Any], bool], P], schema: Mapping[str, Any], prefix: str
-    ) -> P:
+    def _plugin(self, make: Callable[[dict[str, Any]], P], plugin: type[PluginBase]) -> P:
         config = self._from_files()
-        try:
-            return make(config, self._reads_environment)
-        except ValueError as error:
-            problem = environment_problem(schema, prefix, self._environment)
-            if problem is None or not self._reads_environment:
-                raise
-            raise ConfigurationError(problem) from error
+        if self._reads_environment:
+            found = plugin._env_var_config  # noqa: SLF001 - the SDK has no other way
+            config |= with_parted_names(found, plugin.config_jsonschema)
+        return make(config)
 
     def _from_files(self) -> dict[str, Any]:
         config: dict[str, Any] = {}
         for path in self._files:
-            members = read_json_file(path)
+            try:
+                members = read_json_file(path)
+            except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "it is no text"
+                raise ConfigurationError(f"The file {path} cannot be read: {why}.") from error
             if not isinstance(members, dict):
                 raise ConfigurationError(f"The file {path} is no configuration: give an object.")
             config.update(members)

@@ -26,24 +26,23 @@ def _run() -> None:
     from demandbase_api.process import loading  # noqa: PLC0415
 
     with loading("tap_demandbase.tap"):
+        from singer_sdk.exceptions import MappingError  # noqa: PLC0415
+
+        from demandbase_api.errors import ConfigurationError  # noqa: PLC0415
         from demandbase_api.process import (  # noqa: PLC0415
-            SDK_MESSAGES,
+            STREAM_MAP_SENTENCE,
             exit_with_error,
-            log_as_debug,
+            hush_sdk,
             log_plain_text,
             log_signal,
         )
         from tap_demandbase.tap import CommandTap  # noqa: PLC0415
     log_plain_text()
-    log_as_debug({**SDK_MESSAGES, CommandTap.name: ("Parsing env var", "Added '%s' as child")})
+    hush_sdk(CommandTap.name)
     try:
         with log_signal(CommandTap.logger):
             CommandTap.cli()
+    except MappingError:
+        exit_with_error(ConfigurationError(STREAM_MAP_SENTENCE), CommandTap.logger)
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
-        exit_with_error(
-            error,
-            CommandTap.logger,
-            CommandTap.config_jsonschema,
-            "TAP_DEMANDBASE_",
-            "stream_maps",
-        )
+        exit_with_error(error, CommandTap.logger)

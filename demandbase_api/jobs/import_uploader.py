@@ -23,6 +23,7 @@ from demandbase_api.errors import (
 from demandbase_api.jobs.import_decision import Step, View
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_recovery import ImportRecovery, may_lack_file
+from demandbase_api.jobs.job_timeline import JobPhase
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.jobs.submitter import JobSubmitter, may_have_succeeded
 from demandbase_api.threads import log_periodically, run_with_timeout
@@ -211,7 +212,7 @@ class ImportUploader:
     def _send(self, request: ImportRequest, file: ImportFile) -> str:
         found = self._recovery.resume(file, request, self._used)
         if found is not None:
-            self._use(found, request)
+            self._use(found, request, file)
             if not found.needs_file:
                 return found.job.id
         self._check_stopped()
@@ -219,7 +220,7 @@ class ImportUploader:
         if found is None:
             found = self._recovery.resume_listed(file, request, self._used)
             if found is not None:
-                self._use(found, request)
+                self._use(found, request, file)
                 if not found.needs_file:
                     return found.job.id
         entry, job = (found.entry, found.job) if found else self._create(request, file)
@@ -240,10 +241,11 @@ class ImportUploader:
             self._poller.update(uploaded)
         return job.id
 
-    def _use(self, found: Resumed, request: ImportRequest) -> None:
+    def _use(self, found: Resumed, request: ImportRequest, file: ImportFile) -> None:
         """Poll an earlier job, which the end of the run cancels only if it is surely this one's."""
         self._used.add(found.job.id)
         self._poller.add(found.job, request.entity, own=found.is_proven)
+        self._describe(found.job, file, is_adopted=True)
 
     def _check_stopped(self) -> None:
         if self._is_stopped:
@@ -274,6 +276,7 @@ class ImportUploader:
         self._submitter.confirm(creation)
         self._used.add(job.id)
         self._poller.add(job, request.entity)  # from here on, the end of the run cancels it
+        self._describe(job, file, is_adopted=False)
         shown = None if self._api.waits_for_file(job) else job.status_text
         entry = replace(entry.now(Phase.CREATED, job.id), status_without_file=shown)
         if self._is_stopped:
@@ -287,6 +290,9 @@ class ImportUploader:
                 ApiOperation.CREATE_IMPORT, f"gave a job that is {job.status_text} already"
             )
         return entry, job
+
+    def _describe(self, job: ImportJob, file: ImportFile, *, is_adopted: bool) -> None:
+        self._poller.timeline.describe(job.id, file.stream, is_adopted=is_adopted, rows=file.rows)
 
     def _submit(self, creation: _Creation, _deadline: Deadline) -> ImportJob:
         try:
@@ -316,6 +322,7 @@ class ImportUploader:
             DemandbaseError: The upload failed.
         """
         self._check_stopped()
+        self._poller.timeline.enter(job.id, JobPhase.UPLOADING)
         entry = self._journal.put(entry.now(Phase.UPLOADING, job.id))
         self.uploading = job.id
         attempt = _Upload(self._api, self._poller, entry, file, request, self._check_stopped)
@@ -328,6 +335,8 @@ class ImportUploader:
             if attempt.is_in_doubt:
                 raise
             uploaded = self._after_refusal(entry, file, error)
+        finally:
+            self._poller.timeline.leave(job.id)
         self._journal.put(entry.now(Phase.UPLOADED))
         self.uploading = None
         return uploaded
