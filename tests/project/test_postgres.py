@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from demandbase_sandbox import Sandbox
-from tests.postgres import Postgres, install_plugin, running_postgres
+from tests.documents import ROOT, blocks
+from tests.http_server import Reply, http_server
+from tests.postgres import PLUGINS, Postgres, constraints, install_plugin, running_postgres
 
 pytestmark = pytest.mark.slow
 
@@ -36,9 +40,8 @@ class Tools:
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
     folder = tmp_path_factory.mktemp("plugins")
     with ThreadPoolExecutor() as pool, running_postgres() as postgres:
-        tap, target = pool.map(
-            install_plugin, ("tap", "target"), (folder / "tap", folder / "target")
-        )
+        names = tuple(PLUGINS)
+        tap, target = pool.map(install_plugin, names, (folder / name for name in names))
         yield Tools(postgres, tap, target)
 
 
@@ -106,6 +109,10 @@ INSERT INTO customers VALUES
    NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, '2026-03-05 00:00:00+00');
 CREATE TABLE orders (nr int PRIMARY KEY, total money);
 """
+KNOWN = [
+    {"account_id": "a-1", "domain": "zoe.example", "name": "Zoë “Ltd”, Köln"},
+    {"account_id": "a-2", "domain": "two.example", "name": "two\nlines"},
+]
 FIELDS = {
     "ref": ("industry", "Industry"),
     "company": ("name", "Account Name"),
@@ -144,6 +151,8 @@ def test_a_table_reaches_demandbase_in_two_dry_runs(
     sandbox: Sandbox, postgres: Postgres, tools: Tools, tmp_path: Path, api: str
 ) -> None:
     postgres.execute(CUSTOMERS)
+    # Over uapi, accounts are not added, and are found by domain and name.
+    sandbox.put_rows("accounts", KNOWN)
     records = extract(tools, tmp_path)
     config = access(sandbox, api, tmp_path)
     target = BIN / "target-demandbase"
@@ -185,14 +194,14 @@ def test_a_table_reaches_demandbase_in_two_dry_runs(
     assert {name: found["two.example"][name] for name in empty} == empty
 
     postgres.execute(
-        "UPDATE customers SET company = 'Three', updated_at = '2026-03-06 07:00:00+00' WHERE id = 2"
+        "UPDATE customers SET employees = 3, updated_at = '2026-03-06 07:00:00+00' WHERE id = 2"
     )
     newer = extract(tools, tmp_path, state)
-    done = run(target, tmp_path, *given, text=newer, **config)
-    assert json.loads(done.stderr.split("\n{")[-1].partition("\n")[0].join(("{", "")))
-    assert {row["domain"]: row for row in sandbox.rows("accounts")}["two.example"][
-        "name"
-    ] == "Three"
+    assert "zoe.example" not in newer
+    run(target, tmp_path, *given, text=newer, **config)
+    employees = {row["domain"]: row["employee_count"] for row in sandbox.rows("accounts")}
+    assert employees == {"zoe.example": "9007199254740993", "two.example": "3"}
+    assert len(sandbox.import_jobs()) == 2
 
 
 ACCOUNTS = [
@@ -312,3 +321,110 @@ def test_accounts_that_are_deleted_leave_the_table(
         run(tools.target, tmp_path, text=records, **config)
         found = {row["account_id"] for row in postgres.rows("SELECT account_id FROM accounts")}
         assert found == {row["account_id"] for row in rows}
+
+
+@pytest.fixture
+def hub(tools: Tools) -> Iterator[str]:
+    """Stands in for Meltano Hub, which has the tap and the target; yields its address."""
+    with http_server({}) as server:
+        for kind, command in (("extractors", tools.tap), ("loaders", tools.target)):
+            name = command.name
+            settings = json.loads(_about(command))["settings"]["properties"]
+            definition = {
+                "name": name,
+                "namespace": name.replace("-", "_"),
+                "variant": "meltanolabs",
+                "pip_url": f"-c {constraints(name)} {PLUGINS[name]}",
+                "executable": name,
+                "capabilities": json.loads(_about(command))["capabilities"],
+                "settings": [
+                    {"name": each, "kind": _kind(rule)} for each, rule in settings.items()
+                ],
+            }
+            path = f"/plugins/{kind}/{name}--meltanolabs"
+            server.replies[path] = Reply.json(definition)
+            variants = {"meltanolabs": {"ref": f"{server.url}{path}"}}
+            plugin = {"default_variant": "meltanolabs", "logo_url": "", "variants": variants}
+            server.replies[f"/plugins/{kind}/index"] = Reply.json({name: plugin})
+        yield server.url
+
+
+def _about(command: Path) -> str:
+    return subprocess.run(
+        [command, "--about", "--format=json"], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def _kind(rule: dict[str, Any]) -> str:
+    kinds = {"integer", "boolean", "array", "object"}.intersection(rule.get("type", ()))
+    return kinds.pop() if len(kinds) == 1 else "string"
+
+
+def project(folder: Path) -> Path:
+    """Return a Meltano project with both of our plugins, from this environment."""
+    plugins: dict[str, list[Any]] = {"extractors": [], "loaders": []}
+    for path in (ROOT / "plugins").glob("*.yml"):
+        definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+        del definition["pip_url"]
+        plugins[path.name.partition("--")[0]].append(definition)
+    members = {
+        "requires_meltano": ">=4.0",
+        "default_environment": "dev",
+        "environments": [{"name": "dev"}],
+        "send_anonymous_usage_stats": False,
+        "plugins": plugins,
+    }
+    folder.mkdir()
+    (folder / "meltano.yml").write_text(yaml.safe_dump(members, sort_keys=False), encoding="utf-8")
+    return folder
+
+
+@APIS
+def test_the_page_works_as_it_stands(
+    sandbox: Sandbox, postgres: Postgres, hub: str, tmp_path: Path, api: str
+) -> None:
+    postgres.execute(
+        """
+        DROP SCHEMA IF EXISTS demandbase CASCADE;
+        CREATE TABLE customers (id bigint PRIMARY KEY, company text, website text,
+                                employees integer, updated_at timestamptz NOT NULL);
+        INSERT INTO customers VALUES (1, 'Zoë', 'zoe.example', 7, '2026-03-04 05:06:07+02');
+        """
+    )
+    known = {"account_id": "a-1", "domain": "zoe.example", "name": "Zoë"}
+    sandbox.put_rows("accounts", [known, *ACCOUNTS[1:]])
+    [other] = {"v1", "uapi"} - {api}
+    page = [
+        block.text
+        for block in blocks(ROOT / "docs" / "postgresql.md", "sh")
+        if not block.before.endswith(f"(`{other}`):")
+    ]
+    own = ("MELTANO_", "TAP_", "TARGET_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environment |= {
+        f"{plugin}_DEMANDBASE_{name.upper()}": str(value)
+        for plugin in ("TAP", "TARGET")
+        for name, value in access(sandbox, api, tmp_path).items()
+    }
+    environment |= {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "MELTANO_HUB_API_ROOT": hub,
+        "PGPASSWORD": "none",
+        "TAP_POSTGRES_PORT": str(postgres.port),
+        "TARGET_POSTGRES_PORT": str(postgres.port),
+    }
+    folder = project(tmp_path / "project")
+    done = subprocess.run(
+        ["/bin/bash", "-c", "set -euo pipefail\n" + "".join(page)],
+        cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert '"public-customers": accounts' in done.stdout
+    assert "nothing is sent" in done.stdout
+    assert sandbox.import_jobs()
+    found = {row["domain"]: row for row in sandbox.rows("accounts")}
+    assert (found["zoe.example"]["name"], found["zoe.example"]["employee_count"]) == ("Zoë", "7")
+    rows = {row["domain"]: row for row in postgres.rows("SELECT * FROM demandbase.accounts")}
+    assert set(rows) == {"zoe.example", "two.example", "gone.example"}
+    assert rows["zoe.example"]["employee_count"] == 7
