@@ -258,7 +258,12 @@ class Loader:
         if not stream.batch.is_open:
             return
         self.flush(stream)
+        goes_on = stream.batch.goes_on
         number = stream.batch.close()
+        if stream.plan.is_add_only and goes_on:
+            # A run that began at a state within its files would cut the rows into other files, of
+            # which nothing says that their rows are in.
+            self._states.hold(number)
         self._open.discard(number)
         self._closed.append(number)
         self._finish_batches()
@@ -271,9 +276,14 @@ class Loader:
         return stream.batch.is_old and not self._queue.is_busy
 
     def state(self, value: dict[str, Any]) -> None:
-        """Emit a state once all rows before it are accounted for."""
+        """Emit a state once all rows before it are accounted for.
+
+        A batch of rows that are added ends at a state, if it is about half full.
+        """
         for stream in self._streams:
             stream.batch.mark()
+            if stream.plan.is_add_only and stream.batch.is_worth_ending:
+                self.close_batch(stream)
         sealed = min(self._open, default=self._last_batch + 1) - 1
         self._states.defer(PendingState(value, sealed), [*self._open, *self._closed])
         self._emit_released()
@@ -302,6 +312,8 @@ class Loader:
         """
         self._results.end_input()
         self.poll(Until.ENDED)
+        self._states.end()
+        self._emit_released()
         self._queue.forget(self._last_batch)
         self._queue.finish()
         warn_of_unused(self._config, self._entities)
