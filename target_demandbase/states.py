@@ -49,8 +49,8 @@ class StateGate:
     def defer(self, state: PendingState, batches: Iterable[int]) -> None:
         """Add a state that waits for some batches."""
         needed = set(batches)
-        if self._pending and self._pending[-1][1] == needed:
-            # Both would be released together: only the later one needs to be kept.
+        if self._pending and self._pending[-1][1] - {HELD} == needed:
+            # Only the later one needs to be kept: it is released with the other, or before it.
             self._pending.pop()
         self._pending.append((state, needed))
 

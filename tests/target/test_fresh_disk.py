@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from demandbase_api.errors import PossibleDuplicatesError
 from demandbase_sandbox import Effect, Fault, Sandbox
+from target_demandbase import batching
 from tests.target.command import killed_at, running, until
 from tests.target.conftest import Load, record, schema, state
 from tests.target.people_files import CREATE, LIST, UPLOAD
@@ -42,9 +46,9 @@ class Source:
                 "field_mappings": {"activities": LABELS}, "activity_types": {"activities": 39}
             }  # fmt: skip
 
-    def messages(self, count: int, value: int = 1) -> list[dict[str, Any]]:
+    def messages(self, rows: int, value: int = 1) -> list[dict[str, Any]]:
         """Messages with some activities and a state."""
-        return [self.head, *(self.row(number) for number in range(count)), state(value)]
+        return [self.head, *(self.row(number) for number in range(rows)), state(value)]
 
     @property
     def head(self) -> dict[str, Any]:
@@ -66,8 +70,8 @@ def source(sandbox: Sandbox, api: str, config: dict[str, Any]) -> Source:
     return Source(sandbox, api, config)
 
 
-def once(count: int) -> Counter[str]:
-    return Counter({f"row {number}": 1 for number in range(count)})
+def once(rows: int) -> Counter[str]:
+    return Counter({f"row {number}": 1 for number in range(rows)})
 
 
 @pytest.mark.parametrize("call", [CREATE, UPLOAD, LIST])
@@ -119,6 +123,54 @@ def test_a_run_that_was_killed_between_batches_is_continued_from_its_last_state(
     done = load(*messages(first), **settings, spool_dir=str(tmp_path / disk))
     assert done.states[-1] == 20
     assert source.landed == once(20)
+
+
+@pytest.mark.v1_only("uapi inserts activities only")
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_can_continue_from_each_state_with_the_same_files(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    accounts = {**schema(stream="accounts", key="domain"), "key_properties": []}
+    messages = [source.head, accounts]
+    for number in range(60):
+        share = 0.5 if seed % 2 else (0.9 if number < 30 else 0.1)
+        is_activity = chance.random() < share
+        account = record(domain=f"d{number}.example", name="n")
+        messages.append(source.row(number) if is_activity else account)
+        if chance.random() < (0.1 if seed % 3 else 0.6):
+            messages.append(state(len(messages) + 1))
+    messages.append(state(len(messages) + 1))
+    settings = {**source.settings, "batch_size_rows": 7, "max_concurrent_jobs": 1}
+
+    def sent(messages: list[dict[str, Any]]) -> tuple[list[Any], list[bytes]]:
+        sandbox.reset()
+        done = load(*messages, **settings, spool_dir=str(tmp_path / str(len(messages))))
+        jobs = reversed(sandbox.import_jobs())
+        return done.states, [file for job in jobs for file in sandbox.uploaded_files(job["id"])]
+
+    states, files = sent(messages)
+    assert states[-1] == len(messages)
+    assert len(states) > 3
+    for value in states[:-1]:
+        _, later = sent([source.head, accounts, *messages[value:]])
+        assert sorted(later) == sorted(set(files).intersection(later))
+
+
+def test_a_slow_source_gets_its_states_though_its_batches_are_old_before_they_are_full(
+    load: Load, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = count()
+    clock = SimpleNamespace(monotonic=lambda: next(minutes) * 60.0)
+    monkeypatch.setattr(batching, "time", clock)
+    messages = [source.head]
+    for number in range(40):
+        messages.append(source.row(number))
+        if number % 3 == 0:
+            messages.append(state(number + 1))
+    done = load(*messages, **{**source.settings, "batch_size_rows": 1000})
+    assert len(done.states) > 1
+    assert source.landed == once(40)
 
 
 def test_the_last_state_is_written_though_rows_follow_it(load: Load, source: Source) -> None:

@@ -67,6 +67,18 @@ def test_states_of_one_batch_take_the_room_of_one() -> None:
     assert gate.release() is None
 
 
+def test_states_that_are_held_take_the_room_of_one() -> None:
+    gate = StateGate()
+    for number in range(1000):
+        gate.defer(state(number), {1})
+        gate.hold(1)
+    assert len(gate._pending) == 1  # noqa: SLF001 - what is kept, nothing else shows
+    gate.finish(1)
+    assert gate.release() is None
+    gate.end()
+    assert gate.release() == state(999)
+
+
 def test_a_state_that_is_held_is_left_out_if_a_later_one_follows() -> None:
     gate = StateGate()
     gate.defer(state(1), {1})
