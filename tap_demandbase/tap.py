@@ -34,7 +34,13 @@ from demandbase_api.settings_check import (
 from demandbase_api.settings_values import as_declared
 from demandbase_api.state_folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
-from tap_demandbase.catalog import check_catalog, chosen_methods, saved_fields, selected_streams
+from tap_demandbase.catalog import (
+    catalog_fields,
+    check_catalog,
+    chosen_methods,
+    saved_fields,
+    selected_streams,
+)
 from tap_demandbase.discovery import discover_streams
 from tap_demandbase.errors import StreamsFailedError, sdk_sentence
 from tap_demandbase.exporter import Exporter
@@ -84,6 +90,7 @@ class TapDemandbase(Tap):
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         check_catalog(options.get("catalog"))
+        self._saved_catalog = options.get("catalog")
         self.saved_fields = saved_fields(options.get("catalog"))
         """Field names in jobs, by stream and property, from the catalog that was passed."""
         self.chosen_methods = chosen_methods(options.get("catalog"))
@@ -142,7 +149,10 @@ class TapDemandbase(Tap):
         reserved = {stream.name for stream in others}
         catalog = self.input_catalog
         selected = None if catalog is None else selected_streams(catalog)
-        found = discover_streams(self.export_api, self.config, reserved, selected, self.logger)
+        known = {} if catalog is None else catalog_fields(self._saved_catalog, catalog)
+        found = discover_streams(
+            self.export_api, self.config, reserved, selected, self.logger, catalog=known
+        )
         self._unavailable = found.errors
         return [*(self._bulk_stream(spec) for spec in found.specs), *others]
 

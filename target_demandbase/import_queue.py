@@ -28,6 +28,7 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
 )
 from demandbase_api.files import make_private_folder, open_private
+from demandbase_api.jobs.import_deliveries import ImportDeliveries
 from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
@@ -389,6 +390,7 @@ class ImportQueue:
                 stream=first.batch.plan.stream,
             ) from error
         self._poller.forget(first.job_id)
+        self._uploader.check_name(job)
         return EndedImport(first.batch, job, first.job_id, first.file.name)
 
     def _update_journal(self, running: _Running, outcome: Outcome | None) -> None:
@@ -518,8 +520,9 @@ def open_import_queue(
     folder, origin, policy = journal_folder(config), api_url(config), poll_policy(config)
     poller = JobPoller("import", api, policy, clock, progress=_progress)
     journal = ImportJournal(folder, run, origin)
+    deliveries = ImportDeliveries(folder, origin, clock)
     locks = EntityLocks(folder, origin, clock, policy.timeout_seconds)
-    uploader = ImportUploader(api, poller, journal, locks, retry, clock)
+    uploader = ImportUploader(api, poller, journal, deliveries, locks, retry, clock)
     allowed = open_files(spare_files(), config["max_concurrent_jobs"])
     return ImportQueue(uploader, poller, allowed.jobs, destination(config))
 

@@ -95,5 +95,9 @@ class EntityLocks:
         return True
 
     def _path(self, entity: str) -> Path:
-        api = hashlib.sha256(self._origin.encode()).hexdigest()[:8]
-        return self._folder / f"{entity}-{api}.lock"
+        return self._folder / f"{entity}-{api_digest(self._origin)}.lock"
+
+
+def api_digest(origin: str) -> str:
+    """Return what tells the files of an API from those of others, in their names."""
+    return hashlib.sha256(origin.encode()).hexdigest()[:8]
