@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from demandbase_api.connection import ApiFiles, Connection, without_slash
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.http.urls import is_web_address
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import click
 from demandbase_api.config import api_url, state_folder
 from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.import_journal import ImportJournal
-from demandbase_api.state_folder import EXPORT_JOURNAL
+from demandbase_api.state.folder import EXPORT_JOURNAL
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show

@@ -12,7 +12,7 @@ import click
 
 from demandbase_api import run_files
 from demandbase_api.config import state_folder
-from demandbase_api.state_folder import EXPORT_REPORTS
+from demandbase_api.state.folder import EXPORT_REPORTS
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show

@@ -27,7 +27,7 @@ from demandbase_api.errors import ConfigurationError, SpoolError
 from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_provider import ExportPolicy
 from demandbase_api.ports import ExportFilter
-from demandbase_api.state_folder import EXPORT_JOURNAL
+from demandbase_api.state.folder import EXPORT_JOURNAL
 from tap_demandbase.spool import Spool
 from tap_demandbase.windows import parse_timestamp
 

@@ -27,7 +27,7 @@ from demandbase_api.settings_check import (
     warn_unknown_variables,
     without_foreign,
 )
-from demandbase_api.state_folder import EXPORT_REPORTS
+from demandbase_api.state.folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams

@@ -14,7 +14,7 @@ from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
 from demandbase_api.settings_check import near_names
-from demandbase_api.state_folder import IMPORT_JOURNAL
+from demandbase_api.state.folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.report import OUTCOMES_UNKNOWN
 

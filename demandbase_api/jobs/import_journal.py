@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 from filelock import FileLock, Timeout
 
-from demandbase_api.earlier_state import LOCK_SUFFIX
 from demandbase_api.errors import JournalError, state_error
 from demandbase_api.files import PRIVATE, call_in_folder, write_atomically
 from demandbase_api.models import adds_rows
+from demandbase_api.state.earlier import LOCK_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import ExportRequest
 from demandbase_api.ports import DiscoveryScope, ExportApi
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.sandbox_time import SandboxTime
 

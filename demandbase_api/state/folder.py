@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from demandbase_api.earlier_state import Kept, take_over
 from demandbase_api.errors import SpoolError, state_error
 from demandbase_api.files import make_private_folder
+from demandbase_api.state.earlier import Kept, take_over
 
 logger = logging.getLogger(__name__)
 
