@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from demandbase_api.http.retry import RetryPolicy
+    from demandbase_api.state.ports import State
 
 
 class Api(StrEnum):
@@ -107,7 +108,7 @@ STATE_DIR = {
         "folder for state (on Linux ~/.local/state/singer-demandbase).",
     )
 }
-"""JSON schema of the setting of ``state_folder``."""
+"""JSON schema of the setting of ``state``."""
 
 KEEP_DAYS: dict[str, dict[str, Any]] = {
     "keep_days": {
@@ -182,8 +183,8 @@ def spool_folder(config: Mapping[str, Any]) -> Path | None:
     return _folder(config, "spool_dir")
 
 
-def state_folder(config: Mapping[str, Any]) -> StateFolder:
-    """Return the folder of what must outlive a run.
+def state(config: Mapping[str, Any]) -> State:
+    """Return the place of what must outlive a run.
 
     Raises:
         ConfigurationError: A setting is no path.
@@ -217,8 +218,8 @@ def checked_path(setting: str, text: str) -> Path:
 def api_files(config: Mapping[str, Any]) -> ApiFiles:
     """Return the files about the API that outlive a run."""
     hours = config.get("discovery_cache_hours")
-    folder = state_folder(config)
-    return ApiFiles(folder) if hours is None else ApiFiles(folder, float(hours))
+    place = state(config)
+    return ApiFiles(place) if hours is None else ApiFiles(place, float(hours))
 
 
 def poll_policy(config: Mapping[str, Any]) -> PollPolicy:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from demandbase_api import run_files
-from demandbase_api.config import state_folder
+from demandbase_api.config import state
 from demandbase_api.state.folder import EXPORT_REPORTS
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
@@ -88,7 +88,7 @@ class Run:
 def all_runs(settings: Settings) -> Iterator[Run]:
     """Yield the runs of both plugins, the newest first; reports that cannot be read are named."""
     folders = (
-        (TAP, state_folder(settings.tap_config).open() / EXPORT_REPORTS),
+        (TAP, state(settings.tap_config).open() / EXPORT_REPORTS),
         (TARGET, rejects_folder(settings.target_config)),
     )
     found = [

@@ -20,7 +20,7 @@ from demandbase_api.config import (
     chosen_api,
     poll_policy,
     spool_folder,
-    state_folder,
+    state,
     with_api_settings,
 )
 from demandbase_api.errors import ConfigurationError, SpoolError
@@ -263,13 +263,19 @@ def export_policy(
 
 
 def export_journal(config: Mapping[str, Any]) -> ExportJournal:
-    """Return the journal of the export jobs; one in memory if it cannot be kept."""
-    folder = None
+    """Return the journal of the export jobs; one in memory if a folder cannot keep it.
+
+    Raises:
+        SpoolError: The place that machines share cannot be used.
+    """
+    place, store = state(config), None
     try:
-        folder = state_folder(config).journal(EXPORT_JOURNAL)
+        store = place.store(EXPORT_JOURNAL)
     except SpoolError as error:
+        if place.is_shared:
+            raise
         logger.warning("The export jobs of this run cannot be recorded in state_dir: %s", error)
-    return ExportJournal(folder, api_url(config), config["job_reuse_hours"])
+    return ExportJournal(store, api_url(config), config["job_reuse_hours"])
 
 
 def spool(config: Mapping[str, Any]) -> Spool:

@@ -15,7 +15,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, state_folder
+from demandbase_api.config import api_files, chosen_api, state
 from demandbase_api.connect import connect
 from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError
 from demandbase_api.http.retry import RetryPolicy
@@ -235,7 +235,7 @@ class TapDemandbase(Tap):
         log_summary(streams, left, self.logger)
         line = report.as_json(streams, left)
         try:
-            folder = state_folder(self.config).open() / EXPORT_REPORTS
+            folder = state(self.config).open() / EXPORT_REPORTS
             path = write_report(folder, report.run, line)
         except (OSError, SpoolError) as error:
             self.logger.warning("The report of this run cannot be kept in state_dir: %s", error)

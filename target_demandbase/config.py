@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from demandbase_api import config as api_config
-from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_api_settings
+from demandbase_api.config import MAX_SECONDS, checked_path, state, with_api_settings
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.jobs.import_journal import ImportJournal
 from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
 from demandbase_api.settings_check import near_names
 from demandbase_api.state.folder import IMPORT_JOURNAL
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from demandbase_api.connection import Connection
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.ports import ImportCapabilities
+    from demandbase_api.state.ports import Locks
 
 
 logger = logging.getLogger("target-demandbase")
@@ -260,13 +262,20 @@ def destination(config: Mapping[str, Any]) -> str:
     return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
 
 
-def journal_folder(config: Mapping[str, Any]) -> Path:
-    """Return the folder for the journal of open jobs, from the settings.
+def import_journal(config: Mapping[str, Any], run: str) -> tuple[ImportJournal, Locks]:
+    """Return the journal of open jobs, and the locks by which runs take turns.
+
+    Args:
+        config: The settings.
+        run: Unique name of the run.
 
     Raises:
-        SpoolError: The state folder cannot be used.
+        SpoolError: What outlives a run cannot be used.
     """
-    return state_folder(config).journal(IMPORT_JOURNAL)
+    place = state(config)
+    locks = place.locks(IMPORT_JOURNAL, run)
+    store = place.store(IMPORT_JOURNAL)
+    return ImportJournal(store, locks, run, api_config.api_url(config)), locks
 
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:

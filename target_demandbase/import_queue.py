@@ -28,13 +28,13 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
 )
 from demandbase_api.files import make_private_folder, open_private
-from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
+from demandbase_api.jobs.import_journal import ImportFile
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
-from target_demandbase.config import destination, journal_folder
+from target_demandbase.config import destination, import_journal
 from target_demandbase.errors import StillRunningError
 from target_demandbase.open_files import open_files, spare_files
 from target_demandbase.rejects import file_name_part, rejects_error
@@ -505,10 +505,10 @@ def open_import_queue(
     api: ImportApi, config: Mapping[str, Any], run: str, clock: Clock, retry: RetryPolicy
 ) -> ImportQueue:
     """Return the queue of a run, with its uploader, poller and journal."""
-    folder, origin, policy = journal_folder(config), api_url(config), poll_policy(config)
+    policy = poll_policy(config)
     poller = JobPoller("import", api, policy, clock, progress=_progress)
-    journal = ImportJournal(folder, run, origin)
-    locks = EntityLocks(folder, origin, clock, policy.timeout_seconds)
+    journal, run_locks = import_journal(config, run)
+    locks = EntityLocks(run_locks, journal.place, api_url(config), clock, policy.timeout_seconds)
     uploader = ImportUploader(api, poller, journal, locks, retry, clock)
     allowed = open_files(spare_files(), config["max_concurrent_jobs"])
     return ImportQueue(uploader, poller, allowed.jobs, destination(config))

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.config import spool_folder, state_folder
+from demandbase_api.config import spool_folder, state
 from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
 from demandbase_api.run_files import dry_run_folder, remove_old, run_name
@@ -95,7 +95,7 @@ class Loader:
         self._config = config
         self._clock = clock
         self._run = run_name(clock.utc())
-        self._state_folder = state_folder(config).open()
+        self._state_folder = state(config).open()
         self._rejects = rejects_folder(config)
         check_folder(self._rejects)
         able = api.capabilities

@@ -298,10 +298,10 @@ class ImportRecovery:
 
     def give_up_advice(self, entry: JournalEntry) -> str:
         """Return how a person gives up the import of an entry, as a sentence."""
-        path = self._journal.path(entry)
+        path, name = self._journal.location(entry), self._journal.name(entry)
         return (
             f"Each further run waits for it again. To give it up, rename its journal entry {path} "
-            f"to {path.name}{GIVEN_UP}: the next run then sends the rows that it gets in a new job."
+            f"to {name}{GIVEN_UP}: the next run then sends the rows that it gets in a new job."
         )
 
     def _after_conflict(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:
@@ -532,7 +532,7 @@ class ImportRecovery:
         """Return the error for entries whose rows may have been added."""
         entry, view = cases[0]
         others = ", ".join(other.job_id or "one without an id" for other, _ in cases[1:])
-        paths = ", ".join(str(self._journal.path(each)) for each, _ in cases)
+        paths = ", ".join(self._journal.location(each) for each, _ in cases)
         return PossibleDuplicatesError(
             f"Rows of stream {entry.stream} may have been inserted into {entry.entity} already: "
             f"the import job {entry.job_id} was sent {entry.rows} rows, "

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from typing_extensions import override
+
 from demandbase_api.errors import SpoolError, state_error
 from demandbase_api.files import make_private_folder
 from demandbase_api.state.earlier import Kept, take_over
+from demandbase_api.state.ports import Locks, State, StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ _NO_HOME = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT}
 
 
 @dataclass(frozen=True, slots=True)
-class StateFolder:
+class StateFolder(State):
     """The folder of what must outlive a run.
 
     Args:
@@ -47,7 +50,9 @@ class StateFolder:
 
     state_dir: Path | None = None
     spool_dir: Path | None = None
+    is_shared = False
 
+    @override
     def open(self) -> Path:
         """Create the folder if it is missing, and return it.
 
@@ -59,6 +64,19 @@ class StateFolder:
             SpoolError: The folder cannot be used.
         """
         return self._open(*_SHARED)
+
+    @override
+    def store(self, kept: Kept | None = None) -> StateStore:
+        from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415 - see locks
+
+        return FolderStore(self.open() if kept is None else self.journal(kept))
+
+    @override
+    def locks(self, kept: Kept, run: str) -> Locks:
+        # Commands that need no state start without filelock.
+        from demandbase_api.state.folder_store import FolderLocks  # noqa: PLC0415
+
+        return FolderLocks(self.journal(kept), run)
 
     def journal(self, kept: Kept) -> Path:
         """Return the folder of a journal, which need not exist; take over earlier entries.
