@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -104,8 +105,10 @@ STATE_DIR = {
         "State folder",
         "Folder for what must outlive the run: the journal of open jobs, reports of the tap's "
         "runs, rows that a terminated target has not sent and, with api: uapi, the count of the "
-        "day's calls and the discovered fields. Default: spool_dir if it is set, else the user's "
-        "folder for state (on Linux ~/.local/state/singer-demandbase).",
+        "day's calls and the discovered fields. For runs on several machines a URL such as "
+        "s3://bucket/prefix, which needs singer-demandbase[s3]; see docs/state.md. Default: "
+        "spool_dir if it is set, else the user's folder for state (on Linux "
+        "~/.local/state/singer-demandbase).",
     )
 }
 """JSON schema of the setting of ``state``."""
@@ -189,7 +192,18 @@ def state(config: Mapping[str, Any]) -> State:
     Raises:
         ConfigurationError: A setting is no path.
     """
-    return StateFolder(_folder(config, "state_dir"), spool_folder(config))
+    spool_dir = spool_folder(config)
+    if "://" in (text := config.get("state_dir") or ""):
+        from demandbase_api.state.bucket import StateBucket, checked_url  # noqa: PLC0415 - rare
+
+        return StateBucket(checked_url(text), tenant(config), spool_dir)
+    return StateFolder(_folder(config, "state_dir"), spool_dir)
+
+
+def tenant(config: Mapping[str, Any]) -> str:
+    """Return a digest of what identifies a tenant for years: a token does not, it is renewed."""
+    key = f"{api_url(config)} {config.get('client_id') or ''}"
+    return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
 
 
 def _folder(config: Mapping[str, Any], setting: str) -> Path | None:

@@ -31,11 +31,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.command_process import preload
@@ -138,6 +138,12 @@ class Figures:
     kinds: Counter[str] = field(default_factory=Counter)
 
 
+KINDS = {
+    "v1": ("upsert", "upsert", "insert", "insert", "rejects", "rejects", "two"),
+    "uapi": ("upsert", "upsert", "insert", "insert", "two"),
+}
+
+
 class Soak:
     """Rounds on one sandbox.
 
@@ -147,6 +153,11 @@ class Soak:
         folder: Folder for spooled files, journals and rejects.
         api: ``v1`` or ``uapi``.
     """
+
+    kinds: ClassVar[Mapping[str, tuple[str, ...]]] = KINDS
+    """Kinds of rounds by API."""
+    kill_share = 0.25
+    """Share of the first runs that are killed."""
 
     def __init__(self, sandbox: Sandbox, seed: int, folder: Path, api: str = "v1") -> None:
         self._sandbox = sandbox
@@ -167,7 +178,7 @@ class Soak:
         self._folder = self._base / str(number)
         self._faults: list[Fault] = []
         self._log: list[str] = []
-        self._kind = draw.choice(KINDS[self._api])
+        self._kind = draw.choice(self.kinds[self._api])
         self._source = SOURCES[self._api, "insert" if self._kind == "insert" else "upsert"]
         if self._kind != "upsert" and draw.random() < 0.4:
             self._source = SOURCES[self._api, "insert"]
@@ -200,7 +211,7 @@ class Soak:
         draw, figures = self._random, self.figures
         records = self._records(0, RECORDS)
         lines = draw.randrange(RECORDS) if draw.random() < 0.15 else None
-        kill_after = draw.randrange(25) if draw.random() < 0.25 else None
+        kill_after = draw.randrange(25) if draw.random() < self.kill_share else None
         done, end = self._run(records, 0, lines, kill_after)
         figures.ends[end.error or "ok"] += 1
         self._sandbox.clear_faults()
@@ -321,6 +332,9 @@ class Soak:
         text = "".join(json.dumps(message) + "\n" for message in messages)
         self._runs += 1
         folder = self._folder / f"run-{self._runs}"
+        return self._process(text, lines, folder, pace)
+
+    def _process(self, text: str, lines: int | None, folder: Path, pace: float) -> TargetProcess:
         return TargetProcess(self._clock, self._settings, text, lines, folder, pace)
 
     def _ended(self, process: TargetProcess, start: int) -> End:
@@ -532,10 +546,6 @@ _UAPI_ONLY: list[_Rule] = [
     ("createToken", Effect.STATUS, {"status": [500, 503]}),
 ]
 FAULTS = {"v1": _COMMON + _V1_ONLY, "uapi": _COMMON + _UAPI_ONLY}
-KINDS = {
-    "v1": ("upsert", "upsert", "insert", "insert", "rejects", "rejects", "two"),
-    "uapi": ("upsert", "upsert", "insert", "insert", "two"),
-}
 _NAMES = {"first_name": "First Name", "last_name": "Last Name", "email": "Email"}
 _PEOPLE = {"person_id": "External Person Id", "title": "Title", "phone": "Phone Number", **_NAMES}
 SOURCES = {
