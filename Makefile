@@ -68,7 +68,7 @@ bench: $(BENCH_READY) ## Measure speed and memory; ROWS sets the size
 record-path: $(READY) ## List the source files that one record runs through
 	@$(BIN)/python scripts/record_path.py
 
-settings: $(READY) ## Write the settings into docs/settings.md and meltano.yml
+settings: $(READY) ## Write the settings into docs/settings.md, plugins/ and meltano.yml
 	$(BIN)/python scripts/settings_docs.py
 
 docs: $(READY) ## Build the documentation into site/; a broken link fails

@@ -119,7 +119,7 @@ def _url_problem(url: str) -> str:  # noqa: PLR0911 - one for each problem
         return "it does not begin with https:// or http://"
     if not parts.hostname:
         return "it has no host"
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:  # also empty ones
         return "it has a query or a fragment"
     try:
         valid = parts.port != 0

@@ -28,11 +28,18 @@ PIPE_BYTES = 1024 * 1024
 _STANDARD_OUTPUT = 1
 _FRAMES = 4
 
-SDK_MESSAGES = {
+_SDK_MESSAGES = {
     "singer_sdk.metrics": ("METRIC",),
-    "singer_sdk.configuration._dict_config": ("Parsing",),
+    "singer_sdk.configuration._dict_config": ("Parsing '",),
 }
-"""Messages of the SDK for ``log_as_debug``, in addition to those of a plugin's own logger."""
+"""Beginnings of the SDK's messages, before values are filled in, by name of the logger."""
+_PLUGIN_MESSAGES = (
+    "Parsing env var", "Skipping parse of env var", "Config validation failed",
+    "Added '%s' as child", "Error initializing target sink",
+)  # fmt: skip
+"""Beginnings of the SDK's messages in the log of a plugin; errors end in a sentence."""
+_TALKATIVE = "singer_sdk.singerlib.catalog"
+"""Logs a line for each field and stream at the level DEBUG, several times."""
 
 
 @contextmanager
@@ -183,15 +190,15 @@ def log_plain_text() -> None:
     logging.setLogRecordFactory(PlainRecord)
 
 
-def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
-    """Log some messages at the level DEBUG that a library logs at INFO: no person needs them.
+def hush_sdk(plugin: str) -> None:
+    """Log the messages of the SDK that no person needs at the level DEBUG.
 
     Args:
-        loggers: Beginnings of the messages, before values are filled in, by name of the logger.
+        plugin: Name of the plugin.
     """
     import logging  # noqa: PLC0415
 
-    for name, beginnings in loggers.items():
+    for name, beginnings in {**_SDK_MESSAGES, plugin: _PLUGIN_MESSAGES}.items():
         logger = logging.getLogger(name)
 
         def is_shown(
@@ -199,12 +206,13 @@ def log_as_debug(loggers: Mapping[str, tuple[str, ...]]) -> None:
             logger: logging.Logger = logger,
             beginnings: tuple[str, ...] = beginnings,
         ) -> bool:
-            if record.levelno != logging.INFO or not str(record.msg).startswith(beginnings):
+            if not str(record.msg).startswith(beginnings):
                 return True
             record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
             return logger.isEnabledFor(logging.DEBUG)
 
         logger.addFilter(is_shown)
+    logging.getLogger(_TALKATIVE).setLevel(logging.INFO)
 
 
 def exit_with_error(
@@ -225,11 +233,19 @@ def exit_with_error(
     """
     from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
 
-    logger.critical("%s", _sentence(error, schema, prefix, expressions))
+    logger.critical("%s", sentence_of(error, schema, prefix, expressions))
     sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
 
 
-def _sentence(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
+def sentence_of(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
+    """Return why a command failed, in one sentence without record values.
+
+    Args:
+        error: The failure.
+        schema: JSON schema of the command's settings.
+        prefix: Prefix of their environment variables.
+        expressions: Name of the setting whose expressions are the user's and may fail.
+    """
     import traceback  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
@@ -271,6 +287,14 @@ class Terminated(SystemExit):
         self.signal = signal.Signals(number)
         super().__init__(SIGNAL_EXIT + number)
 
+    @property
+    def sentence(self) -> str:
+        """The last line of the log."""
+        return (
+            f"Stopped by {self.signal.name}: the next run continues from the last state that was "
+            "written."
+        )
+
 
 def terminate(number: int, logger: logging.Logger) -> NoReturn:
     """End the run on a signal with its exit code: 130 for SIGINT, 143 for SIGTERM.
@@ -301,10 +325,7 @@ def log_signal(logger: logging.Logger) -> Iterator[None]:
     try:
         yield
     except Terminated as end:
-        logger.critical(
-            "Stopped by %s: the next run continues from the last state that was written.",
-            end.signal.name,
-        )
+        logger.critical("%s", end.sentence)
         raise
 
 

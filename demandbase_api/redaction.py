@@ -25,7 +25,8 @@ MAX_LENGTH = 300
 LEFT_OUT = "its message is left out, since it may quote a record"
 """What remains of a message that has no listed word."""
 
-_MASK = "***"
+MASK = "***"
+"""What replaces a secret or a value."""
 
 _MAX_READ = 4096
 """Characters of a text that are read: the time for some patterns grows with its square."""
@@ -48,11 +49,11 @@ def redact(text: str, *secrets: str) -> str:
         secrets: Known secrets, such as the access token.
     """
     text = without_secrets(_beginning(text), secrets)
-    text = _AUTHORIZATION.sub(rf"\1 {_MASK}", text)
-    text = _JWT.sub(_MASK, text)
-    text = _USER_INFO.sub(f"{_MASK}@", text)
-    text = _QUERY.sub(rf"\1?{_MASK}", text)
-    text = _BARE_QUERY.sub(f"?{_MASK}", text)
+    text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
+    text = _JWT.sub(MASK, text)
+    text = _USER_INFO.sub(f"{MASK}@", text)
+    text = _QUERY.sub(rf"\1?{MASK}", text)
+    text = _BARE_QUERY.sub(f"?{MASK}", text)
     text = plain(" ".join(text.split()))
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 
@@ -61,7 +62,7 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     """Return a text in which known secrets are masked."""
     for secret in secrets:
         if secret:
-            text = text.replace(secret, _MASK)
+            text = text.replace(secret, MASK)
     return text
 
 
@@ -133,7 +134,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 def mask_name(text: str) -> str:
     """Return a name that a server gives, such as a type of error, masked if it is no identifier."""
-    return text if _IDENTIFIER.fullmatch(text) else _MASK
+    return text if _IDENTIFIER.fullmatch(text) else MASK
 
 
 def mask_values(text: str) -> str:
@@ -144,7 +145,7 @@ def mask_values(text: str) -> str:
     parts: list[str] = []
     has_words = False
     previous = ""
-    for number, chunk in enumerate(_QUOTED.sub(f" {_MASK} ", _beginning(text)).split()):
+    for number, chunk in enumerate(_QUOTED.sub(f" {MASK} ", _beginning(text)).split()):
         match = _CHUNK.fullmatch(chunk)
         word, mark = match.group("word", "mark") if match else (chunk, "")
         is_listed = word in _WORDS or (number == 0 and word in _OPENERS)
@@ -163,7 +164,7 @@ def mask_values(text: str) -> str:
 
 def _append_mask(parts: list[str], mark: str) -> None:
     """Append a mask, one for consecutive words: their number would reveal something of a value."""
-    if parts and parts[-1].startswith(_MASK):
-        parts[-1] = _MASK + mark
+    if parts and parts[-1].startswith(MASK):
+        parts[-1] = MASK + mark
     else:
-        parts.append(_MASK + mark)
+        parts.append(MASK + mark)

@@ -6,10 +6,13 @@ import re
 import shutil
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from demandbase_api.files import make_private_folder, write_atomically
+from demandbase_api.words import counted
 
 if TYPE_CHECKING:
     import logging
@@ -18,8 +21,12 @@ if TYPE_CHECKING:
 _TIME = "%Y%m%dT%H%M%SZ"
 _RUN = r"(\d{8}T\d{6}Z)-[0-9a-f]{6}"
 _REPORT = re.compile(rf"report-{_RUN}\.json")
-_REJECTS = re.compile(r"rejects-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl$")
+_ROWS = re.compile(r"(rejects|replayed)-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl", re.DOTALL)
+_UNDELIVERED = re.compile(r"undelivered-(\d{8}T\d{6}Z-[0-9a-f]{6})")
 _DRY_RUN = re.compile(rf"dry-run-{_RUN}")
+_SETTINGS = re.compile(rf"settings-{_RUN}\.(?:json|yml)")
+_REMOVED = {"report": _REPORT, "dry run": _DRY_RUN, "settings file": _SETTINGS}
+"""What is removed when it is old: its noun, and the pattern of its names."""
 
 
 def run_name(now: datetime) -> str:
@@ -53,6 +60,24 @@ def write_report(folder: Path, run: str, report: str) -> Path:
     return path
 
 
+def write_settings(folder: Path, run: str, settings: str, suffix: str) -> Path:
+    """Write settings that a run proposes; return the file's path.
+
+    Args:
+        folder: Created if it does not exist.
+        run: Name of the run.
+        settings: The settings as text.
+        suffix: ``json`` or ``yml``.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    path = folder / f"settings-{run}.{suffix}"
+    make_private_folder(folder)
+    write_atomically(path, f"{settings}\n")
+    return path
+
+
 def reports(folder: Path) -> dict[str, Path]:
     """Return the reports in a folder by the name of their run, the newest first.
 
@@ -67,18 +92,68 @@ def reports(folder: Path) -> dict[str, Path]:
     }
 
 
-def rejects(folder: Path) -> dict[str, list[Path]]:
-    """Return the files of rejected rows in a folder by the name of their run, the newest first.
+class RowsKind(StrEnum):
+    """Why a run kept rows. The value begins the names of their files, or of their folder."""
+
+    REJECTED = "rejects"
+    REPLAYED = "replayed"
+    UNDELIVERED = "undelivered"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """A file of the rows of one stream that a run did not import.
+
+    Args:
+        run: Name of the run.
+        kind: Why they were kept.
+        path: The file.
+    """
+
+    run: str
+    kind: RowsKind
+    path: Path
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When the run began; ``None`` if its name does not say."""
+        try:
+            return datetime.strptime(self.run[:16], _TIME).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    def mark_replayed(self) -> Path:
+        """Rename the file of rejected rows that were sent again; return its path.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        name = self.path.name.removeprefix(RowsKind.REJECTED)
+        return self.path.rename(self.path.with_name(f"{RowsKind.REPLAYED}{name}"))
+
+
+def kept_rows(rejects: Path, state: Path) -> list[KeptRows]:
+    """Return the files of rows that runs kept, those of the newest run first.
+
+    Args:
+        rejects: Folder of rejected rows; it need not exist.
+        state: The state folder, which has the undelivered rows.
 
     Raises:
-        OSError: The folder cannot be read.
+        OSError: A folder cannot be read.
     """
-    found: dict[str, list[Path]] = {}
-    if folder.is_dir():
-        for path in sorted(folder.iterdir(), key=lambda path: path.name, reverse=True):
-            if name := _REJECTS.match(path.name):
-                found.setdefault(name[1], []).append(path)
-    return found
+    found = [
+        KeptRows(name[2], RowsKind(name[1]), path)
+        for path in (rejects.iterdir() if rejects.is_dir() else ())
+        if (name := _ROWS.fullmatch(path.name))
+    ]
+    for folder in state.iterdir() if state.is_dir() else ():
+        if name := _UNDELIVERED.fullmatch(folder.name):
+            found += [
+                KeptRows(name[1], RowsKind.UNDELIVERED, path) for path in folder.glob("*.jsonl")
+            ]
+    found.sort(key=lambda each: (each.kind, each.path.name))
+    return sorted(found, key=lambda each: each.run, reverse=True)
 
 
 def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logger) -> None:
@@ -92,24 +167,18 @@ def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logg
         now: The time in UTC.
         logger: Receives how many have been removed.
     """
-    reports = dry_runs = 0
+    removed = dict.fromkeys(_REMOVED, 0)
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
-            # Another run may remove the same; what cannot be removed is tried again by the next.
-            with suppress(OSError):
-                if _is_old(_REPORT.fullmatch(path.name), keep_days, now):
-                    path.unlink()
-                    reports += 1
-                elif _is_old(_DRY_RUN.fullmatch(path.name), keep_days, now):
-                    shutil.rmtree(path)
-                    dry_runs += 1
-    if reports or dry_runs:
+            for noun, pattern in _REMOVED.items():
+                # Another run may remove the same; what cannot be removed is tried by the next.
+                with suppress(OSError):
+                    if _is_old(pattern.fullmatch(path.name), keep_days, now):
+                        shutil.rmtree(path) if pattern is _DRY_RUN else path.unlink()
+                        removed[noun] += 1
+    if parts := [counted(number, noun) for noun, number in removed.items() if number]:
         logger.info(
-            "Removed %d reports and %d dry runs that are older than keep_days (%d) from %s",
-            reports,
-            dry_runs,
-            keep_days,
-            folder,
+            "Removed %s older than keep_days (%d) from %s", ", ".join(parts), keep_days, folder
         )
 
 

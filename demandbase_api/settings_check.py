@@ -14,7 +14,7 @@ from demandbase_api.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
@@ -39,23 +39,28 @@ OWN_SETTINGS: dict[str, frozenset[str]] = {
 }  # fmt: skip
 """By plugin, the settings that the other plugin does not have."""
 
+UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
+"""Settings that the Singer SDK adds to every target and that have no effect here."""
+
 _SDK_VARIABLES = ("LOGLEVEL",)
 """Variables that the Singer SDK reads and that are no settings, without the plugin's prefix."""
 
 
+_SETTINGS_OF_ANY = frozenset(UNUSED_SDK_SETTINGS).union(*OWN_SETTINGS.values())
+
+
 def without_foreign(
-    config: Mapping[str, Any], plugin: str, unused: Collection[str], logger: logging.Logger
+    config: Mapping[str, Any], plugin: str, logger: logging.Logger
 ) -> dict[str, Any]:
     """Return the settings without those that only other plugins read; log them in one line.
 
     Args:
         config: The settings.
         plugin: Name of the plugin.
-        unused: Settings that have no effect, though every plugin of this kind may have them.
         logger: Logger of the plugin.
     """
-    others = [names for name, names in OWN_SETTINGS.items() if name != plugin]
-    foreign = [name for name in config if name in unused or any(name in each for each in others)]
+    ignored = _SETTINGS_OF_ANY - OWN_SETTINGS[plugin]
+    foreign = [name for name in config if name in ignored]
     if foreign:
         logger.info("Settings of other plugins are ignored: %s", ", ".join(foreign))
     return {name: value for name, value in config.items() if name not in foreign}
@@ -97,18 +102,69 @@ def near_names(name: str, known: Collection[str], *, prefix: str = "") -> str:
     return f" (near: {prefix}{spelled[near[0]]})" if near else ""
 
 
-def warn_unknown_variables(schema: Mapping[str, Any], prefix: str, logger: logging.Logger) -> None:
-    """Warn of the environment variables of a plugin that name no setting.
+def unread_variables(
+    schema: Mapping[str, Any], prefix: str, environment: Mapping[str, str], given: Collection[str]
+) -> dict[str, str]:
+    """Return the environment variables of settings that the plugin does not have, by setting.
+
+    They are not read if the settings come from files only.
 
     Args:
         schema: JSON schema of the settings.
         prefix: Prefix of the variables.
+        environment: Values of the variables; an empty one sets nothing.
+        given: Names of the settings that the plugin has.
+    """
+    variables = {name: _variable(prefix, name) for name in _rules(schema) if name not in given}
+    return {name: each for name, each in variables.items() if environment.get(each)}
+
+
+def warn_variables(
+    schema: Mapping[str, Any], prefix: str, given: Collection[str], logger: logging.Logger
+) -> None:
+    """Warn of the environment variables of a plugin that have no effect.
+
+    Args:
+        schema: JSON schema of the settings.
+        prefix: Prefix of the variables.
+        given: Names of the settings that the plugin has.
         logger: Logger of the plugin.
     """
     if unknown := unknown_variables(schema, prefix, os.environ):
         logger.warning(
             "Environment variables that name no setting are ignored: %s", ", ".join(unknown)
         )
+    if unread := unread_variables(schema, prefix, os.environ, given):
+        logger.warning(
+            "Environment variables are not read without --config=ENV, and no file has the "
+            "settings of %s. Under Meltano, declare these settings in meltano.yml",
+            ", ".join(unread.values()),
+        )
+
+
+def environment_settings(
+    read: Callable[[], dict[str, Any]], schema: Mapping[str, Any], prefix: str
+) -> dict[str, Any]:
+    """Return the settings from environment variables.
+
+    Args:
+        read: Reads them, for ``_env_var_config``; the SDK takes any text for a boolean.
+        schema: JSON schema of the settings.
+        prefix: Prefix of the variables.
+
+    Raises:
+        ConfigurationError: A variable is malformed.
+    """
+    found, failure = {}, None
+    try:
+        found = read()
+    except ValueError as error:
+        failure = error
+    if problem := environment_problem(schema, prefix, os.environ):
+        raise ConfigurationError(problem) from None
+    if failure is not None:
+        raise failure
+    return found
 
 
 def settings_errors(
@@ -164,9 +220,11 @@ def _problem(error: ValidationError) -> str:
     if rule == "additionalProperties":
         schema: Any = error.schema
         known = schema.get("properties", {})
+        # One file may hold the settings of both plugins.
+        meant = {*known, *(() if path else _SETTINGS_OF_ANY)}
         return "; ".join(
             f"the setting {'.'.join(filter(None, (path, name)))} is unknown"
-            f"{near_names(name, known)}"
+            f"{near_names(name, meant)}"
             for name in given
             if name not in known
         )
@@ -216,11 +274,37 @@ def _expected(rule: Mapping[str, Any], text: str) -> str | None:
     types = declared if isinstance(declared, list) else [declared]
     if "integer" in types:
         return None if _is_integer(text) else "a whole number"
+    if "boolean" in types:
+        return None if text.casefold() in _BOOLEANS else "true or false"
     if "object" in types:
         return None if _is_json(text, dict) else "a JSON object"
     if "array" in types and "[" in text:  # otherwise a list such as x,y,z
         return None if _is_json(text, list) else "a JSON array"
     return None
+
+
+_FALSE = frozenset({"false", "0", "no", "off"})
+_BOOLEANS = _FALSE | {"true", "1", "yes", "on"}
+"""The last four are true for the Singer SDK, and any other text is false."""
+
+
+def check_not_unread(setting: str, unread: Mapping[str, str], reason: str) -> None:
+    """Check that a setting that is on in an environment variable has an effect.
+
+    Args:
+        setting: Name of the setting.
+        unread: Environment variables that are not read, by setting.
+        reason: Why the run must not go on without the setting, as a clause.
+
+    Raises:
+        ConfigurationError: The variable is not read.
+    """
+    variable = unread.get(setting)
+    if variable is not None and os.environ[variable].casefold() not in _FALSE:
+        raise ConfigurationError(
+            f"The environment variable {variable} is set but not read, and {reason}. Add "
+            f"--config=ENV, or, under Meltano, declare the setting {setting} in meltano.yml."
+        )
 
 
 def _is_integer(text: str) -> bool:

@@ -19,16 +19,22 @@ def end_on_signals(when: str = " before the run began") -> None:
     Args:
         when: Ends the sentence that names the signal.
     """
-
-    def end(number: int, _: object) -> None:
-        name = signal.Signals(number).name
-        try:  # noqa: SIM105 - not yet imported
-            os.write(STANDARD_ERROR, f"Stopped by {name}{when}.\n".encode())
-        except OSError:
-            pass
-        # No exception: in the middle of an import, a library could catch it.
-        os._exit(SIGNAL_EXIT + number)
-
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, end)
+            signal.signal(number, lambda number, _: end(number, when))
+
+
+def end(number: int, when: str) -> None:
+    """End the process at once with the exit code of a signal.
+
+    Args:
+        number: Number of the signal.
+        when: Ends the sentence that names the signal.
+    """
+    name = signal.Signals(number).name
+    try:  # noqa: SIM105 - not yet imported
+        os.write(STANDARD_ERROR, f"Stopped by {name}{when}.\n".encode())
+    except OSError:
+        pass
+    # No exception: in the middle of an import, a library could catch it.
+    os._exit(SIGNAL_EXIT + number)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from demandbase_cli.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Write the catalog, to select streams in and to commit.")
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write it to."
 )

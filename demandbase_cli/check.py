@@ -48,7 +48,7 @@ class Outcome:
         return "ok" if self.error is None else "failed"
 
 
-@click.command()
+@click.command(short_help="Check what a run needs, without creating a job.")
 @click.option("--exports", is_flag=True, help="Only check what the tap needs.")
 @click.option("--imports", is_flag=True, help="Only check what the target needs.")
 @common_options

@@ -29,4 +29,6 @@ def _run() -> None:
         import sys  # noqa: PLC0415
 
         from demandbase_cli.commands import run  # noqa: PLC0415
+        from demandbase_cli.signals import end_at_once  # noqa: PLC0415
+    end_at_once()
     sys.exit(run(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from typing_extensions import override
 
-from demandbase_api.process import exit_with_error, log_plain_text
+from demandbase_api.errors import EXIT_FAILURE
+from demandbase_api.process import OutputFailure, exit_with_error, log_plain_text
 from demandbase_api.redaction import plain
 from demandbase_cli import catalog, check, jobs, journal, plan, quota, rejects, runs, state
 
@@ -25,7 +27,15 @@ logger = logging.getLogger("demandbase")
 @click.group(no_args_is_help=False)
 @click.version_option(package_name="singer-demandbase")
 def demandbase() -> None:
-    """Look at the jobs, quotas, runs and states of tap-demandbase and target-demandbase."""
+    r"""See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
+
+    It has the settings of the plugins: --config FILE, or the variables TAP_DEMANDBASE_* and
+    TARGET_DEMANDBASE_*. Each command prints JSON with --json, and has --help.
+
+    \b
+    Before a run:     check, plan, quota, catalog, state
+    After a bad one:  runs, rejects, jobs, job, journal
+    """
 
 
 for _command in (
@@ -62,6 +72,7 @@ def run(arguments: Sequence[str]) -> int:
     _log_sentences()
     try:
         demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return EXIT_USAGE
@@ -71,6 +82,10 @@ def run(arguments: Sequence[str]) -> int:
         logger.critical("%s. See “demandbase%s --help”.", plain(sentence), about)
         return EXIT_USAGE
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
+        if isinstance(error, OutputFailure) and error.errno == errno.EPIPE:
+            return (
+                EXIT_FAILURE  # no reader, as after “| head”: click ends so, too, and says nothing
+            )
         exit_with_error(error, logger, {}, "", "stream_maps")
     return 0
 
@@ -89,3 +104,5 @@ def _log_sentences() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # The error after the last try says the same.
+    logging.getLogger("demandbase_api.http.retry").setLevel(logging.ERROR)

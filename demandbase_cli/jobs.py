@@ -14,20 +14,20 @@ from demandbase_api.models import ExportJob, ImportJob, JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import age_or_date, common_options
-from demandbase_cli.output import Table, show
+from demandbase_cli.output import Facts, Table, show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime
 
     from demandbase_api.models import RowError
-    from demandbase_api.ports import ImportApi
     from demandbase_cli.settings import Settings
 
 RUNNING = "running"
 """For ``--status``: any status of a job that has not ended."""
 
-_MAX_ERRORS = 100
+_MAX_JOBS = _MAX_ERRORS = 100
+"""Longest lists for a person."""
 _UNUSABLE_ID = (NotFoundError, InvalidRequestError, ConfigurationError)
 """What a port raises about an id of a job of the other kind or of the other API."""
 
@@ -127,19 +127,22 @@ def _has_status(job: ExportJob | ImportJob, status: str | None) -> bool:
     return job.status.is_running if status == RUNNING else job.status.value == status
 
 
-@click.command()
+@click.command(short_help="List the tenant's jobs, also those of other clients.")
 @click.option("--exports", is_flag=True, help="Only export jobs.")
 @click.option("--imports", is_flag=True, help="Only import jobs.")
 @click.option(
     "--status",
     type=click.Choice([RUNNING, *(status.value for status in JobStatus)]),
-    help=f"Only jobs with this status; {RUNNING}: those that have not ended.",
+    metavar="STATUS",
+    help=f"Only jobs with this status: {RUNNING} (those that have not ended), "
+    f"{', '.join(JobStatus)}.",
 )
 @click.option(
     "--since",
     callback=age_or_date,
     default="2d",
     show_default=True,
+    metavar="AGE",
     help="Only jobs created since then: an age such as 90m, 12h or 2d, or a date.",
 )
 @common_options
@@ -166,17 +169,17 @@ def jobs(  # noqa: PLR0913
     table = Table(
         f"Jobs since {since:%Y-%m-%d %H:%MZ}",
         headings,
-        [(*(line[name] for name in members), line["error"]) for line in lines],
+        [(*(line[name] for name in members), line["error"]) for line in lines[:_MAX_JOBS]],
         f"No such job was created since {since:%Y-%m-%d %H:%MZ}: see --since.",
     )
-    show(lines, table, as_json=as_json)
+    show(lines, table, *_more(len(lines), "jobs", _MAX_JOBS), as_json=as_json)
 
 
 def _sort_key(job: ExportJob | ImportJob) -> float:
     return 0.0 if job.created_at is None else job.created_at.timestamp()
 
 
-@click.command()
+@click.command(short_help="Describe a job, list the rows that it rejected, or cancel it.")
 @click.argument("job_id", metavar="ID")
 @click.option("--exports", is_flag=True, help="Only look among export jobs.")
 @click.option("--imports", is_flag=True, help="Only look among import jobs.")
@@ -198,30 +201,28 @@ def job(  # noqa: PLR0913
     found = find(settings, job_id, among)
     if errors and found.kind is Kind.EXPORT:
         raise CommandError(f"The job {job_id} is an export, and only imports reject rows.")
-    rejected = _row_errors(settings.import_apis.imports, job_id) if errors else None
+    rejected = _row_errors(settings, job_id) if errors else None
     if cancel:
         _cancel(settings, found)
         found = find(settings, job_id, [found.kind])
     line = found.as_dict()
-    table = Table(
+    facts = Facts(
         f"The {found.kind} job {job_id}",
-        ("", ""),
-        [(name.replace("_", " "), _shown(value)) for name, value in line.items()],
-        "",
+        {name.replace("_", " "): _shown(value) for name, value in line.items()},
     )
     if rejected is None:
-        show(line, table, as_json=as_json)
+        show(line, facts, as_json=as_json)
         return
     show(
         {**line, "row_errors": rejected},
-        table,
+        facts,
         Table(
             "Rejected rows",
             ("Row", "Field", "Error", "Message"),
             [tuple(each.values()) for each in islice(rejected, _MAX_ERRORS)],
             "The job lists no rejected row.",
         ),
-        *_more(len(rejected)),
+        *_more(len(rejected), "errors", _MAX_ERRORS),
         as_json=as_json,
     )
 
@@ -230,12 +231,18 @@ def _shown(value: object) -> object:
     return ", ".join(value) if isinstance(value, list) else value
 
 
-def _more(errors: int) -> list[str]:
-    more = errors - _MAX_ERRORS
-    return [f"And {more:,} more errors, which --json lists."] if more > 0 else []
+def _more(number: int, what: str, most: int) -> list[str]:
+    more = number - most
+    return [f"And {more:,} more {what}, which --json lists."] if more > 0 else []
 
 
-def _row_errors(api: ImportApi, job_id: str) -> list[dict[str, Any]]:
+def _row_errors(settings: Settings, job_id: str) -> list[dict[str, Any]]:
+    api = settings.import_apis.imports
+    if not api.capabilities.row_errors:
+        raise CommandError(
+            "This API does not report which rows it rejected: see the import audit in Demandbase. "
+            "Rows that the target itself rejected are in “demandbase rejects”."
+        )
     return [_row_error(error) for error in api.row_errors(job_id, complete=True)]
 
 
@@ -251,12 +258,17 @@ def _row_error(error: RowError) -> dict[str, Any]:
 
 def _cancel(settings: Settings, found: FoundJob) -> None:
     job = found.job
+    if job.status.is_terminal:
+        raise CommandError(
+            f"The {found.kind} job {job.id} has ended: it is {job.status_text}, and there is "
+            "nothing to cancel."
+        )
     if found.kind is Kind.EXPORT:
         is_cancelled = settings.export_apis.exports.cancel(job.id)
     else:
         is_cancelled = settings.import_apis.imports.cancel(job.id)
     if not is_cancelled:
         raise CommandError(
-            f"This API cannot cancel jobs: the {found.kind} job {job.id} goes on, and its status "
-            f"is {job.status_text}."
+            f"This API cannot cancel jobs: the {found.kind} job {job.id} is {job.status_text}, and "
+            f"goes on. After “demandbase journal forget {job.id}”, no run here waits for it."
         )

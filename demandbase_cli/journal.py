@@ -24,7 +24,7 @@ _RUN = "demandbase"
 """Name of a run that has no entries of its own."""
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List what runs have begun and not completed.")
 @common_options
 def journal(*, settings: Settings, as_json: bool) -> None:
     """List what earlier runs have begun in Demandbase, and what the next run resumes."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from demandbase_api.redaction import plain
+from demandbase_cli.errors import CommandError
 from demandbase_cli.settings import ENVIRONMENT, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _SOURCES, _AS_JSON = f"{__name__}.sources", f"{__name__}.as_json"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -50,12 +53,33 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
     return with_settings
 
 
-def age_or_date(_context: click.Context, _option: click.Parameter, text: str) -> datetime:
+def confirm(lines: Sequence[str]) -> None:
+    """Show what will be done, and ask; the last line is the question.
+
+    Raises:
+        click.UsageError: Nobody can be asked.
+        CommandError: The answer is no.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(
+            "There is no terminal to ask at: add --yes", click.get_current_context()
+        )
+    for line in lines[:-1]:
+        click.echo(plain(line), err=True)
+    if not click.confirm(plain(lines[-1]), err=True):
+        raise CommandError("Nothing was done.")
+
+
+def age_or_date(
+    _context: click.Context, _option: click.Parameter, text: str | None
+) -> datetime | None:
     """Return the time that an option names by an age such as ``2d``, or by a date.
 
     Raises:
         click.BadParameter: It is neither.
     """
+    if text is None:
+        return None
     try:
         if found := _AGE.fullmatch(text):
             return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -16,10 +16,12 @@ from rich.text import Text
 from demandbase_api.redaction import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-_WIDTH = 160
-"""Columns of an output that is no terminal."""
+_UNLIMITED = 10_000
+"""Columns of an output that is no terminal: no line is broken."""
+_WRAPPED = 30
+"""Least width to which the last column of a table is wrapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +41,45 @@ class Table:
     if_empty: str
 
 
-def show(document: object, *parts: Table | str, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one thing, a line for each fact, for a person.
+
+    Args:
+        title: What the facts are about.
+        values: Value by name; unknown ones are left out.
+    """
+
+    title: str
+    values: Mapping[str, object]
+
+
+def show(document: object, *parts: Table | Facts | str, as_json: bool) -> None:
     """Print a result.
 
     Args:
         document: The result as JSON.
-        parts: The same for a person: tables and sentences.
+        parts: The same for a person: tables, facts and sentences.
         as_json: Which of them to print.
     """
     if as_json:
         print_json(document)
         return
     is_terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, highlight=False, width=None if is_terminal else _WIDTH)
+    console = Console(file=sys.stdout, highlight=False, width=None if is_terminal else _UNLIMITED)
     for part in parts:
         if isinstance(part, str):
             console.print(Text(plain(part)), soft_wrap=True)
+        elif isinstance(part, Facts):
+            console.print(Text(plain(part.title), style="bold"), soft_wrap=True)
+            for line in _fact_lines(part):
+                console.print(Text(line), soft_wrap=True)  # whole, to be copied
         elif part.rows:
             console.print(Text(plain(part.title), style="bold"), soft_wrap=True)
-            console.print(_rich_table(part))
+            if _fits(part, console.width):
+                console.print(_rich_table(part))
+            else:
+                _print_blocks(console, part)
         else:
             console.print(Text(plain(part.if_empty)), soft_wrap=True)
 
@@ -72,12 +94,38 @@ def timestamp(time: datetime | None) -> str | None:
     return None if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
+def _fact_lines(facts: Facts) -> list[str]:
+    known = {name: text for name, value in facts.values.items() if (text := _text(value))}
+    width = max(map(len, known), default=0)
+    return [f"  {plain(name):{width}}  {text}" for name, text in known.items()]
+
+
+def _fits(table: Table, width: int) -> bool:
+    """Return whether a table fits if only the last column is wrapped."""
+    widths = [
+        max(len(_text(cell)) for cell in (heading, *(row[number] for row in table.rows)))
+        for number, heading in enumerate(table.columns)
+    ]
+    widths[-1] = min(widths[-1], _WRAPPED)
+    return sum(widths) + 3 * len(widths) <= width
+
+
+def _print_blocks(console: Console, table: Table) -> None:
+    """Print the rows of a table that is too wide one below the other, so that no cell is broken."""
+    for row in table.rows:
+        console.print()
+        for line in _fact_lines(Facts("", dict(zip(table.columns, row, strict=True)))):
+            console.print(Text(line), soft_wrap=True)
+
+
 def _rich_table(table: Table) -> RichTable:
     found = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(table.columns):
         are_numbers = any(_is_number(row[number]) for row in table.rows)
         found.add_column(
-            Text(plain(heading)), justify="right" if are_numbers else "left", overflow="fold"
+            Text(plain(heading)),
+            justify="right" if are_numbers else "left",
+            no_wrap=number < len(table.columns) - 1,
         )
     for row in table.rows:
         found.add_row(*(Text(_text(value)) for value in row))

@@ -13,6 +13,7 @@ from demandbase_api.jobs.export_reuse import ExportReuse
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
+from demandbase_cli.state import read_state
 from tap_demandbase.config import export_journal
 from tap_demandbase.export_plan import PlannedExport, PlannedStream, plan_exports
 
@@ -42,9 +43,13 @@ class PlannedJob(NamedTuple):
         }
 
 
-@click.command()
+@click.command(short_help="Show the jobs and calls that the next run of the tap will need.")
 @click.option("--catalog", type=click.File(encoding="utf-8"), help="Catalog with the selection.")
-@click.option("--state", type=click.File(encoding="utf-8"), help="State of the last run.")
+@click.option(
+    "--state",
+    type=click.File(encoding="utf-8"),
+    help="State of the last run, as for “demandbase state”.",
+)
 @common_options
 def plan(
     *, settings: Settings, as_json: bool, catalog: IO[str] | None, state: IO[str] | None
@@ -53,7 +58,10 @@ def plan(
 
     It lists the export jobs once, to find those that the run would adopt.
     """
-    tap = settings.tap(_json(catalog, "catalog"), _json(state, "state"))
+    tap = settings.tap(
+        None if catalog is None else _catalog(catalog),
+        None if state is None else read_state(state)[1],
+    )
     tap.setup_mapper()
     streams = plan_exports(tap.streams.values())
     failed = {each.name: str(each.error) for each in streams if each.error is not None}
@@ -99,13 +107,11 @@ def _check(calls: list[dict[str, Any]], failed: dict[str, str]) -> None:
         )
 
 
-def _json(file: IO[str] | None, option: str) -> Any:  # noqa: ANN401 - checked by the tap
-    if file is None:
-        return None
+def _catalog(file: IO[str]) -> Any:  # noqa: ANN401 - checked by the tap
     try:
         return json.load(file)
     except (ValueError, RecursionError):
-        raise CommandError(f"The file of --{option} is no JSON.") from None
+        raise CommandError("The file of --catalog is no JSON.") from None
 
 
 def _jobs(tap: TapDemandbase, streams: list[PlannedStream]) -> list[PlannedJob]:
@@ -152,6 +158,8 @@ def _stream_line(
         says = "and more jobs: the first one says how many"
     elif says is None and not own:
         says = "nothing is exported"
+    elif says is None and not windows:
+        says = "all rows"
     return (
         stream.name,
         len(own),

@@ -29,7 +29,7 @@ _RUNNING_SINCE = timedelta(days=2)
 _DAY = timedelta(days=1)
 
 
-@click.command()
+@click.command(short_help="Show the calls used and left, the bytes exported, the jobs that run.")
 @common_options
 def quota(*, settings: Settings, as_json: bool) -> None:
     """Show the day's calls, the bytes exported in 24 hours and the jobs that run.

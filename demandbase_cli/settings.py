@@ -10,12 +10,16 @@ from singer_sdk.helpers._util import read_json_file
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.http.retry import FOR_A_PERSON
 from demandbase_api.settings_check import environment_problem
+from demandbase_api.settings_values import with_parted_names
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.target import TargetDemandbase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from singer_sdk.plugin_base import PluginBase
 
     from demandbase_api.ports import Apis
 
@@ -25,7 +29,7 @@ ENVIRONMENT = "ENV"
 """In place of a file: the settings are in environment variables."""
 
 _TAP_PREFIX = "TAP_DEMANDBASE_"
-_TARGET_PREFIX = "TARGET_DEMANDBASE_"
+TARGET_PREFIX = "TARGET_DEMANDBASE_"
 
 
 def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,12 +37,16 @@ def _without_credentials(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Tap(TapDemandbase):
+    retry = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""
 
 
 class _Target(TargetDemandbase):
+    retry: ClassVar = FOR_A_PERSON
+
     @override
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command: no run is to be cleaned up."""
@@ -66,6 +74,8 @@ class Settings:
     def __init__(
         self, sources: Sequence[str] = (), environment: Mapping[str, str] = os.environ
     ) -> None:
+        self.sources = tuple(sources) or (ENVIRONMENT,)
+        """For ``--config`` of a plugin's own command."""
         self._files = [source for source in sources if source != ENVIRONMENT]
         self._reads_environment = ENVIRONMENT in sources or not sources
         self._environment = environment
@@ -77,14 +87,8 @@ class Settings:
             DemandbaseError: The settings or the state cannot be used.
         """
         return self._plugin(
-            lambda config, env: _Tap(
-                config=config,
-                parse_env_config=env,
-                setup_mapper=False,
-                catalog=catalog,
-                state=state,
-            ),
-            _Tap.config_jsonschema,
+            lambda config: _Tap(config=config, setup_mapper=False, catalog=catalog, state=state),
+            _Tap,
             _TAP_PREFIX,
         )
 
@@ -95,17 +99,17 @@ class Settings:
             ConfigurationError: The settings cannot be used.
         """
         return self._plugin(
-            lambda config, env: _Target(config=config, parse_env_config=env, setup_mapper=False),
-            _Target.config_jsonschema,
-            _TARGET_PREFIX,
+            lambda config: _Target(config=config, setup_mapper=False),
+            _Target,
+            TARGET_PREFIX,
         )
 
     @cached_property
     def tap_config(self) -> Mapping[str, Any]:
         """Settings of the tap, for what needs no connection: there may be no credentials."""
         return self._plugin(
-            lambda config, env: _LocalTap(config=config, parse_env_config=env, setup_mapper=False),
-            _Tap.config_jsonschema,
+            lambda config: _LocalTap(config=config, setup_mapper=False),
+            _Tap,
             _TAP_PREFIX,
         ).config
 
@@ -113,11 +117,9 @@ class Settings:
     def target_config(self) -> Mapping[str, Any]:
         """Settings of the target, for what needs no connection: there may be no credentials."""
         return self._plugin(
-            lambda config, env: _LocalTarget(
-                config=config, parse_env_config=env, setup_mapper=False
-            ),
-            _Target.config_jsonschema,
-            _TARGET_PREFIX,
+            lambda config: _LocalTarget(config=config, setup_mapper=False),
+            _Target,
+            TARGET_PREFIX,
         ).config
 
     @cached_property
@@ -138,21 +140,25 @@ class Settings:
     @property
     def has_target(self) -> bool:
         """Whether there are settings of the target; files are for both plugins."""
-        return self._has(_Target.config_jsonschema, _TARGET_PREFIX)
+        return self._has(_Target.config_jsonschema, TARGET_PREFIX)
 
     def _has(self, schema: Mapping[str, Any], prefix: str) -> bool:
         names = (f"{prefix}{name.upper()}" for name in schema["properties"])
         return bool(self._files) or any(name in self._environment for name in names)
 
     def _plugin(
-        self, make: Callable[[dict[str, Any], bool], P], schema: Mapping[str, Any], prefix: str
+        self, make: Callable[[dict[str, Any]], P], plugin: type[PluginBase], prefix: str
     ) -> P:
         config = self._from_files()
+        if not self._reads_environment:
+            return make(config)
+        schema = plugin.config_jsonschema
         try:
-            return make(config, self._reads_environment)
+            found = plugin._env_var_config  # noqa: SLF001 - the SDK has no other way
+            return make(config | with_parted_names(found, schema))
         except ValueError as error:
             problem = environment_problem(schema, prefix, self._environment)
-            if problem is None or not self._reads_environment:
+            if problem is None:
                 raise
             raise ConfigurationError(problem) from error
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from demandbase_api.errors import DemandbaseError
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, print_json, show, timestamp
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from demandbase_cli.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Show the bookmarks of a state, or change them.")
 @click.argument("file", type=click.File(encoding="utf-8"))
 @click.option("--reset", "resets", multiple=True, metavar="STREAM", help="Remove its bookmark.")
 @click.option(
@@ -40,16 +41,18 @@ def state(
 ) -> None:
     """Show the bookmarks in a state FILE (- for standard input), or print a changed state.
 
-    The file has the value of the tap's last STATE message. It is not changed.
+    The file has the tap's last STATE message, its value, or what “meltano state get” prints. It is
+    not changed. With --reset or --set, the new state is printed, to be used with --state or
+    “meltano state set”.
     """
     _ = settings  # a state has all that is needed
-    found = _read(file)
+    around, found = read_state(file)
     if resets or changes:
         for stream in resets:
             found = without_bookmark(found, stream)
         for change in changes:
             found = with_date(found, change)
-        print_json(found)
+        print_json(found if around is None else {**around, _MELTANO: found})
         return
     lines = [_line(name, own) for name, own in found.get("bookmarks", {}).items()]
     show(
@@ -57,14 +60,23 @@ def state(
         Table(
             "Bookmarks",
             ("Stream", "By", "Rows until", "Resumes at", "Last job", "Says"),
-            [(*(line[name] for name in _SHOWN), _words(line)) for line in lines],
+            [tuple(line[name] for name in _SHOWN) for line in lines],
             "The state has no bookmark: each stream starts from the beginning.",
         ),
         as_json=as_json,
     )
+    if unusable := [line["stream"] for line in lines if line["is"] == _UNUSABLE]:
+        raise CommandError(
+            f"The tap cannot use the state of {', '.join(unusable)}: correct it, or remove it with "
+            "--reset."
+        )
 
 
-_SHOWN = ("stream", "replication_key", "rows_until", "resumes_at", "last_job")
+_MELTANO = "singer_state"
+"""Member of Meltano's own state that has the state of the tap."""
+
+_SHOWN = ("stream", "replication_key", "rows_until", "resumes_at", "last_job", "says")
+_UNUSABLE = "unusable"
 
 
 def without_bookmark(state: dict[str, Any], stream: str) -> dict[str, Any]:
@@ -100,6 +112,8 @@ def with_date(state: dict[str, Any], change: str) -> dict[str, Any]:
             "people=2026-01-31."
         ) from None
     _check_stream(state, stream)
+    if value > datetime.now(UTC):
+        raise CommandError(f"--set {change[:100]} is in the future: nothing would be exported.")
     own = state["bookmarks"][stream]
     if not isinstance(own, dict) or not own.get(bookmark.KEY):
         raise CommandError(
@@ -117,34 +131,48 @@ def _check_stream(state: dict[str, Any], stream: str) -> None:
         raise CommandError(f"The state has no bookmark of stream {stream[:100]}: it has {names}.")
 
 
-def _read(file: IO[str]) -> dict[str, Any]:
+def read_state(file: IO[str]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return Meltano's object around a state, if there is one, and the state."""
     try:
         found = json.load(file)
     except (ValueError, RecursionError):
         raise CommandError(
-            "The state is no JSON: give the value of the tap's last STATE message, as a file."
+            "The state is no JSON: give the tap's last STATE message, or its value, as a file."
         ) from None
-    bookmark.check_state(found)
-    checked: dict[str, Any] = found
-    return checked
+    is_wrapped = isinstance(found, dict) and _MELTANO in found
+    state = bookmark.usable_state(found[_MELTANO] if is_wrapped else found)
+    return (found if is_wrapped else None), state
 
 
 def _line(stream: str, own: object) -> dict[str, Any]:
     key = own.get(bookmark.KEY) if isinstance(own, dict) else None
-    mark = bookmark.read(own, key if isinstance(key, str) else None, stream)
+    known = key if isinstance(key, str) else None
+    problem = None
+    try:
+        mark = bookmark.read(own, known, stream)
+    except DemandbaseError as error:
+        problem, mark = str(error), bookmark.Bookmark()
     delivered = mark.delivered
-    return {
+    found = {
         "stream": stream,
-        "replication_key": key,
+        "replication_key": known,
         "rows_until": mark.value,
         "resumes_at": mark.next_window,
         "last_job": None if delivered is None else delivered.newest.id,
         "last_job_created_at": None if delivered is None else delivered.newest.created_at,
     }
+    is_foreign = isinstance(own, dict) and bool(own.get("partitions"))
+    return {
+        **found,
+        "is": _UNUSABLE if problem is not None else "usable",
+        "says": problem or _words(found, is_foreign=is_foreign),
+    }
 
 
-def _words(line: dict[str, Any]) -> str:
+def _words(line: dict[str, Any], *, is_foreign: bool) -> str:
     if line["rows_until"] is None:
+        if is_foreign:
+            return "partitions of another tap, which are ignored: from the beginning"
         return "exported as a whole, or from the beginning"
     if line["resumes_at"] is not None:
         return f"interrupted: the next run resumes with {line['resumes_at']}"

@@ -104,23 +104,27 @@ def _unreadable(stream: str, problem: str) -> StateError:
     )
 
 
-def check_state(state: object) -> None:
-    """Check that a state, as given to the tap, is that of a first run or has bookmarks.
+def usable_state(given: object) -> dict[str, Any]:
+    """Return the state that the tap was given: that of a first run, or one with bookmarks.
+
+    A whole STATE message, such as the last line of the tap's output, stands for its value.
 
     Raises:
-        StateFormatError: It is something else, such as the message around the state.
+        StateFormatError: It is something else.
     """
+    is_message = isinstance(given, dict) and given.get("type") == "STATE" and "value" in given
+    state = given["value"] if isinstance(given, dict) and is_message else given
     if isinstance(state, dict):
         if not state or isinstance(state.get("bookmarks"), dict):
-            return
+            return state
         if "bookmarks" in state:
             problem = "its member bookmarks must be an object"
         else:
             problem = f"it has no member bookmarks{_where_state_is(state)}"
     else:
-        problem = "it must be an object"
+        problem = "it is empty" if state == "" else "it must be an object"
     raise StateFormatError(
-        f"The state cannot be used: {problem}. Pass the value of the last STATE message, as in "
+        f"The state cannot be used: {problem}. Pass the last STATE message or its value, as in "
         '{"bookmarks": {…}}, or {} to start from the beginning.'
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.singerlib import Metadata
+from singer_sdk.singerlib import Catalog, Metadata
 
 from demandbase_api.errors import ConfigurationError
 from tap_demandbase.errors import SelectionError
@@ -13,7 +14,7 @@ from tap_demandbase.errors import SelectionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from singer_sdk.singerlib import Catalog, MetadataMapping
+    from singer_sdk.singerlib import MetadataMapping
 
     from demandbase_api.models import Entity, EntityField
 
@@ -89,6 +90,45 @@ def replication_method(stream: str, chosen: str | None, key: str | None) -> str 
                 f"Stream {stream}: replication-method in the catalog must be FULL_TABLE or "
                 "INCREMENTAL."
             )
+
+
+def check_catalog(catalog: object) -> None:
+    """Check the form of a catalog, as given to the tap.
+
+    Raises:
+        ConfigurationError: The SDK would fail on it, in words of its own.
+    """
+    if catalog is None or isinstance(catalog, (Catalog, str, PurePath)):
+        return  # of the SDK, or a file that it reads
+    if not isinstance(catalog, dict):
+        problem = "it must be an object"
+    elif not isinstance(streams := catalog.get("streams"), list):
+        problem = "its member streams must be a list"
+    elif not all(_is_entry(entry) for entry in streams):
+        problem = "each of its streams must have a tap_stream_id, a schema and metadata"
+    else:
+        return
+    raise ConfigurationError(
+        f"The catalog cannot be used: {problem}. Write one with “tap-demandbase --discover”, and "
+        "select streams in it."
+    )
+
+
+def _is_entry(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    metadata = entry.get("metadata", [])
+    return (
+        isinstance(entry.get("tap_stream_id"), str)
+        and isinstance(entry.get("schema", {}), dict)
+        and isinstance(metadata, list)
+        and all(
+            isinstance(item, dict)
+            and isinstance(item.get("breadcrumb"), list)
+            and isinstance(item.get("metadata"), dict)
+            for item in metadata
+        )
+    )
 
 
 def saved_fields(catalog: object) -> dict[str, dict[str, str]]:

@@ -27,15 +27,14 @@ def _run() -> None:
 
     with loading("tap_demandbase.tap"):
         from demandbase_api.process import (  # noqa: PLC0415
-            SDK_MESSAGES,
             exit_with_error,
-            log_as_debug,
+            hush_sdk,
             log_plain_text,
             log_signal,
         )
         from tap_demandbase.tap import CommandTap  # noqa: PLC0415
     log_plain_text()
-    log_as_debug({**SDK_MESSAGES, CommandTap.name: ("Parsing env var", "Added '%s' as child")})
+    hush_sdk(CommandTap.name)
     try:
         with log_signal(CommandTap.logger):
             CommandTap.cli()

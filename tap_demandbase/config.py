@@ -80,6 +80,7 @@ _STORAGE = th.ObjectType(
     th.Property(
         "params",
         th.ObjectType(additional_properties=True),
+        secret=True,
         description="Arguments of the fsspec file system behind the URL.",
     ),
     additional_properties=False,

@@ -15,8 +15,11 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.export_provider import ExportTask
 from demandbase_api.jobs.export_scheduler import ExportScheduler
+from demandbase_api.jobs.job_timeline import JobPhase
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import EntityField, ExportRequest
+from demandbase_api.run_report import RowSamples
+from demandbase_api.words import counted
 from tap_demandbase.csv_reader import PartReader, is_gzip
 from tap_demandbase.errors import (
     FileFormatError,
@@ -76,13 +79,19 @@ class Exporter:
     ) -> None:
         self.spool = spool
         self.journal = journal
-        self.scheduler = ExportScheduler(
-            api, JobPoller("export", api, policy.poll, clock), policy, clock, journal
-        )
+        poller = JobPoller("export", api, policy.poll, clock)
+        self.timeline = poller.timeline
+        self.scheduler = ExportScheduler(api, poller, policy, clock, journal)
         self.fetcher = PartFetcher(Downloader(api, policy.retry, spool.check_space), spool.open)
         self.clock = clock
         self._logger = logger
+        self.rows = RowSamples(clock)
+        """Rows that have been read, of all jobs."""
+        self._rows = 0
         self._jobs: dict[str, list[JobFigures]] = {}
+        self._parents: dict[str, str] = {}
+        """Stream whose turn it was when ids were exported, by entity of the ids."""
+        self._planned: set[str] = set()
         self._waiting: list[str] = []
         self._done: list[str] = []
         self._failed = 0
@@ -96,6 +105,7 @@ class Exporter:
             tasks: The tasks that are known already.
         """
         self._waiting.append(stream)
+        self._planned.add(stream)
         self.scheduler.plan(tasks)
 
     def check_budget(self, stream: str, more_jobs: int) -> None:
@@ -147,9 +157,24 @@ class Exporter:
         self._jobs.setdefault(stream, []).append(figures)
         return job, created_at
 
-    def jobs(self, stream: str) -> list[JobFigures]:
-        """Return the figures of the jobs that a stream has waited for."""
-        return self._jobs.get(stream, [])
+    def jobs(self) -> dict[str, list[JobFigures]]:
+        """Return the figures of all jobs of the run by stream, each in the order of its jobs."""
+        waited_for = {figures.id: stream for stream, jobs in self._jobs.items() for figures in jobs}
+        known = {figures.id: figures for jobs in self._jobs.values() for figures in jobs}
+        found: dict[str, list[JobFigures]] = {}
+        for job in self.timeline.jobs():
+            stream = waited_for.get(job.id, job.stream)
+            if stream not in self._planned:
+                stream = self._parents.get(stream, stream)
+            figures = known.get(job.id) or JobFigures(job.id, job.is_adopted)
+            figures.status, figures.spans = job.status, job.spans
+            found.setdefault(stream, []).append(figures)
+        return found
+
+    def count(self, rows: int) -> None:
+        """Count rows that have been read since the last call."""
+        self._rows += rows
+        self.rows.add(self._rows)
 
     def open(self, stream: str, task: ExportTask, job: ExportJob) -> JobParts:
         """Start the download of a completed job's first part and return the job's parts.
@@ -186,6 +211,7 @@ class Exporter:
         """
         key = (parents.entity, account_lists)
         if key not in self._ids:
+            self._parents.setdefault(parents.entity, stream)
             request = ids_request(parents, account_lists)
             self._ids[key] = self._export_ids(stream, parents, ExportTask(request, delivered))
         return self._ids[key]
@@ -311,21 +337,32 @@ class JobParts:
             FileSizeError: The files have another size than Demandbase says.
             DemandbaseError: The download failed.
         """
-        for number in range(1, self._parts + 1):
-            self._part = number
-            file, size = self._fetch()
-            try:
-                self._logger.info(
-                    "Part %d of %d has been downloaded: %d bytes", number, self._parts, size
-                )
-                self._received += size
-                self._count()
-                if number == self._parts and not is_gzip(file):
-                    self._check_size(self._received)
-                self.next_poll = 0
-                yield number, file
-            finally:
-                self._exporter.spool.close(file)
+        timeline = self._exporter.timeline
+        try:
+            for number in range(1, self._parts + 1):
+                self._part = number
+                timeline.enter(self._job.id, JobPhase.DOWNLOADING)
+                file, size = self._fetch()
+                timeline.enter(self._job.id, JobPhase.READING)
+                yield from self._opened(number, file, size)
+        finally:
+            timeline.leave(self._job.id)
+
+    def _opened(
+        self, number: int, file: BinaryIO, size: int
+    ) -> Generator[tuple[int, BinaryIO], None, None]:
+        try:
+            self._logger.info(
+                "Part %d of %d has been downloaded: %s", number, self._parts, counted(size, "byte")
+            )
+            self._received += size
+            self._count()
+            if number == self._parts and not is_gzip(file):
+                self._check_size(self._received)
+            self.next_poll = 0
+            yield number, file
+        finally:
+            self._exporter.spool.close(file)
 
     def _fetch(self) -> tuple[BinaryIO, int]:
         try:
@@ -391,6 +428,7 @@ class JobParts:
 
     def _count(self, rows: int = 0) -> None:
         figures = self._figures
+        self._exporter.count(max(rows - figures.rows, 0))
         figures.rows = max(figures.rows, rows)
         figures.bytes = self._received
         figures.read_seconds = self._exporter.clock.now() - self._started
@@ -457,7 +495,11 @@ class ReadProgress:
         if self._is_due():
             seconds = max(self._logged - self._started, 0.001)
             self._logger.info(
-                "Reading part %d of %d: %d rows, %.0f rows/s", part, parts, rows, rows / seconds
+                "Reading part %d of %d: %s, %s rows/s",
+                part,
+                parts,
+                counted(rows, "row"),
+                f"{rows / seconds:,.0f}",
             )
 
     def _is_due(self) -> bool:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from demandbase_api.clock import iso_time
 from demandbase_api.errors import ApiOperation
+from demandbase_api.run_report import (
+    ExportRun,
+    Outcome,
+    ReportedExport,
+    ReportedExports,
+    phases,
+)
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
     from datetime import datetime
 
-    from demandbase_api.clock import Clock
+    from demandbase_api.jobs.job_timeline import PhaseSpan
     from demandbase_api.models import DateRange, ExportJob
+    from demandbase_api.run_report import RowSamples, RunClock, RunFacts
 
 EXPORT_OPERATIONS = (
     ApiOperation.CREATE_EXPORT,
@@ -27,40 +33,35 @@ EXPORT_OPERATIONS = (
 """Operations whose calls a run of the tap needs."""
 
 
-class Outcome(StrEnum):
-    """How far a stream has come."""
-
-    NOT_BEGUN = "not begun"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-    COMPLETE = "complete"
-
-
 @dataclass(slots=True)
 class JobFigures:
-    """An export job that a stream has waited for.
+    """An export job of a stream.
 
     Args:
         id: The job's id.
         adopted: Whether the job existed before, instead of being created by this run.
-        created_at: When it was created.
+        created_at: When it was created, if it is known.
         completed_at: When it completed, if the server says so.
         dates: Days that were requested; ``None`` for all rows.
         waited_seconds: Time that the stream waited for it.
         read_seconds: Time from its completion until its rows had been read.
         bytes: Size of its files as downloaded.
         rows: Number of its rows.
+        status: Its last known status.
+        spans: Its phases.
     """
 
     id: str
     adopted: bool
-    created_at: datetime
-    completed_at: datetime | None
-    dates: DateRange | None
-    waited_seconds: float
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    dates: DateRange | None = None
+    waited_seconds: float = 0.0
     read_seconds: float = 0.0
     bytes: int = 0
     rows: int = 0
+    status: str | None = None
+    spans: tuple[PhaseSpan, ...] = ()
 
     @classmethod
     def of(
@@ -75,20 +76,22 @@ class JobFigures:
         """Return the figures of a job that has completed."""
         return cls(job.id, adopted, created_at, job.completed_at, dates, waited_seconds)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the job as an object of the report."""
+    def reported(self, began: float) -> ReportedExport:
+        """Return the job for the report of a run that began at a moment of its clock."""
         days = self.dates
-        return {
-            "id": self.id,
-            "adopted": self.adopted,
-            "created_at": iso_time(self.created_at),
-            "completed_at": iso_time(self.completed_at),
-            "days": None if days is None else [_day(days.start), _day(days.end)],
-            "waited_seconds": round(self.waited_seconds, 3),
-            "read_seconds": round(self.read_seconds, 3),
-            "bytes": self.bytes,
-            "rows_read": self.rows,
-        }
+        return ReportedExport(
+            id=self.id,
+            status=self.status,
+            adopted=self.adopted,
+            phases=phases(self.spans, began),
+            created_at=iso_time(self.created_at),
+            completed_at=iso_time(self.completed_at),
+            days=None if days is None else (_day(days.start), _day(days.end)),
+            waited_seconds=round(self.waited_seconds, 3),
+            read_seconds=round(self.read_seconds, 3),
+            bytes=self.bytes,
+            rows_read=self.rows,
+        )
 
 
 @dataclass(slots=True)
@@ -118,18 +121,18 @@ class StreamFigures:
         """Size of the files of all jobs."""
         return sum(job.bytes for job in self.jobs)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the stream as an object of the report."""
-        return {
-            "outcome": self.outcome.value,
-            **({} if self.error is None else {"error": self.error}),
-            "started_at": iso_time(self.began_at),
-            "seconds": round(self.seconds, 3),
-            "rows_sent": self.rows,
-            "windows": self.windows,
-            "bytes": self.bytes,
-            "jobs": [job.as_dict() for job in self.jobs],
-        }
+    def reported(self, began: float) -> ReportedExports:
+        """Return the stream for the report of a run that began at a moment of its clock."""
+        return ReportedExports(
+            outcome=self.outcome.value,
+            error=self.error,
+            started_at=iso_time(self.began_at),
+            seconds=round(self.seconds, 3),
+            rows_sent=self.rows,
+            windows=self.windows,
+            bytes=self.bytes,
+            jobs=tuple(job.reported(began) for job in self.jobs),
+        )
 
     def in_words(self) -> str:
         """Return the figures as a clause."""
@@ -146,40 +149,27 @@ class StreamFigures:
         return outcome + ", ".join(parts)
 
 
-class RunReport:
-    """The report of one run.
+def run_report(
+    times: RunClock,
+    facts: RunFacts,
+    rows: RowSamples | None,
+    streams: Mapping[str, StreamFigures],
+    calls_left: Mapping[ApiOperation, int],
+) -> ExportRun:
+    """Return the report of a run.
 
     Args:
-        run: Unique name of the run.
-        clock: Time.
+        times: The times of the run.
+        facts: What is known at its end.
+        rows: Rows that have been read.
+        streams: The figures of its streams.
+        calls_left: Calls that are left today, by operation, if the API limits them.
     """
-
-    def __init__(self, run: str, clock: Clock) -> None:
-        self.run = run
-        self._clock = clock
-        self._began = clock.now()
-        self._started_at = clock.utc()
-
-    def as_json(
-        self, streams: Mapping[str, StreamFigures], calls_left: Mapping[ApiOperation, int]
-    ) -> str:
-        """Return the report as one line of JSON.
-
-        Args:
-            streams: The figures of the run's streams.
-            calls_left: Calls that are left today, by operation, if the API limits them.
-        """
-        left = {operation.name.lower(): calls for operation, calls in calls_left.items()}
-        return json.dumps(
-            {
-                "run": self.run,
-                "started_at": iso_time(self._started_at),
-                "seconds": round(self._clock.now() - self._began, 3),
-                **({"calls_left": left} if left else {}),
-                "streams": {name: figures.as_dict() for name, figures in streams.items()},
-            },
-            separators=(",", ":"),
-        )
+    return ExportRun(
+        **times.header(facts, rows),
+        calls_left={operation.name.lower(): calls for operation, calls in calls_left.items()},
+        streams={name: figures.reported(times.began) for name, figures in streams.items()},
+    )
 
 
 def log_summary(

@@ -17,6 +17,7 @@ from demandbase_api.jobs.export_provider import ExportTask
 from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
 from demandbase_api.models import DateRange, ExportRequest
 from demandbase_api.process import loading
+from demandbase_api.words import counted
 from tap_demandbase import bookmark, cast
 from tap_demandbase.bookmark import Bookmark
 from tap_demandbase.catalog import (
@@ -104,8 +105,8 @@ class BulkStream(FastSyncStream):
         self._chosen_method = chosen_method
         self._catalog_error: ConfigurationError | None = None
         self._delivered: dict[DeliveredJob, ExportRequest] = {}
-        self._is_proven = False
-        """Whether a job had rows, or its count says that there are none."""
+        self._is_proven = True
+        """Whether each job so far had rows, or its count says that there are none."""
         self.primary_keys = spec.key_properties
         self.replication_key = spec.replication_key
         self.selected_by_default = spec.selected_by_default
@@ -149,7 +150,6 @@ class BulkStream(FastSyncStream):
             self.logger.warning("Nothing is exported of stream %s: %s", self.name, self.why_empty)
         self._begin_version()
         pipeline = cache(load_pipeline)
-        sent = 0
         for number, (window, task) in enumerate(tasks, 1):
             if window is not None and len(tasks) > 1:
                 self.logger.info(
@@ -159,24 +159,28 @@ class BulkStream(FastSyncStream):
                     window.start or "the oldest",
                     window.end,
                 )
-            delivered, rows = yield from self._export_window(window, task, pipeline)
-            sent += rows
+            delivered = yield from self._export_window(window, task, pipeline)
             self._delivered[delivered] = task.request
             following = tasks[number][0] if number < len(tasks) else None
-            is_valid = sent > 0 or not self._options.fail_on_empty
+            is_valid = self._has_sent or not self._options.fail_on_empty
             if window is not None:
                 self.figures.windows += 1
                 self._advance_bookmark(window, delivered, is_valid=is_valid)
             exporter.scheduler.forget(task)
             if following is not None and is_valid:
                 self._write_state()
-        if self._options.fail_on_empty and not sent:
+        if self._options.fail_on_empty and not self._has_sent:
             self._fail_empty()
         if self._stream_version is not None:
             self._activate_version(self._stream_version)
         exporter.stream_done(self.name)
         if self.windowed is not None:
             self.windowed.warn_without_value(self.name, self.logger)
+
+    @property
+    def _has_sent(self) -> bool:
+        """Whether a row of this run has been sent: stream maps may leave all of them out."""
+        return self.figures.rows > 0
 
     def _fail_empty(self) -> None:
         """Fail, since no row was sent. The next run exports the stream again, by new jobs.
@@ -211,8 +215,8 @@ class BulkStream(FastSyncStream):
         """Let the target remove rows of earlier versions, once all rows have been counted."""
         if not self._delivered or not self._is_proven:
             self.logger.warning(
-                "No ACTIVATE_VERSION of stream %s: it has no rows, and Demandbase does not say "
-                "that there are none",
+                "No ACTIVATE_VERSION of stream %s: an export has no rows, and Demandbase does not "
+                "say that there are none",
                 self.name,
             )
             return
@@ -220,8 +224,8 @@ class BulkStream(FastSyncStream):
 
     def _export_window(
         self, window: Window | None, task: ExportTask, load_pipeline: Callable[[], Pipeline[T]]
-    ) -> Generator[T, None, tuple[DeliveredJob, int]]:
-        """Yield the output of one window; return its job and the number of rows that were sent."""
+    ) -> Generator[T, None, DeliveredJob]:
+        """Yield the output of one window; return its job."""
         exporter, windowed = self._tap.exporter, self.windowed
         while True:
             job, created_at = exporter.wait(self.name, task)
@@ -239,7 +243,7 @@ class BulkStream(FastSyncStream):
                     yield item
                     count.sent += sent
                 count.check(self.logger, filtered)
-                self._is_proven |= count.read > 0 or job.record_count is not None
+                self._is_proven &= count.read > 0 or job.record_count is not None
             except JobGoneError as error:
                 exporter.scheduler.resubmit(task, error)  # raises the second time
             except (FileFormatError, RecordCountError, DateRangeError):
@@ -250,7 +254,7 @@ class BulkStream(FastSyncStream):
                 self._write_state()
                 raise
             else:
-                return DeliveredJob(job.id, created_at), count.sent
+                return DeliveredJob(job.id, created_at)
 
     def _read(
         self, job: ExportJob, parts: JobParts, pipeline: Pipeline[T], count: RowCount
@@ -605,14 +609,13 @@ class RowCount:
         """
         before, repeated = (filtered.before, filtered.repeated) if filtered else (0, 0)
         reasons = {"before the first day": before, "sent before": repeated}
-        left_out = [f"{count} {reason}" for reason, count in reasons.items() if count]
+        left_out = [f"{count:,} {reason}" for reason, count in reasons.items() if count]
         logger.info(
-            "Export job %s of stream %s: %d %s sent%s",
+            "Export job %s of stream %s: %s sent%s",
             self._job.id,
             self._stream,
-            self.sent,
-            "row" if self.sent == 1 else "rows",
-            f" of {self.read}, the others left out ({', '.join(left_out)})" if left_out else "",
+            counted(self.sent, "row"),
+            f" of {self.read:,}, the others left out ({', '.join(left_out)})" if left_out else "",
         )
         if self.read - self.sent != before + repeated:
             raise RecordCountError(

@@ -15,9 +15,10 @@ from singer_sdk import Stream
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError, DemandbaseError
+from demandbase_api.run_report import Outcome
 from tap_demandbase import bookmark
 from tap_demandbase.errors import StreamsFailedError
-from tap_demandbase.report import Outcome, StreamFigures
+from tap_demandbase.report import StreamFigures
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence

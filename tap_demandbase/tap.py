@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -21,21 +22,24 @@ from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolErro
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from demandbase_api.run_files import remove_old, run_name, write_report
+from demandbase_api.run_report import RunClock, RunFacts
 from demandbase_api.settings_check import (
+    environment_settings,
     near_names,
     settings_errors,
-    warn_unknown_variables,
+    warn_variables,
     without_foreign,
 )
+from demandbase_api.settings_values import as_declared
 from demandbase_api.state.folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
-from tap_demandbase.catalog import chosen_methods, saved_fields, selected_streams
+from tap_demandbase.catalog import check_catalog, chosen_methods, saved_fields, selected_streams
 from tap_demandbase.discovery import discover_streams
 from tap_demandbase.errors import StreamsFailedError
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter, write_output
 from tap_demandbase.job_streams import job_streams
-from tap_demandbase.report import EXPORT_OPERATIONS, RunReport, log_summary
+from tap_demandbase.report import EXPORT_OPERATIONS, log_summary, run_report
 from tap_demandbase.streams import BulkStream, IdBatchStream
 from tap_demandbase.sync_run import SyncRun
 
@@ -75,13 +79,14 @@ class TapDemandbase(Tap):
     ]
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+        check_catalog(options.get("catalog"))
         self.saved_fields = saved_fields(options.get("catalog"))
         """Field names in jobs, by stream and property, from the catalog that was passed."""
         self.chosen_methods = chosen_methods(options.get("catalog"))
         """Replication method that the user has chosen, by stream."""
         self._unavailable: dict[str, DemandbaseError] = {}
         if (state := options.get("state")) is not None:
-            bookmark.check_state(state)
+            options["state"] = bookmark.usable_state(state)
         super().__init__(*args, **options)
 
     @cached_property
@@ -180,7 +185,8 @@ class TapDemandbase(Tap):
 
     def _warn_unwatched(self, streams: Sequence[Stream]) -> None:
         """Warn about streams that must not be empty, and that the run does not export."""
-        known = {*self._unavailable, *(it.name for it in streams if isinstance(it, BulkStream))}
+        exported = (it for it in streams if isinstance(it, BulkStream) and not it.is_removed)
+        known = {*self._unavailable, *(it.name for it in exported)}
         names = self.config.get("fail_on_empty") or ()
         if unwatched := [name + near_names(name, known) for name in names if name not in known]:
             self.logger.warning(
@@ -203,8 +209,20 @@ class TapDemandbase(Tap):
             DemandbaseError: An error ended the run before a stream failed.
         """
         self._warn_unknown_bookmarks()
-        report = RunReport(run_name(self.clock.utc()), self.clock)
+        times = RunClock(run_name(self.clock.utc()), self.clock)
         run = SyncRun(self.streams.values(), self._unavailable, self.clock, self.logger)
+        failure: BaseException | None = None
+        try:
+            self._sync(run)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            with signals_ignored():
+                self._report(times, run.figures, failure)
+
+    def _sync(self, run: SyncRun) -> None:
+        """Sync the streams of a run, and end its jobs."""
         with run.reporting_failures():
             try:
                 if self.state:
@@ -219,24 +237,27 @@ class TapDemandbase(Tap):
                 run.clear_journal()
             finally:
                 self._close_exports()
-                with signals_ignored():
-                    self._report(report, run.figures)
 
-    def _report(self, report: RunReport, streams: Mapping[str, StreamFigures]) -> None:
+    def _report(
+        self, times: RunClock, streams: Mapping[str, StreamFigures], failure: BaseException | None
+    ) -> None:
         """Log what the run has done, and keep its report; remove old ones."""
+        rows = None
         if "exporter" in self.__dict__:
-            for name, figures in streams.items():
-                figures.jobs = self.exporter.jobs(name)
+            rows = self.exporter.rows
+            for name, jobs in self.exporter.jobs().items():
+                if name in streams:
+                    streams[name].jobs = jobs
         today: Mapping[ApiOperation, CallsToday] = {}
         if self.apis.daily is not None:
             with suppress(SpoolError):  # one that cannot be read has been reported by the calls
                 today = self.apis.daily.today()
         left = {each: today[each].left for each in EXPORT_OPERATIONS if each in today}
         log_summary(streams, left, self.logger)
-        line = report.as_json(streams, left)
+        report = run_report(times, RunFacts.of(self, failure), rows, streams, left)
         try:
             folder = state(self.config).open() / EXPORT_REPORTS
-            path = write_report(folder, report.run, line)
+            path = write_report(folder, report.run, report.as_json())
         except (OSError, SpoolError) as error:
             self.logger.warning("The report of this run cannot be kept in state_dir: %s", error)
             return
@@ -312,12 +333,23 @@ class TapDemandbase(Tap):
         if unreadable:
             self.state.setdefault("bookmarks", {}).update(unreadable)
 
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        return environment_settings(
+            lambda: super(TapDemandbase, cls)._env_var_config,
+            cls.config_jsonschema,
+            cls._env_var_prefix,
+        )
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
-        self._config = without_foreign(self._config, self.name, (), self.logger)
+        settings = as_declared(self._config, self.config_jsonschema)
+        self._config = without_foreign(settings, self.name, self.logger)
+        given = frozenset(self._config)
         broken = super()._validate_config(raise_errors=False)
-        warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
+        warn_variables(self.config_jsonschema, self._env_var_prefix, given, self.logger)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
@@ -337,8 +369,10 @@ class CommandTap(TapDemandbase):
         enlarge_pipe(sys.stdout.fileno())
         if (file := options.get("state")) is not None:
             text = file.read()
+            if not text.strip():  # tail -1 of no state at all
+                bookmark.usable_state("")
             if load_json(text) is None:  # the SDK would take it for no file
-                bookmark.check_state(None)
+                bookmark.usable_state(None)
             options["state"] = io.StringIO(text)
         super().invoke(**options)
 

@@ -29,35 +29,23 @@ def _run() -> None:
     from demandbase_api.process import loading  # noqa: PLC0415
 
     with loading("target_demandbase.target"):
-        from singer_sdk.exceptions import (  # noqa: PLC0415
-            InvalidRecord,
-            MissingKeyPropertiesError,
-            RecordsWithoutSchemaException,
-        )
-
-        from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
+        from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
         from demandbase_api.process import (  # noqa: PLC0415
-            SDK_MESSAGES,
             exit_with_error,
-            log_as_debug,
+            hush_sdk,
             log_plain_text,
             log_signal,
         )
+        from target_demandbase.errors import sdk_sentence  # noqa: PLC0415
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
     logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
     log_plain_text()
-    log_as_debug({**SDK_MESSAGES, TargetDemandbase.name: ("Parsing env var",)})
+    hush_sdk(TargetDemandbase.name)
     try:
         with log_signal(logger):
             TargetDemandbase.cli()
-    except DemandbaseError as error:  # first: some are also errors of the SDK
-        exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
-    except InvalidRecord as error:
-        logger.critical("%s", error.error_message)
-        sys.exit(EXIT_FAILURE)
-    except (MissingKeyPropertiesError, RecordsWithoutSchemaException) as error:
-        # The SDK's sentences name properties only.
-        logger.critical("%s", " ".join(str(error.args[0]).split()))
-        sys.exit(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 - the last line of the log must name it
-        exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
+        if (sentence := sdk_sentence(error)) is None:
+            exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
+        logger.critical("%s", sentence)
+        sys.exit(EXIT_FAILURE)

@@ -69,8 +69,9 @@ _CONFIG = th.PropertiesList(
             )
         ),
         title="Field mappings",
-        description="Demandbase field by column, by entity, for columns with other names; null "
-        "leaves a column out. With api: uapi the field's label.",
+        description="Demandbase field by column, by entity, for columns with other names; "
+        "`__NULL__` leaves a column out (null does, too, but Meltano drops it). With api: uapi the "
+        "field's label.",
     ),
     th.Property(
         "activity_types",
@@ -192,9 +193,6 @@ _CONFIG = th.PropertiesList(
 ).to_dict()
 
 CONFIG = with_api_settings(_CONFIG)
-
-# Settings that the SDK adds to every target and that have no effect here.
-UNUSED_SDK_SETTINGS = ("load_method", "add_record_metadata")
 
 
 def connection(config: Mapping[str, Any], retry: RetryPolicy) -> Connection:

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from singer_sdk.exceptions import (
+    InvalidRecord,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
+
 from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
+
+
+def sdk_sentence(error: BaseException | None) -> str | None:
+    """Return why a run failed, if the SDK says that in words without record values."""
+    match error:
+        case DemandbaseError():  # some are also errors of the SDK
+            return None
+        case InvalidRecord():
+            return str(error.error_message)
+        case MissingKeyPropertiesError() | RecordsWithoutSchemaException():
+            # Their sentences name properties only.
+            return " ".join(str(error.args[0]).split())
+        case _:
+            return None
 
 
 class TargetError(DemandbaseError):

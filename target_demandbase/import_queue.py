@@ -34,6 +34,7 @@ from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.process import signals_deferred
 from demandbase_api.threads import Task
+from demandbase_api.words import counted
 from target_demandbase.config import destination, import_journal
 from target_demandbase.errors import StillRunningError
 from target_demandbase.open_files import open_files, spare_files
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
+    from demandbase_api.jobs.job_timeline import TrackedJob
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
     from target_demandbase.plan import StreamPlan
@@ -200,6 +202,10 @@ class ImportQueue:
         """Numbers of the batches of which the queue holds files."""
         return {each.number for each in (*(job.batch for job in self._running), *self._waiting)}
 
+    def jobs(self) -> list[TrackedJob]:
+        """Return all jobs of the run, with their phases until now."""
+        return self._poller.timeline.jobs()
+
     def put(self, batch: ImportBatch) -> None:
         """Add a file; ``ended`` sends it."""
         self._waiting.append(batch)
@@ -311,9 +317,9 @@ class ImportQueue:
         if (use := self._uses[file.fingerprint]) > 1:
             file = file.again(use)
         logger.info(
-            "Sending %d rows (%d bytes) of stream %s to %s as %s",
-            batch.staged.rows,
-            batch.staged.size,
+            "Sending %s (%s) of stream %s to %s as %s",
+            counted(batch.staged.rows, "row"),
+            counted(batch.staged.size, "byte"),
             batch.plan.stream,
             batch.plan.entity,
             file.name,
@@ -459,6 +465,10 @@ class DryRunQueue:
     def finish(self) -> None:
         """Do nothing: there is no journal."""
 
+    def jobs(self) -> list[TrackedJob]:
+        """Return nothing: there are no jobs."""
+        return []
+
     def write_mapping(self, stream: str, report: str) -> None:
         """Write the report of a stream's mapping.
 
@@ -485,8 +495,8 @@ class DryRunQueue:
         path = self._folder / f"{self._files:04d}-{batch.plan.entity}.csv"
         self._write(path, batch.staged.open())
         logger.info(
-            "Dry run: %d rows of stream %s for %s are in %s; nothing is sent",
-            batch.staged.rows,
+            "Dry run: %s of stream %s for %s in %s; nothing is sent",
+            counted(batch.staged.rows, "row"),
             batch.plan.stream,
             batch.plan.entity,
             path,

@@ -18,14 +18,16 @@ from demandbase_api.config import spool_folder, state
 from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
 from demandbase_api.run_files import dry_run_folder, remove_old, run_name
+from demandbase_api.run_report import Outcome
 from target_demandbase.batching import StreamBatch
 from target_demandbase.config import log_limits, reject_policy, rejects_folder
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
-from target_demandbase.errors import PlanError
+from target_demandbase.errors import MappingError, PlanError, RoutingError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
 from target_demandbase.mapping import UnknownProperties
 from target_demandbase.open_files import GroupBudget, open_files, spare_files
-from target_demandbase.plan import plan_stream, suits_blocks
+from target_demandbase.plan import plan_stream, propose_settings, settings_of, suits_blocks
+from target_demandbase.questions import Questions
 from target_demandbase.reader import NOTHING, Consumed
 from target_demandbase.rejects import (
     DeadLetters,
@@ -35,7 +37,7 @@ from target_demandbase.rejects import (
     check_folder,
     record_message,
 )
-from target_demandbase.report import OUTCOMES_UNKNOWN, RunReport
+from target_demandbase.report import OUTCOMES_UNKNOWN, RunRecorder, write_run
 from target_demandbase.results import Results
 from target_demandbase.states import PendingState, StateGate, write_state
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.ports import ImportApi
+    from demandbase_api.run_report import RunFacts
     from target_demandbase.arrow.encoder import ArrowRowEncoder
     from target_demandbase.import_queue import ImportQueue
     from target_demandbase.mapping import StreamSchema
@@ -100,12 +103,16 @@ class Loader:
         check_folder(self._rejects)
         able = api.capabilities
         log_limits(config, able)
-        self._report = RunReport(
-            self._run, clock,
+        self._is_dry: bool = config["dry_run"]
+        self._report = RunRecorder(
+            self._run,
+            clock,
             list_action=config["list_action"] if able.list_actions else None,
             unknown=None if able.row_errors else OUTCOMES_UNKNOWN,
-        )  # fmt: skip
-        self._is_dry: bool = config["dry_run"]
+            is_dry=self._is_dry,
+        )
+        self.questions = Questions(config, self._rejects, self._run, clock)
+        """What is open about the streams."""
         self._dead_letters = DeadLetters(self._rejects, self._run)
         self._results = Results(
             api,
@@ -147,11 +154,16 @@ class Loader:
         on_null = OnNull(config["on_null"])
         try:
             plan, report = plan_stream(self._api, config, stream, source)
+        except (MappingError, RoutingError) as error:
+            self.questions.ask(error, propose_settings(self._api, config, stream))
+            raise
         except (ConfigurationError, ApiError) as error:
             if error.ends_run or isinstance(error, TransientError):
                 raise
             raise PlanError(str(error), stream=stream.stream) from error
-        logger.info("%s", report)
+        self.questions.settled(settings_of(config, plan))
+        for line in report.splitlines() if self._is_dry else [report]:
+            logger.info("%s", line)
         self._queue.write_mapping(stream.stream, report)
         batch = StreamBatch(
             plan,
@@ -291,6 +303,8 @@ class Loader:
         self._queue.forget(self._last_batch)
         self._queue.finish()
         self._results.check_run()
+        if self._is_dry:
+            self.questions.write_mapping()
 
     def deliver_states(self) -> None:
         """Deliver what precedes the last state, after the input has failed.
@@ -309,17 +323,23 @@ class Loader:
             self.close_batch(stream)
         self.poll(Until.ENDED)
 
-    def close(self, *, is_interrupted: bool) -> None:
+    def sample(self) -> None:
+        """Record how many records have been read until now."""
+        self._report.sample()
+
+    def close(self, facts: RunFacts) -> None:
         """Cancel what can be cancelled, remove all files, and write the report.
 
+        If a signal ends the run, undelivered rows are kept.
+
         Args:
-            is_interrupted: Whether a signal ends the run, so that undelivered rows are kept.
+            facts: What is known of the run at its end.
         """
         undelivered = None
-        if is_interrupted:
+        if facts.outcome is Outcome.INTERRUPTED:
             undelivered = Undelivered(self._state_folder, self._run)
         with ExitStack() as last:
-            last.callback(self._write_report)
+            last.callback(self._write_report, facts)
             for stream in reversed(self._streams):
                 last.callback(stream.batch.discard, undelivered)
             # Queued rows came before staged ones, and are kept before them.
@@ -381,12 +401,12 @@ class Loader:
             write_state(released.value, self._clock, has_rows=self._last_batch > 0)
             self._queue.forget(released.last_batch)
 
-    def _write_report(self) -> None:
-        line = self._report.as_json()
-        sys.stderr.write(f"{line}\n")
+    def _write_report(self, facts: RunFacts) -> None:
+        report = self._report.report(facts, self._queue.jobs())
+        sys.stderr.write(f"{report.in_brief().as_json()}\n")
         try:
             self._dead_letters.flush()
-            self._report.write(self._rejects, line)
+            write_run(self._rejects, report)
         except RejectsError as error:
             # The run ends with an error of its own, which is the one to report.
             logger.warning("%s", error)

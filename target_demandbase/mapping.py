@@ -123,6 +123,28 @@ def plan_columns(
     Raises:
         MappingError: Something does not fit; the one message names all of it.
     """
+    plan, problems = check_columns(stream, entity, settings)
+    if problems:
+        raise MappingError(
+            f"Stream {stream.stream} does not fit the entity {entity.name}: {'; '.join(problems)}. "
+            f"{advice(entity.name)}",
+            stream=stream.stream,
+        )
+    return plan
+
+
+def advice(entity: str) -> str:
+    """Return what to do about columns that do not fit."""
+    return (
+        f"Rename columns with field_mappings.{entity}, leave one out with null there and all "
+        "unknown ones with unknown_fields: drop, or deselect them in the tap."
+    )
+
+
+def check_columns(
+    stream: StreamSchema, entity: ImportEntity, settings: MappingSettings
+) -> tuple[ColumnPlan, list[str]]:
+    """Return which columns are sent, and a clause for each problem that keeps rows from it."""
     operation = entity.fixed_operation or settings.operation
     fields, dropped, problems = _map_columns(stream, entity, settings)
     problems += _setting_problems(stream, entity, settings.renamed, fields)
@@ -139,16 +161,9 @@ def plan_columns(
         key_fields = [settings.renamed.get(column, column) for column in stream.key_properties]
         sent_keys = [] if settings.left_out.intersection(stream.key_properties) else key_fields
         match_key = match_key_for(settings.match_key, sent_keys)
-        problems += _match_key_problems(entity.name, operation, match_key, sent_keys, filled)
-    if problems:
-        raise MappingError(
-            f"Stream {stream.stream} does not fit the entity {entity.name}: {'; '.join(problems)}. "
-            f"Rename columns with field_mappings.{entity.name}, leave one out with null there and "
-            "all unknown ones with unknown_fields: drop, or deselect them in the tap.",
-            stream=stream.stream,
-        )
+        problems += _match_key_problems(entity, operation, match_key, sent_keys, filled)
     left_out = tuple(filter(settings.left_out.__contains__, stream.schema["properties"]))
-    return ColumnPlan(operation, fields, tuple(dropped), match_key, left_out)
+    return ColumnPlan(operation, fields, tuple(dropped), match_key, left_out), problems
 
 
 def _map_columns(
@@ -193,10 +208,10 @@ def _setting_problems(
 
 def _misspelt(fields: Mapping[str, str], documented: Collection[str]) -> list[str]:
     """Return a clause for each field that differs from a documented one in spelling only."""
-    plain = {_plain(name): name for name in documented}
+    plain = {plain_name(name): name for name in documented}
     problems = []
     for column, field in fields.items():
-        meant = plain.get(_plain(field))
+        meant = plain.get(plain_name(field))
         if not field.strip():
             problems.append(f"column {column} has no name through field_mappings")
         elif field not in documented and meant is not None:
@@ -207,7 +222,8 @@ def _misspelt(fields: Mapping[str, str], documented: Collection[str]) -> list[st
     return problems
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a name without case and separators."""
     return "".join(filter(str.isalnum, name)).casefold()
 
 
@@ -284,17 +300,24 @@ def identifying_fields(
     ]
 
 
+def _one_of(names: Sequence[str]) -> str:
+    return f"one of {', '.join(names)}"
+
+
 def _match_key_problems(
-    entity: str,
+    entity: ImportEntity,
     operation: ImportOperation,
     match_key: str | None,
     key_fields: Sequence[str],
     filled: Collection[str],
 ) -> list[str]:
     """Return a clause if the match key cannot be used; only insert works without one."""
-    found = identifying_fields(entity, filled, key_fields)
-    known = f"one of {', '.join(found)}" if found else "the field that identifies a record"
-    hint = f" (set match_keys.{entity} to {known})" if filled else ""
+    found = identifying_fields(entity.name, filled, key_fields)
+    hint = f" (set match_keys.{entity.name} to {_one_of(found)})" if found else ""
+    if filled and not found:
+        able = identifying_fields(entity.name, entity.field_names, ())
+        field = _one_of(able) if able else "the field that identifies a record"
+        hint = f" (map a column to {field}, and set match_keys.{entity.name} to it)"
     if match_key is not None:
         return [] if match_key in filled else [f"no column fills the match key {match_key}{hint}"]
     if operation is ImportOperation.INSERT:

@@ -1,14 +1,16 @@
-"""The report of a stream's mapping, with settings in YAML to paste."""
+"""The report of a stream's mapping, and settings in YAML to paste."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from demandbase_api.models import ImportOperation
+from target_demandbase.mapping import plain_name
 from target_demandbase.schema import json_types
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.models import FieldMapping, ImportEntity
     from target_demandbase.mapping import ColumnPlan, StreamSchema
+    from target_demandbase.proposal import Proposal
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -23,8 +26,17 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
-def mapping_report(stream: StreamSchema, entity: ImportEntity, plan: ColumnPlan) -> str:
-    """Return a report of a stream's mapping, in several lines."""
+def mapping_report(
+    stream: StreamSchema, entity: ImportEntity, plan: ColumnPlan, *, is_open: bool = False
+) -> str:
+    """Return a report of a stream's mapping, in several lines.
+
+    Args:
+        stream: The stream.
+        entity: Its entity.
+        plan: Which columns fill which fields.
+        is_open: Whether other columns may have to fill other fields, which are then named.
+    """
     known = {field.name: field for field in entity.fields}
     how = f"{plan.operation.value}, {_matched(entity, plan)}"
     lines = [f"Stream {scalar(stream.stream)} → entity {scalar(entity.name)} ({how})"]
@@ -39,39 +51,57 @@ def mapping_report(stream: StreamSchema, entity: ImportEntity, plan: ColumnPlan)
         dropped = ", ".join(_with_near(column, free) for column in plan.dropped)
         lines.append(f"  Dropped, since Demandbase does not know them: {dropped}")
     if plan.left_out:
-        lines.append(f"  Left out by field_mappings: {_listed(plan.left_out)}")
+        left_out = ", ".join(_with_near(column, free) for column in plan.left_out)
+        lines.append(f"  Left out by field_mappings: {left_out}")
     if missing := [name for name in free if known[name].required]:
         is_update = plan.operation is ImportOperation.UPDATE
         remark = " (not needed for an update)" if is_update else ""
         lines.append(f"  Required fields that no column fills{remark}: {_listed(missing)}")
-    lines.append("Settings for meltano.yml:")
-    lines += settings_lines(stream.stream, entity.name, plan.match_key, plan.fields, plan.left_out)
+    others = [_described(name, known[name]) for name in free if not known[name].required]
+    if is_open and others:
+        lines.append(f"  Other fields that no column fills: {', '.join(others)}")
     return "\n".join(lines)
 
 
-def settings_lines(
-    stream: str,
-    entity: str,
-    match_key: str | None,
-    fields: Mapping[str, str],
-    left_out: Sequence[str] = (),
-) -> list[str]:
-    """Return the settings that lead to a mapping, as the lines of a ``config:`` block in YAML.
+def merged_settings(
+    config: Mapping[str, Any], answers: Sequence[Proposal]
+) -> dict[str, dict[str, Any]]:
+    """Return the settings that map all streams of a run: those of today with what streams need.
 
     Args:
-        stream: Name of the stream.
-        entity: Name of the entity.
-        match_key: The field that rows are matched on.
-        fields: Demandbase field by column.
-        left_out: Columns that are not sent by choice.
+        config: The settings of today.
+        answers: What each stream needs.
     """
-    config: dict[str, object] = {"entity_map": {stream: entity}}
-    if match_key:
-        config["match_keys"] = {entity: match_key}
-    renamed = {column: field for column, field in fields.items() if column != field}
-    if mappings := {**renamed, **dict.fromkeys(left_out)}:
-        config["field_mappings"] = {entity: mappings}
-    return _yaml({"config": config}).split("\n")
+    entity_map: dict[str, Any] = dict(config.get("entity_map") or {})
+    match_keys: dict[str, Any] = dict(config.get("match_keys") or {})
+    mappings: dict[str, Any] = dict(config.get("field_mappings") or {})
+    for answer in answers:
+        if answer.stream != answer.entity or answer.stream in entity_map:
+            entity_map[answer.stream] = answer.entity
+        if answer.match_key:
+            match_keys[answer.entity] = answer.match_key
+    for entity in dict.fromkeys(answer.entity for answer in answers):
+        of_entity = [answer.fields for answer in answers if answer.entity == entity]
+        # A field of one stream is worth more than null of another one with the same column.
+        merged = {column: field for fields in of_entity for column, field in fields.items()}
+        merged |= {
+            column: field
+            for fields in of_entity
+            for column, field in fields.items()
+            if field is not None
+        }
+        mappings[entity] = merged
+    named = {"entity_map": entity_map, "match_keys": match_keys, "field_mappings": mappings}
+    return {
+        name: {key: value for key, value in values.items() if value != {}}
+        for name, values in named.items()
+        if any(value != {} for value in values.values())
+    }
+
+
+def config_block(settings: Mapping[str, Any]) -> str:
+    """Return settings in YAML as the block ``config`` of a plugin in meltano.yml, indented so."""
+    return textwrap.indent(_yaml({"config": dict(settings)}), "    ")
 
 
 def _matched(entity: ImportEntity, plan: ColumnPlan) -> str:
@@ -89,7 +119,10 @@ def _described(name: str, field: FieldMapping | None) -> str:
 
 
 def _with_near(column: str, free: Sequence[str]) -> str:
-    near = difflib.get_close_matches(column, free, n=3)
+    # The labels of uapi differ from usual names of columns in case and separators.
+    by_name = {plain_name(name): name for name in free}
+    found = difflib.get_close_matches(plain_name(column), by_name, n=3)
+    near = [by_name[name] for name in found]
     return scalar(column) + (f" (near: {_listed(near)})" if near else "")
 
 
@@ -110,6 +143,8 @@ def _yaml(data: object) -> str:
     text: str = yaml.dump(
         data, Dumper=_OneLineDumper, allow_unicode=True, sort_keys=False, width=2**31
     )
+    if not text.replace("\n", "").isprintable():
+        text = yaml.dump(data, Dumper=_OneLineDumper, sort_keys=False, width=2**31)
     return text.removesuffix("\n")
 
 

@@ -17,6 +17,7 @@ from demandbase_api.models import (
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.errors import MappingError, RoutingError
 from target_demandbase.mapping import INTEGER_TYPES, NUMERIC_TYPES, MappingSettings, plan_columns
+from target_demandbase.proposal import Proposal, as_setting, likely_entity, propose
 from target_demandbase.schema import DELETED, REJECT_TYPE, ColumnKind, plain_columns
 
 if TYPE_CHECKING:
@@ -142,14 +143,7 @@ def plan_stream(
     name = entity_for(stream.stream, config.get("entity_map") or {}, api.capabilities.entities)
     activity_type = activity_type_for(api, config, stream.stream, name)
     entity = api.entity(name, activity_type)
-    mappings = (config.get("field_mappings") or {}).get(name) or {}
-    settings = MappingSettings(
-        operation=ImportOperation(config["operation"]),
-        renamed={column: field for column, field in mappings.items() if field is not None},
-        match_key=(config.get("match_keys") or {}).get(name),
-        drop_unknown=config["unknown_fields"] == "drop",
-        left_out=frozenset(column for column, field in mappings.items() if field is None),
-    )
+    settings = _mapping_settings(config, name)
     columns = plan_columns(stream, entity, settings)
     _warn(stream, entity, settings, columns)
     required = _required_columns(entity, columns)
@@ -179,6 +173,36 @@ def plan_stream(
     from target_demandbase.mapping_report import mapping_report  # noqa: PLC0415 - yaml takes time
 
     return plan, mapping_report(stream, entity, columns)
+
+
+def propose_settings(api: ImportApi, config: Mapping[str, Any], stream: StreamSchema) -> Proposal:
+    """Return settings for a stream that cannot be planned, as far as names tell what is meant."""
+    able = api.capabilities.entities
+    name = (config.get("entity_map") or {}).get(stream.stream, stream.stream)
+    if name not in able:
+        name = likely_entity(stream, [api.entity(each) for each in able])
+    try:
+        activity_type = activity_type_for(api, config, stream.stream, name)
+    except MappingError:
+        return Proposal(stream.stream, name, None, {}, ("activity_types must name its type",))
+    return propose(stream, api.entity(name, activity_type), _mapping_settings(config, name))
+
+
+def settings_of(config: Mapping[str, Any], plan: StreamPlan) -> Proposal:
+    """Return the settings that lead to a stream's plan."""
+    mappings = as_setting(_mapping_settings(config, plan.entity))
+    return Proposal(plan.stream, plan.entity, plan.match_key, mappings)
+
+
+def _mapping_settings(config: Mapping[str, Any], entity: str) -> MappingSettings:
+    mappings = (config.get("field_mappings") or {}).get(entity) or {}
+    return MappingSettings(
+        operation=ImportOperation(config["operation"]),
+        renamed={column: field for column, field in mappings.items() if field is not None},
+        match_key=(config.get("match_keys") or {}).get(entity),
+        drop_unknown=config["unknown_fields"] == "drop",
+        left_out=frozenset(column for column, field in mappings.items() if field is None),
+    )
 
 
 def suits_blocks(plan: StreamPlan) -> bool:

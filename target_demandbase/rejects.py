@@ -19,6 +19,7 @@ import simplejson
 from demandbase_api.errors import DemandbaseError, SpoolError
 from demandbase_api.files import make_private_folder, open_private, sync_folder
 from demandbase_api.process import signals_deferred
+from target_demandbase.invocation import sending_command
 from target_demandbase.schema import REJECT_PREFIX, REJECT_TYPE
 
 if TYPE_CHECKING:
@@ -217,12 +218,12 @@ class Undelivered:
             return
         logger.warning(
             "%d records of stream %s were not sent; they are in %s. No state covers them, so the "
-            "next run gets them from the tap; without one, send them with “cat FILE | "
-            "target-demandbase”. The file contains your data: remove it when you no longer need "
-            "it.",
+            "next run gets them from the tap; without one, send them with “%s”. The file contains "
+            "your data: remove it when you no longer need it.",
             records,
             plan.stream,
             written.path,
+            sending_command(),
         )
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
 
-from demandbase_api.clock import iso_time
 from demandbase_api.run_files import write_report
+from demandbase_api.run_report import (
+    ImportRun,
+    RejectedRows,
+    ReportedImport,
+    ReportedImports,
+    RowSamples,
+    RunClock,
+    phases,
+)
 from target_demandbase.rejects import rejects_error
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from demandbase_api.clock import Clock
+    from demandbase_api.jobs.job_timeline import TrackedJob
+    from demandbase_api.run_report import ReportedPhase, RunFacts
 
 
 MAX_KINDS = 50
@@ -27,7 +37,7 @@ OUTCOMES_UNKNOWN = "row outcomes unknown: see the import audit in Demandbase"
 
 @dataclass(frozen=True)
 class JobLine:
-    """An import job in the report.
+    """An import job whose rows are accounted for.
 
     Args:
         id: The job's id.
@@ -56,29 +66,59 @@ class _Figures:
     rejected: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
     jobs: list[JobLine] = field(default_factory=list)
 
-    def as_dict(self, *, are_outcomes_known: bool) -> dict[str, Any]:
-        imported = (
-            {"rows_succeeded": self.succeeded}
-            if are_outcomes_known
-            else {"rows_succeeded": None, "rows_accepted": self.accepted}
-        )
-        return {
-            "records_read": self.read,
-            "rows_staged": self.staged,
-            "rows_deduplicated": self.deduplicated,
-            "rows_sent": self.sent,
-            **imported,
-            "rows_rejected": self.rejected.total(),
-            "rejected_by": [
-                {"field": name, "type": kind, "rows": count}
+    def reported(
+        self, tracked: Sequence[TrackedJob], began: float, *, are_outcomes_known: bool
+    ) -> ReportedImports:
+        return ReportedImports(
+            records_read=self.read,
+            rows_staged=self.staged,
+            rows_deduplicated=self.deduplicated,
+            rows_sent=self.sent,
+            rows_succeeded=self.succeeded if are_outcomes_known else None,
+            rows_accepted=None if are_outcomes_known else self.accepted,
+            rows_rejected=self.rejected.total(),
+            rejected_by=tuple(
+                RejectedRows(field=name, type=kind, rows=count)
                 for (name, kind), count in self.rejected.most_common()
-            ],
-            "deletions_skipped": self.deletions_skipped,
-            "jobs": [asdict(job) for job in self.jobs],
-        }
+            ),
+            deletions_skipped=self.deletions_skipped,
+            jobs=self._jobs(tracked, began),
+        )
+
+    def _jobs(self, tracked: Sequence[TrackedJob], began: float) -> tuple[ReportedImport, ...]:
+        """Return the jobs that are accounted for, and then those that are not."""
+        seen = {job.id: job for job in tracked}
+        known = tuple(
+            ReportedImport(
+                id=line.id,
+                status=line.status,
+                seconds=line.seconds,
+                rows=line.rows,
+                **_times(seen.pop(line.id, None), began),
+            )
+            for line in self.jobs
+        )
+        others = tuple(
+            ReportedImport(
+                id=job.id, status=job.status, seconds=None, rows=job.rows, **_times(job, began)
+            )
+            for job in seen.values()
+        )
+        return known + others
 
 
-class RunReport:
+class _Times(TypedDict, total=False):
+    adopted: bool
+    phases: tuple[ReportedPhase, ...]
+
+
+def _times(job: TrackedJob | None, began: float) -> _Times:
+    if job is None:
+        return {}
+    return {"adopted": job.is_adopted, "phases": phases(job.spans, began)}
+
+
+class RunRecorder:
     """Counts rows and jobs during a run.
 
     Args:
@@ -86,6 +126,7 @@ class RunReport:
         clock: Time.
         list_action: The setting list_action, if the API has account lists.
         unknown: What the report says of row outcomes, if the API does not report them.
+        is_dry: Whether nothing is sent.
     """
 
     def __init__(
@@ -95,12 +136,13 @@ class RunReport:
         *,
         list_action: str | None = None,
         unknown: str | None = None,
+        is_dry: bool = False,
     ) -> None:
-        self._run = run
-        self._clock = clock
-        self._remarks = {"list_action": list_action, "rows_accepted_means": unknown}
-        self._began = clock.now()
-        self._started_at = clock.utc()
+        self._times = RunClock(run, clock)
+        self._rows = RowSamples(clock)
+        self._list_action = list_action
+        self._unknown = unknown
+        self._is_dry = is_dry
         self._streams: dict[str, _Figures] = {}
 
     def add_read(self, stream: str, records: int = 1) -> None:
@@ -145,42 +187,56 @@ class RunReport:
         """Add an import job that has ended."""
         self._figures(stream).jobs.append(JobLine(job_id, round(seconds, 3), rows, status))
 
+    def sample(self) -> None:
+        """Record how many records have been read until now."""
+        self._rows.add(sum(figures.read for figures in self._streams.values()))
+
     def rejected(self, stream: str) -> int:
         """Return how many rows of a stream were rejected so far."""
         return self._figures(stream).rejected.total()
 
-    def as_json(self) -> str:
-        """Return the report as one line of JSON."""
-        return json.dumps(
-            {
-                "run": self._run,
-                "started_at": iso_time(self._started_at),
-                "seconds": round(self._clock.now() - self._began, 3),
-                **{name: remark for name, remark in self._remarks.items() if remark is not None},
-                "streams": {
-                    name: figures.as_dict(
-                        are_outcomes_known=self._remarks["rows_accepted_means"] is None
-                    )
-                    for name, figures in self._streams.items()
-                },
-            },
-            separators=(",", ":"),
-        )
-
-    def write(self, folder: Path, line: str) -> None:
-        """Write the report to a file.
+    def report(
+        self, facts: RunFacts | None = None, tracked: Sequence[TrackedJob] = ()
+    ) -> ImportRun:
+        """Return the report.
 
         Args:
-            folder: Created if it does not exist.
-            line: The report, from ``as_json``.
-
-        Raises:
-            RejectsError: The file cannot be written.
+            facts: What is known at the end of the run.
+            tracked: All jobs of the run, with their phases.
         """
-        try:
-            write_report(folder, self._run, line)
-        except OSError as error:
-            raise rejects_error(error) from error
+        self.sample()
+        for job in tracked:
+            self._figures(job.stream)
+        return ImportRun(
+            **self._times.header(facts, self._rows),
+            list_action=self._list_action,
+            rows_accepted_means=self._unknown,
+            dry_run=self._is_dry,
+            streams={
+                name: figures.reported(
+                    [job for job in tracked if job.stream == name],
+                    self._times.began,
+                    are_outcomes_known=self._unknown is None,
+                )
+                for name, figures in self._streams.items()
+            },
+        )
 
     def _figures(self, stream: str) -> _Figures:
         return self._streams.setdefault(stream, _Figures())
+
+
+def write_run(folder: Path, report: ImportRun) -> None:
+    """Write a report to a file.
+
+    Args:
+        folder: Created if it does not exist.
+        report: The report.
+
+    Raises:
+        RejectsError: The file cannot be written.
+    """
+    try:
+        write_report(folder, report.run, report.as_json())
+    except OSError as error:
+        raise rejects_error(error) from error

@@ -13,7 +13,9 @@ from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError, NotFoundError, job_cancelled
 from demandbase_api.models import JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
+from demandbase_api.words import counted
 from target_demandbase.errors import RejectedRowsError
+from target_demandbase.invocation import sending_command
 from target_demandbase.rejects import INVALID, MISSING_KEY, TOO_LARGE, DeadLetters, Reject
 from target_demandbase.report import MAX_KINDS, OTHER_KINDS, OUTCOMES_UNKNOWN
 from target_demandbase.row_errors import (
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from target_demandbase.config import RejectPolicy
     from target_demandbase.import_queue import EndedImport, ImportBatch
     from target_demandbase.plan import StreamPlan
-    from target_demandbase.report import RunReport
+    from target_demandbase.report import RunRecorder
 
 
 logger = logging.getLogger("target-demandbase")
@@ -82,7 +84,7 @@ class Results:
         self,
         api: ImportApi,
         dead_letters: DeadLetters,
-        report: RunReport,
+        report: RunRecorder,
         policy: RejectPolicy,
         *,
         is_dry: bool,
@@ -272,9 +274,9 @@ class Results:
         succeeded = sent.rows - end.listed
         self._report.add_succeeded(sent.stream, succeeded)
         logger.info(
-            "Demandbase imported %d of %d rows of stream %s in job %s",
-            succeeded,
-            sent.rows,
+            "Demandbase imported %s of %s of stream %s in job %s",
+            f"{succeeded:,}",
+            counted(sent.rows, "row"),
             sent.stream,
             sent.job_id,
         )
@@ -308,8 +310,8 @@ class Results:
         """Account for a job of an API that reports the outcome of jobs, but not of rows."""
         self._report.add_accepted(sent.stream, sent.rows)
         logger.info(
-            "Demandbase accepted %d rows of stream %s in job %s; %s",
-            sent.rows,
+            "Demandbase accepted %s of stream %s in job %s; %s",
+            counted(sent.rows, "row"),
             sent.stream,
             sent.job_id,
             OUTCOMES_UNKNOWN,
@@ -508,7 +510,7 @@ def rejected_sentence(  # noqa: PLR0913
     return (
         f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
         f"{others}. The rejected ones are in {', '.join(kept)}: "
-        f"correct that file and send it with “cat FILE | target-demandbase”.{remark} The run ends "
+        f"correct that file and send it with “{sending_command()}”.{remark} The run ends "
         f"because {breach}."
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Target, exceptions
 from singer_sdk.exceptions import RecordsWithoutSchemaException
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -18,14 +20,26 @@ from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import signals_ignored, terminate
+from demandbase_api.run_report import RunFacts
 from demandbase_api.settings_check import (
+    UNUSED_SDK_SETTINGS,
+    check_not_unread,
+    environment_settings,
     settings_errors,
-    warn_unknown_variables,
+    unread_variables,
+    warn_variables,
     without_foreign,
 )
+from demandbase_api.settings_values import as_declared
 from target_demandbase import config
 from target_demandbase.config import check_abilities, check_entities
-from target_demandbase.errors import InputError, MappingError, PlanError, RoutingError
+from target_demandbase.errors import (
+    InputError,
+    MappingError,
+    PlanError,
+    RoutingError,
+    sdk_sentence,
+)
 from target_demandbase.loader import Loader
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.reader import SilentReader, batch_records
@@ -70,6 +84,8 @@ class TargetDemandbase(Target):
     """How requests are repeated."""
     clock: Clock = SystemClock()
     """Time, for polling and time-outs."""
+    _unread: Mapping[str, str]
+    """Environment variables that are not read, by setting."""
     _has_test = False
     """Whether Meltano's test stream has come."""
     original_record: Mapping[str, Any]
@@ -145,14 +161,25 @@ class TargetDemandbase(Target):
             self._sinks_to_clear.pop(0)
         return sink
 
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        return environment_settings(
+            lambda: super(TargetDemandbase, cls)._env_var_config,
+            cls.config_jsonschema,
+            cls._env_var_prefix,
+        )
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK sets the defaults, but its messages quote values, such as the token.
-        self._config = without_foreign(
-            self._config, self.name, config.UNUSED_SDK_SETTINGS, self.logger
-        )
+        settings = as_declared(self._config, self.config_jsonschema)
+        self._config = without_foreign(settings, self.name, self.logger)
+        given = frozenset(self._config)
         broken = super()._validate_config(raise_errors=False)
-        warn_unknown_variables(self.config_jsonschema, self._env_var_prefix, self.logger)
+        schema, prefix = self.config_jsonschema, self._env_var_prefix
+        warn_variables(schema, prefix, given, self.logger)
+        self._unread = unread_variables(schema, prefix, os.environ, given)
         validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.config_jsonschema)
         return settings_errors(broken, validator, self.config, raise_errors=raise_errors)
 
@@ -162,7 +189,17 @@ class TargetDemandbase(Target):
             self._has_test = True
             self.check()
             return
-        super()._process_schema_message(message_dict)
+        try:
+            super()._process_schema_message(message_dict)
+        except (MappingError, RoutingError):
+            # Asked of the other streams as well, so that one run shows all that is open.
+            if not self._has_questions:
+                raise
+
+    @property
+    def _has_questions(self) -> bool:
+        """Whether a stream cannot be imported, so that only other streams' schemas are read."""
+        return "loader" in self.__dict__ and self.loader.questions.are_open
 
     def _is_test(self, stream: object) -> bool:
         return stream == TEST_STREAM and stream not in (self.config.get("entity_map") or {})
@@ -188,6 +225,8 @@ class TargetDemandbase(Target):
         self._assert_line_requires(message_dict, requires={"stream", "record"})
         stream, record = message_dict["stream"], message_dict["record"]
         if self._has_test and self._is_test(stream):
+            return
+        if self._has_questions:
             return
         # Checked before stream maps, which may remove the mark.
         if record.get("_sdc_deleted_at") is not None and stream in self.mapper.stream_maps:
@@ -229,7 +268,7 @@ class TargetDemandbase(Target):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         # The SDK emits the latest state when it drains; here each state waits for its own rows.
         self._assert_line_requires(message_dict, requires={"value"})
-        if self._is_only_test:
+        if self._is_only_test or self._has_questions:
             return
         self.loader.state(message_dict["value"])
 
@@ -238,13 +277,24 @@ class TargetDemandbase(Target):
         # Called for each record. The SDK's own method counts the duration of jobs as age.
         if self._is_only_test:
             return
+        if self._has_questions:
+            if self.loader.questions.is_time_up:
+                raise self.loader.questions.error()
+            return
         self.loader.poll()
         for sink in self._sinks_active.values():
             if isinstance(sink, DemandbaseSink) and sink.is_old:
                 self.drain_one(sink)
 
+    def _after_block(self) -> None:
+        self._handle_max_record_age()
+        if "loader" in self.__dict__:
+            self.loader.sample()
+
     def _sink_of_lines(self, stream: str) -> DemandbaseSink | None:
         """Return the sink that processes a stream's records as lines, if it can."""
+        if self._has_questions:
+            return None
         maps = self.mapper.stream_maps.get(stream, [])
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform or maps[0].flattening_enabled:
             return None  # the SDK does stream maps and flattening
@@ -255,6 +305,8 @@ class TargetDemandbase(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         # The SDK's own method reads whole files into memory and skips all checks of records.
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
+        if self._has_questions:
+            return
         for record in batch_records(message_dict):
             self._process_record_message(
                 {"type": "RECORD", "stream": message_dict["stream"], "record": record}
@@ -266,8 +318,14 @@ class TargetDemandbase(Target):
 
     @override
     def process_endofpipe(self) -> None:
+        if self._has_questions:
+            raise self.loader.questions.error()
         super().process_endofpipe()
         if not self._is_only_test:
+            if not self.mapper.stream_maps:
+                self.logger.warning(
+                    "The input has no stream, and nothing is imported: select a stream in the tap."
+                )
             self.loader.finish()
 
     @property
@@ -279,19 +337,20 @@ class TargetDemandbase(Target):
     def listen(self, file_input: IO[str] | None = None) -> None:
         # Final in the SDK, which has no hook around a run: jobs and files must not outlive it.
         if isinstance(self.message_reader, SilentReader):
-            self.message_reader.idle = self._handle_max_record_age
+            self.message_reader.idle = self._after_block
             self.message_reader.sink_of = self._sink_of_lines
+        check_not_unread("dry_run", self._unread, "without a dry run, the rows are sent")
         _ = self.import_api  # invalid settings show before anything is read
-        is_interrupted = False
+        failure: BaseException | None = None
         try:
             self._listen(file_input)
-        except SystemExit:
-            is_interrupted = True
+        except BaseException as error:
+            failure = error
             raise
         finally:
             if "loader" in self.__dict__:
                 with signals_ignored():
-                    self.loader.close(is_interrupted=is_interrupted)
+                    self.loader.close(RunFacts.of(self, failure, sdk_sentence(failure)))
 
     def _listen(self, file_input: IO[str] | None) -> None:
         """Process the input; if it fails, deliver what precedes its last state before the error."""
@@ -317,5 +376,5 @@ class TargetDemandbase(Target):
     @override
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         super().append_builtin_config(config_jsonschema)
-        for name in config.UNUSED_SDK_SETTINGS:
+        for name in UNUSED_SDK_SETTINGS:
             config_jsonschema["properties"].pop(name, None)

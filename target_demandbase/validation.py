@@ -54,6 +54,7 @@ def readable_schema(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     ignored: list[str] = []
     for path, rule in list(_rules(readable, ())):
         _translate_bounds(rule)
+        _allow_null_items(rule)
         for word in _unusable(rule, readable):
             del rule[word]
             ignored.append(_clause((*path, word)))
@@ -87,6 +88,14 @@ def _translate_bounds(rule: dict[str, Any]) -> None:
             is_exclusive = rule.pop(exclusive)
             if is_exclusive and bound in rule:
                 rule[exclusive] = rule.pop(bound)
+
+
+def _allow_null_items(rule: Mapping[str, Any]) -> None:
+    """Let items of an array be null: taps of databases give the type of the others only."""
+    items = rule.get("items")
+    if isinstance(items, dict) and isinstance(declared := items.get("type"), (str, list)):
+        types = [declared] if isinstance(declared, str) else declared
+        items["type"] = [*types, *({"null"}.difference(map(str, types)))]
 
 
 def _unusable(rule: Mapping[str, Any], schema: object) -> Iterator[str]:

@@ -26,12 +26,14 @@ class Block:
     Attributes:
         language: First word after the fence.
         heading: Text of the heading above it.
+        before: Text of the paragraph before it.
         line: Number of its first line of code, from 1.
         text: Its code.
     """
 
     language: str
     heading: str
+    before: str
     line: int
     text: str
 
@@ -51,14 +53,24 @@ def anchors(document: Path) -> set[str]:
 
 def blocks(document: Path, *languages: str) -> Iterator[Block]:
     """Yield the fenced blocks in one of the languages."""
-    heading = ""
+    heading = paragraph = ""
     tokens = _tokens(document)
     for before, token in itertools.pairwise(tokens):
         if before.type == "heading_open":
             heading = token.content
+        elif before.type == "paragraph_open":
+            paragraph = token.content
         elif token.type == "fence" and token.info in languages:
             assert token.map is not None
-            yield Block(token.info, heading, token.map[0] + 2, token.content)
+            yield Block(token.info, heading, paragraph, token.map[0] + 2, token.content)
+
+
+def code_spans(document: Path) -> Iterator[str]:
+    """Yield the texts in code quotes, also those in tables."""
+    for token in _tokens(document):
+        for child in token.children or ():
+            if child.type == "code_inline":
+                yield child.content
 
 
 def _tokens(document: Path) -> list[Token]:

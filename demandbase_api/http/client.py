@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_SECONDS = 10.0
 BLOCK_BYTES = 256 * 1024
 """Block size for sending a file."""
 
@@ -89,7 +88,8 @@ class HttpClient:
         self._gate = gate
         self.calls: Counter[ApiOperation] = Counter()
         """Requests to the API itself that this client has sent, by operation."""
-        self.bodies = BodyReader(SystemClock(), connection.request_timeout_seconds)
+        self._silence = min(connection.request_timeout_seconds, connection.retry.silence_seconds)
+        self.bodies = BodyReader(SystemClock(), self._silence)
         """Reads the bodies of files that are being downloaded."""
         self.server_clock = server_clock or ServerClock(connection.retry.clock)
         self._has_responded = False
@@ -312,14 +312,14 @@ class HttpClient:
         if self.is_own(url):
             self._gate(operation)
             self.calls[operation] += 1
-        silence = min(self._connection.request_timeout_seconds, left)
+        silence = min(self._silence, left)
         call = LoggedCall(method, self._shown(operation, url))
         try:
             response = self._session.request(
                 method,
                 url,
                 auth=Authorization(header),
-                timeout=(min(CONNECT_TIMEOUT_SECONDS, left), silence),
+                timeout=(min(self._connection.retry.connect_seconds, left), silence),
                 allow_redirects=False,
                 stream=True,
                 **options,
@@ -348,7 +348,7 @@ class HttpClient:
     def _error_body(self, response: requests.Response, deadline: Deadline) -> bytes:
         """Return the body of an error response; empty if it cannot be read: the status counts."""
         # An error page that is endless, or drips, is an error all the same.
-        soon = deadline.within(self._connection.request_timeout_seconds)
+        soon = deadline.within(self._silence)
         try:
             return self.bodies.whole(response, soon, max_bytes=MAX_ERROR_BYTES)
         except BodyError:

@@ -7,6 +7,7 @@ at once, and its error says after how many seconds to try again.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -46,6 +47,10 @@ class RetryPolicy:
         max_seconds: Upper end of every wait that the server did not ask for.
         max_retry_after_seconds: Longest Retry-After to wait for.
         tries: Maximum number of tries, including the first. Default: no limit.
+        is_total: Whether the patience counts from the beginning of the first try.
+        connect_seconds: Longest wait for a connection.
+        silence_seconds: Longest time without data from the server, if that is shorter than the
+            setting ``request_timeout_seconds``.
         clock: Time.
     """
 
@@ -54,6 +59,9 @@ class RetryPolicy:
     max_seconds: float = 30.0
     max_retry_after_seconds: float = MAX_RETRY_AFTER_SECONDS
     tries: int | None = None
+    is_total: bool = False
+    connect_seconds: float = 10.0
+    silence_seconds: float = math.inf
     clock: Clock = field(default_factory=SystemClock)
 
     def on(self, clock: Clock) -> RetryPolicy:
@@ -106,6 +114,17 @@ class RetryPolicy:
         return max(drawn, error.retry_after or 0.0)
 
 
+FOR_A_PERSON = RetryPolicy(
+    patience_seconds=5,
+    max_retry_after_seconds=5,
+    tries=3,
+    is_total=True,
+    connect_seconds=4,
+    silence_seconds=30,
+)
+"""For a command whose user waits: it gives up within seconds."""
+
+
 class _Waits:
     """The waits between the tries of one call.
 
@@ -119,6 +138,8 @@ class _Waits:
         self._deadline = deadline
         self._tries = 0
         self._until: float | None = None
+        if policy.is_total:
+            self._until = policy.clock.now() + policy.patience_seconds
         self._next = 0.0
 
     def is_over(self, error: Exception) -> bool:

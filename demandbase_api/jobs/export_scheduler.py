@@ -411,6 +411,7 @@ class ExportScheduler:
                 entry.job_id, entry.created_at, entry.is_own = job.id, created_at, is_own
                 entry.is_adopted = result.is_adopted
                 self._poller.add(job, entity, own=is_own, deadline=deadline)
+                self._poller.timeline.describe(job.id, entity, is_adopted=result.is_adopted)
                 self._provider.submitter.confirm(entry.task.request)
                 if entry not in self._entries:
                     self._cancel([job.id])  # its stream has failed in the meantime

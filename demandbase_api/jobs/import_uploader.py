@@ -25,6 +25,7 @@ from demandbase_api.errors import (
 from demandbase_api.jobs.import_decision import Step, View
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_recovery import ImportRecovery, may_lack_file
+from demandbase_api.jobs.job_timeline import JobPhase
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.jobs.submitter import JobSubmitter, may_have_succeeded
 from demandbase_api.threads import log_periodically, run_with_timeout
@@ -142,6 +143,7 @@ class ImportUploader:
         if found is not None:
             self._used.add(found.job.id)
             self._poller.add(found.job, request.entity)
+            self._describe(found.job, file, is_adopted=True)
             if not found.needs_file:
                 return found.job.id
         self._check_stopped()
@@ -247,6 +249,7 @@ class ImportUploader:
         self._submitter.confirm(creation)
         self._used.add(job.id)
         self._poller.add(job, request.entity)  # from here on, the end of the run cancels it
+        self._describe(job, file, is_adopted=False)
         shown = None if self._api.waits_for_file(job) else job.status_text
         entry = replace(entry.now(Phase.CREATED, job.id), status_without_file=shown)
         if self._is_stopped:
@@ -259,6 +262,9 @@ class ImportUploader:
                 ApiOperation.CREATE_IMPORT, f"gave a job that is {job.status_text} already"
             )
         return entry, job
+
+    def _describe(self, job: ImportJob, file: ImportFile, *, is_adopted: bool) -> None:
+        self._poller.timeline.describe(job.id, file.stream, is_adopted=is_adopted, rows=file.rows)
 
     def _submit(self, creation: _Creation, _deadline: Deadline) -> ImportJob:
         try:
@@ -288,6 +294,7 @@ class ImportUploader:
             DemandbaseError: The upload failed.
         """
         self._check_stopped()
+        self._poller.timeline.enter(job.id, JobPhase.UPLOADING)
         entry = self._journal.put(entry.now(Phase.UPLOADING, job.id))
         self.uploading = job.id
         attempt = _Upload(self._api, self._poller, entry, file, request, self._check_stopped)
@@ -302,6 +309,8 @@ class ImportUploader:
             if attempt.is_in_doubt:
                 raise
             uploaded = self._after_refusal(entry, file, error)
+        finally:
+            self._poller.timeline.leave(job.id)
         self._journal.put(entry.now(Phase.UPLOADED))
         self.uploading = None
         return uploaded

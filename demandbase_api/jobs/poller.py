@@ -24,6 +24,8 @@ from demandbase_api.errors import (
     job_gone,
 )
 from demandbase_api.jobs.job_reader import JobReader
+from demandbase_api.jobs.job_timeline import JobTimeline
+from demandbase_api.models import JobStatus
 from demandbase_api.ports import Job
 from demandbase_api.threads import Task, run_with_timeout
 
@@ -144,6 +146,8 @@ class JobPoller(Generic[J]):
         self._jitter = jitter
         self._progress = progress
         self._reader = JobReader(kind, source, self._clock)
+        self.timeline = JobTimeline(self._clock)
+        """What was seen of each job, and when."""
         self._jobs: dict[str, _Polled[J]] = {}
         self._gone: list[_Polled[J]] = []
         """Own jobs that the server did not know, and that may run nevertheless."""
@@ -168,15 +172,18 @@ class JobPoller(Generic[J]):
         if deadline is None:
             deadline = Deadline(self._clock, now + self._policy.timeout_seconds)
         self._jobs[job.id] = _Polled(job, entity, own, now, deadline)
+        self.timeline.add(job, entity)
         self._polls = 0
         self._next_poll = self._last_log = now
 
     def update(self, job: J) -> None:
         """Replace the known state of a job by a newer one."""
         self._jobs[job.id].job = job
+        self.timeline.saw(job)
 
     def forget(self, job_id: str) -> None:
         """Stop polling a job."""
+        self.timeline.stop(job_id)
         polled = self._jobs.pop(job_id, None)
         if polled is not None and polled.is_gone and polled.own:
             self._gone.append(polled)
@@ -339,6 +346,7 @@ class JobPoller(Generic[J]):
             job, error = reading.jobs.get(job_id), reading.errors.get(job_id)
             if job is not None:
                 polled.job, polled.error = job, None
+                self.timeline.saw(job)
             elif error is not None:
                 if polled.error is None:
                     polled.failing_since = self._clock.now()
@@ -407,6 +415,7 @@ class JobPoller(Generic[J]):
         else:
             if is_cancelled:
                 cancelled.add(job_id)
+                self.timeline.saw_status(job_id, JobStatus.CANCELLED, JobStatus.CANCELLED.value)
                 logger.info("Cancelled the %s job %s for %s", kind, job_id, entity)
             else:
                 logger.warning(

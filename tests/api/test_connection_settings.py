@@ -45,6 +45,8 @@ def test_an_empty_token_is_rejected() -> None:
         ("https://api. example", "contains a space"),
         ("https://api.example?s3cret", "has a query or a fragment"),
         ("https://api.example/gateway#s3cret", "has a query or a fragment"),
+        ("https://api.example/?", "has a query or a fragment"),
+        ("https://api.example#", "has a query or a fragment"),
         ("https://api.example/s3cret/v1", "its path contains /v1, a part"),
         ("https://api.example/s3cret/export/V1/", "its path contains /export/v1, a part"),
         ("https://api.example/import/v1/jobs", "its path contains /import/v1, a part"),

@@ -15,6 +15,7 @@ SCHEMA = {
         "options": {"type": ["object", "null"]},
         "names": {"type": ["array", "null"], "items": {"type": "string"}},
         "text": {"type": "string"},
+        "switch": {"type": ["boolean", "null"]},
     }
 }
 
@@ -26,6 +27,8 @@ SCHEMA = {
         ("ROWS", " 7 ", None),
         ("OPTIONS", "Secret", "a JSON object"), ("OPTIONS", "[1]", "a JSON object"),
         ("OPTIONS", "{}", None), ("NAMES", '["a"', "a JSON array"), ("NAMES", "a,b", None),
+        ("SWITCH", "Secret", "true or false"), ("SWITCH", "", "true or false"),
+        ("SWITCH", "On", None), ("SWITCH", "FALSE", None),
         ("TEXT", "Secret", None), ("OTHER", "Secret", None),
     ],
 )  # fmt: skip
@@ -49,6 +52,8 @@ def test_the_setting_is_named_without_its_value(name: str, text: str, needed: st
         ("tap", "STREAM_OPTIONS", "Secret"),
         ("target", "BATCH_SIZE_ROWS", "Secret"),
         ("target", "MATCH_KEYS", "{Secret"),
+        ("tap", "ACTIVATE_VERSION", "Secret"),
+        ("target", "DRY_RUN", "Secret"),
     ],
 )
 def test_the_commands_last_line_names_the_variable(plugin: str, variable: str, text: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,11 +12,13 @@ from demandbase_api import errors
 from demandbase_api.connection import Connection
 from demandbase_api.errors import ApiOperation
 from demandbase_api.http.client import HttpClient
-from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.http.retry import FOR_A_PERSON, RetryPolicy
 from demandbase_api.models import ColumnMapping, ExportRequest, ImportOperation, ImportRequest
 from demandbase_api.v1.exports import V1ExportApi
 from demandbase_api.v1.imports import V1ImportApi
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.api.fake_exports import FakeClock
+from tests.http_server import Reply, http_server
 
 QUICK = RetryPolicy(tries=3, base_seconds=0.001, max_seconds=0.01)
 MAPPINGS = (ColumnMapping("domain", "domain"),)
@@ -113,3 +116,40 @@ def test_an_upload_is_never_retried(sandbox: Sandbox, effect: Effect) -> None:
     with pytest.raises(errors.TransientError):
         api.upload(job.id, io.BytesIO(b"domain\r\na.example\r\n"), "a.csv")
     assert len(sandbox.requests("uploadImportFile")) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds_of_a_try", "tries", "at_most"),
+    [(0.0, 3, 5.0), (4.0, 2, 9.0), (10.0, 1, 10.0)],
+    ids=["refused", "no response", "no name server"],
+)
+def test_for_a_person_a_call_ends_within_seconds(
+    seconds_of_a_try: float, tries: int, at_most: float
+) -> None:
+    clock, made = FakeClock(), 0
+
+    def fail() -> None:
+        nonlocal made
+        made += 1
+        clock.sleep(seconds_of_a_try)
+        raise failure(None)
+
+    began = clock.now()
+    with pytest.raises(errors.ServerError):
+        FOR_A_PERSON.on(clock).call(fail)
+    assert made == tries
+    assert clock.now() - began <= at_most
+
+
+def test_the_time_outs_of_a_policy_bound_those_of_the_settings() -> None:
+    policy = RetryPolicy(tries=1, silence_seconds=0.1)
+    with http_server({"/exports": Reply(body=_nothing())}) as server:
+        client = HttpClient(Connection(server.url, "token", retry=policy))
+        with pytest.raises(errors.UnreachableError, match="sent nothing more"):
+            client.read(ApiOperation.LIST_EXPORTS, "/exports")
+
+
+def _nothing() -> Iterator[bytes]:
+    yield b"{"
+    time.sleep(0.5)
+    yield b"}"

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from demandbase_api.run_files import dry_run_folder, remove_old, run_name, write_report
+from demandbase_api.run_files import (
+    dry_run_folder,
+    remove_old,
+    run_name,
+    write_report,
+    write_settings,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OLD = NOW - timedelta(days=30, seconds=1)
@@ -35,6 +41,8 @@ def test_only_old_reports_and_dry_runs_are_removed_and_said(
     old, young = run_name(OLD), run_name(YOUNG)
     for run in (old, young):
         write_report(tmp_path, run, "{}")
+        write_settings(tmp_path, run, "{}", "json")
+        write_settings(tmp_path, run, "config:", "yml")
         folder = dry_run_folder(tmp_path, run)
         folder.mkdir()
         (folder / "people-1.csv").touch()
@@ -43,6 +51,7 @@ def test_only_old_reports_and_dry_runs_are_removed_and_said(
         f"rejects-{old}.jsonl",
         f"undelivered-{old}.jsonl",
         "report-mine.json",
+        "settings-mine.json",
         f"report-{old}.json.bak",
         "report-99999999T999999Z-abcdef.json",
     }
@@ -51,8 +60,14 @@ def test_only_old_reports_and_dry_runs_are_removed_and_said(
     with caplog.at_level(logging.INFO):
         remove_old(tmp_path, 30, NOW, logger)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == data | {f"report-{young}.json", f"dry-run-{young}"}
-    assert "Removed 1 reports and 1 dry runs" in caplog.text
+    assert left == data | {
+        f"report-{young}.json",
+        f"settings-{young}.json",
+        f"settings-{young}.yml",
+        f"dry-run-{young}",
+    }
+    said = "Removed 1 report, 1 dry run, 2 settings files older than keep_days (30) from "
+    assert said in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
         remove_old(tmp_path, 30, NOW, logger)

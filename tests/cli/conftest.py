@@ -14,10 +14,10 @@ import pytest
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.ports import Apis
+from demandbase_cli import settings
 from demandbase_cli.commands import run
 from demandbase_cli.settings import Settings
 from demandbase_sandbox import Sandbox
-from tap_demandbase.tap import TapDemandbase
 from target_demandbase.target import TargetDemandbase
 from tests.sandbox_time import SandboxTime
 from tests.target.conftest import PEOPLE_LABELS
@@ -60,8 +60,8 @@ def apis(config_file: str) -> Apis:
 def unchanged_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Restore the log, and let no test wait."""
     quick = RetryPolicy(tries=1)
-    for plugin in (TapDemandbase, TargetDemandbase):
-        monkeypatch.setattr(plugin, "retry", quick)
+    for plugin in ("_Tap", "_Target"):
+        monkeypatch.setattr(getattr(settings, plugin), "retry", quick)
     root, factory = logging.getLogger(), logging.getLogRecordFactory()
     handlers, level = root.handlers[:], root.level
     yield

@@ -6,6 +6,7 @@ import pytest
 
 from demandbase_api.models import ExportRequest
 from demandbase_api.ports import Apis
+from demandbase_cli import jobs
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.cli.conftest import Demandbase, Load
 from tests.target.conftest import people, person
@@ -85,9 +86,21 @@ def test_a_job_is_cancelled_where_the_api_can(
     if api == "v1":
         done = demandbase("job", job.id, "--cancel", "--json")
         assert done.json["status"] == "cancelled"
-        assert "HTTP 409" in demandbase("job", job.id, "--cancel", code=1).err
+        assert "it is cancelled" in demandbase("job", job.id, "--cancel", code=1).err
     else:
-        assert "cannot cancel jobs" in demandbase("job", job.id, "--cancel", code=1).err
+        said = demandbase("job", job.id, "--cancel", code=1).err
+        assert f"cannot cancel jobs: the export job {job.id} is " in said
+        assert f"demandbase journal forget {job.id}" in said
+
+
+def test_a_job_that_has_ended_is_not_cancelled(
+    demandbase: Demandbase, load: Load, sandbox: Sandbox
+) -> None:
+    load(people(), person(1))
+    [line] = demandbase("jobs", "--imports", "--json").json
+    said = demandbase("job", line["id"], "--cancel", code=1).err
+    assert said.startswith(f"The import job {line['id']} has ended: it is completed")
+    assert all(request.method == "GET" for request in sandbox.requests()[-1:])
 
 
 def test_rejected_rows_are_listed_without_their_values(
@@ -97,7 +110,7 @@ def test_rejected_rows_are_listed_without_their_values(
     [line] = demandbase("jobs", "--imports", "--json").json
     if api == "uapi":
         done = demandbase("job", line["id"], "--errors", code=1)
-        assert "does not report the outcome of rows" in done.err
+        assert "does not report which rows it rejected: see the import audit" in done.err
         return
     found = demandbase("job", line["id"], "--errors", "--json")
     [error] = found.json["row_errors"]
@@ -119,3 +132,16 @@ def test_json_of_a_job_has_no_link(
     job = apis.exports.submit(request_)
     found = demandbase("job", job.id, "--json").json
     assert "http" not in json.dumps(found)
+
+
+def test_a_long_list_is_cut_for_a_person_only(
+    demandbase: Demandbase,
+    apis: Apis,
+    request_: ExportRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "_MAX_JOBS", 1)
+    for _ in range(3):
+        apis.exports.submit(request_)
+    assert "And 2 more jobs, which --json lists." in demandbase("jobs").out
+    assert len(demandbase("jobs", "--json").json) == 3

@@ -115,7 +115,7 @@ def test_windows_and_states_are_jobs(
     found = demandbase("plan", *options, "--state", str(state), "--json").json
     assert [job["from"] for job in found["jobs"]] == ["2025-01-26"]
     state.write_text("{")
-    assert "--state is no JSON" in demandbase("plan", *options, "--state", str(state), code=1).err
+    assert "The state is no JSON" in demandbase("plan", *options, "--state", str(state), code=1).err
 
 
 def test_a_stream_that_cannot_be_exported_is_named(
@@ -147,3 +147,39 @@ def test_too_few_calls_are_the_exit_code_of_the_run(
     counts.write_text(json.dumps(content))
     done = demandbase("plan", *options, code=75)
     assert "Too few of the day's calls are left: to create an export job." in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "The file of --catalog is no JSON"),
+        ("[]", "The catalog cannot be used: it must be an object"),
+        ("7", "The catalog cannot be used: it must be an object"),
+        ('{"streams": {}}', "its member streams must be a list"),
+        ('{"streams": [{}]}', "each of its streams must have a tap_stream_id"),
+        ('{"streams": [{"tap_stream_id": "people", "schema": 7}]}', "a schema and metadata"),
+        ('{"streams": [{"tap_stream_id": "people", "metadata": [7]}]}', "a schema and metadata"),
+    ],
+)
+def test_an_odd_catalog_ends_in_a_sentence(
+    demandbase: Demandbase, sandbox: Sandbox, tmp_path: Path, text: str, words: str
+) -> None:
+    path = tmp_path / "catalog.json"
+    path.write_text(text)
+    assert words in demandbase("plan", "--catalog", str(path), code=1).err
+    assert not sandbox.requests()
+
+
+def test_a_state_may_be_as_meltano_prints_it(
+    demandbase: Demandbase,
+    select: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.json"
+    options = [*select("people"), "--state", str(path)]
+    path.write_text('{"singer_state": {"bookmarks": {}}}')
+    assert demandbase("plan", *options, "--json").json["new_jobs_at_least"] == 1
+    path.write_text('{"singer_state": {"bookmarks": {"people": 7}}}')
+    assert "cannot be exported: people" in demandbase("plan", *options, code=1).err
+    path.write_text("")
+    assert "The state is no JSON" in demandbase("plan", *options, code=1).err

@@ -75,9 +75,9 @@ def test_rejected_rows_are_counted_without_values(
     [line] = found["rejected"]
     assert (line["stream"], line["rows"]) == ("people", 1)
     [file] = found["files"]
-    assert file["records"] == 1
+    assert file["rows"] == 1
     shown = demandbase("rejects", line["run"])
-    assert f"1 records, which have your data: {file['file']}\n" in shown.out
+    assert f"1 row, rejected: {file['file']}\n" in shown.out
     assert "Secret" not in shown.out + json.dumps(found)
     [report] = Path(config["rejects_path"]).glob("report-*.json")
     report.unlink()  # as of a run that was killed

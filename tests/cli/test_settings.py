@@ -42,6 +42,19 @@ def test_exports_belong_to_the_tap_and_imports_to_the_target(
     assert settings.export_apis is not settings.import_apis
 
 
+def test_objects_in_the_environment_are_read_as_meltano_writes_them(
+    set_variables: Any,  # noqa: ANN401
+) -> None:
+    options = '{"people.lookback_days": "7", "people.key_properties": ["email"]}'
+    set_variables("TAP_DEMANDBASE_", stream_options=options)
+    expected = {"people": {"lookback_days": 7, "key_properties": ["email"]}}
+    assert Settings().tap().config["stream_options"] == expected
+    set_variables("TARGET_DEMANDBASE_", field_mappings='{"people.e": "email", "people.x": null}')
+    mappings = {"people": {"e": "email", "x": None}}
+    assert Settings().target().config["field_mappings"] == mappings
+    assert Settings().target_config["field_mappings"] == mappings
+
+
 def test_a_malformed_variable_is_named_without_its_value(
     demandbase: Demandbase,
     set_variables: Any,  # noqa: ANN401

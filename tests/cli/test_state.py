@@ -53,6 +53,23 @@ def test_bookmarks_are_in_words(demandbase: Demandbase, file: Path) -> None:
     assert state(demandbase, file, "--json").json[0]["rows_until"] == "2026-01-31T10:00:00Z"
 
 
+def test_a_state_of_meltano_keeps_its_form(demandbase: Demandbase, file: Path) -> None:
+    file.write_text(json.dumps({"singer_state": STATE}))
+    assert "people updated_at 2026-01-31" in state(demandbase, file).words
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"singer_state": {"bookmarks": {"campaigns": {}}}}
+    file.write_text('{"singer_state": {}, "completed": 1}')
+    assert "no bookmark" in state(demandbase, file).words
+    file.write_text('{"singer_state": []}')
+    assert "it must be an object" in state(demandbase, file, code=1).err
+
+
+def test_a_whole_message_stands_for_its_value(demandbase: Demandbase, file: Path) -> None:
+    file.write_text(json.dumps({"type": "STATE", "value": STATE}))
+    found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
+    assert found == {"bookmarks": {"campaigns": {}}}
+
+
 def test_a_stream_is_reset(demandbase: Demandbase, file: Path) -> None:
     found = state(demandbase, file, "--reset", "people", "--reset", "visits").json
     assert found == {"bookmarks": {"campaigns": {}}}
@@ -77,6 +94,8 @@ def test_a_bookmark_is_set_to_a_date(demandbase: Demandbase, file: Path) -> None
         (("--reset", "peple"), "no bookmark of stream peple: it has people, visits, campaigns"),
         (("--set", "people"), "is not of the form STREAM=DATE"),
         (("--set", "people=soon"), "is not of the form STREAM=DATE"),
+        (("--set", "people=2026-02-30"), "is not of the form STREAM=DATE"),
+        (("--set", "people=2999-01-01"), "is in the future: nothing would be exported"),
         (("--set", "campaigns=2026-01-01"), "campaigns has no date bookmark"),
     ],
 )
@@ -90,8 +109,8 @@ def test_what_cannot_be_changed_is_said(
     ("text", "words"),
     [
         ("{", "The state is no JSON"),
-        ('{"value": {"bookmarks": {}}}', "has no member bookmarks"),
-        ('{"bookmarks": {"people": 1}}', "it must be an object"),
+        ('{"completed": {"singer_state": {"bookmarks": {}}}}', "has no member bookmarks"),
+        ('{"bookmarks": {"people": 1, "visits": {}}}', "cannot use the state of people: correct"),
     ],
 )
 def test_an_odd_state_ends_in_a_sentence(
@@ -113,3 +132,18 @@ def test_a_first_state_has_no_bookmark(demandbase: Demandbase, file: Path) -> No
 def test_a_state_may_come_from_standard_input() -> None:
     done = run_command("demandbase", "state", "-", "--reset", "people", text=json.dumps(STATE))
     assert set(json.loads(done.stdout)["bookmarks"]) == {"visits", "campaigns"}
+
+
+def test_each_bookmark_that_cannot_be_used_is_in_the_list_and_can_be_corrected(
+    demandbase: Demandbase, file: Path
+) -> None:
+    broken = {**COMPLETE, "replication_key_value": "yesterday"}
+    foreign = {"partitions": [{"context": {"id": 1}, **COMPLETE}]}
+    file.write_text(json.dumps({"bookmarks": {"a": broken, "b": 7, "c": foreign, "d": COMPLETE}}))
+    done = state(demandbase, file, "--json", code=1)
+    assert [line["is"] for line in done.json] == ["unusable", "unusable", "usable", "usable"]
+    assert "partitions of another tap" in done.json[2]["says"]
+    assert "state of a, b" in done.err
+    found = state(demandbase, file, "--reset", "b", "--set", "a=2026-01-01")
+    file.write_text(found.out)
+    assert len(state(demandbase, file, "--json").json) == 3

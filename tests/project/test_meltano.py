@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import settings_docs
 import yaml
 from shared_install import copy_project, installed, share_plugins
 
@@ -28,18 +29,23 @@ def plugin(kind: str, name: str) -> dict[str, Any]:
     return next(item for item in PROJECT["plugins"][kind] if item["name"] == name)
 
 
-def about(name: str) -> dict[str, Any]:
+@pytest.mark.parametrize("name", settings_docs.PLUGINS)
+def test_the_definitions_are_as_make_settings_writes_them(name: str) -> None:
+    definition = settings_docs.definition_file(name)
+    assert definition.read_text(encoding="utf-8") == settings_docs.definition_text(name)
+    project = (ROOT / "meltano.yml").read_text(encoding="utf-8")
+    assert settings_docs.with_definitions(project) == project
+
+
+@pytest.mark.parametrize("name", settings_docs.PLUGINS)
+def test_the_definitions_match_about(name: str) -> None:
+    declared = yaml.safe_load(settings_docs.definition_file(name).read_text(encoding="utf-8"))
+    here = plugin(settings_docs.PLUGINS[name], name)
+    assert here == {key: value for key, value in declared.items() if key != "pip_url"}
     done = run_command(name, "--about", "--format=json")
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"), [("extractors", "tap-demandbase"), ("loaders", "target-demandbase")]
-)
-def test_meltano_yml_matches_about(kind: str, name: str) -> None:
-    declared, info = plugin(kind, name), about(name)
+    info = json.loads(done.stdout)
     assert declared["capabilities"] == info["capabilities"]
-    groups = [group["required"] for group in info["settings"].get("anyOf", [info["settings"]])]
+    groups = [group["required"] for group in info["settings"]["anyOf"]]
     assert declared["settings_group_validation"] == groups
     settings = {item["name"]: item for item in declared["settings"]}
     assert list(settings) == list(info["settings"]["properties"])
@@ -47,6 +53,7 @@ def test_meltano_yml_matches_about(kind: str, name: str) -> None:
         item = settings[setting]
         types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         expected = "options" if schema.get("enum") else KINDS[next(t for t in types if t != "null")]
+        expected = "date_iso8601" if setting in {"start_date", "end_date"} else expected
         assert item["kind"] == expected, setting
         assert item["label"] == schema["title"], setting
         assert item["description"] == schema["description"], setting
@@ -55,6 +62,7 @@ def test_meltano_yml_matches_about(kind: str, name: str) -> None:
         if schema.get("enum"):
             values = [option["value"] for option in item["options"]]
             assert values == [value for value in schema["enum"] if value is not None]
+    assert "value" not in settings["api"]  # the credentials choose
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from demandbase_api.config import Api, api_url, chosen_api
-from demandbase_api.settings_check import OWN_SETTINGS, unknown_variables
+from demandbase_api.settings_check import (
+    OWN_SETTINGS,
+    UNUSED_SDK_SETTINGS,
+    unknown_variables,
+    unread_variables,
+)
 from demandbase_sandbox import Sandbox
 from tap_demandbase.tap import TapDemandbase
-from target_demandbase.config import UNUSED_SDK_SETTINGS
 from target_demandbase.target import TargetDemandbase
 from tests.command_process import run_command
 from tests.http_server import http_server
@@ -77,6 +81,7 @@ def test_the_settings_of_one_plugin_only_are_listed() -> None:
         ({"dryRun": True}, "the setting dryRun is unknown (near: dry_run)."),
         ({"acces_token": "s3cret"}, "acces_token is unknown (near: access_token)."),
         ({"s": "s3cret"}, "the setting s is unknown. Correct it"),
+        ({"acces_token": "", "on_rejects": ""}, "on_rejects is unknown (near: on_reject)."),
         (
             {"stream_options": {"crm": {"lokback_days": 3, "c": ["s3cret"]}}},
             "lokback_days is unknown (near: lookback_days); the setting stream_options.crm.c is",
@@ -100,6 +105,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1
     assert said in last
+    assert "Config validation failed" not in done.stderr
     assert "s3cret" not in done.stderr
     assert not sandbox.requests()
 
@@ -141,8 +147,19 @@ def test_one_file_may_hold_the_settings_of_both_plugins(
     assert line.endswith(f"Settings of other plugins are ignored: {foreign}")
 
 
-def test_settings_of_every_target_are_known(run: Any) -> None:  # noqa: ANN401
-    done = run("target-demandbase", **dict.fromkeys(UNUSED_SDK_SETTINGS, "x"))
+def test_numbers_that_are_text_are_read(run: Any) -> None:  # noqa: ANN401
+    options = {"stream_options": {"accounts": {"lookback_days": "7"}}}
+    assert run("tap-demandbase", lookback_days="2", **options).returncode == 0
+    options["stream_options"]["accounts"]["lookback_days"] = "s3cret"
+    done = run("tap-demandbase", **options)
+    assert done.returncode == 1
+    assert "accounts.lookback_days must be of the type integer or null." in done.stderr
+    assert "s3cret" not in done.stderr
+
+
+@both_plugins
+def test_settings_of_every_target_are_known(run: Any, plugin: str) -> None:  # noqa: ANN401
+    done = run(plugin, **dict.fromkeys(UNUSED_SDK_SETTINGS, "x"))
     assert done.returncode == 0, done.stderr
     assert f"are ignored: {', '.join(UNUSED_SDK_SETTINGS)}" in done.stderr
 
@@ -173,6 +190,38 @@ def test_a_variable_that_names_no_setting_is_warned_about(
         )
     ]  # fmt: skip
     assert f"{prefix}JOB_TIMEOUT (near" in done.stderr
+
+
+@both_plugins
+def test_variables_that_are_not_read_are_warned_about(run: Any, plugin: str) -> None:  # noqa: ANN401
+    prefix = f"{plugin.upper().replace('-', '_')}_"
+    names = ("KEEP_DAYS", "STATE_DIR", "STREAM_MAPS", "SPOOL_DIR")
+    variables = dict.fromkeys((prefix + name for name in names), "s3cret")
+    done = run(plugin, variables={**variables, f"{prefix}SPOOL_DIR": ""})
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "are not read" in line]
+    assert f"no file has the settings of {prefix}KEEP_DAYS, {prefix}STREAM_MAPS. " in line
+    assert "s3cret" not in done.stderr
+
+
+@both_apis
+@pytest.mark.parametrize(("text", "is_refused"), [("true", True), ("oui", True), ("False", False)])
+def test_nothing_is_sent_if_a_dry_run_is_asked_for_where_it_is_not_read(
+    run: Any,  # noqa: ANN401
+    sandbox: Sandbox,
+    api: str,
+    text: str,
+    is_refused: bool,  # noqa: FBT001
+) -> None:
+    done = run("target-demandbase", api, variables={"TARGET_DEMANDBASE_DRY_RUN": text})
+    assert (done.returncode == 1) is is_refused
+    if is_refused:
+        assert done.stderr.splitlines()[-1].endswith(
+            "The environment variable TARGET_DEMANDBASE_DRY_RUN is set but not read, and without a "
+            "dry run, the rows are sent. Add --config=ENV, or, under Meltano, declare the setting "
+            "dry_run in meltano.yml."
+        )
+        assert not sandbox.requests()
 
 
 KEY_SET = {"client_id": "id", "client_secret": "secret"}
@@ -250,3 +299,10 @@ def test_members_of_objects_and_extras_of_meltano_are_no_unknown_variables() -> 
     assert unknown_variables(SCHEMA, "X_", ["X_ROW", "X_ROWS_A", "X_ZZZ"]) == [
         "X_ROW (near: X_ROWS)", "X_ROWS_A (near: X_ROWS)", "X_ZZZ",
     ]  # fmt: skip
+
+
+def test_variables_of_settings_that_the_plugin_has_are_read() -> None:
+    variables = {"X_ROWS": "1", "X_OPTIONS": "{}", "X_ROW": "1", "X_OPTIONS_A": "1"}
+    assert unread_variables(SCHEMA, "X_", variables, {"rows"}) == {"options": "X_OPTIONS"}
+    assert unread_variables(SCHEMA, "X_", variables, {"rows", "options"}) == {}
+    assert unread_variables(SCHEMA, "X_", {"X_ROWS": ""}, ()) == {}

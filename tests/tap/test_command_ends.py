@@ -164,9 +164,11 @@ def test_what_files_need_is_checked_before_the_first_job(
 @pytest.mark.parametrize(
     ("state", "said"),
     [
+        ("\n", "The state cannot be used: it is empty."),
         ("null", "it must be an object"),
         ("[]", "it must be an object"),
-        ('{"type": "STATE", "value": {"bookmarks": {}}}', "may be in its member value"),
+        ('{"value": {"bookmarks": {}}}', "may be in its member value"),
+        ('{"type": "STATE", "value": null}', "it must be an object"),
         ('{"singer_state": {"bookmarks": {}}}', "may be in its member singer_state"),
         ('{"completed": {"singer_state": {}}}', "may be in its member completed"),
         ('{"bookmarks": null}', "its member bookmarks must be an object"),
@@ -183,6 +185,17 @@ def test_what_is_no_state_ends_the_run_before_any_call(
     assert said in done.stderr.splitlines()[-1]
     assert "Secret" not in done.stderr
     assert not sandbox.requests()
+
+
+def test_the_last_line_of_the_output_is_a_state(sandbox: Sandbox, tmp_path: Path) -> None:
+    options = {"accounts": {"replication_key": "updated_at"}}
+    settings = config_file(tmp_path, sandbox, entities=["accounts"], stream_options=options)
+    state = tmp_path / "state.json"
+    state.write_text(run("--config", settings).stdout.splitlines()[-1])
+    value = json.loads(state.read_text())["value"]["bookmarks"]["accounts"]
+    done = run("--config", settings, "--state", str(state))
+    assert done.returncode == 0, done.stderr
+    assert f"bookmark value: {value['replication_key_value']}" in done.stderr
 
 
 def test_a_stream_that_fails_is_in_the_last_line_and_called_unhandled_nowhere(

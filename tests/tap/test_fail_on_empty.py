@@ -103,3 +103,18 @@ def test_empty_batch_files_fail_as_well(
     sync(
         "accounts", fail_on_empty=["accounts"], batch_config=batches, failure=EmptyStreamError
     )  # fmt: skip
+
+
+@both_apis
+def test_rows_that_stream_maps_leave_out_are_not_sent(sync: Sync) -> None:
+    nothing = {"accounts": {"__filter__": "False"}}
+    sync(
+        "accounts", fail_on_empty=["accounts"], stream_maps=nothing, failure=EmptyStreamError
+    )  # fmt: skip
+
+
+def test_a_stream_that_stream_maps_remove_is_warned_about(
+    sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    sync("accounts", "people", fail_on_empty=["accounts"], stream_maps={"accounts": None})
+    assert "exports nothing: accounts" in caplog.text

@@ -40,6 +40,7 @@ def test_each_http_call_is_one_line_at_the_level_debug(
     sandbox.add_fault(Fault("createExportJob", Effect.STATUS, status=503))
     lines = log(config, tmp_path, TAP_DEMANDBASE_LOGLEVEL="debug")
     assert any("DEBUG" in line and "METRIC" in line for line in lines)
+    assert not any("Selection metadata omitted" in line for line in lines)
     calls = [line for line in lines if "demandbase_api.http.call_log" in line]
     assert len(calls) == len(sandbox.requests())
     create = "/export/v1/jobs" if wire.is_v1 else "/data/export/v1/job"

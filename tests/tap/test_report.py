@@ -129,3 +129,48 @@ def test_a_report_that_cannot_be_kept_does_not_fail_the_run(
     (state_dir / "tap-demandbase-reports").touch()
     assert len(sync("campaigns").records("campaigns")) == 20
     assert "The report of this run cannot be kept" in caplog.text
+
+
+@both_apis
+def test_a_job_has_its_phases_in_order(sync: Sync, state_dir: Path) -> None:
+    sync("accounts")
+    [report] = reports(state_dir)
+    assert report["outcome"] == "complete"
+    assert "error" not in report
+    [job] = report["streams"]["accounts"]["jobs"]
+    assert job["status"] == "completed"
+    kinds = [each["phase"] for each in job["phases"]]
+    assert kinds[0] in {"waiting", "running"}
+    assert "running" in kinds
+    assert kinds[-1] in {"downloading", "reading"}
+    moments = [moment for each in job["phases"] for moment in (each["begin"], each["end"])]
+    assert moments == sorted(moments)
+    assert 0 <= moments[0] < moments[-1] <= report["seconds"]
+    first, *_, last = report["rows_over_time"]
+    assert (first, last[1]) == ([0.0, 0], 200)
+
+
+@both_apis
+def test_jobs_that_delivered_nothing_are_in_the_report(
+    sandbox: Sandbox, sync: Sync, state_dir: Path, wire: Wire
+) -> None:
+    sandbox.add_fault(Fault(wire.create, Effect.JOB_FAILS, times=None))
+    error = sync("campaigns", failure=DemandbaseError).error
+    [report] = reports(state_dir)
+    assert report["outcome"] == "failed"
+    assert str(error) in report["error"]
+    jobs = report["streams"]["campaigns"]["jobs"]
+    assert [(job["status"], job["rows_read"]) for job in jobs] == [("failed", 0)] * 2
+    assert {job["id"] for job in jobs} == {job["id"] for job in sandbox.export_jobs()}
+    assert all(job["phases"] for job in jobs)
+
+
+def test_the_settings_are_in_the_report_without_secrets(
+    sandbox: Sandbox, sync: Sync, state_dir: Path
+) -> None:
+    sync("campaigns", lookback_days=7)
+    [report] = reports(state_dir)
+    assert report["settings"]["access_token"] == "***"
+    assert report["settings"]["lookback_days"] == 7
+    assert (report["plugin"], report["api"]) == ("tap-demandbase", "v1")
+    assert sandbox.token not in json.dumps(report)

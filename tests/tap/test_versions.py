@@ -80,6 +80,21 @@ def test_only_a_count_proves_that_there_are_no_rows(
     assert ("No ACTIVATE_VERSION of stream people" in caplog.text) is not is_counted
 
 
+@pytest.mark.parametrize("api", ["uapi"])
+@pytest.mark.parametrize("empty", [0, 10_000])
+def test_each_job_of_a_stream_must_prove_what_it_lacks(
+    sandbox: Sandbox, sync: Sync, empty: int
+) -> None:
+    rows = [[f"a{number}"] for number in range(10_001)]
+    sandbox.add_entity("accounts", [("account_id", "string")], rows)
+    groups = [[f"g{number}", f"a{number}"] for number in (0, 10_000) if number != empty]
+    fields = [("buying_group_id", "string"), ("account_id", "string")]
+    sandbox.add_entity("buying_groups", fields, groups)
+    output = sync("buying_groups", activate_version=True)
+    assert len(output.records("buying_groups")) == 1
+    assert "ACTIVATE_VERSION" not in kinds(output, "buying_groups")
+
+
 def test_an_incremental_stream_has_no_version(sync: Sync) -> None:
     options = {"accounts": {"replication_key": "updated_at"}}
     output = sync("accounts", activate_version=True, stream_options=options)

@@ -284,7 +284,7 @@ def test_a_dry_run_reads_all_and_changes_nothing(sandbox: Sandbox, load: Load) -
     assert rows[1] == ["n0", "n0@a.example", "Ada", "Lovelace", "T0"]
     assert path.stat().st_mode & 0o077 == 0
     [report] = done.folder.glob("dry-run-*/people-mapping.txt")
-    assert "entity_map:" in report.read_text(encoding="utf-8")
+    assert "Stream people → entity people" in report.read_text(encoding="utf-8")
     assert len(done.rejects) == 1
 
 

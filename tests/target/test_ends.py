@@ -212,3 +212,21 @@ def test_odd_names_are_logged_and_end_nothing(start: Start) -> None:
         run.feed(people(odd), *rows, state(1))
         assert run.process.wait(30) == 0, run.errors
         assert run.states == [1]
+
+
+def test_the_report_of_a_stopped_run_has_the_job_that_was_under_way(
+    sandbox: Sandbox, start: Start, tmp_path: Path
+) -> None:
+    sandbox.add_fault(Fault(UPLOAD, Effect.DELAY, seconds=60))
+    with start(batch_size_rows=1) as run:
+        run.feed(people(), person("a"), person("b"), end=False)
+        until(lambda: is_uploading(tmp_path))
+        stop(run)
+    [path] = (tmp_path / "rejects").glob("report-*.json")
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert report["outcome"] == "interrupted"
+    assert report["error"] == run.errors.splitlines()[-1].split(" | ")[-1]
+    [job] = report["streams"]["people"]["jobs"]
+    assert (job["id"], job["rows"], job["seconds"]) == (sandbox.import_jobs()[0]["id"], 1, None)
+    assert job["adopted"] is False
+    assert "uploading" in {each["phase"] for each in job["phases"]}

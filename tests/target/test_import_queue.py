@@ -239,7 +239,7 @@ class TestOrder:
         assert bench.take() == ["job-2", "job-3"]
         assert all(map(is_closed, batches))
         assert bench.poller.forgotten == ["job-1", "job-2", "job-3"]
-        assert "Sending 1 rows (22 bytes) of stream accounts to accounts as accounts-" in (
+        assert "Sending 1 row (22 bytes) of stream accounts to accounts as accounts-" in (
             caplog.text
         )
 

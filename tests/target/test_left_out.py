@@ -1,4 +1,4 @@
-"""Columns that field_mappings leaves out with null."""
+"""Columns that field_mappings leaves out with null or its name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ def keyed_by_row() -> dict[str, Any]:
     return schema(properties, "people", "row_id")
 
 
-def left_out(config: dict[str, Any], api: str, column: str = "row_id") -> dict[str, Any]:
+def left_out(
+    config: dict[str, Any], api: str, column: str = "row_id", *, by: str | None = None
+) -> dict[str, Any]:
     mappings = (config.get("field_mappings") or {}).get("people", {})
     key = {"match_keys": {"people": "person_id"}} if api == "v1" else {}
-    return {"field_mappings": {"people": {**mappings, column: None}}, **key}
+    return {"field_mappings": {"people": {**mappings, column: by}}, **key}
 
 
 def test_a_key_column_is_left_out(
@@ -48,7 +50,7 @@ def test_a_key_that_is_left_out_is_no_match_key(load: Load, config: dict[str, An
 def test_the_command_leaves_a_column_out(
     sandbox: Sandbox, start: Start, config: dict[str, Any], api: str
 ) -> None:
-    with start(**left_out(config, api)) as run:
+    with start(**left_out(config, api, by="__NULL__")) as run:
         run.feed(keyed_by_row(), person(1, row_id=7), state({"n": 1}))
         assert run.process.wait(30) == 0, run.errors
         assert run.states == [{"n": 1}]

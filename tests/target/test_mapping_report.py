@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import yaml
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 from demandbase_api.models import FieldMapping, ImportEntity, ImportOperation
 from target_demandbase.mapping import ColumnPlan, StreamSchema
-from target_demandbase.mapping_report import mapping_report, scalar, settings_lines
+from target_demandbase.mapping_report import config_block, mapping_report, merged_settings, scalar
+from target_demandbase.proposal import Proposal
+from target_demandbase.questions import json_text
 
 KNOWN = (
     FieldMapping("accounts", "domain", required=True),
@@ -41,14 +44,12 @@ def report(
     )
 
 
-def test_columns_that_are_left_out_are_in_the_report_and_in_its_settings() -> None:
+def test_columns_that_are_left_out_are_in_the_report() -> None:
     plan = ColumnPlan(ImportOperation.UPSERT, {"host": "domain"}, (), "domain", ("x", "sgment"))
     lines = mapping_report(
         StreamSchema("scores", SCHEMA, ()), ImportEntity("accounts", KNOWN), plan
     )
-    assert "  Left out by field_mappings: x, sgment" in lines.splitlines()
-    config = yaml.safe_load(lines.partition("Settings for meltano.yml:\n")[2])["config"]
-    assert config["field_mappings"] == {"accounts": {"host": "domain", "x": None, "sgment": None}}
+    assert "  Left out by field_mappings: x, sgment (near: segment)" in lines.splitlines()
 
 
 def test_the_report_says_all_of_a_stream() -> None:
@@ -59,15 +60,6 @@ def test_the_report_says_all_of_a_stream() -> None:
         "  engagement_score (number or integer) → engagement_score (number)",
         "  Dropped, since Demandbase does not know them: sgment (near: segment), x",
         "  Required fields that no column fills: name",
-        "Settings for meltano.yml:",
-        "config:",
-        "  entity_map:",
-        "    scores: accounts",
-        "  match_keys:",
-        "    accounts: domain",
-        "  field_mappings:",
-        "    accounts:",
-        "      host: domain",
     ]
 
 
@@ -79,10 +71,6 @@ def test_empty_parts_have_no_line() -> None:
         "Stream scores → entity accounts (insert, matched on nothing)",
         "  name (any type) → name (string, required)",
         "  domain (any type) → domain (string, required)",
-        "Settings for meltano.yml:",
-        "config:",
-        "  entity_map:",
-        "    scores: accounts",
     ]
 
 
@@ -91,17 +79,47 @@ def test_an_update_needs_no_required_field_and_says_so() -> None:
     assert said in report({"host": "domain"}, operation=ImportOperation.UPDATE)
 
 
-@given(NAME, NAME, NAME | st.none(), st.dictionaries(NAME, NAME))
-def test_the_settings_read_back_as_they_are(
-    stream: str, entity: str, match_key: str | None, fields: dict[str, str]
-) -> None:
-    lines = settings_lines(stream, entity, match_key, fields)
-    config = yaml.safe_load("\n".join(lines))["config"]
-    renamed = {column: field for column, field in fields.items() if column != field}
-    assert config.pop("entity_map") == {stream: entity}
-    assert config.pop("match_keys", {}) == ({entity: match_key} if match_key else {})
-    assert config.pop("field_mappings", {}) == ({entity: renamed} if renamed else {})
-    assert config == {}
+FIELDS = st.dictionaries(NAME, NAME | st.none())
+ANSWERS = st.lists(st.builds(Proposal, NAME, NAME, NAME | st.none(), FIELDS))
+
+
+@given(ANSWERS)
+def test_the_settings_of_all_streams_read_back_as_they_are(answers: list[Proposal]) -> None:
+    settings = merged_settings({}, answers)
+    block = config_block(settings)
+    assert yaml.safe_load(block) == {"config": settings}
+    assert block.replace("\n", "").isprintable()
+    assert json.loads(json_text(settings)) == settings
+    assert json_text(settings).replace("\n", "").isprintable()
+
+
+def test_the_settings_of_all_streams_are_one_block_that_keeps_what_is_configured() -> None:
+    config = {
+        "entity_map": {"old": "people"},
+        "match_keys": {"people": "email"},
+        "field_mappings": {"people": {"mail": "email"}},
+    }
+    answers = [
+        Proposal("crm-hosts", "accounts", "domain", {"host": "domain", "no": None}),
+        Proposal("scores", "accounts", "domain", {"host": None, "score": "engagement_score"}),
+    ]
+    assert config_block(merged_settings(config, answers)).splitlines() == [
+        "    config:",
+        "      entity_map:",
+        "        old: people",
+        '        "crm-hosts": accounts',
+        "        scores: accounts",
+        "      match_keys:",
+        "        people: email",
+        "        accounts: domain",
+        "      field_mappings:",
+        "        people:",
+        "          mail: email",
+        "        accounts:",
+        "          host: domain",
+        '          "no": null',
+        "          score: engagement_score",
+    ]
 
 
 @given(st.text())

@@ -29,7 +29,7 @@ from target_demandbase.import_queue import EndedImport, ImportBatch
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.plan import StreamPlan
 from target_demandbase.rejects import INVALID, MISSING_KEY, DeadLetters, Reject
-from target_demandbase.report import RunReport
+from target_demandbase.report import RunRecorder
 from target_demandbase.results import RejectDigest, Results
 from target_demandbase.row_errors import Outcome
 from target_demandbase.staging import StagedFile
@@ -92,7 +92,7 @@ class Ledger:
     def __post_init__(self) -> None:
         self.clock = FakeClock()
         self.api = Listing(self.clock, self.able, lists=list(self.lists))
-        self.report = RunReport("r1", self.clock)
+        self.report = RunRecorder("r1", self.clock)
         self.letters = DeadLetters(self.folder, "r1")
         self.results = Results(
             self.api, self.letters, self.report, self.policy, is_dry=self.is_dry, clock=self.clock
@@ -122,12 +122,12 @@ class Ledger:
         return [line["record"] for line in lines if line["type"] == "RECORD"]
 
     def figures(self, *names: str) -> list[Any]:
-        found = json.loads(self.report.as_json())["streams"]["scores"]
+        found = json.loads(self.report.report().as_json())["streams"]["scores"]
         return [found[f"rows_{name}"] for name in names]
 
     @property
     def rejected_by(self) -> list[dict[str, Any]]:
-        found: dict[str, Any] = json.loads(self.report.as_json())["streams"]["scores"]
+        found: dict[str, Any] = json.loads(self.report.report().as_json())["streams"]["scores"]
         return found["rejected_by"]  # type: ignore[no-any-return]
 
 
@@ -546,7 +546,7 @@ def test_a_batch_is_checked_once_and_its_rejects_are_durable(
     ledger.results.check_batch(7)
     assert caplog.text == ""
     assert ledger.figures("rejected") == [2]
-    assert json.loads(ledger.report.as_json())["streams"]["scores"]["records_read"] == 5
+    assert json.loads(ledger.report.report().as_json())["streams"]["scores"]["records_read"] == 5
 
 
 def digest(*rows: tuple[str, int | None]) -> list[str]:

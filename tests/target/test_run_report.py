@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
-from demandbase_api.models import JobStatus
+from demandbase_api.jobs.job_timeline import JobTimeline
+from demandbase_api.models import ImportJob, JobStatus
+from demandbase_api.run_report import Outcome, RunFacts
 from target_demandbase.rejects import RejectsError
-from target_demandbase.report import RunReport
+from target_demandbase.report import RunRecorder, write_run
 
 
 class HandClock(Clock):
@@ -30,14 +32,14 @@ class HandClock(Clock):
         self.seconds += seconds
 
 
-def streams(report: RunReport) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(report.as_json())["streams"]
+def streams(report: RunRecorder) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(report.report().as_json())["streams"]
     return found
 
 
 def test_a_run_is_one_line_with_all_figures_by_stream() -> None:
     clock = HandClock()
-    report = RunReport("r1", clock)
+    report = RunRecorder("r1", clock)
     for _ in range(4):
         report.add_read("scores")
     report.add_staged("scores", 3)
@@ -50,7 +52,7 @@ def test_a_run_is_one_line_with_all_figures_by_stream() -> None:
     report.add_job("scores", "job-1", seconds=2.00049, rows=3, status=JobStatus.FAILED)
     report.add_read("a\nb")
     clock.sleep(7.5)
-    line = report.as_json()
+    line = report.report().as_json()
     assert "\n" not in line
     empty = {
         "records_read": 1,
@@ -67,6 +69,7 @@ def test_a_run_is_one_line_with_all_figures_by_stream() -> None:
         "run": "r1",
         "started_at": "2026-01-02T03:04:05Z",
         "seconds": 7.5,
+        "rows_over_time": [[0.0, 0], [7.5, 5]],
         "streams": {
             "scores": {
                 "records_read": 4,
@@ -93,7 +96,7 @@ def test_a_run_is_one_line_with_all_figures_by_stream() -> None:
     )
 )
 def test_rejects_by_field_and_type_add_up(rejects: Iterable[tuple[str, str, int]]) -> None:
-    report = RunReport("r1", HandClock())
+    report = RunRecorder("r1", HandClock())
     total = 0
     for name, kind, rows in rejects:
         report.add_rejected("s", field=name, error_type=kind, rows=rows)
@@ -108,15 +111,15 @@ def test_rejects_by_field_and_type_add_up(rejects: Iterable[tuple[str, str, int]
 
 def test_the_report_is_kept_for_its_owner_and_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "rejects"
-    report = RunReport("r1", HandClock())
-    first = report.as_json()
-    report.write(folder, first)
+    report = RunRecorder("r1", HandClock())
+    first = report.report()
+    write_run(folder, first)
     report.add_read("s", 5)
-    second = report.as_json()
-    report.write(folder, second)
+    second = report.report()
+    write_run(folder, second)
     path = folder / "report-r1.json"
     assert list(folder.iterdir()) == [path]
-    assert path.read_text() == second + "\n"
+    assert path.read_text() == second.as_json() + "\n"
     assert first != second
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -125,4 +128,54 @@ def test_the_report_is_kept_for_its_owner_and_replaced_as_a_whole(tmp_path: Path
 def test_a_folder_that_cannot_be_written_names_the_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RejectsError, match="rejects_path"):
-        RunReport("r1", HandClock()).write(tmp_path / "file", "{}")
+        write_run(tmp_path / "file", RunRecorder("r1", HandClock()).report())
+
+
+def test_jobs_that_are_not_accounted_for_follow_the_others() -> None:
+    clock = HandClock()
+    report = RunRecorder("r1", clock)
+    timeline = JobTimeline(clock)
+    for number in (1, 2):
+        timeline.add(ImportJob(f"job-{number}", JobStatus.PENDING), "accounts")
+        timeline.describe(f"job-{number}", "scores", is_adopted=number == 1, rows=number)
+    clock.sleep(2)
+    timeline.saw(ImportJob("job-1", JobStatus.COMPLETED))
+    report.add_job("scores", "job-1", seconds=2.0, rows=1, status=JobStatus.COMPLETED)
+    clock.sleep(1)
+    found = json.loads(report.report(tracked=timeline.jobs()).as_json())["streams"]["scores"]
+    assert found["jobs"] == [
+        {
+            "id": "job-1",
+            "status": "completed",
+            "adopted": True,
+            "phases": [{"phase": "running", "begin": 0.0, "end": 2.0}],
+            "seconds": 2.0,
+            "rows": 1,
+        },
+        {
+            "id": "job-2",
+            "status": "pending",
+            "adopted": False,
+            "phases": [{"phase": "waiting", "begin": 0.0, "end": 3.0}],
+            "seconds": None,
+            "rows": 2,
+        },
+    ]
+
+
+def test_the_line_in_the_log_is_brief() -> None:
+    clock = HandClock()
+    report = RunRecorder("r1", clock)
+    timeline = JobTimeline(clock)
+    timeline.add(ImportJob("job-1", JobStatus.PENDING), "scores")
+    clock.sleep(2)
+    report.add_read("scores")
+    facts = RunFacts(
+        "target-demandbase", "1.0", "v1", {"access_token": "***"}, Outcome.FAILED, "No."
+    )
+    whole = report.report(facts, timeline.jobs())
+    brief = json.loads(whole.in_brief().as_json())
+    assert (brief["outcome"], brief["error"]) == ("failed", "No.")
+    assert not {"settings", "rows_over_time"} & set(brief)
+    assert "phases" not in brief["streams"]["scores"]["jobs"][0]
+    assert {"settings", "rows_over_time"} < set(json.loads(whole.as_json()))
