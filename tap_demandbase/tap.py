@@ -21,7 +21,7 @@ from demandbase_api.connect import connect
 from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
-from demandbase_api.run_files import remove_old, run_name, write_report
+from demandbase_api.run_files import remove_old, remove_old_reports, run_name, write_report
 from demandbase_api.run_report import RunClock, RunFacts
 from demandbase_api.settings_check import (
     environment_settings,
@@ -256,13 +256,17 @@ class TapDemandbase(Tap):
         log_summary(streams, left, self.logger)
         report = run_report(times, RunFacts.of(self, failure), rows, streams, left)
         try:
-            folder = state(self.config).open() / EXPORT_REPORTS
-            path = write_report(folder, report.run, report.as_json())
+            place = state(self.config)
+            folder, copies = place.open() / EXPORT_REPORTS, place.copies(EXPORT_REPORTS)
+            path = write_report(folder, report.run, report.as_json(), copies)
         except (OSError, SpoolError) as error:
             self.logger.warning("The report of this run cannot be kept in state_dir: %s", error)
             return
         self.logger.info("Report of the run: %s", path)
-        remove_old(folder, self.config["keep_days"], self.clock.utc(), self.logger)
+        keep_days, now = self.config["keep_days"], self.clock.utc()
+        remove_old(folder, keep_days, now, self.logger)
+        if copies is not None:
+            remove_old_reports(copies, keep_days, now, self.logger)
 
     @override  # type: ignore[misc]
     def run_sync_dry_run(

@@ -21,9 +21,27 @@ CREDENTIALS = {
 BUCKET = "state-of-runs"
 
 
+class S3Server:
+    """A running server with a bucket.
+
+    Args:
+        process: Its process.
+        address: Its address.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+        self._process = process
+        self.variables = {**CREDENTIALS, "AWS_ENDPOINT_URL": address}
+        self.address = address
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """Start the server with a bucket; yield its address."""
+def s3_server() -> Iterator[S3Server]:
+    """Start the server."""
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "tests.s3_server"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -34,7 +52,7 @@ def s3_server() -> Iterator[str]:
         with urllib.request.urlopen(request, timeout=30):  # noqa: S310
             pass
         try:
-            yield address
+            yield S3Server(process, address)
         finally:
             process.kill()
 

@@ -7,6 +7,7 @@ own, as if its machine were new, and most first runs are killed.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import random
 import re
@@ -22,29 +23,34 @@ from typing_extensions import override
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 from tests.command_process import preload
-from tests.s3_server import BUCKET, CREDENTIALS, s3_server
+from tests.s3_server import BUCKET, CREDENTIALS, S3Server, s3_server
 from tests.soak_target import HOUR, Figures, Record, Soak
 from tests.target_process import End, TargetProcess
 
 LEASE_SECONDS = 2.0
-KINDS = {"v1": ("upsert", "insert", "insert"), "uapi": ("upsert", "insert", "insert")}
+KINDS = {
+    "v1": ("upsert", "insert", "insert", "rejects", "rejects", "two"),
+    "uapi": ("upsert", "insert", "insert", "two"),
+}
 
 
 class MachinesSoak(Soak):
     """Rounds over one bucket.
 
     Args:
-        address: Address of the server of the bucket.
+        server: The server of the bucket.
     """
 
     kinds: ClassVar[Mapping[str, tuple[str, ...]]] = KINDS
     kill_share = 0.7
 
-    def __init__(self, sandbox: Sandbox, seed: int, folder: Path, api: str, address: str) -> None:
+    def __init__(
+        self, sandbox: Sandbox, seed: int, folder: Path, api: str, server: S3Server
+    ) -> None:
         super().__init__(sandbox, seed, folder, api)
-        self._environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": address}
+        self._environment = server.variables
         self._store = S3Store(
-            BUCKET, endpoint=address, client_options={"allow_http": True},
+            BUCKET, endpoint=server.address, client_options={"allow_http": True},
             access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region=CREDENTIALS["AWS_REGION"],
@@ -62,6 +68,7 @@ class MachinesSoak(Soak):
         self._settings |= {
             "state_dir": f"s3://{BUCKET}/{self._prefix}",
             "spool_dir": str(folder / "spool"),
+            "rejects_path": str(folder / "rejects"),
         }
         return super()._start(records, start, lines, pace)
 
@@ -71,6 +78,22 @@ class MachinesSoak(Soak):
             self._clock, self._settings, text, lines, folder, pace,
             self._environment, LEASE_SECONDS,
         )  # fmt: skip
+
+    @override
+    def _dead(self) -> dict[str, str]:
+        """Return the reasons of the dead letters in the bucket: those on a machine are lost."""
+        dead: dict[str, str] = {}
+        for chunk in obstore.list(self._store, self._prefix):
+            for path in (each["path"] for each in chunk):
+                if "/rejects-" in path:
+                    lines = bytes(obstore.get(self._store, path).bytes()).splitlines()
+                    records = [
+                        message["record"]
+                        for message in map(json.loads, lines)
+                        if message["type"] == "RECORD"
+                    ]
+                    dead |= {each[self._source.key]: json.dumps(each) for each in records}
+        return dead
 
     @override
     def _answer(self, end: End, records: list[Record], missing: list[int]) -> list[int]:

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.state.earlier import Kept
 from demandbase_api.state.folder import StateFolder
 from demandbase_api.state.ports import Locks, State, StateStore
 
 if TYPE_CHECKING:
-    from demandbase_api.state.earlier import Kept
     from demandbase_api.state.objects import BucketObjects
 
 _SCHEME = "s3"
@@ -55,6 +55,10 @@ class StateBucket(State):
         from demandbase_api.state import leases  # noqa: PLC0415
 
         return leases.LeaseLocks(self._objects(kept), run, beat_seconds=leases.BEAT_SECONDS)
+
+    @override
+    def copies(self, folder: str) -> StateStore | None:
+        return self.store(Kept(folder, "", "", is_journal=False))
 
     def _objects(self, kept: Kept | None = None) -> BucketObjects:
         objects = _opened(self.url, os.environ.get("AWS_ENDPOINT_URL")).below(self.tenant)

@@ -29,6 +29,10 @@ EXPORT_JOURNAL = Kept("tap-demandbase-jobs", "", ".job.json", is_journal=True)
 IMPORT_JOURNAL = Kept("target-demandbase-ledger", "", ".json", is_journal=True)
 EXPORT_REPORTS = "tap-demandbase-reports"
 """Folder of the reports of the tap's runs."""
+IMPORT_REPORTS = "target-demandbase-reports"
+"""Folder of the reports of the target's runs, if several machines share it."""
+KEPT_ROWS = "target-demandbase-rows"
+"""Folder of rejected and undelivered rows, if several machines share it."""
 _SHARED = tuple(
     Kept("", f"demandbase-{kind}-", ".json", is_journal=False) for kind in ("calls", "fields")
 )
@@ -77,6 +81,10 @@ class StateFolder(State):
         from demandbase_api.state.folder_store import FolderLocks  # noqa: PLC0415
 
         return FolderLocks(self.journal(kept), run)
+
+    @override
+    def copies(self, folder: str) -> StateStore | None:
+        return None
 
     def journal(self, kept: Kept) -> Path:
         """Return the folder of a journal, which need not exist; take over earlier entries.

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock, Timeout
 from typing_extensions import override
@@ -75,6 +75,20 @@ class FolderStore(StateStore):
             lock.release()
 
     @override
+    def open(self, name: str) -> BinaryIO:
+        with _as_state_error():
+            return (self._folder / name).open("rb")
+
+    @override
+    def copy_in(self, file: Path, name: str) -> None:
+        self.put(name, file.read_bytes(), durable=True)
+
+    @override
+    def rename(self, name: str, new: str) -> None:
+        with _as_state_error():
+            (self._folder / name).rename(self._folder / new)
+
+    @override
     def delete(self, name: str) -> None:
         with _as_state_error(), suppress(FileNotFoundError):
             (self._folder / name).unlink()
@@ -89,8 +103,9 @@ class FolderStore(StateStore):
         for name in names:
             if name.startswith(prefix) and not name.startswith("."):
                 with suppress(OSError):  # another run has removed it meanwhile
-                    written = (self._folder / name).stat().st_mtime
-                    found.append(Item(name, datetime.fromtimestamp(written, UTC)))
+                    status = (self._folder / name).stat()
+                    written_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                    found.append(Item(name, written_at, status.st_size))
         return found
 
     @override

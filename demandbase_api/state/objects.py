@@ -12,7 +12,8 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import obstore
 from obstore.exceptions import (
@@ -30,6 +31,7 @@ from demandbase_api.state.ports import Item, StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from obstore import PutMode
     from obstore.store import ObjectStore as Bucket
@@ -80,6 +82,15 @@ class Objects(Protocol):
 
     def replace(self, name: str, content: bytes, version: str) -> str | None:
         """Write an object that has a version; return its new one, ``None`` if it has another."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Open an object for reading; it may be large."""
+
+    def copy_in(self, file: Path, name: str) -> None:
+        """Write an object that has the content of a file, which may be large."""
+
+    def rename(self, name: str, new: str) -> None:
+        """Give an object another name."""
 
     def delete(self, name: str) -> None:
         """Remove an object if it is there."""
@@ -176,6 +187,29 @@ class BucketObjects(Objects):
         return self._put_if(name, content, {"e_tag": version})
 
     @override
+    def open(self, name: str) -> BinaryIO:
+        file = TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
+            with self._as_state_error():
+                for chunk in obstore.get(self.bucket, self._path(name)).stream():
+                    file.write(chunk)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
+
+    @override
+    def copy_in(self, file: Path, name: str) -> None:
+        with self._as_state_error():
+            obstore.put(self.bucket, self._path(name), file)
+
+    @override
+    def rename(self, name: str, new: str) -> None:
+        with self._as_state_error():
+            obstore.rename(self.bucket, self._path(name), self._path(new))
+
+    @override
     def delete(self, name: str) -> None:
         with self._as_state_error():
             obstore.delete(self.bucket, self._path(name))
@@ -184,7 +218,7 @@ class BucketObjects(Objects):
     def items(self) -> list[Item]:
         with self._as_state_error():
             found = [
-                Item(each["path"].removeprefix(self.folder), each["last_modified"])
+                Item(each["path"].removeprefix(self.folder), each["last_modified"], each["size"])
                 for chunk in obstore.list(self.bucket, self.folder or None)
                 for each in chunk
             ]
@@ -320,6 +354,18 @@ class ObjectStore(StateStore):
                 raise StateError(f"Cannot update {place}: {reason}. Run again later.", reason)
             time.sleep(pause * random.random())  # noqa: S311 - not for secrets
             pause = min(2 * pause, 1.0)
+
+    @override
+    def open(self, name: str) -> BinaryIO:
+        return self._objects.open(name)
+
+    @override
+    def copy_in(self, file: Path, name: str) -> None:
+        self._objects.copy_in(file, name)
+
+    @override
+    def rename(self, name: str, new: str) -> None:
+        self._objects.rename(name, new)
 
     @override
     def delete(self, name: str) -> None:

@@ -8,7 +8,7 @@ machines may share.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +24,12 @@ class Item(NamedTuple):
     Args:
         name: Its name.
         written_at: When it was written, by the clock of the store.
+        size: Its size in bytes.
     """
 
     name: str
     written_at: datetime
+    size: int
 
 
 class StateStore(Protocol):
@@ -57,6 +59,15 @@ class StateStore(Protocol):
             change: Gets the content, or ``None``; returns the new one, or ``None`` to change
                 nothing. It may be called several times.
         """
+
+    def open(self, name: str) -> BinaryIO:
+        """Open an object for reading; it may be large."""
+
+    def copy_in(self, file: Path, name: str) -> None:
+        """Write an object that has the content of a file, which may be large."""
+
+    def rename(self, name: str, new: str) -> None:
+        """Give an object another name."""
 
     def delete(self, name: str) -> None:
         """Remove an object if it is there."""
@@ -122,3 +133,10 @@ class State(Protocol):
 
     def locks(self, kept: Kept, run: str) -> Locks:
         """Return the locks of a run among all that use a kind of objects."""
+
+    def copies(self, folder: str) -> StateStore | None:
+        """Return where files of this machine are copied to; ``None`` if they stay where they are.
+
+        Args:
+            folder: Name of the folder of such files.
+        """

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
 
 from typing_extensions import override
 
@@ -52,6 +55,20 @@ class FakeObjects(Objects):
         return self._write(name, content)
 
     @override
+    def open(self, name: str) -> BinaryIO:
+        self._check()
+        return io.BytesIO(self.stored[name].content)
+
+    @override
+    def copy_in(self, file: Path, name: str) -> None:
+        self._write(name, file.read_bytes())
+
+    @override
+    def rename(self, name: str, new: str) -> None:
+        self._check()
+        self.stored[new] = self.stored.pop(name)
+
+    @override
     def delete(self, name: str) -> None:
         self._interrupt(name)
         self._check()
@@ -60,7 +77,8 @@ class FakeObjects(Objects):
     @override
     def items(self) -> list[Item]:
         self._check()
-        return sorted(Item(name, each.written_at) for name, each in self.stored.items())
+        found = self.stored.items()
+        return sorted(Item(name, each.written_at, len(each.content)) for name, each in found)
 
     @override
     def location(self, name: str = "") -> str:

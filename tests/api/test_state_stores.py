@@ -32,10 +32,10 @@ Place = Callable[[], StateStore]
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    with s3_server() as address, pytest.MonkeyPatch.context() as environment:
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": address}.items():
+    with s3_server() as server, pytest.MonkeyPatch.context() as environment:
+        for name, value in server.variables.items():
             environment.setenv(name, value)
-        yield address
+        yield server.address
 
 
 def memory_store() -> StateStore:
@@ -79,6 +79,21 @@ def test_an_object_has_the_time_at_which_it_was_written(place: Place) -> None:
     place().put("a.json", b"one")
     [item] = place().items()
     assert abs(datetime.now(UTC) - item.written_at) < timedelta(minutes=1)
+
+
+def test_a_large_file_is_copied_opened_and_renamed(place: Place, tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(bytes(range(256)) * 30_000)  # more than a bucket takes in one piece
+    place().copy_in(file, "rows.jsonl")
+    [item] = place().items()
+    assert item.size == file.stat().st_size
+    place().rename("rows.jsonl", "replayed.jsonl")
+    with place().open("replayed.jsonl") as copy:
+        assert copy.read() == file.read_bytes()
+    with pytest.raises(StateError):
+        place().open("rows.jsonl")
+    with pytest.raises(StateError):
+        place().rename("rows.jsonl", "other.jsonl")
 
 
 def test_an_update_sees_the_content_and_may_change_nothing(place: Place) -> None:

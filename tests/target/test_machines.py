@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demandbase_sandbox import Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import run_command
-from tests.s3_server import BUCKET, CREDENTIALS, s3_server
+from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.soak_machines import KINDS, soak_machines
-from tests.target.command import killed_at, running
-from tests.target.conftest import landed
+from tests.target.command import Run, killed_at, running, until
+from tests.target.conftest import landed, people, person, state
 from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server() -> Iterator[S3Server]:
+    with s3_server() as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def bucket(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """URL of a bucket that the commands can use."""
-    with s3_server() as address:
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": address}.items():
-            monkeypatch.setenv(name, value)
-        yield f"s3://{BUCKET}/runs"
+    for name, value in server.variables.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/runs"
 
 
 @pytest.mark.parametrize("operation", [UPLOAD, LIST])
@@ -75,6 +82,107 @@ def test_a_bucket_that_cannot_be_used_ends_the_run_before_anything_is_sent(
         assert run.errors.strip().splitlines()[-1].count(problem) == 1
         assert "Traceback" not in run.errors
     assert not sandbox.import_jobs()
+
+
+BAD = person(9, lead_score="viel")
+"""A record that the target rejects over both APIs."""
+
+
+@contextmanager
+def finished(sandbox: Sandbox, folder: Path, *messages: Any, **settings: Any) -> Iterator[Run]:  # noqa: ANN401
+    folder.mkdir()
+    with running(sandbox, folder, **settings) as run:
+        run.feed(*messages)
+        run.process.wait(120)
+        yield run
+
+
+def commands(folder: Path, **settings: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """Returns what a command prints as JSON on a machine of its own."""
+    folder.mkdir()
+    file = folder / "config.json"
+    file.write_text(json.dumps({**settings, "spool_dir": str(folder / "spool")}), encoding="utf-8")
+
+    def run(*arguments: str) -> Any:  # noqa: ANN401
+        done = run_command("demandbase", *arguments, "--config", str(file), "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_rejected_rows_and_reports_are_there_on_other_machines(
+    sandbox: Sandbox, config: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    settings = {**config, "state_dir": bucket, "on_reject": "continue"}
+    one, rejects = tmp_path / "one", tmp_path / "one" / "rejects"
+    with finished(sandbox, one, *MESSAGES[:-1], BAD, MESSAGES[-1], **settings) as run:
+        assert run.process.poll() == 0, run.errors
+        assert run.states == [1]
+        assert f"are kept in {bucket}" in run.errors
+    assert list(rejects.iterdir()) == []
+    demandbase = commands(
+        tmp_path / "other", **settings, rejects_path=str(tmp_path / "other" / "rejects")
+    )
+    [line] = demandbase("runs")
+    assert (line["plugin"], line["rows_sent"]) == ("target-demandbase", 4)
+    found = demandbase("rejects")
+    assert [each["rows"] for each in found["rejected"]] == [1]
+    [file] = found["files"]
+    assert file["file"].startswith(f"{bucket}/")
+    assert (file["rows"], file["is"]) == (1, "rejected")
+    again = demandbase("rejects", "latest", "--replay", "--yes")
+    assert again["rows_rejected"] == 1
+    assert "replayed-" in again["files"][0]["file"]
+    assert len(demandbase("runs")) == 2
+    assert [each["is"] for each in demandbase("rejects")["files"]] == [
+        "rejected", "rejected, and sent again since",
+    ]  # fmt: skip
+    assert demandbase("rejects", "--prune", "--yes")["files_left"] == 1
+    if config.get("api") == "uapi":
+        counted = {call["call"]: call["used"] for call in demandbase("quota")["calls"]}
+        assert counted["create an import job"] == len(sandbox.requests("createImportJob"))
+
+
+def test_rows_that_a_terminated_run_has_not_sent_are_in_the_bucket(
+    sandbox: Sandbox, config: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    settings = {**config, "state_dir": bucket}
+    with running(sandbox, tmp_path, **settings) as run:
+        run.feed(*MESSAGES, end=False)
+        until(lambda: run.staged_files)
+        time.sleep(0.5)  # until rows are in them
+        run.process.terminate()
+        assert run.process.wait(60) == 143
+        assert f"were not sent; they are in {bucket}" in run.errors
+    assert not list((tmp_path / "spool").rglob("*.jsonl"))
+    demandbase = commands(tmp_path / "other", **settings)
+    [file] = demandbase("rejects")["files"]
+    assert (file["is"], file["rows"]) == ("not sent", 4)
+
+
+def test_a_bucket_that_fails_in_mid_run_holds_the_state_back_and_the_rows_are_named(
+    config: dict[str, Any],
+    sandbox: Sandbox,
+    server: S3Server,
+    bucket: str,
+    tmp_path: Path,
+) -> None:
+    rejects = tmp_path / "rejects"
+    with running(
+        sandbox, tmp_path, **config, state_dir=bucket, on_reject="continue", batch_size_rows=1
+    ) as run:
+        sandbox.add_fault(Fault(LIST, Effect.DELAY, seconds=3))
+        run.feed(people(), person(1), state(1), BAD, state(2), end=False)
+        until(lambda: list(rejects.glob("*.jsonl")))
+        server.stop()
+        run.feed()
+        assert run.process.wait(120) == 1
+        assert run.states in ([], [1])
+        assert "Traceback" not in run.errors
+    [kept] = rejects.glob("*.jsonl")
+    assert f"They are in {kept}" in run.errors
+    assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
 
 
 @pytest.fixture
