@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
@@ -21,7 +23,6 @@ from target_demandbase.report import OUTCOMES_UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from demandbase_api.connection import Connection
     from demandbase_api.http.retry import RetryPolicy
@@ -342,6 +343,20 @@ def _problems(config: Mapping[str, Any], capabilities: ImportCapabilities) -> li
     if most is not None and config["max_file_bytes"] > most:
         problems.append(f"max_file_bytes can be {most} at most")
     return problems
+
+
+def warn_of_lost_rows(config: Mapping[str, Any]) -> None:
+    """Warn if the only copy of rejected rows, past which the state moves, may not last."""
+    if config["on_reject"] != OnReject.CONTINUE.value or state(config).is_shared:
+        return
+    folder = rejects_folder(config).resolve()
+    if folder.is_relative_to(Path(tempfile.gettempdir()).resolve()):
+        logger.warning(
+            "With on_reject: continue the state moves past rejected rows, and the only copy of "
+            "these is in %s, which is a temporary folder. Set rejects_path to a folder that is "
+            "kept, or state_dir to a bucket.",
+            folder,
+        )
 
 
 def log_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:

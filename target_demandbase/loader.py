@@ -21,7 +21,12 @@ from demandbase_api.run_files import dry_run_folder, remove_old, remove_old_repo
 from demandbase_api.run_report import Outcome
 from demandbase_api.state.folder import IMPORT_REPORTS, KEPT_ROWS
 from target_demandbase.batching import StreamBatch
-from target_demandbase.config import log_limits, reject_policy, rejects_folder
+from target_demandbase.config import (
+    log_limits,
+    reject_policy,
+    rejects_folder,
+    warn_of_lost_rows,
+)
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.errors import MappingError, PlanError, RoutingError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
@@ -105,6 +110,7 @@ class Loader:
         check_folder(self._rejects)
         able = api.capabilities
         log_limits(config, able)
+        warn_of_lost_rows(config)
         self._is_dry: bool = config["dry_run"]
         # The files of a dry run are for whoever has started it.
         self._copies = None if self._is_dry else place.copies(KEPT_ROWS)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,10 +12,12 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.state.earlier import Kept
-from demandbase_api.state.folder import StateFolder
+from demandbase_api.state.folder import scratch_folder
 from demandbase_api.state.ports import Locks, State, StateStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from demandbase_api.state.objects import BucketObjects
 
 _SCHEME = "s3"
@@ -41,7 +41,7 @@ class StateBucket(State):
     @override
     def open(self) -> Path:
         self._objects()
-        return StateFolder(self.spool_dir or Path(tempfile.gettempdir())).open()
+        return scratch_folder(self.spool_dir)
 
     @override
     def store(self, kept: Kept | None = None) -> StateStore:

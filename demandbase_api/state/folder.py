@@ -125,6 +125,21 @@ def is_private(owner: int, mode: int, user: int) -> bool:
     return owner in {user, 0} and not mode & stat.S_IWOTH
 
 
+def scratch_folder(spool_dir: Path | None) -> Path:
+    """Return a folder of this user for files that are soon written elsewhere.
+
+    Args:
+        spool_dir: The setting ``spool_dir``.
+
+    Raises:
+        SpoolError: It cannot be used.
+    """
+    try:
+        return _private_folder(spool_dir or Path(tempfile.gettempdir()))
+    except OSError as error:
+        raise state_error(error) from error
+
+
 def _private_folder(folder: Path) -> Path:
     make_private_folder(folder)
     return folder if _is_private(folder.stat()) else _own_folder(folder)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
+from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError, StateError
 from demandbase_api.state.bucket import StateBucket, checked_url
@@ -204,6 +207,22 @@ def test_a_run_is_live_from_its_show_to_its_end(locks: Callable[[str], Locks]) -
     assert second.is_live("r1")
 
 
+class Denying(BaseHTTPRequestHandler):
+    """A bucket that this user may not write to."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b"<Error><Code>AccessDenied</Code><Message>secret</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    @override
+    def log_message(self, format: str, *_: object) -> None:
+        pass
+
+
 class TestBucket:
     """Only with a bucket."""
 
@@ -228,6 +247,22 @@ class TestBucket:
         assert str(caught.value) == (
             "Cannot use s3://no-such-bucket/state, the state_dir: there is no such bucket. Create "
             "it, or correct the setting state_dir."
+        )
+
+    def test_missing_rights_are_one_sentence(self, s3: str) -> None:
+        assert s3
+        server = HTTPServer(("127.0.0.1", 0), Denying)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("AWS_ENDPOINT_URL", address)
+            with pytest.raises(StateError) as caught:
+                open_bucket(f"s3://{BUCKET}/state", address)
+        server.shutdown()
+        server.server_close()
+        assert str(caught.value) == (
+            f"Cannot use s3://{BUCKET}/state, the state_dir: access was denied (AccessDenied). The "
+            "credentials must allow to list the bucket, and to read, write and delete objects."
         )
 
     def test_a_server_that_is_down_is_one_sentence(self, s3: str) -> None:
