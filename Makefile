@@ -74,8 +74,9 @@ settings: $(READY) ## Write the settings into docs/settings.md, plugins/ and mel
 docs: $(READY) ## Build the documentation into site/; a broken link fails
 	$(BIN)/uv tool run --quiet --python $(BIN)/python --constraints constraints.txt zensical build --clean --strict
 
-dist: $(READY) ## Build the wheel and the source distribution into dist/
+dist: $(READY) ## Build the wheel and the source distribution into dist/, with Meltano's definitions
 	$(BIN)/uv build --clear --out-dir dist
+	cp plugins/*.yml dist/
 
 lock: $(READY) ## Update the pinned versions in constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \

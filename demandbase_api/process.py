@@ -19,7 +19,7 @@ from demandbase_api.startup import SIGNAL_EXIT, STANDARD_ERROR
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
     from typing import TextIO
 
@@ -215,36 +215,31 @@ def hush_sdk(plugin: str) -> None:
     logging.getLogger(_TALKATIVE).setLevel(logging.INFO)
 
 
-def exit_with_error(
-    error: Exception,
-    logger: logging.Logger,
-    schema: Mapping[str, Any],
-    prefix: str,
-    expressions: str,
-) -> NoReturn:
+STREAM_MAP_SENTENCE = (
+    "An expression in the setting stream_maps fails, or does not fit the columns of its stream; "
+    "its text is left out since it may quote a record. Correct it and run again."
+)
+"""Why a run failed, if the Singer SDK cannot apply a stream map."""
+
+
+def exit_with_error(error: Exception, logger: logging.Logger) -> NoReturn:
     """Log why a command failed, in one sentence without record values, and exit.
 
     Args:
         error: The failure.
         logger: Logger of the command.
-        schema: JSON schema of the command's settings.
-        prefix: Prefix of their environment variables.
-        expressions: Name of the setting whose expressions are the user's and may fail.
     """
     from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
 
-    logger.critical("%s", sentence_of(error, schema, prefix, expressions))
+    logger.critical("%s", sentence_of(error))
     sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
 
 
-def sentence_of(error: Exception, schema: Mapping[str, Any], prefix: str, expressions: str) -> str:
+def sentence_of(error: Exception) -> str:
     """Return why a command failed, in one sentence without record values.
 
     Args:
         error: The failure.
-        schema: JSON schema of the command's settings.
-        prefix: Prefix of their environment variables.
-        expressions: Name of the setting whose expressions are the user's and may fail.
     """
     import traceback  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
@@ -252,18 +247,15 @@ def sentence_of(error: Exception, schema: Mapping[str, Any], prefix: str, expres
     import simplejson  # noqa: PLC0415 - the SDK reads the files of a command with it
 
     from demandbase_api.errors import DemandbaseError  # noqa: PLC0415
-    from demandbase_api.settings_check import environment_problem  # noqa: PLC0415
 
     if isinstance(error, (DemandbaseError, FileNotFoundError)):
         return str(error)
-    if isinstance(error, ValueError) and (
-        problem := environment_problem(schema, prefix, os.environ)
-    ):
-        return problem
     if isinstance(error, simplejson.JSONDecodeError):
         return f"A file given on the command line is not valid JSON (line {error.lineno})."
     if isinstance(error, OutputFailure):
         return _output_sentence(error)
+    if isinstance(error, (IsADirectoryError, PermissionError)) and error.filename:
+        return f"Cannot use the file {error.filename}: {error.strerror}. Give another path."
     # No traceback and no message: they may quote a record.
     frames = [
         f"{Path(frame.filename).name}:{frame.lineno}"
@@ -271,7 +263,7 @@ def sentence_of(error: Exception, schema: Mapping[str, Any], prefix: str, expres
     ]
     return (
         f"Unexpected {type(error).__name__} at {' > '.join(frames)}; its message is left out since "
-        f"it may quote a record. If {expressions} are in use, check their expressions; otherwise "
+        "it may quote a record. If stream_maps are in use, check their expressions; otherwise "
         "report this as a bug."
     )
 

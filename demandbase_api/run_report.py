@@ -352,7 +352,7 @@ class RunFacts:
                 outcome = Outcome.COMPLETE
             case Exception():
                 outcome = Outcome.FAILED
-                sentence = sentence or sentence_of(error, {}, "", "stream_maps")
+                sentence = sentence or sentence_of(error)
             case _:
                 outcome = Outcome.INTERRUPTED
                 sentence = error.sentence if isinstance(error, Terminated) else "It was stopped."

@@ -5,6 +5,7 @@ No message shows a value: it may be a secret.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import os
@@ -185,15 +186,36 @@ def settings_errors(
     Raises:
         ConfigurationError: There are errors, and ``raise_errors`` is set.
     """
-    if not sdk_errors:
+    broken = validator.iter_errors(dict(config)) if sdk_errors else ()
+    problems = dict.fromkeys(map(_problem, broken)) or _broken_expressions(config)
+    if not problems:
         return []
-    problems = dict.fromkeys(map(_problem, validator.iter_errors(dict(config))))
     error = ConfigurationError(
         f"The configuration cannot be used: {'; '.join(problems)}. Correct it and run again."
     )
     if raise_errors:
         raise error
     return [str(error)]
+
+
+def _broken_expressions(config: Mapping[str, Any]) -> list[str]:
+    """Return a clause for each expression of a stream map that is no expression of Python."""
+    maps = config.get("stream_maps") or {}
+    return [
+        f"the setting stream_maps.{stream}.{name} is not a valid expression"
+        for stream, members in maps.items()
+        if isinstance(members, dict)
+        for name, text in members.items()
+        if isinstance(text, str) and (name == "__filter__" or not name.startswith("__"))
+        if not _is_expression(text)
+    ]
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        return bool(ast.parse(text).body)
+    except (SyntaxError, ValueError):
+        return False
 
 
 _RULES = {
@@ -206,6 +228,13 @@ _RULES = {
     "type": "must be of the type {}",
 }
 """Clause by keyword of the JSON schema; the keyword's value is filled in."""
+
+
+_PATTERNS = {
+    "^https?://": "must begin with https:// or http://",
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}": "must be a date such as 2026-01-31",
+}
+"""Clause by pattern."""
 
 
 def _problem(error: ValidationError) -> str:
@@ -231,6 +260,8 @@ def _problem(error: ValidationError) -> str:
     if rule == "anyOf" and all("required" in choice for choice in value):
         choices = [" and ".join(choice["required"]) for choice in value]
         return f"the setting {', or '.join(choices)} is missing"
+    if rule == "pattern" and value in _PATTERNS:
+        return f"the setting {path} {_PATTERNS[value]}"
     shown = " or ".join(map(str, value)) if isinstance(value, list) else str(value)
     clause = _RULES.get(rule, f"breaks the rule “{rule}”").format(shown)
     return f"{f'the setting {path}' if path else 'it'} {clause}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from demandbase_api.errors import DemandbaseError
+from demandbase_api.errors import DemandbaseError, UnreachableError
 from demandbase_cli.errors import CommandError
 from demandbase_cli.jobs import Kind, kinds
 from demandbase_cli.options import common_options
@@ -108,8 +108,8 @@ def _outcomes(side: Kind, checks: Sequence[tuple[str, Callable[[], str]]]) -> li
             found.append(Outcome(side, name, run()))
         except DemandbaseError as error:
             found.append(Outcome(side, name, str(error), error))
-            if error.ends_run:
-                break  # the others would fail as well
+            if error.ends_run or isinstance(error, UnreachableError):
+                break  # the others would fail as well, and each after its time
     return found
 
 

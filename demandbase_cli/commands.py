@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -63,6 +65,21 @@ class _Sentences(logging.Formatter):
         return message if record.levelno >= logging.CRITICAL else f"{level}: {message}"
 
 
+class _Once(logging.Filter):
+    """Leaves out what was said: the settings are read for each plugin, and some warn each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        is_new = text not in self._said
+        self._said.add(text)
+        return is_new
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit code.
 
@@ -70,6 +87,11 @@ def run(arguments: Sequence[str]) -> int:
         arguments: The command line without the name of the command.
     """
     _log_sentences()
+    if sys.stdin is None:  # it is closed, so there is nothing to read
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - until the end
+    if sys.stdout is None:
+        logger.critical("Standard output is closed, so there is no place to print to.")
+        return EXIT_FAILURE
     try:
         demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
         sys.stdout.flush()
@@ -86,7 +108,7 @@ def run(arguments: Sequence[str]) -> int:
             return (
                 EXIT_FAILURE  # no reader, as after “| head”: click ends so, too, and says nothing
             )
-        exit_with_error(error, logger, {}, "", "stream_maps")
+        exit_with_error(error, logger)
     return 0
 
 
@@ -101,6 +123,7 @@ def _log_sentences() -> None:
     handler.setFormatter(_Sentences())
     # The error of the settings says it, and why.
     handler.addFilter(lambda record: record.msg != "Config validation failed")
+    handler.addFilter(_Once())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from demandbase_api.errors import ConfigurationError, InvalidRequestError, NotFoundError
+from demandbase_api.errors import (
+    ConfigurationError,
+    DemandbaseError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import ExportJob, ImportJob, JobStatus
 from demandbase_api.redaction import mask_name, mask_values, redact
@@ -101,6 +107,40 @@ def listed(settings: Settings, kind: Kind, since: datetime | None = None) -> Ite
     return (FoundJob(kind, job) for job in chosen)
 
 
+class Listed(NamedTuple):
+    """The jobs of some kinds, and why those of others cannot be listed."""
+
+    found: list[FoundJob]
+    failures: dict[Kind, DemandbaseError]
+
+    def check(self) -> None:
+        """Raise an error if jobs are missing, once the others were shown.
+
+        Raises:
+            CommandError: The jobs of a kind cannot be listed.
+        """
+        for failure in self.failures.values():
+            raise CommandError(str(failure), failure.exit_code)
+
+
+def list_all(settings: Settings, among: Collection[Kind], since: datetime) -> Listed:
+    """Return the jobs of some kinds; without the permission for one of them, those of the others.
+
+    Raises:
+        DemandbaseError: They cannot be listed.
+    """
+    found: list[FoundJob] = []
+    failures: dict[Kind, DemandbaseError] = {}
+    for kind in among:
+        try:
+            found += listed(settings, kind, since)
+        except PermissionDeniedError as error:
+            failures[kind] = error
+            if len(failures) == len(among):
+                raise
+    return Listed(found, failures)
+
+
 def find(settings: Settings, job_id: str, among: Collection[Kind]) -> FoundJob:
     """Return a job by its id.
 
@@ -156,12 +196,8 @@ def jobs(  # noqa: PLR0913
     since: datetime,
 ) -> None:
     """List the tenant's export and import jobs, also those of other clients."""
-    found = [
-        each
-        for kind in kinds(exports=exports, imports=imports)
-        for each in listed(settings, kind, since)
-        if _has_status(each.job, status)
-    ]
+    all_jobs = list_all(settings, kinds(exports=exports, imports=imports), since)
+    found = [each for each in all_jobs.found if _has_status(each.job, status)]
     found.sort(key=lambda each: _sort_key(each.job), reverse=True)
     lines = [each.as_dict() for each in found]
     members = ("kind", "id", "entity", "status", "created_at", "completed_at", "rows", "bytes")
@@ -173,6 +209,7 @@ def jobs(  # noqa: PLR0913
         f"No such job was created since {since:%Y-%m-%d %H:%MZ}: see --since.",
     )
     show(lines, table, *_more(len(lines), "jobs", _MAX_JOBS), as_json=as_json)
+    all_jobs.check()
 
 
 def _sort_key(job: ExportJob | ImportJob) -> float:

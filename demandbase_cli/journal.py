@@ -84,8 +84,8 @@ def forget(*, settings: Settings, entry_id: str, as_json: bool) -> None:
         )
     show(
         {"id": entry_id, "kind": kind, "is": "given up"},
-        f"The {kind} {entry_id} is given up: no run waits for it any more. If its job runs, it "
-        "goes on in Demandbase.",
+        f"The {kind} {entry_id} is given up: no later run waits for it. If its job runs, it goes "
+        "on in Demandbase.",
         as_json=as_json,
     )
 

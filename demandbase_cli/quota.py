@@ -9,11 +9,13 @@ import click
 
 from demandbase_api.errors import ApiOperation
 from demandbase_api.models import ExportJob
-from demandbase_cli.jobs import Kind, listed
+from demandbase_cli.jobs import Kind, list_all
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from demandbase_api.ports import Apis
     from demandbase_cli.settings import Settings
 
@@ -37,7 +39,8 @@ def quota(*, settings: Settings, as_json: bool) -> None:
     It reads both lists of jobs, which are calls, too.
     """
     now = datetime.now(UTC)
-    found = {kind: list(listed(settings, kind, now - _RUNNING_SINCE)) for kind in Kind}
+    all_jobs = list_all(settings, tuple(Kind), now - _RUNNING_SINCE)
+    found = {kind: [each for each in all_jobs.found if each.kind is kind] for kind in Kind}
     sizes = [
         each.job.file_size_bytes
         for each in found[Kind.EXPORT]
@@ -47,14 +50,17 @@ def quota(*, settings: Settings, as_json: bool) -> None:
     ]
     known = [size for size in sizes if size is not None]
     running = {
-        kind: sum(each.job.status.is_running for each in lines) for kind, lines in found.items()
+        kind: None
+        if kind in all_jobs.failures
+        else sum(each.job.status.is_running for each in found[kind])
+        for kind in Kind
     }
     calls = calls_today(settings.export_apis, settings.import_apis)
     document = {
         "day": now.date(),
         "calls": calls,
         "exported_bytes_24h": sum(known) if known else None,
-        "exports_24h": len(sizes),
+        "exports_24h": None if Kind.EXPORT in all_jobs.failures else len(sizes),
         "exports_24h_without_size": len(sizes) - len(known),
         "running_exports": running[Kind.EXPORT],
         "running_imports": running[Kind.IMPORT],
@@ -67,11 +73,16 @@ def quota(*, settings: Settings, as_json: bool) -> None:
             [tuple(line.values()) for line in calls],
             "This API has no known daily limit of calls, so they are not counted.",
         ),
-        _exported(sizes, known),
-        f"{running[Kind.EXPORT]} export jobs and {running[Kind.IMPORT]} import jobs of the last 2 "
-        "days have not ended.",
+        *([] if Kind.EXPORT in all_jobs.failures else [_exported(sizes, known)]),
+        f"{_running(running)} of the last 2 days have not ended.",
         as_json=as_json,
     )
+    all_jobs.check()
+
+
+def _running(numbers: Mapping[Kind, int | None]) -> str:
+    known = [f"{number:,} {kind} jobs" for kind, number in numbers.items() if number is not None]
+    return " and ".join(known)
 
 
 def calls_today(exports: Apis, imports: Apis) -> list[dict[str, Any]]:

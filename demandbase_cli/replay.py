@@ -26,7 +26,7 @@ from demandbase_cli.kept_rows import number_of_rows, rows_by_stream, rows_of, se
 from demandbase_cli.options import confirm
 from demandbase_cli.output import show
 from demandbase_cli.run_reports import TARGET, run_at, unreadable
-from demandbase_cli.settings import TARGET_PREFIX
+from demandbase_cli.settings import ENVIRONMENT, TARGET_PREFIX
 from demandbase_cli.signals import forwarding_signals
 from target_demandbase.config import rejects_folder
 from target_demandbase.row_errors import UNCORRELATED
@@ -181,12 +181,12 @@ def _send(
     """
     with TemporaryDirectory() as temporary:
         settings = kept.settings
-        changes: dict[str, Any] = {"on_reject": "continue", "dry_run": is_dry}
+        changes: dict[str, Any] = {"on_reject": "continue"}
         changes |= dict.fromkeys(("max_rejected_rows", "max_rejected_percent"))
         folder = rejects_folder(settings.target_config)
         if is_dry:  # rows that are rejected are still in the files
             folder = Path(temporary)
-            changes["rejects_path"] = temporary
+            changes |= {"dry_run": True, "rejects_path": temporary}
         copies = None if is_dry else state(settings.target_config).copies(IMPORT_REPORTS)
         store = FolderStore(folder) if copies is None else copies
         before = set(run_files.reports(store))
@@ -216,10 +216,12 @@ def _run_target(settings: Settings, changes: Mapping[str, Any], files: Sequence[
         changes: Settings that differ.
         files: Files of Singer messages.
     """
-    environment = {**os.environ, **_variables(changes)}
-    for name, value in changes.items():
-        if value is None:
-            environment.pop(f"{TARGET_PREFIX}{name.upper()}", None)
+    environment = dict(os.environ)
+    if ENVIRONMENT in settings.sources:  # variables replace the settings of files
+        environment |= _variables(changes)
+        for name, value in changes.items():
+            if value is None:
+                environment.pop(f"{TARGET_PREFIX}{name.upper()}", None)
     with TemporaryDirectory() as folder:
         changed = Path(folder) / "config.json"
         changed.write_text(json.dumps(changes), encoding="utf-8")
@@ -243,7 +245,7 @@ def _run_target(settings: Settings, changes: Mapping[str, Any], files: Sequence[
 
 
 def _variables(changes: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as variables, which replace those of files."""
+    """Return settings as variables."""
     return {
         f"{TARGET_PREFIX}{name.upper()}": str(value).lower() if isinstance(value, bool) else value
         for name, value in changes.items()

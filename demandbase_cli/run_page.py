@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ApiOperation
 from demandbase_api.jobs.job_timeline import JobPhase
-from demandbase_api.models import JobStatus
+from demandbase_api.models import JobStatus, ListAction
 from demandbase_api.run_report import ExportRun, ImportRun, Outcome, ReportedExport, ReportedExports
 from demandbase_cli.html import document, element, style
 from demandbase_cli.run_charts import MAX_ROWS, Axis, job_row, legend, rate_chart, seconds_in
@@ -125,10 +125,10 @@ def _facts(run: Run) -> list[tuple[str, Element | str]]:
     ]
     if isinstance(report, ImportRun):
         facts.append(("Rows rejected", f"{run.rows_rejected:,}"))
+        if report.list_action not in {None, ListAction.NOOP}:
+            facts.append(("List action", report.list_action or ""))
         if report.rows_accepted_means:
             facts.append(("Accepted rows", report.rows_accepted_means))
-        if report.list_action:
-            facts.append(("List action", report.list_action))
     else:
         facts.append(("Downloaded", size(sum(own.bytes for own in report.streams.values()))))
         if report.calls_left:

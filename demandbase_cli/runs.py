@@ -89,6 +89,7 @@ def _show_one(run: Run, *, as_json: bool) -> None:
         {**run.document, "plugin": run.plugin},
         f"Run {run.name} of {run.plugin}: started {timestamp(run.started_at)}, "
         f"{run.report.seconds} s, {run.says}",
+        *([run.report.error] if run.report.error else []),
         Table(
             "Streams",
             (

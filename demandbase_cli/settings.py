@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.retry import FOR_A_PERSON
-from demandbase_api.settings_check import environment_problem
 from demandbase_api.settings_values import with_parted_names
 from tap_demandbase.tap import TapDemandbase
 from target_demandbase.target import TargetDemandbase
@@ -89,7 +88,6 @@ class Settings:
         return self._plugin(
             lambda config: _Tap(config=config, setup_mapper=False, catalog=catalog, state=state),
             _Tap,
-            _TAP_PREFIX,
         )
 
     def target(self) -> TargetDemandbase:
@@ -101,7 +99,6 @@ class Settings:
         return self._plugin(
             lambda config: _Target(config=config, setup_mapper=False),
             _Target,
-            TARGET_PREFIX,
         )
 
     @cached_property
@@ -110,7 +107,6 @@ class Settings:
         return self._plugin(
             lambda config: _LocalTap(config=config, setup_mapper=False),
             _Tap,
-            _TAP_PREFIX,
         ).config
 
     @cached_property
@@ -119,7 +115,6 @@ class Settings:
         return self._plugin(
             lambda config: _LocalTarget(config=config, setup_mapper=False),
             _Target,
-            TARGET_PREFIX,
         ).config
 
     @cached_property
@@ -134,38 +129,37 @@ class Settings:
 
     @property
     def has_tap(self) -> bool:
-        """Whether there are settings of the tap; files are for both plugins."""
+        """Whether there are credentials of the tap; files are for both plugins."""
         return self._has(_Tap.config_jsonschema, _TAP_PREFIX)
 
     @property
     def has_target(self) -> bool:
-        """Whether there are settings of the target; files are for both plugins."""
+        """Whether there are credentials of the target; files are for both plugins."""
         return self._has(_Target.config_jsonschema, TARGET_PREFIX)
 
     def _has(self, schema: Mapping[str, Any], prefix: str) -> bool:
-        names = (f"{prefix}{name.upper()}" for name in schema["properties"])
-        return bool(self._files) or any(name in self._environment for name in names)
+        # Other settings are no sign: Meltano passes all of .env to each plugin.
+        names = {*self._from_files()}
+        if self._reads_environment:
+            found = schema["properties"]
+            names |= {name for name in found if f"{prefix}{name.upper()}" in self._environment}
+        return any(names.issuperset(group["required"]) for group in schema["anyOf"])
 
-    def _plugin(
-        self, make: Callable[[dict[str, Any]], P], plugin: type[PluginBase], prefix: str
-    ) -> P:
+    def _plugin(self, make: Callable[[dict[str, Any]], P], plugin: type[PluginBase]) -> P:
         config = self._from_files()
-        if not self._reads_environment:
-            return make(config)
-        schema = plugin.config_jsonschema
-        try:
+        if self._reads_environment:
             found = plugin._env_var_config  # noqa: SLF001 - the SDK has no other way
-            return make(config | with_parted_names(found, schema))
-        except ValueError as error:
-            problem = environment_problem(schema, prefix, self._environment)
-            if problem is None:
-                raise
-            raise ConfigurationError(problem) from error
+            config |= with_parted_names(found, plugin.config_jsonschema)
+        return make(config)
 
     def _from_files(self) -> dict[str, Any]:
         config: dict[str, Any] = {}
         for path in self._files:
-            members = read_json_file(path)
+            try:
+                members = read_json_file(path)
+            except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "it is no text"
+                raise ConfigurationError(f"The file {path} cannot be read: {why}.") from error
             if not isinstance(members, dict):
                 raise ConfigurationError(f"The file {path} is no configuration: give an object.")
             config.update(members)

@@ -26,7 +26,11 @@ def _run() -> None:
     from demandbase_api.process import loading  # noqa: PLC0415
 
     with loading("tap_demandbase.tap"):
+        from singer_sdk.exceptions import MappingError  # noqa: PLC0415
+
+        from demandbase_api.errors import ConfigurationError  # noqa: PLC0415
         from demandbase_api.process import (  # noqa: PLC0415
+            STREAM_MAP_SENTENCE,
             exit_with_error,
             hush_sdk,
             log_plain_text,
@@ -38,11 +42,7 @@ def _run() -> None:
     try:
         with log_signal(CommandTap.logger):
             CommandTap.cli()
+    except MappingError:
+        exit_with_error(ConfigurationError(STREAM_MAP_SENTENCE), CommandTap.logger)
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
-        exit_with_error(
-            error,
-            CommandTap.logger,
-            CommandTap.config_jsonschema,
-            "TAP_DEMANDBASE_",
-            "stream_maps",
-        )
+        exit_with_error(error, CommandTap.logger)

@@ -51,6 +51,7 @@ _MAX_ROWS = 1_000_000_000
 _MAX_DAYS = 36_500
 """A century."""
 _ID = th.IntegerType(minimum=0)
+_NAME = th.StringType(min_length=1)
 _DATE = th.StringType(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _ENCODING = th.ObjectType(
@@ -141,7 +142,7 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "entities",
-        th.ArrayType(th.StringType),
+        th.ArrayType(_NAME),
         title="Entities",
         description="Entities to discover. Default: all entities of the tenant.",
     ),
@@ -158,7 +159,7 @@ _CONFIG = th.PropertiesList(
     ),
     th.Property(
         "fail_on_empty",
-        th.ArrayType(th.StringType),
+        th.ArrayType(_NAME),
         title="Fail on empty",
         description="Streams of entities that fail if a run sends no row of them. Their bookmarks "
         "do not move then. Default: none.",

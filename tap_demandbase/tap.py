@@ -18,7 +18,7 @@ from typing_extensions import override
 from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.config import api_files, chosen_api, state
 from demandbase_api.connect import connect
-from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError
+from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError, state_error
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
 from demandbase_api.run_files import remove_old, remove_old_reports, run_name, write_report
@@ -256,17 +256,18 @@ class TapDemandbase(Tap):
         log_summary(streams, left, self.logger)
         report = run_report(times, RunFacts.of(self, failure), rows, streams, left)
         try:
-            place = state(self.config)
+            place, keep_days = state(self.config), self.config["keep_days"]
             folder, copies = place.open() / EXPORT_REPORTS, place.copies(EXPORT_REPORTS)
+            # First: on a full disk, this makes room.
+            remove_old(folder, keep_days, self.clock.utc(), self.logger)
+            if copies is not None:
+                remove_old_reports(copies, keep_days, self.clock.utc(), self.logger)
             path = write_report(folder, report.run, report.as_json(), copies)
         except (OSError, SpoolError) as error:
-            self.logger.warning("The report of this run cannot be kept in state_dir: %s", error)
-            return
-        self.logger.info("Report of the run: %s", path)
-        keep_days, now = self.config["keep_days"], self.clock.utc()
-        remove_old(folder, keep_days, now, self.logger)
-        if copies is not None:
-            remove_old_reports(copies, keep_days, now, self.logger)
+            reason = state_error(error) if isinstance(error, OSError) else error
+            self.logger.warning("The report of this run cannot be kept in state_dir: %s", reason)
+        else:
+            self.logger.info("Report of the run: %s", path)
 
     @override  # type: ignore[misc]
     def run_sync_dry_run(

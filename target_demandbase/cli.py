@@ -7,8 +7,6 @@ import sys
 
 _INTERRUPTED = 130
 
-_PREFIX = "TARGET_DEMANDBASE_"
-
 
 def main() -> None:
     """Run the target."""
@@ -38,7 +36,7 @@ def _run() -> None:
         )
         from target_demandbase.errors import sdk_sentence  # noqa: PLC0415
         from target_demandbase.target import TargetDemandbase  # noqa: PLC0415
-    logger, schema = TargetDemandbase.logger, TargetDemandbase.config_jsonschema
+    logger = TargetDemandbase.logger
     log_plain_text()
     hush_sdk(TargetDemandbase.name)
     try:
@@ -46,6 +44,6 @@ def _run() -> None:
             TargetDemandbase.cli()
     except Exception as error:  # noqa: BLE001 - the last line of the log must name it
         if (sentence := sdk_sentence(error)) is None:
-            exit_with_error(error, logger, schema, _PREFIX, "stream_maps")
+            exit_with_error(error, logger)
         logger.critical("%s", sentence)
         sys.exit(EXIT_FAILURE)

@@ -17,6 +17,7 @@ from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.import_journal import ImportJournal
 from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
 from demandbase_api.settings_check import near_names
+from demandbase_api.settings_values import NULL
 from demandbase_api.state.folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.report import OUTCOMES_UNKNOWN
@@ -305,6 +306,58 @@ def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None
         raise ConfigurationError(
             f"No such entity can be imported: {'; '.join(problems)}. "
             f"Change it to one of {', '.join(sorted(entities))}."
+        )
+
+
+def warn_of_unused(config: Mapping[str, Any], entities: Mapping[str, str]) -> None:
+    """Log the names in settings that had no effect on a run: they may be mistyped.
+
+    Args:
+        config: The settings.
+        entities: Entity by stream of the run.
+    """
+    if not entities:
+        return
+    used = {
+        "entity_map": set(entities),
+        "activity_types": set(entities),
+        "match_keys": set(entities.values()),
+        "field_mappings": set(entities.values()),
+    }
+    unused = {
+        f"{setting}.{name}": near_names(name, names - set(config[setting]))
+        for setting, names in used.items()
+        for name in config.get(setting) or {}
+        if name not in names
+    }
+    # A name that is near to none may be that of a stream that another run sends.
+    for level, is_near in ((logging.WARNING, True), (logging.INFO, False)):
+        if found := [name + near for name, near in unused.items() if bool(near) is is_near]:
+            logger.log(
+                level,
+                "Settings about streams or entities that this run did not send: %s",
+                ", ".join(found),
+            )
+
+
+def check_mappings(config: Mapping[str, Any]) -> None:
+    """Check that no column is mapped to the text null, which Meltano stores for null.
+
+    Over uapi, Demandbase would make a field with that name.
+
+    Raises:
+        ConfigurationError: One is; the message names all.
+    """
+    columns = [
+        f"field_mappings.{entity}.{column}"
+        for entity, names in (config.get("field_mappings") or {}).items()
+        for column, name in names.items()
+        if name is not None and name.strip().casefold() == "null"
+    ]
+    if columns:
+        raise ConfigurationError(
+            f"The setting {', '.join(columns)} is the text null, which is no field: write {NULL} "
+            "to leave the column out."
         )
 
 

@@ -35,7 +35,7 @@ _MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII
 )
 
-MIDNIGHT = r"^(\d{4}-\d{2}-\d{2})[Tt ]00:00:00(?:\.0+)?(?:[Zz]|[+-]00:?00)?$"
+MIDNIGHT = r"^(\d{4}-\d{2}-\d{2})[Tt ]00:00(?::00(?:\.0+)?)?(?:[Zz]|[+-]00(?::?00)?)?$"
 """A date-time at midnight UTC, which a date field gets as the date, for Python and RE2."""
 
 _MIDNIGHT = re.compile(MIDNIGHT.replace("$", r"\Z"), re.ASCII)

@@ -7,8 +7,10 @@ from singer_sdk.exceptions import (
     MissingKeyPropertiesError,
     RecordsWithoutSchemaException,
 )
+from singer_sdk.exceptions import MappingError as StreamMapError
 
 from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
+from demandbase_api.process import STREAM_MAP_SENTENCE
 
 
 def sdk_sentence(error: BaseException | None) -> str | None:
@@ -21,6 +23,8 @@ def sdk_sentence(error: BaseException | None) -> str | None:
         case MissingKeyPropertiesError() | RecordsWithoutSchemaException():
             # Their sentences name properties only.
             return " ".join(str(error.args[0]).split())
+        case StreamMapError():
+            return STREAM_MAP_SENTENCE
         case _:
             return None
 

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import spool_folder, state
@@ -26,6 +27,7 @@ from target_demandbase.config import (
     reject_policy,
     rejects_folder,
     warn_of_lost_rows,
+    warn_of_unused,
 )
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.errors import MappingError, PlanError, RoutingError
@@ -142,6 +144,7 @@ class Loader:
         self._budget = GroupBudget(allowed.groups)
         self._states = StateGate()
         self._streams: list[LoadedStream] = []
+        self._entities: dict[str, str] = {}
         self._last_batch = 0
         self._open: set[int] = set()
         self._closed: deque[int] = deque()
@@ -192,6 +195,7 @@ class Loader:
             UnknownProperties(stream.stream, stream.schema["properties"]),
         )
         self._streams.append(loaded)
+        self._entities[plan.stream] = plan.entity
         return loaded
 
     def remove_stream(self, stream: LoadedStream) -> None:
@@ -317,6 +321,7 @@ class Loader:
         self.poll(Until.ENDED)
         self._queue.forget(self._last_batch)
         self._queue.finish()
+        warn_of_unused(self._config, self._entities)
         self._results.check_run()
         if self._is_dry:
             self.questions.write_mapping()
@@ -419,16 +424,20 @@ class Loader:
     def _write_report(self, facts: RunFacts) -> None:
         report = self._report.report(facts, self._queue.jobs())
         sys.stderr.write(f"{report.in_brief().as_json()}\n")
-        try:
-            self._dead_letters.flush()
-            write_run(self._rejects, report, self._reports)
-        except RejectsError as error:
-            # The run ends with an error of its own, which is the one to report.
-            logger.warning("%s", error)
+        # First: on a full disk, this makes room.
         keep_days, now = self._config["keep_days"], self._clock.utc()
         remove_old(self._rejects, keep_days, now, logger)
         if self._reports is not None:
             remove_old_reports(self._reports, keep_days, now, logger)
+        for write in (
+            self._dead_letters.flush,
+            partial(write_run, self._rejects, report, self._reports),
+        ):
+            try:
+                write()
+            except RejectsError as error:
+                # The run ends with an error of its own, which is the one to report.
+                logger.warning("%s", error)
 
 
 def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:

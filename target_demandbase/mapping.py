@@ -136,7 +136,7 @@ def plan_columns(
 def advice(entity: str) -> str:
     """Return what to do about columns that do not fit."""
     return (
-        f"Rename columns with field_mappings.{entity}, leave one out with null there and all "
+        f"Rename columns with field_mappings.{entity}, leave one out with __NULL__ there and all "
         "unknown ones with unknown_fields: drop, or deselect them in the tap."
     )
 

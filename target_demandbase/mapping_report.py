@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from demandbase_api.models import ImportOperation
+from demandbase_api.settings_values import NULL
 from target_demandbase.mapping import plain_name
 from target_demandbase.schema import json_types
 
@@ -101,7 +103,21 @@ def merged_settings(
 
 def config_block(settings: Mapping[str, Any]) -> str:
     """Return settings in YAML as the block ``config`` of a plugin in meltano.yml, indented so."""
-    return textwrap.indent(_yaml({"config": dict(settings)}), "    ")
+    return textwrap.indent(_yaml({"config": _for_meltano(settings)}), "    ")
+
+
+def config_text(settings: Mapping[str, Any], *, is_for_meltano: bool) -> str:
+    """Return settings in JSON that can be printed; it is YAML, too, however it is indented."""
+    values = _for_meltano(settings) if is_for_meltano else dict(settings)
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    return text if text.replace("\n", "").isprintable() else json.dumps(values, indent=2)
+
+
+def _for_meltano(value: object) -> object:
+    """Return a value for Meltano, which drops members that are null and parts names at dots."""
+    if isinstance(value, dict):
+        return {name.replace(".", r"\."): _for_meltano(member) for name, member in value.items()}
+    return NULL if value is None else value
 
 
 def _matched(entity: ImportEntity, plan: ColumnPlan) -> str:

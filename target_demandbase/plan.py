@@ -14,6 +14,7 @@ from demandbase_api.models import (
     ListAction,
     adds_rows,
 )
+from demandbase_api.settings_check import near_names
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.errors import MappingError, RoutingError
 from target_demandbase.mapping import INTEGER_TYPES, NUMERIC_TYPES, MappingSettings, plan_columns
@@ -227,8 +228,10 @@ def entity_for(stream: str, entity_map: Mapping[str, str], entities: Collection[
     entity = entity_map.get(stream, stream)
     if entity not in entities:
         known = ", ".join(sorted(entities))
+        near = near_names(stream, entity_map)
         raise RoutingError(
-            f"Stream {stream} has no entity that can be imported ({known}). "
+            f"Stream {stream} has no entity that can be imported ({known})"
+            f"{f', and entity_map does not name it{near}' if near else ''}. "
             f'Set entity_map to {{"{stream}": "<entity>"}}, or deselect the stream in the tap.',
             stream=stream,
         )

@@ -6,7 +6,6 @@ open about the next stream. Here all streams are asked first, and nothing more i
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -106,21 +105,22 @@ class Questions:
         """Write the settings to standard error and to a file; return what to do with them."""
         from target_demandbase.mapping_report import (  # noqa: PLC0415 - yaml takes time
             config_block,
+            config_text,
             merged_settings,
         )
 
         settings = merged_settings(self._config, list(self._answers.values()))
         loader = loader_name()
-        text = json_text(settings) if loader is None else config_block(settings)
+        text = config_text(settings, is_for_meltano=loader is not None)
         report = "".join(
             f"{plain_lines(self._answers[stream].report)}\n" for stream in self._errors
         )
-        # Not through the log, whose lines have a beginning each and cannot be pasted.
-        sys.stderr.write(f"{report}{text}\n")
+        # Not through the log, whose lines have a beginning each and cannot be pasted. Meltano
+        # strips the lines, which YAML survives in the form of JSON only.
+        sys.stderr.write(f"{report}{text if loader is None else f'config: {text}'}\n")
+        content, suffix = (text, "json") if loader is None else (config_block(settings), "yml")
         try:
-            path = write_settings(
-                self._folder, self._run, text, "json" if loader is None else "yml"
-            )
+            path = write_settings(self._folder, self._run, content, suffix)
         except OSError:
             where = "The settings above"
         else:
@@ -140,9 +140,3 @@ class Questions:
 def plain_lines(text: str) -> str:
     """Return lines that cannot control a terminal."""
     return "\n".join(map(plain, text.splitlines()))
-
-
-def json_text(settings: Mapping[str, Any]) -> str:
-    """Return settings as JSON that is safe to print."""
-    text = json.dumps(settings, indent=2, ensure_ascii=False)
-    return text if text.replace("\n", "").isprintable() else json.dumps(settings, indent=2)

@@ -32,7 +32,7 @@ from demandbase_api.settings_check import (
 )
 from demandbase_api.settings_values import as_declared
 from target_demandbase import config
-from target_demandbase.config import check_abilities, check_entities
+from target_demandbase.config import check_abilities, check_entities, check_mappings
 from target_demandbase.errors import (
     InputError,
     MappingError,
@@ -69,7 +69,7 @@ _INPUT_FAILURES = (
 
 
 TEST_STREAM = "meltano_test_stream"
-"""The stream that ``meltano config target-demandbase test`` sends, of one made-up record."""
+"""The stream that ``meltano config test target-demandbase`` sends, of one made-up record."""
 
 
 class TargetDemandbase(Target):
@@ -122,6 +122,7 @@ class TargetDemandbase(Target):
         api = self.apis.imports
         check_abilities(self.config, api.capabilities)
         check_entities(self.config, api.capabilities.entities)
+        check_mappings(self.config)
         return api
 
     @cached_property

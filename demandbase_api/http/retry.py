@@ -120,7 +120,7 @@ FOR_A_PERSON = RetryPolicy(
     tries=3,
     is_total=True,
     connect_seconds=4,
-    silence_seconds=30,
+    silence_seconds=15,
 )
 """For a command whose user waits: it gives up within seconds."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from demandbase_api.settings_check import environment_problem
@@ -62,3 +64,22 @@ def test_the_commands_last_line_names_the_variable(plugin: str, variable: str, t
     assert done.returncode == 1
     assert f"from the environment variable {name}" in done.stderr.splitlines()[-1]
     assert "Secret" not in done.stderr
+
+
+def test_an_empty_variable_names_no_stream() -> None:
+    variables = {f"TAP_DEMANDBASE_{name}": "" for name in ("ENTITIES", "FAIL_ON_EMPTY")}
+    done = run_command(
+        "tap-demandbase", "--config=ENV", TAP_DEMANDBASE_ACCESS_TOKEN="x", **variables
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "entities.0 must not be empty; the setting fail_on_empty.0 must not be empty" in last
+
+
+@pytest.mark.parametrize("plugin", ["tap-demandbase", "target-demandbase"])
+def test_a_folder_in_place_of_a_file_ends_in_a_sentence(plugin: str, tmp_path: Path) -> None:
+    done = run_command(plugin, f"--config={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        f"Cannot use the file {tmp_path}: Is a directory. Give another path."
+    )

@@ -55,3 +55,11 @@ def test_wrong_credentials_end_a_side(
 def test_a_side_can_be_chosen(demandbase: Demandbase) -> None:
     found = demandbase("check", "--imports", "--json").json
     assert {line["side"] for line in found["checks"]} == {"import"}
+
+
+def test_a_host_that_breaks_connections_is_asked_once_for_each_side(
+    demandbase: Demandbase, sandbox: Sandbox
+) -> None:
+    sandbox.add_fault(Fault("*", Effect.DROP_AFTER, times=None))
+    done = demandbase("check", "--json", code=1)
+    assert [line["side"] for line in done.json["checks"]] == ["export", "import"]

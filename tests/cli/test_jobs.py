@@ -145,3 +145,17 @@ def test_a_long_list_is_cut_for_a_person_only(
         apis.exports.submit(request_)
     assert "And 2 more jobs, which --json lists." in demandbase("jobs").out
     assert len(demandbase("jobs", "--json").json) == 3
+
+
+def test_what_may_be_listed_is_listed(
+    demandbase: Demandbase, apis: Apis, sandbox: Sandbox, request_: ExportRequest
+) -> None:
+    apis.exports.submit(request_)
+    sandbox.add_fault(Fault("listImportJobs", Effect.STATUS, status=403, times=None))
+    done = demandbase("jobs", "--json", code=1)
+    assert len(done.json) == 1
+    assert "when asked to list the import jobs" in done.err
+    assert "list the import jobs" in demandbase("jobs", "--imports", code=1).err
+    found = demandbase("quota", "--json", code=1)
+    assert (found.json["exports_24h"], found.json["running_imports"]) == (1, None)
+    assert " import jobs of" not in demandbase("quota", code=1).out

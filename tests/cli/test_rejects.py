@@ -33,12 +33,18 @@ WORDS = "Secret"
 
 
 @pytest.fixture
-def quick_target(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
-    """Run the target in this process: a process of its own takes a second to start."""
+def quick_target(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> list[Mapping[str, Any]]:
+    """Run the target in this process: a process of its own takes a second to start.
+
+    Returns:
+        The settings that were changed, for each run.
+    """
+    changed = []
 
     def run_target(
         settings: Settings, changes: Mapping[str, Any], files: Sequence[KeptRows]
     ) -> int:
+        changed.append(changes)
         target = TargetDemandbase(config={**settings.target_config, **changes})
         target.clock = SandboxTime(sandbox)
         text = ""
@@ -56,6 +62,7 @@ def quick_target(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
         return 0
 
     monkeypatch.setattr(replay, "_run_target", run_target)
+    return changed
 
 
 @pytest.fixture
@@ -127,15 +134,21 @@ def test_corrected_rows_are_sent_again_and_their_file_is_marked_and_pruned(
     assert rows_in(folder, "*.jsonl") == []
 
 
-@pytest.mark.usefixtures("quick_target")
 def test_rows_that_are_rejected_again_are_kept_by_the_new_run(
-    demandbase: Demandbase, config: dict[str, Any], run: str, config_file: str
+    demandbase: Demandbase,
+    config: dict[str, Any],
+    run: str,
+    config_file: str,
+    quick_target: list[Mapping[str, Any]],
 ) -> None:
     # The limits of the settings would end the run before all rows are sent.
     Path(config_file).write_text(json.dumps({**config, "max_rejected_rows": 0}))
     before = rows_in(config["rejects_path"], "rejects-*")
     found = demandbase("rejects", run, "--replay", "--yes", "--json").json
     assert found["rows_rejected"] == 1
+    # Nothing else: a dry run that the environment asks for is for the target to refuse.
+    limits = {"max_rejected_rows": None, "max_rejected_percent": None}
+    assert quick_target == [{"on_reject": "continue", **limits}]
     kept = rows_in(config["rejects_path"], "rejects-*")
     own = [
         {name: cell for name, cell in row.items() if not name.startswith("_reject")}
@@ -164,7 +177,7 @@ def test_the_target_runs_as_the_command_that_it_is(
     demandbase: Demandbase, sandbox: Sandbox, config: dict[str, Any], run: str, api: str
 ) -> None:
     if api == "uapi":
-        pytest.skip("one process is enough")
+        pytest.skip("a process of one API is enough")
     corrected(config["rejects_path"])
     before = len(sandbox.requests("createImportJob"))
     assert demandbase("rejects", run, "--replay", "--yes", "--json").json["rows_rejected"] == 0

@@ -229,6 +229,7 @@ def test_the_page_of_an_import_that_was_interrupted(demandbase: Demandbase, keep
     assert "Import interrupted" in page.text
     assert sentence in page.text
     assert "adopted, pending, job-7" in page.text
+    assert f"{sentence}\n" in demandbase("runs", NAME).out
     assert page.titles("uploading: 1.5 s, from 1 s to 2.5 s")
 
 

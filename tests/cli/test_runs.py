@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from demandbase_cli.settings import Settings
 from demandbase_sandbox import Sandbox
 from tests.cli.conftest import Demandbase, Load
@@ -55,15 +57,40 @@ def test_a_run_that_is_not_kept_is_named(demandbase: Demandbase, load: Load) -> 
     assert "beginning of several runs" in demandbase("runs", "2", code=1).err
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"run": 1}',
+        "",
+        '{"run": "r", "started_at": "2026-01-02T03:04:05Z", "seconds": 1, "streams": 7}',
+    ],
+)
 def test_a_damaged_report_is_left_out(
+    demandbase: Demandbase, load: Load, config: dict[str, Any], api: str, text: str
+) -> None:
+    if api == "uapi":
+        pytest.skip("reports do not depend on the API")
+    load(people(), person(1))
+    path = Path(config["rejects_path"]) / "report-20260102T030405Z-abcdef.json"
+    path.write_text(text)
+    for command in ("runs", "rejects"):
+        done = demandbase(command, "--json")
+        assert f"The report {path} is damaged" in done.err
+    assert len(demandbase("runs", "--json").json) == 1
+
+
+def test_only_the_reports_that_are_shown_are_read(
     demandbase: Demandbase, load: Load, config: dict[str, Any]
 ) -> None:
     load(people(), person(1))
-    path = Path(config["rejects_path"]) / "report-20260102T030405Z-abcdef.json"
-    path.write_text('{"run": 1}')
-    done = demandbase("runs", "--json")
-    assert len(done.json) == 1
-    assert f"The report {path} is damaged" in done.err
+    folder = Path(config["rejects_path"])
+    [report] = folder.glob("report-*.json")
+    text = report.read_text()
+    for number in range(300):
+        path = folder / f"report-20260102T030405Z-{number:06x}.json"
+        path.write_text("{" if number < 200 else text)
+    done = demandbase("runs", "--last", "100", "--json")
+    assert (len(done.json), done.err) == (100, "")
 
 
 def test_rejected_rows_are_counted_without_values(

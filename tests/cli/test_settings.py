@@ -42,6 +42,19 @@ def test_exports_belong_to_the_tap_and_imports_to_the_target(
     assert settings.export_apis is not settings.import_apis
 
 
+@pytest.mark.parametrize("api", ["uapi"], indirect=True)
+def test_a_plugin_with_half_of_its_credentials_is_not_configured(
+    demandbase: Demandbase,
+    monkeypatch: pytest.MonkeyPatch,
+    set_variables: Any,  # noqa: ANN401
+) -> None:
+    """Meltano passes what is in .env to both plugins, and what is in meltano.yml to one."""
+    set_variables("TARGET_DEMANDBASE_")
+    monkeypatch.setenv("TAP_DEMANDBASE_CLIENT_SECRET", "x")
+    monkeypatch.setenv("TAP_DEMANDBASE_API_URL", "http://tap.example")
+    assert demandbase("jobs", "--json", sources=()).json == []
+
+
 def test_objects_in_the_environment_are_read_as_meltano_writes_them(
     set_variables: Any,  # noqa: ANN401
 ) -> None:
@@ -99,3 +112,12 @@ def test_the_command_itself() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("The configuration cannot be used")
     assert done.stdout == ""
+
+
+def test_a_warning_about_settings_is_given_once(
+    demandbase: Demandbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARGET_DEMANDBASE_MATCH_KEY", "x")
+    found = demandbase("rejects").err.splitlines()
+    assert len(found) == len(set(found)) == 1
+    assert "TARGET_DEMANDBASE_MATCH_KEY" in found[0]

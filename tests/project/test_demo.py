@@ -16,25 +16,43 @@ ROOT = Path(__file__).parents[2]
 RUN = ROOT / "demo" / "run.py"
 
 
-def test_the_demo_moves_rows_in_both_directions_and_prints_a_table() -> None:
+ROWS = {
+    "accounts": (200, 201),
+    "activities": (2000, 2000),
+    "buying_groups": (40, 40),
+    "campaigns": (20, 20),
+    "opportunities": (150, 150),
+    "people": (600, 600),
+}
+
+
+def test_the_demo_ends_in_a_before_and_after() -> None:
     # Settings for a real tenant in the environment must not affect the demo.
     environment = {**os.environ, "TAP_DEMANDBASE_ENTITIES": "[]", "MELTANO_ENVIRONMENT": "prod"}
     done = subprocess.run(
         [sys.executable, str(RUN)], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^stream +job +parts +rows +seconds$", done.stdout, re.MULTILINE)
-    # Two pipelines, each with a state of its own: one export for each.
-    assert len(re.findall(r"^accounts .* 1 +200 ", done.stdout, re.MULTILINE)) == 2
-    assert len(re.findall(r"^→ accounts .* 1 +3 ", done.stdout, re.MULTILINE)) == 1
-    assert len(re.findall(r"^accounts .* 1 +201 ", done.stdout, re.MULTILINE)) == 1
-    folder = Path(re.findall(r"The files are in (.*):$", done.stdout, re.MULTILINE)[0])
-    assert (folder / "warehouse.duckdb").stat().st_size > 0
-    activities = (folder / "first" / "activities.jsonl").read_text(encoding="utf-8")
-    assert len(activities.splitlines()) == 2000
-    for log in folder.glob("*.log"):
-        assert "eyJhbGciOiJub25lIn0" not in log.read_text(encoding="utf-8"), log.name
-    shutil.rmtree(folder)
+    shown, page = done.stdout, Path(done.stdout.splitlines()[-1])
+    for stream, (first, second) in ROWS.items():
+        assert re.search(rf"^  {stream} +{first:,} +{second:,}$", shown, re.MULTILINE), shown
+    assert re.search(r"^  company1.example  engagement_score  \S+ +91.5$", shown, re.MULTILINE)
+    assert re.search(r"^  newcomer.example  segment +no account +said", shown, re.MULTILINE)
+    adopted = re.findall(r"^  [a-z_]+ +[0-9a-f-]{36}$", shown, re.MULTILINE)
+    assert len(adopted) >= 2, shown
+    assert "Next, with a tenant of your own" in shown
+    assert "deprecat" not in (shown + done.stderr).lower()
+    own = [line for line in shown.splitlines() if str(page.parent) not in line]
+    assert max(map(len, own)) <= 100
+    html = page.read_text(encoding="utf-8")
+    assert "Export complete" in html
+    assert f"{len(adopted)} adopted" in html
+    assert "Import complete" in (page.parent / "import.html").read_text(encoding="utf-8")
+    for file in (*page.parent.glob("*.log"), *page.parent.glob("*.html")):
+        text = file.read_text(encoding="utf-8")
+        assert "eyJhbGciOiJub25lIn0" not in text, file.name
+        assert "deprecat" not in text.lower(), file.name
+    shutil.rmtree(page.parent)
 
 
 def processes_of(folder: Path) -> list[str]:

@@ -26,6 +26,7 @@ def test_the_wheel_installs_all_commands(tmp_path: Path) -> None:
     assert list((tmp_path / "dist").glob("*.tar.gz"))
     with zipfile.ZipFile(wheel) as archive:
         packages = {name.split("/")[0] for name in archive.namelist()}
+        assert "demandbase_cli/run_page.css" in archive.namelist()
     assert {name for name in packages if not name.endswith(".dist-info")} == {
         "demandbase_api",
         "demandbase_cli",
@@ -41,5 +42,10 @@ def test_the_wheel_installs_all_commands(tmp_path: Path) -> None:
     run(*install, str(wheel))
     for plugin in ("tap-demandbase", "target-demandbase", "demandbase"):
         assert run(str(fresh / "bin" / plugin), "--version").startswith(plugin)
+    sandbox = str(fresh / "bin" / "demandbase-sandbox")
+    done = subprocess.run([sandbox], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"pip install '{wheel}[sandbox]'" in line
     run(*install, f"singer-demandbase[sandbox] @ {wheel.as_uri()}")
-    assert "Usage: demandbase-sandbox" in run(str(fresh / "bin" / "demandbase-sandbox"), "--help")
+    assert "Usage: demandbase-sandbox" in run(sandbox, "--help")

@@ -205,20 +205,6 @@ def run_as_user(folder: Path, home: Path, *command: str, **extra: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("document", "api"),
-    [("README.md", "v1"), ("README.md", "uapi"), ("docs/quick-start.md", "uapi")],
-)
-def test_the_blocks_work_as_they_stand(
-    clone: Path, tmp_path: Path, document: str, api: str
-) -> None:
-    start = START.format(names=" ".join(CREDENTIALS[api]))
-    text = script(clone / document, api)
-    command = (*SANDBOX, api, "--", "bash", "-c", f"{start}{text}")
-    run_as_user(clone, tmp_path / "home", *command)
-
-
 @pytest.fixture
 def hub() -> Iterator[str]:
     """Stands in for Meltano Hub, which has one loader; yields its address."""
@@ -236,6 +222,20 @@ def hub() -> Iterator[str]:
         yield server.url
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("document", "api"),
+    [("README.md", "v1"), ("README.md", "uapi"), ("docs/quick-start.md", "uapi")],
+)
+def test_the_blocks_work_as_they_stand(
+    clone: Path, tmp_path: Path, hub: str, document: str, api: str
+) -> None:
+    start = START.format(names=" ".join(CREDENTIALS[api]))
+    text = script(clone / document, api)
+    command = (*SANDBOX, api, "--", "bash", "-c", f"{start}{text}")
+    run_as_user(clone, tmp_path / "home", *command, MELTANO_HUB_API_ROOT=hub)
+
+
 ARRIVED = """
 test "$(wc -l < output/accounts.jsonl)" -gt 200
 test "$(wc -l < "$(ls rejects/dry-run-*/0001-people.csv)")" = 3
@@ -250,6 +250,7 @@ assert job["status"] == "completed", job
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # some forty commands of Meltano
 @pytest.mark.parametrize("api", ["v1", "uapi"])
 def test_a_meltano_project_works_in_both_directions(
     clone: Path, tmp_path: Path, hub: str, api: str

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,11 @@ from shared_install import copy_project, installed, share_plugins
 
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import run_command
+from tests.meltano_project import meltano
 
 pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
 KINDS = {"number": "decimal", "string": "string", "integer": "integer", "boolean": "boolean",
          "array": "array", "object": "object"}  # fmt: skip
@@ -73,29 +70,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with installed(ROOT, lambda: meltano(ROOT, {}, "install", "--clean")):
         share_plugins(ROOT, folder)
         yield folder
-
-
-def meltano(
-    folder: Path, environment: dict[str, str], *arguments: str, code: int = 0
-) -> subprocess.CompletedProcess[str]:
-    own = ("MELTANO_", "TAP_", "TARGET_", "PYTHONDONTWRITEBYTECODE")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    done = subprocess.run(
-        [str(BIN / "meltano"), *arguments],
-        cwd=folder,
-        env={
-            **inherited,
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPYCACHEPREFIX": str(ROOT / ".meltano" / "pycache"),
-            "NO_PROXY": "127.0.0.1",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
 
 
 def settings_for(sandbox: Sandbox) -> dict[str, str]:

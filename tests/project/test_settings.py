@@ -81,6 +81,11 @@ def test_the_settings_of_one_plugin_only_are_listed() -> None:
         ({"dryRun": True}, "the setting dryRun is unknown (near: dry_run)."),
         ({"acces_token": "s3cret"}, "acces_token is unknown (near: access_token)."),
         ({"s": "s3cret"}, "the setting s is unknown. Correct it"),
+        ({"acces_token": "", "api_url": "s3cret"}, "api_url must begin with https:// or http://;"),
+        (
+            {"stream_options": {"a": {"b": 1}}, "start_date": "s3cret"},
+            "start_date must be a date such as 2026-01-31",
+        ),
         ({"acces_token": "", "on_rejects": ""}, "on_rejects is unknown (near: on_reject)."),
         (
             {"stream_options": {"crm": {"lokback_days": 3, "c": ["s3cret"]}}},
@@ -127,6 +132,18 @@ def test_an_unknown_entity_is_refused_with_the_nearest_name(
     done = run("target-demandbase", **{setting: value})
     assert done.returncode == 1
     assert said in done.stderr.splitlines()[-1]
+
+
+@both_apis
+@pytest.mark.parametrize("text", ["null", " Null"])
+def test_the_text_null_is_no_field(run: Any, sandbox: Sandbox, api: str, text: str) -> None:  # noqa: ANN401
+    done = run("target-demandbase", api, field_mappings={"people": {"id": text, "a": None}})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "The setting field_mappings.people.id is the text null, which is no field: write __NULL__ "
+        "to leave the column out."
+    )
+    assert not sandbox.requests()
 
 
 @both_plugins

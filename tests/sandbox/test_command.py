@@ -28,6 +28,27 @@ def test_serve_prints_where_it_is_and_ends_on_sigterm() -> None:
         assert server.wait(20) == 0
 
 
+WITHOUT = """
+import sys
+sys.modules[{package!r}] = None  # as if it were not installed
+from demandbase_sandbox.command import main
+main()
+"""
+
+
+@pytest.mark.parametrize("package", ["fastapi", "pydantic", "uvicorn"])
+def test_without_the_extra_the_command_says_what_to_install(package: str) -> None:
+    words = [sys.executable, "-c", WITHOUT.format(package=package)]
+    done = subprocess.run(
+        [*words, "run", "--", "true"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert f"needs the package {package}, which the extra sandbox brings: run “pip install" in line
+    assert "[sandbox]'" in line
+
+
 def test_run_hands_on_settings_and_exit_code() -> None:
     script = (
         "import os, sys; "

@@ -39,7 +39,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ({"access_token": {"a": "Secret"}}, "the setting access_token must be of the type string"),
         ({"access_token": "Secret\nSecret"}, "The setting access_token contains a space"),
         ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url cannot be used"),
-        ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
+        ({"api_url": "Secret"}, "the setting api_url must begin with https"),
         ({"stream_options": {"accounts": "Secret"}}, "stream_options.accounts must be of the"),
         ({"job_timeout_seconds": 10**30}, "job_timeout_seconds must be at most 604800"),
         ({"job_reuse_hours": 10**400}, "job_reuse_hours must be at most 8760"),
@@ -48,6 +48,10 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         ({"spool_dir": "Secret\0"}, "The setting spool_dir is no path"),
         ({"spool_dir": "Secret\ud800"}, "The setting spool_dir is no path"),
         ({"request_timeout_seconds": 1e30}, "request_timeout_seconds must be at most 604800"),
+        (
+            {"stream_maps": {"accounts": {"name": "Secret(("}}},
+            "the setting stream_maps.accounts.name is not a valid expression",
+        ),
         ({"discovery_cache_hours": 1e30}, "discovery_cache_hours must be at most 8760"),
     ],
     ids=str,
@@ -60,6 +64,14 @@ def test_a_setting_that_cannot_be_used_is_named_without_its_value(
     assert said in done.stderr.splitlines()[-1]
     for hidden in ("Secret", "12345678901", "Traceback"):
         assert hidden not in done.stderr + done.stdout
+
+
+def test_a_stream_map_that_fails_is_no_bug(sandbox: Sandbox, tmp_path: Path) -> None:
+    maps = {"campaigns": {"odd": "secret_function(name)"}}
+    done = run("--config", config_file(tmp_path, sandbox, entities=["campaigns"], stream_maps=maps))
+    assert done.returncode == 1
+    assert "An expression in the setting stream_maps fails" in done.stderr.splitlines()[-1]
+    assert "secret_function" not in done.stderr
 
 
 def test_what_nobody_foresaw_ends_in_one_sentence_without_its_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from pathlib import Path
@@ -174,3 +175,21 @@ def test_the_settings_are_in_the_report_without_secrets(
     assert report["settings"]["lookback_days"] == 7
     assert (report["plugin"], report["api"]) == ("tap-demandbase", "v1")
     assert sandbox.token not in json.dumps(report)
+
+
+def test_old_reports_make_room_for_the_new_one(
+    sync: Sync, state_dir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = state_dir / "tap-demandbase-reports"
+    folder.mkdir(parents=True)
+    old = folder / "report-20200101T000000Z-abcdef.json"
+    old.touch()
+
+    def fill(*_: object) -> None:
+        assert not old.exists()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tap_demandbase.tap.write_report", fill)
+    assert len(sync("campaigns").records("campaigns")) == 20
+    assert "The report of this run cannot be kept in state_dir: " in caplog.text
+    assert "no space is left" in caplog.text

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 
 from demandbase_api.models import FieldMapping, ImportEntity, ImportOperation
 from target_demandbase.mapping import ColumnPlan, StreamSchema
-from target_demandbase.mapping_report import config_block, mapping_report, merged_settings, scalar
+from target_demandbase.mapping_report import (
+    config_block,
+    config_text,
+    mapping_report,
+    merged_settings,
+    scalar,
+)
 from target_demandbase.proposal import Proposal
-from target_demandbase.questions import json_text
 
 KNOWN = (
     FieldMapping("accounts", "domain", required=True),
@@ -79,18 +84,32 @@ def test_an_update_needs_no_required_field_and_says_so() -> None:
     assert said in report({"host": "domain"}, operation=ImportOperation.UPDATE)
 
 
-FIELDS = st.dictionaries(NAME, NAME | st.none())
-ANSWERS = st.lists(st.builds(Proposal, NAME, NAME, NAME | st.none(), FIELDS))
+def for_meltano(value: object) -> object:
+    if isinstance(value, dict):
+        return {name.replace(".", "\\."): for_meltano(member) for name, member in value.items()}
+    return "__NULL__" if value is None else value
+
+
+# YAML reads no key of more than 1,024 characters, and JSON's escapes of astral ones as halves.
+SHORT = st.text(st.characters(exclude_categories=["Cs"], max_codepoint=0xFFFF), max_size=100)
+FIELDS = st.dictionaries(SHORT, SHORT | st.none())
+ANSWERS = st.lists(st.builds(Proposal, SHORT, SHORT, SHORT | st.none(), FIELDS))
 
 
 @given(ANSWERS)
 def test_the_settings_of_all_streams_read_back_as_they_are(answers: list[Proposal]) -> None:
     settings = merged_settings({}, answers)
     block = config_block(settings)
-    assert yaml.safe_load(block) == {"config": settings}
+    read = for_meltano(settings)
+    assert yaml.safe_load(block) == {"config": read}
     assert block.replace("\n", "").isprintable()
-    assert json.loads(json_text(settings)) == settings
-    assert json_text(settings).replace("\n", "").isprintable()
+    text = config_text(settings, is_for_meltano=True)
+    assert json.loads(config_text(settings, is_for_meltano=False)) == settings
+    assert json.loads(text) == read
+    assert text.replace("\n", "").isprintable()
+    # Meltano strips the lines of a plugin.
+    stripped = "\n".join(f"    {line.strip()}" for line in f"config: {text}".splitlines())
+    assert yaml.safe_load(stripped) == {"config": read}
 
 
 def test_the_settings_of_all_streams_are_one_block_that_keeps_what_is_configured() -> None:
@@ -117,7 +136,7 @@ def test_the_settings_of_all_streams_are_one_block_that_keeps_what_is_configured
         "          mail: email",
         "        accounts:",
         "          host: domain",
-        '          "no": null',
+        '          "no": __NULL__',
         "          score: engagement_score",
     ]
 

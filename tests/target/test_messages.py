@@ -174,7 +174,7 @@ def test_columns_of_field_mappings_that_no_stream_has_are_named(
         ({"access_token": {"a": "Secret"}}, "the setting access_token must be of the type string"),
         ({"access_token": "Secret Secret"}, "The setting access_token contains a space"),
         ({"api_url": "http://u:Secret@h:99999"}, "The setting api_url cannot be used"),
-        ({"api_url": "Secret"}, "the setting api_url must match the pattern"),
+        ({"api_url": "Secret"}, "the setting api_url must begin with https"),
         ({"operation": "Secret"}, "the setting operation must be one of insert or "),
         (
             {"match_keys": {"accounts": 5}, "batch_size_rows": 0},

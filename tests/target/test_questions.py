@@ -213,7 +213,7 @@ def test_the_message_says_where_the_settings_are_and_what_they_leave_open(
     assert "What they leave open for stream crm-persons: required field" in sentence
     errors = capsys.readouterr().err
     assert 'Stream "crm-persons" → entity people' in errors
-    assert "    config:\n      entity_map:\n" in errors
+    assert 'config: {\n  "entity_map": {\n' in errors
     assert "\u202e" not in errors
     assert "secret" not in errors
 
