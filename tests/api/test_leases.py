@@ -312,7 +312,7 @@ class _Holder(LeaseLocks):
         return self.has_lock and is_alive
 
 
-@examples(400)
+@examples(300)
 @given(steps=st.lists(STEP, max_size=14))
 def test_two_runs_never_go_on_with_one_lock(
     steps: list[tuple[int, tuple[int, str], list[tuple[int, tuple[int, str]]]]],

@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 
+from demandbase_api.errors import StateError
+from demandbase_api.jobs.import_journal import Phase
+from demandbase_api.state.objects import BucketObjects
 from demandbase_sandbox import Effect, Fault, Sandbox
+from target_demandbase.config import import_journal
+from target_demandbase.rejects import RejectsError
 from tests.command_process import run_command
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.soak_machines import KINDS, soak_machines
 from tests.target.command import Run, killed_at, running, until
-from tests.target.conftest import landed, people, person, state
+from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended
 
 pytestmark = pytest.mark.slow
@@ -183,6 +188,35 @@ def test_a_bucket_that_fails_in_mid_run_holds_the_state_back_and_the_rows_are_na
     [kept] = rejects.glob("*.jsonl")
     assert f"They are in {kept}" in run.errors
     assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
+
+
+@pytest.mark.v1_only("uapi does not report which rows Demandbase rejects")
+def test_the_journal_calls_rows_kept_only_once_the_bucket_has_them(
+    sandbox: Sandbox,
+    load: Load,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    config: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    def fail(objects: BucketObjects, *_: object) -> None:
+        raise StateError(f"Cannot use {objects.url}.", "it is full")
+
+    settings: dict[str, Any] = {
+        "operation": "insert", "on_reject": "continue", "state_dir": bucket,
+    }  # fmt: skip
+    bad = person(9, lead_score="1", last_contacted_on="2026-02-31")
+    text = {**PERSON, "last_contacted_on": {"type": ["string", "null"]}}
+    messages = (people(text), person(1), bad, state(1))
+    with monkeypatch.context() as failing:
+        failing.setattr(BucketObjects, "copy_in", fail)
+        assert load(*messages, failure=RejectsError, **settings).states == []
+    journal, _ = import_journal({**config, "state_dir": bucket}, "another")
+    assert [entry.phase for entry in journal.left_behind()] == [Phase.UPLOADED]
+    done = load(*messages, **settings)
+    assert (done.states, len(sandbox.requests(UPLOAD))) == ([1], 1)
+    demandbase = commands(tmp_path / "other", **config, state_dir=bucket)
+    assert [each["rows"] for each in demandbase("rejects")["files"]] == [1]
 
 
 @pytest.fixture
