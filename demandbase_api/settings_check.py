@@ -259,7 +259,7 @@ def _problem(error: ValidationError) -> str:
         )
     if rule == "anyOf" and all("required" in choice for choice in value):
         choices = [" and ".join(choice["required"]) for choice in value]
-        return f"the setting {', or '.join(choices)} is missing"
+        return f"it needs the setting {', or '.join(choices)}"
     if rule == "pattern" and value in _PATTERNS:
         return f"the setting {path} {_PATTERNS[value]}"
     shown = " or ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -26,10 +26,10 @@ EXIT_USAGE = 2
 logger = logging.getLogger("demandbase")
 
 
-@click.group(no_args_is_help=False)
+@click.group()
 @click.version_option(package_name="singer-demandbase")
 def demandbase() -> None:
-    r"""See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
+    """See what tap-demandbase and target-demandbase did in Demandbase, and what is left.
 
     It has the settings of the plugins: --config FILE, or the variables TAP_DEMANDBASE_* and
     TARGET_DEMANDBASE_*. Each command prints JSON with --json, and has --help.
@@ -37,7 +37,7 @@ def demandbase() -> None:
     \b
     Before a run:     check, plan, quota, catalog, state
     After a bad one:  runs, rejects, jobs, job, journal
-    """
+    """  # noqa: D301 - click keeps the lines after a backspace, which no raw string has
 
 
 for _command in (
@@ -96,12 +96,13 @@ def run(arguments: Sequence[str]) -> int:
         demandbase.main(list(arguments), prog_name="demandbase", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        click.echo(error.format_message(), err=True)
         return EXIT_USAGE
     except click.ClickException as error:
         about = "".join(f" {word}" for word in _command_of(error))
-        sentence = " ".join(error.format_message().split()).rstrip(".")
-        logger.critical("%s. See “demandbase%s --help”.", plain(sentence), about)
+        sentence = " ".join(error.format_message().split())
+        end = "" if sentence.endswith((".", "?", "?)")) else "."
+        logger.critical("%s%s See “demandbase%s --help”.", plain(sentence), end, about)
         return EXIT_USAGE
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
         if isinstance(error, OutputFailure) and error.errno == errno.EPIPE:

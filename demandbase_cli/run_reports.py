@@ -106,13 +106,14 @@ class Run:
     @property
     def says(self) -> str:
         """What went wrong, in a few words."""
-        failed = [
-            f"{name} {stream.outcome}"
+        ends = {
+            name: stream.outcome
             for name, stream in self.streams.items()
             if isinstance(stream, ReportedExports) and stream.outcome != Outcome.COMPLETE
-        ]
-        if not failed and self.outcome not in {None, Outcome.COMPLETE}:
-            failed = [str(self.outcome)]
+        }
+        failed = [f"{name} {outcome}" for name, outcome in ends.items()]
+        if self.outcome not in {None, Outcome.COMPLETE, *ends.values()}:
+            failed.insert(0, str(self.outcome))
         rejected = self.rows_rejected
         return ", ".join([*failed, *([f"{rejected:,} rows rejected"] if rejected else [])]) or "ok"
 

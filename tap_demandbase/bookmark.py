@@ -130,6 +130,8 @@ def usable_state(given: object) -> dict[str, Any]:
 
 
 def _where_state_is(state: Mapping[str, Any]) -> str:
+    if state.get("type") in {"SCHEMA", "RECORD"}:
+        return f", since it is a {state['type']} message: the run that wrote it did not complete"
     for member in ("value", "singer_state", "completed", "partial"):
         if isinstance(state.get(member), dict):
             return f" (the state may be in its member {member})"

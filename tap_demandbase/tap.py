@@ -208,18 +208,19 @@ class TapDemandbase(Tap):
                 ended the run.
             DemandbaseError: An error ended the run before a stream failed.
         """
-        self._warn_unknown_bookmarks()
         times = RunClock(run_name(self.clock.utc()), self.clock)
-        run = SyncRun(self.streams.values(), self._unavailable, self.clock, self.logger)
+        run: SyncRun | None = None  # until discovery, which may end it
         failure: BaseException | None = None
         try:
+            self._warn_unknown_bookmarks()
+            run = SyncRun(self.streams.values(), self._unavailable, self.clock, self.logger)
             self._sync(run)
         except BaseException as error:
             failure = error
             raise
         finally:
             with signals_ignored():
-                self._report(times, run.figures, failure)
+                self._report(times, {} if run is None else run.figures, failure)
 
     def _sync(self, run: SyncRun) -> None:
         """Sync the streams of a run, and end its jobs."""
@@ -249,8 +250,8 @@ class TapDemandbase(Tap):
                 if name in streams:
                     streams[name].jobs = jobs
         today: Mapping[ApiOperation, CallsToday] = {}
-        if self.apis.daily is not None:
-            with suppress(SpoolError):  # one that cannot be read has been reported by the calls
+        with suppress(DemandbaseError):  # what cannot be used has been reported
+            if self.apis.daily is not None:
                 today = self.apis.daily.today()
         left = {each: today[each].left for each in EXPORT_OPERATIONS if each in today}
         log_summary(streams, left, self.logger)

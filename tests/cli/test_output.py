@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from demandbase_cli.output import Table, show
+from tests.cli.conftest import Demandbase
 
 ID = "0a1945bf-29ec-4143-a8f7-caf212deabee"
 LONG = "a sentence that is long enough to need more than one line at a terminal"
@@ -49,3 +50,8 @@ def test_an_output_that_is_no_terminal_has_whole_lines_and_no_codes(
     lines = printed(monkeypatch, None)
     assert any(ID in line and LONG in line for line in lines)
     assert not any("\x1b" in line for line in lines)
+
+
+def test_the_help_lists_the_commands_of_a_night_in_lines(demandbase: Demandbase) -> None:
+    lines = demandbase("--help", sources=()).out.splitlines()
+    assert "  After a bad one:  runs, rejects, jobs, job, journal" in lines

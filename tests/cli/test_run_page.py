@@ -258,6 +258,18 @@ def test_the_page_of_an_earlier_version_s_run(
     assert "Waited" in page.text
 
 
+def test_a_run_that_failed_before_its_streams_is_listed_as_failed(
+    demandbase: Demandbase, keep: Keep
+) -> None:
+    begun = {"accounts": exports(outcome="not begun")}
+    keep("tap-demandbase", outcome="failed", streams=begun)
+    [line] = demandbase("runs", "--json").json
+    assert line["says"] == "failed, accounts not begun"
+    keep("tap-demandbase", outcome="failed", streams={"accounts": exports(outcome="failed")})
+    [line] = demandbase("runs", "--json").json
+    assert line["says"] == "accounts failed"
+
+
 def test_jobs_beyond_the_maximum_are_only_in_the_table(demandbase: Demandbase, keep: Keep) -> None:
     phase = {"phase": "running", "begin": 0.0, "end": 1.0}
     jobs = [export_job(id=f"job-{number}", phases=[phase]) for number in range(MAX_ROWS + 3)]

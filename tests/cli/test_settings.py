@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from demandbase_cli.commands import run
 from demandbase_cli.settings import Settings
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.cli.conftest import Demandbase
@@ -103,8 +104,15 @@ def test_a_failure_has_the_exit_code_of_the_plugins(
 
 
 def test_an_unknown_command_is_refused(demandbase: Demandbase) -> None:
-    assert "No such command 'jobz'" in demandbase("jobz", code=2, sources=()).err
-    assert "Missing command" in demandbase(code=2, sources=()).err
+    said = demandbase("chek", code=2, sources=()).err
+    assert said == "No such command 'chek'. Did you mean 'check'? See “demandbase --help”.\n"
+
+
+def test_without_a_command_it_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    shown = capsys.readouterr().err
+    assert "Before a run:     check, plan, quota" in shown
+    assert "Check what a run needs, without creating a job." in shown
 
 
 def test_the_command_itself() -> None:

@@ -176,6 +176,12 @@ def script(document: Path, api: str) -> str:
     )
 
 
+def pip_script(readme: Path, api: str) -> str:
+    """Return the README's blocks for pip, without those for Meltano and the sandbox."""
+    sections = re.split(r"^(?=# README.md, line )", script(readme, api), flags=re.MULTILINE)
+    return "".join(text for text in sections if not re.search(r"meltano|sandbox]", text))
+
+
 def run_as_user(folder: Path, home: Path, *command: str, **extra: str) -> str:
     """Run a command as a user who has only git, make and Python."""
     own = ("DEMANDBASE_", "MELTANO_", "TAP_", "TARGET_", "PYTHON", "VIRTUAL_ENV", "XDG_")
@@ -236,8 +242,30 @@ def test_the_blocks_work_as_they_stand(
     run_as_user(clone, tmp_path / "home", *command, MELTANO_HUB_API_ROOT=hub)
 
 
+NIGHT = """
+test "$(cat accounts-*.jsonl | wc -l)" -ge 200
+test "$(stat -c %a credentials.env)" = 600
+sed -i -E 's/(TOKEN|SECRET)=.*/\\1=wrong/' credentials.env
+cp state.json before.json
+! ./nightly.sh > mail.txt
+grep 'exit code 1' mail.txt
+grep 'CRITICAL.*did not accept' mail.txt
+cmp state.json before.json
+"""
+"""The accounts are there; a night with wrong credentials says so and keeps the state."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("api", ["v1", "uapi"])
+def test_the_script_for_cron_works(clone: Path, tmp_path: Path, api: str) -> None:
+    start = START.format(names=" ".join(CREDENTIALS[api]))
+    text = pip_script(clone / "README.md", api) + script(clone / "docs" / "cron.md", api)
+    command = (*SANDBOX, api, "--", "bash", "-c", f"{start}{text}{NIGHT}")
+    run_as_user(clone, tmp_path / "home", *command)
+
+
 ARRIVED = """
-test "$(wc -l < output/accounts.jsonl)" -gt 200
+test "$(cat output/accounts*.jsonl | wc -l)" -gt 200
 test "$(wc -l < "$(ls rejects/dry-run-*/0001-people.csv)")" = 3
 meltano invoke target-demandbase:jobs --imports --json > jobs.json
 python -c '

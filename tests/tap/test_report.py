@@ -13,7 +13,7 @@ import pytest
 from demandbase_api.errors import DemandbaseError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import QuotaStopError
-from tests.tap.conftest import Sync, Wire, both_apis
+from tests.tap.conftest import QuickTap, Sync, Wire, both_apis
 
 FILE = "signedFile"
 
@@ -193,3 +193,15 @@ def test_old_reports_make_room_for_the_new_one(
     assert len(sync("campaigns").records("campaigns")) == 20
     assert "The report of this run cannot be kept in state_dir: " in caplog.text
     assert "no space is left" in caplog.text
+
+
+def test_a_run_that_ends_before_its_streams_are_known_has_a_report(
+    config: dict[str, Any], state_dir: Path
+) -> None:
+    catalog = QuickTap(config=config).catalog_dict
+    tap = QuickTap(config={**config, "access_token": "expired"}, catalog=catalog)
+    with pytest.raises(DemandbaseError, match="did not accept the access token"):
+        tap.sync_all()
+    [report] = reports(state_dir)
+    assert (report["outcome"], report["streams"]) == ("failed", {})
+    assert "did not accept the access token" in report["error"]

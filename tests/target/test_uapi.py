@@ -235,6 +235,9 @@ def test_limits_on_rejects_are_said_to_bear_on_the_targets_own_only(
     assert "on_reject and max_rejected_rows apply only to rows that this target" in caplog.text
     assert [row["person_id"] for row in done.rejects] == ["n2"]
 
+    load(people(), person(1), on_reject="continue")
+    assert "on_reject applies only to rows that this target" in caplog.text
+
 
 @pytest.mark.parametrize("cell", [None, ""])
 def test_a_row_that_demandbase_would_drop_without_a_word_is_kept(
