@@ -208,6 +208,9 @@ class TapDemandbase(Tap):
                 ended the run.
             DemandbaseError: An error ended the run before a stream failed.
         """
+        place = state(self.config)
+        if place.is_shared:
+            place.open()  # a run does not begin without what other machines have recorded
         times = RunClock(run_name(self.clock.utc()), self.clock)
         run: SyncRun | None = None  # until discovery, which may end it
         failure: BaseException | None = None

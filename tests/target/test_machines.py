@@ -87,6 +87,15 @@ def test_a_bucket_that_cannot_be_used_ends_the_run_before_anything_is_sent(
         assert run.errors.strip().splitlines()[-1].count(problem) == 1
         assert "Traceback" not in run.errors
     assert not sandbox.import_jobs()
+    file = str(tmp_path / "check.json")
+    Path(file).write_text(json.dumps({**config, "state_dir": url}), encoding="utf-8")
+    tap = run_command("tap-demandbase", "--config", file)
+    assert tap.stderr.count(problem) == 1
+    for side in ("--imports", "--exports"):
+        found = run_command("demandbase", "check", side, "--config", file, "--json")
+        assert (found.returncode, tap.returncode) == (1, 1)
+        assert problem in found.stdout + found.stderr
+    assert not sandbox.requests("createExportJob")
 
 
 BAD = person(9, lead_score="viel")
