@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import TextIO
 
+    from simplejson import JSONDecodeError
+
 PIPE_BYTES = 1024 * 1024
 """Largest pipe that Linux grants to an unprivileged user by default."""
 _STANDARD_OUTPUT = 1
@@ -251,7 +253,7 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, (DemandbaseError, FileNotFoundError)):
         return str(error)
     if isinstance(error, simplejson.JSONDecodeError):
-        return f"A file given on the command line is not valid JSON (line {error.lineno})."
+        return f"A file given with --config {json_problem(error)}. Correct it, or give another."
     if isinstance(error, OutputFailure):
         return _output_sentence(error)
     if isinstance(error, (IsADirectoryError, PermissionError)) and error.filename:
@@ -266,6 +268,11 @@ def sentence_of(error: Exception) -> str:
         "it may quote a record. If stream_maps are in use, check their expressions; otherwise "
         "report this as a bug."
     )
+
+
+def json_problem(error: JSONDecodeError) -> str:
+    """Return what is wrong with a file that is no JSON, as the end of a clause."""
+    return f"is not valid JSON (line {error.lineno})" if error.doc.strip() else "is empty"
 
 
 class Terminated(SystemExit):

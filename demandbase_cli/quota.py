@@ -12,6 +12,7 @@ from demandbase_api.models import ExportJob
 from demandbase_cli.jobs import Kind, list_all
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
+from demandbase_cli.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,7 @@ def quota(*, settings: Settings, as_json: bool) -> None:
 
 
 def _running(numbers: Mapping[Kind, int | None]) -> str:
-    known = [f"{number:,} {kind} jobs" for kind, number in numbers.items() if number is not None]
+    known = [count(number, f"{kind} job") for kind, number in numbers.items() if number is not None]
     return " and ".join(known)
 
 
@@ -111,7 +112,7 @@ def _exported(sizes: list[int | None], known: list[int]) -> str:
     if not sizes:
         return "No export job was created in the last 24 hours."
     if not known:
-        return f"{len(sizes)} export jobs in 24 hours; the list does not say their sizes."
+        return f"{count(len(sizes), 'export job')} in 24 hours; the list does not say the sizes."
     missing = len(sizes) - len(known)
     remark = f"; the list does not say the sizes of {missing}" if missing else ""
-    return f"{sum(known):,} bytes in {len(sizes)} export jobs in 24 hours{remark}."
+    return f"{sum(known):,} bytes in {count(len(sizes), 'export job')} in 24 hours{remark}."

@@ -108,9 +108,13 @@ def _outcome(total: str, rejected: int | None, again: str | None, *, is_dry: boo
     if not rejected:
         return f"{total} were sent again by run {again}, and none was rejected."
     return (
-        f"{total} were sent again by run {again}, and {rejected:,} were rejected: see “demandbase "
-        f"rejects {again}”."
+        f"{total} were sent again by run {again}, {rejected:,} of which {_was(rejected)} rejected: "
+        f"see “demandbase rejects {again}”."
     )
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _nothing(run: str, own: Sequence[KeptRows]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from demandbase_cli.run_page import run_page
 from demandbase_cli.run_reports import LATEST, all_runs, rows_rejected, run_named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from demandbase_cli.run_reports import Run
     from demandbase_cli.settings import Settings
 
@@ -90,7 +92,7 @@ def _show_one(run: Run, *, as_json: bool) -> None:
         f"Run {run.name} of {run.plugin}: started {timestamp(run.started_at)}, "
         f"{run.report.seconds} s, {run.says}",
         *([run.report.error] if run.report.error else []),
-        Table(
+        _with_values(
             "Streams",
             (
                 "Stream",
@@ -105,13 +107,26 @@ def _show_one(run: Run, *, as_json: bool) -> None:
             streams,
             "No stream was read.",
         ),
-        Table(
+        _with_values(
             "Jobs",
             ("Stream", "Job", "Status", "Adopted", "Rows", "Read", "Bytes", "Waited", "Seconds"),
             [(name, *(getattr(job, each, None) for each in details)) for name, job in run.jobs],
             "The run had no job.",
         ),
         as_json=as_json,
+    )
+
+
+def _with_values(
+    title: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]], if_empty: str
+) -> Table:
+    """Return a table without the columns that no row fills: each plugin has some of its own."""
+    filled = [any(row[number] is not None for row in rows) for number in range(len(columns))]
+    return Table(
+        title,
+        tuple(compress(columns, filled)),
+        [tuple(compress(row, filled)) for row in rows],
+        if_empty,
     )
 
 

@@ -354,9 +354,9 @@ def main() -> int:
             return 1
     print(NEXT)
     seconds = time.monotonic() - started
-    print(f"Done in {seconds:.0f} s. The folder has what Meltano logged (*.log), warehouse.duckdb")
-    print(f"and {IMPORT_PAGE}, the page of step 4:\n{folder}\n\nThe page of step 3:")
-    print(folder / EXPORT_PAGE)
+    print(f"Done in {seconds:.0f} s. What Meltano logged (*.log), warehouse.duckdb and")
+    print(f"{IMPORT_PAGE}, the page of step 4, are in this folder:\n{folder}\n")
+    print(f"The page of step 3, to open in a browser:\n{folder / EXPORT_PAGE}")
     return 0
 
 

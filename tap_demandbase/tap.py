@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from simplejson import JSONDecodeError
 from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
@@ -20,7 +21,7 @@ from demandbase_api.config import api_files, chosen_api, state
 from demandbase_api.connect import connect
 from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError, state_error
 from demandbase_api.http.retry import RetryPolicy
-from demandbase_api.process import enlarge_pipe, signals_ignored, terminate
+from demandbase_api.process import enlarge_pipe, json_problem, signals_ignored, terminate
 from demandbase_api.run_files import remove_old, remove_old_reports, run_name, write_report
 from demandbase_api.run_report import RunClock, RunFacts
 from demandbase_api.settings_check import (
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
     from demandbase_api.ports import Apis, CallsToday, ExportApi, ImportApi
     from tap_demandbase.discovery import StreamSpec
     from tap_demandbase.report import StreamFigures
+
+
+_LAST_STATE = "Pass the last STATE message or its value; of several lines, the last."
 
 
 class TapDemandbase(Tap):
@@ -380,9 +384,13 @@ class CommandTap(TapDemandbase):
             text = file.read()
             if not text.strip():  # tail -1 of no state at all
                 bookmark.usable_state("")
-            if load_json(text) is None:  # the SDK would take it for no file
+            if _json(text, "state", _LAST_STATE) is None:  # the SDK would take it for no file
                 bookmark.usable_state(None)
             options["state"] = io.StringIO(text)
+        if (file := options.get("catalog")) is not None:
+            text = file.read()
+            _json(text, "catalog", "Discover it again, or give another.")
+            options["catalog"] = io.StringIO(text)
         super().invoke(**options)
 
     @override
@@ -390,3 +398,17 @@ class CommandTap(TapDemandbase):
         catalog = self.catalog_json_text
         write_output(f"{catalog}\n".encode())
         return catalog
+
+
+def _json(text: str, option: str, advice: str) -> object:
+    """Return what the file of an option has.
+
+    Raises:
+        ConfigurationError: It is no JSON.
+    """
+    try:
+        return load_json(text)
+    except JSONDecodeError as error:
+        raise ConfigurationError(
+            f"The file given with --{option} {json_problem(error)}. {advice}"
+        ) from None

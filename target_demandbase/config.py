@@ -423,9 +423,10 @@ def log_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> N
         ]
         if config["on_reject"] == OnReject.CONTINUE.value or limits:
             logger.warning(
-                "%s only to rows that this target rejects itself, because this API does not "
+                "%s %s only to rows that this target rejects itself, because this API does not "
                 "report which rows Demandbase rejects",
-                f"{' and '.join(['on_reject', *limits])} {'apply' if limits else 'applies'}",
+                " and ".join(["on_reject", *limits]),
+                "apply" if limits else "applies",
             )
     if config["list_action"] != ListAction.NOOP.value:
         logger.warning(

@@ -31,7 +31,7 @@ from demandbase_api.jobs.import_decision import (
     decide,
     view_of,
 )
-from demandbase_api.jobs.import_journal import GIVEN_UP, Phase
+from demandbase_api.jobs.import_journal import Phase
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.jobs.poller import YOUNG_SECONDS
 
@@ -298,10 +298,10 @@ class ImportRecovery:
 
     def give_up_advice(self, entry: JournalEntry) -> str:
         """Return how a person gives up the import of an entry, as a sentence."""
-        path, name = self._journal.location(entry), self._journal.name(entry)
         return (
-            f"Each further run waits for it again. To give it up, rename its journal entry {path} "
-            f"to {name}{GIVEN_UP}: the next run then sends the rows that it gets in a new job."
+            "Each further run waits for it again. To give it up, use “demandbase journal forget "
+            f"{entry.job_id or entry.fingerprint}”: the next run then sends the rows that it gets "
+            "in a new job."
         )
 
     def _after_conflict(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:

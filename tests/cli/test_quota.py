@@ -63,4 +63,4 @@ def test_running_jobs_and_exported_bytes_are_read_from_the_lists(
         assert found["exported_bytes_24h"] > 0
         assert found["exports_24h_without_size"] == 1
     out = demandbase("quota").out
-    assert "1 export jobs and 0 import jobs of the last 2 days have not ended." in out
+    assert "1 export job and 0 import jobs of the last 2 days have not ended." in out

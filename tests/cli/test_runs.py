@@ -46,6 +46,9 @@ def test_the_runs_of_both_plugins_are_listed_and_described(
     shown = demandbase("runs", tap["run"]).words
     assert f"accounts {job['id']}" in shown
     assert "accounts complete" in shown
+    assert "Stream Outcome Rows sent Windows Bytes Seconds ─" in shown
+    shown = demandbase("runs", target["run"]).words
+    assert "Stream Rows sent Rejected ─" in shown  # what only the tap has is left out
 
 
 def test_a_run_that_is_not_kept_is_named(demandbase: Demandbase, load: Load) -> None:

@@ -70,6 +70,8 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         html = (tmp_path / "site" / page.with_suffix(".html").name).read_text(encoding="utf-8")
         # What a browser loads comes with the site. Links to other pages are no such address.
         assert not re.search(r'(?:src|<link[^>]*href)="?https?:', html), page.name
+        assert "site.css" in html
+    assert (tmp_path / "site" / "site.css").exists()
 
     (tmp_path / "docs" / "index.md").write_text("[a](streams.md#none)", encoding="utf-8")
     done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -185,6 +185,7 @@ def test_what_files_need_is_checked_before_the_first_job(
         ('{"completed": {"singer_state": {}}}', "may be in its member completed"),
         ('{"bookmarks": null}', "its member bookmarks must be an object"),
         ('{"bookmarks": "Secret"}', "its member bookmarks must be an object"),
+        ("{}\n{}", "The file given with --state is not valid JSON (line 2). Pass the last STATE"),
     ],
 )
 def test_what_is_no_state_ends_the_run_before_any_call(
@@ -197,6 +198,16 @@ def test_what_is_no_state_ends_the_run_before_any_call(
     assert said in done.stderr.splitlines()[-1]
     assert "Secret" not in done.stderr
     assert not sandbox.requests()
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "is empty"), ("{", "is not valid JSON (line 1)")])
+def test_a_catalog_that_is_no_json_is_named(
+    sandbox: Sandbox, tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "catalog.json"  # as a failed discovery leaves it
+    path.write_text(text)
+    done = run("--config", config_file(tmp_path, sandbox), "--catalog", str(path))
+    assert f"The file given with --catalog {said}. " in done.stderr.splitlines()[-1]
 
 
 def test_the_last_line_of_the_output_is_a_state(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ TAP = str(Path(sys.executable).with_name("tap-demandbase"))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "was not found"), ("{", "not valid JSON"), ("{}", "access_token")]
+    ("content", "said"),
+    [
+        (None, "was not found"),
+        ("{", "A file given with --config is not valid JSON (line 1)"),
+        ("{}", "access_token"),
+    ],
 )
 def test_a_bad_configuration_ends_in_one_sentence(
     tmp_path: Path, content: str | None, said: str
