@@ -597,9 +597,8 @@ def test_other_runs_go_on_once_a_run_has_ended(api: FakeImports, tmp_path: Path)
 
 def test_only_a_file_that_was_sent_can_be_given_up(run: ImportRun) -> None:
     assert not run.uploader.give_up_advice(file())
-    run.uploader.send(request(), file())
-    [path] = run.folder.glob("*.json")
-    assert f"rename its journal entry {path} to" in run.uploader.give_up_advice(file())
+    job_id = run.uploader.send(request(), file())
+    assert f"“demandbase journal forget {job_id}”" in run.uploader.give_up_advice(file())
 
 
 def test_the_end_of_a_run_does_not_wait_for_a_lost_job(
