@@ -29,6 +29,7 @@ test-slow: $(READY) ## The tests that `make test` leaves out, and property-based
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "singer-demandbase needs Python 3.11 or newer, and $(PYTHON) is older. Set PYTHON, for example: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing the project into $(VENV), which takes a minute or two"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@# Compile once: if Python cannot write bytecode, each command starts a second later.

@@ -271,7 +271,7 @@ def sentence_of(error: Exception) -> str:
 
 
 def json_problem(error: JSONDecodeError) -> str:
-    """Return what is wrong with a file that is no JSON, as the end of a clause."""
+    """Return what is wrong with a file that is not JSON, as the end of a clause."""
     return f"is not valid JSON (line {error.lineno})" if error.doc.strip() else "is empty"
 
 

@@ -111,7 +111,7 @@ def _catalog(file: IO[str]) -> Any:  # noqa: ANN401 - checked by the tap
     try:
         return json.load(file)
     except (ValueError, RecursionError):
-        raise CommandError("The file of --catalog is no JSON.") from None
+        raise CommandError("The file of --catalog is not JSON.") from None
 
 
 def _jobs(tap: TapDemandbase, streams: list[PlannedStream]) -> list[PlannedJob]:

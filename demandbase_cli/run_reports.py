@@ -144,7 +144,7 @@ def all_runs(settings: Settings) -> Iterator[Run]:
     """Yield the runs of both plugins, the newest first; reports that cannot be read are named."""
     found = [
         (run, plugin, name, store)
-        for plugin, store in _stores(settings)
+        for plugin, store in report_stores(settings)
         for run, name in _reports(store).items()
     ]
     for _, plugin, name, store in sorted(found, key=lambda each: each[:3], reverse=True):
@@ -152,7 +152,7 @@ def all_runs(settings: Settings) -> Iterator[Run]:
             yield run
 
 
-def _stores(settings: Settings) -> Iterator[tuple[str, StateStore]]:
+def report_stores(settings: Settings) -> Iterator[tuple[str, StateStore]]:
     """Yield the places of reports: those on this machine, and a bucket that it shares."""
     tap, target = state(settings.tap_config), state(settings.target_config)
     yield TAP, FolderStore(tap.open() / EXPORT_REPORTS)

@@ -137,7 +137,7 @@ def read_state(file: IO[str]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         found = json.load(file)
     except (ValueError, RecursionError):
         raise CommandError(
-            "The state is no JSON: give the tap's last STATE message, or its value, as a file."
+            "The state is not JSON: give the tap's last STATE message, or its value, as a file."
         ) from None
     is_wrapped = isinstance(found, dict) and _MELTANO in found
     state = bookmark.usable_state(found[_MELTANO] if is_wrapped else found)

@@ -404,7 +404,7 @@ def _json(text: str, option: str, advice: str) -> object:
     """Return what the file of an option has.
 
     Raises:
-        ConfigurationError: It is no JSON.
+        ConfigurationError: It is not JSON.
     """
     try:
         return load_json(text)

@@ -176,7 +176,7 @@ class Loader:
                 raise
             raise PlanError(str(error), stream=stream.stream) from error
         self.questions.settled(settings_of(config, plan))
-        for line in report.splitlines() if self._is_dry else [report]:
+        for line in report.splitlines():
             logger.info("%s", line)
         self._queue.write_mapping(stream.stream, report)
         batch = StreamBatch(

@@ -322,7 +322,7 @@ class SilentReader(SingerReader):
             message = deserialize_json(line)
         except json.JSONDecodeError as error:
             raise InputError(
-                f"Line {self._line} of the input is no JSON (at character {error.pos}). "
+                f"Line {self._line} of the input is not JSON (at character {error.pos}). "
                 "Check the tap: it may write nothing but Singer messages to its standard output."
             ) from None
         except (ValueError, RecursionError):

@@ -37,7 +37,7 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - any JSON
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: The text is no JSON, or nested too deeply to be read.
+        ValueError: The text is not JSON, or nested too deeply to be read.
     """
     try:
         return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))

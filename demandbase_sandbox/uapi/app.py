@@ -103,7 +103,7 @@ class UapiApi(Api):
         """Return a 404, or a 400 if the body is not encoded as JSON is."""
         if error.status_code == 400:  # noqa: PLR2004
             return (
-                coded_error("400-102") if _is_export(path) else bad_request("the body is no JSON")
+                coded_error("400-102") if _is_export(path) else bad_request("the body is not JSON")
             )
         return (
             coded_error("404-301") if _is_export(path) else not_found("there is no such resource")

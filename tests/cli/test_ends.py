@@ -88,7 +88,7 @@ def test_closed_outputs_and_inputs_end_in_a_sentence(config_file: str, tmp_path:
     words = [sys.executable, "-c", CLOSED, "state", "-"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("The state is no JSON")
+    assert done.stderr.startswith("The state is not JSON")
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])

@@ -115,7 +115,9 @@ def test_windows_and_states_are_jobs(
     found = demandbase("plan", *options, "--state", str(state), "--json").json
     assert [job["from"] for job in found["jobs"]] == ["2025-01-26"]
     state.write_text("{")
-    assert "The state is no JSON" in demandbase("plan", *options, "--state", str(state), code=1).err
+    assert (
+        "The state is not JSON" in demandbase("plan", *options, "--state", str(state), code=1).err
+    )
 
 
 def test_a_stream_that_cannot_be_exported_is_named(
@@ -152,7 +154,7 @@ def test_too_few_calls_are_the_exit_code_of_the_run(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "The file of --catalog is no JSON"),
+        ("{", "The file of --catalog is not JSON"),
         ("[]", "The catalog cannot be used: it must be an object"),
         ("7", "The catalog cannot be used: it must be an object"),
         ('{"streams": {}}', "its member streams must be a list"),
@@ -182,4 +184,4 @@ def test_a_state_may_be_as_meltano_prints_it(
     path.write_text('{"singer_state": {"bookmarks": {"people": 7}}}')
     assert "cannot be exported: people" in demandbase("plan", *options, code=1).err
     path.write_text("")
-    assert "The state is no JSON" in demandbase("plan", *options, code=1).err
+    assert "The state is not JSON" in demandbase("plan", *options, code=1).err

@@ -108,7 +108,7 @@ def test_what_cannot_be_changed_is_said(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "The state is no JSON"),
+        ("{", "The state is not JSON"),
         ('{"completed": {"singer_state": {"bookmarks": {}}}}', "has no member bookmarks"),
         ('{"type": "SCHEMA", "stream": "people"}', "is a SCHEMA message: the run that wrote it"),
         ('{"bookmarks": {"people": 1, "visits": {}}}', "cannot use the state of people: correct"),

@@ -141,7 +141,7 @@ def test_a_number_without_a_text_ends_in_one_sentence(
 def test_an_empty_line_is_passed_over(sandbox: Sandbox, command: Command) -> None:
     lines = [json.dumps(SCHEMA), "", json.dumps(person(1)), " ", "{"]
     done = command(*lines)
-    assert "Line 5 of the input is no JSON" in last_words(done, sandbox)
+    assert "Line 5 of the input is not JSON" in last_words(done, sandbox)
     assert command(*lines[:-1]).returncode == 0
     assert len(sandbox.import_jobs()) == 1
 
