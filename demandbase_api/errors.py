@@ -86,6 +86,11 @@ class ApiOperation(StrEnum):
         return self in {ApiOperation.CREATE_EXPORT, ApiOperation.CREATE_IMPORT}
 
     @property
+    def gives_files(self) -> bool:
+        """Whether a response is an exported file, or leads to one."""
+        return self in {ApiOperation.DOWNLOAD_PART, ApiOperation.FETCH_LINK}
+
+    @property
     def carries_record_values(self) -> bool:
         """Whether an error response may quote record values."""
         return self in {

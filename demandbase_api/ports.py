@@ -376,6 +376,16 @@ class DailyCalls(Protocol):
         """Return the calls that a number of export jobs need at least."""
 
 
+class ResponseObserver(Protocol):
+    """Receives what the models leave out of responses."""
+
+    def headers(self, operation: ApiOperation, headers: Mapping[str, str]) -> None:
+        """Receive the headers of a response, also of a file's."""
+
+    def document(self, operation: ApiOperation, document: object) -> None:
+        """Receive the JSON of a response, as it came."""
+
+
 class Apis(NamedTuple):
     """The two ports of one API.
 
@@ -383,12 +393,14 @@ class Apis(NamedTuple):
         exports: Bulk export.
         imports: Bulk import.
         calls: Requests that both have sent, by operation.
+        observers: Receive each response; more can be added.
         daily: The daily limits; ``None`` if the API has none.
     """
 
     exports: ExportApi
     imports: ImportApi
     calls: Mapping[ApiOperation, int]
+    observers: list[ResponseObserver]
     daily: DailyCalls | None = None
 
 

@@ -1,4 +1,7 @@
-"""The command ``check``: whether a run can work, without creating a job."""
+"""The command ``check``: whether a run can work, without creating a job.
+
+With ``--deep``, it also compares the tenant with what docs/assumptions.md assumes.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import click
 
 from demandbase_api.config import state
 from demandbase_api.errors import DemandbaseError, UnreachableError
+from demandbase_cli.deep.lines import VERSION, Line, announce, export_lines, import_lines
 from demandbase_cli.errors import CommandError
 from demandbase_cli.jobs import Kind, kinds
-from demandbase_cli.options import common_options
+from demandbase_cli.options import age_or_date, common_options
 from demandbase_cli.output import Table, show
 from tap_demandbase.config import spool
 from target_demandbase.config import rejects_folder
@@ -21,6 +25,7 @@ from target_demandbase.rejects import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from demandbase_api.errors import ApiOperation
     from demandbase_cli.settings import Settings
@@ -53,27 +58,89 @@ class Outcome:
 @click.command(short_help="Check what a run needs, without creating a job.")
 @click.option("--exports", is_flag=True, help="Only check what the tap needs.")
 @click.option("--imports", is_flag=True, help="Only check what the target needs.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also compare the tenant with what the project assumes about the API. Nothing is changed, "
+    "and no value of a record is printed: send the output to the maintainers.",
+)
+@click.option(
+    "--allow-job",
+    "allowed",
+    multiple=True,
+    metavar="STREAM",
+    help="With --deep: create one export job of this stream, of two days if it has a date, else of "
+    "all its records, and read its file. May be repeated.",
+)
+@click.option(
+    "--day",
+    callback=age_or_date,
+    metavar="AGE",
+    help="With --allow-job: the first of the two days, as an age such as 10d or a date.  [default: "
+    "a Tuesday, 8 to 14 days ago]",
+)
 @common_options
-def check(*, settings: Settings, as_json: bool, exports: bool, imports: bool) -> None:
+def check(  # noqa: PLR0913
+    *,
+    settings: Settings,
+    as_json: bool,
+    exports: bool,
+    imports: bool,
+    deep: bool,
+    allowed: tuple[str, ...],
+    day: datetime | None,
+) -> None:
     """Check credentials, permissions, discovery, fields and folders. No job is created."""
+    sides = _sides(settings, exports=exports, imports=imports)
+    if allowed and not (deep and Kind.EXPORT in sides):
+        raise click.UsageError("--allow-job needs --deep, and the side of exports")
+    if day is not None and not allowed:
+        raise click.UsageError("--day needs --allow-job")
     outcomes: list[Outcome] = []
     calls: Counter[ApiOperation] = Counter()
-    for side in _sides(settings, exports=exports, imports=imports):
+    findings: list[Line] = []
+    if deep:
+        announce(settings, sides, len(allowed))
+    for side in sides:
+        plugin: TapDemandbase | TargetDemandbase
         if side is Kind.EXPORT:
-            tap = settings.tap()
+            plugin = tap = settings.tap()
             outcomes += _outcomes(side, _export_checks(tap))
-            calls += Counter(tap.apis.calls)
+            look = partial(export_lines, tap, allowed, None if day is None else day.date())
         else:
-            target = settings.target()
+            plugin = target = settings.target()
             outcomes += _outcomes(side, _import_checks(target))
-            calls += Counter(target.apis.calls)
+            look = partial(import_lines, target)
+        if deep and not _is_over(outcomes):
+            found = look()
+            findings += found.lines
+            outcomes += [
+                Outcome(side, step, str(error), error) for step, error in found.failures.items()
+            ]
+        calls += Counter(plugin.apis.calls)
+    _show(outcomes, calls, findings if deep else None, as_json=as_json)
+    failed = [each for each in outcomes if each.error is not None]
+    if failed and failed[0].error is not None:
+        names = ", ".join(f"{each.side} {each.check}" for each in failed)
+        raise CommandError(
+            f"{len(failed)} of {len(outcomes)} checks failed: {names}.", failed[0].error.exit_code
+        )
+
+
+def _show(
+    outcomes: Sequence[Outcome],
+    calls: Mapping[ApiOperation, int],
+    findings: Sequence[Line] | None,
+    *,
+    as_json: bool,
+) -> None:
     spent = {operation.value: number for operation, number in calls.items()}
     lines = [
         {"side": each.side, "check": each.check, "is": each.word, "says": each.says}
         for each in outcomes
     ]
-    show(
-        {"checks": lines, "calls": spent},
+    document: dict[str, Any] = {"checks": lines, "calls": spent}
+    tables = [
         Table(
             "Checks",
             ("Side", "Check", "Is", "Says"),
@@ -86,14 +153,24 @@ def check(*, settings: Settings, as_json: bool, exports: bool, imports: bool) ->
             list(spent.items()),
             "No call was spent.",
         ),
-        as_json=as_json,
-    )
-    failed = [each for each in outcomes if each.error is not None]
-    if failed and failed[0].error is not None:
-        names = ", ".join(f"{each.side} {each.check}" for each in failed)
-        raise CommandError(
-            f"{len(failed)} of {len(outcomes)} checks failed: {names}.", failed[0].error.exit_code
+    ]  # fmt: skip
+    if findings is not None:
+        document |= {"version": VERSION, "findings": [line.as_dict() for line in findings]}
+        tables.append(
+            Table(
+                f"What singer-demandbase {VERSION} assumes (docs/assumptions.md), and the tenant",
+                ("API", "Assumption", "Is", "Found"),
+                [tuple(line.as_dict().values()) for line in findings],
+                "Nothing was found, since checks failed.",
+            )
         )
+    show(document, *tables, as_json=as_json)
+
+
+def _is_over(outcomes: Sequence[Outcome]) -> bool:
+    """Return whether further calls would fail as well."""
+    last = outcomes[-1].error if outcomes else None
+    return last is not None and (last.ends_run or isinstance(last, UnreachableError))
 
 
 def _sides(settings: Settings, *, exports: bool, imports: bool) -> tuple[Kind, ...]:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
-    from datetime import datetime
+    from datetime import date, datetime
     from typing import BinaryIO
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
@@ -358,6 +358,38 @@ class BulkStream(FastSyncStream):
         request = export_request(self._entity, self._options, fields, dates, ids)
         return ExportTask(request, self.last_delivered)
 
+    def task_of_days(self, first: date, last: date) -> ExportTask:
+        """Return the export of some days, or of everything if the stream has no date.
+
+        The days are those of the replication key, of the date that bounds the entity's jobs, or of
+        the first date.
+
+        Raises:
+            SelectionError: The catalog selects fields that cannot be exported.
+            ConfigurationError: The settings do not describe an export.
+        """
+        fields = [self.fields[name].job_name for name in self.properties_of_days()]
+        key = self._date_property
+        dates = DateRange(self.fields[key].job_name, first, last) if key in self.fields else None
+        return ExportTask(export_request(self._entity, self._options, fields, dates, ()))
+
+    def properties_of_days(self) -> dict[str, dict[str, Any]]:
+        """Return the JSON Schema of each property that ``task_of_days`` exports.
+
+        Raises:
+            SelectionError: The catalog selects fields that cannot be exported.
+        """
+        return self._selected({self._date_property})
+
+    @property
+    def _date_property(self) -> str | None:
+        dates = (
+            name
+            for name, schema in self.schema["properties"].items()
+            if schema.get("format") in {"date", "date-time"}
+        )
+        return self._options.replication_key or self._entity.date_field or next(dates, None)
+
     @cached_property
     def windowed(self) -> WindowedExport | None:
         """The date windows of this run; ``None`` if nothing bounds it.
@@ -376,6 +408,11 @@ class BulkStream(FastSyncStream):
         today = self._tap.clock.utc().date()
         options = options.at_most_days(entity.max_days)
         return WindowedExport(key, mark, options, today, whole_days=whole_days)
+
+    @property
+    def entity(self) -> Entity:
+        """The entity that it exports."""
+        return self._entity
 
     @property
     def is_incremental(self) -> bool:
@@ -454,6 +491,9 @@ class BulkStream(FastSyncStream):
         keys = {self.replication_key}
         if self._entity.max_days is not None and self.windowed is not None:
             keys.add(self.windowed.key)
+        return self._selected(keys)
+
+    def _selected(self, keys: set[str | None]) -> dict[str, dict[str, Any]]:
         properties = self.effective_schema["properties"]
         if missing := keys - properties.keys() - {None}:
             raise SelectionError(

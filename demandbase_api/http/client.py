@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.auth import ApiAuth
     from demandbase_api.http.error_mapping import ErrorMapper
+    from demandbase_api.ports import ResponseObserver
 
 T = TypeVar("T")
 
@@ -88,6 +89,8 @@ class HttpClient:
         self._gate = gate
         self.calls: Counter[ApiOperation] = Counter()
         """Requests to the API itself that this client has sent, by operation."""
+        self.observers: list[ResponseObserver] = []
+        """Receive each response."""
         self._silence = min(connection.request_timeout_seconds, connection.retry.silence_seconds)
         self.bodies = BodyReader(SystemClock(), self._silence)
         """Reads the bodies of files that are being downloaded."""
@@ -337,6 +340,8 @@ class HttpClient:
         if self.is_own(url):
             self.server_clock.observe(response.headers.get("Date"))
         call.log_end_of(response)
+        for observer in self.observers:
+            observer.headers(operation, response.headers)
         return response
 
     def _shown(self, operation: ApiOperation, url: str) -> str:
@@ -404,6 +409,8 @@ class HttpClient:
                 advice=_PROXY_ADVICE,
             )
         self._has_responded = True
+        for observer in self.observers:
+            observer.document(operation, body)
         return body
 
 

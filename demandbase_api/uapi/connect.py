@@ -40,6 +40,7 @@ def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
         UapiExportApi(http, FieldDiscovery(http, cache, budget), budget),
         UapiImportApi(http, budget),
         http.calls,
+        http.observers,
         budget,
     )
 

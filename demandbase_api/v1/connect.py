@@ -26,4 +26,4 @@ def connect_v1(connection: Connection, clock: Clock) -> Apis:
         ConfigurationError: The connection has no access token.
     """
     http = HttpClient(connection, server_clock=ServerClock(clock))
-    return Apis(V1ExportApi(http), V1ImportApi(http), http.calls)
+    return Apis(V1ExportApi(http), V1ImportApi(http), http.calls, http.observers)
