@@ -51,7 +51,9 @@ unit: $(READY) ## Run the tests without lint and types
 soak: $(READY) ## Run the soak tests for longer, each with a new seed
 	for api in v1 uapi; do \
 	  $(BIN)/python -m tests.soak --rounds 300 --api $$api && \
-	  $(BIN)/python -m tests.soak_target --rounds 200 --api $$api || exit 1; done
+	  $(BIN)/python -m tests.soak_target --rounds 200 --api $$api && \
+	  $(BIN)/python -m tests.soak_target --rounds 100 --api $$api --fresh-disk && \
+	  $(BIN)/python -m tests.soak_machines --rounds 100 --api $$api || exit 1; done
 
 demo: $(READY) ## Run Meltano in both directions against the sandbox
 	@$(BIN)/python demo/run.py

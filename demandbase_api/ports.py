@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from demandbase_api.models import (
         ActivityType,
         Entity,
+        EntityField,
         ExportJob,
         ExportRequest,
         FieldMapping,
@@ -50,11 +51,14 @@ class DiscoveryScope:
         entities: Only these entities. Default: all.
         report_types: Advertising report type by entity, if the fields depend on it.
         columns: Columns by entity, for entities whose fields the API does not list.
+        known: Fields by entity that are known already. An API whose calls are few does not list
+            them again, unless they lack a field that the entity needs.
     """
 
     entities: frozenset[str] | None = None
     report_types: Mapping[str, str] = member(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = member(default_factory=dict)
+    known: Mapping[str, tuple[EntityField, ...]] = member(default_factory=dict)
 
     def report_type(self, entity: str) -> str | None:
         """Return the advertising report type of an entity."""

@@ -224,16 +224,19 @@ STREAM_MAP_SENTENCE = (
 """Why a run failed, if the Singer SDK cannot apply a stream map."""
 
 
-def exit_with_error(error: Exception, logger: logging.Logger) -> NoReturn:
+def exit_with_error(
+    error: Exception, logger: logging.Logger, sentence: str | None = None
+) -> NoReturn:
     """Log why a command failed, in one sentence without record values, and exit.
 
     Args:
         error: The failure.
         logger: Logger of the command.
+        sentence: Describes the failure. Default: that of ``sentence_of``.
     """
     from demandbase_api.errors import EXIT_FAILURE, DemandbaseError  # noqa: PLC0415
 
-    logger.critical("%s", sentence_of(error))
+    logger.critical("%s", sentence or sentence_of(error))
     sys.exit(error.exit_code if isinstance(error, DemandbaseError) else EXIT_FAILURE)
 
 

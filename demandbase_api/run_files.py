@@ -1,4 +1,4 @@
-"""Files that runs leave for people: reports and dry runs. Their names have the time of the run."""
+"""Files that runs leave for people, and rows that they kept. Names have the time of the run."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def kept_rows(stores: Iterable[StateStore], state: Path) -> list[KeptRows]:
 
 
 def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logger) -> None:
-    """Remove the reports and dry runs in a folder that are older than some days.
+    """Remove the reports, dry runs and proposed settings in a folder that are older than some days.
 
     Anything else stays, whatever its age: rejected and undelivered rows are the only copy of data.
 

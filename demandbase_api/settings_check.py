@@ -156,16 +156,9 @@ def environment_settings(
     Raises:
         ConfigurationError: A variable is malformed.
     """
-    found, failure = {}, None
-    try:
-        found = read()
-    except ValueError as error:
-        failure = error
     if problem := environment_problem(schema, prefix, os.environ):
-        raise ConfigurationError(problem) from None
-    if failure is not None:
-        raise failure
-    return found
+        raise ConfigurationError(problem)
+    return read()
 
 
 def settings_errors(

@@ -161,7 +161,7 @@ def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str
 
     def folder() -> str:
         check_folder(rejects_folder(target.config))
-        return "rejects_path can be written"
+        return f"rejects_path ({rejects_folder(target.config)}) can be written"
 
     return [
         ("jobs", job_list),

@@ -110,4 +110,4 @@ def _exports(config: Mapping[str, Any]) -> ExportJournal:
 
 
 def _imports(config: Mapping[str, Any]) -> ImportJournal:
-    return import_journal(config, _RUN)[0]
+    return import_journal(config, _RUN)

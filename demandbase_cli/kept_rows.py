@@ -14,6 +14,7 @@ from demandbase_api.errors import StateError
 from demandbase_api.run_files import KeptRows, RowsKind, kept_rows
 from demandbase_api.state.folder import KEPT_ROWS
 from demandbase_api.state.folder_store import FolderStore
+from demandbase_api.words import counted
 from demandbase_cli.errors import CommandError
 from demandbase_cli.run_reports import TARGET, Run, all_runs, unreadable
 from target_demandbase.config import rejects_folder
@@ -107,12 +108,7 @@ def rows_of(files: Sequence[KeptRows]) -> list[dict[str, Any]]:
 
 def sentence(line: dict[str, Any]) -> str:
     """Return a line of ``rows_of`` as a sentence. It ends with the path, to be copied."""
-    return f"{number_of_rows(line['rows'])}, {line['is']}: {line['file']}"
-
-
-def number_of_rows(rows: int) -> str:
-    """Return a number of rows in words."""
-    return "1 row" if rows == 1 else f"{rows:,} rows"
+    return f"{counted(line['rows'], 'row')}, {line['is']}: {line['file']}"
 
 
 def rows_by_stream(files: Sequence[KeptRows], column: str, value: str) -> Counter[str]:

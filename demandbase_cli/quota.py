@@ -9,10 +9,10 @@ import click
 
 from demandbase_api.errors import ApiOperation
 from demandbase_api.models import ExportJob
+from demandbase_api.words import counted
 from demandbase_cli.jobs import Kind, list_all
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
-from demandbase_cli.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,9 @@ def quota(*, settings: Settings, as_json: bool) -> None:
 
 
 def _running(numbers: Mapping[Kind, int | None]) -> str:
-    known = [count(number, f"{kind} job") for kind, number in numbers.items() if number is not None]
+    known = [
+        counted(number, f"{kind} job") for kind, number in numbers.items() if number is not None
+    ]
     return " and ".join(known)
 
 
@@ -112,7 +114,7 @@ def _exported(sizes: list[int | None], known: list[int]) -> str:
     if not sizes:
         return "No export job was created in the last 24 hours."
     if not known:
-        return f"{count(len(sizes), 'export job')} in 24 hours; the list does not say the sizes."
+        return f"{counted(len(sizes), 'export job')} in 24 hours; the list does not say the sizes."
     missing = len(sizes) - len(known)
     remark = f"; the list does not say the sizes of {missing}" if missing else ""
-    return f"{sum(known):,} bytes in {count(len(sizes), 'export job')} in 24 hours{remark}."
+    return f"{sum(known):,} bytes in {counted(len(sizes), 'export job')} in 24 hours{remark}."

@@ -10,7 +10,8 @@ import click
 from demandbase_api.redaction import mask_name
 from demandbase_api.run_files import KeptRows, RowsKind
 from demandbase_api.run_report import ReportedImports
-from demandbase_cli.kept_rows import Kept, number_of_rows, records, remove, rows_of, sentence
+from demandbase_api.words import counted
+from demandbase_cli.kept_rows import Kept, records, remove, rows_of, sentence
 from demandbase_cli.options import age_or_date, common_options, confirm
 from demandbase_cli.output import Table, show
 from demandbase_cli.replay import replay
@@ -152,7 +153,7 @@ def _prune(
     files = [file for file in kept.files if file.run in runs]
     chosen = [file for file in files if _is_removed(file, older_than) and not kept.may_grow(file)]
     lines = rows_of(chosen)
-    rows = number_of_rows(sum(line["rows"] for line in lines))
+    rows = counted(sum(line["rows"] for line in lines), "row")
     if chosen and not is_sure:
         confirm([*map(sentence, lines), f"Remove {_files(len(chosen))} with {rows}?"])
     for file in chosen:

@@ -21,8 +21,9 @@ from demandbase_api.run_files import RowsKind
 from demandbase_api.startup import SIGNAL_EXIT
 from demandbase_api.state.folder import IMPORT_REPORTS
 from demandbase_api.state.folder_store import FolderStore
+from demandbase_api.words import counted
 from demandbase_cli.errors import CommandError
-from demandbase_cli.kept_rows import number_of_rows, rows_by_stream, rows_of, sentence
+from demandbase_cli.kept_rows import rows_by_stream, rows_of, sentence
 from demandbase_cli.options import confirm
 from demandbase_cli.output import show
 from demandbase_cli.run_reports import TARGET, run_at, unreadable
@@ -71,7 +72,7 @@ def replay(kept: Kept, run: str, *, is_dry: bool, is_sure: bool, as_json: bool) 
         )
     _check_additions(target, files)
     lines = rows_of(files)
-    total = number_of_rows(sum(line["rows"] for line in lines))
+    total = counted(sum(line["rows"] for line in lines), "row")
     if not (is_sure or is_dry):
         confirm(
             [
@@ -142,7 +143,7 @@ def _check_additions(target: TargetDemandbase, files: Sequence[KeptRows]) -> Non
         # A stream without an entity has one after stream maps.
         if adds_rows(entity, config["operation"]) or entity not in known:
             raise CommandError(
-                f"{number_of_rows(rows)} of stream {stream} are {UNCORRELATED}: Demandbase has "
+                f"{counted(rows, 'row')} of stream {stream} are {UNCORRELATED}: Demandbase has "
                 f"most of them, and would add them twice. Remove these from {_paths(files)}, and "
                 f"{REJECT_TYPE} from the others."
             )
@@ -222,7 +223,7 @@ def _run_target(settings: Settings, changes: Mapping[str, Any], files: Sequence[
     """
     environment = dict(os.environ)
     if ENVIRONMENT in settings.sources:  # variables replace the settings of files
-        environment |= _variables(changes)
+        environment |= settings.target_objects | _variables(changes)
         for name, value in changes.items():
             if value is None:
                 environment.pop(f"{TARGET_PREFIX}{name.upper()}", None)

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from demandbase_api.jobs.job_timeline import JobPhase
+from demandbase_api.words import counted, duration, short
 from demandbase_cli.html import element
-from demandbase_cli.words import count, duration, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,7 @@ def rate_chart(samples: Sequence[RowSample], axis: Axis) -> Element:
     peak = max(found)
     step = _nice(peak)
     top = step * max(math.ceil(peak / step), 1)
-    total = count(samples[-1].rows if samples else 0, "row")
+    total = counted(samples[-1].rows if samples else 0, "row")
     drawn: list[Element] = [
         element("title", f"Rows per second over the run: {total}, at most {_speed(peak)}"),
         *axis.grid(),

@@ -15,10 +15,10 @@ from demandbase_api.errors import ApiOperation
 from demandbase_api.jobs.job_timeline import JobPhase
 from demandbase_api.models import JobStatus, ListAction
 from demandbase_api.run_report import ExportRun, ImportRun, Outcome, ReportedExport, ReportedExports
+from demandbase_api.words import counted, duration, size
 from demandbase_cli.html import document, element, style
 from demandbase_cli.run_charts import MAX_ROWS, Axis, job_row, legend, rate_chart, seconds_in
 from demandbase_cli.run_reports import rows_rejected
-from demandbase_cli.words import count, duration, size
 from tap_demandbase.config import CONFIG as TAP_SETTINGS
 from target_demandbase.config import CONFIG as TARGET_SETTINGS
 
@@ -99,8 +99,8 @@ def _says(run: Run) -> str:
     if run.report.error:
         return run.report.error
     parts = [
-        count(len(run.streams), "stream"),
-        f"{count(run.rows_sent, 'row')} sent",
+        counted(len(run.streams), "stream"),
+        f"{counted(run.rows_sent, 'row')} sent",
         *([f"{run.rows_rejected:,} rejected"] if run.rows_rejected else []),
     ]
     return f"{', '.join(parts)}, in {duration(run.report.seconds)}."
@@ -174,7 +174,7 @@ def _over_time(run: Run) -> Element | None:
     axis = Axis.of(max([run.report.seconds, *ends]))
     rows = []
     if samples:
-        read = count(samples[-1].rows, "row")
+        read = counted(samples[-1].rows, "row")
         rows.append(_row(["Rows per second"], f"{read} read", rate_chart(samples, axis), ""))
     for stream, job in jobs[:MAX_ROWS]:
         span = duration(job.phases[-1].end - job.phases[0].begin)
@@ -186,7 +186,7 @@ def _over_time(run: Run) -> Element | None:
         "Over time",
         legend([job for _, job in jobs]),
         element("ol", *rows, class_="timeline"),
-        element("p", f"{count(left_out, 'more job')}: see the table.", class_="note")
+        element("p", f"{counted(left_out, 'more job')}: see the table.", class_="note")
         if left_out > 0
         else None,
         element(
@@ -384,7 +384,7 @@ def _settings(run: Run) -> Element | None:
         _settings_table("Settings", chosen) if chosen else None,
         element(
             "details",
-            element("summary", f"{count(len(defaults), 'setting')} with the default value"),
+            element("summary", f"{counted(len(defaults), 'setting')} with the default value"),
             _settings_table("Settings with the default value", defaults),
         )
         if defaults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -116,6 +117,19 @@ class Settings:
             lambda config: _LocalTarget(config=config, setup_mapper=False),
             _Target,
         ).config
+
+    @property
+    def target_objects(self) -> dict[str, str]:
+        """The target's variables of objects, whose members may be joined by dots, without that.
+
+        Meltano joins them for the commands of a plugin, and not for the plugin itself.
+        """
+        found = _Target._env_var_config  # noqa: SLF001 - the SDK has no other way
+        return {
+            f"{TARGET_PREFIX}{name.upper()}": json.dumps(value)
+            for name, value in with_parted_names(found, _Target.config_jsonschema).items()
+            if isinstance(value, dict)
+        }
 
     @cached_property
     def export_apis(self) -> Apis:

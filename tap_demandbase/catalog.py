@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib import Catalog, Metadata
 
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.models import EntityField
 from tap_demandbase.errors import SelectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from singer_sdk.singerlib import MetadataMapping
 
-    from demandbase_api.models import Entity, EntityField
+    from demandbase_api.models import Entity
 
 
 MEMBER = "demandbase-field"
 """Metadata key of a field's name in jobs, if it differs from the property's name."""
+
+LABEL = "demandbase-label"
+"""Metadata key of the label of such a field, which files may have in their header; may be empty."""
 
 
 @dataclass(slots=True)
@@ -28,17 +32,20 @@ class FieldMetadata(Metadata):
     """Metadata of a property whose field has another name."""
 
     demandbase_field: str | None = None
+    demandbase_label: str | None = None
 
 
 def add_fields(metadata: MetadataMapping, field_by_property: Mapping[str, EntityField]) -> None:
-    """Add the names of fields in jobs to a stream's metadata, where they differ."""
+    """Add the names of fields in jobs to a stream's metadata, where they differ, and labels."""
     for name, field in field_by_property.items():
         breadcrumb = ("properties", name)
         plain = metadata.get(breadcrumb)
         if field.api_name is None or plain is None or isinstance(plain, FieldMetadata):
             continue
         members = {member.name: getattr(plain, member.name) for member in fields(Metadata)}
-        metadata[breadcrumb] = FieldMetadata(**members, demandbase_field=field.api_name)
+        metadata[breadcrumb] = FieldMetadata(
+            **members, demandbase_field=field.api_name, demandbase_label=field.label or ""
+        )
 
 
 def chosen_methods(catalog: object) -> dict[str, str]:
@@ -137,6 +144,60 @@ def saved_fields(catalog: object) -> dict[str, dict[str, str]]:
     The SDK's own catalog drops metadata that it does not know.
     """
     return {entry["tap_stream_id"]: _saved_fields(entry) for entry in _entries(catalog)}
+
+
+def catalog_fields(catalog: object, selection: Catalog) -> dict[str, tuple[EntityField, ...]]:
+    """Return the fields that a catalog describes as fully as discovery, by stream.
+
+    A stream is left out if a property that is selected, or its replication key, lacks the metadata
+    of discovery: the catalog was written by hand, or by an earlier version.
+
+    Args:
+        catalog: The catalog as it was passed.
+        selection: The same in the SDK's form, which says what is selected.
+    """
+    found = {}
+    for entry in _entries(catalog):
+        name = entry["tap_stream_id"]
+        if name not in selection:
+            continue
+        fields = {field.name: field for field in _described(entry)}
+        mask = selection[name].metadata.resolve_selection()
+        needed = {each for each in _properties(entry) if mask["properties", each]}
+        needed.update(filter(None, [selection[name].replication_key]))
+        if needed and needed <= fields.keys():
+            found[name] = tuple(fields.values())
+    return found
+
+
+def _described(entry: Mapping[str, Any]) -> Iterator[EntityField]:
+    metadata = {
+        item["breadcrumb"][1]: item["metadata"]
+        for item in entry.get("metadata") or ()
+        if len(item["breadcrumb"]) > 1
+    }
+    for name, schema in _properties(entry).items():
+        members = metadata.get(name, {})
+        api_name, label = members.get(MEMBER), members.get(LABEL)
+        if isinstance(api_name, str) and isinstance(label, str):
+            yield EntityField(
+                name, _field_type(schema), schema.get("description") or "", api_name, label or None
+            )
+
+
+def _properties(entry: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    found = (entry.get("schema") or {}).get("properties") or {}
+    return {name: schema for name, schema in found.items() if isinstance(schema, dict)}
+
+
+def _field_type(schema: Mapping[str, Any]) -> str:
+    """Return the type of a field with a JSON Schema that discovery wrote."""
+    types = schema.get("type")
+    named = {types} if isinstance(types, str) else set(types or ())
+    if "string" in named:
+        return {"date": "date", "date-time": "datetime"}.get(schema.get("format") or "", "string")
+    by_type = {"integer": "long", "number": "double", "boolean": "boolean"}
+    return next((word for name, word in by_type.items() if name in named), "string")
 
 
 def _entries(catalog: object) -> list[dict[str, Any]]:

@@ -26,23 +26,18 @@ def _run() -> None:
     from demandbase_api.process import loading  # noqa: PLC0415
 
     with loading("tap_demandbase.tap"):
-        from singer_sdk.exceptions import MappingError  # noqa: PLC0415
-
-        from demandbase_api.errors import ConfigurationError  # noqa: PLC0415
         from demandbase_api.process import (  # noqa: PLC0415
-            STREAM_MAP_SENTENCE,
             exit_with_error,
             hush_sdk,
             log_plain_text,
             log_signal,
         )
+        from tap_demandbase.errors import sdk_sentence  # noqa: PLC0415
         from tap_demandbase.tap import CommandTap  # noqa: PLC0415
     log_plain_text()
     hush_sdk(CommandTap.name)
     try:
         with log_signal(CommandTap.logger):
             CommandTap.cli()
-    except MappingError:
-        exit_with_error(ConfigurationError(STREAM_MAP_SENTENCE), CommandTap.logger)
     except Exception as error:  # noqa: BLE001 - the last line of the log names any error
-        exit_with_error(error, CommandTap.logger)
+        exit_with_error(error, CommandTap.logger, sdk_sentence(error))

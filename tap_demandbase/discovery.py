@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Mapping, Sequence
 
-    from demandbase_api.models import Entity
+    from demandbase_api.models import Entity, EntityField
     from demandbase_api.ports import ExportApi
     from tap_demandbase.config import StreamOptions
 
@@ -67,6 +67,7 @@ class StreamSpec:
         key_properties: Fields that identify a record; none if no key is known.
         replication_key: Date field that makes the stream incremental, if any.
         selected_by_default: Whether the stream is selected without a catalog.
+        is_from_catalog: Whether its fields are those of the catalog, and may be outdated.
     """
 
     entity: Entity
@@ -75,6 +76,7 @@ class StreamSpec:
     key_properties: tuple[str, ...]
     replication_key: str | None
     selected_by_default: bool
+    is_from_catalog: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +92,18 @@ class Discovery:
     errors: dict[str, DemandbaseError]
 
 
-def discover_streams(
+def discover_streams(  # noqa: PLR0913 - the last one has a default
     api: ExportApi,
     config: Mapping[str, Any],
     reserved: Collection[str],
     selected: frozenset[str] | None,
     logger: logging.Logger,
+    *,
+    catalog: Mapping[str, tuple[EntityField, ...]] | None = None,
 ) -> Discovery:
     """Return the streams of the tenant's entities.
+
+    If the calls of a day are few, the fields that a catalog describes are not requested.
 
     Args:
         api: The export API.
@@ -105,13 +111,14 @@ def discover_streams(
         reserved: Names of streams that are no entities.
         selected: Names of the streams that a catalog selects; ``None`` without a catalog.
         logger: Receives warnings about entities and settings.
+        catalog: Fields that a catalog describes as fully as discovery, by stream.
 
     Raises:
         ConfigurationError: A setting names an entity that does not exist.
     """
     check_filters(config, api.capabilities)
     errors: dict[str, DemandbaseError] = {}
-    scope = _scope(config, selected if api.capabilities.daily_calls else None)
+    scope = _scope(config, selected if api.capabilities.daily_calls else None, catalog or {})
     found = api.entities(scope, errors.__setitem__)
     entities = _chosen(found, config.get("entities"), scope.entities, errors)
     specs: list[StreamSpec] = []
@@ -120,7 +127,8 @@ def discover_streams(
             errors[entity.name] = _without_fields(entity)
         elif _can_be_stream(entity, reserved, logger):
             try:
-                specs.append(_stream_spec(entity, config, logger))
+                is_known = scope.known.get(entity.name) == entity.fields
+                specs.append(_stream_spec(entity, config, logger, is_from_catalog=is_known))
             except ConfigurationError as error:
                 errors[entity.name] = error
     if selected is not None:
@@ -173,7 +181,9 @@ def _can_be_stream(entity: Entity, reserved: Collection[str], logger: logging.Lo
     return True
 
 
-def _stream_spec(entity: Entity, config: Mapping[str, Any], logger: logging.Logger) -> StreamSpec:
+def _stream_spec(
+    entity: Entity, config: Mapping[str, Any], logger: logging.Logger, *, is_from_catalog: bool
+) -> StreamSpec:
     options = stream_options(config, entity.name)
     check_columns(config, entity)
     return StreamSpec(
@@ -184,10 +194,15 @@ def _stream_spec(entity: Entity, config: Mapping[str, Any], logger: logging.Logg
         _replication_key(entity, options),
         # Which lists to export is unknown unless they are set, and each list costs a job.
         not entity.is_list or bool(options.account_list_ids or options.person_list_ids),
+        is_from_catalog,
     )
 
 
-def _scope(config: Mapping[str, Any], selected: frozenset[str] | None) -> DiscoveryScope:
+def _scope(
+    config: Mapping[str, Any],
+    selected: frozenset[str] | None,
+    catalog: Mapping[str, tuple[EntityField, ...]],
+) -> DiscoveryScope:
     """Return what to discover: the entities of the settings, of these only the selected ones."""
     wanted = config.get("entities")
     entities = None if wanted is None else frozenset(wanted)
@@ -200,7 +215,18 @@ def _scope(config: Mapping[str, Any], selected: frozenset[str] | None) -> Discov
             name: own["ad_report_type"] for name, own in options.items() if "ad_report_type" in own
         },
         columns={name: tuple(own["columns"]) for name, own in options.items() if "columns" in own},
+        known={
+            name: fields
+            for name, fields in catalog.items()
+            if _has_fields(fields, options.get(name) or {})
+        },
     )
+
+
+def _has_fields(fields: Sequence[EntityField], options: Mapping[str, Any]) -> bool:
+    """Return whether the fields that a stream's settings name are among some fields."""
+    named = {*(options.get("key_properties") or ()), options.get("replication_key")} - {None}
+    return named <= {field.name for field in fields}
 
 
 def _chosen(

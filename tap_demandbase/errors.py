@@ -20,10 +20,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from singer_sdk.exceptions import MappingError
+
 from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
+from demandbase_api.process import STREAM_MAP_SENTENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def sdk_sentence(error: BaseException | None) -> str | None:
+    """Return why a run failed, if an error of the SDK says it."""
+    return STREAM_MAP_SENTENCE if isinstance(error, MappingError) else None
 
 
 class StreamError(DemandbaseError):

@@ -12,7 +12,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform
 from typing_extensions import override
 
-from demandbase_api.errors import ConfigurationError, JobGoneError
+from demandbase_api.errors import ConfigurationError, JobGoneError, PermissionDeniedError
 from demandbase_api.jobs.export_provider import ExportTask
 from demandbase_api.jobs.export_reuse import DeliveredJob, DeliveredJobs
 from demandbase_api.models import DateRange, ExportRequest
@@ -33,6 +33,7 @@ from tap_demandbase.errors import (
     EmptyStreamError,
     FileFormatError,
     RecordCountError,
+    SelectionError,
 )
 from tap_demandbase.exporter import ids_request
 from tap_demandbase.fast_sync import FastSyncStream
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
+    from datetime import datetime
     from typing import BinaryIO
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
@@ -102,6 +104,7 @@ class BulkStream(FastSyncStream):
         super().__init__(tap, schema=spec.schema, name=spec.entity.name)
         self._entity = spec.entity
         self._options = spec.options
+        self._is_from_catalog = spec.is_from_catalog
         self._chosen_method = chosen_method
         self._catalog_error: ConfigurationError | None = None
         self._delivered: dict[DeliveredJob, ExportRequest] = {}
@@ -228,7 +231,7 @@ class BulkStream(FastSyncStream):
         """Yield the output of one window; return its job."""
         exporter, windowed = self._tap.exporter, self.windowed
         while True:
-            job, created_at = exporter.wait(self.name, task)
+            job, created_at = self._wait(task)
             parts = exporter.open(self.name, task, job)
             pipeline = load_pipeline()
             count = RowCount(self.name, job)
@@ -255,6 +258,24 @@ class BulkStream(FastSyncStream):
                 raise
             else:
                 return DeliveredJob(job.id, created_at)
+
+    def _wait(self, task: ExportTask) -> tuple[ExportJob, datetime]:
+        """Wait for an export; return its job and when that was created.
+
+        Raises:
+            SelectionError: Demandbase does not export what the catalog describes (any more).
+        """
+        try:
+            return self._tap.exporter.wait(self.name, task)
+        except (SelectionError, PermissionDeniedError) as error:
+            if not self._is_from_catalog:
+                raise
+            raise SelectionError(
+                f"{error} Stream {self.name} is exported as the catalog describes it: if "
+                "Demandbase does not export it or some of its fields (any more), run discovery "
+                "again or deselect them.",
+                stream=self.name,
+            ) from error
 
     def _read(
         self, job: ExportJob, parts: JobParts, pipeline: Pipeline[T], count: RowCount
@@ -427,14 +448,22 @@ class BulkStream(FastSyncStream):
         """Return the JSON Schema of each property to export, in the schema's order.
 
         Raises:
-            SelectionError: Nothing is selected, or a property that is no field (any more).
+            SelectionError: Nothing is selected, or a property that is no field (any more), or the
+                catalog lacks a date that is needed.
         """
         keys = {self.replication_key}
         if self._entity.max_days is not None and self.windowed is not None:
             keys.add(self.windowed.key)
+        properties = self.effective_schema["properties"]
+        if missing := keys - properties.keys() - {None}:
+            raise SelectionError(
+                f"Stream {self.name}: the catalog lacks the field {missing.pop()}, whose dates "
+                "bound its exports. Run discovery again.",
+                stream=self.name,
+            )
         return selected_schemas(
             self.name,
-            self.effective_schema["properties"],
+            properties,
             known=self.schema["properties"],
             is_exported=lambda name: name in keys or self._is_sent(name),
         )

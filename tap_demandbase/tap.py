@@ -34,9 +34,15 @@ from demandbase_api.settings_check import (
 from demandbase_api.settings_values import as_declared
 from demandbase_api.state.folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
-from tap_demandbase.catalog import check_catalog, chosen_methods, saved_fields, selected_streams
+from tap_demandbase.catalog import (
+    catalog_fields,
+    check_catalog,
+    chosen_methods,
+    saved_fields,
+    selected_streams,
+)
 from tap_demandbase.discovery import discover_streams
-from tap_demandbase.errors import StreamsFailedError
+from tap_demandbase.errors import StreamsFailedError, sdk_sentence
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter, write_output
 from tap_demandbase.job_streams import job_streams
@@ -84,6 +90,7 @@ class TapDemandbase(Tap):
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         check_catalog(options.get("catalog"))
+        self._saved_catalog = options.get("catalog")
         self.saved_fields = saved_fields(options.get("catalog"))
         """Field names in jobs, by stream and property, from the catalog that was passed."""
         self.chosen_methods = chosen_methods(options.get("catalog"))
@@ -142,7 +149,10 @@ class TapDemandbase(Tap):
         reserved = {stream.name for stream in others}
         catalog = self.input_catalog
         selected = None if catalog is None else selected_streams(catalog)
-        found = discover_streams(self.export_api, self.config, reserved, selected, self.logger)
+        known = {} if catalog is None else catalog_fields(self._saved_catalog, catalog)
+        found = discover_streams(
+            self.export_api, self.config, reserved, selected, self.logger, catalog=known
+        )
         self._unavailable = found.errors
         return [*(self._bulk_stream(spec) for spec in found.specs), *others]
 
@@ -262,7 +272,8 @@ class TapDemandbase(Tap):
                 today = self.apis.daily.today()
         left = {each: today[each].left for each in EXPORT_OPERATIONS if each in today}
         log_summary(streams, left, self.logger)
-        report = run_report(times, RunFacts.of(self, failure), rows, streams, left)
+        facts = RunFacts.of(self, failure, sdk_sentence(failure))
+        report = run_report(times, facts, rows, streams, left)
         try:
             place, keep_days = state(self.config), self.config["keep_days"]
             folder, copies = place.open() / EXPORT_REPORTS, place.copies(EXPORT_REPORTS)

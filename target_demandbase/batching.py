@@ -58,6 +58,8 @@ class StreamBatch:
     ) -> None:
         self.number = 0
         """Number of the batch; 0 if none is open."""
+        self.goes_on = False
+        """Whether rows were added after the last mark."""
         self.sealed: list[StagedFile] = []
         """Files that are complete, in the order of their first rows, and not queued yet."""
         self._plan = plan
@@ -71,6 +73,8 @@ class StreamBatch:
             identities=identities if plan.identity else None,
         )
         self._opened_at = 0.0
+        self._max_bytes = max_bytes
+        self._is_cut = False
         self._files = 0
         self._nulls = NullCounter(max_rows)
         self._warned: set[str] = set()
@@ -87,9 +91,27 @@ class StreamBatch:
         return self._max_rows - self._groups.rows
 
     @property
+    def is_worth_ending(self) -> bool:
+        """Whether there is at least half a file to send since a batch ended at a mark.
+
+        That goes for a batch which follows one that ended between marks, whatever its size.
+        """
+        return self.is_open and (
+            self._is_cut
+            or self._groups.rows * 2 >= self._max_rows
+            or self._files > 0
+            or not all(file.fits(0, self._max_bytes // 2) for file in self._groups.files)
+        )
+
+    @property
     def is_old(self) -> bool:
         """Whether the batch has been open for five minutes."""
-        return self.is_open and time.monotonic() - self._opened_at > _MAX_AGE_SECONDS
+        return self._age > _MAX_AGE_SECONDS
+
+    @property
+    def is_aging(self) -> bool:
+        """Whether the batch has been open for half as long."""
+        return self._age * 2 > _MAX_AGE_SECONDS
 
     @property
     def keys(self) -> frozenset[int]:
@@ -126,6 +148,7 @@ class StreamBatch:
 
     def stage_row(self, row: Row, message: bytes) -> None:
         """Add a row and the RECORD message that it comes from."""
+        self.goes_on = True
         self._groups.add(row.columns, row.line, message, (row.key,))
         self._nul_characters += row.nul_characters
         if self._counts_nulls:
@@ -135,16 +158,21 @@ class StreamBatch:
 
     def stage_rows(self, rows: EncodedRows, messages: bytes) -> None:
         """Add rows and the RECORD messages that they come from, one a line."""
+        self.goes_on = True
         self._groups.add(rows.columns, rows.lines, messages, rows.keys)
         if self._counts_nulls:
             self._nulls.add(rows.rows, rows.empty(self._nulls.counted(rows.columns)))
 
     def mark(self) -> None:
         """Mark the rows that are staged."""
+        self.goes_on = False
+        if not self.is_open:
+            self._is_cut = False
         self._groups.mark()
 
     def rewind(self) -> None:
         """Remove the staged rows that were added after the last mark."""
+        self.goes_on = False
         self._groups.rewind()
 
     def seal_files(self) -> int:
@@ -177,6 +205,7 @@ class StreamBatch:
             )
             self._nul_characters = 0
         number, self.number, self._files = self.number, 0, 0
+        self._is_cut, self.goes_on = self.goes_on, False
         self._nulls = NullCounter(self._max_rows)
         self._warned = set()
         return number
@@ -192,6 +221,10 @@ class StreamBatch:
         for file in self.sealed:
             file.close()
         self._groups.close()
+
+    @property
+    def _age(self) -> float:
+        return time.monotonic() - self._opened_at if self.is_open else 0.0
 
     def _warn_mostly_null(self) -> None:
         columns = [name for name in self._nulls.mostly_null() if name not in self._warned]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 _INTERRUPTED = 130
 
@@ -27,7 +26,6 @@ def _run() -> None:
     from demandbase_api.process import loading  # noqa: PLC0415
 
     with loading("target_demandbase.target"):
-        from demandbase_api.errors import EXIT_FAILURE  # noqa: PLC0415
         from demandbase_api.process import (  # noqa: PLC0415
             exit_with_error,
             hush_sdk,
@@ -43,7 +41,4 @@ def _run() -> None:
         with log_signal(logger):
             TargetDemandbase.cli()
     except Exception as error:  # noqa: BLE001 - the last line of the log must name it
-        if (sentence := sdk_sentence(error)) is None:
-            exit_with_error(error, logger)
-        logger.critical("%s", sentence)
-        sys.exit(EXIT_FAILURE)
+        exit_with_error(error, logger, sdk_sentence(error))

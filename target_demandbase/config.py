@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from demandbase_api.connection import Connection
     from demandbase_api.http.retry import RetryPolicy
     from demandbase_api.ports import ImportCapabilities
-    from demandbase_api.state.ports import Locks
 
 
 logger = logging.getLogger("target-demandbase")
@@ -262,8 +261,8 @@ def destination(config: Mapping[str, Any]) -> str:
     return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
 
 
-def import_journal(config: Mapping[str, Any], run: str) -> tuple[ImportJournal, Locks]:
-    """Return the journal of open jobs, and the locks by which runs take turns.
+def import_journal(config: Mapping[str, Any], run: str) -> ImportJournal:
+    """Return the journal of open jobs.
 
     Args:
         config: The settings.
@@ -274,8 +273,7 @@ def import_journal(config: Mapping[str, Any], run: str) -> tuple[ImportJournal, 
     """
     place = state(config)
     locks = place.locks(IMPORT_JOURNAL, run)
-    store = place.store(IMPORT_JOURNAL)
-    return ImportJournal(store, locks, run, api_config.api_url(config)), locks
+    return ImportJournal(place.store(IMPORT_JOURNAL), locks, run, api_config.api_url(config))
 
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:

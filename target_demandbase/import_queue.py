@@ -20,7 +20,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from demandbase_api.config import api_url, poll_policy
+from demandbase_api.config import api_url, poll_policy, state
 from demandbase_api.errors import (
     ApiOperation,
     FileTooLargeError,
@@ -28,14 +28,16 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
 )
 from demandbase_api.files import make_private_folder, open_private
-from demandbase_api.jobs.import_journal import ImportFile
+from demandbase_api.jobs.import_deliveries import ImportDeliveries
+from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.process import signals_deferred
+from demandbase_api.state.folder import IMPORT_JOURNAL
 from demandbase_api.threads import Task
 from demandbase_api.words import counted
-from target_demandbase.config import destination, import_journal
+from target_demandbase.config import destination
 from target_demandbase.errors import StillRunningError
 from target_demandbase.open_files import open_files, spare_files
 from target_demandbase.rejects import file_name_part, rejects_error
@@ -389,6 +391,7 @@ class ImportQueue:
                 stream=first.batch.plan.stream,
             ) from error
         self._poller.forget(first.job_id)
+        self._uploader.check_name(job)
         return EndedImport(first.batch, job, first.job_id, first.file.name)
 
     def _update_journal(self, running: _Running, outcome: Outcome | None) -> None:
@@ -517,9 +520,12 @@ def open_import_queue(
     """Return the queue of a run, with its uploader, poller and journal."""
     policy = poll_policy(config)
     poller = JobPoller("import", api, policy, clock, progress=_progress)
-    journal, run_locks = import_journal(config, run)
-    locks = EntityLocks(run_locks, journal.place, api_url(config), clock, policy.timeout_seconds)
-    uploader = ImportUploader(api, poller, journal, locks, retry, clock)
+    place, origin = state(config), api_url(config)
+    store, run_locks = place.store(IMPORT_JOURNAL), place.locks(IMPORT_JOURNAL, run)
+    journal = ImportJournal(store, run_locks, run, origin)
+    deliveries = ImportDeliveries(store, origin, clock)
+    locks = EntityLocks(run_locks, journal.place, origin, clock, policy.timeout_seconds)
+    uploader = ImportUploader(api, poller, journal, deliveries, locks, retry, clock)
     allowed = open_files(spare_files(), config["max_concurrent_jobs"])
     return ImportQueue(uploader, poller, allowed.jobs, destination(config))
 

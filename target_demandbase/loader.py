@@ -271,7 +271,12 @@ class Loader:
         if not stream.batch.is_open:
             return
         self.flush(stream)
+        goes_on = stream.batch.goes_on
         number = stream.batch.close()
+        if stream.plan.is_add_only and goes_on:
+            # A run that began at a state within its files would cut the rows into other files, of
+            # which nothing says that their rows are in.
+            self._states.hold(number)
         self._open.discard(number)
         self._closed.append(number)
         self._finish_batches()
@@ -284,12 +289,31 @@ class Loader:
         return stream.batch.is_old and not self._queue.is_busy
 
     def state(self, value: dict[str, Any]) -> None:
-        """Emit a state once all rows before it are accounted for."""
+        """Emit a state once all rows before it are accounted for.
+
+        Batches of rows that are added end at a state, all of them once one is about half full: only
+        a state at which none of them goes on is one to continue from.
+        """
+        adding = [each for each in self._streams if each.plan.is_add_only]
+        for stream in adding:
+            if stream.batch.goes_on:
+                self._states.hold(stream.batch.number)
         for stream in self._streams:
             stream.batch.mark()
+        if any(self._is_worth_ending(stream) for stream in adding):
+            for stream in adding:
+                self.close_batch(stream)
         sealed = min(self._open, default=self._last_batch + 1) - 1
         self._states.defer(PendingState(value, sealed), [*self._open, *self._closed])
         self._emit_released()
+
+    def _is_worth_ending(self, stream: LoadedStream) -> bool:
+        """Return whether a batch ends at a state: soon it would end between two, since it is old.
+
+        A source may be slow, and the states of a batch that ended between them are held.
+        """
+        is_aging = stream.batch.is_aging and not self._queue.is_busy
+        return is_aging or stream.batch.is_worth_ending
 
     def poll(self, until: Until = Until.NOW) -> None:
         """Account for the imports that have ended, oldest first; emit the states they release.
@@ -319,6 +343,8 @@ class Loader:
         """
         self._results.end_input()
         self.poll(Until.ENDED)
+        self._states.end()
+        self._emit_released()
         self._queue.forget(self._last_batch)
         self._queue.finish()
         warn_of_unused(self._config, self._entities)

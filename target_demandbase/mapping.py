@@ -153,7 +153,10 @@ def check_columns(
     filled = set(fields.values())
     if operation is not ImportOperation.UPDATE:
         missing = [name for name in entity.required if name not in filled]
-        problems += [f"required field {name} is filled by no column" for name in missing]
+        problems += [
+            f"required field {name} is filled by no column{_absent(name, stream, settings)}"
+            for name in missing
+        ]
     if not fields:
         problems.append("no column is left to send")
     match_key = None
@@ -164,6 +167,15 @@ def check_columns(
         problems += _match_key_problems(entity, operation, match_key, sent_keys, filled)
     left_out = tuple(filter(settings.left_out.__contains__, stream.schema["properties"]))
     return ColumnPlan(operation, fields, tuple(dropped), match_key, left_out), problems
+
+
+def _absent(field: str, stream: StreamSchema, settings: MappingSettings) -> str:
+    """Return the columns that are to fill a field and that the stream does not have."""
+    columns = [column for column, name in settings.renamed.items() if name == field]
+    absent = [column for column in columns if column not in stream.schema["properties"]]
+    if not absent:
+        return ""
+    return f" (field_mappings names {' and '.join(absent)}, which the stream does not have)"
 
 
 def _map_columns(

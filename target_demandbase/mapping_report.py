@@ -53,7 +53,9 @@ def mapping_report(
         dropped = ", ".join(_with_near(column, free) for column in plan.dropped)
         lines.append(f"  Dropped, since Demandbase does not know them: {dropped}")
     if plan.left_out:
-        left_out = ", ".join(_with_near(column, free) for column in plan.left_out)
+        # Only of a proposal: a person has left out the others.
+        near = free if is_open else ()
+        left_out = ", ".join(_with_near(column, near) for column in plan.left_out)
         lines.append(f"  Left out by field_mappings: {left_out}")
     if missing := [name for name in free if known[name].required]:
         is_update = plan.operation is ImportOperation.UPDATE

@@ -106,11 +106,13 @@ def likely_entity(stream: StreamSchema, entities: Iterable[ImportEntity]) -> str
     name = plain_name(stream.stream)
     columns = set(stream.schema["properties"])
 
-    def rank(entity: ImportEntity) -> tuple[bool, int, bool]:
+    def rank(entity: ImportEntity) -> tuple[bool, bool, int, bool]:
         is_named = entity.name in name or _SINGULAR.get(entity.name, entity.name) in name
         names = {_short(column, entity.name) for column in columns}
         alike = names.intersection(_short(field, entity.name) for field in entity.field_names)
-        return is_named, len(alike), entity.name != ACTIVITIES
+        keys = identifying_fields(entity.name, entity.field_names, ())
+        is_matched = not alike.isdisjoint(_short(key, entity.name) for key in keys)
+        return is_named, is_matched, len(alike), entity.name != ACTIVITIES
 
     return max(sorted(entities, key=lambda entity: entity.name), key=rank).name
 

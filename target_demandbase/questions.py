@@ -125,7 +125,10 @@ class Questions:
             where = "The settings above"
         else:
             where = f"The settings above, which are in {path}, too,"
-        what = f"{where} map all streams of this run, and leave out columns that resemble no field."
+        what = (
+            f"{where} map the streams of this run as far as names tell, and leave out columns that "
+            "resemble no field."
+        )
         if loader is None:
             return (
                 f"{what} Check and change them, and add that file as one more --config, or put "

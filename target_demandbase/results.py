@@ -507,10 +507,14 @@ def rejected_sentence(  # noqa: PLR0913
         is_dry: Whether nothing is sent.
     """
     others = "Nothing was sent" if is_dry else "The other rows of the batch were imported"
+    advice = (
+        "correct them where they come from, before a run sends them"
+        if is_dry
+        else f"correct that file and send it with “{sending_command()}”"
+    )
     return (
         f"{rejected} of {rows} rows of stream {stream} were rejected: {'; '.join(digest)}. "
-        f"{others}. The rejected ones are in {', '.join(kept)}: "
-        f"correct that file and send it with “{sending_command()}”.{remark} The run ends "
+        f"{others}. The rejected ones are in {', '.join(kept)}: {advice}.{remark} The run ends "
         f"because {breach}."
     )
 

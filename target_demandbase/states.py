@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
 
 
+HELD = 0
+"""Stands for the batch that a held state waits for; batches are numbered from 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingState:
     """A state that waits for the rows before it.
@@ -33,7 +37,11 @@ class PendingState:
 
 
 class StateGate:
-    """Releases states in their order, each once the batches before it are finished."""
+    """Releases states in their order, each once the batches before it are finished.
+
+    A state that is held is left out if a later one is released, and released at the end of the
+    run.
+    """
 
     def __init__(self) -> None:
         self._pending: deque[tuple[PendingState, set[int]]] = deque()
@@ -41,8 +49,8 @@ class StateGate:
     def defer(self, state: PendingState, batches: Iterable[int]) -> None:
         """Add a state that waits for some batches."""
         needed = set(batches)
-        if self._pending and self._pending[-1][1] == needed:
-            # Both would be released together: only the later one needs to be kept.
+        if self._pending and self._pending[-1][1] - {HELD} == needed:
+            # Only the later one needs to be kept: it is released with the other, or before it.
             self._pending.pop()
         self._pending.append((state, needed))
 
@@ -56,11 +64,27 @@ class StateGate:
         for _, batches in self._pending:
             batches.discard(batch)
 
+    def hold(self, batch: int) -> None:
+        """Hold the states that wait for a batch: rows that came after them are in it as well."""
+        for _, batches in self._pending:
+            if batch in batches:
+                batches.add(HELD)
+
+    def end(self) -> None:
+        """Hold no state any longer: no other follows."""
+        for _, batches in self._pending:
+            batches.discard(HELD)
+
     def release(self) -> PendingState | None:
         """Remove the states that wait no longer and return the last one."""
-        released = None
-        while self._pending and not self._pending[0][1]:
-            released, _ = self._pending.popleft()
+        released, count = None, 0
+        for number, (state, batches) in enumerate(self._pending, 1):
+            if batches - {HELD}:
+                break
+            if not batches:
+                released, count = state, number
+        for _ in range(count):
+            self._pending.popleft()
         return released
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 
-SHARE = float(os.environ.get("EXAMPLES", "0.3"))
+SHARE = float(os.environ.get("EXAMPLES", "0.25"))
 """Share of the examples that are drawn."""
 
 DEFAULT = 100

@@ -99,7 +99,7 @@ class MachinesSoak(Soak):
     def _answer(self, end: End, records: list[Record], missing: list[int]) -> list[int]:
         if not self._source.adds:
             self._problem(f"a run that may send rows again stopped: {end.message}")
-        named = re.findall(rf"s3://{BUCKET}/([^\s,]+\.json)", end.message)
+        named = re.findall(rf"s3://{BUCKET}/([^\s,)]+\.json)", end.message)
         there = {each["path"] for chunk in obstore.list(self._store) for each in chunk}
         if not named or not there.issuperset(named):
             self._problem(f"the run names no journal entry: {end.message}")

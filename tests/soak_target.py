@@ -16,8 +16,11 @@ After each run, what its last state covers has landed or is in the dead letters.
 - no job of another client was cancelled or got a file;
 - over v1 no job waits for a file unless the response to its creation was lost.
 
-A run that inserts may stop and name the entry of the journal that a person has to remove. The
-round does what the person would: it removes the entry and sends the rows that are not there.
+A run that inserts may stop and name the entry of the journal that a person has to give up. The
+round does what the person would: it gives it up and sends the rows that are not there.
+
+With ``--fresh-disk``, each run has an empty folder of its own. The runs with faults are killed,
+once or twice, and the next run begins two minutes later, with the same rows if they are inserted.
 """
 
 from __future__ import annotations
@@ -40,12 +43,12 @@ from typing import Any, ClassVar
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.command_process import preload
 from tests.soak import described
-from tests.target_process import End, SharedClock, TargetProcess
+from tests.target_process import KILLED, End, SharedClock, TargetProcess
 
 MAX_CLEAN_RUNS = 4
 MAX_ANSWERS = 4
 KEYS, RECORDS, NEWER = 14, 30, 6
-HOUR = 3600
+MINUTE, HOUR = 60, 3600
 TEXT = {"type": ["string", "null"]}
 PACE = 0.002
 """Real seconds for a second that one of two runs sleeps: the other must keep up."""
@@ -152,6 +155,7 @@ class Soak:
         seed: Seed of records and faults.
         folder: Folder for spooled files, journals and rejects.
         api: ``v1`` or ``uapi``.
+        fresh_disk: Whether each run has a folder of its own.
     """
 
     kinds: ClassVar[Mapping[str, tuple[str, ...]]] = KINDS
@@ -159,8 +163,17 @@ class Soak:
     kill_share = 0.25
     """Share of the first runs that are killed."""
 
-    def __init__(self, sandbox: Sandbox, seed: int, folder: Path, api: str = "v1") -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        seed: int,
+        folder: Path,
+        api: str = "v1",
+        *,
+        fresh_disk: bool = False,
+    ) -> None:
         self._sandbox = sandbox
+        self._fresh_disk = fresh_disk
         self._clock = SharedClock(sandbox.clock)
         self._api = api
         self._seed = seed
@@ -178,7 +191,10 @@ class Soak:
         self._folder = self._base / str(number)
         self._faults: list[Fault] = []
         self._log: list[str] = []
-        self._kind = draw.choice(self.kinds[self._api])
+        kinds = self.kinds[self._api]
+        self._kind = draw.choice(
+            [kind for kind in kinds if kind != "two"] if self._fresh_disk else kinds
+        )
         self._source = SOURCES[self._api, "insert" if self._kind == "insert" else "upsert"]
         if self._kind != "upsert" and draw.random() < 0.4:
             self._source = SOURCES[self._api, "insert"]
@@ -198,7 +214,9 @@ class Soak:
         self.figures.kinds[self._kind] += 1
         for _ in range(draw.randint(0 if self._kind == "two" else 1, 4)):
             self._add_fault()
-        if self._kind == "two":
+        if self._fresh_disk:
+            self._killed()
+        elif self._kind == "two":
             self._two()
         else:
             self._one()
@@ -218,6 +236,27 @@ class Soak:
         if end.error:
             figures.failed_runs += 1
             if draw.random() < 0.5:
+                records += self._records(RECORDS, NEWER)
+            done, end = self._run_to_end(records, done)
+        self._check(records, done, end)
+
+    def _killed(self) -> None:
+        """Run once or twice until a kill, and then without faults until a run succeeds."""
+        draw, figures = self._random, self.figures
+        records = self._records(0, RECORDS)
+        done, end = 0, End([])
+        for _ in range(draw.choice([1, 1, 2])):
+            first = done
+            done, end = self._run(records[first:], 0, None, draw.randrange(3, 40))
+            done += first
+            figures.ends[end.error or "ok"] += 1
+            self._clock.advance(2 * MINUTE)
+            if end.error != KILLED:
+                break
+        self._sandbox.clear_faults()
+        if end.error:
+            figures.failed_runs += 1
+            if not self._source.adds and draw.random() < 0.5:
                 records += self._records(RECORDS, NEWER)
             done, end = self._run_to_end(records, done)
         self._check(records, done, end)
@@ -243,15 +282,18 @@ class Soak:
         return done, end
 
     def _answer(self, end: End, records: list[Record], missing: list[int]) -> list[int]:
-        """Remove the entries that a run names; return the rows that are still to be sent."""
+        """Give up the entries that a run names; return the rows that are still to be sent."""
         if not self._source.adds:
             self._problem(f"a run that may send rows again stopped: {end.message}")
-        named = [Path(found) for found in re.findall(r"/[^\s,]+\.json", end.message)]
+        if self._fresh_disk:  # the folder is gone: the list stops such rows for a day
+            self._clock.advance(25 * HOUR)
+            return self._not_there(records, missing)
+        named = [Path(found) for found in re.findall(r"/[^\s,)]+\.json", end.message)]
         if not named or not all(path.is_file() for path in named):
             self._problem(f"the run names no journal entry: {end.message}")
             return missing
         for path in named:
-            path.unlink()
+            path.rename(f"{path}.given-up")
         self._clock.advance(HOUR)
         return self._not_there(records, missing)
 
@@ -332,6 +374,8 @@ class Soak:
         text = "".join(json.dumps(message) + "\n" for message in messages)
         self._runs += 1
         folder = self._folder / f"run-{self._runs}"
+        if self._fresh_disk:
+            self._settings["spool_dir"] = str(self._folder / f"disk-{self._runs}")
         return self._process(text, lines, folder, pace)
 
     def _process(self, text: str, lines: int | None, folder: Path, pace: float) -> TargetProcess:
@@ -573,12 +617,14 @@ SOURCES = {
 }  # fmt: skip
 
 
-def soak(rounds: int, seed: int, api: str = "v1", first: int = 1) -> Figures:
+def soak(
+    rounds: int, seed: int, api: str = "v1", first: int = 1, *, fresh_disk: bool = False
+) -> Figures:
     """Run rounds, which are numbered from ``first``, and return their figures."""
     rows = dict.fromkeys(("accounts", "people", "opportunities", "activities"), 1)
     options = SandboxOptions(rows=rows, pending_seconds=1, processing_seconds=4, seed=seed)
     with tempfile.TemporaryDirectory() as folder, Sandbox(options) as sandbox:
-        runner = Soak(sandbox, seed, Path(folder), api)
+        runner = Soak(sandbox, seed, Path(folder), api, fresh_disk=fresh_disk)
         for number in range(first, first + rounds):
             runner.round(number)
     return runner.figures
@@ -591,15 +637,22 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--first", type=int, default=1, help="number of the first round")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--fresh-disk", action="store_true", help="no run has another's folder")
     arguments = parser.parse_args()
     logging.disable()
     # What this module imports: each process imports it, too.
     preload("tests.soak", "tests.target_process")
-    figures = soak(arguments.rounds, arguments.seed, arguments.api, arguments.first)
+    figures = soak(
+        arguments.rounds,
+        arguments.seed,
+        arguments.api,
+        arguments.first,
+        fresh_disk=arguments.fresh_disk,
+    )
     print(  # noqa: T201 - a command
         f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
         f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
-        f"{figures.jobs} jobs, {figures.answers} journal entries removed\n"
+        f"{figures.jobs} jobs, {figures.answers} times journal entries were given up\n"
         f"kinds {dict(figures.kinds)}; runs ended as {dict(figures.ends)}"
     )
     for problem in figures.problems:

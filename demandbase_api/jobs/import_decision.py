@@ -2,7 +2,7 @@
 
 The entry says how far this machine has come. What the server shows of the job only adds to it: a
 job may show for some time that it waits for a file that it has, or may show a file that it never
-got.
+got. Of a job without an entry, the list is all that is known.
 """
 
 from __future__ import annotations
@@ -121,6 +121,8 @@ def decide(phase: Phase, view: View, *, adds: bool, follows: Follows) -> Step:
             # It has completed, whatever the server shows now.
             has_failed = view in {View.FAILED, View.FAILED_EMPTY, View.CANCELLED}
             return _with_file(View.FAILED if has_failed else view, adds=adds, follows=follows)
+        case Phase.LISTED:
+            return _listed(view, adds=adds, follows=follows)
         case _:
             assert_never(phase)
 
@@ -178,3 +180,25 @@ def _with_file(view: View, *, adds: bool, follows: Follows) -> Step:
             return Step.LEAVE if adds and left is Step.FORGET else left
         case _:
             assert_never(follows)
+
+
+def _listed(view: View, *, adds: bool, follows: Follows) -> Step:
+    """Return the step for a job that only the list shows: its run may be alive, or its disk lost.
+
+    Such a job is never cancelled. What has ended counts as accounted for, but for rows that would
+    be added a second time.
+    """
+    if follows is Follows.SAME:
+        if not adds:
+            return Step.CREATE  # other rows of the same keys may have been written since
+        is_fileless = view in {View.WAITS, View.UNCANCELLABLE}  # and has been waited for
+        return Step.UPLOAD if is_fileless else _with_file(view, adds=adds, follows=follows)
+    match view:
+        case View.WAITS | View.UNDER_WAY:
+            return Step.WAIT
+        case View.NO_ID | View.UNKNOWN | View.UNCANCELLABLE:
+            return Step.LEAVE
+        case View.COMPLETED | View.FAILED_EMPTY | View.FAILED | View.CANCELLED:
+            return Step.FORGET
+        case _:
+            assert_never(view)

@@ -42,6 +42,9 @@ class Phase(StrEnum):
     """The job has the file."""
     ACCOUNTED = "accounted"
     """The job has ended, and each row that it rejected is kept."""
+    LISTED = "listed"
+    """Only the job list shows the job: a run of another machine, or of a lost disk, created it.
+    Such an entry is never written."""
 
 
 @dataclass(frozen=True, slots=True)

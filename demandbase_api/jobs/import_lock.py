@@ -90,5 +90,9 @@ class EntityLocks:
             self._locks.release(self._acquired.pop())
 
     def _name(self, entity: str) -> str:
-        api = hashlib.sha256(self._origin.encode()).hexdigest()[:8]
-        return f"{entity}-{api}.lock"
+        return f"{entity}-{api_digest(self._origin)}.lock"
+
+
+def api_digest(origin: str) -> str:
+    """Return what tells the objects of an API from those of others, in their names."""
+    return hashlib.sha256(origin.encode()).hexdigest()[:8]

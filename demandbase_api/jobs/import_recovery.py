@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain, islice
 from typing import TYPE_CHECKING, assert_never
 
 from demandbase_api.deadline import NO_DEADLINE, Deadline
@@ -31,8 +29,8 @@ from demandbase_api.jobs.import_decision import (
     decide,
     view_of,
 )
-from demandbase_api.jobs.import_journal import Phase
-from demandbase_api.jobs.job_reader import recent
+from demandbase_api.jobs.import_journal import JournalEntry, Phase
+from demandbase_api.jobs.import_list import MAX_AGE, ImportList, sent_rows
 from demandbase_api.jobs.poller import YOUNG_SECONDS
 
 if TYPE_CHECKING:
@@ -40,16 +38,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from demandbase_api.clock import Clock
-    from demandbase_api.jobs.import_journal import ImportFile, ImportJournal, JournalEntry
+    from demandbase_api.jobs.import_deliveries import ImportDeliveries
+    from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
     from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
 
 
 logger = logging.getLogger(__name__)
-
-MAX_AGE = timedelta(hours=24)
-"""Older jobs are not resumed: what they wrote may have been changed since."""
 
 CLOCK_SKEW = timedelta(minutes=1)
 """Maximum difference between the clocks of this machine and the server."""
@@ -60,10 +56,11 @@ _DOUBT_SECONDS = 180.0
 """Time for a job to show a file whose upload was begun by a run that has ended."""
 _FILELESS = timedelta(minutes=10)
 """Age up to which a job of another machine may still get its file."""
-_LIST_SECONDS = 60.0
-_FILE_NAME = re.compile(r".+-[0-9a-f]{32}(-\d+)?(-\d{8}T\d{12})?\.csv")
-"""What this product calls the files that it sends; see ``ImportFile``."""
 _MAY_HAVE_FILE = frozenset({Phase.UPLOADING, Phase.UPLOADED})
+_WITHOUT_JOURNAL = (
+    " Without that state_dir, the job list stops each run that sends the same rows until the job "
+    "is 24 hours old."
+)
 _FILELESS_PHASES = frozenset({Phase.CREATING, Phase.CREATED})
 _MAY_CHANGE = frozenset({View.WAITS, View.UNKNOWN, View.FAILED_EMPTY})
 """What a job may show for some seconds though it has its file, or has imported rows."""
@@ -77,11 +74,13 @@ class Resumed:
         entry: Its entry.
         job: Its job.
         needs_file: Whether the file must be uploaded.
+        is_proven: Whether a run that used this journal created the job.
     """
 
     entry: JournalEntry
     job: ImportJob
     needs_file: bool
+    is_proven: bool = True
 
 
 class ImportRecovery:
@@ -91,17 +90,26 @@ class ImportRecovery:
         api: The import API.
         poller: Polls their jobs.
         journal: Their entries.
+        deliveries: The jobs whose entries are gone, since a state covers their rows.
         clock: Time.
     """
 
     def __init__(
-        self, api: ImportApi, poller: JobPoller[ImportJob], journal: ImportJournal, clock: Clock
+        self,
+        api: ImportApi,
+        poller: JobPoller[ImportJob],
+        journal: ImportJournal,
+        deliveries: ImportDeliveries,
+        clock: Clock,
     ) -> None:
         self._api = api
         self._poller = poller
         self._journal = journal
+        self._deliveries = deliveries
         self._clock = clock
-        self._passed: set[str] = set()
+        self._list = ImportList(api, clock)
+        self._listed: dict[str, list[ImportJob]] = {}
+        """What other machines sent before the first file of an entity, the newest first."""
 
     def resume(
         self, file: ImportFile, request: ImportRequest, used: Collection[str]
@@ -140,6 +148,59 @@ class ImportRecovery:
             return Resumed(adopted, job, needs_file=step is Step.UPLOAD)
         return None
 
+    def resume_listed(
+        self, file: ImportFile, request: ImportRequest, used: Collection[str]
+    ) -> Resumed | None:
+        """Return an import of rows that are added, if only the job list shows it.
+
+        The way has been cleared: what the list shows has ended, or gets no file any more.
+
+        Args:
+            file: The file.
+            request: The request for its import.
+            used: Jobs that this run has used already.
+
+        Raises:
+            PossibleDuplicatesError: A listed import may have added rows of the file.
+            JournalError: An entry cannot be read.
+        """
+        for job in self._alike(file, request, used):
+            if not request.adds:
+                logger.info(
+                    "The import job %s got the same %d rows of stream %s within the last 24 hours. "
+                    "They are written by key, so that sending them again doubles nothing.",
+                    job.id,
+                    file.rows,
+                    file.stream,
+                )
+                return None
+            entry = self._entry_for(job, file, request)
+            view, shown = self._listed_view(entry, job, is_exact=not file.is_replay)
+            if file.is_replay and shown is not None and shown.success_count == 0:
+                continue  # it may be the job that rejected them
+            step, view, shown = self._decide(entry, view, shown, Follows.SAME)
+            if step is Step.STOP:
+                # Written, so that a person can give it up.
+                entry = self._journal.put(entry.now(Phase.UPLOADED))
+                raise self._possible_duplicates([(entry, view)], Follows.SAME, is_listed=True)
+            if step is Step.CREATE or shown is None:
+                continue
+            needs_file = step is Step.UPLOAD
+            logger.warning(
+                "The job list shows that a run which this state_dir does not know sent the same %d "
+                "rows of stream %s to the import job %s, which is %s: %s",
+                file.rows,
+                file.stream,
+                shown.id,
+                shown.status_text,
+                "it has no file and gets it now"
+                if needs_file
+                else "it is accounted for, and they are not added a second time",
+            )
+            entry = self._journal.put(entry.now(Phase.CREATED if needs_file else Phase.UPLOADED))
+            return Resumed(entry, shown, needs_file=needs_file, is_proven=False)
+        return None
+
     def clear_way(
         self, request: ImportRequest, used: Collection[str], *, is_replay: bool = False
     ) -> None:
@@ -159,7 +220,7 @@ class ImportRecovery:
             JournalError: An entry cannot be read.
         """
         adds = request.adds
-        if request.entity in self._passed and not adds:
+        if request.entity in self._listed and not adds:
             return
         follows = Follows.ADDED if adds else Follows.WRITTEN
         known = set(used) | self._journal.given_up()
@@ -177,9 +238,9 @@ class ImportRecovery:
             names.append(_name_end(entry))
         if in_the_way:
             raise self._possible_duplicates(in_the_way, follows)
-        if request.entity not in self._passed:
-            self._wait_for_listed(request.entity, known, tuple(names))
-            self._passed.add(request.entity)
+        if request.entity not in self._listed:
+            listed = self._wait_for_listed(request, known, tuple(names))
+            self._listed[request.entity] = listed
 
     def after_doubt(self, entry: JournalEntry) -> tuple[Step, ImportJob | None]:
         """Return what to do about an upload of this run, which the server may have got.
@@ -299,9 +360,8 @@ class ImportRecovery:
     def give_up_advice(self, entry: JournalEntry) -> str:
         """Return how a person gives up the import of an entry, as a sentence."""
         return (
-            "Each further run waits for it again. To give it up, use “demandbase journal forget "
-            f"{entry.job_id or entry.fingerprint}”: the next run then sends the rows that it gets "
-            "in a new job."
+            f"Each further run waits for it again. To give it up, use “{_forget(entry)}”: the next "
+            "run then sends the rows that it gets in a new job."
         )
 
     def _after_conflict(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:
@@ -465,45 +525,98 @@ class ImportRecovery:
         finally:
             self._poller.forget(job.id)
 
-    def _wait_for_listed(self, entity: str, known: Collection[str], names: tuple[str, ...]) -> None:
+    def _alike(
+        self, file: ImportFile, request: ImportRequest, used: Collection[str]
+    ) -> list[ImportJob]:
+        """Return the listed jobs with the rows of a file that nothing else accounts for."""
+        rows = sent_rows(file.name)
+        alike = [
+            job
+            for job in self._listed.get(request.entity, ())
+            if sent_rows(job.file_name) == rows and self._list.age(job) < MAX_AGE
+        ]
+        if not alike:
+            return []
+        known = {entry.job_id for entry in self._journal.alike(file.fingerprint)}
+        known |= {*used, *self._journal.given_up(), *self._deliveries.jobs(request.entity)}
+        return [job for job in alike if job.id not in known]
+
+    def _entry_for(self, job: ImportJob, file: ImportFile, request: ImportRequest) -> JournalEntry:
+        return JournalEntry(
+            fingerprint=file.fingerprint,
+            stream=file.stream,
+            entity=request.entity,
+            operation=request.operation.value,
+            rows=file.rows,
+            began_at=(self._clock.utc() - self._list.age(job)).isoformat(),
+            phase=Phase.LISTED,
+            job_id=job.id,
+        )
+
+    def _listed_view(
+        self, entry: JournalEntry, job: ImportJob, *, is_exact: bool
+    ) -> tuple[View, ImportJob | None]:
+        """Return what a listed job shows; what may have changed, or lacks figures, is read again.
+
+        Args:
+            entry: An entry for it.
+            job: The job as the list showed it.
+            is_exact: Whether the list is enough for a job that has completed.
+        """
+        view = view_of(job, waits_for_file=self._api.waits_for_file(job))
+        return (view, job) if view is View.COMPLETED and is_exact else self._look(entry)
+
+    def _wait_for_listed(
+        self, request: ImportRequest, known: Collection[str], names: tuple[str, ...]
+    ) -> list[ImportJob]:
         """Wait for jobs in the list that other machines created with this product.
 
         Args:
-            entity: The entity.
+            request: The import that follows.
             known: Jobs that are not waited for.
             names: Ends of the file names of such jobs.
+
+        Returns:
+            The jobs, as they are after that.
         """
+        entity = request.entity
         try:
-            listed = self._recent_jobs()
+            listed = self._list.read(entity)
         except DemandbaseError as error:
             # If it may pass, the next call finds out whether it is one for the whole run.
             if error.ends_run and not isinstance(error, TransientError):
                 raise
             logger.warning(
                 "The list of import jobs cannot be read, so imports of other machines into %s are "
-                "not waited for: %s",
+                "not waited for%s: %s",
                 entity,
+                ", and rows that they have added are not recognized" if request.adds else "",
                 error,
             )
-            return
-        now = self._now()
+            return []
+        follows = Follows.ADDED if request.adds else Follows.WRITTEN
+        found: list[ImportJob] = []
         for job in listed:
-            name = job.file_name or ""
-            is_ours = _FILE_NAME.fullmatch(name) is not None and job.entity in {None, entity}
-            if not is_ours or job.status.is_terminal or job.id in known or name.endswith(names):
+            if job.id in known or (job.file_name or "").endswith(names):
                 continue
-            left = 0.0
-            if job.created_at is not None:
-                left = (job.created_at + _FILELESS - now).total_seconds()
-            if self._api.waits_for_file(job) and left <= 0:
-                continue
-            self._wait_for_other(job, entity, min(left, _FILELESS.total_seconds()))
+            left = (_FILELESS - self._list.age(job)).total_seconds()
+            view = view_of(job, waits_for_file=self._api.waits_for_file(job))
+            if view is View.WAITS and left <= 0:
+                view = View.UNCANCELLABLE
+            step = decide(Phase.LISTED, view, adds=request.adds, follows=follows)
+            if step is Step.WAIT:
+                left = min(left, _FILELESS.total_seconds())
+                found += self._wait_for_other(job, entity, left)
+            else:
+                found.append(job)
+        return found
 
-    def _wait_for_other(self, job: ImportJob, entity: str, fileless: float) -> None:
+    def _wait_for_other(self, job: ImportJob, entity: str, fileless: float) -> list[ImportJob]:
+        """Wait for the end of a job of another machine; return it, unless it is gone."""
         try:
-            self._wait(job, entity, fileless)
+            return [self._wait(job, entity, fileless)]
         except JobGoneError:
-            pass
+            return []
         except JobTimeoutError as error:
             hours = MAX_AGE.total_seconds() / 3600
             advice = (
@@ -513,32 +626,28 @@ class ImportRecovery:
             )
             raise _with_advice(error, advice) from error
 
-    def _recent_jobs(self) -> list[ImportJob]:
-        """Return the jobs of the last 24 hours, by the clock of the server."""
-        deadline = Deadline.after(self._clock, _LIST_SECONDS)
-        jobs = iter(self._api.jobs(deadline))
-        first = list(islice(jobs, 1))  # the response that has it says what time it is
-        return list(recent(chain(first, jobs), self._now() - MAX_AGE))
-
-    def _now(self) -> datetime:
-        return self._api.server_time() or self._clock.utc()
-
     def _is_old(self, entry: JournalEntry) -> bool:
         return self._clock.utc() - entry.began > MAX_AGE
 
     def _possible_duplicates(
-        self, cases: Sequence[tuple[JournalEntry, View]], follows: Follows
+        self,
+        cases: Sequence[tuple[JournalEntry, View]],
+        follows: Follows,
+        *,
+        is_listed: bool = False,
     ) -> PossibleDuplicatesError:
         """Return the error for entries whose rows may have been added."""
         entry, view = cases[0]
         others = ", ".join(other.job_id or "one without an id" for other, _ in cases[1:])
+        commands = " and ".join(f"“{_forget(each)}”" for each, _ in cases)
         paths = ", ".join(self._journal.location(each) for each, _ in cases)
         return PossibleDuplicatesError(
             f"Rows of stream {entry.stream} may have been inserted into {entry.entity} already: "
             f"the import job {entry.job_id} was sent {entry.rows} rows, "
             f"{self._why(entry, view, follows)}."
             f"{others and f' Further jobs are in the way: {others}.'} Check what they did in "
-            f"Demandbase; once you know what to send, remove {paths} and run again."
+            f"Demandbase; once you know what to send, use {commands} and run again (journal: "
+            f"{paths}).{_WITHOUT_JOURNAL if is_listed else ''}"
         )
 
     def _why(self, entry: JournalEntry, view: View, follows: Follows) -> str:
@@ -570,6 +679,11 @@ def _may_show_late(entry: JournalEntry) -> bool:
 def _name_end(entry: JournalEntry) -> str:
     """Return the end of the name of an entry's job, whose id may not be known."""
     return f"-{entry.fingerprint}-{entry.began:%Y%m%dT%H%M%S%f}.csv"
+
+
+def _forget(entry: JournalEntry) -> str:
+    """Return the command that gives up the import of an entry."""
+    return f"demandbase journal forget {entry.job_id or entry.fingerprint}"
 
 
 def _with_advice(error: JobTimeoutError, advice: str) -> JobTimeoutError:

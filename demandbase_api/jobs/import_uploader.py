@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.retry import RetryPolicy
+    from demandbase_api.jobs.import_deliveries import ImportDeliveries
     from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
     from demandbase_api.jobs.import_lock import EntityLocks
+    from demandbase_api.jobs.import_recovery import Resumed
     from demandbase_api.jobs.poller import JobPoller
     from demandbase_api.models import ImportJob, ImportRequest
     from demandbase_api.ports import ImportApi
@@ -93,6 +95,7 @@ class ImportUploader:
         api: The import API.
         poller: Polls the jobs.
         journal: Remembers the jobs if the process ends.
+        deliveries: Remembers the jobs of added rows that a state covers.
         locks: Exclude other runs.
         retry: How often to try.
         clock: Time.
@@ -103,6 +106,7 @@ class ImportUploader:
         api: ImportApi,
         poller: JobPoller[ImportJob],
         journal: ImportJournal,
+        deliveries: ImportDeliveries,
         locks: EntityLocks,
         retry: RetryPolicy,
         clock: Clock,
@@ -110,11 +114,17 @@ class ImportUploader:
         self._api = api
         self._poller = poller
         self._journal = journal
+        self._deliveries = deliveries
         self._locks = locks
         self._retry = retry
         self._clock = clock
-        self._recovery = ImportRecovery(api, poller, journal, clock)
+        self._recovery = ImportRecovery(api, poller, journal, deliveries, clock)
         self._used: set[str] = set()
+        self._added: dict[str, tuple[str, str]] = {}
+        """Entity and job of each file with added rows, by fingerprint."""
+        self._names: dict[str, str] = {}
+        """Name of the file by new job."""
+        self._has_warned_of_name = False
         find = self._find_created if api.capabilities.find_created else None
         self._submitter = JobSubmitter(self._submit, find, retry)
         self._was_lost = False
@@ -139,32 +149,10 @@ class ImportUploader:
             SpoolError: The journal cannot be written.
         """
         self._locks.acquire(request.entity, self._check_stopped)
-        found = self._recovery.resume(file, request, self._used)
-        if found is not None:
-            self._used.add(found.job.id)
-            self._poller.add(found.job, request.entity)
-            self._describe(found.job, file, is_adopted=True)
-            if not found.needs_file:
-                return found.job.id
-        self._check_stopped()
-        self._recovery.clear_way(request, self._used, is_replay=file.is_replay)
-        entry, job = (found.entry, found.job) if found else self._create(request, file)
-        for jobs_left in reversed(range(_JOBS_OF_A_FILE)):
-            try:
-                uploaded = self._upload(entry, job, file, request)
-                break
-            except _WithdrawnError as withdrawn:
-                if not jobs_left:
-                    raise withdrawn.error from None
-                logger.warning(
-                    "The import job %s surely did not get its file, so another is created: %s",
-                    job.id,
-                    withdrawn.error,
-                )
-                entry, job = self._create(request, file)
-        if uploaded.id == job.id:  # otherwise the next poll shows the job
-            self._poller.update(uploaded)
-        return job.id
+        job_id = self._send(request, file)
+        if request.adds:
+            self._added[file.fingerprint] = request.entity, job_id
+        return job_id
 
     def stop(self) -> None:
         """Make ``send`` in another thread end before its next step."""
@@ -176,8 +164,23 @@ class ImportUploader:
         return "" if entry is None else self._recovery.give_up_advice(entry)
 
     def forget(self, file: ImportFile) -> None:
-        """Remove a file from the journal."""
+        """Remove a file from the journal: a state covers it, or it is to be sent again."""
+        if file.fingerprint in self._added:
+            self._deliveries.add(*self._added.pop(file.fingerprint))
         self._journal.forget(file.fingerprint)
+
+    def check_name(self, job: ImportJob) -> None:
+        """Warn once if the server does not return the name of a file as it was sent."""
+        sent = self._names.pop(job.id, None)
+        if sent in {None, job.file_name} or self._has_warned_of_name:
+            return
+        self._has_warned_of_name = True
+        logger.warning(
+            "Demandbase does not return the name of the file of the import job %s as it was sent. "
+            "So a run without this state_dir does not recognize what this run has sent: keep "
+            "state_dir between runs.",
+            job.id,
+        )
 
     def account(self, file: ImportFile) -> None:
         """Record that each row of a file is known to be imported, or is kept."""
@@ -219,6 +222,44 @@ class ImportUploader:
             return False
         return True
 
+    def _send(self, request: ImportRequest, file: ImportFile) -> str:
+        found = self._recovery.resume(file, request, self._used)
+        if found is not None:
+            self._use(found, request, file)
+            if not found.needs_file:
+                return found.job.id
+        self._check_stopped()
+        self._recovery.clear_way(request, self._used, is_replay=file.is_replay)
+        if found is None:
+            found = self._recovery.resume_listed(file, request, self._used)
+            if found is not None:
+                self._use(found, request, file)
+                if not found.needs_file:
+                    return found.job.id
+        entry, job = (found.entry, found.job) if found else self._create(request, file)
+        for jobs_left in reversed(range(_JOBS_OF_A_FILE)):
+            try:
+                uploaded = self._upload(entry, job, file, request)
+                break
+            except _WithdrawnError as withdrawn:
+                if not jobs_left:
+                    raise withdrawn.error from None
+                logger.warning(
+                    "The import job %s surely did not get its file, so another is created: %s",
+                    job.id,
+                    withdrawn.error,
+                )
+                entry, job = self._create(request, file)
+        if uploaded.id == job.id:  # otherwise the next poll shows the job
+            self._poller.update(uploaded)
+        return job.id
+
+    def _use(self, found: Resumed, request: ImportRequest, file: ImportFile) -> None:
+        """Poll an earlier job, which the end of the run cancels only if it is surely this one's."""
+        self._used.add(found.job.id)
+        self._poller.add(found.job, request.entity, own=found.is_proven)
+        self._describe(found.job, file, is_adopted=True)
+
     def _check_stopped(self) -> None:
         if self._is_stopped:
             raise StoppedError("The run ends.")
@@ -255,6 +296,7 @@ class ImportUploader:
         if self._is_stopped:
             self._recovery.cancel(entry)
         entry = self._journal.put(entry)
+        self._names[job.id] = name if self._api.capabilities.find_created else file.name
         if self._was_lost:
             self._recovery.warn_of_strays(request, began, but=job.id)
         if job.status.is_terminal:
@@ -351,7 +393,7 @@ class ImportUploader:
     def _forget_job(self, entry: JournalEntry, file: ImportFile) -> None:
         self._poller.forget(entry.job_id or "")
         self.uploading = None
-        self.forget(file)
+        self._journal.forget(file.fingerprint)
 
     def _cancel_lost(self) -> None:
         for creation in self._submitter.unconfirmed:

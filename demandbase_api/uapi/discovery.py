@@ -78,15 +78,18 @@ class FieldDiscovery:
         """
         _check_report_types(scope)
         entities = [entity for entity in ENTITIES if _is_in_scope(entity, scope, on_error)]
-        results = self._results([entity for entity in entities if entity.type], scope, on_error)
+        known = {each.name: fields for each in entities if (fields := _known(each, scope))}
+        listed = [entity for entity in entities if entity.type and entity.name not in known]
+        results = self._results(listed, scope, on_error)
         denied = {
             name: result.denial for name, result in results.items() if result.denial is not None
         }
         _check_denied(denied, scope, on_error, has_any=len(denied) < len(results))
         return tuple(
-            _entity(entity, _fields(entity, scope, results))
+            _entity(entity, known.get(entity.name) or _fields(entity, scope, results))
             for entity in entities
-            if entity.name not in denied and (entity.name in results or not entity.type)
+            if entity.name not in denied
+            and (entity.name in results or entity.name in known or not entity.type)
         )
 
     def forget(self, entity: UapiEntity, report_type: str | None) -> None:
@@ -196,6 +199,13 @@ def _check_denied(
 def _code_in(text: str) -> str:
     found = _CODE.search(text)
     return text if found is None else found[0]
+
+
+def _known(entity: UapiEntity, scope: DiscoveryScope) -> tuple[EntityField, ...]:
+    """Return the fields that need not be listed; none if they lack the date of the jobs."""
+    fields = scope.known.get(entity.name, ())
+    needs_date = entity.max_days is not None and _date_field(fields, entity.type) is None
+    return () if needs_date or not entity.type else fields
 
 
 def _fields(

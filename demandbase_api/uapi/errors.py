@@ -195,8 +195,8 @@ def error_for(response: ErrorResponse, *, is_static: bool) -> errors.ApiError:
 def _bad_request_advice(operation: ApiOperation, code: str | None) -> str:
     if operation is ApiOperation.CREATE_EXPORT and code in _UNKNOWN_FIELDS:
         return (
-            "Run again: the fields are requested again, and the message names those that no "
-            "longer exist."
+            "Fields that it names no longer exist: run discovery again if there is a catalog, then "
+            "run again."
         )
     settings = _SETTINGS.get(code or "")
     return f"Check {settings}." if settings else _BAD_REQUEST_ADVICE.get(operation, "")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from demandbase_api.errors import ApiOperation, ServerError
 from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.jobs.import_deliveries import ImportDeliveries
 from demandbase_api.jobs.import_journal import ImportFile, ImportJournal, JournalEntry
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
@@ -62,8 +63,9 @@ class ImportRun:
         self.journal = ImportJournal(FolderStore(self.folder), locks, self.name)
         self.locks = EntityLocks(locks, str(self.folder), "", clock, TIMEOUT)
         retry = RetryPolicy(clock=clock)
+        deliveries = ImportDeliveries(FolderStore(self.folder), "", clock)
         self.uploader = ImportUploader(
-            self.api, self.poller, self.journal, self.locks, retry, clock
+            self.api, self.poller, self.journal, deliveries, self.locks, retry, clock
         )
 
     def send(

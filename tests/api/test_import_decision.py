@@ -73,6 +73,17 @@ ACCOUNTED = """
     failed         C S  F S  F L
     cancelled      C S  F S  F L
 """
+LISTED = """
+    no id          C S  L L  L L
+    unknown        C S  L L  L L
+    waits          C U  W W  W W
+    uncancellable  C U  L L  L L
+    under way      C P  W W  W W
+    completed      C P  F F  F F
+    failed empty   C C  F F  F F
+    failed         C S  F F  F F
+    cancelled      C C  F F  F F
+"""
 TABLES = {
     Phase.CREATING: NO_FILE,
     Phase.CREATED: NO_FILE,
@@ -80,6 +91,7 @@ TABLES = {
     Phase.UPLOADING: UPLOADING,
     Phase.UPLOADED: UPLOADED,
     Phase.ACCOUNTED: ACCOUNTED,
+    Phase.LISTED: LISTED,
 }
 MATRIX = tuple(product(Phase, View, (False, True), Follows))
 
@@ -99,7 +111,9 @@ def test_a_file_is_uploaded_again_only_by_key_and_while_its_upload_is_in_doubt()
         if decide(phase, view, adds=adds, follows=follows) is Step.UPLOAD:
             assert follows is Follows.SAME
             had_no_file = phase in {Phase.CREATING, Phase.CREATED, Phase.REFUSED}
-            assert had_no_file or (phase is Phase.UPLOADING and not adds)
+            # One that only the list shows has been waited for.
+            shows_none = phase is Phase.LISTED and view in WITHOUT_FILE
+            assert had_no_file or shows_none or (phase is Phase.UPLOADING and not adds)
 
 
 def test_rows_that_may_be_in_are_never_added_again() -> None:
@@ -109,12 +123,23 @@ def test_rows_that_may_be_in_are_never_added_again() -> None:
         had_no_file = phase is Phase.REFUSED and view in WITHOUT_FILE
         if phase in {Phase.CREATING, Phase.CREATED} or had_no_file:
             continue
+        if phase is Phase.LISTED and (follows is Follows.ADDED or view in WITHOUT_FILE):
+            continue
         if view not in proofs:
             assert step in {Step.STOP, Step.POLL, Step.CANCEL}
 
 
+def test_a_job_that_only_the_list_shows_is_never_cancelled_and_stops_only_its_own_rows() -> None:
+    for view, adds, follows in product(View, (False, True), Follows):
+        step = decide(Phase.LISTED, view, adds=adds, follows=follows)
+        assert step is not Step.CANCEL
+        assert step is not Step.STOP or (adds and follows is Follows.SAME)
+
+
 def test_a_new_job_for_the_same_file_leaves_nothing_to_wait_for() -> None:
     for phase, view, adds in product(Phase, View, (False, True)):
+        if phase is Phase.LISTED:
+            continue  # it is waited for before that
         if decide(phase, view, adds=adds, follows=Follows.SAME) is Step.CREATE:
             for follows in (Follows.ADDED, Follows.WRITTEN):
                 step = decide(phase, view, adds=adds, follows=follows)

@@ -326,7 +326,7 @@ def test_a_run_that_died_is_gone_on_with(
     assert sum(given(api)) == 1
     again.uploader.forget(file())
     again.uploader.close()
-    assert not list(run.folder.glob("*"))
+    assert [path.suffix for path in run.folder.glob("*")] == [".delivered"] * (kind is INSERT)
 
 
 @pytest.mark.parametrize("is_listed", [True, False])

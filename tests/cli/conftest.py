@@ -63,10 +63,12 @@ def unchanged_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for plugin in ("_Tap", "_Target"):
         monkeypatch.setattr(getattr(settings, plugin), "retry", quick)
     root, factory = logging.getLogger(), logging.getLogRecordFactory()
-    handlers, level = root.handlers[:], root.level
+    loggers = (root, logging.getLogger("demandbase_api.http.retry"))
+    handlers, levels = root.handlers[:], [logger.level for logger in loggers]
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
     logging.setLogRecordFactory(factory)
 
 

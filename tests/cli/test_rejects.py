@@ -31,6 +31,8 @@ from tests.target.conftest import people, person
 
 WORDS = "Secret"
 
+RUN_TARGET = replay._run_target  # noqa: SLF001 - quick_target replaces it
+
 
 @pytest.fixture
 def quick_target(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> list[Mapping[str, Any]]:
@@ -161,6 +163,23 @@ def test_rows_that_are_rejected_again_are_kept_by_the_new_run(
 
 
 @pytest.mark.usefixtures("quick_target")
+def test_a_replay_has_the_objects_that_meltano_joins_by_dots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {"people.mail": "email", "people.notes": "__NULL__"}
+    monkeypatch.setenv("TARGET_DEMANDBASE_FIELD_MAPPINGS", json.dumps(given))
+    passed: list[str] = []
+
+    class Child(subprocess.Popen[bytes]):
+        def __init__(self, _: object, env: dict[str, str], **options: Any) -> None:  # noqa: ANN401
+            passed.append(env["TARGET_DEMANDBASE_FIELD_MAPPINGS"])
+            super().__init__(["true"], env=env, **options)
+
+    monkeypatch.setattr("demandbase_cli.replay.subprocess.Popen", Child)
+    assert RUN_TARGET(Settings(), {}, []) == 0
+    assert json.loads(passed[0]) == {"people": {"mail": "email", "notes": "__NULL__"}}
+
+
 def test_a_replay_that_fails_leaves_the_file_as_it_was(
     demandbase: Demandbase, sandbox: Sandbox, config: dict[str, Any], run: str
 ) -> None:

@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.run_report import RowSample
+from demandbase_api.words import duration, short, size
 from demandbase_cli.run_charts import MAX_ROWS, Axis, rates
-from demandbase_cli.words import duration, short, size
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.cli.conftest import Demandbase, Load
 from tests.cli.test_runs import sync_accounts

@@ -80,6 +80,7 @@ def settings_for(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_meltano_run_keeps_state_between_two_runs(
     sandbox: Sandbox, project: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +93,29 @@ def test_meltano_run_keeps_state_between_two_runs(
         values.append(bookmarks["export_jobs"]["replication_key_value"])
     assert values[0] < values[1]
     assert all(value.endswith("Z") for value in values)
+    assert len(sandbox.requests("createExportJob")) == 2
+
+
+@pytest.mark.slow
+def test_the_catalog_that_meltano_dumps_saves_a_run_the_field_calls(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+) -> None:
+    environment = {
+        "TAP_DEMANDBASE_API": "uapi",
+        "TAP_DEMANDBASE_API_URL": sandbox.uapi_url,
+        "TAP_DEMANDBASE_CLIENT_ID": sandbox.client_id,
+        "TAP_DEMANDBASE_CLIENT_SECRET": sandbox.client_secret,
+        "TAP_DEMANDBASE_DISCOVERY_CACHE_HOURS": "0",
+        "TAP_DEMANDBASE__SELECT": '["accounts.*", "people.*"]',
+    }
+    dumped = meltano(project, environment, "invoke", "--dump=catalog", "tap-demandbase").stdout
+    catalog = project / "catalog.json"
+    catalog.write_text(dumped, encoding="utf-8")
+    sandbox.clear_requests()
+    fresh = {"TAP_DEMANDBASE_SPOOL_DIR": str(tmp_path / "fresh")}
+    with_catalog = {"TAP_DEMANDBASE__CATALOG": catalog.name}
+    meltano(project, environment | fresh | with_catalog, "run", "tap-demandbase", "target-jsonl")
+    assert sandbox.requests("fetchFields") == []
     assert len(sandbox.requests("createExportJob")) == 2
 
 

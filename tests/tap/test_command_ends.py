@@ -68,10 +68,15 @@ def test_a_setting_that_cannot_be_used_is_named_without_its_value(
 
 def test_a_stream_map_that_fails_is_no_bug(sandbox: Sandbox, tmp_path: Path) -> None:
     maps = {"campaigns": {"odd": "secret_function(name)"}}
-    done = run("--config", config_file(tmp_path, sandbox, entities=["campaigns"], stream_maps=maps))
+    settings = config_file(
+        tmp_path, sandbox, entities=["campaigns"], stream_maps=maps, state_dir=str(tmp_path)
+    )
+    done = run("--config", settings)
     assert done.returncode == 1
     assert "An expression in the setting stream_maps fails" in done.stderr.splitlines()[-1]
     assert "secret_function" not in done.stderr
+    [report] = tmp_path.glob("*/report-*.json")
+    assert json.loads(report.read_text())["error"] in done.stderr.splitlines()[-1]
 
 
 def test_what_nobody_foresaw_ends_in_one_sentence_without_its_text(

@@ -43,6 +43,16 @@ def test_columns_fill_the_fields_of_their_names_and_metadata_goes_nowhere() -> N
     assert plan("domain", "name", "_sdc_batched_at").fields == {"domain": "domain", "name": "name"}
 
 
+def test_a_mapped_column_that_the_stream_lacks_is_named() -> None:
+    # Meltano's catalog is older than the column, or the column's name is mistyped.
+    with pytest.raises(MappingError) as caught:
+        plan("name", renamed={"website": "domain", "name": "name"})
+    assert (
+        "required field domain is filled by no column (field_mappings names website, which the "
+        "stream does not have)" in str(caught.value)
+    )
+
+
 def test_all_problems_come_in_one_message() -> None:
     with pytest.raises(MappingError) as caught:
         plan("nmae", "engagment_score", "x", renamed={"x": "nothing"})

@@ -84,6 +84,8 @@ class Uploader:
     sent: list[str] = field(default_factory=list)
     contents: list[bytes] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    """Jobs whose names were checked."""
 
     def send(self, _request: object, file: Any) -> str:  # noqa: ANN401
         self.sent.append(file.name)
@@ -100,6 +102,9 @@ class Uploader:
 
     def account(self, file: Any) -> None:  # noqa: ANN401
         self.calls.append(f"account {file.fingerprint}")
+
+    def check_name(self, job: ImportJob) -> None:
+        self.named.append(job.id)
 
     def give_up_advice(self, file: Any) -> str:  # noqa: ANN401
         return f"Give up {file.stream}."
@@ -455,6 +460,7 @@ class TestJournal:
         for number in (1, 2, 3):
             bench.put(number)
         bench.take()
+        assert bench.uploader.named == ["job-1", "job-2", "job-3"]
         bench.queue.forget(2)
         assert len(bench.uploader.calls) == 2
         bench.queue.forget(2)

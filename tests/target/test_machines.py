@@ -220,7 +220,7 @@ def test_the_journal_calls_rows_kept_only_once_the_bucket_has_them(
     with monkeypatch.context() as failing:
         failing.setattr(BucketObjects, "copy_in", fail)
         assert load(*messages, failure=RejectsError, **settings).states == []
-    journal, _ = import_journal({**config, "state_dir": bucket}, "another")
+    journal = import_journal({**config, "state_dir": bucket}, "another")
     assert [entry.phase for entry in journal.left_behind()] == [Phase.UPLOADED]
     done = load(*messages, **settings)
     assert (done.states, len(sandbox.requests(UPLOAD))) == ([1], 1)

@@ -51,10 +51,11 @@ def report(
 
 def test_columns_that_are_left_out_are_in_the_report() -> None:
     plan = ColumnPlan(ImportOperation.UPSERT, {"host": "domain"}, (), "domain", ("x", "sgment"))
-    lines = mapping_report(
-        StreamSchema("scores", SCHEMA, ()), ImportEntity("accounts", KNOWN), plan
-    )
-    assert "  Left out by field_mappings: x, sgment (near: segment)" in lines.splitlines()
+    about = (StreamSchema("scores", SCHEMA, ()), ImportEntity("accounts", KNOWN), plan)
+    lines = mapping_report(*about).splitlines()
+    assert "  Left out by field_mappings: x, sgment" in lines
+    proposed = mapping_report(*about, is_open=True).splitlines()
+    assert "  Left out by field_mappings: x, sgment (near: segment)" in proposed
 
 
 def test_the_report_says_all_of_a_stream() -> None:

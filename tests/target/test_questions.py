@@ -155,6 +155,12 @@ def test_the_likely_entity_is_found_by_name_or_columns(
     assert likely_entity(schema, UAPI.values()) == entity
 
 
+def test_an_entity_that_columns_can_be_matched_on_is_likelier() -> None:
+    people = ImportEntity("people", (FieldMapping("people", "email"),))
+    scores: dict[str, Any] = {"properties": {"email": {}, "renewal_date": {}, "name": {}}}
+    assert likely_entity(StreamSchema("scores", scores, ()), [V1, people]) == "people"
+
+
 CUSTOMERS = schema(dict.fromkeys(("id", "account_name", "account_domain", "x"), TEXT),
                    "public-account", "id")  # fmt: skip
 CONTACTS = schema(

@@ -24,3 +24,11 @@ def test_runs_with_random_faults_lose_double_and_turn_back_nothing(api: str, rou
     assert figures.problems == []
     assert figures.failed_runs > rounds / 4
     assert set(figures.kinds) == set(KINDS[api])
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("api", ["v1", "uapi"])
+def test_runs_that_are_killed_are_continued_on_another_disk(api: str) -> None:
+    figures = soak(4, seed=20260110, api=api, fresh_disk=True)
+    assert figures.problems == []
+    assert figures.failed_runs

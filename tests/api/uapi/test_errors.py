@@ -31,7 +31,7 @@ def reject(sandbox: Sandbox, operation: str, code: str, times: int | None = None
 @pytest.mark.parametrize(
     ("code", "kind", "said"),
     [
-        ("400-115", errors.InvalidRequestError, "the fields are requested again"),
+        ("400-115", errors.InvalidRequestError, "run discovery again"),
         ("400-147", errors.InvalidRequestError, "did not accept the request"),
         ("403-100", errors.PermissionDeniedError, "the export permission"),
         ("403-101", errors.PermissionDeniedError, "leave the stream out"),

@@ -1,0 +1,238 @@
+"""Runs that are killed and continued on another disk: rows that are added land once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from demandbase_api.errors import PossibleDuplicatesError
+from demandbase_sandbox import Effect, Fault, Sandbox
+from target_demandbase import batching
+from tests.target.command import killed_at, running, until
+from tests.target.conftest import Load, record, schema, state
+from tests.target.people_files import CREATE, LIST, UPLOAD
+
+pytestmark = pytest.mark.thorough
+
+TEXT = {"type": ["string", "null"]}
+FIXED = {
+    "v1": {"activity_type": "email"},
+    "uapi": {"person_id": "per-00000001", "activity_at": "2026-01-02T03:04:05Z"},
+}
+LABELS = {
+    "person_id": "External Person Id", "activity_at": "Activity Date", "subject": "Subject",
+    "channel": "Channel",
+}  # fmt: skip
+
+
+class Source:
+    """Activities, which have no key over either API."""
+
+    def __init__(self, sandbox: Sandbox, api: str, config: dict[str, Any]) -> None:
+        self._sandbox = sandbox
+        self._fixed = FIXED[api]
+        self.settings = {**config, "batch_size_rows": 3}
+        if api == "v1":
+            self.settings["operation"] = "insert"
+        else:
+            self.settings |= {
+                "field_mappings": {"activities": LABELS}, "activity_types": {"activities": 39}
+            }  # fmt: skip
+
+    def messages(self, rows: int, value: int = 1) -> list[dict[str, Any]]:
+        """Messages with some activities and a state."""
+        return [self.head, *(self.row(number) for number in range(rows)), state(value)]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        columns = dict.fromkeys((*self._fixed, "subject", "channel"), TEXT)
+        return {**schema(columns, "activities"), "key_properties": []}
+
+    def row(self, number: int) -> dict[str, Any]:
+        return record("activities", **self._fixed, subject=f"row {number}", channel="fresh")
+
+    @property
+    def landed(self) -> Counter[str]:
+        """How often each activity is in the tenant, by subject."""
+        rows = self._sandbox.rows("activities")
+        return Counter(str(row["subject"]) for row in rows if row["channel"] == "fresh")
+
+
+@pytest.fixture
+def source(sandbox: Sandbox, api: str, config: dict[str, Any]) -> Source:
+    return Source(sandbox, api, config)
+
+
+def once(rows: int) -> Counter[str]:
+    return Counter({f"row {number}": 1 for number in range(rows)})
+
+
+@pytest.mark.parametrize("call", [CREATE, UPLOAD, LIST])
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_run_that_was_killed_is_continued_without_its_disk(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, call: str, batches: int
+) -> None:
+    messages = source.messages(3 * batches)
+    with killed_at(sandbox, call, tmp_path, messages, **source.settings) as run:
+        assert run.states == []
+    sandbox.clock.advance(60)
+    done = load(*messages, **source.settings, spool_dir=str(tmp_path / "fresh"))
+    assert done.states == [1]
+    assert source.landed == once(3 * batches)
+    report = done.report["streams"]["activities"]
+    assert report["rows_sent"] == 3 * batches
+    assert len(report["jobs"]) == batches
+
+
+@pytest.mark.parametrize("disk", ["spool", "fresh"])
+@pytest.mark.parametrize(
+    ("states", "size", "first"),
+    [
+        (range(2, 21, 2), 7, 8),  # a batch ends at a state
+        ((3, 14, 20), 10, 0),  # in the middle of the first batch, which is full without another
+    ],
+)
+def test_a_run_that_was_killed_between_batches_is_continued_from_its_last_state(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, disk: str,
+    states: Sequence[int], size: int, first: int,
+) -> None:  # fmt: skip
+    settings = {**source.settings, "batch_size_rows": size}
+
+    def messages(first: int) -> list[dict[str, Any]]:
+        found = [source.head]
+        for number in range(first, 20):
+            found.append(source.row(number))
+            if number + 1 in states:
+                found.append(state(number + 1))
+        return found
+
+    sandbox.add_fault(Fault(UPLOAD, Effect.STALL, seconds=60, after=2 if first else 1))
+    with running(sandbox, tmp_path, **settings) as run:
+        run.feed(*messages(0))
+        until(lambda: len(sandbox.requests(UPLOAD)) > (2 if first else 1))
+    sandbox.clear_faults()
+    assert max([0, *run.states]) == first
+    assert source.landed.total() > first
+    done = load(*messages(first), **settings, spool_dir=str(tmp_path / disk))
+    assert done.states[-1] == 20
+    assert source.landed == once(20)
+
+
+@pytest.mark.v1_only("uapi inserts activities only")
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_can_continue_from_each_state_with_the_same_files(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    accounts = {**schema(stream="accounts", key="domain"), "key_properties": []}
+    messages = [source.head, accounts]
+    for number in range(60):
+        share = 0.5 if seed % 2 else (0.9 if number < 30 else 0.1)
+        is_activity = chance.random() < share
+        account = record(domain=f"d{number}.example", name="n")
+        messages.append(source.row(number) if is_activity else account)
+        if chance.random() < (0.1 if seed % 3 else 0.6):
+            messages.append(state(len(messages) + 1))
+    messages.append(state(len(messages) + 1))
+    settings = {**source.settings, "batch_size_rows": 7, "max_concurrent_jobs": 1}
+
+    def sent(messages: list[dict[str, Any]]) -> tuple[list[Any], list[bytes]]:
+        sandbox.reset()
+        done = load(*messages, **settings, spool_dir=str(tmp_path / str(len(messages))))
+        jobs = reversed(sandbox.import_jobs())
+        return done.states, [file for job in jobs for file in sandbox.uploaded_files(job["id"])]
+
+    states, files = sent(messages)
+    assert states[-1] == len(messages)
+    assert len(states) > 3
+    for value in states[:-1]:
+        _, later = sent([source.head, accounts, *messages[value:]])
+        assert sorted(later) == sorted(set(files).intersection(later))
+
+
+def test_a_slow_source_gets_its_states_though_its_batches_are_old_before_they_are_full(
+    load: Load, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = count()
+    clock = SimpleNamespace(monotonic=lambda: next(minutes) * 60.0)
+    monkeypatch.setattr(batching, "time", clock)
+    messages = [source.head]
+    for number in range(40):
+        messages.append(source.row(number))
+        if number % 3 == 0:
+            messages.append(state(number + 1))
+    done = load(*messages, **{**source.settings, "batch_size_rows": 1000})
+    assert len(done.states) > 1
+    assert source.landed == once(40)
+
+
+def test_the_last_state_is_written_though_rows_follow_it(load: Load, source: Source) -> None:
+    rows = [source.row(number) for number in range(8)]
+    done = load(source.head, rows[0], state(1), *rows[1:], **source.settings)
+    assert done.states == [1]
+
+
+@pytest.mark.v1_only("uapi has no row errors")
+def test_the_rows_that_the_server_rejected_are_kept_by_the_run_that_follows(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path
+) -> None:
+    messages = source.messages(3)
+    messages[0]["schema"]["properties"]["duration_seconds"] = TEXT
+    for message, duration in zip(messages[1:4], ("1", "viel", "2"), strict=True):
+        message["record"]["duration_seconds"] = duration
+    settings = {**source.settings, "on_reject": "continue"}
+    with killed_at(sandbox, LIST, tmp_path, messages, **settings):
+        pass
+    done = load(*messages, **settings, spool_dir=str(tmp_path / "fresh"))
+    assert done.states == [1]
+    assert source.landed == Counter({"row 0": 1, "row 2": 1})
+    assert [row["subject"] for row in done.rejects] == ["row 1"]
+    assert len(sandbox.import_jobs()) == 1
+
+
+def test_rows_that_a_run_delivered_are_added_again_if_they_come_again_on_the_same_disk(
+    load: Load, source: Source
+) -> None:
+    for number in (1, 2, 3):
+        assert load(*source.messages(3, number), **source.settings).states == [number]
+        assert source.landed == Counter({f"row {n}": number for n in range(3)})
+
+
+def test_without_the_disk_equal_rows_are_added_again_after_a_day(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path
+) -> None:
+    for number, (hours, times) in enumerate(((0, 1), (23, 1), (1.1, 2))):
+        sandbox.clock.advance(hours * 3600)
+        folder = str(tmp_path / str(number))
+        assert load(*source.messages(3), **source.settings, spool_dir=folder).states == [1]
+        assert set(source.landed.values()) == {times}
+
+
+def test_a_failed_import_stops_the_same_rows_without_the_disk_too(
+    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path
+) -> None:
+    sandbox.add_fault(Fault(CREATE, Effect.JOB_FAILS, rows=1))
+    messages = source.messages(3)
+    with killed_at(sandbox, LIST, tmp_path, messages, **source.settings):
+        pass
+    with pytest.raises(PossibleDuplicatesError, match="until the job is 24 hours old"):
+        load(*messages, **source.settings, spool_dir=str(tmp_path / "fresh"))
+    assert source.landed == once(1)
+
+
+def test_a_server_that_changes_the_names_of_files_is_told_of(
+    sandbox: Sandbox, load: Load, source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = {"file_name": "f.csv", "dataImportName": "f.csv"}
+    sandbox.add_fault(Fault(LIST, Effect.ALTER, items={}, members=name, times=None))
+    sandbox.add_fault(Fault("getImportJob", Effect.ALTER, members=name, times=None))
+    assert load(*source.messages(9), **source.settings).states == [1]
+    assert caplog.text.count("does not return the name of the file of the import job") == 1
+    assert caplog.text.count("keep state_dir between runs") == 1
