@@ -33,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@# Compile once: if Python cannot write bytecode, each command starts a second later.
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[sandbox]' --group dev
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[s3,sandbox]' --group dev
 	$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
@@ -52,7 +52,8 @@ soak: $(READY) ## Run the soak tests for longer, each with a new seed
 	for api in v1 uapi; do \
 	  $(BIN)/python -m tests.soak --rounds 300 --api $$api && \
 	  $(BIN)/python -m tests.soak_target --rounds 200 --api $$api && \
-	  $(BIN)/python -m tests.soak_target --rounds 100 --api $$api --fresh-disk || exit 1; done
+	  $(BIN)/python -m tests.soak_target --rounds 100 --api $$api --fresh-disk && \
+	  $(BIN)/python -m tests.soak_machines --rounds 100 --api $$api || exit 1; done
 
 demo: $(READY) ## Run Meltano in both directions against the sandbox
 	@$(BIN)/python demo/run.py

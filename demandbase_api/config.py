@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 from demandbase_api.connection import ApiFiles, Connection, without_slash
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.poller import PollPolicy
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from demandbase_api.http.retry import RetryPolicy
+    from demandbase_api.state.ports import State
 
 
 class Api(StrEnum):
@@ -103,11 +105,13 @@ STATE_DIR = {
         "State folder",
         "Folder for what must outlive the run: the journal of open jobs, reports of the tap's "
         "runs, rows that a terminated target has not sent and, with api: uapi, the count of the "
-        "day's calls and the discovered fields. Default: spool_dir if it is set, else the user's "
-        "folder for state (on Linux ~/.local/state/singer-demandbase).",
+        "day's calls and the discovered fields. For runs on several machines a URL such as "
+        "s3://bucket/prefix, which needs singer-demandbase[s3]; see docs/state.md. Default: "
+        "spool_dir if it is set, else the user's folder for state (on Linux "
+        "~/.local/state/singer-demandbase).",
     )
 }
-"""JSON schema of the setting of ``state_folder``."""
+"""JSON schema of the setting of ``state``."""
 
 KEEP_DAYS: dict[str, dict[str, Any]] = {
     "keep_days": {
@@ -182,13 +186,24 @@ def spool_folder(config: Mapping[str, Any]) -> Path | None:
     return _folder(config, "spool_dir")
 
 
-def state_folder(config: Mapping[str, Any]) -> StateFolder:
-    """Return the folder of what must outlive a run.
+def state(config: Mapping[str, Any]) -> State:
+    """Return the place of what must outlive a run.
 
     Raises:
         ConfigurationError: A setting is no path.
     """
-    return StateFolder(_folder(config, "state_dir"), spool_folder(config))
+    spool_dir = spool_folder(config)
+    if "://" in (text := config.get("state_dir") or ""):
+        from demandbase_api.state.bucket import StateBucket, checked_url  # noqa: PLC0415 - rare
+
+        return StateBucket(checked_url(text), tenant(config), spool_dir)
+    return StateFolder(_folder(config, "state_dir"), spool_dir)
+
+
+def tenant(config: Mapping[str, Any]) -> str:
+    """Return a digest of what identifies a tenant for years: a token does not, it is renewed."""
+    key = f"{api_url(config)} {config.get('client_id') or ''}"
+    return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
 
 
 def _folder(config: Mapping[str, Any], setting: str) -> Path | None:
@@ -217,8 +232,8 @@ def checked_path(setting: str, text: str) -> Path:
 def api_files(config: Mapping[str, Any]) -> ApiFiles:
     """Return the files about the API that outlive a run."""
     hours = config.get("discovery_cache_hours")
-    folder = state_folder(config)
-    return ApiFiles(folder) if hours is None else ApiFiles(folder, float(hours))
+    place = state(config)
+    return ApiFiles(place) if hours is None else ApiFiles(place, float(hours))
 
 
 def poll_policy(config: Mapping[str, Any]) -> PollPolicy:

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.http.urls import is_web_address
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from demandbase_api.state.ports import State
 
 _EXAMPLE_URL = "https://api.demandbase.com"
 _OWN_PATH = re.compile(r"/(data/)?(export|import|auth)/v1(?=/|$)|/data/(export|import)$|/v1$")
@@ -72,23 +72,20 @@ class ApiFiles:
     """Files about an API that outlive a run.
 
     Args:
-        folder: Folder of the files.
+        state: Where they are kept.
         cache_hours: How long discovered fields stay valid.
     """
 
-    folder: StateFolder = field(default_factory=StateFolder)
+    state: State = field(default_factory=StateFolder)
     cache_hours: float = 24
 
-    def path(self, connection: Connection, kind: str) -> Path:
-        """Return the path of a tenant's file. Its name does not reveal the credentials.
-
-        Raises:
-            SpoolError: The folder cannot be used.
-        """
+    @staticmethod
+    def name(connection: Connection, kind: str) -> str:
+        """Return the name of a tenant's file, which does not reveal the credentials."""
         credential = connection.client_id or connection.access_token or ""
         key = f"{connection.api_url} {credential}"
         digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
-        return self.folder.open() / f"demandbase-{kind}-{digest}.json"
+        return f"demandbase-{kind}-{digest}.json"
 
 
 def without_slash(url: str) -> str:

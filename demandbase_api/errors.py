@@ -35,6 +35,7 @@ header, a signed link or a record value.
   * JournalError
   * StoppedError
   * SpoolError
+    * StateError
 """
 
 from __future__ import annotations
@@ -390,6 +391,19 @@ class SpoolError(DemandbaseError):
     ends_run = True
 
 
+class StateError(SpoolError):
+    """The folder or bucket of what outlives the run is unusable.
+
+    Args:
+        message: What happened, and what to do.
+        reason: What happened, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
 def job_cancelled(kind: str, entity: str, job: Job) -> JobCancelledError:
     """Return the error for a cancelled job."""
     return JobCancelledError(
@@ -444,11 +458,13 @@ def spool_error(error: OSError) -> SpoolError:
     )
 
 
-def state_error(error: OSError) -> SpoolError:
+def state_error(error: OSError) -> StateError:
     """Return the error for an operation on the state folder that failed."""
-    return SpoolError(
-        f"Cannot use the folder for journals and counts of calls: {_reason(error)}. "
-        "Free some space, or set state_dir to a folder that this user can write to."
+    reason = _reason(error)
+    return StateError(
+        f"Cannot use the folder for journals and counts of calls: {reason}. "
+        "Free some space, or set state_dir to a folder that this user can write to.",
+        reason,
     )
 
 

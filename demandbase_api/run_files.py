@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import uuid
@@ -11,17 +12,25 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from demandbase_api.errors import StateError
 from demandbase_api.files import make_private_folder, write_atomically
 from demandbase_api.words import counted
 
 if TYPE_CHECKING:
-    import logging
+    from collections.abc import Iterable
     from pathlib import Path
+    from typing import BinaryIO
+
+    from demandbase_api.state.ports import Item, StateStore
+
+logger = logging.getLogger(__name__)
 
 _TIME = "%Y%m%dT%H%M%SZ"
 _RUN = r"(\d{8}T\d{6}Z)-[0-9a-f]{6}"
 _REPORT = re.compile(rf"report-{_RUN}\.json")
-_ROWS = re.compile(r"(rejects|replayed)-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl", re.DOTALL)
+_ROWS = re.compile(
+    r"(rejects|replayed|undelivered)-(\d{8}T\d{6}Z-[0-9a-f]{6})-.*\.jsonl", re.DOTALL
+)
 _UNDELIVERED = re.compile(r"undelivered-(\d{8}T\d{6}Z-[0-9a-f]{6})")
 _DRY_RUN = re.compile(rf"dry-run-{_RUN}")
 _SETTINGS = re.compile(rf"settings-{_RUN}\.(?:json|yml)")
@@ -43,21 +52,30 @@ def dry_run_folder(folder: Path, run: str) -> Path:
     return folder / f"dry-run-{run}"
 
 
-def write_report(folder: Path, run: str, report: str) -> Path:
-    """Write the report of a run; return its path.
+def write_report(folder: Path, run: str, report: str, copies: StateStore | None = None) -> str:
+    """Write the report of a run; return where it is.
 
     Args:
         folder: Created if it does not exist.
         run: Name of the run.
         report: One line of JSON.
+        copies: Gets the report in place of the folder, if there is one that can be used.
 
     Raises:
         OSError: The file cannot be written.
     """
-    path = folder / f"report-{run}.json"
+    name, content = f"report-{run}.json", f"{report}\n"
+    if copies is not None:
+        try:
+            copies.put(name, content.encode(), durable=True)
+        except StateError as error:
+            logger.warning("The report of this run is kept in %s: %s", folder, error)
+        else:
+            return copies.location(name)
+    path = folder / name
     make_private_folder(folder)
-    write_atomically(path, f"{report}\n", durable=True)
-    return path
+    write_atomically(path, content, durable=True)
+    return str(path)
 
 
 def write_settings(folder: Path, run: str, settings: str, suffix: str) -> Path:
@@ -78,17 +96,17 @@ def write_settings(folder: Path, run: str, settings: str, suffix: str) -> Path:
     return path
 
 
-def reports(folder: Path) -> dict[str, Path]:
-    """Return the reports in a folder by the name of their run, the newest first.
+def reports(store: StateStore) -> dict[str, str]:
+    """Return the names of the reports in a store by the name of their run, the newest first.
 
     Raises:
-        OSError: The folder cannot be read.
+        StateError: The store cannot be read.
     """
-    if not folder.is_dir():
-        return {}
-    paths = sorted(folder.iterdir(), key=lambda path: path.name, reverse=True)
+    names = sorted((item.name for item in store.items("report-")), reverse=True)
     return {
-        path.stem.removeprefix("report-"): path for path in paths if _REPORT.fullmatch(path.name)
+        name.removeprefix("report-").removesuffix(".json"): name
+        for name in names
+        if _REPORT.fullmatch(name)
     }
 
 
@@ -107,12 +125,19 @@ class KeptRows:
     Args:
         run: Name of the run.
         kind: Why they were kept.
-        path: The file.
+        store: Has the file.
+        item: The file.
     """
 
     run: str
     kind: RowsKind
-    path: Path
+    store: StateStore
+    item: Item
+
+    @property
+    def location(self) -> str:
+        """Where it is, for a person."""
+        return self.store.location(self.item.name)
 
     @property
     def began_at(self) -> datetime | None:
@@ -122,37 +147,72 @@ class KeptRows:
         except ValueError:
             return None
 
-    def mark_replayed(self) -> Path:
-        """Rename the file of rejected rows that were sent again; return its path.
+    def open(self) -> BinaryIO:
+        """Open the file for reading.
 
         Raises:
-            OSError: It cannot be renamed.
+            StateError: It cannot be read.
         """
-        name = self.path.name.removeprefix(RowsKind.REJECTED)
-        return self.path.rename(self.path.with_name(f"{RowsKind.REPLAYED}{name}"))
+        return self.store.open(self.item.name)
+
+    def has_changed(self) -> bool:
+        """Return whether the file is not as it was when it was listed.
+
+        Raises:
+            StateError: It cannot be listed.
+        """
+        return self.item not in self.store.items(self.item.name)
+
+    def mark_replayed(self) -> str:
+        """Rename the file of rejected rows that were sent again; return where it is.
+
+        Raises:
+            StateError: It cannot be renamed.
+        """
+        name = f"{RowsKind.REPLAYED}{self.item.name.removeprefix(RowsKind.REJECTED)}"
+        self.store.rename(self.item.name, name)
+        return self.store.location(name)
+
+    def remove(self) -> None:
+        """Remove the file, and the folder of undelivered rows if it was the last one.
+
+        Raises:
+            StateError: It cannot be removed.
+        """
+        self.store.delete(self.item.name)
+        if self.kind is RowsKind.UNDELIVERED:
+            self.store.close()
 
 
-def kept_rows(rejects: Path, state: Path) -> list[KeptRows]:
+def kept_rows(stores: Iterable[StateStore], state: Path) -> list[KeptRows]:
     """Return the files of rows that runs kept, those of the newest run first.
 
     Args:
-        rejects: Folder of rejected rows; it need not exist.
-        state: The state folder, which has the undelivered rows.
+        stores: Places of rejected rows.
+        state: The state folder of this machine, which has folders of undelivered rows.
 
     Raises:
         OSError: A folder cannot be read.
+        StateError: A store cannot be read.
     """
+    # Plugins start without filelock.
+    from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415
+
     found = [
-        KeptRows(name[2], RowsKind(name[1]), path)
-        for path in (rejects.iterdir() if rejects.is_dir() else ())
-        if (name := _ROWS.fullmatch(path.name))
+        KeptRows(name[2], RowsKind(name[1]), store, item)
+        for store in stores
+        for item in store.items()
+        if (name := _ROWS.fullmatch(item.name))
     ]
     for folder in state.iterdir() if state.is_dir() else ():
         if name := _UNDELIVERED.fullmatch(folder.name):
+            store = FolderStore(folder)
             found += [
-                KeptRows(name[1], RowsKind.UNDELIVERED, path) for path in folder.glob("*.jsonl")
+                KeptRows(name[1], RowsKind.UNDELIVERED, store, item)
+                for item in store.items()
+                if item.name.endswith(".jsonl")
             ]
-    found.sort(key=lambda each: (each.kind, each.path.name))
+    found.sort(key=lambda each: (each.kind, each.item.name))
     return sorted(found, key=lambda each: each.run, reverse=True)
 
 
@@ -179,6 +239,25 @@ def remove_old(folder: Path, keep_days: int, now: datetime, logger: logging.Logg
     if parts := [counted(number, noun) for noun, number in removed.items() if number]:
         logger.info(
             "Removed %s older than keep_days (%d) from %s", ", ".join(parts), keep_days, folder
+        )
+
+
+def remove_old_reports(
+    store: StateStore, keep_days: int, now: datetime, logger: logging.Logger
+) -> None:
+    """Remove the reports in a store that are older than some days; see ``remove_old``."""
+    removed = 0
+    with suppress(StateError):  # what cannot be removed is tried by the next run
+        for item in store.items():
+            if _is_old(_REPORT.fullmatch(item.name), keep_days, now):
+                store.delete(item.name)
+                removed += 1
+    if removed:
+        logger.info(
+            "Removed %s older than keep_days (%d) from %s",
+            counted(removed, "report"),
+            keep_days,
+            store.location(),
         )
 
 

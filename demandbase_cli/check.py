@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from demandbase_api.config import state
 from demandbase_api.errors import DemandbaseError, UnreachableError
 from demandbase_cli.errors import CommandError
 from demandbase_cli.jobs import Kind, kinds
@@ -18,7 +20,7 @@ from target_demandbase.config import rejects_folder
 from target_demandbase.rejects import check_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from demandbase_api.errors import ApiOperation
     from demandbase_cli.settings import Settings
@@ -125,7 +127,17 @@ def _export_checks(tap: TapDemandbase) -> list[tuple[str, Callable[[], str]]]:
         spool(tap.config).check()
         return "spool_dir can be written"
 
-    return [("jobs", job_list), ("discovery", discovery), ("folder", folder)]
+    return [
+        ("jobs", job_list),
+        ("discovery", discovery),
+        ("folder", folder),
+        ("state", partial(_state, tap.config)),
+    ]
+
+
+def _state(config: Mapping[str, Any]) -> str:
+    state(config).open()
+    return "state_dir can be used"
 
 
 def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str]]]:
@@ -156,4 +168,5 @@ def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str
         ("fields", fields),
         ("activity types", activity_types),
         ("folder", folder),
+        ("state", partial(_state, target.config)),
     ]

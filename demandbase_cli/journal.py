@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from demandbase_api.config import api_url, state_folder
+from demandbase_api.config import api_url, state
 from demandbase_api.jobs.export_journal import ExportJournal
-from demandbase_api.jobs.import_journal import ImportJournal
-from demandbase_api.state_folder import EXPORT_JOURNAL
+from demandbase_api.state.folder import EXPORT_JOURNAL
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
-from target_demandbase.config import journal_folder
+from target_demandbase.config import import_journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from demandbase_api.jobs.import_journal import JournalEntry
+    from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry
     from demandbase_cli.settings import Settings
 
 _RUN = "demandbase"
@@ -105,9 +104,10 @@ def _line(entry: JournalEntry, word: str) -> dict[str, Any]:
 
 
 def _exports(config: Mapping[str, Any]) -> ExportJournal:
-    folder = state_folder(config).journal(EXPORT_JOURNAL)
-    return ExportJournal(folder, api_url(config), config["job_reuse_hours"])
+    return ExportJournal(
+        state(config).store(EXPORT_JOURNAL), api_url(config), config["job_reuse_hours"]
+    )
 
 
 def _imports(config: Mapping[str, Any]) -> ImportJournal:
-    return ImportJournal(journal_folder(config), _RUN, api_url(config))
+    return import_journal(config, _RUN)

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.config import state_folder
+from demandbase_api.config import state
+from demandbase_api.errors import StateError
 from demandbase_api.run_files import KeptRows, RowsKind, kept_rows
+from demandbase_api.state.folder import KEPT_ROWS
+from demandbase_api.state.folder_store import FolderStore
 from demandbase_api.words import counted
 from demandbase_cli.errors import CommandError
 from demandbase_cli.run_reports import TARGET, Run, all_runs, unreadable
@@ -18,7 +21,6 @@ from target_demandbase.config import rejects_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from demandbase_cli.settings import Settings
 
@@ -54,10 +56,11 @@ class Kept:
     def files(self) -> list[KeptRows]:
         """The files of rows, those of the newest run first."""
         config = self.settings.target_config
-        folder = rejects_folder(config)
+        folder, place = rejects_folder(config), state(config)
+        stores = [FolderStore(folder), place.copies(KEPT_ROWS)]
         try:
-            return kept_rows(folder, state_folder(config).open())
-        except OSError as error:
+            return kept_rows(filter(None, stores), place.open())
+        except (OSError, StateError) as error:
             raise unreadable(folder, error) from error
 
     @cached_property
@@ -67,21 +70,18 @@ class Kept:
 
     def may_grow(self, file: KeptRows) -> bool:
         """Return whether the run of a file may be under way: it has left no report yet."""
-        try:
-            age = time.time() - file.path.stat().st_mtime
-        except OSError as error:
-            raise unreadable(file.path, error) from error
+        age = time.time() - file.item.written_at.timestamp()
         return file.run not in self.reports and age < _QUIET_SECONDS
 
 
-def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def records(kept: KeptRows) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the stream and the record of each line; a line that was cut short is left out.
 
     Raises:
         CommandError: The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with kept.open() as file:
             for line in file:
                 try:
                     message = json.loads(line)
@@ -89,8 +89,8 @@ def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                         yield str(message["stream"]), message["record"]
                 except (ValueError, TypeError, KeyError, RecursionError):
                     continue
-    except OSError as error:
-        raise unreadable(path, error) from error
+    except (OSError, StateError) as error:
+        raise unreadable(kept.location, error) from error
 
 
 def rows_of(files: Sequence[KeptRows]) -> list[dict[str, Any]]:
@@ -99,8 +99,8 @@ def rows_of(files: Sequence[KeptRows]) -> list[dict[str, Any]]:
         {
             "run": file.run,
             "is": _WORDS[file.kind],
-            "file": str(file.path),
-            "rows": sum(1 for _ in records(file.path)),
+            "file": file.location,
+            "rows": sum(1 for _ in records(file)),
         }
         for file in files
     ]
@@ -114,10 +114,7 @@ def sentence(line: dict[str, Any]) -> str:
 def rows_by_stream(files: Sequence[KeptRows], column: str, value: str) -> Counter[str]:
     """Return the number of rows by stream whose column has a value."""
     return Counter(
-        stream
-        for file in files
-        for stream, record in records(file.path)
-        if record.get(column) == value
+        stream for file in files for stream, record in records(file) if record.get(column) == value
     )
 
 
@@ -128,11 +125,6 @@ def remove(file: KeptRows) -> None:
         CommandError: It cannot be removed.
     """
     try:
-        file.path.unlink(missing_ok=True)
-        folder = file.path.parent
-        if file.kind is RowsKind.UNDELIVERED and not any(folder.iterdir()):
-            folder.rmdir()
-    except OSError as error:
-        raise CommandError(
-            f"{file.path} cannot be removed: {error.strerror or 'the operation failed'}."
-        ) from error
+        file.remove()
+    except StateError as error:
+        raise CommandError(f"{file.location} cannot be removed: {error.reason}.") from error

@@ -127,7 +127,7 @@ def _lines(name: str, reports: Mapping[str, Run], files: list[KeptRows]) -> list
     for file in files:
         if file.kind is RowsKind.UNDELIVERED:
             continue
-        for stream, record in records(file.path):
+        for stream, record in records(file):
             # Demandbase may have named both, and its names may be values.
             field, kind = record.get(_FIELD), record.get(_TYPE)
             found[stream, field and mask_name(str(field)), kind and mask_name(str(kind))] += 1

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from demandbase_api import run_files
-from demandbase_api.config import api_url, chosen_api
+from demandbase_api.config import api_url, chosen_api, state
 from demandbase_api.models import adds_rows
 from demandbase_api.run_files import RowsKind
 from demandbase_api.startup import SIGNAL_EXIT
+from demandbase_api.state.folder import IMPORT_REPORTS
+from demandbase_api.state.folder_store import FolderStore
 from demandbase_api.words import counted
 from demandbase_cli.errors import CommandError
 from demandbase_cli.kept_rows import rows_by_stream, rows_of, sentence
@@ -182,7 +184,6 @@ def _send(
     Raises:
         CommandError: Not all rows were sent.
     """
-    sizes = [file.path.stat().st_size for file in files]
     with TemporaryDirectory() as temporary:
         settings = kept.settings
         changes: dict[str, Any] = {"on_reject": "continue"}
@@ -191,32 +192,34 @@ def _send(
         if is_dry:  # rows that are rejected are still in the files
             folder = Path(temporary)
             changes |= {"dry_run": True, "rejects_path": temporary}
-        before = set(run_files.reports(folder))
-        code = _run_target(settings, changes, [file.path for file in files])
-        reports = [path for name, path in run_files.reports(folder).items() if name not in before]
+        copies = None if is_dry else state(settings.target_config).copies(IMPORT_REPORTS)
+        store = FolderStore(folder) if copies is None else copies
+        before = set(run_files.reports(store))
+        code = _run_target(settings, changes, files)
+        reports = [name for run, name in run_files.reports(store).items() if run not in before]
         # Another run may have ended meanwhile.
-        report = run_at(TARGET, reports[0]) if len(reports) == 1 else None
+        report = run_at(TARGET, store, reports[0]) if len(reports) == 1 else None
     if code:
         raise CommandError(
             f"Not all rows of run {run} were sent again, as the lines above say: {_paths(files)} "
             "is as it was.",
             code,
         )
-    if sizes != [file.path.stat().st_size for file in files]:
+    if any(file.has_changed() for file in files):
         raise CommandError(f"{_paths(files)} changed meanwhile, and stays as it is.")
     if not is_dry:
         for file, line in zip(files, lines, strict=True):
-            line["file"] = str(file.mark_replayed())
+            line["file"] = file.mark_replayed()
     return report
 
 
-def _run_target(settings: Settings, changes: Mapping[str, Any], paths: Sequence[Path]) -> int:
+def _run_target(settings: Settings, changes: Mapping[str, Any], files: Sequence[KeptRows]) -> int:
     """Run the command of the target over files; return its exit code.
 
     Args:
         settings: Its settings.
         changes: Settings that differ.
-        paths: Files of Singer messages.
+        files: Files of Singer messages.
     """
     environment = dict(os.environ)
     if ENVIRONMENT in settings.sources:  # variables replace the settings of files
@@ -239,9 +242,9 @@ def _run_target(settings: Settings, changes: Mapping[str, Any], paths: Sequence[
             children.append(child)
             assert child.stdin is not None  # noqa: S101 - a pipe
             with suppress(BrokenPipeError), child.stdin as pipe:  # it may end early, and says why
-                for path in paths:
-                    with path.open("rb") as file:
-                        shutil.copyfileobj(file, pipe)
+                for file in files:
+                    with file.open() as lines:
+                        shutil.copyfileobj(lines, pipe)
             code = child.wait()
     return code if code >= 0 else SIGNAL_EXIT - code
 
@@ -256,4 +259,4 @@ def _variables(changes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _paths(files: Sequence[KeptRows]) -> str:
-    return ", ".join(str(file.path) for file in files)
+    return ", ".join(file.location for file in files)

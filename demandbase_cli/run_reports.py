@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from demandbase_api import run_files
-from demandbase_api.config import state_folder
+from demandbase_api.config import state
+from demandbase_api.errors import StateError
 from demandbase_api.run_report import (
     ExportRun,
     ImportRun,
@@ -21,7 +22,8 @@ from demandbase_api.run_report import (
     ReportedImport,
     ReportedImports,
 )
-from demandbase_api.state_folder import EXPORT_REPORTS
+from demandbase_api.state.folder import EXPORT_REPORTS, IMPORT_REPORTS
+from demandbase_api.state.folder_store import FolderStore
 from demandbase_cli.errors import CommandError
 from tap_demandbase.windows import parse_timestamp
 from target_demandbase.config import rejects_folder
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from demandbase_api.state.ports import StateStore
     from demandbase_cli.settings import Settings
 
 logger = logging.getLogger("demandbase")
@@ -137,24 +140,27 @@ def _outcome(text: str) -> Outcome | None:
     return Outcome(text) if text in {*Outcome} else None
 
 
-def report_folders(settings: Settings) -> tuple[tuple[str, Path], ...]:
-    """Return the folder of each plugin's reports, by the name of the plugin."""
-    return (
-        (TAP, state_folder(settings.tap_config).open() / EXPORT_REPORTS),
-        (TARGET, rejects_folder(settings.target_config)),
-    )
-
-
 def all_runs(settings: Settings) -> Iterator[Run]:
     """Yield the runs of both plugins, the newest first; reports that cannot be read are named."""
     found = [
-        (name, plugin, path)
-        for plugin, folder in report_folders(settings)
-        for name, path in _reports(folder).items()
+        (run, plugin, name, store)
+        for plugin, store in report_stores(settings)
+        for run, name in _reports(store).items()
     ]
-    for _, plugin, path in sorted(found, reverse=True):
-        if (run := run_at(plugin, path)) is not None:
+    for _, plugin, name, store in sorted(found, key=lambda each: each[:3], reverse=True):
+        if (run := run_at(plugin, store, name)) is not None:
             yield run
+
+
+def report_stores(settings: Settings) -> Iterator[tuple[str, StateStore]]:
+    """Yield the places of reports: those on this machine, and a bucket that it shares."""
+    tap, target = state(settings.tap_config), state(settings.target_config)
+    yield TAP, FolderStore(tap.open() / EXPORT_REPORTS)
+    yield TARGET, FolderStore(rejects_folder(settings.target_config))
+    if (exports := tap.copies(EXPORT_REPORTS)) is not None:
+        yield TAP, exports
+    if (imports := target.copies(IMPORT_REPORTS)) is not None:
+        yield TARGET, imports
 
 
 def run_named(found: Sequence[str], beginning: str) -> str:
@@ -176,31 +182,34 @@ def run_named(found: Sequence[str], beginning: str) -> str:
     raise CommandError(f"{beginning[:100]} {problem}: list them with “demandbase runs”.")
 
 
-def _reports(folder: Path) -> dict[str, Path]:
+def _reports(store: StateStore) -> dict[str, str]:
     try:
-        return run_files.reports(folder)
-    except OSError as error:
-        raise unreadable(folder, error) from error
+        return run_files.reports(store)
+    except StateError as error:
+        raise unreadable(store.location(), error) from error
 
 
-def unreadable(path: Path, error: OSError) -> CommandError:
+def unreadable(place: Path | str, error: OSError | StateError) -> CommandError:
     """Return the error for a file or folder that cannot be read."""
+    reason = error.reason if isinstance(error, StateError) else error.strerror
     return CommandError(
-        f"{path} cannot be read: {error.strerror or 'the operation failed'}. Run this as the user "
-        "of the runs, or correct the settings state_dir and rejects_path."
+        f"{place} cannot be read: {reason or 'the operation failed'}. Run this as the user of the "
+        "runs, or correct the settings state_dir and rejects_path."
     )
 
 
-def run_at(plugin: str, path: Path) -> Run | None:
+def run_at(plugin: str, store: StateStore, name: str) -> Run | None:
     """Return the run of a report; ``None``, with a warning, if the report is damaged."""
     decode = partial(msgspec.json.decode, type=ExportRun if plugin == TAP else ImportRun)
     try:
-        content = path.read_bytes()
+        if (content := store.get(name)) is None:
+            return None  # removed meanwhile
         report = decode(content)
         parse_timestamp(report.started_at)
-        return Run(plugin, path.stem.removeprefix("report-"), report, json.loads(content))
-    except OSError as error:
-        raise unreadable(path, error) from error
+        run = name.removeprefix("report-").removesuffix(".json")
+        return Run(plugin, run, report, json.loads(content))
+    except StateError as error:
+        raise unreadable(store.location(name), error) from error
     except (ValueError, RecursionError):
-        logger.warning("The report %s is damaged and left out.", path)
+        logger.warning("The report %s is damaged and left out.", store.location(name))
         return None

@@ -14,7 +14,7 @@ from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show, timestamp
 from demandbase_cli.run_page import run_page
-from demandbase_cli.run_reports import LATEST, all_runs, report_folders, rows_rejected, run_named
+from demandbase_cli.run_reports import LATEST, all_runs, report_stores, rows_rejected, run_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,9 @@ def _show_list(settings: Settings, last: int, *, as_json: bool) -> None:
         [tuple(line.values()) for line in lines],
         "No run has left a report in state_dir or rejects_path.",
     )
-    places = [f"those of {plugin} in {folder}" for plugin, folder in report_folders(settings)]
+    places = [
+        f"those of {plugin} in {store.location()}" for plugin, store in report_stores(settings)
+    ]
     where = f"Reports, by the settings: {', '.join(places)}."
     show(lines, table, where, as_json=as_json)
 

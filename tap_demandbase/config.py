@@ -20,14 +20,14 @@ from demandbase_api.config import (
     chosen_api,
     poll_policy,
     spool_folder,
-    state_folder,
+    state,
     with_api_settings,
 )
 from demandbase_api.errors import ConfigurationError, SpoolError
 from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_provider import ExportPolicy
 from demandbase_api.ports import ExportFilter
-from demandbase_api.state_folder import EXPORT_JOURNAL
+from demandbase_api.state.folder import EXPORT_JOURNAL
 from tap_demandbase.spool import Spool
 from tap_demandbase.windows import parse_timestamp
 
@@ -265,13 +265,19 @@ def export_policy(
 
 
 def export_journal(config: Mapping[str, Any]) -> ExportJournal:
-    """Return the journal of the export jobs; one in memory if it cannot be kept."""
-    folder = None
+    """Return the journal of the export jobs; one in memory if a folder cannot keep it.
+
+    Raises:
+        SpoolError: The place that machines share cannot be used.
+    """
+    place, store = state(config), None
     try:
-        folder = state_folder(config).journal(EXPORT_JOURNAL)
+        store = place.store(EXPORT_JOURNAL)
     except SpoolError as error:
+        if place.is_shared:
+            raise
         logger.warning("The export jobs of this run cannot be recorded in state_dir: %s", error)
-    return ExportJournal(folder, api_url(config), config["job_reuse_hours"])
+    return ExportJournal(store, api_url(config), config["job_reuse_hours"])
 
 
 def spool(config: Mapping[str, Any]) -> Spool:

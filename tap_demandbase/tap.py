@@ -17,12 +17,12 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, state_folder
+from demandbase_api.config import api_files, chosen_api, state
 from demandbase_api.connect import connect
 from demandbase_api.errors import ConfigurationError, DemandbaseError, SpoolError, state_error
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.process import enlarge_pipe, json_problem, signals_ignored, terminate
-from demandbase_api.run_files import remove_old, run_name, write_report
+from demandbase_api.run_files import remove_old, remove_old_reports, run_name, write_report
 from demandbase_api.run_report import RunClock, RunFacts
 from demandbase_api.settings_check import (
     environment_settings,
@@ -32,7 +32,7 @@ from demandbase_api.settings_check import (
     without_foreign,
 )
 from demandbase_api.settings_values import as_declared
-from demandbase_api.state_folder import EXPORT_REPORTS
+from demandbase_api.state.folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import (
     catalog_fields,
@@ -224,6 +224,9 @@ class TapDemandbase(Tap):
                 ended the run.
             DemandbaseError: An error ended the run before a stream failed.
         """
+        place = state(self.config)
+        if place.is_shared:
+            place.open()  # a run does not begin without what other machines have recorded
         times = RunClock(run_name(self.clock.utc()), self.clock)
         run: SyncRun | None = None  # until discovery, which may end it
         failure: BaseException | None = None
@@ -274,10 +277,13 @@ class TapDemandbase(Tap):
         facts = RunFacts.of(self, failure, sdk_sentence(failure))
         report = run_report(times, facts, rows, streams, left)
         try:
-            folder = state_folder(self.config).open() / EXPORT_REPORTS
+            place, keep_days = state(self.config), self.config["keep_days"]
+            folder, copies = place.open() / EXPORT_REPORTS, place.copies(EXPORT_REPORTS)
             # First: on a full disk, this makes room.
-            remove_old(folder, self.config["keep_days"], self.clock.utc(), self.logger)
-            path = write_report(folder, report.run, report.as_json())
+            remove_old(folder, keep_days, self.clock.utc(), self.logger)
+            if copies is not None:
+                remove_old_reports(copies, keep_days, self.clock.utc(), self.logger)
+            path = write_report(folder, report.run, report.as_json(), copies)
         except (OSError, SpoolError) as error:
             reason = state_error(error) if isinstance(error, OSError) else error
             self.logger.warning("The report of this run cannot be kept in state_dir: %s", reason)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
 from demandbase_api import config as api_config
-from demandbase_api.config import MAX_SECONDS, checked_path, state_folder, with_api_settings
+from demandbase_api.config import MAX_SECONDS, checked_path, state, with_api_settings
 from demandbase_api.errors import ConfigurationError
+from demandbase_api.jobs.import_journal import ImportJournal
 from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
 from demandbase_api.settings_check import near_names
 from demandbase_api.settings_values import NULL
-from demandbase_api.state_folder import IMPORT_JOURNAL
+from demandbase_api.state.folder import IMPORT_JOURNAL
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.report import OUTCOMES_UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from demandbase_api.connection import Connection
     from demandbase_api.http.retry import RetryPolicy
@@ -259,13 +261,19 @@ def destination(config: Mapping[str, Any]) -> str:
     return url if action == ListAction.NOOP.value else f"{url}?listAction={action}"
 
 
-def journal_folder(config: Mapping[str, Any]) -> Path:
-    """Return the folder for the journal of open jobs, from the settings.
+def import_journal(config: Mapping[str, Any], run: str) -> ImportJournal:
+    """Return the journal of open jobs.
+
+    Args:
+        config: The settings.
+        run: Unique name of the run.
 
     Raises:
-        SpoolError: The state folder cannot be used.
+        SpoolError: What outlives a run cannot be used.
     """
-    return state_folder(config).journal(IMPORT_JOURNAL)
+    place = state(config)
+    locks = place.locks(IMPORT_JOURNAL, run)
+    return ImportJournal(place.store(IMPORT_JOURNAL), locks, run, api_config.api_url(config))
 
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:
@@ -386,6 +394,20 @@ def _problems(config: Mapping[str, Any], capabilities: ImportCapabilities) -> li
     if most is not None and config["max_file_bytes"] > most:
         problems.append(f"max_file_bytes can be {most} at most")
     return problems
+
+
+def warn_of_lost_rows(config: Mapping[str, Any]) -> None:
+    """Warn if the only copy of rejected rows, past which the state moves, may not last."""
+    if config["on_reject"] != OnReject.CONTINUE.value or state(config).is_shared:
+        return
+    folder = rejects_folder(config).resolve()
+    if folder.is_relative_to(Path(tempfile.gettempdir()).resolve()):
+        logger.warning(
+            "With on_reject: continue the state moves past rejected rows, and the only copy of "
+            "these is in %s, which is a temporary folder. Set rejects_path to a folder that is "
+            "kept, or state_dir to a bucket.",
+            folder,
+        )
 
 
 def log_limits(config: Mapping[str, Any], capabilities: ImportCapabilities) -> None:

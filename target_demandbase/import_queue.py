@@ -20,7 +20,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from demandbase_api.config import api_url, poll_policy
+from demandbase_api.config import api_url, poll_policy, state
 from demandbase_api.errors import (
     ApiOperation,
     FileTooLargeError,
@@ -34,9 +34,10 @@ from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.process import signals_deferred
+from demandbase_api.state.folder import IMPORT_JOURNAL
 from demandbase_api.threads import Task
 from demandbase_api.words import counted
-from target_demandbase.config import destination, journal_folder
+from target_demandbase.config import destination
 from target_demandbase.errors import StillRunningError
 from target_demandbase.open_files import open_files, spare_files
 from target_demandbase.rejects import file_name_part, rejects_error
@@ -517,11 +518,13 @@ def open_import_queue(
     api: ImportApi, config: Mapping[str, Any], run: str, clock: Clock, retry: RetryPolicy
 ) -> ImportQueue:
     """Return the queue of a run, with its uploader, poller and journal."""
-    folder, origin, policy = journal_folder(config), api_url(config), poll_policy(config)
+    policy = poll_policy(config)
     poller = JobPoller("import", api, policy, clock, progress=_progress)
-    journal = ImportJournal(folder, run, origin)
-    deliveries = ImportDeliveries(folder, origin, clock)
-    locks = EntityLocks(folder, origin, clock, policy.timeout_seconds)
+    place, origin = state(config), api_url(config)
+    store, run_locks = place.store(IMPORT_JOURNAL), place.locks(IMPORT_JOURNAL, run)
+    journal = ImportJournal(store, run_locks, run, origin)
+    deliveries = ImportDeliveries(store, origin, clock)
+    locks = EntityLocks(run_locks, journal.place, origin, clock, policy.timeout_seconds)
     uploader = ImportUploader(api, poller, journal, deliveries, locks, retry, clock)
     allowed = open_files(spare_files(), config["max_concurrent_jobs"])
     return ImportQueue(uploader, poller, allowed.jobs, destination(config))

@@ -12,15 +12,23 @@ import sys
 from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.config import spool_folder, state_folder
+from demandbase_api.config import spool_folder, state
 from demandbase_api.errors import ApiError, ConfigurationError, TransientError
 from demandbase_api.process import loading, signals_deferred
-from demandbase_api.run_files import dry_run_folder, remove_old, run_name
+from demandbase_api.run_files import dry_run_folder, remove_old, remove_old_reports, run_name
 from demandbase_api.run_report import Outcome
+from demandbase_api.state.folder import IMPORT_REPORTS, KEPT_ROWS
 from target_demandbase.batching import StreamBatch
-from target_demandbase.config import log_limits, reject_policy, rejects_folder, warn_of_unused
+from target_demandbase.config import (
+    log_limits,
+    reject_policy,
+    rejects_folder,
+    warn_of_lost_rows,
+    warn_of_unused,
+)
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.errors import MappingError, PlanError, RoutingError
 from target_demandbase.import_queue import DryRunQueue, ImportBatch, Until, open_import_queue
@@ -98,12 +106,17 @@ class Loader:
         self._config = config
         self._clock = clock
         self._run = run_name(clock.utc())
-        self._state_folder = state_folder(config).open()
+        place = state(config)
+        self._state_folder = place.open()
         self._rejects = rejects_folder(config)
         check_folder(self._rejects)
         able = api.capabilities
         log_limits(config, able)
+        warn_of_lost_rows(config)
         self._is_dry: bool = config["dry_run"]
+        # The files of a dry run are for whoever has started it.
+        self._copies = None if self._is_dry else place.copies(KEPT_ROWS)
+        self._reports = None if self._is_dry else place.copies(IMPORT_REPORTS)
         self._report = RunRecorder(
             self._run,
             clock,
@@ -113,7 +126,7 @@ class Loader:
         )
         self.questions = Questions(config, self._rejects, self._run, clock)
         """What is open about the streams."""
-        self._dead_letters = DeadLetters(self._rejects, self._run)
+        self._dead_letters = DeadLetters(self._rejects, self._run, self._copies)
         self._results = Results(
             api,
             self._dead_letters,
@@ -313,7 +326,11 @@ class Loader:
         for done in self._queue.ended(until):
             outcome = None
             try:
-                outcome = self._results.account(done)
+                accounted = self._results.account(done)
+                if self._copies is not None:
+                    # The journal will say that each rejected row is kept, even without this disk.
+                    self._dead_letters.flush()
+                outcome = accounted
             finally:
                 self._queue.remove(done, outcome)
             self._finish_batches()
@@ -366,7 +383,7 @@ class Loader:
         """
         undelivered = None
         if facts.outcome is Outcome.INTERRUPTED:
-            undelivered = Undelivered(self._state_folder, self._run)
+            undelivered = Undelivered(self._state_folder, self._run, self._copies)
         with ExitStack() as last:
             last.callback(self._write_report, facts)
             for stream in reversed(self._streams):
@@ -434,13 +451,19 @@ class Loader:
         report = self._report.report(facts, self._queue.jobs())
         sys.stderr.write(f"{report.in_brief().as_json()}\n")
         # First: on a full disk, this makes room.
-        remove_old(self._rejects, self._config["keep_days"], self._clock.utc(), logger)
-        try:
-            self._dead_letters.flush()
-            write_run(self._rejects, report)
-        except RejectsError as error:
-            # The run ends with an error of its own, which is the one to report.
-            logger.warning("%s", error)
+        keep_days, now = self._config["keep_days"], self._clock.utc()
+        remove_old(self._rejects, keep_days, now, logger)
+        if self._reports is not None:
+            remove_old_reports(self._reports, keep_days, now, logger)
+        for write in (
+            self._dead_letters.flush,
+            partial(write_run, self._rejects, report, self._reports),
+        ):
+            try:
+                write()
+            except RejectsError as error:
+                # The run ends with an error of its own, which is the one to report.
+                logger.warning("%s", error)
 
 
 def _block_encoder(plan: StreamPlan, on_null: OnNull) -> ArrowRowEncoder | None:

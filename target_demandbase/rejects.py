@@ -7,6 +7,8 @@ import hashlib
 import logging
 import math
 import os
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -16,9 +18,10 @@ from urllib.parse import quote
 
 import simplejson
 
-from demandbase_api.errors import DemandbaseError, SpoolError
+from demandbase_api.errors import DemandbaseError, SpoolError, StateError
 from demandbase_api.files import make_private_folder, open_private, sync_folder
 from demandbase_api.process import signals_deferred
+from demandbase_api.run_files import RowsKind
 from target_demandbase.invocation import sending_command
 from target_demandbase.schema import REJECT_PREFIX, REJECT_TYPE
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from demandbase_api.state.ports import StateStore
     from target_demandbase.plan import StreamPlan
     from target_demandbase.staging import StagedFile
 
@@ -111,20 +115,37 @@ class Reject:
 class DeadLetters:
     """A file of rejected records for each stream that has any.
 
+    If there is a store for copies, each flush ends the files and moves them there.
+
     Args:
         folder: Folder of the files; created when needed.
         run: Unique name of the run, a part of the files' names.
+        copies: Gets the files.
     """
 
-    def __init__(self, folder: Path, run: str) -> None:
+    def __init__(self, folder: Path, run: str, copies: StateStore | None = None) -> None:
         self._folder = folder
         self._run = run
+        self._copies = copies
         self._files: dict[str, SingerFile] = {}
+        self._moved: Counter[str] = Counter()
 
     @property
     def paths(self) -> dict[str, Path]:
-        """The files, by stream."""
+        """The files on this machine, by stream."""
         return {stream: file.path for stream, file in self._files.items()}
+
+    @property
+    def places(self) -> list[str]:
+        """Where the records are, for a person."""
+        if self._copies is None:
+            return list(map(str, self.paths.values()))
+        streams = {**self._moved, **self._files}
+        return [self._copies.location(self._name(stream, "*")) for stream in streams]
+
+    def _name(self, stream: str, number: str = "") -> str:
+        ending = f".{number}" if number else ""
+        return f"{RowsKind.REJECTED}-{self._run}-{file_name_part(stream)}{ending}.jsonl"
 
     def reject(
         self,
@@ -148,8 +169,9 @@ class DeadLetters:
         """
         file = self._files.get(stream)
         if file is None:
-            name = f"rejects-{self._run}-{file_name_part(stream)}.jsonl"
-            file = self._files[stream] = SingerFile(self._folder / name, stream)
+            number = "" if self._copies is None else f"{self._moved[stream] + 1:04d}"
+            path = self._folder / self._name(stream, number)
+            file = self._files[stream] = SingerFile(path, stream)
         try:
             file.add(_with_reasons(schema), key_properties, {**record, **reason.columns()})
         except OSError as error:
@@ -169,8 +191,35 @@ class DeadLetters:
         try:
             for file in self._files.values():
                 file.flush()
+            if self._copies is not None:
+                self._move(self._copies)
         except OSError as error:
             raise rejects_error(error) from error
+
+    def _move(self, copies: StateStore) -> None:
+        for stream in list(self._files):
+            file = self._files[stream].path
+            move(file, copies, file.name)
+            self._moved[stream] += 1
+            del self._files[stream]
+
+
+def move(file: Path, store: StateStore, name: str) -> str:
+    """Move a file that has all of its records into a store; return where it is.
+
+    Raises:
+        RejectsError: It cannot be stored. It stays where it is.
+    """
+    try:
+        store.copy_in(file, name)
+    except StateError as error:
+        raise RejectsError(
+            f"Rows that only this run has cannot be kept in {store.location()}: {error.reason}. "
+            f"They are in {file}."
+        ) from error
+    with suppress(OSError):  # it is there twice
+        file.unlink()
+    return store.location(name)
 
 
 def _with_reasons(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -184,10 +233,13 @@ class Undelivered:
     Args:
         folder: The state folder.
         run: Unique name of the run.
+        copies: Gets the files, if there is one.
     """
 
-    def __init__(self, folder: Path, run: str) -> None:
-        self._folder = folder / f"undelivered-{run}"
+    def __init__(self, folder: Path, run: str, copies: StateStore | None = None) -> None:
+        self._folder = folder / f"{RowsKind.UNDELIVERED}-{run}"
+        self._copies = copies
+        self._number = 0
         self._files: dict[str, SingerFile] = {}
 
     def add(self, plan: StreamPlan, staged: Sequence[StagedFile]) -> None:
@@ -195,10 +247,7 @@ class Undelivered:
         if not any(file.rows for file in staged):
             return
         source = plan.source
-        written = self._files.setdefault(
-            source.stream,
-            SingerFile(self._folder / f"{file_name_part(source.stream)}.jsonl", source.stream),
-        )
+        written = self._file(source.stream)
         records = 0
         try:
             for file in staged:
@@ -206,6 +255,7 @@ class Undelivered:
                     records += count
                     written.add_messages(source.schema, source.key_properties, lines)
             written.flush()
+            place = self._place(written)
         except (OSError, SpoolError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             logger.warning(
@@ -222,9 +272,31 @@ class Undelivered:
             "your data: remove it when you no longer need it.",
             records,
             plan.stream,
-            written.path,
+            place,
             sending_command(),
         )
+
+    def _file(self, stream: str) -> SingerFile:
+        """Return the file of a stream's records; with copies, a new one each time."""
+        name = file_name_part(stream)
+        if self._copies is not None:
+            self._number += 1
+            return SingerFile(self._folder / f"{name}.{self._number:04d}.jsonl", stream)
+        path = self._folder / f"{name}.jsonl"
+        return self._files.setdefault(stream, SingerFile(path, stream))
+
+    def _place(self, file: SingerFile) -> str:
+        """Return where a file is for good."""
+        if self._copies is None:
+            return str(file.path)
+        try:
+            place = move(file.path, self._copies, f"{self._folder.name}-{file.path.name}")
+        except RejectsError as error:
+            logger.warning("%s", error)
+            return str(file.path)
+        with suppress(OSError):  # another file is there
+            self._folder.rmdir()
+        return place
 
 
 class SingerFile:

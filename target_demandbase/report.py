@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from demandbase_api.clock import Clock
     from demandbase_api.jobs.job_timeline import TrackedJob
     from demandbase_api.run_report import ReportedPhase, RunFacts
+    from demandbase_api.state.ports import StateStore
 
 
 MAX_KINDS = 50
@@ -226,17 +227,18 @@ class RunRecorder:
         return self._streams.setdefault(stream, _Figures())
 
 
-def write_run(folder: Path, report: ImportRun) -> None:
+def write_run(folder: Path, report: ImportRun, copies: StateStore | None = None) -> None:
     """Write a report to a file.
 
     Args:
         folder: Created if it does not exist.
         report: The report.
+        copies: Gets the report in place of the folder, if there is one.
 
     Raises:
         RejectsError: The file cannot be written.
     """
     try:
-        write_report(folder, report.run, report.as_json())
+        write_report(folder, report.run, report.as_json(), copies)
     except OSError as error:
         raise rejects_error(error) from error

@@ -178,7 +178,7 @@ class Results:
             count.digest.rows,
             count.rows,
             count.stream,
-            ", ".join(map(str, self._dead_letters.paths.values())),
+            ", ".join(self._dead_letters.places),
             "; ".join(count.digest.lines()),
             count.remark,
         )
@@ -193,7 +193,7 @@ class Results:
         if breach is not None:
             raise RejectedRowsError(
                 f"{self._rejected} of {self._read} rows of the run were rejected and are kept in "
-                f"{', '.join(map(str, self._dead_letters.paths.values()))}. The run fails "
+                f"{', '.join(self._dead_letters.places)}. The run fails "
                 f"because {breach}."
             )
 
@@ -289,7 +289,7 @@ class Results:
         """
         found = rejected_rows(end.errors, _sent_rows(batch)).without_uncertain()
         self._keep(batch, sent, found)
-        return tuple(map(str, self._dead_letters.paths.values())) if found.kept else ()
+        return tuple(self._dead_letters.places) if found.kept else ()
 
     def _keep(self, batch: ImportBatch, sent: SentFile, found: Rejections) -> None:
         """Keep rows that were rejected, or may have been, and count those that were."""
@@ -373,7 +373,7 @@ class Results:
             rows=count.rows,
             digest=count.digest.lines(),
             breach=breach,
-            kept=[str(path) for path in self._dead_letters.paths.values()],
+            kept=self._dead_letters.places,
             remark=count.remark,
             is_dry=self._is_dry,
         )

@@ -15,7 +15,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, state_folder
+from demandbase_api.config import api_files, chosen_api, state
 from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
@@ -212,7 +212,7 @@ class TargetDemandbase(Target):
             DemandbaseError: A check failed.
         """
         check_folder(config.rejects_folder(self.config))
-        state_folder(self.config).open()
+        state(self.config).open()
         fields = len(self.import_api.mappings())
         next(iter(self.import_api.jobs()), None)
         self.logger.info(

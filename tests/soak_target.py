@@ -34,11 +34,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.command_process import preload
@@ -141,6 +141,12 @@ class Figures:
     kinds: Counter[str] = field(default_factory=Counter)
 
 
+KINDS = {
+    "v1": ("upsert", "upsert", "insert", "insert", "rejects", "rejects", "two"),
+    "uapi": ("upsert", "upsert", "insert", "insert", "two"),
+}
+
+
 class Soak:
     """Rounds on one sandbox.
 
@@ -151,6 +157,11 @@ class Soak:
         api: ``v1`` or ``uapi``.
         fresh_disk: Whether each run has a folder of its own.
     """
+
+    kinds: ClassVar[Mapping[str, tuple[str, ...]]] = KINDS
+    """Kinds of rounds by API."""
+    kill_share = 0.25
+    """Share of the first runs that are killed."""
 
     def __init__(
         self,
@@ -180,7 +191,7 @@ class Soak:
         self._folder = self._base / str(number)
         self._faults: list[Fault] = []
         self._log: list[str] = []
-        kinds = KINDS[self._api]
+        kinds = self.kinds[self._api]
         self._kind = draw.choice(
             [kind for kind in kinds if kind != "two"] if self._fresh_disk else kinds
         )
@@ -218,7 +229,7 @@ class Soak:
         draw, figures = self._random, self.figures
         records = self._records(0, RECORDS)
         lines = draw.randrange(RECORDS) if draw.random() < 0.15 else None
-        kill_after = draw.randrange(25) if draw.random() < 0.25 else None
+        kill_after = draw.randrange(25) if draw.random() < self.kill_share else None
         done, end = self._run(records, 0, lines, kill_after)
         figures.ends[end.error or "ok"] += 1
         self._sandbox.clear_faults()
@@ -277,7 +288,7 @@ class Soak:
         if self._fresh_disk:  # the folder is gone: the list stops such rows for a day
             self._clock.advance(25 * HOUR)
             return self._not_there(records, missing)
-        named = [Path(found) for found in re.findall(r"/[^\s,]+\.json", end.message)]
+        named = [Path(found) for found in re.findall(r"/[^\s,)]+\.json", end.message)]
         if not named or not all(path.is_file() for path in named):
             self._problem(f"the run names no journal entry: {end.message}")
             return missing
@@ -363,10 +374,12 @@ class Soak:
         text = "".join(json.dumps(message) + "\n" for message in messages)
         self._runs += 1
         folder = self._folder / f"run-{self._runs}"
-        settings = self._settings
         if self._fresh_disk:
-            settings = {**settings, "spool_dir": str(self._folder / f"disk-{self._runs}")}
-        return TargetProcess(self._clock, settings, text, lines, folder, pace)
+            self._settings["spool_dir"] = str(self._folder / f"disk-{self._runs}")
+        return self._process(text, lines, folder, pace)
+
+    def _process(self, text: str, lines: int | None, folder: Path, pace: float) -> TargetProcess:
+        return TargetProcess(self._clock, self._settings, text, lines, folder, pace)
 
     def _ended(self, process: TargetProcess, start: int) -> End:
         end = process.wait()
@@ -577,10 +590,6 @@ _UAPI_ONLY: list[_Rule] = [
     ("createToken", Effect.STATUS, {"status": [500, 503]}),
 ]
 FAULTS = {"v1": _COMMON + _V1_ONLY, "uapi": _COMMON + _UAPI_ONLY}
-KINDS = {
-    "v1": ("upsert", "upsert", "insert", "insert", "rejects", "rejects", "two"),
-    "uapi": ("upsert", "upsert", "insert", "insert", "two"),
-}
 _NAMES = {"first_name": "First Name", "last_name": "Last Name", "email": "Email"}
 _PEOPLE = {"person_id": "External Person Id", "title": "Title", "phone": "Phone Number", **_NAMES}
 SOURCES = {

@@ -23,6 +23,7 @@ from typing_extensions import override
 from demandbase_api.clock import Clock
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
+from demandbase_api.state import leases
 from target_demandbase.target import TargetDemandbase
 from tests.command_process import FORKING, written
 
@@ -86,6 +87,8 @@ class TargetProcess:
         lines: Number of lines after which it gets a signal to end. ``None``: all.
         folder: Folder for its output; of this run alone.
         pace: Real seconds that a second of its sleep takes.
+        environment: Variables in addition to those of the test.
+        lease_seconds: Age at which a run of another machine is taken for dead.
     """
 
     def __init__(
@@ -96,12 +99,17 @@ class TargetProcess:
         lines: int | None,
         folder: Path,
         pace: float = 0,
+        environment: dict[str, str] | None = None,
+        lease_seconds: float = leases.LEASE_SECONDS,
     ) -> None:
         folder.mkdir(parents=True)
+        surroundings = (environment or {}, lease_seconds)
         self._folder = folder
         own, other = FORKING.Pipe()
         self._process = FORKING.Process(
-            target=_run, args=(other, clock.ahead, config, text, lines, folder), daemon=True
+            target=_run,
+            args=(other, clock.ahead, config, text, lines, folder, surroundings),
+            daemon=True,
         )
         self._process.start()
         other.close()
@@ -186,8 +194,12 @@ def _run(
     text: str,
     lines: int | None,
     folder: Path,
+    surroundings: tuple[dict[str, str], float],
 ) -> None:
     """Run the target in this process."""
+    environment, leases.LEASE_SECONDS = surroundings
+    leases.BEAT_SECONDS = leases.LEASE_SECONDS / 8
+    os.environ.update(environment)
     for number, name in enumerate(("out", "err"), start=1):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)

@@ -1,7 +1,7 @@
-"""A journal of export jobs that survives the end of the process: one small file for each request.
+"""A journal of export jobs that survives the end of the process: one small object for each request.
 
-It says which jobs runs on this machine have begun and not delivered, for runs without a state, and
-which jobs have been delivered or given up. A run works without it: if the folder is unusable, jobs
+It says which jobs runs have begun and not delivered, for runs without a state, and
+which jobs have been delivered or given up. A run works without it: if the store is unusable, jobs
 of an interrupted run may be created again.
 """
 
@@ -11,20 +11,18 @@ import hashlib
 import json
 import logging
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from demandbase_api.errors import state_error
-from demandbase_api.files import make_private_folder, write_atomically
+from demandbase_api.errors import StateError
 from demandbase_api.models import was_created_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from demandbase_api.models import ExportJob, ExportRequest
+    from demandbase_api.state.ports import StateStore
 
 
 logger = logging.getLogger(__name__)
@@ -57,7 +55,7 @@ class WrittenEntry:
     """An entry as it was written, for a person.
 
     Args:
-        key: Name of its file.
+        key: Digest of the request.
         entry: The entry.
         written_at: When it was written.
     """
@@ -78,19 +76,18 @@ class WrittenEntry:
 
 
 class ExportJournal:
-    """What runs on this machine did with the jobs of each request.
+    """What runs did with the jobs of each request.
 
     Args:
-        folder: Folder of the files; created with the first one. Default: entries are kept in
-            memory only.
+        store: Keeps the entries. Default: they are kept in memory only.
         origin: The API; its jobs have entries of their own.
-        keep_hours: Age in hours, at least 24, at which a file is removed.
+        keep_hours: Age in hours, at least 24, at which an entry is removed.
     """
 
     def __init__(
-        self, folder: Path | None = None, origin: str = "", keep_hours: float = _MIN_HOURS
+        self, store: StateStore | None = None, origin: str = "", keep_hours: float = _MIN_HOURS
     ) -> None:
-        self._folder = folder
+        self._store = store
         self._origin = origin
         self._keep_seconds = max(keep_hours, _MIN_HOURS) * 3600
         self._entries: dict[str, JournalEntry] = {}
@@ -150,34 +147,33 @@ class ExportJournal:
         return job_id in entry.unusable or job_id in entry.delivered
 
     def entries(self) -> list[WrittenEntry]:
-        """Return the entries of all requests to all APIs, the newest first."""
-        found = []
-        for path in () if self._folder is None else self._folder.glob(f"*{_SUFFIX}"):
-            with suppress(OSError):
-                key = path.name.removesuffix(_SUFFIX)
-                written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                found.append(WrittenEntry(key, self._read(key), written_at))
+        """Return the entries of all requests to all APIs, the newest first.
+
+        Raises:
+            StateError: They cannot be listed.
+        """
+        found = [
+            WrittenEntry(item.name.removesuffix(_SUFFIX), self._read(item.name), item.written_at)
+            for item in (() if self._store is None else self._store.items())
+            if item.name.endswith(_SUFFIX)
+        ]
         return sorted(found, key=lambda each: each.written_at, reverse=True)
 
     def give_up_job(self, job_id: str) -> bool:
         """Record that a job is of no use; return whether a run has begun with it.
 
         Raises:
-            SpoolError: It cannot be recorded.
+            StateError: It cannot be recorded.
         """
         is_begun = False
         for each in self.entries():
             entry = each.entry
-            if self._folder is None or job_id not in entry.jobs:
+            if self._store is None or job_id not in entry.jobs:
                 continue
             is_begun = True
             entry.jobs = [other for other in entry.jobs if other != job_id]
             entry.unusable.append(job_id)
-            try:
-                path = self._folder / f"{each.key}{_SUFFIX}"
-                write_atomically(path, json.dumps(asdict(entry), default=str))
-            except OSError as error:
-                raise state_error(error) from error
+            self._store.put(f"{each.key}{_SUFFIX}", _encode(entry))
         return is_begun
 
     def _find(self, request: ExportRequest) -> tuple[str, JournalEntry]:
@@ -186,51 +182,55 @@ class ExportJournal:
         text = json.dumps([self._origin, members], sort_keys=True, default=str)
         key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         if key not in self._entries:
-            self._entries[key] = self._read(key)
+            self._entries[key] = self._read(f"{key}{_SUFFIX}")
         return key, self._entries[key]
 
-    def _read(self, key: str) -> JournalEntry:
-        if self._folder is None:
-            return JournalEntry()
+    def _read(self, name: str) -> JournalEntry:
         try:
-            members = json.loads((self._folder / f"{key}{_SUFFIX}").read_text(encoding="utf-8"))
+            content = None if self._store is None else self._store.get(name)
+            if content is None:
+                return JournalEntry()
+            members = json.loads(content)
             text = members["posted_at"]
             posted_at = None if text is None else datetime.fromisoformat(text).astimezone(UTC)
             jobs, unusable, delivered = (
                 _ids(members[name]) for name in ("jobs", "unusable", "delivered")
             )
             return JournalEntry(jobs, posted_at, unusable, delivered)
-        except (OSError, ValueError, TypeError, KeyError):
-            return JournalEntry()  # none, or damaged: nothing is proven
+        except (StateError, ValueError, TypeError, KeyError):
+            return JournalEntry()  # damaged: nothing is proven
 
     def _write(self, key: str, entry: JournalEntry) -> None:
-        if self._folder is None:
+        if self._store is None:
             return
-        path = self._folder / f"{key}{_SUFFIX}"
+        name = f"{key}{_SUFFIX}"
         try:
             if entry == JournalEntry():
-                path.unlink(missing_ok=True)
+                self._store.delete(name)
                 return
-            make_private_folder(self._folder)
             self._sweep()
-            write_atomically(path, json.dumps(asdict(entry), default=str))
-        except OSError as error:
+            self._store.put(name, _encode(entry))
+        except StateError as error:
             logger.warning(
                 "The export jobs of this run cannot be recorded in state_dir: %s. If the run is "
                 "interrupted before it has written a state, the next run may create them again.",
-                error.strerror or "the operation failed",
+                error.reason,
             )
-            self._folder = None
+            self._store = None
 
     def _sweep(self) -> None:
-        """Remove the files of jobs that are too old to be reused."""
-        if self._is_swept or self._folder is None:
+        """Remove the entries of jobs that are too old to be reused."""
+        if self._is_swept or self._store is None:
             return
         self._is_swept = True
-        for path in self._folder.glob(f"*{_SUFFIX}"):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > self._keep_seconds:
-                    path.unlink()
+        for item in self._store.items():
+            is_old = time.time() - item.written_at.timestamp() > self._keep_seconds
+            if is_old and item.name.endswith(_SUFFIX):
+                self._store.delete(item.name)
+
+
+def _encode(entry: JournalEntry) -> bytes:
+    return json.dumps(asdict(entry), default=str).encode()
 
 
 def _ids(members: list[object]) -> list[str]:

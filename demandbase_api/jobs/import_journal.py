@@ -1,4 +1,4 @@
-"""A journal of import jobs that survives the end of the process: one small file for each upload."""
+"""A journal of import jobs that outlives the process: one small object for each upload."""
 
 from __future__ import annotations
 
@@ -8,27 +8,19 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
-from filelock import FileLock, Timeout
 
-from demandbase_api.earlier_state import LOCK_SUFFIX
-from demandbase_api.errors import JournalError, state_error
-from demandbase_api.files import PRIVATE, call_in_folder, write_atomically
+from demandbase_api.errors import JournalError, StateError
 from demandbase_api.models import adds_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from filelock import BaseFileLock
+    from demandbase_api.state.ports import Item, Locks, StateStore
 
-
-# A lock file is created a moment before it is locked: a younger one may belong to a live run.
-_LOCKED_BY_NOW_SECONDS = 60
-
+_SUFFIX = ".json"
 _DAY_SECONDS = 86_400
 
 GIVEN_UP = ".given-up"
@@ -103,23 +95,34 @@ class JournalEntry:
 class ImportJournal:
     """The entries of all files whose import is not accounted for.
 
-    Several runs may share the folder. A run sees its own entries and those of runs that have ended.
+    Several runs may share the store. A run sees its own entries and those of runs that have ended.
 
     Args:
-        folder: Folder of the entries; created with the first one.
+        store: Keeps the entries.
+        locks: Show which runs are alive.
         run: Unique name of this run.
         origin: The API; entries of jobs at other APIs are ignored.
     """
 
-    def __init__(self, folder: Path, run: str, origin: str = "") -> None:
-        self._folder = folder
+    def __init__(self, store: StateStore, locks: Locks, run: str, origin: str = "") -> None:
+        self._store = store
+        self._locks = locks
         self._run = run
         self._origin = origin
-        self._lock: BaseFileLock | None = None
 
-    def path(self, entry: JournalEntry) -> Path:
-        """Return the file of an entry."""
-        return self._folder / f"{entry.fingerprint}.{entry.owner}.json"
+    @property
+    def place(self) -> str:
+        """Where the entries are, for a person."""
+        return self._store.location()
+
+    @staticmethod
+    def name(entry: JournalEntry) -> str:
+        """Return the name of an entry in the store."""
+        return f"{entry.fingerprint}.{entry.owner}{_SUFFIX}"
+
+    def location(self, entry: JournalEntry) -> str:
+        """Return where an entry is, for a person."""
+        return self._store.location(self.name(entry))
 
     def find(self, fingerprint: str) -> JournalEntry | None:
         """Return the newest entry of a file, if any.
@@ -127,7 +130,8 @@ class ImportJournal:
         Raises:
             JournalError: An entry cannot be read.
         """
-        return max(self._entries(fingerprint), key=lambda entry: entry.began_at, default=None)
+        found = self._entries(f"{fingerprint}.")
+        return max(found, key=lambda entry: entry.began_at, default=None)
 
     def alike(self, fingerprint: str) -> list[JournalEntry]:
         """Return the entries of all files with the same content, the oldest first.
@@ -136,7 +140,7 @@ class ImportJournal:
             JournalError: An entry cannot be read.
         """
         content = fingerprint.partition("-")[0]
-        found = [*self._entries(content), *self._entries(f"{content}-*")]
+        found = [*self._entries(f"{content}."), *self._entries(f"{content}-")]
         return sorted(found, key=lambda entry: entry.began_at)
 
     def left_behind(self) -> list[JournalEntry]:
@@ -145,7 +149,7 @@ class ImportJournal:
         Raises:
             JournalError: An entry cannot be read.
         """
-        return [entry for entry in self._entries("*") if entry.owner != self._run]
+        return [entry for entry in self._entries() if entry.owner != self._run]
 
     def given_up(self) -> frozenset[str]:
         """Return the ids of jobs that no run is to wait for."""
@@ -155,24 +159,25 @@ class ImportJournal:
     def given_up_entries(self) -> list[JournalEntry]:
         """Return the entries whose imports no run is to wait for."""
         found = []
-        for path in sorted(self._folder.glob(f"*.json{GIVEN_UP}")):
-            with suppress(JournalError):
-                entry = None if _is_old(path) else _entry(path)
-                if entry is not None:
-                    found.append(entry)
+        for item in self._store.items():
+            if item.name.endswith(f"{_SUFFIX}{GIVEN_UP}") and not _is_old(item):
+                with suppress(JournalError):
+                    entry = self._read(item.name)
+                    if entry is not None:
+                        found.append(entry)
         return found
 
     def give_up(self, entry: JournalEntry) -> None:
         """Give up the import of an entry: no run is to wait for it.
 
         Raises:
-            SpoolError: The entry cannot be renamed.
+            StateError: The entry cannot be renamed.
         """
-        path = self.path(entry)
-        try:
-            path.rename(path.with_name(f"{path.name}{GIVEN_UP}"))
-        except OSError as error:
-            raise state_error(error) from error
+        name = self.name(entry)
+        content = self._store.get(name)
+        if content is not None:
+            self._store.put(f"{name}{GIVEN_UP}", content, durable=True)
+            self._store.delete(name)
 
     def put(self, entry: JournalEntry) -> JournalEntry:
         """Write an entry as this run's, in one step; remove entries of earlier runs for the file.
@@ -181,13 +186,11 @@ class ImportJournal:
             The entry as it was written.
 
         Raises:
-            SpoolError: The entry cannot be written.
+            StateError: The entry cannot be written.
         """
         entry = replace(entry, owner=self._run, origin=self._origin)
-        try:
-            call_in_folder(self._folder, partial(self._write, entry))
-        except OSError as error:
-            raise state_error(error) from error
+        self._locks.show()
+        self._store.put(self.name(entry), json.dumps(asdict(entry)).encode(), durable=True)
         self._remove(entry.fingerprint, but=entry)
         return entry
 
@@ -195,16 +198,16 @@ class ImportJournal:
         """Make an entry this run's, for a file with the same content.
 
         Raises:
-            SpoolError: The entry cannot be written.
+            StateError: The entry cannot be written.
         """
         adopted = self.put(replace(entry, fingerprint=fingerprint))
-        if self.path(adopted) != self.path(entry):
-            self.path(entry).unlink(missing_ok=True)
+        if self.name(adopted) != self.name(entry):
+            self._store.delete(self.name(entry))
         return adopted
 
     def drop(self, entry: JournalEntry) -> None:
         """Remove one entry."""
-        self.path(entry).unlink(missing_ok=True)
+        self._store.delete(self.name(entry))
 
     def forget(self, fingerprint: str) -> None:
         """Remove the entries of a file, but for those of other live runs."""
@@ -212,112 +215,62 @@ class ImportJournal:
 
     def close(self) -> None:
         """Release this run's entries to later runs."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock_path(self._run).unlink(missing_ok=True)
-            self._lock = None
-        with suppress(OSError):  # entries are left, or the folder does not exist
-            self._folder.rmdir()
+        self._locks.close()
+        self._store.close()
 
-    def _write(self, entry: JournalEntry) -> None:
-        self._lock_run()
-        write_atomically(self.path(entry), json.dumps(asdict(entry)), durable=True)
+    def _names(self, prefix: str) -> list[str]:
+        """Return the names of the entries of this run and of runs that have ended."""
+        names = [item.name for item in self._store.items(prefix) if item.name.endswith(_SUFFIX)]
+        return [name for name in names if not self._is_live(_owner(name))]
 
-    def _entries(self, fingerprint: str) -> list[JournalEntry]:
-        """Return the entries of this run and of runs that have ended.
-
-        Args:
-            fingerprint: Fingerprint of the file; ``*`` for all files.
-        """
-        paths = sorted(self._folder.glob(f"{fingerprint}.*.json"))
-        read = [_entry(path) for path in paths if not self._is_live(_owner(path))]
+    def _entries(self, prefix: str = "") -> list[JournalEntry]:
+        """Return the entries of this run and of runs that have ended."""
+        read = [self._read(name) for name in self._names(prefix)]
         return [entry for entry in read if entry is not None and entry.origin == self._origin]
 
     def _remove(self, fingerprint: str, but: JournalEntry | None) -> None:
-        for path in self._folder.glob(f"{fingerprint}.*.json"):
-            owner = _owner(path)
-            if (but is None or owner != but.owner) and not self._is_live(owner):
-                path.unlink(missing_ok=True)
-
-    def _lock_path(self, run: str) -> Path:
-        return self._folder / f"{run}{LOCK_SUFFIX}"
-
-    def _lock_run(self) -> None:
-        """Lock a file until the process ends."""
-        if self._lock is None:
-            path = self._lock_path(self._run)
-            lock = FileLock(path, blocking=False, mode=PRIVATE, thread_local=False)
-            lock.acquire()
-            self._lock = lock
-            self._remove_stale_locks()
-
-    def _remove_stale_locks(self) -> None:
-        """Remove the lock files of runs that were killed."""
-        for path in self._folder.glob(f"*{LOCK_SUFFIX}"):
-            with suppress(OSError):
-                age = time.time() - path.stat().st_mtime
-                if path != self._lock_path(self._run) and age > _LOCKED_BY_NOW_SECONDS:
-                    _is_locked(path)
+        for name in self._names(f"{fingerprint}."):
+            if but is None or _owner(name) != but.owner:
+                self._store.delete(name)
 
     def _is_live(self, owner: str) -> bool:
         """Return whether an entry belongs to another run that has not ended."""
-        path = self._lock_path(owner)
-        return owner != self._run and path.is_file() and _is_locked(path)
+        return owner != self._run and self._locks.is_live(owner)
+
+    def _read(self, name: str) -> JournalEntry | None:
+        """Read an entry; return ``None`` if another run has removed it meanwhile.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        try:
+            content = self._store.get(name)
+            return None if content is None else _decode(content)
+        except (StateError, ValueError) as error:
+            problem = error.reason if isinstance(error, StateError) else str(error)
+            raise JournalError(
+                f"The journal entry {self._store.location(name)} cannot be read: {problem}. It "
+                "says what an earlier run sent, so nothing is sent without it. Check the import "
+                "jobs in Demandbase; once you know what to send, remove the entry and run again."
+            ) from error
 
 
-def _is_locked(path: Path) -> bool:
-    """Return whether a file is locked; remove it if not."""
-    lock = FileLock(path, blocking=False, mode=PRIVATE)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    path.unlink(missing_ok=True)
-    lock.release()
-    return False
+def _owner(name: str) -> str:
+    """Return the run that wrote an entry, which its name says."""
+    return name.removesuffix(_SUFFIX).partition(".")[2]
 
 
-def _owner(path: Path) -> str:
-    """Return the run that wrote an entry, which the name of its file says."""
-    return path.name.removesuffix(".json").partition(".")[2]
-
-
-def _is_old(path: Path) -> bool:
-    with suppress(OSError):
-        return time.time() - path.stat().st_mtime > _DAY_SECONDS
-    return True
-
-
-def _entry(path: Path) -> JournalEntry | None:
-    """Read an entry; return ``None`` if another run has removed it meanwhile.
-
-    Raises:
-        JournalError: It cannot be read.
-    """
-    try:
-        return _decode(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        problem = "it is empty" if _is_empty(path) else str(error)
-        raise JournalError(
-            f"The journal entry {path} cannot be read: {problem}. It says what an earlier run "
-            "sent, so nothing is sent without it. Check the import jobs in Demandbase; once you "
-            "know what to send, remove the file and run again."
-        ) from error
+def _is_old(item: Item) -> bool:
+    return time.time() - item.written_at.timestamp() > _DAY_SECONDS
 
 
 def _decode(content: bytes) -> JournalEntry:
+    if not content:
+        raise ValueError("it is empty")
     entry = msgspec.json.decode(content, type=JournalEntry)
     if entry.began.tzinfo is None:
         raise ValueError("began_at has no zone")
     return entry
-
-
-def _is_empty(path: Path) -> bool:
-    with suppress(OSError):
-        return not path.stat().st_size
-    return False
 
 
 @dataclass(frozen=True, slots=True)

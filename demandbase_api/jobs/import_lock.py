@@ -7,41 +7,39 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from demandbase_api.errors import OtherRunError, state_error
-from demandbase_api.files import PRIVATE, call_in_folder
+from demandbase_api.errors import OtherRunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-    from filelock import BaseFileLock
 
     from demandbase_api.clock import Clock
+    from demandbase_api.state.ports import Locks
 
 logger = logging.getLogger(__name__)
 
 _LOG_SECONDS = 10.0
-_PAUSE_SECONDS = 0.5
 
 
 class EntityLocks:
-    """The locks of a run, one for each entity that it imports into, until its end.
+    """The entities that a run has locked, one after the other, until its end.
 
     Args:
-        folder: Folder of the lock files, the same for all runs that exclude each other.
+        locks: The locks of the run.
+        place: Where the locks are, for a person.
         origin: The API.
         clock: Time.
         timeout_seconds: Maximum time to wait for another run.
     """
 
-    def __init__(self, folder: Path, origin: str, clock: Clock, timeout_seconds: float) -> None:
-        self._folder = folder
+    def __init__(
+        self, locks: Locks, place: str, origin: str, clock: Clock, timeout_seconds: float
+    ) -> None:
+        self._locks = locks
+        self._place = place
         self._origin = origin
         self._clock = clock
         self._timeout = timeout_seconds
-        self._locks: dict[str, BaseFileLock] = {}
+        self._acquired: set[str] = set()
 
     def acquire(self, entity: str, check: Callable[[], None]) -> None:
         """Lock an entity; wait while another run has it.
@@ -52,17 +50,17 @@ class EntityLocks:
 
         Raises:
             OtherRunError: The other run did not end in time.
-            SpoolError: The lock file cannot be created.
+            StateError: It cannot be locked.
         """
-        if entity in self._locks:
+        name = self._name(entity)
+        if name in self._acquired:
             return
-        lock = FileLock(self._path(entity), blocking=False, mode=PRIVATE, thread_local=False)
         began, last_line = self._clock.now(), -math.inf
-        while not self._try(lock):
+        while not self._locks.acquire(name):
             now = self._clock.now()
             if now - began >= self._timeout:
                 raise OtherRunError(
-                    f"Another run, which uses the same folder {self._folder}, still imports into "
+                    f"Another run, which also uses {self._place}, still imports into "
                     f"{entity} after {now - began:.0f} s. Run again later, or raise the setting "
                     "job_timeout_seconds."
                 )
@@ -73,31 +71,28 @@ class EntityLocks:
                     entity,
                     now - began,
                 )
-            self._clock.sleep(min(_PAUSE_SECONDS, began + self._timeout - now))
+            self._clock.sleep(min(self._locks.pause_seconds, began + self._timeout - now))
             check()
-        self._locks[entity] = lock
+        self._acquired.add(name)
+
+    def check(self) -> None:
+        """Check that no other run has taken over the locks.
+
+        Raises:
+            OtherRunError: It has.
+            StateError: It is not known.
+        """
+        self._locks.check()
 
     def close(self) -> None:
-        """Release all locks, and remove their files."""
-        while self._locks:
-            entity, lock = self._locks.popitem()
-            # A run that waits sees that the file it opened is no longer there, and opens a new one.
-            self._path(entity).unlink(missing_ok=True)
-            lock.release()
+        """Release all locks."""
+        while self._acquired:
+            self._locks.release(self._acquired.pop())
 
-    def _try(self, lock: BaseFileLock) -> bool:
-        try:
-            call_in_folder(self._folder, lock.acquire)
-        except Timeout:
-            return False
-        except OSError as error:
-            raise state_error(error) from error
-        return True
-
-    def _path(self, entity: str) -> Path:
-        return self._folder / f"{entity}-{api_digest(self._origin)}.lock"
+    def _name(self, entity: str) -> str:
+        return f"{entity}-{api_digest(self._origin)}.lock"
 
 
 def api_digest(origin: str) -> str:
-    """Return what tells the files of an API from those of others, in their names."""
+    """Return what tells the objects of an API from those of others, in their names."""
     return hashlib.sha256(origin.encode()).hexdigest()[:8]

@@ -29,7 +29,7 @@ from demandbase_api.jobs.import_decision import (
     decide,
     view_of,
 )
-from demandbase_api.jobs.import_journal import GIVEN_UP, JournalEntry, Phase
+from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_list import MAX_AGE, ImportList, sent_rows
 from demandbase_api.jobs.poller import YOUNG_SECONDS
 
@@ -360,9 +360,8 @@ class ImportRecovery:
     def give_up_advice(self, entry: JournalEntry) -> str:
         """Return how a person gives up the import of an entry, as a sentence."""
         return (
-            "Each further run waits for it again. To give it up, use “demandbase journal forget "
-            f"{entry.job_id or entry.fingerprint}”: the next run then sends the rows that it gets "
-            "in a new job."
+            f"Each further run waits for it again. To give it up, use “{_forget(entry)}”: the next "
+            "run then sends the rows that it gets in a new job."
         )
 
     def _after_conflict(self, entry: JournalEntry) -> tuple[View, ImportJob | None]:
@@ -640,14 +639,15 @@ class ImportRecovery:
         """Return the error for entries whose rows may have been added."""
         entry, view = cases[0]
         others = ", ".join(other.job_id or "one without an id" for other, _ in cases[1:])
-        paths = ", ".join(str(self._journal.path(each)) for each, _ in cases)
+        commands = " and ".join(f"“{_forget(each)}”" for each, _ in cases)
+        paths = ", ".join(self._journal.location(each) for each, _ in cases)
         return PossibleDuplicatesError(
             f"Rows of stream {entry.stream} may have been inserted into {entry.entity} already: "
             f"the import job {entry.job_id} was sent {entry.rows} rows, "
             f"{self._why(entry, view, follows)}."
             f"{others and f' Further jobs are in the way: {others}.'} Check what they did in "
-            f"Demandbase; once you know what to send, append {GIVEN_UP} to the name of {paths} and "
-            f"run again.{_WITHOUT_JOURNAL if is_listed else ''}"
+            f"Demandbase; once you know what to send, use {commands} and run again (journal: "
+            f"{paths}).{_WITHOUT_JOURNAL if is_listed else ''}"
         )
 
     def _why(self, entry: JournalEntry, view: View, follows: Follows) -> str:
@@ -679,6 +679,11 @@ def _may_show_late(entry: JournalEntry) -> bool:
 def _name_end(entry: JournalEntry) -> str:
     """Return the end of the name of an entry's job, whose id may not be known."""
     return f"-{entry.fingerprint}-{entry.began:%Y%m%dT%H%M%S%f}.csv"
+
+
+def _forget(entry: JournalEntry) -> str:
+    """Return the command that gives up the import of an entry."""
+    return f"demandbase journal forget {entry.job_id or entry.fingerprint}"
 
 
 def _with_advice(error: JobTimeoutError, advice: str) -> JobTimeoutError:

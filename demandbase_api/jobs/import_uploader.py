@@ -15,7 +15,9 @@ from demandbase_api.errors import (
     DemandbaseError,
     NotFoundError,
     NotReadyError,
+    OtherRunError,
     QuotaExceededError,
+    StateError,
     StoppedError,
     TransientError,
     UnexpectedResponseError,
@@ -141,7 +143,8 @@ class ImportUploader:
             PossibleDuplicatesError: Rows may have been inserted already.
             ApiError: A request failed.
             JobTimeoutError: A job of an earlier run does not end in time.
-            OtherRunError: Another run that imports into the entity does not end in time.
+            OtherRunError: Another run that imports into the entity does not end in time, or has
+                taken the place of this one.
             JournalError: An entry of the journal cannot be read.
             SpoolError: The journal cannot be written.
         """
@@ -198,16 +201,26 @@ class ImportUploader:
         Returns:
             Ids of the cancelled jobs that were polled.
         """
-        [has_ended] = run_with_timeout(_LOST_JOB_SECONDS, [self._cancel_lost])
-        if not has_ended:
-            logger.warning(
-                "An import job may have been created whose id is not known; it has no file and "
-                "changes nothing. Look for it in Demandbase's list of jobs."
-            )
-        cancelled = self._poller.close()
+        cancelled: frozenset[str] = frozenset()
+        if self._has_locks():
+            [has_ended] = run_with_timeout(_LOST_JOB_SECONDS, [self._cancel_lost])
+            if not has_ended:
+                logger.warning(
+                    "An import job may have been created whose id is not known; it has no file and "
+                    "changes nothing. Look for it in Demandbase's list of jobs."
+                )
+            cancelled = self._poller.close()
         self._locks.close()
         self._journal.close()
         return cancelled
+
+    def _has_locks(self) -> bool:
+        """Return whether no other run may have resumed the jobs of this one."""
+        try:
+            self._locks.check()
+        except (OtherRunError, StateError):
+            return False
+        return True
 
     def _send(self, request: ImportRequest, file: ImportFile) -> str:
         found = self._recovery.resume(file, request, self._used)
@@ -250,6 +263,7 @@ class ImportUploader:
     def _check_stopped(self) -> None:
         if self._is_stopped:
             raise StoppedError("The run ends.")
+        self._locks.check()
 
     def _create(self, request: ImportRequest, file: ImportFile) -> tuple[JournalEntry, ImportJob]:
         self._check_stopped()
@@ -331,6 +345,8 @@ class ImportUploader:
                 uploaded = self._retry.call(attempt.send)
         except _DoubtError as doubt:
             uploaded = self._after_doubt(entry, file, doubt.error)
+        except (OtherRunError, StateError):
+            raise  # another run may go on with this job
         except DemandbaseError as error:
             if attempt.is_in_doubt:
                 raise

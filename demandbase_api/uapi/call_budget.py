@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
-from demandbase_api.errors import ApiOperation, CallBudgetError, state_error
-from demandbase_api.files import PRIVATE, make_private_folder, write_atomically
+from demandbase_api.errors import ApiOperation, CallBudgetError
 from demandbase_api.ports import CallsToday
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import date
-    from pathlib import Path
 
     from demandbase_api.clock import Clock
+    from demandbase_api.state.ports import StateStore
 
 CALLS_A_DAY: dict[ApiOperation, int] = {
     ApiOperation.CREATE_EXPORT: 60,
@@ -50,7 +45,6 @@ _CALLS_PER_IMPORT = {
 """Minimum calls of a job, from its creation to its end."""
 
 _DAY_SECONDS = 86_400.0
-_LOCK_SECONDS = 30.0
 
 
 class CallBudget:
@@ -170,52 +164,48 @@ def pause(used: int, limit: int, now: datetime) -> float:
 
 
 class CallCounter:
-    """Counts a day's calls by operation, in a file that the runs of a tenant share.
+    """Counts a day's calls by operation, in an object that the runs of a tenant share.
 
     Args:
-        path: The file. The first call creates it, and its folder if missing.
+        store: Keeps the object.
+        name: Its name.
 
     Raises:
-        SpoolError: From every method: the folder is unusable.
+        StateError: From every method: the store is unusable.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, store: StateStore, name: str) -> None:
+        self._store = store
+        self._name = name
 
     def used(self, operation: ApiOperation, day: date) -> int:
         """Return the number of calls of an operation on a day."""
-        return self._read(day).get(operation.name, 0)
+        return _calls(self._store.get(self._name), day).get(operation.name, 0)
 
     def add(self, operation: ApiOperation, day: date, limit: int) -> bool:
         """Count a call before it is sent; return ``False`` if the limit is reached."""
-        with self._locked():
-            calls = self._read(day)
+        is_allowed = False
+
+        def count(content: bytes | None) -> bytes | None:
+            nonlocal is_allowed
+            calls = _calls(content, day)
             used = calls.get(operation.name, 0)
-            if used >= limit:
-                return False
+            is_allowed = used < limit
+            if not is_allowed:
+                return None
             calls[operation.name] = used + 1
-            content = {"day": day.isoformat(), "calls": calls}
-            write_atomically(self._path, json.dumps(content))
-        return True
+            return json.dumps({"day": day.isoformat(), "calls": calls}).encode()
 
-    def _read(self, day: date) -> dict[str, int]:
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            if content["day"] != day.isoformat():
-                return {}
-            return {str(name): int(calls) for name, calls in content["calls"].items()}
-        except FileNotFoundError:
+        self._store.update(self._name, count)
+        return is_allowed
+
+
+def _calls(content: bytes | None, day: date) -> dict[str, int]:
+    """Return the calls of a day by operation, from what has been stored."""
+    try:
+        stored = {} if content is None else json.loads(content)
+        if stored.get("day") != day.isoformat():
             return {}
-        except OSError as error:
-            raise state_error(error) from error
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return {}  # a damaged file: the server's own count still holds
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            make_private_folder(self._path.parent)
-            with FileLock(self._path.with_suffix(".lock"), timeout=_LOCK_SECONDS, mode=PRIVATE):
-                yield
-        except OSError as error:
-            raise state_error(error) from error
+        return {str(name): int(calls) for name, calls in stored["calls"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}  # it is damaged: the server's own count still holds

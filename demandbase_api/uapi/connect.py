@@ -32,9 +32,10 @@ def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
     Raises:
         ConfigurationError: The API does not accept this kind of credentials.
     """
-    budget = CallBudget(CallCounter(files.path(connection, "calls")), clock)
+    store = files.state.store()
+    budget = CallBudget(CallCounter(store, files.name(connection, "calls")), clock)
     http = _http_client(connection, budget, clock)
-    cache = FieldCache(files.path(connection, "fields"), files.cache_hours, clock)
+    cache = FieldCache(store, files.name(connection, "fields"), files.cache_hours, clock)
     return Apis(
         UapiExportApi(http, FieldDiscovery(http, cache, budget), budget),
         UapiImportApi(http, budget),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,8 +16,8 @@ from demandbase_api.errors import (
     DemandbaseError,
     PermissionDeniedError,
     QuotaExceededError,
+    StateError,
 )
-from demandbase_api.files import make_private_folder, write_atomically
 from demandbase_api.http.json_reader import read
 from demandbase_api.models import Entity, EntityField, ParentIds
 from demandbase_api.ports import raise_error
@@ -25,12 +26,12 @@ from demandbase_api.uapi.entities import BY_NAME, ENTITIES, MAX_IDS, is_own
 from demandbase_api.uapi.schemas import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.client import HttpClient
     from demandbase_api.ports import DiscoveryScope, OnEntityError
+    from demandbase_api.state.ports import StateStore
     from demandbase_api.uapi.call_budget import CallBudget
     from demandbase_api.uapi.entities import UapiEntity
 
@@ -269,18 +270,20 @@ class _CacheFile(msgspec.Struct):
 
 
 class FieldCache:
-    """The fields of one tenant's entities, in a file.
+    """The fields of one tenant's entities, in an object.
 
-    An unreadable or unwritable file only costs further calls.
+    One that cannot be read or written only costs further calls.
 
     Args:
-        path: The file.
+        store: Keeps the object.
+        name: Its name.
         hours: How long a result is valid.
         clock: Time.
     """
 
-    def __init__(self, path: Path, hours: float, clock: Clock) -> None:
-        self._path = path
+    def __init__(self, store: StateStore, name: str, hours: float, clock: Clock) -> None:
+        self._store = store
+        self._name = name
         self._lifetime = timedelta(hours=hours)
         self._clock = clock
         self._has_warned = False
@@ -296,28 +299,32 @@ class FieldCache:
     def add(self, key: str, fields: Sequence[Field], denial: str | None = None) -> CachedFields:
         """Add or replace a result; return it."""
         result = CachedFields(self._clock.utc(), tuple(fields), denial)
-        self._write({**self._read(), key: result})
+        self._update(lambda results: {**results, key: result})
         return result
 
     def remove(self, key: str) -> None:
         """Remove a result that has proved wrong."""
-        self._write({name: result for name, result in self._read().items() if name != key})
+        self._update(lambda results: {name: it for name, it in results.items() if name != key})
 
     def _read(self) -> dict[str, CachedFields]:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_CacheFile).results
-        except (OSError, ValueError, RecursionError):
-            return {}
+        with suppress(StateError):
+            return _decode(self._store.get(self._name))
+        return {}
 
-    def _write(self, results: Mapping[str, CachedFields]) -> None:
-        content = msgspec.json.encode(_CacheFile(_CACHE_FORMAT, dict(results)))
+    def _update(self, change: Callable[[dict[str, CachedFields]], dict[str, CachedFields]]) -> None:
+        def changed(content: bytes | None) -> bytes:
+            return msgspec.json.encode(_CacheFile(_CACHE_FORMAT, change(_decode(content))))
+
         try:
-            make_private_folder(self._path.parent)
-            write_atomically(self._path, content.decode())
-        except OSError as error:
+            self._store.update(self._name, changed)
+        except StateError as error:
             if not self._has_warned:
                 self._has_warned = True
-                logger.warning(
-                    "Cannot write the discovered fields to state_dir: %s",
-                    error.strerror or "the operation failed",
-                )
+                logger.warning("Cannot write the discovered fields to state_dir: %s", error.reason)
+
+
+def _decode(content: bytes | None) -> dict[str, CachedFields]:
+    try:
+        return msgspec.json.decode(content or b"", type=_CacheFile).results
+    except (ValueError, RecursionError):
+        return {}  # there is none, or it is damaged

@@ -78,6 +78,12 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
     ) -> None:
         super().__init__(store, folder, clock, options)
         self._types = activity_types
+        self._last_id = FIRST_ID - 1
+
+    @override
+    def clear(self) -> None:
+        super().clear()
+        self._last_id = FIRST_ID - 1
 
     def create(self, members: dict[str, Any], faults: JobFaults = NO_FAULTS) -> UapiImportJob:
         """Create a job.
@@ -96,9 +102,9 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
         if type_id is not None and self._types.name_of(type_id) is None:
             raise bad_request(f"there is no activity type {type_id}")
         now = self._clock.now()
-        newest = next(iter(self.all()), None)
+        self._last_id += 1
         job = UapiImportJob(
-            id=str(FIRST_ID if newest is None else int(newest.id) + 1),
+            id=str(self._last_id),
             entity_type=entity,
             status="new",
             created_at=now,

@@ -15,6 +15,7 @@ from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller, PollPolicy
 from demandbase_api.models import ColumnMapping, ImportJob, ImportOperation, ImportRequest
+from demandbase_api.state.folder_store import FolderLocks, FolderStore
 from tests.api.fake_imports import FakeImports
 
 TIMEOUT = 1500.0
@@ -58,10 +59,11 @@ class ImportRun:
     def __post_init__(self) -> None:
         clock = self.api.clock
         self.poller = JobPoller("import", self.api, POLICY, clock, jitter=lambda: 1.0)
-        self.journal = ImportJournal(self.folder, self.name)
-        self.locks = EntityLocks(self.folder, "", clock, TIMEOUT)
+        locks = FolderLocks(self.folder, self.name)
+        self.journal = ImportJournal(FolderStore(self.folder), locks, self.name)
+        self.locks = EntityLocks(locks, str(self.folder), "", clock, TIMEOUT)
         retry = RetryPolicy(clock=clock)
-        deliveries = ImportDeliveries(self.folder, "", clock)
+        deliveries = ImportDeliveries(FolderStore(self.folder), "", clock)
         self.uploader = ImportUploader(
             self.api, self.poller, self.journal, deliveries, self.locks, retry, clock
         )
@@ -75,8 +77,7 @@ class ImportRun:
     def die(self) -> None:
         """Release what the system releases when a process ends."""
         self.locks.close()
-        if self.journal._lock is not None:  # noqa: SLF001
-            self.journal._lock.release()  # noqa: SLF001
+        self.journal._locks.close()  # noqa: SLF001
 
     def dies_at(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -20,14 +21,16 @@ from pathlib import Path
 import pytest
 
 from demandbase_api.errors import JournalError, SpoolError
-from demandbase_api.jobs.import_journal import ImportFile, ImportJournal, JournalEntry, Phase
+from demandbase_api.jobs.import_journal import ImportFile, JournalEntry, Phase
+from tests.api.state_folders import import_journal
 
 ENTRY = JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:05+00:00")
 _OTHER_RUN = """
 import sys
 from pathlib import Path
-from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry
-journal = ImportJournal(Path(sys.argv[1]), "other")
+from demandbase_api.jobs.import_journal import JournalEntry
+from tests.api.state_folders import import_journal
+journal = import_journal(Path(sys.argv[1]), "other")
 journal.put(JournalEntry("f00d", "s", "accounts", "upsert", 3, "2026-01-02T03:04:06+00:00"))
 print("ready", flush=True)
 sys.stdin.read()
@@ -50,19 +53,19 @@ def other_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_an_entry_is_there_for_the_next_run(tmp_path: Path) -> None:
-    first = ImportJournal(tmp_path, "r1")
+    first = import_journal(tmp_path, "r1")
     first.put(ENTRY.now(Phase.CREATED, "job-1"))
     first.close()
-    found = ImportJournal(tmp_path, "r2").find("f00d")
+    found = import_journal(tmp_path, "r2").find("f00d")
     assert found is not None
     assert (found.phase, found.job_id, found.owner) == (Phase.CREATED, "job-1", "r1")
 
 
 def test_taking_an_entry_over_leaves_one(tmp_path: Path) -> None:
-    first = ImportJournal(tmp_path, "r1")
+    first = import_journal(tmp_path, "r1")
     entry = first.put(ENTRY)
     first.close()
-    second = ImportJournal(tmp_path, "r2")
+    second = import_journal(tmp_path, "r2")
     second.put(entry.now(Phase.CREATED, "job-1"))
     assert [path.name for path in tmp_path.glob("*.json")] == ["f00d.r2.json"]
     assert second.left_behind() == []
@@ -70,7 +73,7 @@ def test_taking_an_entry_over_leaves_one(tmp_path: Path) -> None:
 
 def test_the_entry_of_a_running_run_for_the_same_file_stays(tmp_path: Path) -> None:
     with other_run(tmp_path) as other:
-        journal = ImportJournal(tmp_path, "r1")
+        journal = import_journal(tmp_path, "r1")
         assert journal.find("f00d") is None
         journal.put(ENTRY)
         journal.forget("f00d")
@@ -88,7 +91,7 @@ def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
     lock = tmp_path / "other.alive"
     an_hour_ago = time.time() - 3600
     os.utime(lock, (an_hour_ago, an_hour_ago))
-    journal = ImportJournal(tmp_path, "r1")
+    journal = import_journal(tmp_path, "r1")
     journal.put(ENTRY)
     assert not lock.exists()
     journal.forget("f00d")
@@ -100,7 +103,7 @@ def test_the_lock_of_a_running_run_stays(tmp_path: Path) -> None:
     with other_run(tmp_path):
         lock = tmp_path / "other.alive"
         os.utime(lock, (0, 0))
-        ImportJournal(tmp_path, "r1").put(ENTRY)
+        import_journal(tmp_path, "r1").put(ENTRY)
         assert lock.exists()
 
 
@@ -109,7 +112,7 @@ def test_runs_that_end_do_not_remove_the_folder_of_one_that_starts(tmp_path: Pat
 
     def runs(name: str) -> None:
         for number in range(40):
-            journal = ImportJournal(folder, f"{name}{number}")
+            journal = import_journal(folder, f"{name}{number}")
             journal.put(ENTRY)
             journal.forget(ENTRY.fingerprint)
             journal.close()
@@ -141,7 +144,7 @@ def test_an_unreadable_entry_ends_the_run_and_is_named(
 ) -> None:
     path = tmp_path / "f00d.r1.json"
     path.write_bytes(content)
-    journal = ImportJournal(tmp_path, "r2")
+    journal = import_journal(tmp_path, "r2")
     for read in (partial(journal.alike, "f00d"), journal.left_behind):
         with pytest.raises(JournalError, match=f"{path} cannot be read: .*{problem}"):
             read()
@@ -150,20 +153,20 @@ def test_an_unreadable_entry_ends_the_run_and_is_named(
 def test_what_a_running_run_writes_is_its_own(tmp_path: Path) -> None:
     with other_run(tmp_path):
         (tmp_path / "f00d.other.json").write_bytes(b"")
-        assert ImportJournal(tmp_path, "r2").left_behind() == []
+        assert import_journal(tmp_path, "r2").left_behind() == []
 
 
 def test_unknown_members_of_an_entry_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "f00d.r1.json").write_text(json.dumps({**WRITTEN, "colour": [1]}))
-    assert ImportJournal(tmp_path, "r2").left_behind() == [replace(ENTRY, owner="r1")]
+    assert import_journal(tmp_path, "r2").left_behind() == [replace(ENTRY, owner="r1")]
 
 
 def test_an_entry_that_vanishes_while_it_is_read_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ImportJournal(tmp_path, "r1").put(ENTRY)
+    import_journal(tmp_path, "r1").put(ENTRY)
     [path] = tmp_path.glob("*.json")
-    journal = ImportJournal(tmp_path, "r2")
+    journal = import_journal(tmp_path, "r2")
     monkeypatch.setattr(Path, "read_bytes", lambda each: each.unlink() or each.open("rb"))
     assert journal.alike("f00d") == []
     assert not path.exists()
@@ -172,17 +175,17 @@ def test_an_entry_that_vanishes_while_it_is_read_is_none(
 def test_an_import_that_a_person_gave_up_is_known_by_its_job_for_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ImportJournal(tmp_path, "r1").put(ENTRY.now(Phase.UPLOADED, "job-1"))
+    import_journal(tmp_path, "r1").put(ENTRY.now(Phase.UPLOADED, "job-1"))
     [path] = tmp_path.glob("*.json")
     given_up = path.rename(tmp_path / f"{path.name}.given-up")
-    journal = ImportJournal(tmp_path, "r2")
+    journal = import_journal(tmp_path, "r2")
     assert journal.left_behind() == []
     assert journal.given_up() == {"job-1"}
     (tmp_path / "f00d.r3.json.given-up").write_text("unreadable")
     without_id = json.dumps({**WRITTEN, "job_id": None})
     (tmp_path / "f00d.r4.json.given-up").write_text(without_id)
     (tmp_path / "f00d.r5.json.given-up").symlink_to(tmp_path / "removed")
-    for age, known in ((86_400, {"job-1"}), (86_401, set())):
+    for age, known in ((86_399, {"job-1"}), (86_401, set())):
         monkeypatch.setattr(time, "time", lambda age=age: given_up.stat().st_mtime + age)
         assert journal.given_up() == known
 
@@ -190,7 +193,7 @@ def test_an_import_that_a_person_gave_up_is_known_by_its_job_for_a_day(
 def test_one_entry_of_twins_is_dropped_and_all_are_forgotten(tmp_path: Path) -> None:
     for owner in ("r1", "r2", "r3"):
         (tmp_path / f"f00d.{owner}.json").write_text(json.dumps({**WRITTEN, "owner": owner}))
-    journal = ImportJournal(tmp_path, "r3")
+    journal = import_journal(tmp_path, "r3")
     first, second = journal.left_behind()
     journal.drop(first)
     assert [entry.owner for entry in journal.alike("f00d")] == ["r2", "r3"]
@@ -205,9 +208,9 @@ def test_one_entry_of_twins_is_dropped_and_all_are_forgotten(tmp_path: Path) -> 
 
 
 def test_entries_of_jobs_at_another_api_are_none(tmp_path: Path) -> None:
-    ImportJournal(tmp_path, "r1", "https://a.example").put(ENTRY)
-    assert ImportJournal(tmp_path, "r2", "https://b.example").left_behind() == []
-    [entry] = ImportJournal(tmp_path, "r2", "https://a.example").left_behind()
+    import_journal(tmp_path, "r1", "https://a.example").put(ENTRY)
+    assert import_journal(tmp_path, "r2", "https://b.example").left_behind() == []
+    [entry] = import_journal(tmp_path, "r2", "https://a.example").left_behind()
     assert entry.origin == "https://a.example"
 
 
@@ -216,7 +219,7 @@ def test_the_newest_entry_of_a_file_is_found_and_the_oldest_comes_first(tmp_path
         began_at = f"2026-01-02T03:04:0{second}+00:00"
         members = json.dumps({**WRITTEN, "owner": owner, "began_at": began_at})
         (tmp_path / f"f00d.{owner}.json").write_text(members)
-    journal = ImportJournal(tmp_path, "r4")
+    journal = import_journal(tmp_path, "r4")
     found = journal.find("f00d")
     assert found is not None
     assert found.owner == "r2"
@@ -225,7 +228,7 @@ def test_the_newest_entry_of_a_file_is_found_and_the_oldest_comes_first(tmp_path
 
 
 def test_an_entry_of_this_run_is_adopted_in_place(tmp_path: Path) -> None:
-    journal = ImportJournal(tmp_path, "r1")
+    journal = import_journal(tmp_path, "r1")
     entry = journal.put(ENTRY)
     assert journal.adopt(entry, "f00d") == entry
     assert journal.alike("f00d") == [entry]
@@ -239,7 +242,7 @@ def test_an_entry_keeps_its_job_in_other_phases() -> None:
 
 def test_entries_and_locks_are_private_and_end_with_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
-    journal = ImportJournal(folder, "r1")
+    journal = import_journal(folder, "r1")
     journal.put(ENTRY)
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert modes == {"f00d.r1.json": 0o600, "r1.alive": 0o600}
@@ -252,10 +255,10 @@ def test_entries_and_locks_are_private_and_end_with_the_run(tmp_path: Path) -> N
 
 
 def test_a_run_locks_its_file_once_and_from_any_thread(tmp_path: Path) -> None:
-    journal = ImportJournal(tmp_path, "r1")
+    journal = import_journal(tmp_path, "r1")
     with ThreadPoolExecutor(1) as pool:
         pool.submit(journal.put, ENTRY).result()
-    other = ImportJournal(tmp_path, "r2")
+    other = import_journal(tmp_path, "r2")
     journal.put(ENTRY)
     assert other.left_behind() == []
     journal.close()
@@ -269,7 +272,7 @@ def test_a_lock_that_may_be_about_to_be_taken_stays(
     lock = tmp_path / "starts.alive"
     lock.write_text("")
     monkeypatch.setattr(time, "time", lambda: lock.stat().st_mtime + age)
-    ImportJournal(tmp_path, "r1").put(ENTRY)
+    import_journal(tmp_path, "r1").put(ENTRY)
     assert lock.exists() == stays
     assert (tmp_path / "r1.alive").exists()
 
@@ -277,13 +280,13 @@ def test_a_lock_that_may_be_about_to_be_taken_stays(
 def test_an_entry_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    ImportJournal(tmp_path, "r1").put(ENTRY)
+    import_journal(tmp_path, "r1").put(ENTRY)
     assert len(synced) == 2  # the file and its folder
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    journal = ImportJournal(tmp_path / "file" / "folder", "r1")
+    journal = import_journal(tmp_path / "file" / "folder", "r1")
     with pytest.raises(SpoolError):
         journal.put(ENTRY)
     journal.close()
@@ -292,7 +295,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_what_is_no_file_is_an_unreadable_entry(tmp_path: Path) -> None:
     (tmp_path / "f00d.r1.json").mkdir()
     with pytest.raises(JournalError, match=r"cannot be read: .*directory"):
-        ImportJournal(tmp_path, "r2").left_behind()
+        import_journal(tmp_path, "r2").left_behind()
 
 
 def test_each_job_of_a_file_has_a_name_of_its_own() -> None:
@@ -313,16 +316,16 @@ def test_an_entry_that_must_not_be_read_and_vanishes_is_not_called_empty(
 
     def read_bytes(path: Path) -> bytes:
         path.unlink()
-        raise PermissionError("not allowed")
+        raise PermissionError(errno.EACCES, "not allowed")
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     with pytest.raises(JournalError, match="cannot be read: not allowed"):
-        ImportJournal(tmp_path, "r2").left_behind()
+        import_journal(tmp_path, "r2").left_behind()
 
 
 def test_an_entry_that_another_run_has_removed_is_adopted_and_dropped(tmp_path: Path) -> None:
-    ImportJournal(tmp_path, "r1").put(ENTRY)
-    journal = ImportJournal(tmp_path, "r2")
+    import_journal(tmp_path, "r1").put(ENTRY)
+    journal = import_journal(tmp_path, "r2")
     [entry] = journal.left_behind()
     journal.drop(entry)
     journal.drop(entry)

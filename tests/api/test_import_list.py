@@ -18,6 +18,7 @@ from demandbase_api.jobs.import_deliveries import ImportDeliveries
 from demandbase_api.jobs.import_journal import ImportFile
 from demandbase_api.jobs.import_list import SentRows, sent_rows
 from demandbase_api.models import ImportJob, ImportOperation, JobStatus
+from demandbase_api.state.folder_store import FolderStore
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
 from tests.api.import_runs import ImportRun, file, gateway_timeout, request
@@ -168,7 +169,7 @@ def test_only_a_job_that_imported_nothing_is_replaced(
             again.send(file(), INSERT)
         again.die()
         [path] = again.folder.glob("*.json")
-        assert f"append .given-up to the name of {path} and run again" in str(caught.value)
+        assert f"journal forget job-1” and run again (journal: {path})" in str(caught.value)
         given_up = path.rename(f"{path}.given-up")
         text = given_up.read_text()
         given_up.unlink()
@@ -331,7 +332,7 @@ def test_the_name_of_a_file_says_its_stream_and_rows() -> None:
 
 def test_deliveries_are_kept_for_a_day_by_entity_and_api(tmp_path: Path) -> None:
     clock = FakeClock()
-    kept = ImportDeliveries(tmp_path / "new", "https://one.example", clock)
+    kept = ImportDeliveries(FolderStore(tmp_path / "new"), "https://one.example", clock)
     assert kept.jobs("activities") == frozenset()
     kept.add("activities", "1")
     clock.time += DAY - 1
@@ -341,7 +342,7 @@ def test_deliveries_are_kept_for_a_day_by_entity_and_api(tmp_path: Path) -> None
     kept.add("activities", "3")
     assert kept.jobs("activities") == {"2", "3"}
     assert kept.jobs("accounts") == frozenset()
-    other = ImportDeliveries(tmp_path / "new", "https://other.example", clock)
+    other = ImportDeliveries(FolderStore(tmp_path / "new"), "https://other.example", clock)
     assert other.jobs("activities") == frozenset()
 
 
@@ -349,7 +350,7 @@ def test_deliveries_that_cannot_be_written_are_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    kept = ImportDeliveries(tmp_path / "file", "", FakeClock())
+    kept = ImportDeliveries(FolderStore(tmp_path / "file"), "", FakeClock())
     kept.add("activities", "1")
     kept.add("activities", "2")
     assert caplog.text.count("Cannot write to state_dir which imports have been delivered") == 1

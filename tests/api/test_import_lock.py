@@ -9,19 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from filelock import BaseFileLock
 
 from demandbase_api.errors import OtherRunError, SpoolError, StoppedError
 from demandbase_api.jobs.import_lock import EntityLocks
+from demandbase_api.state.folder_store import FolderLocks
 from tests.api.fake_exports import FakeClock
+from tests.api.state_folders import entity_locks
 
 ORIGIN = "https://a.example"
 _OTHER_RUN = """
 import sys
 from pathlib import Path
 from demandbase_api.clock import SystemClock
-from demandbase_api.jobs.import_lock import EntityLocks
-locks = EntityLocks(Path(sys.argv[1]), sys.argv[2], SystemClock(), 60)
+from tests.api.state_folders import entity_locks
+locks = entity_locks(Path(sys.argv[1]), sys.argv[2], SystemClock(), 60)
 locks.acquire("accounts", lambda: None)
 print("locked", flush=True)
 sys.stdin.read()
@@ -29,7 +30,7 @@ sys.stdin.read()
 
 
 def locks(folder: Path, clock: FakeClock | None = None, origin: str = ORIGIN) -> EntityLocks:
-    return EntityLocks(folder, origin, clock or FakeClock(), 60.0)
+    return entity_locks(folder, origin, clock or FakeClock(), 60.0)
 
 
 def go_on() -> None:
@@ -71,13 +72,13 @@ def test_a_wait_shows_at_once_though_each_try_takes_time(
     first, clock = locks(tmp_path), FakeClock()
     first.acquire("accounts", go_on)
     second = locks(tmp_path, clock)
-    attempt = second._try  # noqa: SLF001
+    attempt = FolderLocks.acquire
 
-    def trying(lock: BaseFileLock) -> bool:
+    def trying(each: FolderLocks, name: str) -> bool:
         clock.time += 0.001
-        return attempt(lock)
+        return attempt(each, name)
 
-    monkeypatch.setattr(second, "_try", trying)
+    monkeypatch.setattr(FolderLocks, "acquire", trying)
     second.acquire("accounts", first.close)
     assert "for 0 s: its rows come first" in caplog.text
 
@@ -129,8 +130,8 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_a_wait_does_not_exceed_its_time(tmp_path: Path) -> None:
     first, clock = locks(tmp_path), FakeClock()
     first.acquire("accounts", go_on)
-    with pytest.raises(OtherRunError, match=f"same folder {tmp_path}, .* after 1 s"):
-        EntityLocks(tmp_path, ORIGIN, clock, 1.25).acquire("accounts", go_on)
+    with pytest.raises(OtherRunError, match=f"also uses {tmp_path}, .* after 1 s"):
+        entity_locks(tmp_path, ORIGIN, clock, 1.25).acquire("accounts", go_on)
     assert clock.sleeps == [0.5, 0.5, 0.25]
 
 

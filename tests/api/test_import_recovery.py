@@ -725,7 +725,7 @@ def test_the_reason_why_rows_may_be_in_is_named(
         "Rows of stream s may have been inserted into accounts already: the import job job-1 was "
         f"sent 2 rows, {why}"
     )
-    assert str(caught.value).endswith(f"append .given-up to the name of {path} and run again.")
+    assert str(caught.value).endswith(f"journal forget job-1” and run again (journal: {path}).")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from demandbase_api.errors import (
     FileTooLargeError,
     InvalidRequestError,
     NotFoundError,
+    OtherRunError,
     PossibleDuplicatesError,
     QuotaExceededError,
     RateLimitedError,
@@ -27,6 +29,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.models import ImportJob, ImportOperation, JobStatus
+from demandbase_api.state.folder_store import FolderLocks
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
 from tests.api.import_runs import ImportRun, file, gateway_timeout, request
@@ -642,3 +645,36 @@ def test_each_lost_creation_is_looked_up_at_the_end(tmp_path: Path) -> None:
     left = {entry.fingerprint: entry for entry in ImportRun(api, tmp_path, "r2").entries}
     assert left[file("created").fingerprint].phase is Phase.CREATED
     assert left[file("not created").fingerprint].phase is Phase.CREATING
+
+
+def test_a_run_whose_locks_are_lost_sends_nothing_and_cancels_no_job(
+    api: FakeImports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may go on with its jobs from any moment on."""
+    for kept in range(7):
+        api = FakeImports(FakeClock(), api.capabilities)
+        run, calls_left = ImportRun(api, tmp_path / str(kept), f"r{kept}"), iter([None] * kept)
+        made: list[int] = []
+
+        def check(
+            _: FolderLocks,
+            calls_left: Iterator[None] = calls_left,
+            made: list[int] = made,
+            calls: list[Any] = api.calls,
+        ) -> None:
+            try:
+                next(calls_left)
+            except StopIteration:
+                made.append(len(calls))
+                raise OtherRunError("Another run has taken its place.") from None
+
+        monkeypatch.setattr(FolderLocks, "check", check)
+        try:
+            run.uploader.send(request(), file(str(kept)))
+        except OtherRunError:
+            assert len(api.calls) == made[0]
+        else:
+            assert kept > 3
+            assert api.count(UPLOAD) == 1
+        run.uploader.close()
+        assert api.count(CANCEL) == 0 or not made

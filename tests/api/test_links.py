@@ -17,7 +17,7 @@ from demandbase_api.errors import ApiOperation, DownloadError, UnexpectedRespons
 from demandbase_api.http.client import HttpClient
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.http_server import Reply, ScriptedServer, http_server
 from tests.sandbox_time import SandboxTime

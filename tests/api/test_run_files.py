@@ -11,11 +11,16 @@ import pytest
 from demandbase_api.run_files import (
     dry_run_folder,
     remove_old,
+    remove_old_reports,
+    reports,
     run_name,
     write_report,
     write_settings,
 )
+from demandbase_api.state.objects import ObjectStore
+from tests.api.fake_objects import FakeObjects
 
+RUN = "20260301T120000Z-abcdef"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OLD = NOW - timedelta(days=30, seconds=1)
 YOUNG = NOW - timedelta(days=30)
@@ -30,7 +35,7 @@ def test_runs_of_one_second_have_names_of_their_own() -> None:
 
 
 def test_a_report_is_a_line_for_its_owner(tmp_path: Path) -> None:
-    path = write_report(tmp_path / "reports", "r1", "{}")
+    path = Path(write_report(tmp_path / "reports", "r1", "{}"))
     assert path.read_text() == "{}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -87,3 +92,25 @@ def test_a_link_in_place_of_a_dry_run_is_not_followed(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     remove_old(tmp_path / "none", 30, NOW, logger)
+
+
+def test_a_bucket_gets_the_reports_and_removes_old_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    objects = FakeObjects()
+    store = ObjectStore(objects)
+    old = "20250101T000000Z-abcdef"
+    for run in (old, RUN):
+        assert write_report(tmp_path, run, "{}", store) == f"s3://bucket/report-{run}.json"
+    objects.put("rejects-20250101T000000Z-abcdef-s.0001.jsonl", b"rows")
+    assert list(reports(store)) == [RUN, old]
+    remove_old_reports(store, 30, NOW, logger)
+    assert sorted(objects.stored) == [
+        "rejects-20250101T000000Z-abcdef-s.0001.jsonl", f"report-{RUN}.json",
+    ]  # fmt: skip
+    assert "Removed 1 report older than keep_days (30) from s3://bucket/" in caplog.text
+    objects.is_down = True
+    remove_old_reports(store, 30, NOW, logger)
+    assert write_report(tmp_path, RUN, "{}", store) == str(tmp_path / f"report-{RUN}.json")
+    assert f"The report of this run is kept in {tmp_path}" in caplog.text

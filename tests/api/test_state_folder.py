@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from demandbase_api.errors import SpoolError
-from demandbase_api.state_folder import EXPORT_JOURNAL, IMPORT_JOURNAL, StateFolder, is_private
+from demandbase_api.state.folder import EXPORT_JOURNAL, IMPORT_JOURNAL, StateFolder, is_private
 
 USER, OTHER = 1000, 1001
 OLD = {
@@ -215,7 +215,7 @@ def test_what_another_user_has_planted_is_not_moved(
         (home / new).rename(planted)
         home.chmod(0o755)
         monkeypatch.setattr(os, "geteuid", lambda: OTHER)
-        monkeypatch.setattr("demandbase_api.state_folder.is_private", lambda *_: True)
+        monkeypatch.setattr("demandbase_api.state.folder.is_private", lambda *_: True)
         StateFolder().open()
     assert not (home / new).exists()
     assert planted.exists()

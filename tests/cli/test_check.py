@@ -34,7 +34,7 @@ def test_each_failure_is_a_line_and_the_others_are_checked(
     sandbox.add_fault(fault)
     Path(config["rejects_path"]).write_text("")
     done = demandbase("check", "--json", code=1)
-    assert "2 of 7 checks failed: import jobs, import folder." in done.err
+    assert "2 of 9 checks failed: import jobs, import folder." in done.err
     failed = [line for line in done.json["checks"] if line["is"] == "failed"]
     assert "HTTP 403" in failed[0]["says"]
     assert "The folder for rejected rows cannot be written" in failed[1]["says"]

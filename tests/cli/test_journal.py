@@ -9,6 +9,7 @@ from demandbase_api.config import api_url
 from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry, Phase
 from demandbase_api.models import ExportRequest
+from tests.api.state_folders import export_journal, import_journal
 from tests.cli.conftest import Demandbase
 
 REQUEST = ExportRequest("accounts", ("name",))
@@ -16,13 +17,13 @@ REQUEST = ExportRequest("accounts", ("name",))
 
 @pytest.fixture
 def exports(config: dict[str, Any]) -> ExportJournal:
-    return ExportJournal(Path(config["state_dir"]) / "tap-demandbase-jobs", api_url(config))
+    return export_journal(Path(config["state_dir"]) / "tap-demandbase-jobs", api_url(config))
 
 
 @pytest.fixture
 def imports(config: dict[str, Any]) -> ImportJournal:
     folder = Path(config["state_dir"]) / "target-demandbase-ledger"
-    return ImportJournal(folder, "r1", api_url(config))
+    return import_journal(folder, "r1", api_url(config))
 
 
 def entry(job_id: str | None = "7", name: str = "f1") -> JournalEntry:
@@ -73,7 +74,7 @@ def test_a_job_that_is_forgotten_is_not_waited_for(
     assert "The import 7 is given up" in demandbase("journal", "forget", "7").out
     assert demandbase("journal", "forget", "f2", "--json").json["kind"] == "import"
     assert "given up" in demandbase("journal", "--json").out
-    later = ExportJournal(Path(config["state_dir"]) / "tap-demandbase-jobs", api_url(config))
+    later = export_journal(Path(config["state_dir"]) / "tap-demandbase-jobs", api_url(config))
     assert later.begun(REQUEST) == ()
     assert later.is_unusable(REQUEST, "5")
     assert imports.given_up() == {"7"}

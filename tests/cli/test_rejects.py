@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import DemandbaseError
-from demandbase_api.run_files import run_name
+from demandbase_api.run_files import KeptRows, run_name
 from demandbase_cli import replay
 from demandbase_cli.settings import Settings
 from demandbase_cli.signals import forwarding_signals
@@ -43,11 +43,16 @@ def quick_target(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> list[Mapp
     """
     changed = []
 
-    def run_target(settings: Settings, changes: Mapping[str, Any], paths: Sequence[Path]) -> int:
+    def run_target(
+        settings: Settings, changes: Mapping[str, Any], files: Sequence[KeptRows]
+    ) -> int:
         changed.append(changes)
         target = TargetDemandbase(config={**settings.target_config, **changes})
         target.clock = SandboxTime(sandbox)
-        text = "".join(path.read_text() for path in paths)
+        text = ""
+        for file in files:
+            with file.open() as lines:
+                text += lines.read().decode()
         logging.disable()  # what a process of its own writes
         try:
             with redirect_stderr(io.StringIO()):

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.singerlib.json import deserialize_json
 
+from demandbase_api.state.objects import ObjectStore
 from target_demandbase.reader import SilentReader
 from target_demandbase.rejects import DeadLetters, Reject, RejectsError, file_name_part
+from tests.api.fake_objects import FakeObjects
 
 pytestmark = pytest.mark.thorough
 
@@ -228,3 +230,53 @@ def test_a_folder_that_goes_away_fails_the_flush(tmp_path: Path) -> None:
     folder.write_text("")
     with pytest.raises(RejectsError, match="rejects_path"):
         letters.flush()
+
+
+@pytest.fixture
+def objects() -> FakeObjects:
+    return FakeObjects()
+
+
+def streams_of(objects: FakeObjects) -> dict[str, list[str]]:
+    """Return the types of the messages in each object."""
+    return {
+        name: [json.loads(line)["type"] for line in stored.content.splitlines()]
+        for name, stored in objects.stored.items()
+    }
+
+
+def test_with_a_bucket_each_flush_moves_files_that_can_be_sent_again(
+    tmp_path: Path, objects: FakeObjects
+) -> None:
+    letters = DeadLetters(tmp_path, "r1", ObjectStore(objects))
+    letters.flush()
+    for number in range(3):
+        letters.reject("s", SCHEMA, ["id"], {"id": f"{number}"}, WHY)
+        letters.reject("t", SCHEMA, ["id"], {"id": f"{number}"}, WHY)
+        if number:
+            letters.flush()
+    letters.flush()
+    assert streams_of(objects) == {
+        "rejects-r1-s.0001.jsonl": ["SCHEMA", "RECORD", "RECORD"],
+        "rejects-r1-t.0001.jsonl": ["SCHEMA", "RECORD", "RECORD"],
+        "rejects-r1-s.0002.jsonl": ["SCHEMA", "RECORD"],
+        "rejects-r1-t.0002.jsonl": ["SCHEMA", "RECORD"],
+    }
+    assert list(tmp_path.iterdir()) == []
+    assert letters.places == [f"s3://bucket/rejects-r1-{stream}.*.jsonl" for stream in "st"]
+
+
+def test_a_bucket_that_fails_leaves_the_rows_on_this_machine_and_names_them(
+    tmp_path: Path, objects: FakeObjects
+) -> None:
+    letters = DeadLetters(tmp_path, "r1", ObjectStore(objects))
+    letters.reject("s", SCHEMA, ["id"], {"id": "1"}, WHY)
+    objects.is_down = True
+    path = tmp_path / "rejects-r1-s.0001.jsonl"
+    with pytest.raises(RejectsError, match=f"no connection. They are in {path}"):
+        letters.flush()
+    assert [line["type"] for line in lines(path)] == ["SCHEMA", "RECORD"]
+    objects.is_down = False
+    letters.flush()  # at the end of the run
+    assert streams_of(objects) == {path.name: ["SCHEMA", "RECORD"]}
+    assert not path.exists()

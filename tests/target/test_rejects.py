@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,24 @@ def test_with_continue_the_state_goes_out(load: Load) -> None:
     done = load(*MIXED, on_reject="continue")
     assert done.states == [1]
     assert len(done.rejects) == done.report["streams"]["people"]["rows_rejected"] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "warns"),
+    [
+        ({"on_reject": "continue"}, True),
+        ({"on_reject": "fail"}, False),
+        ({"on_reject": "continue", "rejects_path": "kept"}, False),
+    ],
+)
+def test_rejected_rows_in_a_temporary_folder_are_warned_of(
+    load: Load, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], *, warns: bool,
+) -> None:  # fmt: skip
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    load(people(), person(1), **{"rejects_path": str(tmp_path / "tmp" / "rejects"), **settings})
+    assert ("which is a temporary folder" in caplog.text) is warns
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from demandbase_api.connect import connect
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.ports import ExportApi, ImportApi
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 from demandbase_sandbox import Sandbox
 from tests.sandbox_time import SandboxTime
 

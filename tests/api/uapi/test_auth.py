@@ -202,5 +202,5 @@ def test_nothing_secret_is_logged_or_shown(
     for text in (str(caught.value), caplog.text, repr(here), repr(replace(here))):
         assert token not in text
         assert sandbox.client_secret not in text
-    for file in files.folder.open().iterdir():
+    for file in files.state.open().iterdir():
         assert token not in file.read_text()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from demandbase_api.clock import Clock
 from demandbase_api.errors import ApiOperation, CallBudgetError, SpoolError
+from demandbase_api.state.folder_store import FolderStore
 from demandbase_api.uapi.call_budget import CALLS_A_DAY, CallBudget, CallCounter, pause
 from tests.examples import examples
 
@@ -38,7 +39,7 @@ class DayTime(Clock):
 
 
 def budget(folder: Path, clock: Clock) -> CallBudget:
-    return CallBudget(CallCounter(folder / "calls.json"), clock)
+    return CallBudget(CallCounter(FolderStore(folder), "calls.json"), clock)
 
 
 def test_all_runs_share_the_count(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_new_day_begins_at_midnight_utc(tmp_path: Path) -> None:
 
 
 def test_calls_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
-    counter = CallCounter(tmp_path / "calls.json")
+    counter = CallCounter(FolderStore(tmp_path), "calls.json")
     with ThreadPoolExecutor(8) as pool:
         allowed = list(pool.map(lambda _: counter.add(LIST, DAY, 50), range(80)))
     assert allowed.count(True) == 50
@@ -70,7 +71,7 @@ def test_calls_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"day": "2026-03-01", "calls": {"x": "y"}}'])
 def test_a_damaged_file_restarts_the_count(tmp_path: Path, text: str) -> None:
     (tmp_path / "calls.json").write_text(text)
-    counter = CallCounter(tmp_path / "calls.json")
+    counter = CallCounter(FolderStore(tmp_path), "calls.json")
     assert counter.add(LIST, DAY, 1)
     assert not counter.add(LIST, DAY, 1)
 
@@ -78,7 +79,7 @@ def test_a_damaged_file_restarts_the_count(tmp_path: Path, text: str) -> None:
 def test_an_unusable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError, match="state_dir"):
-        CallCounter(tmp_path / "file" / "calls.json").add(LIST, DAY, 1)
+        CallCounter(FolderStore(tmp_path / "file"), "calls.json").add(LIST, DAY, 1)
 
 
 def test_too_few_calls_are_reported_in_advance(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import ExportRequest
 from demandbase_api.ports import DiscoveryScope, ExportApi
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.sandbox_time import SandboxTime
 
@@ -256,7 +256,7 @@ def test_an_unreadable_cache_is_empty(
     files: ApiFiles,
     text: str,
 ) -> None:
-    path = files.path(connection(), "fields")
+    path = files.state.open() / files.name(connection(), "fields")
     path.parent.mkdir(exist_ok=True)
     path.write_text(text.replace(NOW, sandbox.clock.now().isoformat()))
     assert exports.entities(DiscoveryScope(frozenset({"people"})))
@@ -270,7 +270,7 @@ def test_an_unwritable_cache_costs_calls_and_one_warning(
     files: ApiFiles,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    path = files.path(connection(), "fields")
+    path = files.state.open() / files.name(connection(), "fields")
     path.mkdir(parents=True)
     for _ in range(2):
         assert exports.entities()

@@ -22,7 +22,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import ExportJob, ExportRequest, JobStatus
 from demandbase_api.ports import ExportApi
-from demandbase_api.state_folder import StateFolder
+from demandbase_api.state.folder import StateFolder
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.api.uapi.conftest import QUICK
 from tests.sandbox_time import SandboxTime

@@ -31,6 +31,14 @@ def records(api: Caller, entity: str, key: str) -> dict[str | None, dict[str, st
     return {row[key]: row for row in api.sandbox.rows(entity)}
 
 
+def test_the_id_of_a_job_that_has_vanished_is_not_given_again(api: Caller) -> None:
+    api.sandbox.add_fault(Fault("createImportJob", Effect.JOB_GONE, seconds=60, times=1))
+    gone = api.create_import()
+    api.sandbox.clock.advance(61)
+    assert api("GET", f"{IMPORT}/job/{gone}").status_code == 404
+    assert api.create_import() == gone + 1
+
+
 def test_a_job_takes_its_file_and_lives_by_the_clock() -> None:
     with Sandbox(SandboxOptions(pending_seconds=60, processing_seconds=60)) as sandbox:
         api = Caller(sandbox)

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from demandbase_api.earlier_state import Kept, take_over
+from typing_extensions import override
+
 from demandbase_api.errors import SpoolError, state_error
 from demandbase_api.files import make_private_folder
+from demandbase_api.state.earlier import Kept, take_over
+from demandbase_api.state.ports import Locks, State, StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,10 @@ EXPORT_JOURNAL = Kept("tap-demandbase-jobs", "", ".job.json", is_journal=True)
 IMPORT_JOURNAL = Kept("target-demandbase-ledger", "", ".json", is_journal=True)
 EXPORT_REPORTS = "tap-demandbase-reports"
 """Folder of the reports of the tap's runs."""
+IMPORT_REPORTS = "target-demandbase-reports"
+"""Folder of the reports of the target's runs, if several machines share it."""
+KEPT_ROWS = "target-demandbase-rows"
+"""Folder of rejected and undelivered rows, if several machines share it."""
 _SHARED = tuple(
     Kept("", f"demandbase-{kind}-", ".json", is_journal=False) for kind in ("calls", "fields")
 )
@@ -36,7 +43,7 @@ _NO_HOME = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT}
 
 
 @dataclass(frozen=True, slots=True)
-class StateFolder:
+class StateFolder(State):
     """The folder of what must outlive a run.
 
     Args:
@@ -47,7 +54,9 @@ class StateFolder:
 
     state_dir: Path | None = None
     spool_dir: Path | None = None
+    is_shared = False
 
+    @override
     def open(self) -> Path:
         """Create the folder if it is missing, and return it.
 
@@ -59,6 +68,23 @@ class StateFolder:
             SpoolError: The folder cannot be used.
         """
         return self._open(*_SHARED)
+
+    @override
+    def store(self, kept: Kept | None = None) -> StateStore:
+        from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415 - see locks
+
+        return FolderStore(self.open() if kept is None else self.journal(kept))
+
+    @override
+    def locks(self, kept: Kept, run: str) -> Locks:
+        # Commands that need no state start without filelock.
+        from demandbase_api.state.folder_store import FolderLocks  # noqa: PLC0415
+
+        return FolderLocks(self.journal(kept), run)
+
+    @override
+    def copies(self, folder: str) -> StateStore | None:
+        return None
 
     def journal(self, kept: Kept) -> Path:
         """Return the folder of a journal, which need not exist; take over earlier entries.
@@ -97,6 +123,21 @@ def is_private(owner: int, mode: int, user: int) -> bool:
         user: User id.
     """
     return owner in {user, 0} and not mode & stat.S_IWOTH
+
+
+def scratch_folder(spool_dir: Path | None) -> Path:
+    """Return a folder of this user for files that are soon written elsewhere.
+
+    Args:
+        spool_dir: The setting ``spool_dir``.
+
+    Raises:
+        SpoolError: It cannot be used.
+    """
+    try:
+        return _private_folder(spool_dir or Path(tempfile.gettempdir()))
+    except OSError as error:
+        raise state_error(error) from error
 
 
 def _private_folder(folder: Path) -> Path:

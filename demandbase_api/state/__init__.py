@@ -1,0 +1,1 @@
+"""What outlives a run: where it is kept, and which runs use it."""

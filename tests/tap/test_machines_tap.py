@@ -1,0 +1,63 @@
+"""Machines that share a bucket share what the tap has asked Demandbase for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demandbase_api.config import connection, state
+from demandbase_api.connection import ApiFiles
+from demandbase_api.errors import DemandbaseError
+from demandbase_api.http.retry import RetryPolicy
+from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.s3_server import BUCKET, s3_server
+from tests.tap.conftest import Wire, both_apis
+
+pytestmark = pytest.mark.slow
+
+Sync = Callable[..., Any]
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with s3_server() as server:
+        for name, value in server.variables.items():
+            monkeypatch.setenv(name, value)
+        yield f"s3://{BUCKET}/runs"
+
+
+@both_apis
+def test_a_job_that_a_machine_has_begun_is_not_created_again_by_another(
+    sandbox: Sandbox, sync: Sync, wire: Wire, bucket: str, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"state_dir": bucket, "job_reuse_hours": 6}
+    sandbox.add_fault(Fault("signedFile", Effect.STATUS, status=500, times=None))
+    sync("campaigns", spool_dir=str(tmp_path / "one"), failure=DemandbaseError, **settings)
+    sandbox.clear_faults()
+    output = sync("campaigns", spool_dir=str(tmp_path / "two"), **settings)
+    assert len(output.records("campaigns")) == 20
+    assert len(sandbox.requests(wire.create)) == 1
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_calls_and_fields_of_uapi_are_counted_and_kept_for_all_machines(
+    sandbox: Sandbox, sync: Sync, bucket: str, tmp_path: Path
+) -> None:
+    credentials = {
+        "api": "uapi", "api_url": sandbox.uapi_url, "request_timeout_seconds": 60,
+        "client_id": sandbox.client_id, "client_secret": sandbox.client_secret,
+    }  # fmt: skip
+    asked = []
+    for machine in ("one", "two", "three"):
+        settings = {**credentials, "state_dir": bucket, "spool_dir": str(tmp_path / machine)}
+        sync("accounts", job_reuse_hours=0, **settings)
+        asked.append(len(sandbox.requests("fetchFields")))
+    assert asked[0] == asked[2] > 0
+    name = ApiFiles.name(connection(settings, RetryPolicy(), "tests"), "calls")
+    calls = json.loads(state(settings).store().get(name) or b"{}")["calls"]
+    assert calls["LIST_FIELDS"] == asked[0]
+    assert calls["CREATE_EXPORT"] == len(sandbox.requests("createExportJob")) == 3
