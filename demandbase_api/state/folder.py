@@ -33,6 +33,8 @@ IMPORT_REPORTS = "target-demandbase-reports"
 """Folder of the reports of the target's runs, if several machines share it."""
 KEPT_ROWS = "target-demandbase-rows"
 """Folder of rejected and undelivered rows, if several machines share it."""
+SINGER_STATES = "state"
+"""Folder of the states of Singer runs."""
 _SHARED = tuple(
     Kept("", f"demandbase-{kind}-", ".json", is_journal=False) for kind in ("calls", "fields")
 )
@@ -85,6 +87,12 @@ class StateFolder(State):
     @override
     def copies(self, folder: str) -> StateStore | None:
         return None
+
+    @override
+    def singer_states(self) -> StateStore:
+        from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415 - see locks
+
+        return FolderStore(self.open() / SINGER_STATES)
 
     def journal(self, kept: Kept) -> Path:
         """Return the folder of a journal, which need not exist; take over earlier entries.
