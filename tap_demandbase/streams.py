@@ -494,7 +494,7 @@ class BulkStream(FastSyncStream):
         return self._selected(keys)
 
     def _selected(self, keys: set[str | None]) -> dict[str, dict[str, Any]]:
-        properties = self.effective_schema["properties"]
+        properties = self.effective_schema.get("properties", {})
         if missing := keys - properties.keys() - {None}:
             raise SelectionError(
                 f"Stream {self.name}: the catalog lacks the field {missing.pop()}, whose dates "
