@@ -101,11 +101,11 @@ def report(findings: Findings, documents: Documents, known: Sequence[Known]) -> 
         print(f"{api}: {number} exchanges with {len(seen & {*published})} of "
               f"{len(published)} published operations")  # fmt: skip
         for name in published:
-            statuses = sorted(
+            statuses = [
                 f"{count} with {status}"
-                for (it, operation, status), count in findings.exchanges.items()
+                for (it, operation, status), count in sorted(findings.exchanges.items())
                 if (it, operation) == (api, name)
-            )
+            ]
             print(f"  {name}: {', '.join(statuses) or 'never'}")
     used: set[Known] = set()
     unknown = []

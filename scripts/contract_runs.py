@@ -183,14 +183,20 @@ class Tenant:
 
 
 def run_all(documents: Documents, record: Callable[[Exchange], None]) -> None:
-    """Run everything over both APIs.
+    """Run everything over the APIs that the documents describe.
 
     Args:
         documents: The published documents.
         record: Called with each exchange.
     """
-    for run in (run_uapi, run_without_permissions, run_without_calls, run_v1, run_v1_limits):
-        run(record)
+    described = {document.api for document in documents.documents}
+    runs = {
+        "uapi": (run_uapi, run_without_permissions, run_without_calls),
+        "v1": (run_v1, run_v1_limits),
+    }
+    for api in described & runs.keys():
+        for run in runs[api]:
+            run(record)
     for document in documents.documents:
         run_generated(document, record)
 
