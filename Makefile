@@ -7,12 +7,15 @@ READY := $(VENV)/.ready
 # The benchmark's own packages have an environment of their own: they would slow the plugins' start.
 BENCH := .bench/tools
 BENCH_READY := $(BENCH)/.ready
+# So does Airflow, whose packages are pinned in deploy/airflow/constraints.txt.
+AIRFLOW := .airflow
+AIRFLOW_READY := $(AIRFLOW)/.ready
 ROWS ?= 200000
 # All worker processes must collect the tests in the same order, also those parametrized from sets.
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings docs dist lock clean
+.PHONY: help quick test test-slow test-airflow lint types unit soak demo bench record-path settings docs dist lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +27,16 @@ test: lint ## Lint, types and the tests, in less than 5 minutes: use it before a
 	@$(MAKE) --no-print-directory --jobs=2 types unit
 
 test-slow: $(READY) ## The tests that `make test` leaves out, and property-based ones with all examples
-	EXAMPLES=1 $(PYTEST) -m 'slow or hypothesis'
+	EXAMPLES=1 $(PYTEST) -m '(slow or hypothesis) and not airflow'
+
+$(AIRFLOW_READY): $(READY) deploy/airflow/constraints.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(AIRFLOW)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(AIRFLOW)/bin/python \
+	  --constraint deploy/airflow/constraints.txt --group airflow
+	@touch $@
+
+test-airflow: $(AIRFLOW_READY) ## Run the DAG of deploy/airflow in a real Airflow, which it installs; takes minutes
+	$(BIN)/pytest -m airflow tests/project/test_airflow.py
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -84,6 +96,8 @@ dist: $(READY) ## Build the wheel and the source distribution into dist/, with M
 lock: $(READY) ## Update the pinned versions in constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  --no-annotate --all-extras --group dev --group bench --group docs pyproject.toml -o constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
+	  --no-annotate --group airflow -o deploy/airflow/constraints.txt
 
 clean: ## Remove the environments and everything that was built or written
-	rm -rf $(VENV) .bench .meltano .cache dist output site
+	rm -rf $(VENV) .airflow .bench .meltano .cache dist output site

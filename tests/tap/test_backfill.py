@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -70,6 +72,33 @@ def test_an_interrupted_backfill_goes_on_at_its_window(sandbox: Sandbox, sync: S
     assert {*ids(first), *ids(second)} == {str(number) for number in range(12)}
     assert second.state["people"]["replication_key_value"] == "2026-01-12T05:00:00.000000Z"
     assert second.state["people"]["next_window"] is None
+
+
+@both_apis
+def test_pieces_with_a_state_each_are_the_whole(sandbox: Sandbox, sync: Sync) -> None:
+    """As tasks of an orchestrator run them; one piece is interrupted and goes on."""
+    timestamps = [f"2026-01-{day:02}T{hour:02}:00:00Z" for day in range(1, 13) for hour in (0, 13)]
+    visits(sandbox, *timestamps)
+    given = {"stream_options": KEY, "max_concurrent_jobs": 1}
+    ends = [f"2026-01-{day:02}" for day in (1, 5, 9, 12)]
+    whole = sync("people", start_date=ends[0], end_date=ends[-1], **given)
+    records: list[Any] = []
+    for start, end in pairwise(ends):
+        piece = {**given, "start_date": start, "end_date": end, "window_days": 2}
+        if start == ends[1]:
+            sandbox.add_fault(
+                Fault("createExportJob", Effect.STATUS, status=429, after=1, times=None)
+            )
+            stopped = sync("people", failure=QuotaStopError, **piece)
+            sandbox.clear_faults()
+            last = sync("people", state={"bookmarks": stopped.state}, **piece)
+            records += stopped.records("people")
+        else:
+            last = sync("people", **piece)
+        records += last.records("people")
+    rows = {record["id"]: record for record in records}
+    assert rows == {record["id"]: record for record in whole.records("people")}
+    assert len(rows) == len(timestamps)
 
 
 @both_apis
