@@ -52,8 +52,7 @@ class Image:
         for name in names:
             file = source / name.lstrip("/")
             if file.is_dir():
-                pattern = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(file, target, symlinks=True, dirs_exist_ok=True, ignore=pattern)
+                shutil.copytree(file, target, symlinks=True, dirs_exist_ok=True)
             else:
                 place = target / file.name if into.endswith("/") else target
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +65,7 @@ class Image:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         path = f"{python_folder()}{os.pathsep}{_PATH}"
         done = subprocess.run(
-            ["sh", "-ec", line], cwd=self.path("."), env={**inherited, "PATH": path},
+            ["/bin/sh", "-ec", line], cwd=self.path("."), env={**inherited, "PATH": path},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
@@ -139,34 +138,41 @@ def build(dockerfile: Path, context: Path, root: Path) -> Image:
     image = Image(root)
     name = ""
     for instruction, arguments in instructions(dockerfile.read_text(encoding="utf-8")):
-        match instruction:
-            case "FROM":
-                if name:
-                    stages[name] = root.rename(root.with_name(f"{root.name}-{name}"))
-                base, _, name = arguments.partition(" AS ")
-                assert base == "python:${PYTHON_VERSION}-slim"
-                root.mkdir(parents=True)
-                image = Image(root)
-            case "ARG":
-                assert arguments.startswith("PYTHON_VERSION=")
-            case "WORKDIR":
-                image.folder = arguments
-                image.path(".").mkdir(parents=True)
-            case "COPY":
-                words = shlex.split(arguments)
-                source = context
-                if words[0].startswith("--from="):
-                    source = stages[words.pop(0).removeprefix("--from=")]
-                image.copy(words, source)
-            case "RUN":
-                image.run(arguments)
-            case "ENV":
-                variable, _, value = arguments.partition("=")
-                image.environment[variable] = value
-            case "USER":
-                image.user = arguments
-            case "CMD":
-                image.command = json.loads(arguments)
-            case _:
-                raise AssertionError(f"{instruction} is not known here")
+        if instruction == "FROM":
+            if name:
+                stages[name] = root.rename(root.with_name(f"{root.name}-{name}"))
+            base, _, name = arguments.partition(" AS ")
+            assert base == "python:${PYTHON_VERSION}-slim"
+            root.mkdir(parents=True)
+            image = Image(root)
+        else:
+            carry_out(image, instruction, arguments, context, stages)
     return image
+
+
+def carry_out(
+    image: Image, instruction: str, arguments: str, context: Path, stages: Mapping[str, Path]
+) -> None:
+    match instruction:
+        case "ARG":
+            assert arguments.startswith("PYTHON_VERSION=")
+        case "WORKDIR":
+            image.folder = arguments
+            image.path(".").mkdir(parents=True)
+        case "COPY":
+            words = shlex.split(arguments)
+            is_staged = words[0].startswith("--from=")
+            image.copy(
+                words, stages[words.pop(0).removeprefix("--from=")] if is_staged else context
+            )
+        case "RUN":
+            image.run(arguments)
+        case "ENV":
+            variable, _, value = arguments.partition("=")
+            image.environment[variable] = value
+        case "USER":
+            image.user = arguments
+        case "CMD":
+            image.command = json.loads(arguments)
+        case _:
+            raise AssertionError(f"{instruction} is not known here")
