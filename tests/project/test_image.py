@@ -23,7 +23,7 @@ import yaml
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.image import Image, build, has_namespaces
 from tests.s3_server import S3Server, s3_server
-from tests.target.command import until
+from tests.tap.command import until
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -186,6 +186,7 @@ def bucket() -> Iterator[S3Server]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # it installs all packages
 def test_the_cron_job_runs_in_the_image(
     sandbox: Sandbox, bucket: S3Server, open_folder: Path
 ) -> None:
@@ -223,7 +224,7 @@ def test_the_cron_job_runs_in_the_image(
     # Before the first file, the list is read once.
     sandbox.add_fault(Fault("listImportJobs", Effect.STALL, seconds=60, after=1))
     process = cluster.start(*CONTAINER["args"])
-    until(lambda: len(sandbox.requests("listImportJobs")) == 2)
+    until(lambda: len(sandbox.requests("listImportJobs")) == 2, seconds=300)
     began = time.monotonic()
     terminate(process)
     _, errors = process.communicate()

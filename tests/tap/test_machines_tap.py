@@ -25,7 +25,6 @@ from tests.s3_server import BUCKET, s3_server
 from tests.tap.command import running, until
 from tests.tap.conftest import Wire, both_apis
 from tests.tap.visits import KEY, visits
-from tests.target.command import until
 
 pytestmark = pytest.mark.slow
 
@@ -144,7 +143,7 @@ def test_a_backfill_by_tasks_at_the_same_time_has_the_rows_of_one_run(
     tasks = [(f"year-{year}", f"{year}-01-01", f"{year}-12-31") for year in range(2021, 2025)]
     sandbox.add_fault(Fault(wire.create, Effect.STALL, seconds=600))
     running = {task: start(*task) for task in tasks}
-    until(lambda: sum(process.poll() is not None for process in running.values()) == 3)
+    until(lambda: sum(each.poll() is not None for each in running.values()) == 3, seconds=300)
     [(stuck, process)] = [each for each in running.items() if each[1].poll() is None]
     os.killpg(process.pid, signal.SIGKILL)
     assert {each.wait() for each in running.values()} == {0, -signal.SIGKILL}
