@@ -210,7 +210,10 @@ def test_a_job_whose_state_could_not_be_read_again_stops_the_run(
         disks.run().send(file(), INSERT)
 
 
-def test_a_job_without_a_file_is_waited_for_and_then_gets_it(tmp_path: Path) -> None:
+def test_a_job_without_a_file_is_waited_for_and_then_gets_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     api = FakeImports(FakeClock(), UAPI)
     disks = Disks(api, tmp_path)
     disks.run().dies_at(UPLOAD, file(), INSERT, late=False)
@@ -218,6 +221,7 @@ def test_a_job_without_a_file_is_waited_for_and_then_gets_it(tmp_path: Path) -> 
     again = disks.run()
     assert again.send(file(), INSERT).id == "job-1"
     assert 600 <= api.clock.time - began - 100 < 700
+    assert "come first: 600 s at most if it does not get its file" in caplog.text
     assert (files_given(api), api.count(CREATE)) == (1, 1)
 
 
@@ -370,17 +374,39 @@ def test_a_name_that_does_not_come_back_as_it_was_sent_is_said_once(
     for content in "ab":
         job = run.send(file(content))
         name = job.file_name if returned == "as sent" else returned
-        run.uploader.check_name(replace(job, file_name=name))
+        run.uploader.check_listed(replace(job, file_name=name))
     said = caplog.text.count("does not return the name of the file of the import job job-1")
     assert said == (returned != "as sent")
     assert caplog.text.count("does not return the name") == said
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (0.9, None),
+        (-0.9, None),
+        (25, "says that the import job job-1 was created at 1970-01-13 14:46, but its responses"),
+        (-25, "says that the import job job-1 was created at 1970-01-"),
+        (None, "does not say when the import job job-1 was created"),
+    ],
+)
+def test_a_creation_time_that_does_not_fit_the_time_of_responses_is_said(
+    disks: Disks, hours: float | None, said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = disks.run()
+    job = run.send(file())
+    assert job.created_at is not None
+    at = None if hours is None else job.created_at + timedelta(hours=hours)
+    run.uploader.check_listed(replace(job, created_at=at))
+    assert (said or "") in caplog.text
+    assert ("keep state_dir between runs" in caplog.text) is (said is not None)
 
 
 def test_the_name_of_a_job_that_is_resumed_is_not_checked(
     disks: Disks, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = disks.run()
-    run.uploader.check_name(ImportJob("job-1", JobStatus.COMPLETED, file_name="x.csv"))
+    run.uploader.check_listed(ImportJob("job-1", JobStatus.COMPLETED, file_name="x.csv"))
     assert "does not return the name" not in caplog.text
 
 
