@@ -94,6 +94,7 @@ def test_newer_rows_wait_for_those_of_a_machine_that_is_gone(
     one.mkdir()
     with killed_at(sandbox, UPLOAD, one, MESSAGES, **settings):
         pass
+    sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
     newer = (people(), person(1, title="new"), state(2))
     with finished(sandbox, other, *newer, **settings) as run:
         assert run.process.poll() == 0, run.errors
