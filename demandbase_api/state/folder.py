@@ -17,7 +17,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from demandbase_api.errors import SpoolError, state_error
+from demandbase_api.errors import SpoolError, spool_error, state_error
 from demandbase_api.files import make_private_folder
 from demandbase_api.state.earlier import Kept, take_over
 from demandbase_api.state.ports import Locks, State, StateStore
@@ -145,7 +145,7 @@ def scratch_folder(spool_dir: Path | None) -> Path:
     try:
         return _private_folder(spool_dir or Path(tempfile.gettempdir()))
     except OSError as error:
-        raise state_error(error) from error
+        raise spool_error(error) from error
 
 
 def _private_folder(folder: Path) -> Path:
