@@ -23,8 +23,10 @@ from demandbase_api.jobs.import_journal import ImportFile
 from demandbase_api.jobs.import_list import SentRows, sent_rows
 from demandbase_api.models import ImportJob, ImportOperation, JobStatus
 from demandbase_api.state.folder_store import FolderStore
+from demandbase_api.state.objects import ObjectStore
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
+from tests.api.fake_objects import FakeObjects
 from tests.api.import_runs import ImportRun, file, gateway_timeout, request
 
 CREATE, UPLOAD = ApiOperation.CREATE_IMPORT, ApiOperation.UPLOAD_FILE
@@ -254,9 +256,8 @@ def test_what_this_disk_knows_to_be_delivered_is_added_as_often_as_it_comes(
         run.uploader.finish()
         run.uploader.close()
         api.clock.time += 60
-    [path] = run.folder.iterdir()
-    assert path.name.startswith("accounts-")
-    assert path.suffix == ".delivered"
+    [path] = run.folder.glob("*.jobs")
+    assert path.name.startswith("delivered-accounts-")
     path.write_text("{")
     assert disks.run("kept").send(file(), INSERT).id == "job-3"  # as on a fresh disk
 
@@ -431,6 +432,19 @@ def test_deliveries_are_kept_for_a_day_by_entity_and_api(tmp_path: Path) -> None
     assert kept.jobs("accounts") == frozenset()
     other = ImportDeliveries(FolderStore(tmp_path / "new"), "https://other.example", clock)
     assert other.jobs("activities") == frozenset()
+
+
+def test_a_run_that_was_asleep_keeps_what_another_has_delivered() -> None:
+    objects = FakeObjects()
+    kept, others = (ImportDeliveries(ObjectStore(objects), "", FakeClock()) for _ in range(2))
+
+    def sleep(_: str) -> None:
+        objects.before_write = None
+        others.add("activities", "2")
+
+    objects.before_write = sleep
+    kept.add("activities", "1")
+    assert kept.jobs("activities") == {"1", "2"}
 
 
 def test_deliveries_that_cannot_be_written_are_a_warning(
