@@ -186,11 +186,16 @@ class ImportJournal:
             The entry as it was written.
 
         Raises:
+            OtherRunError: Another run has taken the place of this one, and goes on with its jobs.
             StateError: The entry cannot be written.
         """
         entry = replace(entry, owner=self._run, origin=self._origin)
         self._locks.show()
-        self._store.put(self.name(entry), json.dumps(asdict(entry)).encode(), durable=True)
+        self._locks.check()
+        name, content = self.name(entry), json.dumps(asdict(entry)).encode()
+        if not self._store.put_own(name, content):
+            self._locks.check()
+            self._store.put(name, content, durable=True)  # a person has removed it
         self._remove(entry.fingerprint, but=entry)
         return entry
 

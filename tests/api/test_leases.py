@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from demandbase_api.errors import OtherRunError, StateError
+from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry, Phase
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.state import leases
 from demandbase_api.state.leases import LEASE_SECONDS, LeaseLocks
+from demandbase_api.state.objects import ObjectStore
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_objects import FakeObjects
 from tests.examples import examples
@@ -153,11 +156,91 @@ def test_a_store_that_is_down_ends_the_run_before_it_sends(objects: FakeObjects)
     assert run(objects, "r2").is_live("r1")
 
 
+@pytest.mark.parametrize("lost", ["show", "beat"])
+def test_a_run_that_has_lost_the_responses_to_its_writes_lives(
+    objects: FakeObjects, lost: str
+) -> None:
+    first = run(objects, "r1")
+    if lost == "beat":
+        first.show()
+    for _ in range(2):
+        objects.loses_responses = True
+        with pytest.raises(StateError):
+            getattr(first, lost)()
+        objects.loses_responses = False
+    getattr(first, lost)()
+    first.beat()
+    first.check()
+    objects.clock.time += LEASE_SECONDS + 1
+    assert not run(objects, "r2").is_live("r1")
+    with pytest.raises(OtherRunError):
+        first.beat()
+
+
 def test_a_run_without_locks_needs_no_check(objects: FakeObjects) -> None:
     objects.is_down = True
     run(objects, "r1").check()
     run(objects, "r1").beat()
     run(objects, "r1").close()
+
+
+def test_a_run_that_was_taken_for_dead_writes_no_entry(objects: FakeObjects) -> None:
+    """It would be taken for that of an import which nobody has gone on with."""
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    first, second = run(objects, "r1"), run(objects, "r2")
+    journal = ImportJournal(ObjectStore(objects), first, "r1")
+    journal.put(entry)
+    objects.clock.time += LEASE_SECONDS + 1
+    taken = ImportJournal(ObjectStore(objects), second, "r2")
+    [left] = taken.left_behind()
+    taken.drop(taken.adopt(left, "f00d"))
+    with pytest.raises(OtherRunError):
+        journal.put(entry.now(Phase.UPLOADED, "job"))
+    assert sorted(objects.stored) == ["r2.alive"]
+
+
+def test_a_run_that_falls_asleep_in_a_write_of_an_entry_does_not_bring_it_back(
+    objects: FakeObjects,
+) -> None:
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    journal = ImportJournal(ObjectStore(objects), run(objects, "r1"), "r1")
+    journal.put(entry)
+    taken = ImportJournal(ObjectStore(objects), run(objects, "r2"), "r2")
+
+    def sleep(name: str) -> None:
+        if name.endswith(".json"):
+            objects.before_write = None
+            objects.clock.time += LEASE_SECONDS + 1
+            [left] = taken.left_behind()
+            taken.drop(taken.adopt(left, "f00d"))
+
+    objects.before_write = sleep
+    with pytest.raises(OtherRunError):
+        journal.put(entry.now(Phase.UPLOADED, "job"))
+    assert sorted(objects.stored) == ["r2.alive"]
+
+
+def test_an_entry_that_a_person_has_removed_is_written_again(objects: FakeObjects) -> None:
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    store = ObjectStore(objects)
+    journal = ImportJournal(store, run(objects, "r1"), "r1")
+    written = journal.put(entry)
+    objects.delete(journal.name(written))
+    for phase in (Phase.UPLOADING, Phase.UPLOADED):
+        written = journal.put(entry.now(phase, "job"))
+        assert journal.find("f00d") == written
+
+
+def test_an_entry_whose_write_has_lost_its_response_is_written_again(objects: FakeObjects) -> None:
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    journal = ImportJournal(ObjectStore(objects), run(objects, "r1"), "r1")
+    journal.put(replace(entry, fingerprint="beef"))  # shows the run
+    for phase in (Phase.CREATING, Phase.UPLOADING):
+        objects.loses_responses = True
+        with pytest.raises(StateError):
+            journal.put(entry.now(phase))
+        objects.loses_responses = False
+        assert journal.put(entry.now(phase)) == journal.find("f00d")
 
 
 def test_a_lock_that_another_run_has_taken_over_is_not_released(objects: FakeObjects) -> None:
