@@ -79,6 +79,9 @@ class ApiOperation(StrEnum):
     LIST_MAPPINGS = "list the field mappings"
     LIST_ACTIVITY_TYPES = "list the activity types"
     GET_ACTIVITY_TYPE = "describe an activity type"
+    LIST_SOURCES = "list the sources of imports"
+    LIST_CUSTOM_SOURCES = "list the custom sources"
+    LIST_SOURCE_FIELDS = "list the field mappings of a source"
 
     @property
     def creates_a_job(self) -> bool:

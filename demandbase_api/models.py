@@ -213,6 +213,23 @@ class ListAction(StrEnum):
     DELETE = "delete"
 
 
+DEFAULT_SOURCE = "CSV"
+"""Source of an import that names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceField:
+    """A field mapping of a custom source.
+
+    Args:
+        label: Label of the source, as in the header of a file.
+        field: Name of Demandbase's field, without its entity.
+    """
+
+    label: str
+    field: str
+
+
 @dataclass(frozen=True, slots=True)
 class ActivityType:
     """A type of activity that can be imported."""
@@ -236,8 +253,12 @@ class ImportEntity:
     Args:
         name: Name of the entity.
         fields: The fields that can be filled.
-        is_complete: Whether ``fields`` are all fields of the tenant. If not, imports may fill
+        kind: Name of the activity type that has these fields; empty for other entities.
+        is_complete: Whether ``fields`` are all fields of the tenant. If not, settings may name
             others, too.
+        account_fields: Fields by any of which a row finds the account that it belongs to.
+        fact: What to know before rows are sent, and no setting changes: a sentence.
+        others: Fields of the tenant that can be filled only if settings name them, as far as known.
         fixed_operation: The operation of all imports. ``None`` if it can be chosen.
         matched_on: Fields by any of which Demandbase may match rows. ``None`` if a match key must
             be chosen.
@@ -255,6 +276,10 @@ class ImportEntity:
     headed_by_label: bool = False
     must_fill: bool = False
     takes_list_action: bool = False
+    kind: str = ""
+    account_fields: tuple[str, ...] = ()
+    fact: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def field_names(self) -> list[str]:
@@ -278,6 +303,7 @@ class ImportRequest:
         mappings: Which column fills which field.
         activity_type: Id of the activities' type.
         list_action: What is done to the members of the job's account list.
+        source: Name of the source that the rows come from.
     """
 
     entity: str
@@ -286,6 +312,7 @@ class ImportRequest:
     mappings: tuple[ColumnMapping, ...]
     activity_type: int | None = None
     list_action: ListAction = ListAction.NOOP
+    source: str = DEFAULT_SOURCE
 
     @property
     def adds(self) -> bool:

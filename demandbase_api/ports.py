@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ImportRequest,
         JobStatus,
         RowError,
+        SourceField,
     )
 
 
@@ -107,6 +108,7 @@ class ImportCapabilities:
         row_errors: Whether the API lists rejected rows. If not, row outcomes are unknown.
         activity_types: Whether imports of activities must name their type.
         list_actions: Whether imports can change the members of an account list.
+        sources: Whether imports name the source of their rows.
         max_file_bytes: Maximum size of a file, if it is known.
         find_created: Whether a job can be found by its file name before it has its file.
     """
@@ -118,6 +120,7 @@ class ImportCapabilities:
     row_errors: bool
     activity_types: bool = False
     list_actions: bool = False
+    sources: bool = False
     max_file_bytes: int | None = None
     find_created: bool = False
 
@@ -270,8 +273,30 @@ class ImportApi(Protocol):
         If the API does not list the tenant's own, these are the documented ones.
         """
 
+    def tenant_fields(self, entity: str) -> tuple[EntityField, ...]:
+        """Return an entity's own fields that the tenant exports; none if ``mappings`` has all.
+
+        The result is that of discovery: one call a day for all plugins, and only fields of the
+        tenant's Export Collection. That a field is exported does not say that it can be imported.
+
+        Raises:
+            ApiError: The tenant may not export the entity, or the call failed.
+        """
+
     def activity_types(self) -> tuple[ActivityType, ...]:
         """Return the activity types that imports can name; none if they name none."""
+
+    def sources(self, entity: str) -> tuple[str, ...]:
+        """Return the sources that imports into an entity can name; none if they name none."""
+
+    def source_fields(self, entity: str, source: str) -> tuple[SourceField, ...]:
+        """Return the field mappings of a custom source; none if it has none for the entity.
+
+        An administrator makes them in Demandbase. They are read, and never changed.
+
+        Raises:
+            ApiError: The credentials do not permit it, or the call failed.
+        """
 
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
         """Create a job; never repeated once the request may have arrived.

@@ -31,9 +31,10 @@ OWN_SETTINGS: dict[str, frozenset[str]] = {
     ),
     "target-demandbase": frozenset(
         {
-            "activity_types", "batch_size_rows", "dry_run", "entity_map", "field_mappings",
+            "activity_types", "batch_size_rows", "custom_fields", "dry_run", "entity_map",
+            "field_mappings",
             "list_action", "match_keys", "max_file_bytes", "max_rejected_percent",
-            "max_rejected_rows", "on_null", "on_reject", "operation", "rejects_path",
+            "max_rejected_rows", "on_null", "on_reject", "operation", "rejects_path", "source",
             "unknown_fields", "validate_records",
         }
     ),

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from demandbase_api.config import state
-from demandbase_api.errors import DemandbaseError, UnreachableError
+from demandbase_api.errors import ConfigurationError, DemandbaseError, UnreachableError
+from demandbase_api.models import DEFAULT_SOURCE
+from demandbase_api.settings_check import near_names
 from demandbase_cli.deep.lines import VERSION, Line, announce, export_lines, import_lines
 from demandbase_cli.errors import CommandError
 from demandbase_cli.jobs import Kind, kinds
@@ -236,6 +238,20 @@ def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str
             return "not with this API"
         return f"{len(api.activity_types())} types of activities"
 
+    def source() -> str:
+        api, name = target.import_api, target.config["source"]
+        if not api.capabilities.sources:
+            return "not with this API"
+        listed = {entity: api.sources(entity) for entity in sorted(api.capabilities.entities)}
+        able = [entity for entity, names in listed.items() if name in names]
+        if not able:
+            known = sorted({each for names in listed.values() for each in names})
+            raise ConfigurationError(
+                f"Demandbase lists no source {name}{near_names(name, known)}: set source to one of "
+                f"{', '.join(known) or DEFAULT_SOURCE}."
+            )
+        return f"{name} for {', '.join(able)}"
+
     def folder() -> str:
         check_folder(rejects_folder(target.config))
         return f"rejects_path ({rejects_folder(target.config)}) can be written"
@@ -244,6 +260,7 @@ def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str
         ("jobs", job_list),
         ("fields", fields),
         ("activity types", activity_types),
+        ("source", source),
         ("folder", folder),
         ("state", partial(_state, target.config)),
     ]

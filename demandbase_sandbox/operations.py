@@ -10,6 +10,8 @@ EXPORT_PREFIX = "/data/export/v1"
 
 IMPORT_PREFIX = "/import/v1"
 
+SOURCES_PREFIX = "/integration/v1/custom-sources"
+
 TOKEN_PATH = "/auth/v1/token"  # noqa: S105 - a path
 
 V1_OPERATIONS = {
@@ -47,6 +49,9 @@ UAPI_OPERATIONS = {
     "createActivityType": ("POST", f"{IMPORT_PREFIX}/activity_type"),
     "getActivityType": ("GET", f"{IMPORT_PREFIX}/activity_type/{{identifier}}"),
     "updateActivityType": ("PUT", f"{IMPORT_PREFIX}/activity_type/{{activityTypeId}}"),
+    "listCustomSources": ("GET", SOURCES_PREFIX),
+    "getCustomSource": ("GET", f"{SOURCES_PREFIX}/{{id}}"),
+    "getFieldMappings": ("GET", f"{SOURCES_PREFIX}/{{source_id}}/field-mappings/{{object_type}}"),
 }
 
 DAILY_CALLS = {

@@ -278,6 +278,20 @@ class Sandbox:
             entity, [[export_text(cell) for cell in row] for row in values]
         )
 
+    def map_source(self, name: str, object_type: str, mappings: Mapping[str, str]) -> None:
+        """Replace the field mappings of a source, as an administrator does over the product.
+
+        Args:
+            name: Name of the source.
+            object_type: ``account`` or ``person``.
+            mappings: Name of the tenant's field by label of the source.
+
+        Raises:
+            KeyError: There is no such source or object type.
+        """
+        with self.tenant.store.lock:
+            self.tenant.sources.map_fields(name, object_type, mappings)
+
     def reset(self) -> None:
         """Return to the start: the sample rows, no jobs or requests, the options' faults."""
         self.tenant.reset()

@@ -17,7 +17,7 @@ from demandbase_api import config as api_config
 from demandbase_api.config import MAX_SECONDS, checked_path, state, with_api_settings
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.jobs.import_journal import ImportJournal
-from demandbase_api.models import ACTIVITIES, ImportOperation, ListAction
+from demandbase_api.models import ACTIVITIES, DEFAULT_SOURCE, ImportOperation, ListAction
 from demandbase_api.settings_check import near_names
 from demandbase_api.settings_values import NULL
 from demandbase_api.state.folder import IMPORT_JOURNAL
@@ -79,11 +79,27 @@ _CONFIG = th.PropertiesList(
         "field's label.",
     ),
     th.Property(
+        "custom_fields",
+        th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
+        title="Custom fields",
+        description="With api: uapi, labels of fields that exist in the tenant, by entity, in "
+        "addition to the documented ones. Only documented labels and these are sent, since any "
+        "other label would create a field in the tenant.",
+    ),
+    th.Property(
         "activity_types",
         th.ObjectType(additional_properties=th.CustomType({"type": ["string", "integer"]})),
         title="Activity types",
         description="With api: uapi, id or name of the activity type by stream, for streams of "
         "activities.",
+    ),
+    th.Property(
+        "source",
+        th.StringType(min_length=1),
+        default=DEFAULT_SOURCE,
+        title="Source",
+        description="With api: uapi, name of the source that imports come from. Demandbase has to "
+        "list it for each entity that is imported.",
     ),
     th.Property(
         "list_action",
@@ -102,7 +118,7 @@ _CONFIG = th.PropertiesList(
         allowed_values=["fail", "drop"],
         title="Unknown fields",
         description="What happens to columns that Demandbase does not know: fail ends the run, "
-        "drop leaves them out.",
+        "drop leaves them out. If field_mappings names such a field, the run ends in any case.",
     ),
     th.Property(
         "batch_size_rows",
@@ -319,6 +335,7 @@ def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None
         ),
         *(("match_keys", entity) for entity in config.get("match_keys") or {}),
         *(("field_mappings", entity) for entity in config.get("field_mappings") or {}),
+        *(("custom_fields", entity) for entity in config.get("custom_fields") or {}),
     ]
     problems = [
         f"{setting} names {entity}{near_names(entity, entities)}"
@@ -346,6 +363,7 @@ def warn_of_unused(config: Mapping[str, Any], entities: Mapping[str, str]) -> No
         "activity_types": set(entities),
         "match_keys": set(entities.values()),
         "field_mappings": set(entities.values()),
+        "custom_fields": set(entities.values()),
     }
     unused = {
         f"{setting}.{name}": near_names(name, names - set(config[setting]))
@@ -363,13 +381,14 @@ def warn_of_unused(config: Mapping[str, Any], entities: Mapping[str, str]) -> No
             )
 
 
-def check_mappings(config: Mapping[str, Any]) -> None:
-    """Check that no column is mapped to the text null, which Meltano stores for null.
+def check_labels(config: Mapping[str, Any]) -> None:
+    """Check that the names of fields in the settings can be names.
 
-    Over uapi, Demandbase would make a field with that name.
+    No column is mapped to the text null, which Meltano stores for null. Over uapi, Demandbase would
+    make a field with that name, and another one for a label with a space at its end.
 
     Raises:
-        ConfigurationError: One is; the message names all.
+        ConfigurationError: Some cannot; the message names the settings.
     """
     columns = [
         f"field_mappings.{entity}.{column}"
@@ -381,6 +400,16 @@ def check_mappings(config: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"The setting {', '.join(columns)} is the text null, which is no field: write {NULL} "
             "to leave the column out."
+        )
+    entities = [
+        f"custom_fields.{entity}"
+        for entity, labels in (config.get("custom_fields") or {}).items()
+        if any(not label or label != label.strip() for label in labels)
+    ]
+    if entities:
+        raise ConfigurationError(
+            f"The setting {', '.join(entities)} has a label that is empty, or begins or ends with "
+            "a space: write it as Demandbase shows it."
         )
 
 
@@ -404,8 +433,12 @@ def _problems(config: Mapping[str, Any], capabilities: ImportCapabilities) -> li
         problems.append(f"operation can only be {known}")
     if config.get("match_keys") and not capabilities.match_key:
         problems.append("match_keys must be left out, since rows are matched by fixed rules")
+    if config.get("custom_fields") and capabilities.mappings:
+        problems.append("custom_fields must be left out, since the API lists the tenant's fields")
     if config["list_action"] != ListAction.NOOP.value and not capabilities.list_actions:
         problems.append(f"list_action can only be {ListAction.NOOP.value}")
+    if config["source"] != DEFAULT_SOURCE and not capabilities.sources:
+        problems.append("source must be left out")
     types = config.get("activity_types") or {}
     if types and not capabilities.activity_types:
         problems.append("activity_types must be left out")

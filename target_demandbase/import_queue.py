@@ -33,6 +33,7 @@ from demandbase_api.jobs.import_journal import ImportFile, ImportJournal
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
 from demandbase_api.jobs.poller import JobPoller
+from demandbase_api.models import DEFAULT_SOURCE
 from demandbase_api.process import signals_deferred
 from demandbase_api.state.folder import IMPORT_JOURNAL
 from demandbase_api.threads import Task
@@ -136,6 +137,7 @@ def _fingerprint(destination: str, request: ImportRequest, content: str) -> str:
         [[mapping.column, mapping.field] for mapping in request.mappings],
         content,
         *([] if request.activity_type is None else [request.activity_type]),
+        *([] if request.source == DEFAULT_SOURCE else [request.source]),
     ]
     digest = hashlib.sha256(json.dumps(identifying).encode())
     return digest.hexdigest()[:_FINGERPRINT_CHARACTERS]

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from target_demandbase.import_queue import ImportQueue
     from target_demandbase.mapping import StreamSchema
     from target_demandbase.plan import StreamPlan
+    from target_demandbase.remarks import Remark
     from target_demandbase.staging import Columns
 
 
@@ -148,6 +149,7 @@ class Loader:
         self._last_batch = 0
         self._open: set[int] = set()
         self._closed: deque[int] = deque()
+        self._remarks: set[tuple[str, Remark]] = set()
         self._has_warned_of_deletions = False
         self._has_warned_of_files = False
 
@@ -167,7 +169,7 @@ class Loader:
         config = self._config
         on_null = OnNull(config["on_null"])
         try:
-            plan, report = plan_stream(self._api, config, stream, source)
+            planned = plan_stream(self._api, config, stream, source)
         except (MappingError, RoutingError) as error:
             self.questions.ask(error, propose_settings(self._api, config, stream))
             raise
@@ -175,10 +177,15 @@ class Loader:
             if error.ends_run or isinstance(error, TransientError):
                 raise
             raise PlanError(str(error), stream=stream.stream) from error
+        plan = planned.plan
         self.questions.settled(settings_of(config, plan))
-        for line in report.splitlines():
+        for line in planned.report.splitlines():
             logger.info("%s", line)
-        self._queue.write_mapping(stream.stream, report)
+        for remark in planned.remarks:
+            if (plan.stream, remark) not in self._remarks:  # a stream may change its schema
+                self._remarks.add((plan.stream, remark))
+                logger.log(remark.level, "%s", remark.text)
+        self._queue.write_mapping(stream.stream, planned.report)
         batch = StreamBatch(
             plan,
             spool_folder(config),

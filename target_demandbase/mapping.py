@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, assert_never
 
 from demandbase_api.models import ImportOperation
 from target_demandbase.errors import MappingError
@@ -95,6 +96,12 @@ class MappingSettings:
     drop_unknown: bool
     left_out: frozenset[str] = frozenset()
 
+    def named(self, column: str) -> Named:
+        """Return what names the field of a column."""
+        if column in self.left_out:
+            return Named.NULL
+        return Named.SETTING if column in self.renamed else Named.COLUMN
+
 
 @dataclass(frozen=True)
 class ColumnPlan:
@@ -115,6 +122,112 @@ class ColumnPlan:
     left_out: tuple[str, ...] = ()
 
 
+class Named(StrEnum):
+    """What names the field of a column."""
+
+    COLUMN = "the column's own name"
+    SETTING = "field_mappings"
+    NULL = "null in field_mappings"
+
+
+class Standing(StrEnum):
+    """What is known of the field that a column would fill."""
+
+    KNOWN = "Demandbase documents or lists it, or custom_fields names it"
+    UNNAMED = "the tenant has it, and neither the documents nor custom_fields name it"
+    MISSPELT = "it differs from a known one in case and separators only"
+    BLANK = "it has no name"
+    UNKNOWN = "nothing knows it"
+
+
+class Fate(StrEnum):
+    """What happens to a column."""
+
+    SENT = "sent"
+    LEFT_OUT = "left out"
+    DROPPED = "dropped"
+    REFUSED = "refused"
+
+
+def fate(named: Named, standing: Standing, *, drops_unknown: bool) -> Fate:
+    """Decide what happens to a column. Only known fields are sent.
+
+    | Named by | Field | unknown_fields | Column |
+    |---|---|---|---|
+    | null in field_mappings | any | any | left out |
+    | anything else | known | any | sent |
+    | field_mappings | any other | any | refused: the setting is wrong |
+    | its own name | any other | drop | dropped |
+    | its own name | any other | fail | refused |
+
+    Args:
+        named: What names its field.
+        standing: What is known of the field.
+        drops_unknown: Whether the setting unknown_fields is ``drop``.
+    """
+    match named:
+        case Named.NULL:
+            return Fate.LEFT_OUT
+        case _ if standing is Standing.KNOWN:
+            return Fate.SENT
+        case Named.SETTING:
+            return Fate.REFUSED
+        case Named.COLUMN:
+            return Fate.DROPPED if drops_unknown else Fate.REFUSED
+        case _:
+            assert_never(named)
+
+
+def standing(field: str, entity: ImportEntity) -> Standing:
+    """Return what is known of a field, by the name that a column or a setting has for it."""
+    if field in entity.field_names:
+        return Standing.KNOWN
+    if not field.strip():
+        return Standing.BLANK
+    if same_name(field, entity.field_names) is not None:
+        return Standing.MISSPELT
+    return Standing.UNNAMED if field in entity.others else Standing.UNKNOWN
+
+
+def plain_name(name: str) -> str:
+    """Return a name without case and separators."""
+    return "".join(filter(str.isalnum, name)).casefold()
+
+
+def same_name(field: str, names: Iterable[str]) -> str | None:
+    """Return the first of some names that differs from a field's in case and separators only."""
+    plain = plain_name(field)
+    return next((name for name in names if plain and plain_name(name) == plain), None)
+
+
+def near_fields(field: str, names: Iterable[str], entity: ImportEntity) -> str:
+    """Return the names that are near to that of a field, in brackets; empty if none is.
+
+    Args:
+        field: A name that is unknown.
+        names: Fields that it may mean.
+        entity: Their entity; a label that only the tenant knows must be named in custom_fields.
+    """
+    near = nearest(field, names)
+    others = nearest(field, entity.others)
+    if others:
+        near.append(f"with custom_fields.{entity.name}: {', '.join(others)}")
+    return f" (near: {'; '.join(near) if others else ', '.join(near)})" if near else ""
+
+
+def in_brackets(near: Sequence[str]) -> str:
+    """Return names that are near, in brackets; empty if there is none."""
+    return f" (near: {', '.join(near)})" if near else ""
+
+
+def nearest(field: str, names: Iterable[str]) -> list[str]:
+    """Return the names that are near to that of a field, at most three."""
+    # The labels of uapi differ from usual names of columns in case and separators.
+    by_name = {plain_name(name): name for name in names}
+    found = difflib.get_close_matches(plain_name(field), by_name, n=3)
+    return [by_name[name] for name in found]
+
+
 def plan_columns(
     stream: StreamSchema, entity: ImportEntity, settings: MappingSettings
 ) -> ColumnPlan:
@@ -125,19 +238,27 @@ def plan_columns(
     """
     plan, problems = check_columns(stream, entity, settings)
     if problems:
+        kind = f" of type {entity.kind}" if entity.kind else ""
         raise MappingError(
-            f"Stream {stream.stream} does not fit the entity {entity.name}: {'; '.join(problems)}. "
-            f"{advice(entity.name)}",
+            f"Stream {stream.stream} does not fit the entity {entity.name}{kind}: "
+            f"{'; '.join(problems)}. {advice(entity)}",
             stream=stream.stream,
         )
     return plan
 
 
-def advice(entity: str) -> str:
+def advice(entity: ImportEntity) -> str:
     """Return what to do about columns that do not fit."""
+    name = entity.name
+    custom = (
+        ""
+        if entity.is_complete
+        else f" If the tenant has a field that is not documented, name its label in "
+        f"custom_fields.{name}."
+    )
     return (
-        f"Rename columns with field_mappings.{entity}, leave one out with __NULL__ there and all "
-        "unknown ones with unknown_fields: drop, or deselect them in the tap."
+        f"Rename columns with field_mappings.{name}, leave one out with __NULL__ there and all "
+        f"unknown ones with unknown_fields: drop, or deselect them in the tap.{custom}"
     )
 
 
@@ -147,7 +268,7 @@ def check_columns(
     """Return which columns are sent, and a clause for each problem that keeps rows from it."""
     operation = entity.fixed_operation or settings.operation
     fields, dropped, problems = _map_columns(stream, entity, settings)
-    problems += _setting_problems(stream, entity, settings.renamed, fields)
+    problems += _setting_problems(stream, entity, settings.renamed)
     problems += _duplicates(fields)
     problems += type_problems(stream.stream, stream.schema["properties"], fields, entity.fields)
     filled = set(fields.values())
@@ -181,67 +302,62 @@ def _absent(field: str, stream: StreamSchema, settings: MappingSettings) -> str:
 def _map_columns(
     stream: StreamSchema, entity: ImportEntity, settings: MappingSettings
 ) -> tuple[dict[str, str], list[str], list[str]]:
-    """Return the field of each column, the columns to drop, and clauses for unknown columns."""
+    """Return the field of each column, the columns to drop, and clauses for refused columns."""
     fields: dict[str, str] = {}
     dropped: list[str] = []
     problems: list[str] = []
     for column in stream.schema["properties"]:
-        if column.startswith(METADATA_PREFIXES) or column in settings.left_out:
+        if column.startswith(METADATA_PREFIXES):
             continue
-        is_renamed = column in settings.renamed
-        field = settings.renamed.get(column, column)
-        if field in entity.field_names or (is_renamed and not entity.is_complete):
-            fields[column] = field
-        elif settings.drop_unknown and not is_renamed:
-            dropped.append(column)
-        else:
-            via = f" (through field_mappings: {field})" if is_renamed else ""
-            problems.append(f"column {column}{via} is unknown{_near(field, entity.field_names)}")
+        field, named = settings.renamed.get(column, column), settings.named(column)
+        known = standing(field, entity)
+        match fate(named, known, drops_unknown=settings.drop_unknown):
+            case Fate.SENT:
+                fields[column] = field
+            case Fate.DROPPED:
+                dropped.append(column)
+            case Fate.REFUSED:
+                via = f" (through field_mappings: {field})" if named is Named.SETTING else ""
+                problems.append(f"column {column}{via} {_refusal(field, known, entity)}")
+            case Fate.LEFT_OUT:
+                pass
     return fields, dropped, problems
 
 
+def _refusal(field: str, known: Standing, entity: ImportEntity) -> str:
+    match known:
+        case Standing.MISSPELT:
+            meant = same_name(field, entity.field_names)
+            return f"differs in spelling from the field {meant}"
+        case Standing.BLANK:
+            return "has no name"
+        case Standing.UNNAMED:
+            return (
+                f"is not documented, but the tenant has it: custom_fields.{entity.name} must name "
+                f"{field}"
+            )
+        case Standing.UNKNOWN | Standing.KNOWN:
+            return f"is unknown{near_fields(field, entity.field_names, entity)}"
+        case _:
+            assert_never(known)
+
+
 def _setting_problems(
-    stream: StreamSchema,
-    entity: ImportEntity,
-    renamed: Mapping[str, str],
-    fields: Mapping[str, str],
+    stream: StreamSchema, entity: ImportEntity, renamed: Mapping[str, str]
 ) -> list[str]:
-    """Return a clause for each field of field_mappings that must be a mistake."""
+    """Return a clause for each field of field_mappings that is unknown in whatever stream.
+
+    The fields of an entity that are not all known may depend on the stream (activity types).
+    """
     if not entity.is_complete:
-        return _misspelt(fields, entity.field_names)
+        return []
     names, columns = entity.field_names, stream.schema["properties"]
     return [
         f"field_mappings.{entity.name}.{column} names the unknown field {field}"
-        f"{_near(field, names)}"
+        f"{near_fields(field, names, entity)}"
         for column, field in renamed.items()
         if field not in names and column not in columns
     ]
-
-
-def _misspelt(fields: Mapping[str, str], documented: Collection[str]) -> list[str]:
-    """Return a clause for each field that differs from a documented one in spelling only."""
-    plain = {plain_name(name): name for name in documented}
-    problems = []
-    for column, field in fields.items():
-        meant = plain.get(plain_name(field))
-        if not field.strip():
-            problems.append(f"column {column} has no name through field_mappings")
-        elif field not in documented and meant is not None:
-            problems.append(
-                f"column {column} (through field_mappings: {field}) differs in spelling from "
-                f"the field {meant}"
-            )
-    return problems
-
-
-def plain_name(name: str) -> str:
-    """Return a name without case and separators."""
-    return "".join(filter(str.isalnum, name)).casefold()
-
-
-def _near(field: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(field, names, n=3)
-    return f" (near: {', '.join(near)})" if near else ""
 
 
 def _duplicates(fields: Mapping[str, str]) -> list[str]:

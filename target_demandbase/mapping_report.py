@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import textwrap
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from demandbase_api.models import ImportOperation
+from demandbase_api.models import DEFAULT_SOURCE, ImportOperation
 from demandbase_api.settings_values import NULL
-from target_demandbase.mapping import plain_name
+from target_demandbase.mapping import near_fields
 from target_demandbase.schema import json_types
 
 if TYPE_CHECKING:
@@ -29,7 +28,12 @@ _YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "n
 
 
 def mapping_report(
-    stream: StreamSchema, entity: ImportEntity, plan: ColumnPlan, *, is_open: bool = False
+    stream: StreamSchema,
+    entity: ImportEntity,
+    plan: ColumnPlan,
+    *,
+    source: str = DEFAULT_SOURCE,
+    is_open: bool = False,
 ) -> str:
     """Return a report of a stream's mapping, in several lines.
 
@@ -37,10 +41,15 @@ def mapping_report(
         stream: The stream.
         entity: Its entity.
         plan: Which columns fill which fields.
+        source: The source of the import.
         is_open: Whether other columns may have to fill other fields, which are then named.
     """
     known = {field.name: field for field in entity.fields}
     how = f"{plan.operation.value}, {_matched(entity, plan)}"
+    if entity.kind:
+        how += f", activity type {scalar(entity.kind)}"
+    if source != DEFAULT_SOURCE:
+        how += f", source {scalar(source)}"
     lines = [f"Stream {scalar(stream.stream)} → entity {scalar(entity.name)} ({how})"]
     properties: Mapping[str, Any] = stream.schema.get("properties", {})
     for column, field in plan.fields.items():
@@ -50,12 +59,14 @@ def mapping_report(
     filled = set(plan.fields.values())
     free = [name for name in known if name not in filled]
     if plan.dropped:
-        dropped = ", ".join(_with_near(column, free) for column in plan.dropped)
+        dropped = ", ".join(_with_near(column, free, entity) for column in plan.dropped)
         lines.append(f"  Dropped, since Demandbase does not know them: {dropped}")
     if plan.left_out:
         # Only of a proposal: a person has left out the others.
-        near = free if is_open else ()
-        left_out = ", ".join(_with_near(column, near) for column in plan.left_out)
+        left_out = ", ".join(
+            _with_near(column, free, entity) if is_open else scalar(column)
+            for column in plan.left_out
+        )
         lines.append(f"  Left out by field_mappings: {left_out}")
     if missing := [name for name in free if known[name].required]:
         is_update = plan.operation is ImportOperation.UPDATE
@@ -84,6 +95,10 @@ def merged_settings(
             entity_map[answer.stream] = answer.entity
         if answer.match_key:
             match_keys[answer.entity] = answer.match_key
+    custom: dict[str, Any] = dict(config.get("custom_fields") or {})
+    for answer in answers:
+        if new := [label for label in answer.custom if label not in custom.get(answer.entity, ())]:
+            custom[answer.entity] = [*custom.get(answer.entity, ()), *new]
     for entity in dict.fromkeys(answer.entity for answer in answers):
         of_entity = [answer.fields for answer in answers if answer.entity == entity]
         # A field of one stream is worth more than null of another one with the same column.
@@ -95,11 +110,16 @@ def merged_settings(
             if field is not None
         }
         mappings[entity] = merged
-    named = {"entity_map": entity_map, "match_keys": match_keys, "field_mappings": mappings}
+    named = {
+        "entity_map": entity_map,
+        "match_keys": match_keys,
+        "field_mappings": mappings,
+        "custom_fields": custom,
+    }
     return {
-        name: {key: value for key, value in values.items() if value != {}}
+        name: {key: value for key, value in values.items() if value not in ({}, [])}
         for name, values in named.items()
-        if any(value != {} for value in values.values())
+        if any(value not in ({}, []) for value in values.values())
     }
 
 
@@ -136,12 +156,8 @@ def _described(name: str, field: FieldMapping | None) -> str:
     return f"{scalar(name)} ({field.type}{', required' if field.required else ''})"
 
 
-def _with_near(column: str, free: Sequence[str]) -> str:
-    # The labels of uapi differ from usual names of columns in case and separators.
-    by_name = {plain_name(name): name for name in free}
-    found = difflib.get_close_matches(plain_name(column), by_name, n=3)
-    near = [by_name[name] for name in found]
-    return scalar(column) + (f" (near: {_listed(near)})" if near else "")
+def _with_near(column: str, free: Sequence[str], entity: ImportEntity) -> str:
+    return scalar(column) + near_fields(column, free, entity)
 
 
 def _listed(names: Iterable[str]) -> str:

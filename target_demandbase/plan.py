@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.models import (
     ACTIVITIES,
+    DEFAULT_SOURCE,
     ColumnMapping,
     ImportOperation,
     ImportRequest,
@@ -16,9 +16,26 @@ from demandbase_api.models import (
 )
 from demandbase_api.settings_check import near_names
 from target_demandbase.csv_writer import OnNull
-from target_demandbase.errors import MappingError, RoutingError
-from target_demandbase.mapping import INTEGER_TYPES, NUMERIC_TYPES, MappingSettings, plan_columns
+from target_demandbase.errors import MappingError, PlanError, RoutingError
+from target_demandbase.labels import (
+    custom_labels,
+    sent_custom_fields,
+    source_labels,
+    with_custom_fields,
+    with_exported,
+    with_tenant_labels,
+)
+from target_demandbase.mapping import (
+    INTEGER_TYPES,
+    NUMERIC_TYPES,
+    MappingSettings,
+    check_columns,
+    in_brackets,
+    nearest,
+    plan_columns,
+)
 from target_demandbase.proposal import Proposal, as_setting, likely_entity, propose
+from target_demandbase.remarks import about_columns, about_custom_fields, about_entity, about_source
 from target_demandbase.schema import DELETED, REJECT_TYPE, ColumnKind, plain_columns
 
 if TYPE_CHECKING:
@@ -27,9 +44,8 @@ if TYPE_CHECKING:
     from demandbase_api.models import ActivityType, ImportEntity
     from demandbase_api.ports import ImportApi
     from target_demandbase.mapping import ColumnPlan, StreamSchema
+    from target_demandbase.remarks import Remark
 
-
-logger = logging.getLogger("target-demandbase")
 
 _SHOWN = 20
 
@@ -60,6 +76,7 @@ class StreamPlan:
         integer_columns: Columns whose field is a whole number.
         is_key_numeric: Whether the match key is a number, whose notation does not matter.
         is_headed_by_fields: Whether the header of a file is its fields' names, not the columns'.
+        import_source: Name of the source that Demandbase is to see the rows of.
     """
 
     stream: str
@@ -80,6 +97,7 @@ class StreamPlan:
     integer_columns: frozenset[str] = frozenset()
     is_key_numeric: bool = False
     is_headed_by_fields: bool = False
+    import_source: str = DEFAULT_SOURCE
 
     @property
     def key_column(self) -> str | None:
@@ -119,6 +137,7 @@ class StreamPlan:
             mappings=tuple(ColumnMapping(name, fields[name]) for name in header),
             activity_type=self.activity_type,
             list_action=self.list_action,
+            source=self.import_source,
         )
 
     def column_of(self, field: str) -> str | None:
@@ -126,10 +145,25 @@ class StreamPlan:
         return next((name for name, filled in self.fields.items() if filled == field), None)
 
 
+@dataclass(frozen=True)
+class PlannedStream:
+    """A stream that can be imported.
+
+    Args:
+        plan: Its plan.
+        report: A report of its mapping, in several lines.
+        remarks: What a user should know before its rows are sent.
+    """
+
+    plan: StreamPlan
+    report: str
+    remarks: tuple[Remark, ...]
+
+
 def plan_stream(
     api: ImportApi, config: Mapping[str, Any], stream: StreamSchema, source: StreamSchema
-) -> tuple[StreamPlan, str]:
-    """Return a stream's plan, and a report of its mapping.
+) -> PlannedStream:
+    """Plan a stream.
 
     Args:
         api: The import API.
@@ -140,13 +174,21 @@ def plan_stream(
     Raises:
         RoutingError: The stream has no entity.
         MappingError: Its columns or settings do not fit the entity.
+        PlanError: The entity has no such source.
     """
     name = entity_for(stream.stream, config.get("entity_map") or {}, api.capabilities.entities)
     activity_type = activity_type_for(api, config, stream.stream, name)
-    entity = api.entity(name, activity_type)
+    import_source = source_for(api, config, stream.stream, name)
     settings = _mapping_settings(config, name)
+    entity = with_custom_fields(api.entity(name, activity_type), custom_labels(config, name))
+    columns, problems = check_columns(stream, entity, settings)
+    tenant = source_labels(api, name, import_source)
+    if not entity.is_complete and (
+        problems or tenant.mapped or sent_custom_fields(entity, columns)
+    ):
+        tenant = with_exported(tenant, api, name)
+    entity = with_tenant_labels(entity, tenant)
     columns = plan_columns(stream, entity, settings)
-    _warn(stream, entity, settings, columns)
     required = _required_columns(entity, columns)
     column_of = {field: column for column, field in columns.fields.items()}
     plan = StreamPlan(
@@ -170,10 +212,20 @@ def plan_stream(
         integer_columns=_columns_of(entity, columns, INTEGER_TYPES),
         is_key_numeric=columns.match_key in _fields_of(entity, NUMERIC_TYPES),
         is_headed_by_fields=entity.headed_by_label,
+        import_source=import_source,
     )
     from target_demandbase.mapping_report import mapping_report  # noqa: PLC0415 - yaml takes time
 
-    return plan, mapping_report(stream, entity, columns)
+    return PlannedStream(
+        plan,
+        mapping_report(stream, entity, columns, source=import_source),
+        (
+            *about_entity(stream, entity, columns),
+            *about_columns(stream, entity, settings, columns),
+            *about_custom_fields(entity, columns, tenant),
+            *about_source(entity, columns, tenant),
+        ),
+    )
 
 
 def propose_settings(api: ImportApi, config: Mapping[str, Any], stream: StreamSchema) -> Proposal:
@@ -186,7 +238,11 @@ def propose_settings(api: ImportApi, config: Mapping[str, Any], stream: StreamSc
         activity_type = activity_type_for(api, config, stream.stream, name)
     except MappingError:
         return Proposal(stream.stream, name, None, {}, ("activity_types must name its type",))
-    return propose(stream, api.entity(name, activity_type), _mapping_settings(config, name))
+    entity = with_custom_fields(api.entity(name, activity_type), custom_labels(config, name))
+    if not entity.is_complete:
+        tenant = source_labels(api, name, config["source"])
+        entity = with_tenant_labels(entity, with_exported(tenant, api, name))
+    return propose(stream, entity, _mapping_settings(config, name))
 
 
 def settings_of(config: Mapping[str, Any], plan: StreamPlan) -> Proposal:
@@ -238,6 +294,26 @@ def entity_for(stream: str, entity_map: Mapping[str, str], entities: Collection[
     return entity
 
 
+def source_for(api: ImportApi, config: Mapping[str, Any], stream: str, entity: str) -> str:
+    """Return the source that a stream's imports name.
+
+    Raises:
+        PlanError: Demandbase does not list it for the entity.
+    """
+    source: str = config["source"]
+    if source == DEFAULT_SOURCE:
+        return source
+    known = api.sources(entity)
+    if source not in known:
+        near = in_brackets(nearest(source, known))
+        raise PlanError(
+            f"Stream {stream} cannot be imported with source: {source}, which Demandbase does not "
+            f"list for {entity}{near}. Set source to one of {_some(known) or DEFAULT_SOURCE}.",
+            stream=stream,
+        )
+    return source
+
+
 def activity_type_for(
     api: ImportApi, config: Mapping[str, Any], stream: str, entity: str
 ) -> int | None:
@@ -258,14 +334,19 @@ def activity_type_for(
     elif found:
         problem = "names an activity type by a name that several have: name it by its id"
     else:
-        problem = "names an activity type that does not exist"
-    some = ", ".join(f"{kind.name} ({kind.id})" for kind in known[:_SHOWN]) or "none"
-    more = " and more" if len(known) > _SHOWN else ""
+        near = in_brackets(nearest(str(wanted), [kind.name for kind in known]))
+        problem = f"names an activity type that does not exist{near}"
+    some = _some([f"{kind.name} ({kind.id})" for kind in known]) or "none"
     raise MappingError(
         f"Stream {stream} is imported into {ACTIVITIES}: the setting activity_types {problem}. Set "
-        f'it to {{"{stream}": <id or name>}}; there are {some}{more}.',
+        f'it to {{"{stream}": <id or name>}}; there are {some}.',
         stream=stream,
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = " and more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _find(known: Sequence[ActivityType], wanted: str | int) -> list[ActivityType]:
@@ -293,31 +374,3 @@ def _columns_of(entity: ImportEntity, plan: ColumnPlan, types: Collection[str]) 
     """Return the columns whose field is of one of some types."""
     found = _fields_of(entity, types)
     return frozenset(column for column, field in plan.fields.items() if field in found)
-
-
-def _warn(
-    stream: StreamSchema, entity: ImportEntity, settings: MappingSettings, plan: ColumnPlan
-) -> None:
-    """Warn of what fits, but may not be what the user expects."""
-    names = set(entity.field_names)
-    new = [field for field in plan.fields.values() if field not in names]
-    if new and not entity.is_complete:
-        logger.warning(
-            "Demandbase's documentation does not list the fields %s of field_mappings.%s: if the "
-            "tenant has no field of this label, Demandbase creates one",
-            ", ".join(new),
-            entity.name,
-        )
-    named = [*settings.renamed, *sorted(settings.left_out)]
-    unused = [column for column in named if column not in stream.schema["properties"]]
-    if unused:
-        logger.warning(
-            "field_mappings.%s names columns that stream %s does not have: %s",
-            entity.name,
-            stream.stream,
-            ", ".join(unused),
-        )
-    if plan.dropped:
-        logger.warning(
-            "Columns that Demandbase does not know are not sent: %s", ", ".join(plan.dropped)
-        )

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from demandbase_api.models import ACTIVITIES, ImportOperation
+from target_demandbase.labels import sent_custom_fields, with_custom_fields
 from target_demandbase.mapping import (
     METADATA_PREFIXES,
     check_columns,
     identifying_fields,
     plain_name,
+    same_name,
     type_problems,
 )
 
@@ -38,6 +40,7 @@ class Proposal:
         entity: Name of its entity.
         match_key: The field to match rows on.
         fields: The setting field_mappings of the entity.
+        custom: Labels to add to the setting custom_fields of the entity.
         remaining: Clauses for what still keeps the stream from being imported.
         report: What fills what under these settings.
     """
@@ -48,14 +51,18 @@ class Proposal:
     fields: Mapping[str, str | None]
     remaining: tuple[str, ...] = ()
     report: str = ""
+    custom: tuple[str, ...] = ()
 
 
 def propose(stream: StreamSchema, entity: ImportEntity, settings: MappingSettings) -> Proposal:
     """Return settings under which a stream's columns fit an entity.
 
     A column that does not fit gets the field that has its name but for case and separators and the
-    entity's own name, or else is left out: a column in a wrong field would do harm.
+    entity's own name, or else is left out: a column in a wrong field would do harm. So a field that
+    the tenant has, and that is not documented, is taken only if field_mappings names it already:
+    that a field can be exported does not say that it can be imported.
     """
+    entity = with_custom_fields(entity, _meant(settings, entity))
     plan, _ = check_columns(stream, entity, settings)
     fitting = _fitting(stream, entity, settings, plan.fields)
     mapped = {**fitting, **_counterparts(stream, entity, settings, fitting)}
@@ -86,9 +93,36 @@ def propose(stream: StreamSchema, entity: ImportEntity, settings: MappingSetting
         entity.name,
         answer.match_key,
         fields,
-        tuple(remaining),
+        (*remaining, *_given_up(settings, answer, entity)),
         mapping_report(stream, entity, plan, is_open=True),
+        sent_custom_fields(entity, plan),
     )
+
+
+def _given_up(
+    settings: MappingSettings, answer: MappingSettings, entity: ImportEntity
+) -> Iterable[str]:
+    """Return a clause for each column that loses the label that field_mappings gave it."""
+    if entity.is_complete:
+        return ()
+    return [
+        f"column {column} is left out, since {label} is neither documented nor among the fields "
+        f"that the tenant exports (if the tenant has it, map the column again, and name the label "
+        f"in custom_fields.{entity.name})"
+        for column, label in settings.renamed.items()
+        if column in answer.left_out
+    ]
+
+
+def _meant(settings: MappingSettings, entity: ImportEntity) -> Iterable[str]:
+    """Return the labels of the tenant that field_mappings names, but for case and separators."""
+    by_name = _unique({label: plain_name(label) for label in entity.others})
+    named = {plain_name(field) for field in settings.renamed.values()}
+    return [
+        label
+        for plain, label in by_name.items()
+        if plain in named and same_name(label, entity.field_names) is None
+    ]
 
 
 def as_setting(settings: MappingSettings) -> dict[str, str | None]:

@@ -32,7 +32,7 @@ from demandbase_api.settings_check import (
 )
 from demandbase_api.settings_values import as_declared
 from target_demandbase import config
-from target_demandbase.config import check_abilities, check_entities, check_mappings
+from target_demandbase.config import check_abilities, check_entities, check_labels
 from target_demandbase.errors import (
     InputError,
     MappingError,
@@ -122,7 +122,7 @@ class TargetDemandbase(Target):
         api = self.apis.imports
         check_abilities(self.config, api.capabilities)
         check_entities(self.config, api.capabilities.entities)
-        check_mappings(self.config)
+        check_labels(self.config)
         return api
 
     @cached_property

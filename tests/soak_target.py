@@ -601,7 +601,9 @@ SOURCES = {
     ("uapi", "upsert"): Source(
         "people", "person_id", "title", "phone",
         {"first_name": "{}", "last_name": "{}", "email": "a@{}"},
-        settings={"field_mappings": {"people": _PEOPLE}},
+        settings={
+            "field_mappings": {"people": _PEOPLE}, "custom_fields": {"people": ["Phone Number"]},
+        },
     ),
     ("uapi", "insert"): Source(
         "activities", "subject", "channel", "note",
@@ -612,6 +614,7 @@ SOURCES = {
                 "subject": "Subject", "channel": "Channel", "note": "Note",
             }},
             "activity_types": {"activities": 39},
+            "custom_fields": {"activities": ["Subject", "Channel", "Note"]},
         },
     ),
 }  # fmt: skip

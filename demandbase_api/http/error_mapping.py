@@ -227,7 +227,11 @@ def _body(response: requests.Response, content: bytes) -> Mapping[str, Any]:
         body = parse(content)
     except ValueError:
         return {}
-    return body if isinstance(body, dict) else {}
+    if not isinstance(body, dict):
+        return {}
+    # The Custom Sources API has its members one level deeper, and another name of the code.
+    nested = body.get("error")
+    return {**nested, "errorCode": nested.get("code")} if isinstance(nested, dict) else body
 
 
 def _message(body: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ CALLS_A_DAY: dict[ApiOperation, int] = {
     ApiOperation.LIST_IMPORTS: 3_600,
     ApiOperation.LIST_ACTIVITY_TYPES: 3_600,
     ApiOperation.GET_ACTIVITY_TYPE: 3_600,
+    ApiOperation.LIST_SOURCES: 3_600,
 }
 """Published daily limits. Other operations, such as downloads, have none of their own."""
 

@@ -36,9 +36,10 @@ def connect_uapi(connection: Connection, files: ApiFiles, clock: Clock) -> Apis:
     budget = CallBudget(CallCounter(store, files.name(connection, "calls")), clock)
     http = _http_client(connection, budget, clock)
     cache = FieldCache(store, files.name(connection, "fields"), files.cache_hours, clock)
+    fields = FieldDiscovery(http, cache, budget)
     return Apis(
-        UapiExportApi(http, FieldDiscovery(http, cache, budget), budget),
-        UapiImportApi(http, budget),
+        UapiExportApi(http, fields, budget),
+        UapiImportApi(http, fields, budget),
         http.calls,
         http.observers,
         budget,

@@ -12,6 +12,7 @@ import msgspec
 
 from demandbase_api.errors import (
     ApiOperation,
+    CallBudgetError,
     ConfigurationError,
     DemandbaseError,
     PermissionDeniedError,
@@ -22,6 +23,7 @@ from demandbase_api.http.json_reader import read
 from demandbase_api.models import Entity, EntityField, ParentIds
 from demandbase_api.ports import raise_error
 from demandbase_api.uapi import schemas
+from demandbase_api.uapi.call_budget import CALLS_A_DAY
 from demandbase_api.uapi.entities import BY_NAME, ENTITIES, MAX_IDS, is_own
 from demandbase_api.uapi.schemas import Field
 
@@ -91,6 +93,35 @@ class FieldDiscovery:
             if entity.name not in denied
             and (entity.name in results or entity.name in known or not entity.type)
         )
+
+    def own_fields(self, name: str) -> tuple[EntityField, ...]:
+        """Return an entity's own fields, for a comparison that a run can do without.
+
+        A denial in the cache is not requested again, and half of the day's calls are left to
+        discovery.
+
+        Raises:
+            PermissionDeniedError: The tenant may not export the entity.
+            CallBudgetError: Too few calls are left; none was made.
+            ApiError: The call failed.
+        """
+        entity = BY_NAME[name]
+        key = _key(entity, None)
+        found = self._cache.find(key)
+        if found is None:
+            left = self._budget.left(ApiOperation.LIST_FIELDS)
+            if left <= CALLS_A_DAY[ApiOperation.LIST_FIELDS] // 2:
+                problem = f"has {left} calls left today, which are kept for discovery,"
+                raise CallBudgetError(ApiOperation.LIST_FIELDS, problem)
+            found = self._request(entity, None, self._cache.find(key, any_age=True))
+        if found.denial is not None:
+            raise PermissionDeniedError(
+                ApiOperation.LIST_FIELDS,
+                f"does not permit the export of {name}",
+                advice=found.denial,
+            )
+        fields = schemas.fields(found.fields, entity.type)
+        return tuple(field for field in fields if is_own(field.job_name, entity.type))
 
     def forget(self, entity: UapiEntity, report_type: str | None) -> None:
         """Remove the fields of an entity from the cache."""

@@ -21,6 +21,7 @@ _IMPORTS = frozenset(
         ApiOperation.UPLOAD_FILE,
         ApiOperation.LIST_ACTIVITY_TYPES,
         ApiOperation.GET_ACTIVITY_TYPE,
+        ApiOperation.LIST_SOURCES,
     }
 )
 
@@ -122,7 +123,19 @@ _RENEWED_TOKEN: ErrorText = (
     "Check the API Key Set behind client_id: it may have been revoked.",
 )
 
-_UNKNOWN_FIELDS = frozenset({"400-115", "400-155"})
+_WITHHELD_CODES = frozenset({"400-155", "403-104"})
+
+_WITHHELD: ErrorText = (
+    errors.InvalidRequestError,
+    "does not export some of the fields, which are outside of the tenant's Export Collection,",
+    (
+        "Deselect them, or have them added to the Export Collection: no document and no call says "
+        "which Collection has a field, so give their names to Demandbase."
+    ),
+)
+"""The request must name other fields, whichever of its codes Demandbase chooses."""
+
+_UNKNOWN_FIELDS = "400-115"
 
 _ACCOUNT_LISTS = "account_list_id, and account_list_ids of stream_options"
 _PERSON_LISTS = "person_list_ids of stream_options"
@@ -172,6 +185,10 @@ def error_for(response: ErrorResponse, *, is_static: bool) -> errors.ApiError:
             text = _CREDENTIALS
         case HTTPStatus.UNAUTHORIZED:
             text = _STATIC_TOKEN if is_static else _RENEWED_TOKEN
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.FORBIDDEN if (
+            operation is ApiOperation.CREATE_EXPORT and code in _WITHHELD_CODES
+        ):
+            text = _WITHHELD
         case HTTPStatus.FORBIDDEN:
             by_code = _FORBIDDEN.get(code, _FORBIDDEN_OTHER)
             text = _IMPORT_FORBIDDEN if operation in _IMPORTS else by_code
@@ -193,7 +210,7 @@ def error_for(response: ErrorResponse, *, is_static: bool) -> errors.ApiError:
 
 
 def _bad_request_advice(operation: ApiOperation, code: str | None) -> str:
-    if operation is ApiOperation.CREATE_EXPORT and code in _UNKNOWN_FIELDS:
+    if operation is ApiOperation.CREATE_EXPORT and code == _UNKNOWN_FIELDS:
         return (
             "Fields that it names no longer exist: run discovery again if there is a catalog, then "
             "run again."

@@ -8,7 +8,6 @@ from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import ApiOperation, ConfigurationError
-from demandbase_api.http.json_reader import read
 from demandbase_api.http.lists import ListReader
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import (
@@ -22,6 +21,7 @@ from demandbase_api.models import (
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from demandbase_api.uapi import schemas
 from demandbase_api.uapi.schemas import IMPORT_ID, pages
+from demandbase_api.uapi.sources import source_fields, source_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import ActivityType, ImportJob, ImportRequest, RowError
+    from demandbase_api.models import (
+        ActivityType,
+        EntityField,
+        ImportJob,
+        ImportRequest,
+        RowError,
+        SourceField,
+    )
     from demandbase_api.uapi.call_budget import CallBudget
+    from demandbase_api.uapi.discovery import FieldDiscovery
 
 
 def _headers(entity: str, required: tuple[str, ...], *others: str) -> tuple[FieldMapping, ...]:
@@ -56,6 +64,7 @@ HEADERS = {
         ("First Name", "Last Name", "Email", "External Person Id"),
         "Account Name",
         "Account Domain",
+        "External Account Id",
         "Person Type",
         "Postal Code",
         "Role",
@@ -73,7 +82,8 @@ HEADERS = {
     ),
     "activities": (),
 }
-"""Documented fields by entity. Those of activities depend on their type."""
+"""Documented fields by entity, as they are spelt: another spelling is another field. Those of
+activities depend on their type."""
 
 IDENTITIES = {
     "accounts": ("External Account ID", "Account Domain", "Account Name"),
@@ -82,13 +92,27 @@ IDENTITIES = {
 }
 """Fields by which rows are matched, by entity: accounts by id, or else by domain and name."""
 
+ACCOUNT_FIELDS = {
+    "people": ("External Account Id", "Account Domain", "Account Name"),
+    "opportunities": ("External Account ID", "Account Domain", "Account Name"),
+}
+"""Fields by which rows find their account, by entity."""
+
+FACTS = {
+    "accounts": "Demandbase matches accounts by External Account ID, else by Account Domain and "
+    "Account Name together; an account that it does not have is neither added nor changed.",
+    "people": "Imported people serve advertising audiences only, unless a CRM or marketing "
+    "automation system is connected to Demandbase.",
+    "activities": "Demandbase finds the person of an activity, and so its account, by External "
+    "Person Id.",
+}
+"""What to know before rows are sent, by entity."""
+
 JOB = "/import/v1/job"
 
 JOBS = "/import/v1/jobs"
 
 ACTIVITY_TYPES = "/import/v1/activity_type"
-
-SOURCE = "CSV"
 
 _MAX_FILE_BYTES = 5_000_000_000
 
@@ -105,6 +129,7 @@ class UapiImportApi(ImportApi):
 
     Args:
         http: Sends the requests.
+        fields: Discovers the fields that the tenant exports.
         budget: Counts the day's calls.
     """
 
@@ -117,25 +142,33 @@ class UapiImportApi(ImportApi):
         row_errors=False,
         activity_types=True,
         list_actions=True,
+        sources=True,
         find_created=True,
     )
 
-    def __init__(self, http: HttpClient, budget: CallBudget) -> None:
+    def __init__(self, http: HttpClient, fields: FieldDiscovery, budget: CallBudget) -> None:
         self._http = http
+        self._fields = fields
         self._lists = ListReader("import", http.scrub, http.clock)
         self._budget = budget
 
     @override
     def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
+        kind, fields = "", HEADERS[name]
+        if activity_type is not None:
+            kind, fields = self._activity_type(activity_type)
         return ImportEntity(
             name,
-            HEADERS[name] if activity_type is None else self._activity_fields(activity_type),
+            fields,
+            kind=kind,
             is_complete=False,
             fixed_operation=_operation(name),
             matched_on=IDENTITIES.get(name, ()),
             headed_by_label=True,
             must_fill=True,
             takes_list_action=name == "accounts",
+            account_fields=ACCOUNT_FIELDS.get(name, ()),
+            fact=FACTS.get(name, ""),
         )
 
     @override
@@ -144,16 +177,27 @@ class UapiImportApi(ImportApi):
         return tuple(mapping for mappings in wanted.values() for mapping in mappings)
 
     @override
+    def tenant_fields(self, entity: str) -> tuple[EntityField, ...]:
+        return self._fields.own_fields(entity)
+
+    @override
+    def sources(self, entity: str) -> tuple[str, ...]:
+        return source_names(self._http, _TYPES[entity])
+
+    @override
+    def source_fields(self, entity: str, source: str) -> tuple[SourceField, ...]:
+        return source_fields(self._http, entity, source)
+
+    @override
     def activity_types(self) -> tuple[ActivityType, ...]:
         operation = ApiOperation.LIST_ACTIVITY_TYPES
         listed = self._http.read_list(operation, ACTIVITY_TYPES)
         return tuple(schemas.activity_type(operation, item) for item in listed)
 
-    def _activity_fields(self, activity_type: int) -> tuple[FieldMapping, ...]:
+    def _activity_type(self, number: int) -> tuple[str, tuple[FieldMapping, ...]]:
         operation = ApiOperation.GET_ACTIVITY_TYPE
-        response = self._http.read(operation, f"{ACTIVITY_TYPES}/{activity_type}")
-        listed = read(operation, response, schemas.ActivityFields).fields
-        return tuple(schemas.activity_field(operation, item) for item in listed)
+        response = self._http.read(operation, f"{ACTIVITY_TYPES}/{number}")
+        return schemas.activity_fields(operation, response)
 
     @override
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:
@@ -243,7 +287,7 @@ def request_body(request: ImportRequest, file_name: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "dataImportName": file_name,
         "entityType": _TYPES[request.entity],
-        "source": SOURCE,
+        "source": request.source,
     }
     if request.activity_type is not None:
         body["activityTypeId"] = request.activity_type

@@ -22,6 +22,7 @@ from demandbase_api.models import (
     FieldMapping,
     ImportJob,
     JobStatus,
+    SourceField,
 )
 from demandbase_api.uapi.entities import NAME_BY_TYPE, property_names
 
@@ -96,10 +97,37 @@ class _ActivityType(msgspec.Struct):
     name: Text
 
 
-class ActivityFields(msgspec.Struct):
-    """The response to the request of an activity type."""
+class Sources(msgspec.Struct):
+    """The response to the request of an entity's sources."""
 
-    fields: list[Any]
+    data: list[Text]
+
+
+class CustomSource(msgspec.Struct):
+    """A custom source."""
+
+    id: int
+    name: Text
+
+
+class SourceFields(msgspec.Struct, rename="camel"):
+    """The response to the request of a source's field mappings."""
+
+    field_mappings: list[Any]
+
+
+class _SourceField(msgspec.Struct, rename="camel"):
+    source_field_label: Text
+    demandbase_field_name: Text
+
+
+class _ActivityTypeName(msgspec.Struct):
+    name: Text
+
+
+class _ActivityTypeFields(msgspec.Struct, rename="camel"):
+    activity_type: _ActivityTypeName
+    fields: list[Any] | None = None
 
 
 class _ActivityField(msgspec.Struct, rename="camel"):
@@ -189,8 +217,15 @@ def activity_type(operation: ApiOperation, data: object) -> ActivityType:
     return ActivityType(found.id, found.name)
 
 
-def activity_field(operation: ApiOperation, data: object) -> FieldMapping:
-    """Read a field of an ``ActivityType``."""
+def activity_fields(operation: ApiOperation, data: object) -> tuple[str, tuple[FieldMapping, ...]]:
+    """Read a ``CustomActivityData``: the name of an activity type, and its fields."""
+    found = read(operation, data, _ActivityTypeFields)
+    check_readable(operation, data, found, "fields")
+    fields = tuple(_activity_field(operation, item) for item in found.fields or ())
+    return found.activity_type.name, fields
+
+
+def _activity_field(operation: ApiOperation, data: object) -> FieldMapping:
     field = read(operation, data, _ActivityField)
     check_readable(operation, data, field, "is_required_for_csv_import")
     return FieldMapping(
@@ -199,6 +234,12 @@ def activity_field(operation: ApiOperation, data: object) -> FieldMapping:
         field.field_data_type or "string",
         required=bool(field.is_required_for_csv_import),
     )
+
+
+def source_field(operation: ApiOperation, data: object) -> SourceField:
+    """Read a ``FieldMappingDTO``."""
+    found = read(operation, data, _SourceField)
+    return SourceField(found.source_field_label, found.demandbase_field_name)
 
 
 def pages(

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import ActivityType, FieldMapping, ImportJob, ImportRequest, RowError
+    from demandbase_api.models import (
+        ActivityType,
+        EntityField,
+        FieldMapping,
+        ImportJob,
+        ImportRequest,
+        RowError,
+        SourceField,
+    )
 
 
 JOBS = "/import/v1/jobs"
@@ -58,6 +66,18 @@ class V1ImportApi(ImportApi):
         response = self._http.read(operation, "/import/v1/mappings", params)
         listed = read(operation, response, schemas.MappingList).mappings
         return tuple(schemas.field_mapping(operation, item) for item in listed)
+
+    @override
+    def tenant_fields(self, entity: str) -> tuple[EntityField, ...]:
+        return ()
+
+    @override
+    def sources(self, entity: str) -> tuple[str, ...]:
+        return ()
+
+    @override
+    def source_fields(self, entity: str, source: str) -> tuple[SourceField, ...]:
+        return ()
 
     @override
     def activity_types(self) -> tuple[ActivityType, ...]:

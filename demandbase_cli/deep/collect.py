@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from demandbase_api.config import Api
-from demandbase_api.errors import ApiOperation, DemandbaseError, NotFoundError
+from demandbase_api.errors import (
+    ApiOperation,
+    DemandbaseError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from demandbase_api.http.lists import PAGE_SIZE
-from demandbase_api.models import JobStatus
+from demandbase_api.models import DEFAULT_SOURCE, JobStatus
 from demandbase_api.settings_check import near_names
 from demandbase_api.uapi.entities import ENTITIES
 from demandbase_cli.deep.guesses import Facts, OldLink, RowErrors
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from demandbase_api.models import ExportJob, ImportJob
     from demandbase_api.ports import Apis, ExportApi, ImportApi
     from tap_demandbase.tap import TapDemandbase
+    from target_demandbase.target import TargetDemandbase
 
 MAX_JOBS = 300
 """Jobs of each list that are read."""
@@ -64,7 +70,11 @@ def calls_at_most(kind: Kind, apis: Apis, api: Api, jobs: int) -> dict[ApiOperat
     else:
         found[ApiOperation.LIST_IMPORTS] = _LIST_CALLS
         if api is Api.UAPI:
+            entities = len(apis.imports.capabilities.entities)
             found[ApiOperation.LIST_ACTIVITY_TYPES] = 1
+            found[ApiOperation.LIST_SOURCES] = 2 * entities
+            found[ApiOperation.LIST_CUSTOM_SOURCES] = found[ApiOperation.LIST_SOURCE_FIELDS] = 2
+            found[ApiOperation.LIST_FIELDS] = entities - 1  # activities depend on their type
         else:
             found[ApiOperation.LIST_MAPPINGS] = len(apis.imports.capabilities.entities)
             found[ApiOperation.LIST_ROW_ERRORS] = 2
@@ -119,8 +129,9 @@ def _outcome_of_link(api: ExportApi, job: ExportJob) -> str:
         return f"its file cannot be read ({type(error).__name__})"
 
 
-def import_steps(api: ImportApi, facts: Facts) -> list[Step]:
+def import_steps(target: TargetDemandbase, facts: Facts) -> list[Step]:
     """Return what reads the imports of a tenant."""
+    api = target.import_api
 
     def jobs() -> None:
         facts.begin_lists()
@@ -138,7 +149,30 @@ def import_steps(api: ImportApi, facts: Facts) -> list[Step]:
         facts.rejecting_import = None if rejecting is None else _row_errors(api, rejecting, facts)
 
     steps: list[Step] = [("job list", jobs)]
-    return [*steps, ("row errors", row_errors)] if api.capabilities.row_errors else steps
+    if api.capabilities.row_errors:
+        steps.append(("row errors", row_errors))
+    if api.capabilities.sources:
+        source = target.config["source"]
+        steps += [
+            ("sources", lambda: _read_sources(api, source, facts)),
+            ("labels", lambda: _read_labels(api, facts)),
+        ]
+    return steps
+
+
+def _read_sources(api: ImportApi, source: str, facts: Facts) -> None:
+    for entity in sorted(api.capabilities.entities):
+        facts.sources[entity] = api.sources(entity)
+        if source != DEFAULT_SOURCE:
+            facts.source_fields[entity] = api.source_fields(entity, source)
+
+
+def _read_labels(api: ImportApi, facts: Facts) -> None:
+    for mapping in api.mappings():
+        facts.documented.setdefault(mapping.entity, []).append(mapping.name)
+    for entity in sorted(facts.documented):
+        with suppress(PermissionDeniedError):  # what is not exported shows no label
+            facts.exported[entity] = list(api.tenant_fields(entity))
 
 
 def _row_errors(api: ImportApi, job: ImportJob, facts: Facts) -> RowErrors:

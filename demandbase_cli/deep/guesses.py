@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from demandbase_api.config import Api
 from demandbase_api.errors import ApiOperation
 from demandbase_api.jobs.import_list import sent_rows
-from demandbase_api.models import NO_ZONE, ExportJob, JobStatus
+from demandbase_api.models import DEFAULT_SOURCE, NO_ZONE, ExportJob, JobStatus
 from demandbase_api.redaction import MASK, mask_name, mask_values, redact
 from demandbase_api.words import counted, duration
 from demandbase_cli.deep.evidence import (
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from demandbase_api.models import EntityField, ImportJob
+    from demandbase_api.models import EntityField, ImportJob, SourceField
     from tap_demandbase.streams import BulkStream
 
 _LISTS = {Api.V1: "jobs", Api.UAPI: "data"}
@@ -132,6 +132,14 @@ class Facts:
     clean_import: RowErrors | None = None
     """A completed import that rejected no row."""
     rejecting_import: RowErrors | None = None
+    sources: dict[str, tuple[str, ...]] = member(default_factory=dict)
+    """Sources of imports by entity."""
+    source_fields: dict[str, tuple[SourceField, ...]] = member(default_factory=dict)
+    """Field mappings of the custom source that the setting ``source`` names, by entity."""
+    documented: dict[str, list[str]] = member(default_factory=dict)
+    """Documented labels of imports by entity."""
+    exported: dict[str, list[EntityField]] = member(default_factory=dict)
+    """Fields that the tenant exports, by entity of imports."""
 
     @property
     def fields(self) -> list[tuple[str, EntityField]]:
@@ -487,6 +495,55 @@ def _import_names(facts: Facts) -> Finding:
     return as_assumed(f"{own} of {counted(len(jobs), 'import job')} have their names as sent")
 
 
+def _sources(facts: Facts) -> Finding:
+    if not facts.sources:
+        return not_seen("no source is listed")
+    parts = [
+        f"{entity}: {counted(len(sources), 'source')}, {_is(DEFAULT_SOURCE in sources)}"
+        for entity, sources in facts.sources.items()
+    ]
+    has_all = all(DEFAULT_SOURCE in sources for sources in facts.sources.values())
+    return judged("; ".join(parts), is_right=has_all)
+
+
+def _is(is_listed: bool) -> str:  # noqa: FBT001 - a word for each
+    return f"{DEFAULT_SOURCE} is one" if is_listed else f"{DEFAULT_SOURCE} is none"
+
+
+def _source_fields(facts: Facts) -> Finding:
+    parts, is_right = [], True
+    for entity, mapped in facts.source_fields.items():
+        known = {each.job_name.rpartition("}.")[2] for each in facts.exported.get(entity, ())}
+        number = sum(each.field in known for each in mapped)
+        is_right &= number == len(mapped)
+        if mapped:
+            parts.append(f"{entity}: {number} of {len(mapped)}")
+    if not parts:
+        return not_seen("the setting source names no custom source with field mappings")
+    return judged(
+        f"field mappings that name an exported field: {'; '.join(parts)}", is_right=is_right
+    )
+
+
+def _documented_labels(facts: Facts) -> Finding:
+    """Compare labels of the documents with those of the tenant; only the former are shown."""
+    parts, is_right = [], True
+    for entity, exported in facts.exported.items():
+        labels = facts.documented[entity]
+        known = {each.label for each in exported if each.label}
+        folded = {each.casefold() for each in known}
+        alike = [each for each in labels if each not in known and each.casefold() in folded]
+        missing = [each for each in labels if each.casefold() not in folded]
+        is_right &= not alike
+        parts.append(
+            f"{entity}: {len(labels) - len(alike) - len(missing)} of {len(labels)}, in another "
+            f"case: {', '.join(alike) or 'none'}, not exported: {', '.join(missing) or 'none'}"
+        )
+    if not parts:
+        return not_seen("no field is exported")
+    return judged(f"documented labels of exported fields: {'; '.join(parts)}", is_right=is_right)
+
+
 _UAPI, _V1 = frozenset({Api.UAPI}), frozenset({Api.V1})
 
 GUESSES: tuple[Guess, ...] = (
@@ -513,5 +570,8 @@ GUESSES: tuple[Guess, ...] = (
     Guess("row-error-list", Kind.IMPORT, _no_row_errors, _V1),
     Guess("row-error-form", Kind.IMPORT, _row_errors, _V1),
     Guess("import-names", Kind.IMPORT, _import_names),
+    Guess("documented-labels", Kind.IMPORT, _documented_labels, _UAPI),
+    Guess("source-fields", Kind.IMPORT, _source_fields, _UAPI),
+    Guess("import-sources", Kind.IMPORT, _sources, _UAPI),
 )
 """Guesses that need no job, in the order of docs/assumptions.md."""

@@ -142,7 +142,7 @@ def import_lines(target: TargetDemandbase) -> Found:
     found, evidence = Found(), Evidence(target.clock)
     target.apis.observers.append(evidence)
     facts = Facts(chosen_api(target.config), evidence)
-    if _collect(import_steps(target.import_api, facts), found):
+    if _collect(import_steps(target, facts), found):
         _add(Kind.IMPORT, facts, found)
     return found
 

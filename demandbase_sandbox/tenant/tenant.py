@@ -18,6 +18,7 @@ from demandbase_sandbox.uapi.activity_types import ActivityTypes
 from demandbase_sandbox.uapi.exports import UapiExportJobs
 from demandbase_sandbox.uapi.imports import UapiImportJobs
 from demandbase_sandbox.uapi.limits import CallLimits
+from demandbase_sandbox.uapi.sources import TenantSources
 from demandbase_sandbox.uapi.tokens import Tokens
 from demandbase_sandbox.v1.exports import ExportJobs
 from demandbase_sandbox.v1.imports import ImportJobs
@@ -57,7 +58,8 @@ class Tenant:
         self.imports = ImportJobs(*place)
         self.uapi_exports = UapiExportJobs(*place)
         self.activity_types = ActivityTypes()
-        self.uapi_imports = UapiImportJobs(*place, self.activity_types)
+        self.sources = TenantSources()
+        self.uapi_imports = UapiImportJobs(*place, self.activity_types, self.sources)
         self.jobs: tuple[SimulatedJobs[Any], ...] = (
             self.exports,
             self.imports,
@@ -140,6 +142,7 @@ class Tenant:
             self.tokens.clear()
             self.calls.clear()
             self.activity_types.clear()
+            self.sources.clear()
             self.create_again.clear()
             self.clock.reset()
 

@@ -15,6 +15,8 @@ The documentation leaves much open. There, this server is as strict as the docum
 - The export quota is for the last 24 hours, not for a day.
 - Query parameters, paths and methods that are not published are rejected.
 - An import changes the account list of its own name.
+- Of the Custom Sources API, only the reading operations are served. With the group ``all``, the
+  source CSV is among the sources.
 - For the rows of an import, see ``import_rows``. A file that is not CSV or lacks a required
   header is accepted; its job fails.
 """

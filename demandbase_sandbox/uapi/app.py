@@ -15,9 +15,15 @@ from starlette.exceptions import HTTPException
 from demandbase_sandbox.admin import ADMIN_PREFIX
 from demandbase_sandbox.admin import router as admin
 from demandbase_sandbox.exceptions import ApiError, bad_request, describe_problems, not_found
-from demandbase_sandbox.operations import EXPORT_PREFIX, IMPORT_PREFIX, TOKEN_PATH, UAPI_OPERATIONS
+from demandbase_sandbox.operations import (
+    EXPORT_PREFIX,
+    IMPORT_PREFIX,
+    SOURCES_PREFIX,
+    TOKEN_PATH,
+    UAPI_OPERATIONS,
+)
 from demandbase_sandbox.routing import DOCUMENT_PATH, Api, Call, create_app
-from demandbase_sandbox.uapi import auth, export_routes, import_routes
+from demandbase_sandbox.uapi import auth, export_routes, import_routes, source_routes
 from demandbase_sandbox.uapi.entities import ENTITY_TYPES, IMPORT_ENTITIES, LIST_JOBS
 from demandbase_sandbox.uapi.errors import coded_error
 
@@ -42,7 +48,7 @@ _MEMBER_CODES = {
 
 
 class UapiApi(Api):
-    """``uapi``: issued tokens, limits on calls, three shapes of errors.
+    """``uapi``: issued tokens, limits on calls, four shapes of errors.
 
     Paths are case-sensitive; a path or method that is not published is 404.
     """
@@ -77,6 +83,14 @@ class UapiApi(Api):
                 "errorCode": error.code or str(error.status),
                 "errorMessage": error.message,
                 "diagnosticCode": uuid.uuid4().hex,
+            }
+        elif path.startswith(SOURCES_PREFIX):
+            body = {
+                "error": {
+                    "code": error.code or f"{error.status}-000",
+                    "message": error.message,
+                    "diagnosticCode": str(uuid.uuid4()),
+                }
             }
         elif path.startswith(f"{IMPORT_PREFIX}/") and error.status in _STATUS_ENVELOPE:
             body = {"status": error.message}
@@ -132,6 +146,7 @@ def uapi_app() -> FastAPI:
         export_routes.router,
         import_routes.jobs,
         import_routes.activity_types,
+        source_routes.router,
         admin,
     ]
     return create_app(UapiApi(), routers, redirect_slashes=False)

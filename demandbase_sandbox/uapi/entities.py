@@ -83,7 +83,7 @@ LABELS = {
     },
     "people": {
         "person_id": "External Person Id",
-        "account_id": "External Account ID",
+        "account_id": "External Account Id",
         "phone": "Phone Number",
     },
     "opportunities": {
@@ -104,8 +104,13 @@ LABELS = {
 
 STANDARD = {
     "accounts": {"owner": "Owner", "phone_number": "Phone Number"},
-    "people": {},
-    "opportunities": {"owner": "Owner"},
+    "people": {
+        "person_type": "Person Type",
+        "postal_code": "Postal Code",
+        "role": "Role",
+        "state": "State",
+    },
+    "opportunities": {"owner": "Owner", "opportunity_type": "Opportunity Type"},
     "activities": {},
 }
 """Documented headers without a field in the sample tenant; the first use adds the field."""

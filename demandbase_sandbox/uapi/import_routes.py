@@ -16,7 +16,7 @@ from demandbase_sandbox.routing import CurrentCall, SandboxRouter
 from demandbase_sandbox.tenant.tenant import Tenant
 from demandbase_sandbox.uapi.entities import IMPORT_ENTITIES
 from demandbase_sandbox.uapi.import_rows import DEFAULT_ACTION, ListAction
-from demandbase_sandbox.uapi.imports import SOURCE, import_job_page
+from demandbase_sandbox.uapi.imports import import_job_page
 from demandbase_sandbox.uapi.schemas import (
     ActivityType,
     ActivityTypeBody,
@@ -134,7 +134,7 @@ def sources(call: CurrentCall, entityType: str) -> Sources:  # noqa: N803
     _check_permission(call.tenant)
     if entityType not in IMPORT_ENTITIES:
         raise bad_request(f"entityType is one of {', '.join(IMPORT_ENTITIES)}")
-    return Sources(data=[SOURCE])
+    return Sources(data=call.tenant.sources.names(entityType))
 
 
 @activity_types.get(

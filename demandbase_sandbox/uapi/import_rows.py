@@ -7,6 +7,8 @@
 - An opportunity is matched by its id, else added. A row without a known account is dropped.
 - An activity is always added. A row without a known person is dropped.
 
+With a source, headers that its field mappings name are the labels of the fields that they name.
+
 A row is also dropped if a required value is empty, a value does not have its field's type, or
 several records match. The API does not report dropped rows. An empty value empties the field.
 The documentation says less than this; it is the strictest reading.
@@ -25,7 +27,7 @@ from demandbase_sandbox.tenant.schema import TenantField, fits
 from demandbase_sandbox.uapi.entities import STANDARD, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from demandbase_sandbox.tenant.store import Store
@@ -40,8 +42,16 @@ REQUIRED = {
 }  # fmt: skip
 """Headers that a file must have and whose values must not be empty."""
 
-ACCOUNT_REFERENCE = ("External Account ID", "Account Domain", "Account Name")
-"""Headers by which rows of other entities find their account; the first match counts."""
+_BY_NAME = ("Account Domain", "Account Name")
+
+ACCOUNT_REFERENCE = {
+    "accounts": ("External Account ID", *_BY_NAME),
+    "people": ("External Account Id", *_BY_NAME),
+    "opportunities": ("External Account ID", *_BY_NAME),
+    "activities": (),
+}
+"""Headers by which rows find their account; the first match counts. People have a spelling of their
+own."""
 
 _GENERATED = {"activities": frozenset({"activity_id", "account_id", "activity_type"})}
 """Fields that the tenant fills itself; columns for them are ignored."""
@@ -77,28 +87,52 @@ class ImportOutcome:
     ids: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class ImportRules:
+    """What the file of a job must have, and how its headers are read.
+
+    Args:
+        required: Headers that it must have and whose values must not be empty.
+        activity_type: Name of the activity type; ``None`` for other entities.
+        type_fields: Fields of the activity type: their headers create no other field.
+        labels: Name of the tenant's field by label of the source. Other headers are read as without
+            a source, which is not documented.
+    """
+
+    required: tuple[str, ...]
+    activity_type: str | None = None
+    type_fields: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, headers: Sequence[str], store: Store, entity: str) -> list[str]:
+        """Return the headers, those of the source as the labels of the fields that they fill."""
+        fields = {each.name: label_of(entity, each) for each in store.entities[entity].fields}
+        return [fields.get(self.labels.get(header, ""), header) for header in headers]
+
+
 class UapiRowImporter:
     """Applies the rows of one job.
 
     Args:
         entity: The tenant's entity.
-        activity_type: Name of the activity type; ``None`` for other entities.
+        rules: How its file is read.
         now: Timestamp of new and changed rows.
     """
 
-    def __init__(self, store: Store, entity: str, activity_type: str | None, now: str) -> None:
+    def __init__(self, store: Store, entity: str, rules: ImportRules, now: str) -> None:
         self._store = store
         self._entity = entity
-        self._activity_type = activity_type
+        self._rules = rules
         self._now = now
 
     def run(self, path: Path, limit: int | None) -> ImportOutcome:
         """Apply all rows, or the first ``limit`` ones."""
         outcome = ImportOutcome()
         rows = read_rows(path)
-        headers = next(rows)
+        headers = self._rules.read(next(rows), self._store, self._entity)
+        type_fields, created = self._rules.type_fields, outcome.created_fields
         with self._store.transaction():
-            columns = import_columns(self._store, self._entity, headers, outcome.created_fields)
+            columns = import_columns(self._store, self._entity, headers, created, type_fields)
             for cells in islice(rows, limit):
                 outcome.read += 1
                 self._apply(columns, dict(zip(headers, cells, strict=True)), outcome)
@@ -117,7 +151,7 @@ class UapiRowImporter:
         outcome.ids.append(self._write(record, values))
 
     def _is_valid(self, columns: list[ImportColumn], row: Row) -> bool:
-        if not all(row.get(header) for header in REQUIRED[self._entity]):
+        if not all(row.get(header) for header in self._rules.required):
             return False
         typed = ((item.field, row[item.header]) for item in columns if item.field is not None)
         return all(not cell or fits(known.type, cell) for known, cell in typed)
@@ -149,7 +183,7 @@ class UapiRowImporter:
         return {"account_id": self._text("accounts", account, "account_id")}
 
     def _account(self, row: Row, *, together: bool) -> int | None:
-        external, domain, name = (row.get(header, "") for header in ACCOUNT_REFERENCE)
+        external, domain, name = (row.get(header, "") for header in ACCOUNT_REFERENCE[self._entity])
         if external and (found := self._store.find("accounts", "account_id", external)):
             return _only(found)
         by_domain = self._store.find("accounts", "domain", domain) if domain else []
@@ -163,7 +197,7 @@ class UapiRowImporter:
         person = _only(self._store.find("people", "person_id", values.get("person_id", "")))
         if person is None:
             return False
-        values["activity_type"] = self._activity_type or ""
+        values["activity_type"] = self._rules.activity_type or ""
         values["account_id"] = self._text("people", person, "account_id")
         return True
 
@@ -198,7 +232,11 @@ class ImportColumn:
 
 
 def import_columns(
-    store: Store, entity_name: str, headers: Sequence[str], created: list[str]
+    store: Store,
+    entity_name: str,
+    headers: Sequence[str],
+    created: list[str],
+    type_fields: Collection[str] = (),
 ) -> list[ImportColumn]:
     """Return the columns. An unknown header creates a field and is appended to ``created``.
 
@@ -210,7 +248,7 @@ def import_columns(
     columns = []
     for header in headers:
         field = by_label.get(header)
-        if entity_name != "accounts" and header in ACCOUNT_REFERENCE:
+        if entity_name != "accounts" and header in ACCOUNT_REFERENCE[entity_name]:
             columns.append(ImportColumn(header, None))
             continue
         if field is None:
@@ -218,7 +256,7 @@ def import_columns(
             field = TenantField(name, "string", label=header, importable=True)
             store.add_field(entity_name, field)
             by_label[header] = field
-            if header not in standard:
+            if header not in standard and header not in type_fields:
                 created.append(header)
         if not field.importable or field.name in _GENERATED.get(entity_name, ()):
             field = None

@@ -14,7 +14,12 @@ from demandbase_sandbox.faults import NO_FAULTS, JobFaults
 from demandbase_sandbox.tenant.files import read_rows
 from demandbase_sandbox.tenant.jobs import Job, SimulatedJobs
 from demandbase_sandbox.uapi.entities import IMPORT_ENTITIES
-from demandbase_sandbox.uapi.import_rows import REQUIRED, UapiRowImporter, apply_list_action
+from demandbase_sandbox.uapi.import_rows import (
+    REQUIRED,
+    ImportRules,
+    UapiRowImporter,
+    apply_list_action,
+)
 from demandbase_sandbox.uapi.schemas import DataImportJob, DataImportJobs
 
 if TYPE_CHECKING:
@@ -27,10 +32,9 @@ if TYPE_CHECKING:
     from demandbase_sandbox.tenant.store import Store
     from demandbase_sandbox.uapi.activity_types import ActivityTypes
     from demandbase_sandbox.uapi.import_rows import ImportOutcome, ListAction
+    from demandbase_sandbox.uapi.sources import TenantSources
 
 FIRST_ID = 10_001
-
-SOURCE = "CSV"
 
 STATES = frozenset({"new", "processing", "completed", "failed"})
 
@@ -68,16 +72,18 @@ class UapiImportJob(Job):
 class UapiImportJobs(SimulatedJobs[UapiImportJob]):
     """The import jobs of a tenant."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the tenant's parts
         self,
         store: Store,
         folder: Path,
         clock: SandboxClock,
         options: SandboxOptions,
         activity_types: ActivityTypes,
+        sources: TenantSources,
     ) -> None:
         super().__init__(store, folder, clock, options)
         self._types = activity_types
+        self._sources = sources
         self._last_id = FIRST_ID - 1
 
     @override
@@ -94,8 +100,9 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
         entity = IMPORT_ENTITIES.get(members["entityType"])
         if entity is None:
             raise bad_request(f"entityType is one of {', '.join(IMPORT_ENTITIES)}")
-        if members["source"] != SOURCE:
-            raise bad_request(f"source is {SOURCE}")
+        sources = self._sources.names(members["entityType"])
+        if members["source"] not in sources:
+            raise bad_request(f"source is one of {', '.join(sources)}")
         type_id = members.get("activityTypeId")
         if (entity == "activities") != (type_id is not None):
             raise bad_request("activityTypeId goes with the entityType Activity")
@@ -179,17 +186,40 @@ class UapiImportJobs(SimulatedJobs[UapiImportJob]):
     def _end(self, job: UapiImportJob, end: datetime) -> None:
         job.updated_at = end
         job.status = "failed"
-        path = self.file(job.id)
-        if not _is_well_formed(path, REQUIRED[job.entity_type]):
+        path, rules = self.file(job.id), self._rules(job)
+        if not self._is_well_formed(path, job.entity_type, rules):
             return
-        type_id, failed = job.activity_type_id, job.faults.fails is not None
-        type_name = None if type_id is None else self._types.name_of(type_id)
-        importer = UapiRowImporter(self._store, job.entity_type, type_name, rfc3339(end))
+        failed = job.faults.fails is not None
+        importer = UapiRowImporter(self._store, job.entity_type, rules, rfc3339(end))
         job.outcome = importer.run(path, job.faults.rows if failed else None)
         if job.entity_type == "accounts":
             apply_list_action(self._store, job.name, job.list_action, job.outcome.ids)
         if not failed:
             job.status = "completed"
+
+    def _rules(self, job: UapiImportJob) -> ImportRules:
+        required = REQUIRED[job.entity_type]
+        labels = self._sources.labels(job.source, job.entity_type)
+        if job.activity_type_id is None:
+            return ImportRules(required, labels=labels)
+        fields = self._types.get(str(job.activity_type_id)).fields
+        needed = (each.field_name for each in fields if each.is_required_for_csv_import)
+        return ImportRules(
+            tuple(dict.fromkeys([*required, *needed])),
+            self._types.name_of(job.activity_type_id),
+            tuple(each.field_name for each in fields),
+            labels,
+        )
+
+    def _is_well_formed(self, path: Path, entity: str, rules: ImportRules) -> bool:
+        try:
+            rows = read_rows(path)
+            header = rules.read(next(rows, []), self._store, entity)
+            whole = all(len(row) == len(header) for row in rows)
+        except ApiError:
+            return False
+        named = len(set(header)) == len(header) and all(name.strip() for name in header)
+        return whole and named and not set(rules.required) - set(header)
 
 
 def import_job_page(
@@ -235,14 +265,3 @@ def import_job_page(
     return DataImportJobs(
         total_count=len(found), data=[DataImportJob.model_validate(job) for job in page_jobs]
     )
-
-
-def _is_well_formed(path: Path, required: tuple[str, ...]) -> bool:
-    try:
-        rows = read_rows(path)
-        header = next(rows, [])
-        whole = all(len(row) == len(header) for row in rows)
-    except ApiError:
-        return False
-    named = len(set(header)) == len(header) and all(name.strip() for name in header)
-    return whole and named and not set(required) - set(header)

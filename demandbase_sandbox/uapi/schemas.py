@@ -180,6 +180,51 @@ class Sources(CamelDocument):
     data: list[str]
 
 
+class SourceItem(CamelDocument):
+    """A source."""
+
+    id: int
+    name: str
+    description: str
+    source_group: str
+    priority: int
+
+
+class GetSourcesResponse(CamelDocument):
+    """A page of sources."""
+
+    total_count: int
+    data: list[SourceItem]
+
+
+class FieldMappingDTO(CamelDocument):
+    """The field of Demandbase that a label of a source fills."""
+
+    source_field_label: str
+    demandbase_field_name: str
+    data_type: str
+
+
+class FieldMappingsResponse(CamelDocument):
+    """The field mappings of a source and object type."""
+
+    field_mappings: list[FieldMappingDTO]
+
+
+class StructuredProblem(CamelDocument):
+    """What is wrong with a call of the Custom Sources API."""
+
+    code: str
+    message: str
+    diagnostic_code: str
+
+
+class StructuredError(CamelDocument):
+    """Error of the Custom Sources API."""
+
+    error: StructuredProblem
+
+
 class Message(CamelDocument):
     """Error of the import API, other than 401 and 403."""
 

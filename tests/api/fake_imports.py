@@ -20,6 +20,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.models import (
     ActivityType,
+    EntityField,
     FieldMapping,
     ImportEntity,
     ImportJob,
@@ -28,6 +29,7 @@ from demandbase_api.models import (
     JobStatus,
     ListAction,
     RowError,
+    SourceField,
 )
 from demandbase_api.ports import ImportApi, ImportCapabilities
 from tests.api.fake_exports import FakeClock
@@ -256,6 +258,18 @@ class FakeImports(ImportApi):
     @override
     def mappings(self, entity: str | None = None) -> tuple[FieldMapping, ...]:
         raise AssertionError("jobs need no mappings")
+
+    @override
+    def tenant_fields(self, entity: str) -> tuple[EntityField, ...]:
+        raise AssertionError("jobs need no fields")
+
+    @override
+    def sources(self, entity: str) -> tuple[str, ...]:
+        raise AssertionError("jobs need no sources")
+
+    @override
+    def source_fields(self, entity: str, source: str) -> tuple[SourceField, ...]:
+        raise AssertionError("jobs need no sources")
 
     @override
     def activity_types(self) -> tuple[ActivityType, ...]:

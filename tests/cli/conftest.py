@@ -20,7 +20,7 @@ from demandbase_cli.settings import Settings
 from demandbase_sandbox import Sandbox
 from target_demandbase.target import TargetDemandbase
 from tests.sandbox_time import SandboxTime
-from tests.target.conftest import PEOPLE_LABELS
+from tests.target.conftest import CUSTOM_LABELS, PEOPLE_LABELS
 
 
 @pytest.fixture(params=["v1", "uapi"])
@@ -40,6 +40,7 @@ def config(sandbox: Sandbox, api: str, tmp_path: Path) -> dict[str, Any]:
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
         "field_mappings": {"people": PEOPLE_LABELS},
+        "custom_fields": {"people": CUSTOM_LABELS},
         **own,
     }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,30 @@ def test_each_failure_is_a_line_and_the_others_are_checked(
     sandbox.add_fault(fault)
     Path(config["rejects_path"]).write_text("")
     done = demandbase("check", "--json", code=1)
-    assert "2 of 9 checks failed: import jobs, import folder." in done.err
+    assert "2 of 10 checks failed: import jobs, import folder." in done.err
     failed = [line for line in done.json["checks"] if line["is"] == "failed"]
     assert "HTTP 403" in failed[0]["says"]
     assert "The folder for rejected rows cannot be written" in failed[1]["says"]
+
+
+def test_the_source_of_imports_is_checked_without_an_import(
+    demandbase: Demandbase, api: str, config_file: str, config: dict[str, Any]
+) -> None:
+    def says(code: int = 0, **settings: str) -> str:
+        Path(config_file).write_text(json.dumps({**config, **settings}))
+        done = demandbase("check", "--imports", "--json", code=code)
+        found = (line["says"] for line in done.json["checks"] if line["check"] == "source")
+        return str(next(found))
+
+    if api == "v1":
+        assert says() == "not with this API"
+        return
+    assert says() == "CSV for accounts, activities, opportunities, people"
+    assert says(source="Webinars") == "Webinars for activities, people"
+    assert says(1, source="Hubspot") == (
+        "Demandbase lists no source Hubspot (near: HubSpot): set source to one of CSV, HubSpot, "
+        "Webinars."
+    )
 
 
 def test_wrong_credentials_end_a_side(

@@ -206,15 +206,21 @@ class TestRequests:
         assert sync("buying_groups").records("buying_groups") == []
         assert "there are no accounts whose ids it needs" in caplog.text
 
+    @pytest.mark.parametrize("code", ["400-155", "403-104"])
     def test_a_field_outside_the_export_collection_is_named(
-        self, sandbox: Sandbox, sync: Sync
+        self, sandbox: Sandbox, sync: Sync, code: str
     ) -> None:
-        body = json.dumps({"errorCode": "400-155", "errorMessage": "{Person}.title is hidden"})
+        body = json.dumps({"errorCode": code, "errorMessage": "{Person}.title is hidden"})
         headers = {"Content-Type": "application/json"}
+        status = int(code[:3])
         sandbox.add_fault(
-            Fault("createExportJob", Effect.STATUS, status=400, body=body, headers=headers)
+            Fault("createExportJob", Effect.STATUS, status=status, body=body, headers=headers)
         )
-        with pytest.raises(SelectionError, match=r"title is hidden.* requested the fields"):
+        said = (
+            r"does not export some of the fields, which are outside of the tenant's Export "
+            r"Collection, .*title is hidden.* Deselect them.* requested the fields"
+        )
+        with pytest.raises(SelectionError, match=said):
             sync("people", fields=["title"])
 
 

@@ -30,7 +30,8 @@ class Activities:
             self.settings["operation"] = "insert"
         else:
             self.settings |= {
-                "field_mappings": {"activities": LABELS}, "activity_types": {"activities": 39}
+                "field_mappings": {"activities": LABELS}, "activity_types": {"activities": 39},
+                "custom_fields": {"activities": ["Subject", "Channel"]},
             }  # fmt: skip
 
     def messages(self, rows: int, value: int = 1) -> list[dict[str, Any]]:

@@ -89,6 +89,9 @@ PEOPLE_LABELS = {
 }
 """What ``uapi`` calls the columns of people: the one setting that differs."""
 
+CUSTOM_LABELS = ["Phone Number", "Is Subscribed", "Lead Score", "Last Contacted On"]
+"""Those of them that are not documented."""
+
 ACCOUNT_ID = "acc-00000001"
 OPPORTUNITY_LABELS = {
     "opportunity_id": "External Opportunity ID",
@@ -168,6 +171,7 @@ def config(sandbox: Sandbox, api: str) -> dict[str, Any]:
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
         "field_mappings": {"people": PEOPLE_LABELS, "opportunities": OPPORTUNITY_LABELS},
+        "custom_fields": {"people": CUSTOM_LABELS},
     }
 
 

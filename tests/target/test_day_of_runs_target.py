@@ -36,6 +36,7 @@ LIMITS = {
     "listImportJobs": (3_600, ()),
     "getImportJob": (3_600, ()),
     "listImportSources": (3_600, ("listActivityTypes", "getActivityType")),
+    "fetchFields": (60, ()),
 }
 STREAMS = ("accounts", "people", "opportunities", "activities")
 TEXT = {"type": ["string", "null"]}

@@ -186,7 +186,8 @@ def test_one_run_asks_all_and_its_settings_leave_nothing_open(
                                  "External_Person_ID": "n1", "y": "y"}),
     ]  # fmt: skip
     messages = [CUSTOMERS, rows[0], state(1), CONTACTS, rows[1], state(2)]
-    config.pop("field_mappings", None)
+    for name in ("field_mappings", "custom_fields"):
+        config.pop(name, None)
     done = load(*messages, failure=MappingError)
     assert done.states == []
     assert not sandbox.requests(CREATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,13 +11,21 @@ import pytest
 
 from demandbase_api.connection import ApiFiles, Connection
 from demandbase_api.errors import (
+    CallBudgetError,
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     UnexpectedResponseError,
 )
-from demandbase_api.models import ImportOperation, ImportRequest, JobStatus, ListAction
-from demandbase_api.ports import ImportApi
+from demandbase_api.models import (
+    FieldMapping,
+    ImportOperation,
+    ImportRequest,
+    JobStatus,
+    ListAction,
+)
+from demandbase_api.ports import DiscoveryScope, ExportApi, ImportApi
 from demandbase_api.uapi.imports import HEADERS
 from demandbase_sandbox import Effect, Fault, Sandbox
 
@@ -91,12 +100,33 @@ def test_an_activity_type_has_its_own_fields(imports: ImportApi) -> None:
         imports.entity("activities", 999)
 
 
+def test_an_activity_type_may_say_nothing_of_fields_or_what_they_need(
+    sandbox: Sandbox, imports: ImportApi
+) -> None:
+    named = '"activityType": {"name": "visit"}'
+    bodies = {
+        f"{{{named}}}": (),
+        f'{{{named}, "fields": null}}': (),
+        f'{{{named}, "fields": [{{"fieldName": "a"}}]}}': (
+            FieldMapping("activities", "a", "string", required=False),
+        ),
+    }
+    for body, fields in bodies.items():
+        sandbox.add_fault(Fault("getActivityType", Effect.STATUS, status=200, body=body, times=1))
+        entity = imports.entity("activities", 37)
+        assert (entity.kind, entity.fields) == ("visit", fields)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         "{}",
-        '{"fields": [{"fieldName": "a", "isRequiredForCsvImport": "yes"}]}',
-        '{"fields": [{"fieldDataType": "String"}]}',
+        '{"fields": []}',
+        '{"activityType": {"name": "a"}, "fields": "none"}',
+        '{"activityType": {"name": "a"}, "fields": [{"fieldName": "", "defaultField": true}]}',
+        """{"activityType": {"name": "a"},
+            "fields": [{"fieldName": "a", "isRequiredForCsvImport": "yes"}]}""",
+        '{"activityType": {"name": "a"}, "fields": [{"fieldDataType": "String"}]}',
     ],
 )
 def test_the_fields_of_an_activity_type_are_never_guessed(
@@ -159,3 +189,32 @@ def test_calls_are_counted_with_those_of_exports(
     calls = files.state.store().get(files.name(connection(), "calls"))
     assert b'"LIST_IMPORTS": 1' in (calls or b"")
     assert imports.poll_pause() == 0
+
+
+def test_the_fields_of_the_tenant_are_those_of_discovery(
+    sandbox: Sandbox, imports: ImportApi, exports: ExportApi
+) -> None:
+    exports.entities(DiscoveryScope(frozenset({"people"})))
+    labels = {field.name: field.label for field in imports.tenant_fields("people")}
+    assert (labels["lead_score"], labels["account_id"]) == ("Lead Score", "External Account Id")
+    assert "account_name" not in labels  # of the person's account
+    assert len(sandbox.requests("fetchFields")) == 1
+
+
+def test_a_comparison_takes_no_calls_that_discovery_may_need(
+    sandbox: Sandbox,
+    imports: ImportApi,
+    connection: Callable[..., Connection],
+    files: ApiFiles,
+) -> None:
+    sandbox.add_fault(Fault("fetchFields", Effect.STATUS, code="403-101", times=None))
+    for _ in range(3):
+        with pytest.raises(PermissionDeniedError, match="does not permit the export of people"):
+            imports.tenant_fields("people")
+    assert len(sandbox.requests("fetchFields")) == 1
+    day = sandbox.clock.now().date().isoformat()
+    counted = json.dumps({"day": day, "calls": {"LIST_FIELDS": 30}}).encode()
+    files.state.store().update(files.name(connection(), "calls"), lambda _: counted)
+    with pytest.raises(CallBudgetError, match="has 30 calls left today, which are kept for"):
+        imports.tenant_fields("accounts")
+    assert len(sandbox.requests("fetchFields")) == 1

@@ -1,9 +1,14 @@
-"""Facts that Demandbase publishes about its API, to which the sandbox is compared."""
+"""Facts that Demandbase publishes about its API, to which the sandbox is compared.
+
+Of the Custom Sources API, these are the reading operations.
+"""
 
 from __future__ import annotations
 
 EXPORT = "/data/export/v1"
 IMPORT = "/import/v1"
+
+SOURCES = "/integration/v1/custom-sources"
 
 OPERATIONS = {
     ("POST", "/auth/v1/token"),
@@ -24,6 +29,9 @@ OPERATIONS = {
     ("GET", f"{IMPORT}/activity_type"),
     ("GET", f"{IMPORT}/activity_type/{{identifier}}"),
     ("PUT", f"{IMPORT}/activity_type/{{activityTypeId}}"),
+    ("GET", SOURCES),
+    ("GET", f"{SOURCES}/{{id}}"),
+    ("GET", f"{SOURCES}/{{source_id}}/field-mappings/{{object_type}}"),
 }
 
 ENTITY_TYPES = (
@@ -45,6 +53,9 @@ JOB_STATUS = LISTED_JOB | {"resultsUrl", "message"}
 JOB_PAGE = {"pageNo", "pageSize", "data", "totalCount"}
 ERROR = {"errorCode", "errorMessage", "diagnosticCode"}
 IMPORT_JOB = {"id", "dataImportName", "entityType", "state", "createdAt", "updatedAt", "source"}
+SOURCE = {"id", "name", "description", "sourceGroup", "priority"}
+FIELD_MAPPING = {"sourceFieldLabel", "demandbaseFieldName", "dataType"}
+STRUCTURED_ERROR = {"code", "message", "diagnosticCode"}
 IMPORT_PAGE = {"totalCount", "data"}
 
 EXPORT_CREATES, EXPORT_LISTS, EXPORT_STATUSES, FIELD_CALLS = 60, 1200, 300, 60

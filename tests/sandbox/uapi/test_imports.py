@@ -7,7 +7,15 @@ import requests
 
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tests.sandbox.uapi.conftest import Caller
-from tests.sandbox.uapi.published import IMPORT, IMPORT_JOB, IMPORT_PAGE
+from tests.sandbox.uapi.published import (
+    FIELD_MAPPING,
+    IMPORT,
+    IMPORT_JOB,
+    IMPORT_PAGE,
+    SOURCE,
+    SOURCES,
+    STRUCTURED_ERROR,
+)
 
 ACCOUNTS = [
     {"account_id": "a-1", "name": "Acme", "domain": "acme.example", "employee_count": "1"},
@@ -272,9 +280,23 @@ def test_without_the_permission_everything_is_403() -> None:
         assert (response.status_code, response.json().keys()) == (403, {"status"})
 
 
-def test_sources_are_csv(api: Caller) -> None:
-    assert api("GET", f"{IMPORT}/Account/sources").json() == {"data": ["CSV"]}
-    assert api("GET", f"{IMPORT}/account/sources").status_code == 400
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("Account", ["CSV", "HubSpot"]),
+        ("Person", ["CSV", "HubSpot", "Webinars"]),
+        ("Opportunity", ["CSV", "HubSpot"]),
+        ("Activity", ["CSV", "HubSpot", "Webinars"]),
+    ],
+)
+def test_each_entity_type_has_its_sources(api: Caller, kind: str, names: list[str]) -> None:
+    assert api("GET", f"{IMPORT}/{kind}/sources").json() == {"data": names}
+    assert api("GET", f"{IMPORT}/{kind.lower()}/sources").status_code == 400
+    more = {"activityTypeId": 37} if kind == "Activity" else {}
+    for name in names:
+        api.create_import(entityType=kind, source=name, **more)
+    body = {"dataImportName": "x", "entityType": kind, "source": "Webinars ", **more}
+    assert api("POST", f"{IMPORT}/job", json=body).status_code == 400
 
 
 def test_activity_types_can_be_listed_read_created_and_changed(api: Caller) -> None:
@@ -308,3 +330,89 @@ def test_imports_can_fail_halfway_vanish_and_lose_their_response(tenant: Caller)
     with pytest.raises(requests.ConnectionError):
         tenant.upload(job_id, b"Account Name,Account Domain\r\n")
     assert tenant("GET", f"{IMPORT}/job/{job_id}").json()["state"] == "completed"
+
+
+def test_a_type_says_which_headers_its_activities_must_have(tenant: Caller) -> None:
+    fields = [
+        {"fieldName": "Room", "isRequiredForCsvImport": True},
+        {"fieldName": "Speaker", "fieldDataType": "string"},
+    ]
+    body = {"activityType": {"label": "Trade fair"}, "fields": fields}
+    kind = tenant("POST", f"{IMPORT}/activity_type", json=body).json()["id"]
+    members = {"entityType": "Activity", "activityTypeId": kind}
+    header, row = "External Person Id,Activity Date", "p-1,2026-01-01T00:00:00Z"
+    assert tenant.load(f"{header}\r\n{row}\r\n", **members)["status"] == "failed"
+    outcome = tenant.load(
+        f"{header},Room,Speaker,Mood\r\n{row},7,Ada,good\r\n{row},,Ada,good\r\n", **members
+    )
+    assert (outcome["added"], outcome["dropped"], outcome["created_fields"]) == (1, 1, ["Mood"])
+
+
+def test_people_have_a_spelling_of_their_own_for_the_id_of_an_account(tenant: Caller) -> None:
+    for number, label in enumerate(("External Account Id", "External Account ID")):
+        outcome = tenant.load(
+            f"{PERSON_HEADER},{label}\r\nA,B,a@b,new-{number},a-2\r\n", entityType="Person"
+        )
+        assert outcome["created_fields"] == [label][:number]
+    rows = records(tenant, "people", "person_id")
+    assert (rows["new-0"]["account_id"], rows["new-1"]["account_id"]) == ("a-2", None)
+
+
+def test_a_source_has_labels_of_its_own(tenant: Caller) -> None:
+    content = f"{PERSON_HEADER},Job Title\r\nAda,L,a@b,p-2,Countess\r\n"
+    outcome = tenant.load(content, entityType="Person", source="HubSpot")
+    assert (outcome["added"], outcome["created_fields"]) == (1, [])
+    assert records(tenant, "people", "person_id")["p-2"]["title"] == "Countess"
+    outcome = tenant.load(content, entityType="Person")
+    assert outcome["created_fields"] == ["Job Title"]
+
+
+def test_labels_of_a_source_may_fill_the_fields_that_a_file_must_have(tenant: Caller) -> None:
+    tenant.sandbox.map_source("HubSpot", "account", {"Company": "name", "Title": "name"})
+    for header, status in (("Company", "completed"), ("Company,Title", "failed")):
+        cells = ",".join("Acme" for _ in header.split(","))
+        content = f"{header},Account Domain\r\n{cells},acme.example\r\n"
+        assert tenant.load(content, source="HubSpot")["status"] == status
+
+
+def test_the_sources_can_be_read_with_their_field_mappings(api: Caller) -> None:
+    listed = api("GET", SOURCES).json()
+    assert (listed["totalCount"], [item["name"] for item in listed["data"]]) == (
+        3, ["CSV", "HubSpot", "Webinars"],
+    )  # fmt: skip
+    assert listed["data"][1].keys() == SOURCE
+    custom = api("GET", f"{SOURCES}?group=custom&page=2&perPage=1").json()
+    assert (custom["totalCount"], [item["name"] for item in custom["data"]]) == (2, ["Webinars"])
+    assert api("GET", f"{SOURCES}/2").json() == listed["data"][1]
+    mapped = api("GET", f"{SOURCES}/2/field-mappings/person").json()["fieldMappings"]
+    assert mapped[-1] == {
+        "sourceFieldLabel": "hs_score",
+        "demandbaseFieldName": "lead_score",
+        "dataType": "integer",
+    }
+    assert mapped[-1].keys() == FIELD_MAPPING
+    assert api("GET", f"{SOURCES}/3/field-mappings/account").json() == {"fieldMappings": []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "?group=mine", 400),
+        ("GET", "?page=0", 400),
+        ("GET", "?surprise=1", 400),
+        ("GET", "/9", 404),
+        ("GET", "/x", 400),
+        ("GET", "/2/field-mappings/Person", 400),
+        ("GET", "/9/field-mappings/person", 404),
+        ("PUT", "/2/field-mappings/person", 404),
+        ("POST", "", 404),
+        ("DELETE", "/2", 404),
+    ],
+)
+def test_errors_of_sources_have_the_shape_that_is_published(
+    api: Caller, method: str, path: str, status: int
+) -> None:
+    response = api(method, SOURCES + path)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, f"{status}-000")
+    assert error.keys() == STRUCTURED_ERROR
