@@ -215,7 +215,7 @@ class UapiExportApi(ExportApi):
             response = self._http.create(operation, entity.path, body, deadline)
         except (InvalidRequestError, PermissionDeniedError):
             # The discovered fields, or the permissions for them, may be outdated.
-            self._discovery.forget(entity, request.report_type)
+            self._discovery.doubt(entity, request.report_type)
             raise
         return self._lists.checked(schemas.export_job(operation, response))
 
