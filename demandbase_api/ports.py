@@ -88,11 +88,13 @@ class ExportCapabilities:
         concurrent_jobs: Default of the number of jobs that run at a time.
         daily_calls: Whether the number of calls a day is limited, so that they are budgeted.
         filters: Filters of a job in addition to its fields and dates.
+        needs: The option of a stream without which an entity is not exported, by entity.
     """
 
     concurrent_jobs: int
     daily_calls: bool
     filters: frozenset[ExportFilter]
+    needs: Mapping[str, str] = member(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

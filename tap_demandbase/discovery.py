@@ -137,6 +137,8 @@ def discover_streams(  # noqa: PLR0913 - the last one has a default
     if selected is None or not api.capabilities.daily_calls:  # else others may exist
         _warn_unknown_streams(config, {*errors, *(it.entity.name for it in specs)}, logger)
     _warn_unknown_types(specs, logger)
+    if selected is None:
+        _log_needs(config, api.capabilities.needs, specs, errors, logger)
     return Discovery(specs, _needed(errors, selected, logger))
 
 
@@ -267,6 +269,34 @@ def _warn_unknown_streams(
             "The setting stream_options names streams that do not exist: %s",
             ", ".join(name + near_names(name, known) for name in unknown),
         )
+
+
+def _log_needs(
+    config: Mapping[str, Any],
+    needs: Mapping[str, str],
+    specs: Sequence[StreamSpec],
+    errors: Collection[str],
+    logger: logging.Logger,
+) -> None:
+    """Log, in one line, which settings streams need that are not exported without them."""
+    wanted = config.get("entities") or needs
+    exported = {*errors, *(spec.entity.name for spec in specs if spec.selected_by_default)}
+    streams: dict[str, list[str]] = {}
+    for name, option in needs.items():
+        if name in wanted and name not in exported:
+            streams.setdefault(option, []).append(name)
+    if streams:
+        words = ", ".join(f"{' and '.join(names)} ({each})" for each, names in streams.items())
+        logger.info("Streams that need a setting in stream_options: %s.%s", words, _begins(specs))
+
+
+def _begins(specs: Sequence[StreamSpec]) -> str:
+    """Return the sentence about streams that begin without a start date, if there are any."""
+    return "".join(
+        f" Without start_date, {spec.entity.name} begin {spec.entity.max_days} days back."
+        for spec in specs
+        if spec.entity.max_days is not None and spec.options.start_date is None
+    )
 
 
 def _warn_unknown_types(specs: Sequence[StreamSpec], logger: logging.Logger) -> None:

@@ -39,9 +39,9 @@ from tap_demandbase.exporter import ids_request
 from tap_demandbase.fast_sync import FastSyncStream
 from tap_demandbase.incremental import (
     WindowedExport,
-    check_first_day,
     date_key,
     has_whole_days,
+    with_first_day,
 )
 
 if TYPE_CHECKING:
@@ -363,7 +363,7 @@ class BulkStream(FastSyncStream):
         """The date windows of this run; ``None`` if nothing bounds it.
 
         Raises:
-            ConfigurationError: The replication key is no date field, or the first day is missing.
+            ConfigurationError: The replication key is no date field.
             StateError: The state cannot be read.
         """
         entity, options = self._entity, self._options
@@ -372,9 +372,8 @@ class BulkStream(FastSyncStream):
             return None
         whole_days = has_whole_days(self.name, key, self.schema["properties"])
         mark = self._bookmark(key) if self.is_incremental else Bookmark()
-        check_first_day(entity, mark, options)
         today = self._tap.clock.utc().date()
-        options = options.at_most_days(entity.max_days)
+        options = with_first_day(entity, mark, options, today, self.logger)
         return WindowedExport(key, mark, options, today, whole_days=whole_days)
 
     @property

@@ -191,12 +191,12 @@ def _is_in_scope(entity: UapiEntity, scope: DiscoveryScope, on_error: OnEntityEr
     if scope.entities is not None and not is_named:
         return False
     if entity.is_report and scope.report_type(entity.name) is None:
-        remedy = f"set stream_options.{entity.name}.ad_report_type to the report to export"
         if is_named:
-            problem = f"The fields of {entity.name} depend on the type of report: {remedy}."
+            problem = (
+                f"The fields of {entity.name} depend on the type of report: set "
+                f"stream_options.{entity.name}.ad_report_type to the report to export."
+            )
             on_error(entity.name, ConfigurationError(problem))
-        else:
-            logger.info("Stream %s is left out: to include it, %s", entity.name, remedy)
         return False
     return True
 

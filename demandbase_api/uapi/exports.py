@@ -38,7 +38,7 @@ from demandbase_api.ports import (
     raise_error,
 )
 from demandbase_api.uapi import schemas
-from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
+from demandbase_api.uapi.entities import BY_NAME, ENTITIES, JOB, MAX_IDS, UapiEntity
 from demandbase_api.uapi.schemas import EXPORT_ID, pages
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ class UapiExportApi(ExportApi):
         concurrent_jobs=1,
         daily_calls=True,
         filters=frozenset(ExportFilter),
+        needs={entity.name: entity.needs for entity in ENTITIES if entity.needs},
     )
 
     def __init__(self, http: HttpClient, discovery: FieldDiscovery, budget: CallBudget) -> None:
