@@ -123,6 +123,8 @@ def discover_streams(  # noqa: PLR0913 - the last one has a default
     entities = _chosen(found, config.get("entities"), scope.entities, errors)
     specs: list[StreamSpec] = []
     for entity in entities:
+        if selected is None and _lacks_lists(entity, config):
+            continue
         if not entity.fields and entity.name in (config.get("entities") or ()):
             errors[entity.name] = _without_fields(entity)
         elif _can_be_stream(entity, reserved, logger):
@@ -135,7 +137,8 @@ def discover_streams(  # noqa: PLR0913 - the last one has a default
         missing = selected - {spec.entity.name for spec in specs} - errors.keys() - {*reserved}
         errors |= {name: _missing(name, config.get("entities")) for name in sorted(missing)}
     if selected is None or not api.capabilities.daily_calls:  # else others may exist
-        _warn_unknown_streams(config, {*errors, *(it.entity.name for it in specs)}, logger)
+        known = {*errors, *api.capabilities.needs, *(it.entity.name for it in specs)}
+        _warn_unknown_streams(config, known, logger)
     _warn_unknown_types(specs, logger)
     if selected is None:
         _log_needs(config, api.capabilities.needs, specs, errors, logger)
@@ -171,6 +174,17 @@ def _needed(
         else:
             logger.warning("Stream %s is not selected, and cannot be exported: %s", name, error)
     return needed
+
+
+def _lacks_lists(entity: Entity, config: Mapping[str, Any]) -> bool:
+    """Return whether it is not known which lists to export, and no setting names the entity.
+
+    Meltano selects all streams that are discovered.
+    """
+    if not entity.is_list or entity.name in (config.get("entities") or ()):
+        return False
+    options = stream_options(config, entity.name)
+    return not (options.account_lists if entity.takes_account_lists else options.person_list_ids)
 
 
 def _can_be_stream(entity: Entity, reserved: Collection[str], logger: logging.Logger) -> bool:

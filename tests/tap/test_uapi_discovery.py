@@ -28,9 +28,32 @@ class TestDiscovery:
     def test_streams_have_the_names_of_v1_and_new_ones(self, config: dict[str, Any]) -> None:
         assert set(QuickTap(config=config).streams) == {
             "accounts", "people", "opportunities", "activities", "campaigns", "creatives",
-            "buying_groups", "buying_group_members", "account_list_members",
-            "person_list_members", "export_jobs", "import_jobs",
+            "buying_groups", "buying_group_members", "export_jobs", "import_jobs",
         }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({}, set()),
+            ({"account_list_id": "1"}, {"account_list_members"}),
+            ({"entities": ["person_list_members"]}, {"person_list_members"}),
+            (
+                {"stream_options": {"person_list_members": {"person_list_ids": [1]}}},
+                {"person_list_members"},
+            ),
+            ({"stream_options": {"account_list_members": {"columns": ["id"]}}}, set()),
+        ],
+    )
+    def test_members_of_lists_are_streams_once_the_lists_are_known(
+        self,
+        config: dict[str, Any],
+        settings: dict[str, Any],
+        expected: set[str],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        found = QuickTap(config={**config, **settings}).streams
+        assert {name for name in found if name.endswith("list_members")} == expected
+        assert "do not exist" not in caplog.text
 
     @pytest.mark.parametrize(
         ("settings", "line"),
