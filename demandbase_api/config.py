@@ -193,7 +193,8 @@ def state(config: Mapping[str, Any]) -> State:
         ConfigurationError: A setting is no path.
     """
     spool_dir = spool_folder(config)
-    if "://" in (text := config.get("state_dir") or ""):
+    text = config.get("state_dir") or ""
+    if "://" in text or text.strip().lower().startswith("s3:"):
         from demandbase_api.state.bucket import StateBucket, checked_url  # noqa: PLC0415 - rare
 
         return StateBucket(checked_url(text), tenant(config), spool_dir)

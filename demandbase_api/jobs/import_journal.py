@@ -186,10 +186,12 @@ class ImportJournal:
             The entry as it was written.
 
         Raises:
+            OtherRunError: Another run has taken the place of this one, and goes on with its jobs.
             StateError: The entry cannot be written.
         """
         entry = replace(entry, owner=self._run, origin=self._origin)
         self._locks.show()
+        self._locks.check()
         self._store.put(self.name(entry), json.dumps(asdict(entry)).encode(), durable=True)
         self._remove(entry.fingerprint, but=entry)
         return entry

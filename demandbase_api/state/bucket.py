@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.state.earlier import Kept
-from demandbase_api.state.folder import scratch_folder
+from demandbase_api.state.folder import SINGER_STATES, scratch_folder
 from demandbase_api.state.ports import Locks, State, StateStore
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from demandbase_api.state.objects import BucketObjects
 
 _SCHEME = "s3"
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NO_PARTS = frozenset({"", ".", ".."})
+_ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,19 @@ class StateBucket(State):
     def copies(self, folder: str) -> StateStore | None:
         return self.store(Kept(folder, "", "", is_journal=False))
 
+    @override
+    def singer_states(self) -> StateStore:
+        # Not in the tenant's folder: a new API Key Set, which begins another, must not lose them.
+        objects = self._bucket().below(SINGER_STATES)
+        from demandbase_api.state.objects import ObjectStore  # noqa: PLC0415 - see _opened
+
+        return ObjectStore(objects)
+
+    def _bucket(self) -> BucketObjects:
+        return _opened(self.url, _endpoint())
+
     def _objects(self, kept: Kept | None = None) -> BucketObjects:
-        objects = _opened(self.url, os.environ.get("AWS_ENDPOINT_URL")).below(self.tenant)
+        objects = self._bucket().below(self.tenant)
         return objects.below(kept.folder) if kept is not None and kept.folder else objects
 
 
@@ -71,24 +86,55 @@ def checked_url(text: str) -> str:
     Raises:
         ConfigurationError: It cannot be used.
     """
-    problem = ""
+    bucket = prefix = problem = ""
     try:
         parts = urlsplit(text.strip())
     except ValueError:
         problem = "it cannot be parsed"
     else:
-        if parts.scheme != _SCHEME:
+        bucket, prefix = parts.netloc, parts.path.strip("/")
+        if parts.scheme != _SCHEME or not text.strip().lower().startswith(f"{_SCHEME}://"):
             problem = f"only a folder or a URL that begins with {_SCHEME}:// is possible"
-        elif "@" in parts.netloc or parts.query or parts.fragment:
+        elif "@" in bucket or parts.query or parts.fragment:
             problem = "it may have a bucket and a prefix only; set credentials by AWS_… variables"
-        elif not parts.netloc:
+        elif not bucket:
             problem = "it has no bucket"
+        elif not _BUCKET.fullmatch(bucket):
+            problem = "its bucket has a character that no name of a bucket has"
+        elif not text.strip().isprintable() or (
+            prefix and not _NO_PARTS.isdisjoint(prefix.split("/"))
+        ):
+            problem = "its prefix has an empty part, . or .., or a control character"
     if problem:
         # The URL is not shown: it may contain credentials.
         raise ConfigurationError(
             f"The setting state_dir cannot be used: {problem}. Example: s3://my-bucket/demandbase."
         )
-    return text.strip().rstrip("/")
+    return f"{_SCHEME}://{bucket}/{prefix}".rstrip("/")
+
+
+def _endpoint() -> str | None:
+    """Return the address of another server than AWS.
+
+    Raises:
+        ConfigurationError: It is no address.
+    """
+    text = os.environ.get(_ENDPOINT)
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        is_address = is_address and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        # It is not shown: it may contain credentials.
+        raise ConfigurationError(
+            f"The variable {_ENDPOINT}, for the state_dir, is no address: it must be http:// or "
+            "https:// with a host and a port. Without the variable, AWS is used."
+        )
+    return text.replace(text[: len(parts.scheme)], parts.scheme, 1)
 
 
 @cache

@@ -76,11 +76,7 @@ class LeaseLocks(Locks):
             self._check_lost()
             if self._version is not None:
                 return
-            written = self._now()
-            self._version = self._objects.create(self._name, self._content())
-            if self._version is None:
-                self._lose()
-            self._written = written
+            self._write()
             self._ended.clear()
             self._remove_stale()
             if self._beat_seconds is not None:
@@ -160,11 +156,7 @@ class LeaseLocks(Locks):
         with self._mutex:
             if self._version is None:
                 return
-            written = self._now()
-            version = self._objects.replace(self._name, self._content(), self._version)
-            if version is None:
-                self._lose()
-            self._version, self._written = version, written
+            self._write()
 
     def _beat_until_ended(self) -> None:
         while not self._ended.wait(self._beat_seconds):
@@ -174,6 +166,27 @@ class LeaseLocks(Locks):
                 return  # the run learns it by its next check
             except StateError as error:
                 logger.debug("This run cannot show that it is alive: %s", error)
+
+    def _write(self) -> None:
+        """Write the run's object.
+
+        Raises:
+            OtherRunError: Another run has taken it for dead.
+            StateError: It cannot be written.
+        """
+        written, content = self._now(), self._content()
+        if self._version is None:
+            version = self._objects.create(self._name, content)
+        else:
+            version = self._objects.replace(self._name, content, self._version)
+        if version is None:
+            # Of an earlier write that failed, only the response may have been lost.
+            stored = self._objects.get(self._name)
+            if stored is not None and stored.content.startswith(f"{self._run} ".encode()):
+                version = self._objects.replace(self._name, content, stored.version)
+        if version is None:
+            self._lose()
+        self._version, self._written = version, written
 
     def _content(self) -> bytes:
         """Return a content that the object has not had before: versions depend on it."""

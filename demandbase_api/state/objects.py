@@ -9,7 +9,7 @@ import random
 import re
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from tempfile import TemporaryFile
@@ -30,18 +30,25 @@ from demandbase_api.errors import StateError
 from demandbase_api.state.ports import Item, StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from obstore import PutMode
+    from obstore import ObjectMeta, PutMode
     from obstore.store import ObjectStore as Bucket
 
 _CONNECT, _REQUEST = timedelta(seconds=5), timedelta(seconds=15)
-_RETRIES, _RETRY = 4, timedelta(seconds=20)
+_RETRIES, _RETRY = 8, timedelta(seconds=20)
 """A call of a bucket that does not respond ends within 35 seconds: a signal waits for it."""
+_FIRST_PAUSE, _PAUSE = timedelta(seconds=0.2), timedelta(seconds=3)
+"""Pauses between tries, which double. A bucket may fail for some seconds."""
+_PART_BYTES, _PARTS = 5 << 20, 2
+"""Size of the parts of a large file, and how many are sent at a time. Each is one request, which
+must end in time on a slow line, too. Stores take no smaller parts."""
 
 _UPDATE_SECONDS = 30.0
 """Maximum time to wait for other runs that update an object."""
+_CONFLICTS = 3
+"""Tries to create an object that does not exist, and is said to: another run is removing it."""
 _MARK = "writer"
 """Attribute of an object with a text of the request that wrote it."""
 _CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
@@ -149,23 +156,25 @@ class BucketObjects(Objects):
             StateError: One of these is not possible, or the store ignores conditions.
         """
         name = f"check-{uuid.uuid4().hex}"
-        version = self.create(name, b"check")
-        written = time.monotonic()
-        stored = self.get(name)
-        self.items()
-        obeys = (
-            version is not None
-            and self.create(name, b"other") is None
-            and self.replace(name, b"newer", version) is not None
-            and self.replace(name, b"other", version) is None
-        )
+        try:
+            version = self.create(name, b"check")
+            written = time.monotonic()
+            stored = self.get(name)
+            with self._as_state_error():
+                next(iter(self._listed()), None)
+            obeys = (
+                version is not None
+                and self.create(name, b"other") is None
+                and self.replace(name, b"newer", version) is not None
+                and self.replace(name, b"other", version) is None
+            )
+        except BaseException:
+            with suppress(StateError):
+                self.delete(name)
+            raise
         self.delete(name)
         if stored is None or not obeys:
-            raise self._error(
-                "it ignores the conditions of a write (If-None-Match, If-Match), without which two "
-                "machines could do the same at once",
-                "Use a store that supports conditional writes, as S3 does.",
-            )
+            raise self._error(*_UNCONDITIONAL)
         return replace(self, clock=StoreClock(stored.written_at, written))
 
     @override
@@ -191,8 +200,13 @@ class BucketObjects(Objects):
         file = TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
             with self._as_state_error():
-                for chunk in obstore.get(self.bucket, self._path(name)).stream():
-                    file.write(chunk)
+                size = obstore.head(self.bucket, self._path(name))["size"]
+            for start in range(0, size, _PART_BYTES):
+                with self._as_state_error():
+                    part = obstore.get_range(
+                        self.bucket, self._path(name), start=start, length=_PART_BYTES
+                    )
+                file.write(part)
         except BaseException:
             file.close()
             raise
@@ -202,7 +216,13 @@ class BucketObjects(Objects):
     @override
     def copy_in(self, file: Path, name: str) -> None:
         with self._as_state_error():
-            obstore.put(self.bucket, self._path(name), file)
+            obstore.put(
+                self.bucket,
+                self._path(name),
+                file,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS,
+            )
 
     @override
     def rename(self, name: str, new: str) -> None:
@@ -219,7 +239,7 @@ class BucketObjects(Objects):
         with self._as_state_error():
             found = [
                 Item(each["path"].removeprefix(self.folder), each["last_modified"], each["size"])
-                for chunk in obstore.list(self.bucket, self.folder or None)
+                for chunk in self._listed()
                 for each in chunk
             ]
         return sorted(found)
@@ -237,6 +257,10 @@ class BucketObjects(Objects):
     def _path(self, name: str) -> str:
         return f"{self.folder}{name}"
 
+    def _listed(self) -> Iterable[Sequence[ObjectMeta]]:
+        """Return all objects in pieces, each of which is one request."""
+        return obstore.list(self.bucket, self.folder or None)
+
     def _read(self, name: str) -> tuple[Stored, str] | None:
         """Return an object and its mark."""
         try:
@@ -252,28 +276,31 @@ class BucketObjects(Objects):
 
     def _put_if(self, name: str, content: bytes, mode: PutMode) -> str | None:
         mark = uuid.uuid4().hex
-        with self._as_state_error():
-            try:
-                done = obstore.put(
-                    self.bucket,
-                    self._path(name),
-                    content,
-                    attributes={_MARK: mark},
-                    mode=mode,
-                    use_multipart=False,
-                )
-                return done["e_tag"] or ""
-            except (AlreadyExistsError, PreconditionError) as error:
-                _raise_if_bucket_is_missing(error)
-        # The request is repeated if its response is lost: this may be the first one's work.
-        found = self._read(name)
-        return found[0].version if found is not None and found[1] == mark else None
+        for _ in range(_CONFLICTS):
+            with self._as_state_error():
+                try:
+                    done = obstore.put(
+                        self.bucket,
+                        self._path(name),
+                        content,
+                        attributes={_MARK: mark},
+                        mode=mode,
+                        use_multipart=False,
+                    )
+                    return done["e_tag"] or ""
+                except (AlreadyExistsError, PreconditionError) as error:
+                    _raise_if_bucket_is_missing(error)
+            # The request is repeated if its response is lost: this may be the first one's work.
+            found = self._read(name)
+            if found is not None or mode != "create":
+                return found[0].version if found is not None and found[1] == mark else None
+        return None
 
     @contextmanager
     def _as_state_error(self) -> Iterator[None]:
         try:
             yield
-        except (BaseError, OSError, ValueError) as error:
+        except (BaseError, OSError, ValueError, NotImplementedError) as error:
             raise self._error(*_problem(error)) from error
 
     def _error(self, reason: str, advice: str) -> StateError:
@@ -281,6 +308,37 @@ class BucketObjects(Objects):
 
 
 _MISSING = "an object is missing"
+_UNCONDITIONAL = (
+    (
+        "it ignores the conditions of a write (If-None-Match, If-Match), without which two "
+        "machines could do the same at once"
+    ),
+    "Use a store that supports conditional writes, as S3 does.",
+)
+_NO_CREDENTIALS = (
+    "there are no credentials for it",
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
+)
+_BAD_VARIABLES = (
+    "an environment variable whose name begins with AWS_ has a value that cannot be used",
+    "docs/state.md lists those that are needed; remove others, and run again.",
+)
+_OTHER_REGION = "it is in another region", "Set AWS_REGION to the region of the bucket."
+_BY_CODE = {
+    "AuthorizationHeaderMalformed": _OTHER_REGION,
+    "IllegalLocationConstraintException": _OTHER_REGION,
+    "PermanentRedirect": _OTHER_REGION,
+    "NoSuchBucket": ("there is no such bucket", "Create it, or correct the setting state_dir."),
+    "NotImplemented": _UNCONDITIONAL,
+    "RequestTimeTooSkewed": ("the clock of this machine is wrong", "Set it, and run again."),
+}
+_DENIED = {
+    "AccessDenied",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "TokenRefreshRequired",
+}
 
 
 def _raise_if_bucket_is_missing(error: Exception) -> None:
@@ -291,28 +349,28 @@ def _raise_if_bucket_is_missing(error: Exception) -> None:
 def _problem(error: Exception) -> tuple[str, str]:
     """Return what is wrong, and what to do; the library's own text quotes whole responses."""
     text = str(error)
-    code = _CODE.search(text)
-    words = f" ({code[1]})" if code is not None else ""
-    if _METADATA.search(text):
-        return (
-            "there are no credentials for it",
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
+    found = _CODE.search(text)
+    code = "" if found is None else found[1]
+    words = f" ({code})" if code else ""
+    reason = f"it cannot be reached{words}"
+    advice = "Check the network, the variables AWS_ENDPOINT_URL and AWS_REGION, and run again."
+    if code in _BY_CODE:
+        reason, advice = _BY_CODE[code]
+    elif isinstance(error, NotImplementedError):
+        reason, advice = _UNCONDITIONAL
+    elif _METADATA.search(text):
+        reason, advice = _NO_CREDENTIALS
+    elif code in _DENIED or isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        reason = f"access was denied{words}"
+        advice = (
+            "The credentials must be valid, and must allow to list the bucket, and to read, write "
+            "and delete objects."
         )
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-        return (
-            f"access was denied{words}",
-            "The credentials must allow to list the bucket, and to read, write and delete objects.",
-        )
-    if "NoSuchBucket" in text:
-        return "there is no such bucket", "Create it, or correct the setting state_dir."
-    if isinstance(error, FileNotFoundError):
-        return _MISSING, "Another program may have removed it: run again."
-    if "redirect" in text.casefold():
-        return "it is in another region", "Set AWS_REGION to the region of the bucket."
-    return (
-        f"it cannot be reached{words}",
-        "Check the network, the variables AWS_ENDPOINT_URL and AWS_REGION, and run again.",
-    )
+    elif isinstance(error, FileNotFoundError):
+        reason, advice = _MISSING, "Another program may have removed it: run again."
+    elif "redirect" in text.casefold():
+        reason, advice = _OTHER_REGION
+    return reason, advice
 
 
 class ObjectStore(StateStore):
@@ -394,13 +452,35 @@ def open_bucket(url: str, endpoint: str | None) -> BucketObjects:
     Raises:
         StateError: It cannot be used.
     """
-    bucket = S3Store.from_url(
-        url,
-        client_options={
-            "allow_http": (endpoint or "").startswith("http://"),
-            "connect_timeout": _CONNECT,
-            "timeout": _REQUEST,
-        },
-        retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY},
-    )
-    return BucketObjects(bucket, url).checked()
+    return bucket_objects(url, endpoint).checked()
+
+
+def bucket_objects(url: str, endpoint: str | None) -> BucketObjects:
+    """Return the objects of a bucket, which has not been asked for anything.
+
+    Raises:
+        StateError: The variables of the environment cannot be used.
+    """
+    bucket, _, prefix = url.partition("://")[2].partition("/")
+    try:
+        store = S3Store(
+            bucket,
+            prefix=prefix or None,
+            client_options={
+                "allow_http": (endpoint or "").startswith("http://"),
+                "connect_timeout": _CONNECT,
+                "timeout": _REQUEST,
+            },
+            retry_config={
+                "backoff": {"init_backoff": _FIRST_PAUSE, "max_backoff": _PAUSE, "base": 2},
+                "max_retries": _RETRIES,
+                "retry_timeout": _RETRY,
+            },
+            config={} if endpoint is None else {"endpoint": endpoint},
+        )
+    except (BaseError, ValueError) as error:
+        # Of the library's own text, which may quote values, only this is certain.
+        is_incomplete = "Missing" in str(error)
+        reason, advice = _NO_CREDENTIALS if is_incomplete else _BAD_VARIABLES
+        raise StateError(f"Cannot use {url}, the state_dir: {reason}. {advice}", reason) from error
+    return BucketObjects(store, url)

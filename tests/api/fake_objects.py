@@ -25,12 +25,16 @@ class FakeObjects(Objects):
     Args:
         clock: Time of the store.
         before_write: Called before each write: another run may be faster.
+        stored: The objects.
+        is_down: Whether nothing can be read or written.
+        loses_responses: Whether writes are made, and fail nevertheless.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)
     before_write: Callable[[str], None] | None = None
     stored: dict[str, Stored] = field(default_factory=dict)
     is_down: bool = False
+    loses_responses: bool = False
 
     @override
     def get(self, name: str) -> Stored | None:
@@ -99,6 +103,8 @@ class FakeObjects(Objects):
         self.stored[name] = Stored(
             content, version, written - timedelta(microseconds=written.microsecond)
         )
+        if self.loses_responses:
+            raise StateError("Cannot use s3://bucket: it cannot be reached.", "no connection")
         return version
 
     def _check(self) -> None:

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import (
+    ApiError,
     ApiOperation,
     InvalidRequestError,
+    PermissionDeniedError,
     PossibleDuplicatesError,
+    RateLimitedError,
+    UnexpectedResponseError,
 )
 from demandbase_api.jobs.import_deliveries import ImportDeliveries
 from demandbase_api.jobs.import_journal import ImportFile
@@ -277,12 +281,69 @@ def test_rejected_rows_that_come_again_are_sent_unless_a_job_took_them(
     assert disks.run().send(replay, INSERT).id == "job-2"
 
 
-def test_a_list_that_cannot_be_read_is_said_to_recognize_nothing(
-    api: FakeImports, disks: Disks, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rows_are_not_added_while_the_list_fails(api: FakeImports, disks: Disks) -> None:
+    disks.run().dies_at(UPLOAD, file(), INSERT)
     api.fail(LIST, gateway_timeout(LIST), times=1)
-    disks.run().send(file(), INSERT)
-    assert "rows that they have added are not recognized" in caplog.text
+    again = disks.run()
+    with pytest.raises(PossibleDuplicatesError, match=r"HTTP 504.* run again later"):
+        again.uploader.send(request(INSERT), file())
+    assert api.count(CREATE) == 1
+    assert again.entries == []
+    assert disks.run().send(file(), INSERT).id == "job-1"
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "is_said"),
+    [
+        (INSERT, PermissionDeniedError(LIST, "does not permit it", status=403), True),
+        (INSERT, UnexpectedResponseError(LIST, "is odd"), True),
+        (UPSERT, PermissionDeniedError(LIST, "does not permit it", status=403), False),
+        (UPSERT, gateway_timeout(LIST), False),
+    ],
+)
+def test_a_list_that_is_not_needed_or_refused_for_good_stops_no_run(
+    api: FakeImports, disks: Disks, operation: ImportOperation, error: ApiError, *, is_said: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    api.fail(LIST, error, times=1)
+    assert disks.run().send(file(), operation).id == "job-1"
+    assert "so imports of other machines into accounts are not waited for" in caplog.text
+    assert ("rows that they have added are not recognized" in caplog.text) is is_said
+
+
+def test_a_list_that_fails_for_the_whole_run_ends_it_as_it_does_elsewhere(
+    api: FakeImports, disks: Disks
+) -> None:
+    api.fail(LIST, RateLimitedError(LIST, "limits the calls", status=429), times=1)
+    with pytest.raises(RateLimitedError):
+        disks.run().send(file(), INSERT)
+    assert api.count(CREATE) == 0
+
+
+@pytest.mark.parametrize("operation", [INSERT, UPSERT])
+def test_a_list_without_creation_times_recognizes_nothing_and_that_is_said(
+    api: FakeImports, disks: Disks, operation: ImportOperation, caplog: pytest.LogCaptureFixture
+) -> None:
+    disks.run().dies_at(UPLOAD, file(), operation)
+    ends(api, status=JobStatus.COMPLETED, created_at=None)
+    again = disks.run()
+    assert again.send(file(), operation).id == "job-2"
+    said = "the same 2 rows of stream s were sent before, and not when: they are added once more"
+    assert (said in caplog.text) is (operation is INSERT)
+    assert ("Check the import jobs job-1 in Demandbase" in caplog.text) is (operation is INSERT)
+
+
+@pytest.mark.parametrize(("older", "job_id"), [(99, "job-1"), (100, "job-2")])
+def test_a_list_that_is_not_quite_newest_first_is_read_further(
+    api: FakeImports, disks: Disks, older: int, job_id: str
+) -> None:
+    disks.run().dies_at(UPLOAD, file(), INSERT)
+    listed = [
+        api.put("new"), *(api.put(f"old-{n}", 2 * DAY + n) for n in range(older)), *api.jobs()
+    ]  # fmt: skip
+    api.found = {job.id: job for job in listed}
+    api.order = list(api.found)
+    assert disks.run().send(file(), INSERT).id == job_id
 
 
 def test_a_list_that_is_read_for_an_entity_serves_all_of_its_files(

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from demandbase_api.errors import OtherRunError, StateError
+from demandbase_api.jobs.import_journal import ImportJournal, JournalEntry, Phase
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.state import leases
 from demandbase_api.state.leases import LEASE_SECONDS, LeaseLocks
+from demandbase_api.state.objects import ObjectStore
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_objects import FakeObjects
 from tests.examples import examples
@@ -153,11 +155,47 @@ def test_a_store_that_is_down_ends_the_run_before_it_sends(objects: FakeObjects)
     assert run(objects, "r2").is_live("r1")
 
 
+@pytest.mark.parametrize("lost", ["show", "beat"])
+def test_a_run_that_has_lost_the_responses_to_its_writes_lives(
+    objects: FakeObjects, lost: str
+) -> None:
+    first = run(objects, "r1")
+    if lost == "beat":
+        first.show()
+    for _ in range(2):
+        objects.loses_responses = True
+        with pytest.raises(StateError):
+            getattr(first, lost)()
+        objects.loses_responses = False
+    getattr(first, lost)()
+    first.beat()
+    first.check()
+    objects.clock.time += LEASE_SECONDS + 1
+    assert not run(objects, "r2").is_live("r1")
+    with pytest.raises(OtherRunError):
+        first.beat()
+
+
 def test_a_run_without_locks_needs_no_check(objects: FakeObjects) -> None:
     objects.is_down = True
     run(objects, "r1").check()
     run(objects, "r1").beat()
     run(objects, "r1").close()
+
+
+def test_a_run_that_was_taken_for_dead_writes_no_entry(objects: FakeObjects) -> None:
+    """It would be taken for that of an import which nobody has gone on with."""
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    first, second = run(objects, "r1"), run(objects, "r2")
+    journal = ImportJournal(ObjectStore(objects), first, "r1")
+    journal.put(entry)
+    objects.clock.time += LEASE_SECONDS + 1
+    taken = ImportJournal(ObjectStore(objects), second, "r2")
+    [left] = taken.left_behind()
+    taken.drop(taken.adopt(left, "f00d"))
+    with pytest.raises(OtherRunError):
+        journal.put(entry.now(Phase.UPLOADED, "job"))
+    assert sorted(objects.stored) == ["r2.alive"]
 
 
 def test_a_lock_that_another_run_has_taken_over_is_not_released(objects: FakeObjects) -> None:

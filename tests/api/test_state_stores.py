@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,14 +18,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError
 from obstore.store import MemoryStore
 from typing_extensions import override
 
+from demandbase_api.config import state
 from demandbase_api.errors import ConfigurationError, StateError
 from demandbase_api.state.bucket import StateBucket, checked_url
 from demandbase_api.state.folder_store import FolderLocks, FolderStore
 from demandbase_api.state.leases import LeaseLocks
-from demandbase_api.state.objects import BucketObjects, ObjectStore, open_bucket
+from demandbase_api.state.objects import (
+    BucketObjects,
+    ObjectStore,
+    bucket_objects,
+    open_bucket,
+)
 from demandbase_api.state.ports import Locks, StateStore
 from tests.api.fake_objects import FakeObjects
 from tests.examples import examples
@@ -207,20 +215,41 @@ def test_a_run_is_live_from_its_show_to_its_end(locks: Callable[[str], Locks]) -
     assert second.is_live("r1")
 
 
-class Denying(BaseHTTPRequestHandler):
-    """A bucket that this user may not write to."""
+class Responding(BaseHTTPRequestHandler):
+    """A bucket that rejects writes. A subclass has the response."""
+
+    status = 403
+    code = "AccessDenied"
+    left = 1_000_000
+    """How many are rejected; from then on they succeed."""
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = b"<Error><Code>AccessDenied</Code><Message>secret</Message></Error>"
-        self.send_response(403)
-        self.send_header("Content-Length", str(len(body)))
+        kind = type(self)
+        is_rejected = kind.left > 0
+        kind.left -= 1
+        body = f"<Error><Code>{self.code}</Code><Message>secret</Message></Error>".encode()
+        self.send_response(self.status if is_rejected else 200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(len(body) if is_rejected else 0))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body if is_rejected else b"")
 
     @override
     def log_message(self, format: str, *_: object) -> None:
         pass
+
+
+@contextmanager
+def responding(**members: Any) -> Iterator[str]:  # noqa: ANN401
+    """Serve a bucket that rejects writes; yield its address."""
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Responding,), members))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class TestBucket:
@@ -251,37 +280,124 @@ class TestBucket:
 
     def test_missing_rights_are_one_sentence(self, s3: str) -> None:
         assert s3
-        server = HTTPServer(("127.0.0.1", 0), Denying)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("AWS_ENDPOINT_URL", address)
-            with pytest.raises(StateError) as caught:
-                open_bucket(f"s3://{BUCKET}/state", address)
-        server.shutdown()
-        server.server_close()
+        with responding() as address, pytest.raises(StateError) as caught:
+            open_bucket(f"s3://{BUCKET}/state", address)
         assert str(caught.value) == (
             f"Cannot use s3://{BUCKET}/state, the state_dir: access was denied (AccessDenied). The "
-            "credentials must allow to list the bucket, and to read, write and delete objects."
+            "credentials must be valid, and must allow to list the bucket, and to read, write and "
+            "delete objects."
         )
+
+    def test_a_bucket_may_fail_for_some_seconds(self, s3: str) -> None:
+        assert s3
+        with responding(status=503, code="SlowDown", left=6) as address:
+            bucket_objects(f"s3://{BUCKET}/state", address).put("a", b"1")
 
     def test_a_server_that_is_down_is_one_sentence(self, s3: str) -> None:
         assert s3
-        address = "http://127.0.0.1:9"
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("AWS_ENDPOINT_URL", address)
-            with pytest.raises(StateError, match="it cannot be reached") as caught:
-                open_bucket(f"s3://{BUCKET}/state", address)
+        with pytest.raises(StateError, match="it cannot be reached") as caught:
+            open_bucket(f"s3://{BUCKET}/state", "http://127.0.0.1:9")
         assert "\n" not in str(caught.value)
 
-    def test_without_credentials_the_sentence_names_the_variables(self, s3: str) -> None:
+    @pytest.mark.parametrize("missing", [list(CREDENTIALS), ["AWS_SECRET_ACCESS_KEY"]])
+    def test_without_credentials_the_sentence_names_the_variables(
+        self, s3: str, missing: list[str]
+    ) -> None:
         assert s3
         with pytest.MonkeyPatch.context() as environment:
-            for name in CREDENTIALS:
+            for name in missing:
                 environment.delenv(name)
             environment.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
             with pytest.raises(StateError, match=r"no credentials.*Set AWS_ACCESS_KEY_ID"):
                 open_bucket(f"s3://{BUCKET}/state", os.environ["AWS_ENDPOINT_URL"])
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (PermissionDeniedError("<Code>SignatureDoesNotMatch</Code>"), r"denied \(SignatureDoes"),
+        (GenericError("list: <Code>AccessDenied</Code>"), r"denied \(AccessDenied\)"),
+        (GenericError("<Code>ExpiredToken</Code>"), r"denied \(ExpiredToken\)"),
+        (GenericError("<Code>AuthorizationHeaderMalformed</Code>"), "Set AWS_REGION to"),
+        (GenericError("Received redirect without LOCATION"), "Set AWS_REGION to"),
+        (PermissionDeniedError("<Code>RequestTimeTooSkewed</Code>"), "clock of this machine"),
+        (GenericError("<Code>NotImplemented</Code>"), "Use a store that supports conditional"),
+        (NotImplementedError(), "Use a store that supports conditional"),
+        (GenericError("<Code>XMinioStorageFull</Code>"), r"reached \(XMinioStorageFull\)"),
+    ],
+)
+def test_what_is_wrong_with_a_bucket_is_said(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str
+) -> None:
+    import obstore  # noqa: PLC0415
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    objects = BucketObjects(MemoryStore(), "s3://bucket")
+    monkeypatch.setattr(obstore, "list", fail)
+    with pytest.raises(StateError, match=problem) as caught:
+        objects.checked()
+    assert "<" not in str(caught.value)
+    monkeypatch.undo()
+    assert objects.items() == []  # the object of the check is removed all the same
+
+
+def test_the_check_does_not_list_all_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    import obstore  # noqa: PLC0415
+
+    def pages(*_: object) -> Iterator[list[object]]:
+        yield []
+        raise AssertionError("a second page was asked for")
+
+    monkeypatch.setattr(obstore, "list", pages)
+    BucketObjects(MemoryStore(), "s3://bucket").checked()
+
+
+def test_a_large_file_is_read_and_written_in_small_requests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each has a time limit, which a slow line must be able to keep."""
+    import obstore  # noqa: PLC0415
+
+    size, at_once = 11 << 20, 10 << 20
+    put, get_range, lengths = obstore.put, obstore.get_range, []
+
+    def put_slowly(*arguments: Any, **options: Any) -> object:  # noqa: ANN401
+        assert options["chunk_size"] * options["max_concurrency"] <= at_once
+        return put(*arguments, **options)
+
+    def get_slowly(*arguments: Any, **options: Any) -> object:  # noqa: ANN401
+        lengths.append(options["length"])
+        return get_range(*arguments, **options)
+
+    file = tmp_path / "rows"
+    file.write_bytes(os.urandom(size))
+    objects = BucketObjects(MemoryStore(), "s3://bucket")
+    monkeypatch.setattr(obstore, "put", put_slowly)
+    monkeypatch.setattr(obstore, "get_range", get_slowly)
+    objects.copy_in(file, "rows")
+    with objects.open("rows") as copy:
+        assert copy.read() == file.read_bytes()
+    assert max(lengths) <= at_once
+    assert len(lengths) > 1
+
+
+def test_a_creation_that_meets_a_removal_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 rejects the first of two such requests as a conflict, though the object is not there."""
+    import obstore  # noqa: PLC0415
+
+    objects, real, conflicts = BucketObjects(MemoryStore(), "s3://bucket"), obstore.put, [1]
+
+    def put(*arguments: Any, **options: Any) -> object:  # noqa: ANN401
+        if conflicts:
+            conflicts.pop()
+            raise AlreadyExistsError("<Code>ConditionalRequestConflict</Code>")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(obstore, "put", put)
+    assert objects.create("a", b"1") is not None
+    assert objects.create("a", b"2") is None
 
 
 def test_a_store_without_conditional_writes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,11 +439,59 @@ def test_the_winner_of_a_repeated_request_is_known(monkeypatch: pytest.MonkeyPat
         ("s3://key:secret@bucket/x", "bucket and a prefix only"),
         ("s3://bucket/x?secret=1", "bucket and a prefix only"),
         ("s3://[bucket", "cannot be parsed"),
+        ("s3:/bucket/secret", "begins with s3://"),
+        ("s3:bucket", "begins with s3://"),
+        ("s3://buc ket/x", "no name of a bucket"),
+        ("s3://bucket:80/x", "no name of a bucket"),
+        ("s3://bucket/a//b", "its prefix has"),
+        ("s3://bucket/../b", "its prefix has"),
+        ("s3://bucket/a\nb", "its prefix has"),
+        ("s3://bucket/a\0b", "its prefix has"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_not_shown(text: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem) as caught:
-        checked_url(text)
+        state({"state_dir": text})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("s3://bucket", "s3://bucket"),
+        (" S3://bucket/ ", "s3://bucket"),
+        ("s3://bucket/a b/é%20{x}/", "s3://bucket/a b/é%20{x}"),
+    ],
+)
+def test_a_url_is_a_bucket_and_a_prefix_as_they_stand(text: str, url: str) -> None:
+    assert checked_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "minio:9000",
+        "127.0.0.1",
+        "http://",
+        "ftp://x/secret",
+        "http://key:secret@minio:9000",
+        "http://minio:x",
+    ],
+)
+def test_an_address_that_cannot_be_used_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL, for the state_dir") as caught:
+        StateBucket("s3://bucket/x", "t").store()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_variable_that_cannot_be_used_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "secret")
+    with pytest.raises(StateError, match="variable whose name begins with AWS_") as caught:
+        open_bucket("s3://bucket/x", None)
     assert "secret" not in str(caught.value)
 
 

@@ -14,7 +14,9 @@ from demandbase_api.connection import ApiFiles
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox
+from tests.command_process import run_command
 from tests.s3_server import BUCKET, s3_server
+from tests.tap.command import running, until
 from tests.tap.conftest import Wire, both_apis
 
 pytestmark = pytest.mark.slow
@@ -42,6 +44,39 @@ def test_a_job_that_a_machine_has_begun_is_not_created_again_by_another(
     assert len(output.records("campaigns")) == 20
     assert len(sandbox.requests(wire.create)) == 1
     assert not list(tmp_path.rglob("*.json"))
+
+
+@both_apis
+def test_runs_at_once_on_two_machines_share_a_job(
+    sandbox: Sandbox, config: dict[str, Any], wire: Wire, bucket: str, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    settings = {**config, "entities": ["campaigns"], "state_dir": bucket}
+    sandbox.add_fault(Fault("signedFile", Effect.STALL, bytes=100, seconds=15))
+    with running(sandbox, one, settings={**settings, "spool_dir": str(one / "spool")}) as first:
+        until(lambda: sandbox.requests("signedFile"))
+        settings["spool_dir"] = str(other / "spool")
+        with running(sandbox, other, settings=settings) as second:
+            assert second.process.wait(60) == 0, second.errors
+            assert "Adopted the export job" in second.errors
+            assert second.records("campaigns") == 20
+        assert first.process.poll() is None
+        assert first.process.wait(60) == 0, first.errors
+        assert first.records("campaigns") == 20
+    assert len(sandbox.requests(wire.create)) == len(sandbox.export_jobs()) == 1
+
+
+def test_the_reports_of_a_machine_are_listed_on_another(
+    sync: Sync, config: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    sync("campaigns", state_dir=bucket, spool_dir=str(tmp_path / "one"))
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**config, "state_dir": bucket}), encoding="utf-8")
+    done = run_command("demandbase", "runs", "--config", str(file), "--json")
+    [line] = json.loads(done.stdout)
+    assert (line["plugin"], line["rows_sent"], line["jobs"]) == ("tap-demandbase", 20, 1)
 
 
 def test_calls_and_fields_of_uapi_are_counted_and_kept_for_all_machines(

@@ -21,6 +21,7 @@ from target_demandbase.rejects import RejectsError
 from tests.command_process import run_command
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.soak_machines import soak_machines
+from tests.target.activities import Activities, once
 from tests.target.command import Run, killed_at, running, until
 from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended
@@ -67,6 +68,41 @@ def test_a_run_that_was_killed_is_resumed_on_another_machine(
     assert not list((one / "spool").rglob("*.json"))
     done = run_command("demandbase", "journal", "--config", str(other / "state.json"), "--json")
     assert json.loads(done.stdout) == {"exports": [], "imports": []}
+
+
+def test_rows_that_are_added_arrive_once_though_the_list_shows_no_job_of_a_machine(
+    sandbox: Sandbox, config: dict[str, Any], api: str, bucket: str, tmp_path: Path
+) -> None:
+    source = Activities(sandbox, api, config)
+    settings = {**source.settings, "state_dir": bucket}
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    with killed_at(sandbox, UPLOAD, one, source.messages(9), **settings) as run:
+        assert run.states == []
+    sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
+    with finished(sandbox, other, *source.messages(9), **settings) as run:
+        assert run.process.poll() == 0, run.errors
+        assert run.states == [1]
+    assert source.landed == once(9)
+
+
+def test_runs_on_two_machines_take_turns_and_the_later_rows_land_last(
+    sandbox: Sandbox, config: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    settings = {**config, "state_dir": bucket, "batch_size_rows": 1}
+    with running(sandbox, one, **settings) as first, running(sandbox, other, **settings) as second:
+        first.feed(people(), person(1, title="old"), state("old"), end=False)
+        until(lambda: first.states == ["old"])
+        second.feed(people(), person(1, title="new"), state("new"))
+        until(lambda: "Waiting for another run that imports into people" in second.errors)
+        first.feed(person(1, title="late"), state("late"))
+        assert first.process.wait(60) == 0, first.errors
+        assert second.process.wait(60) == 0, second.errors
+        assert (first.states[-1], second.states) == ("late", ["new"])
+    assert landed(sandbox)["1"]["title"] == "new"
 
 
 @pytest.mark.parametrize("problem", ["no such bucket", "cannot be reached"])
