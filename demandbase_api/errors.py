@@ -79,6 +79,8 @@ class ApiOperation(StrEnum):
     LIST_MAPPINGS = "list the field mappings"
     LIST_ACTIVITY_TYPES = "list the activity types"
     GET_ACTIVITY_TYPE = "describe an activity type"
+    LIST_REFERENCES = "list the reference objects"
+    GET_REFERENCE = "list the values of a reference object"
 
     @property
     def creates_a_job(self) -> bool:

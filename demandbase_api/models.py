@@ -214,6 +214,14 @@ class ListAction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceObject:
+    """An object whose values other data name, such as the personas of a tenant."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class ActivityType:
     """A type of activity that can be imported."""
 

@@ -24,6 +24,7 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
 )
 from demandbase_api.http.download_response import DownloadBody
+from demandbase_api.http.json_reader import read
 from demandbase_api.http.lists import ListReader
 from demandbase_api.models import JobStatus
 from demandbase_api.ports import (
@@ -47,7 +48,13 @@ if TYPE_CHECKING:
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import DateRange, Entity, ExportJob, ExportRequest
+    from demandbase_api.models import (
+        DateRange,
+        Entity,
+        ExportJob,
+        ExportRequest,
+        ReferenceObject,
+    )
     from demandbase_api.uapi.call_budget import CallBudget
     from demandbase_api.uapi.discovery import FieldDiscovery
 
@@ -188,6 +195,7 @@ class UapiExportApi(ExportApi):
         concurrent_jobs=1,
         daily_calls=True,
         filters=frozenset(ExportFilter),
+        references=True,
         needs={entity.name: entity.needs for entity in ENTITIES if entity.needs},
     )
 
@@ -206,6 +214,20 @@ class UapiExportApi(ExportApi):
         self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
     ) -> tuple[Entity, ...]:
         return self._discovery.entities(scope, on_error)
+
+    @override
+    def references(self) -> tuple[ReferenceObject, ...]:
+        operation = ApiOperation.LIST_REFERENCES
+        response = self._http.read(operation, "/data/export/v1/references")
+        listed = read(operation, response, schemas.References).ref_objects_available
+        return tuple(schemas.reference_object(operation, item) for item in listed)
+
+    @override
+    def reference_values(self, name: str) -> tuple[dict[str, Any], ...]:
+        operation = ApiOperation.GET_REFERENCE
+        path = f"/data/export/v1/reference/{quote(name, safe='')}"
+        values = read(operation, self._http.read(operation, path), schemas.ReferenceData).data
+        return tuple(schemas.reference_value(operation, item) for item in values)
 
     @override
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:

@@ -26,7 +26,8 @@ def api() -> str:
 
 class TestDiscovery:
     def test_streams_have_the_names_of_v1_and_new_ones(self, config: dict[str, Any]) -> None:
-        assert set(QuickTap(config=config).streams) == {
+        names = set(QuickTap(config=config).streams)
+        assert {name for name in names if not name.startswith("reference_")} == {
             "accounts", "people", "opportunities", "activities", "campaigns", "creatives",
             "buying_groups", "buying_group_members", "export_jobs", "import_jobs",
         }  # fmt: skip
