@@ -370,11 +370,21 @@ class BulkStream(FastSyncStream):
         key = date_key(entity, options, self.replication_key, is_incremental=self.is_incremental)
         if key is None:
             return None
+        return self._windowed_from(self._bookmark(key) if self.is_incremental else Bookmark(), key)
+
+    def _windowed_from(self, mark: Bookmark, key: str) -> WindowedExport:
         whole_days = has_whole_days(self.name, key, self.schema["properties"])
-        mark = self._bookmark(key) if self.is_incremental else Bookmark()
         today = self._tap.clock.utc().date()
-        options = with_first_day(entity, mark, options, today, self.logger)
+        options = with_first_day(self._entity, mark, self._options, today, self.logger)
         return WindowedExport(key, mark, options, today, whole_days=whole_days)
+
+    @property
+    def later_jobs(self) -> int:
+        """Number of jobs of a run that begins when one of today has completed."""
+        if self.windowed is None or not self.is_incremental:
+            return len(self.planned_tasks)
+        mark = Bookmark(self._tap.clock.utc())
+        return len(self._windowed_from(mark, self.windowed.key).windows)
 
     @property
     def is_incremental(self) -> bool:
