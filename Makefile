@@ -8,11 +8,13 @@ READY := $(VENV)/.ready
 BENCH := .bench/tools
 BENCH_READY := $(BENCH)/.ready
 ROWS ?= 200000
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate
+HASHES := $(COMPILE) --upgrade --generate-hashes --constraint constraints.txt
 # All worker processes must collect the tests in the same order, also those parametrized from sets.
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings docs dist lock clean
+.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings docs dist lock hashes clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,9 +83,13 @@ dist: $(READY) ## Build the wheel and the source distribution into dist/, with M
 	$(BIN)/uv build --clear --out-dir dist
 	cp plugins/*.yml dist/
 
-lock: $(READY) ## Update the pinned versions in constraints.txt
-	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
-	  --no-annotate --all-extras --group dev --group bench --group docs pyproject.toml -o constraints.txt
+lock: $(READY) ## Update the pinned versions in constraints.txt, and the hashes of the image
+	$(COMPILE) --upgrade --all-extras --group dev --group build --group bench --group docs --group kubernetes pyproject.toml -o constraints.txt
+	@$(MAKE) --no-print-directory hashes
+
+hashes: $(READY) ## Write the hashes of the image's packages, with the versions of constraints.txt
+	$(HASHES) --extra s3 pyproject.toml -o deploy/docker/requirements.txt
+	$(HASHES) --group build -o deploy/docker/requirements-build.txt
 
 clean: ## Remove the environments and everything that was built or written
 	rm -rf $(VENV) .bench .meltano .cache dist output site

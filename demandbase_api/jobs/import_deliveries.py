@@ -26,8 +26,9 @@ logger = logging.getLogger(__name__)
 class ImportDeliveries:
     """The jobs of the last 24 hours, in one small object for each entity.
 
-    Only the run that has the entity's lock writes it. Without the object, equal rows that are added
-    within 24 hours are taken for the same.
+    Without the object, equal rows that are added within 24 hours are taken for the same. Only the
+    run that has the entity's lock writes it, or has had it: a run that was asleep while another one
+    took its place must not undo what that one wrote.
 
     Args:
         store: Keeps the objects.
@@ -47,16 +48,19 @@ class ImportDeliveries:
         Raises:
             StateError: The store cannot be read.
         """
-        return frozenset(self._read(entity))
+        return frozenset(_decode(self._store.get(self._name(entity))))
 
     def add(self, entity: str, job_id: str) -> None:
         """Add a job. A failing store is only a warning: the rows have landed."""
         now = self._clock.utc()
-        try:
-            known = self._read(entity)
+
+        def added(content: bytes | None) -> bytes:
+            known = _decode(content)
             jobs = {each: at for each, at in known.items() if now - at < MAX_AGE} | {job_id: now}
-            text = json.dumps({each: at.isoformat() for each, at in jobs.items()})
-            self._store.put(self._name(entity), text.encode())
+            return json.dumps({each: at.isoformat() for each, at in jobs.items()}).encode()
+
+        try:
+            self._store.update(self._name(entity), added)
         except StateError as error:
             if not self._has_warned:
                 self._has_warned = True
@@ -66,13 +70,14 @@ class ImportDeliveries:
                     error.reason,
                 )
 
-    def _read(self, entity: str) -> dict[str, datetime]:
-        content = self._store.get(self._name(entity)) or b"{}"
-        try:
-            found = msgspec.json.decode(content, type=dict[str, datetime])
-        except ValueError:
-            return {}
-        return {job_id: at for job_id, at in found.items() if at.tzinfo is not None}
-
     def _name(self, entity: str) -> str:
-        return f"{entity}-{api_digest(self._origin)}.delivered"
+        return f"delivered-{entity}-{api_digest(self._origin)}.jobs"
+
+
+def _decode(content: bytes | None) -> dict[str, datetime]:
+    """Return when each job was delivered; a damaged object has none."""
+    try:
+        found = msgspec.json.decode(content or b"{}", type=dict[str, datetime])
+    except ValueError:
+        return {}
+    return {job_id: at for job_id, at in found.items() if at.tzinfo is not None}

@@ -192,7 +192,10 @@ class ImportJournal:
         entry = replace(entry, owner=self._run, origin=self._origin)
         self._locks.show()
         self._locks.check()
-        self._store.put(self.name(entry), json.dumps(asdict(entry)).encode(), durable=True)
+        name, content = self.name(entry), json.dumps(asdict(entry)).encode()
+        if not self._store.put_own(name, content):
+            self._locks.check()
+            self._store.put(name, content, durable=True)  # a person has removed it
         self._remove(entry.fingerprint, but=entry)
         return entry
 

@@ -503,9 +503,14 @@ class ImportRecovery:
             JobTimeoutError: It does not end in time.
             JobGoneError: The server no longer knows it.
         """
-        logger.info("Waiting for the import job %s, whose rows come first", job.id)
+        may_lack_file = fileless is not None and self._api.waits_for_file(job)
+        logger.info(
+            "Waiting for the import job %s, whose rows come first%s",
+            job.id,
+            f": {fileless:.0f} s at most if it does not get its file" if may_lack_file else "",
+        )
         try:
-            if fileless is not None and self._api.waits_for_file(job):
+            if fileless is not None and may_lack_file:
                 self._poller.add(
                     job, entity, own=False, deadline=Deadline.after(self._clock, fileless)
                 )

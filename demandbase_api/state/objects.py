@@ -382,6 +382,8 @@ class ObjectStore(StateStore):
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self._versions: dict[str, str] = {}
+        """Versions of objects that no other run writes."""
 
     @override
     def get(self, name: str) -> bytes | None:
@@ -391,6 +393,21 @@ class ObjectStore(StateStore):
     @override
     def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
         self._objects.put(name, content)
+
+    @override
+    def put_own(self, name: str, content: bytes) -> bool:
+        known = self._versions.pop(name, None)
+        if known is None:
+            version = self._objects.create(name, content)
+        else:
+            version = self._objects.replace(name, content, known)
+        # Of an earlier write that failed, only the response may have been lost.
+        if version is None and (stored := self._objects.get(name)) is not None:
+            version = self._objects.replace(name, content, stored.version)
+        if version is None:
+            return False
+        self._versions[name] = version
+        return True
 
     @override
     def update(self, name: str, change: Callable[[bytes | None], bytes | None]) -> None:
@@ -427,6 +444,7 @@ class ObjectStore(StateStore):
 
     @override
     def delete(self, name: str) -> None:
+        self._versions.pop(name, None)
         self._objects.delete(name)
 
     @override

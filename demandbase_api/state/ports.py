@@ -51,6 +51,14 @@ class StateStore(Protocol):
             durable: Whether it must survive a failure of the system at once.
         """
 
+    def put_own(self, name: str, content: bytes) -> bool:
+        """Write an object that no other run writes, so that it survives a failure of the system.
+
+        Returns:
+            ``False`` if this run has written it before and another one has removed it: it is then
+            not written, however late the request comes.
+        """
+
     def update(self, name: str, change: Callable[[bytes | None], bytes | None]) -> None:
         """Replace an object by what a function makes of it, while no other run writes it.
 

@@ -43,6 +43,7 @@ class FakeObjects(Objects):
 
     @override
     def put(self, name: str, content: bytes) -> None:
+        self._interrupt(name)
         self._write(name, content)
 
     @override

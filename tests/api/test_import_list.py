@@ -23,8 +23,10 @@ from demandbase_api.jobs.import_journal import ImportFile
 from demandbase_api.jobs.import_list import SentRows, sent_rows
 from demandbase_api.models import ImportJob, ImportOperation, JobStatus
 from demandbase_api.state.folder_store import FolderStore
+from demandbase_api.state.objects import ObjectStore
 from tests.api.fake_exports import FakeClock
 from tests.api.fake_imports import UAPI, V1, FakeImports
+from tests.api.fake_objects import FakeObjects
 from tests.api.import_runs import ImportRun, file, gateway_timeout, request
 
 CREATE, UPLOAD = ApiOperation.CREATE_IMPORT, ApiOperation.UPLOAD_FILE
@@ -208,7 +210,10 @@ def test_a_job_whose_state_could_not_be_read_again_stops_the_run(
         disks.run().send(file(), INSERT)
 
 
-def test_a_job_without_a_file_is_waited_for_and_then_gets_it(tmp_path: Path) -> None:
+def test_a_job_without_a_file_is_waited_for_and_then_gets_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     api = FakeImports(FakeClock(), UAPI)
     disks = Disks(api, tmp_path)
     disks.run().dies_at(UPLOAD, file(), INSERT, late=False)
@@ -216,6 +221,7 @@ def test_a_job_without_a_file_is_waited_for_and_then_gets_it(tmp_path: Path) -> 
     again = disks.run()
     assert again.send(file(), INSERT).id == "job-1"
     assert 600 <= api.clock.time - began - 100 < 700
+    assert "come first: 600 s at most if it does not get its file" in caplog.text
     assert (files_given(api), api.count(CREATE)) == (1, 1)
 
 
@@ -250,9 +256,8 @@ def test_what_this_disk_knows_to_be_delivered_is_added_as_often_as_it_comes(
         run.uploader.finish()
         run.uploader.close()
         api.clock.time += 60
-    [path] = run.folder.iterdir()
-    assert path.name.startswith("accounts-")
-    assert path.suffix == ".delivered"
+    [path] = run.folder.glob("*.jobs")
+    assert path.name.startswith("delivered-accounts-")
     path.write_text("{")
     assert disks.run("kept").send(file(), INSERT).id == "job-3"  # as on a fresh disk
 
@@ -369,17 +374,39 @@ def test_a_name_that_does_not_come_back_as_it_was_sent_is_said_once(
     for content in "ab":
         job = run.send(file(content))
         name = job.file_name if returned == "as sent" else returned
-        run.uploader.check_name(replace(job, file_name=name))
+        run.uploader.check_listed(replace(job, file_name=name))
     said = caplog.text.count("does not return the name of the file of the import job job-1")
     assert said == (returned != "as sent")
     assert caplog.text.count("does not return the name") == said
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (0.9, None),
+        (-0.9, None),
+        (25, "says that the import job job-1 was created at 1970-01-13 14:46, but its responses"),
+        (-25, "says that the import job job-1 was created at 1970-01-"),
+        (None, "does not say when the import job job-1 was created"),
+    ],
+)
+def test_a_creation_time_that_does_not_fit_the_time_of_responses_is_said(
+    disks: Disks, hours: float | None, said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = disks.run()
+    job = run.send(file())
+    assert job.created_at is not None
+    at = None if hours is None else job.created_at + timedelta(hours=hours)
+    run.uploader.check_listed(replace(job, created_at=at))
+    assert (said or "") in caplog.text
+    assert ("keep state_dir between runs" in caplog.text) is (said is not None)
 
 
 def test_the_name_of_a_job_that_is_resumed_is_not_checked(
     disks: Disks, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = disks.run()
-    run.uploader.check_name(ImportJob("job-1", JobStatus.COMPLETED, file_name="x.csv"))
+    run.uploader.check_listed(ImportJob("job-1", JobStatus.COMPLETED, file_name="x.csv"))
     assert "does not return the name" not in caplog.text
 
 
@@ -405,6 +432,19 @@ def test_deliveries_are_kept_for_a_day_by_entity_and_api(tmp_path: Path) -> None
     assert kept.jobs("accounts") == frozenset()
     other = ImportDeliveries(FolderStore(tmp_path / "new"), "https://other.example", clock)
     assert other.jobs("activities") == frozenset()
+
+
+def test_a_run_that_was_asleep_keeps_what_another_has_delivered() -> None:
+    objects = FakeObjects()
+    kept, others = (ImportDeliveries(ObjectStore(objects), "", FakeClock()) for _ in range(2))
+
+    def sleep(_: str) -> None:
+        objects.before_write = None
+        others.add("activities", "2")
+
+    objects.before_write = sleep
+    kept.add("activities", "1")
+    assert kept.jobs("activities") == {"1", "2"}
 
 
 def test_deliveries_that_cannot_be_written_are_a_warning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -196,6 +197,50 @@ def test_a_run_that_was_taken_for_dead_writes_no_entry(objects: FakeObjects) -> 
     with pytest.raises(OtherRunError):
         journal.put(entry.now(Phase.UPLOADED, "job"))
     assert sorted(objects.stored) == ["r2.alive"]
+
+
+def test_a_run_that_falls_asleep_in_a_write_of_an_entry_does_not_bring_it_back(
+    objects: FakeObjects,
+) -> None:
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    journal = ImportJournal(ObjectStore(objects), run(objects, "r1"), "r1")
+    journal.put(entry)
+    taken = ImportJournal(ObjectStore(objects), run(objects, "r2"), "r2")
+
+    def sleep(name: str) -> None:
+        if name.endswith(".json"):
+            objects.before_write = None
+            objects.clock.time += LEASE_SECONDS + 1
+            [left] = taken.left_behind()
+            taken.drop(taken.adopt(left, "f00d"))
+
+    objects.before_write = sleep
+    with pytest.raises(OtherRunError):
+        journal.put(entry.now(Phase.UPLOADED, "job"))
+    assert sorted(objects.stored) == ["r2.alive"]
+
+
+def test_an_entry_that_a_person_has_removed_is_written_again(objects: FakeObjects) -> None:
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    store = ObjectStore(objects)
+    journal = ImportJournal(store, run(objects, "r1"), "r1")
+    written = journal.put(entry)
+    objects.delete(journal.name(written))
+    for phase in (Phase.UPLOADING, Phase.UPLOADED):
+        written = journal.put(entry.now(phase, "job"))
+        assert journal.find("f00d") == written
+
+
+def test_an_entry_whose_write_has_lost_its_response_is_written_again(objects: FakeObjects) -> None:
+    entry = JournalEntry("f00d", "s", "people", "insert", 1, "2026-11-30T00:00:00+00:00")
+    journal = ImportJournal(ObjectStore(objects), run(objects, "r1"), "r1")
+    journal.put(replace(entry, fingerprint="beef"))  # shows the run
+    for phase in (Phase.CREATING, Phase.UPLOADING):
+        objects.loses_responses = True
+        with pytest.raises(StateError):
+            journal.put(entry.now(phase))
+        objects.loses_responses = False
+        assert journal.put(entry.now(phase)) == journal.find("f00d")
 
 
 def test_a_lock_that_another_run_has_taken_over_is_not_released(objects: FakeObjects) -> None:

@@ -82,8 +82,8 @@ def running(sandbox: Sandbox, folder: Path, **options: Any) -> Iterator[Run]:  #
         run.process.wait()
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

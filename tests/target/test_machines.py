@@ -24,7 +24,7 @@ from tests.soak_machines import soak_machines
 from tests.target.activities import Activities, once
 from tests.target.command import Run, killed_at, running, until
 from tests.target.conftest import PERSON, Load, landed, people, person, state
-from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended
+from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended, spans
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +84,24 @@ def test_rows_that_are_added_arrive_once_though_the_list_shows_no_job_of_a_machi
         assert run.process.poll() == 0, run.errors
         assert run.states == [1]
     assert source.landed == once(9)
+
+
+def test_newer_rows_wait_for_those_of_a_machine_that_is_gone(
+    sandbox: Sandbox, config: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    settings = {**config, "state_dir": bucket}
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    with killed_at(sandbox, UPLOAD, one, MESSAGES, **settings):
+        pass
+    sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
+    newer = (people(), person(1, title="new"), state(2))
+    with finished(sandbox, other, *newer, **settings) as run:
+        assert run.process.poll() == 0, run.errors
+        assert run.states == [2]
+    (_, first_ended), (second_created, _) = spans(sandbox)  # a job ends when it is polled
+    assert first_ended <= second_created
+    assert landed(sandbox)["1"]["title"] == "new"
 
 
 def test_runs_on_two_machines_take_turns_and_the_later_rows_land_last(
