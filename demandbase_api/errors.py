@@ -82,6 +82,8 @@ class ApiOperation(StrEnum):
     LIST_SOURCES = "list the sources of imports"
     LIST_CUSTOM_SOURCES = "list the custom sources"
     LIST_SOURCE_FIELDS = "list the field mappings of a source"
+    LIST_REFERENCES = "list the reference objects"
+    GET_REFERENCE = "list the values of a reference object"
 
     @property
     def creates_a_job(self) -> bool:

@@ -231,6 +231,14 @@ class SourceField:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceObject:
+    """An object whose values other data name, such as the personas of a tenant."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class ActivityType:
     """A type of activity that can be imported."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.errors import ApiOperation, DemandbaseError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ImportOperation,
         ImportRequest,
         JobStatus,
+        ReferenceObject,
         RowError,
         SourceField,
     )
@@ -89,11 +90,15 @@ class ExportCapabilities:
         concurrent_jobs: Default of the number of jobs that run at a time.
         daily_calls: Whether the number of calls a day is limited, so that they are budgeted.
         filters: Filters of a job in addition to its fields and dates.
+        needs: The option of a stream without which an entity is not exported, by entity.
+        references: Whether the API lists reference objects.
     """
 
     concurrent_jobs: int
     daily_calls: bool
     filters: frozenset[ExportFilter]
+    needs: Mapping[str, str] = member(default_factory=dict)
+    references: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,16 @@ class ExportApi(Protocol):
 
         Raises:
             ApiError: No entity can be read.
+        """
+
+    def references(self) -> tuple[ReferenceObject, ...]:
+        """Return the reference objects, whose values need no job; none if the API has none."""
+
+    def reference_values(self, name: str) -> tuple[dict[str, Any], ...]:
+        """Return the values of a reference object. Their members depend on the object.
+
+        Raises:
+            InvalidRequestError: The tenant does not have the object.
         """
 
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:

@@ -10,6 +10,7 @@ import click
 from demandbase_api.deadline import NO_DEADLINE
 from demandbase_api.errors import EXIT_TRY_LATER
 from demandbase_api.jobs.export_reuse import ExportReuse
+from demandbase_api.words import counted, duration
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from demandbase_api.models import ExportJob, ExportRequest
     from demandbase_cli.settings import Settings
     from tap_demandbase.tap import TapDemandbase
+
+
+_DAY_SECONDS = 86_400
 
 
 class PlannedJob(NamedTuple):
@@ -71,6 +75,9 @@ def plan(
     more = [each.name for each in streams if each.needs_more]
     new = sum(job.adopted is None for job in jobs) + len(more)
     calls = _calls(tap, new)
+    later = sum(stream.later_jobs for stream in streams) + len(more)
+    later += len({job.export.task.request for job in jobs if job.stream in more})
+    runs = _runs_a_day(tap, later)
     show(
         {
             "jobs": [job.as_dict() for job in jobs],
@@ -78,6 +85,8 @@ def plan(
             "streams_with_more_jobs": more,
             "failed": failed,
             "calls": calls,
+            "later_jobs_at_least": later,
+            "runs_a_day_at_most": runs,
         },
         Table(
             "Streams",
@@ -92,6 +101,7 @@ def plan(
             [tuple(line.values()) for line in calls],
             "This API has no known daily limit of calls.",
         ),
+        *([] if runs is None else [_allowed(later, runs)]),
         as_json=as_json,
     )
     _check(calls, failed)
@@ -148,6 +158,23 @@ def _calls(tap: TapDemandbase, jobs: int) -> list[dict[str, Any]]:
         }
         for operation, needed in daily.for_exports(jobs).items()
     ]
+
+
+def _runs_a_day(tap: TapDemandbase, jobs: int) -> int | None:
+    """Return how many runs of some jobs the calls of a day allow; ``None`` for any number."""
+    daily = tap.apis.daily
+    if daily is None or not jobs:
+        return None
+    limits = daily.today()
+    return min(limits[each].limit // needed for each, needed in daily.for_exports(jobs).items())
+
+
+def _allowed(jobs: int, runs: int) -> str:
+    takes = f"Once this run is complete, each further one takes at least {counted(jobs, 'job')}"
+    if not runs:
+        return f"{takes}, which is more than the calls of a day allow: select fewer streams."
+    every = duration(_DAY_SECONDS / runs)
+    return f"{takes}: the calls of a day allow {counted(runs, 'such run')}, one every {every}."
 
 
 def _stream_line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,7 @@ _CONFIG = th.PropertiesList(
         _DATE,
         title="Start date",
         description="Date at which the first run of an incremental stream starts (ISO 8601, UTC). "
-        "Default: the oldest record.",
+        "Default: the oldest record; activities with api: uapi begin 89 days back.",
     ),
     th.Property(
         "end_date",
@@ -326,10 +326,6 @@ class StreamOptions:
         """Account lists to filter by; none for all records."""
         one = () if self.account_list_id is None else (self.account_list_id,)
         return self.account_list_ids or one
-
-    def at_most_days(self, days: int | None) -> StreamOptions:
-        """Return the options with jobs of at most so many days; ``None`` for no limit."""
-        return replace(self, max_days=days)
 
 
 def stream_options(config: Mapping[str, Any], stream: str) -> StreamOptions:

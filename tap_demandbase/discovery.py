@@ -123,6 +123,8 @@ def discover_streams(  # noqa: PLR0913 - the last one has a default
     entities = _chosen(found, config.get("entities"), scope.entities, errors)
     specs: list[StreamSpec] = []
     for entity in entities:
+        if selected is None and _lacks_lists(entity, config):
+            continue
         if not entity.fields and entity.name in (config.get("entities") or ()):
             errors[entity.name] = _without_fields(entity)
         elif _can_be_stream(entity, reserved, logger):
@@ -135,8 +137,11 @@ def discover_streams(  # noqa: PLR0913 - the last one has a default
         missing = selected - {spec.entity.name for spec in specs} - errors.keys() - {*reserved}
         errors |= {name: _missing(name, config.get("entities")) for name in sorted(missing)}
     if selected is None or not api.capabilities.daily_calls:  # else others may exist
-        _warn_unknown_streams(config, {*errors, *(it.entity.name for it in specs)}, logger)
+        known = {*errors, *api.capabilities.needs, *(it.entity.name for it in specs)}
+        _warn_unknown_streams(config, known, logger)
     _warn_unknown_types(specs, logger)
+    if selected is None:
+        _log_needs(config, api.capabilities.needs, specs, errors, logger)
     return Discovery(specs, _needed(errors, selected, logger))
 
 
@@ -169,6 +174,17 @@ def _needed(
         else:
             logger.warning("Stream %s is not selected, and cannot be exported: %s", name, error)
     return needed
+
+
+def _lacks_lists(entity: Entity, config: Mapping[str, Any]) -> bool:
+    """Return whether it is not known which lists to export, and no setting names the entity.
+
+    Meltano selects all streams that are discovered.
+    """
+    if not entity.is_list or entity.name in (config.get("entities") or ()):
+        return False
+    options = stream_options(config, entity.name)
+    return not (options.account_lists if entity.takes_account_lists else options.person_list_ids)
 
 
 def _can_be_stream(entity: Entity, reserved: Collection[str], logger: logging.Logger) -> bool:
@@ -267,6 +283,34 @@ def _warn_unknown_streams(
             "The setting stream_options names streams that do not exist: %s",
             ", ".join(name + near_names(name, known) for name in unknown),
         )
+
+
+def _log_needs(
+    config: Mapping[str, Any],
+    needs: Mapping[str, str],
+    specs: Sequence[StreamSpec],
+    errors: Collection[str],
+    logger: logging.Logger,
+) -> None:
+    """Log, in one line, which settings streams need that are not exported without them."""
+    wanted = config.get("entities") or needs
+    exported = {*errors, *(spec.entity.name for spec in specs if spec.selected_by_default)}
+    streams: dict[str, list[str]] = {}
+    for name, option in needs.items():
+        if name in wanted and name not in exported:
+            streams.setdefault(option, []).append(name)
+    if streams:
+        words = ", ".join(f"{' and '.join(names)} ({each})" for each, names in streams.items())
+        logger.info("Streams that need a setting in stream_options: %s.%s", words, _begins(specs))
+
+
+def _begins(specs: Sequence[StreamSpec]) -> str:
+    """Return the sentence about streams that begin without a start date, if there are any."""
+    return "".join(
+        f" Without start_date, {spec.entity.name} begin {spec.entity.max_days} days back."
+        for spec in specs
+        if spec.entity.max_days is not None and spec.options.start_date is None
+    )
 
 
 def _warn_unknown_types(specs: Sequence[StreamSpec], logger: logging.Logger) -> None:

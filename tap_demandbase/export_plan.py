@@ -38,12 +38,15 @@ class PlannedStream:
         name: Name of the stream.
         exports: Its exports, in their order.
         needs_more: Whether the first export says how many more follow: at least one.
+        later_jobs: Number of its jobs in a run that follows a complete one, without those that
+            only the first export tells.
         error: Why the stream cannot be exported.
     """
 
     name: str
     exports: tuple[PlannedExport, ...] = ()
     needs_more: bool = False
+    later_jobs: int = 0
     error: DemandbaseError | None = None
 
 
@@ -62,7 +65,7 @@ def _planned(stream: BulkStream) -> PlannedStream:
             export = PlannedExport(None, stream.ids_task)
             return PlannedStream(stream.name, (export,), needs_more=True)
         exports = tuple(PlannedExport(window, task) for window, task in stream.tasks)
-        return PlannedStream(stream.name, exports)
+        return PlannedStream(stream.name, exports, later_jobs=stream.later_jobs)
     except DemandbaseError as error:
         if error.ends_run:
             raise

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import StateMessage
 from typing_extensions import override
 
 from demandbase_api.output import output_problem, write_lines
@@ -75,9 +76,13 @@ def writing_output() -> Iterator[None]:
 class LineWriter(SingerWriter):
     """The SDK's message writer, with a method for many encoded messages."""
 
+    last_is_state = False
+    """Whether the last message is a STATE."""
+
     @override
     def write_message(self, message: Message) -> None:
         self.write_lines(f"{self.format_message(message)}\n".encode())
+        self.last_is_state = isinstance(message, StateMessage)
 
     def write_lines(self, lines: Buffer) -> None:
         """Write messages to standard output.
@@ -86,6 +91,7 @@ class LineWriter(SingerWriter):
             lines: UTF-8; each message ends with a line feed.
         """
         write_output(lines)
+        self.last_is_state = False
 
 
 class FastSyncStream(TapStream):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.errors import ConfigurationError
@@ -15,7 +15,7 @@ from tap_demandbase.windows import Window, cut_windows, midnight, parse_timestam
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
-    from datetime import date, datetime
+    from datetime import datetime
 
     from demandbase_api.models import Entity
     from tap_demandbase.config import StreamOptions
@@ -259,17 +259,34 @@ def has_whole_days(stream: str, key: str, properties: Mapping[str, Mapping[str, 
             )
 
 
-def check_first_day(entity: Entity, mark: Bookmark, options: StreamOptions) -> None:
-    """Check that the first day of an entity that is exported by days is known.
+def with_first_day(
+    entity: Entity, mark: Bookmark, options: StreamOptions, today: date, logger: logging.Logger
+) -> StreamOptions:
+    """Return the options with the limits of an entity that is exported by days.
 
-    Raises:
-        ConfigurationError: There is neither a bookmark nor a start date.
+    Without a bookmark and a start date, it is exported from the first day that one job reaches.
+
+    Args:
+        entity: The entity.
+        mark: The bookmark to start from.
+        options: The stream's settings.
+        today: Current date in UTC.
+        logger: Receives the first day that the settings do not give.
     """
-    if entity.max_days is not None and mark.value is None and options.start_date is None:
-        raise ConfigurationError(
-            f"Stream {entity.name} is exported by days on this API, and no first day is given: "
-            "set start_date, or deselect the stream."
+    days = entity.max_days
+    if days is None:
+        return options
+    if mark.value is None and options.start_date is None:
+        end = options.end_date or today
+        first = end - timedelta(days=min(days, (end - date.min).days))
+        logger.info(
+            "Stream %s begins on %s, %d days back, since start_date is not set",
+            entity.name,
+            first,
+            days,
         )
+        options = replace(options, start_date=midnight(first))
+    return replace(options, max_days=days)
 
 
 class WindowOverlap:

@@ -43,7 +43,7 @@ _JOB = (
 )
 
 
-class JobStream(TapStream):
+class ListStream(TapStream):
     """A stream that comes from a list of the API, not from an export job."""
 
     selected_by_default = False
@@ -63,6 +63,10 @@ class JobStream(TapStream):
     ) -> None:
         # The SDK's bookmark would skip jobs that have not ended.
         pass
+
+
+class JobStream(ListStream):
+    """A stream of jobs, or of what belongs to them."""
 
     def since_bookmark(self, jobs: Iterable[J], record: Callable[[J], Record]) -> Iterable[Record]:
         """Yield the records of jobs that are not older than the bookmark, then advance it.

@@ -39,9 +39,9 @@ from tap_demandbase.exporter import ids_request
 from tap_demandbase.fast_sync import FastSyncStream
 from tap_demandbase.incremental import (
     WindowedExport,
-    check_first_day,
     date_key,
     has_whole_days,
+    with_first_day,
 )
 
 if TYPE_CHECKING:
@@ -395,24 +395,33 @@ class BulkStream(FastSyncStream):
         """The date windows of this run; ``None`` if nothing bounds it.
 
         Raises:
-            ConfigurationError: The replication key is no date field, or the first day is missing.
+            ConfigurationError: The replication key is no date field.
             StateError: The state cannot be read.
         """
         entity, options = self._entity, self._options
         key = date_key(entity, options, self.replication_key, is_incremental=self.is_incremental)
         if key is None:
             return None
+        return self._windowed_from(self._bookmark(key) if self.is_incremental else Bookmark(), key)
+
+    def _windowed_from(self, mark: Bookmark, key: str) -> WindowedExport:
         whole_days = has_whole_days(self.name, key, self.schema["properties"])
-        mark = self._bookmark(key) if self.is_incremental else Bookmark()
-        check_first_day(entity, mark, options)
         today = self._tap.clock.utc().date()
-        options = options.at_most_days(entity.max_days)
+        options = with_first_day(self._entity, mark, self._options, today, self.logger)
         return WindowedExport(key, mark, options, today, whole_days=whole_days)
 
     @property
     def entity(self) -> Entity:
         """The entity that it exports."""
         return self._entity
+
+    @property
+    def later_jobs(self) -> int:
+        """Number of jobs of a run that begins when one of today has completed."""
+        if self.windowed is None or not self.is_incremental:
+            return len(self.planned_tasks)
+        mark = Bookmark(self._tap.clock.utc())
+        return len(self._windowed_from(mark, self.windowed.key).windows)
 
     @property
     def is_incremental(self) -> bool:

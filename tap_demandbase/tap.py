@@ -13,6 +13,7 @@ from singer_sdk import Tap
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.singerlib import StateMessage
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
@@ -47,6 +48,7 @@ from tap_demandbase.errors import StreamsFailedError, sdk_sentence
 from tap_demandbase.exporter import Exporter
 from tap_demandbase.fast_sync import LineWriter, write_output
 from tap_demandbase.job_streams import job_streams
+from tap_demandbase.reference_streams import reference_streams, selected_references
 from tap_demandbase.report import EXPORT_OPERATIONS, log_summary, run_report
 from tap_demandbase.streams import BulkStream, IdBatchStream
 from tap_demandbase.sync_run import SyncRun
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from demandbase_api.errors import ApiOperation
     from demandbase_api.ports import Apis, CallsToday, ExportApi, ImportApi
     from tap_demandbase.discovery import StreamSpec
+    from tap_demandbase.job_streams import ListStream
     from tap_demandbase.report import StreamFigures
 
 
@@ -147,15 +150,18 @@ class TapDemandbase(Tap):
 
     @override
     def discover_streams(self) -> list[Stream]:
-        others = job_streams(self, self.export_api, self.import_api)
-        reserved = {stream.name for stream in others}
+        others: list[ListStream] = [*job_streams(self, self.export_api, self.import_api)]
         catalog = self.input_catalog
         selected = None if catalog is None else selected_streams(catalog)
+        reserved = {stream.name for stream in others}
+        reserved |= selected_references(self.export_api, selected)
         known = {} if catalog is None else catalog_fields(self._saved_catalog, catalog)
         found = discover_streams(
             self.export_api, self.config, reserved, selected, self.logger, catalog=known
         )
-        self._unavailable = found.errors
+        references, errors = reference_streams(self, self.export_api, selected, self.logger)
+        others += references
+        self._unavailable = found.errors | errors
         return [*(self._bulk_stream(spec) for spec in found.specs), *others]
 
     @property
@@ -252,11 +258,19 @@ class TapDemandbase(Tap):
                 self._check_storage(run.streams)
                 self._check_budget(run.streams)
                 run.sync()
-                self.state_writer.write_state(self.state)
+                self._write_last_state()
                 # A reader that dies before it has the state gets the same jobs again.
                 run.clear_journal()
             finally:
                 self._close_exports()
+
+    def _write_last_state(self) -> None:
+        """Write the state as the last message of the run, from which the next one continues."""
+        self.state_writer.write_state(self.state)
+        writer = self.message_writer
+        if isinstance(writer, LineWriter) and not writer.last_is_state:
+            # It is equal to the last one, which the SDK does not repeat, and records followed that.
+            writer.write_message(StateMessage(value=self.state))
 
     def _report(
         self, times: RunClock, streams: Mapping[str, StreamFigures], failure: BaseException | None

@@ -42,7 +42,13 @@ logger = logging.getLogger(__name__)
 FIELDS = "/data/export/v1/fields"
 
 _ACCOUNT_IDS = ParentIds("accounts", "{Account}.id", MAX_IDS, "Account ID")
-_CACHE_FORMAT: Literal[1] = 1
+_CLAIM = timedelta(minutes=2)
+"""Time after which a run that has claimed a request may be taken for dead."""
+_CLAIM_PAUSE = 1.0
+"""Seconds between two tries to claim a request."""
+_LOG_PAUSES = 10
+"""Tries between two lines about the wait."""
+_FRESH = timedelta(minutes=1)
 _CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
 _DATE_TYPES = frozenset({"date", "datetime", "timestamp"})
 # It is published that a date scopes activities, but not the name of its field: likeliest first.
@@ -83,10 +89,16 @@ class FieldDiscovery:
         known = {each.name: fields for each in entities if (fields := _known(each, scope))}
         listed = [entity for entity in entities if entity.type and entity.name not in known]
         results = self._results(listed, scope, on_error)
-        denied = {
-            name: result.denial for name, result in results.items() if result.denial is not None
-        }
-        _check_denied(denied, scope, on_error, has_any=len(denied) < len(results))
+        denied = {name: result for name, result in results.items() if result.denial is not None}
+        if denied and (scope.entities is not None or len(denied) == len(results)):
+            self._report_denied(denied, on_error)
+        elif denied:
+            logger.warning(
+                "This tenant may not export %s, which are left out (they are requested again after "
+                "discovery_cache_hours, or in the next run with discovery_cache_hours: 0): %s",
+                ", ".join(denied),
+                _reasons(denied),
+            )
         return tuple(
             _entity(entity, known.get(entity.name) or _fields(entity, scope, results))
             for entity in entities
@@ -123,31 +135,29 @@ class FieldDiscovery:
         fields = schemas.fields(found.fields, entity.type)
         return tuple(field for field in fields if is_own(field.job_name, entity.type))
 
-    def forget(self, entity: UapiEntity, report_type: str | None) -> None:
-        """Remove the fields of an entity from the cache."""
-        self._cache.remove(_key(entity, report_type))
+    def doubt(self, entity: UapiEntity, report_type: str | None) -> None:
+        """Have the fields of an entity requested again: Demandbase has rejected what they say."""
+        self._cache.doubt(_key(entity, report_type))
 
     def _results(
         self, entities: Sequence[UapiEntity], scope: DiscoveryScope, on_error: OnEntityError
     ) -> dict[str, CachedFields]:
         """Return the fields of each entity by its name, from the cache if possible."""
         keys = {entity.name: _key(entity, scope.report_type(entity.name)) for entity in entities}
-        cached = {name: self._cache.find(key) for name, key in keys.items()}
-        permitted = {
-            name: result if result is not None and result.denial is None else None
-            for name, result in cached.items()
-        }
-        # A denial that would end the run is requested again: it may have been lifted.
-        is_denial_final = scope.entities is not None or not any(permitted.values())
-        results = permitted if is_denial_final else cached
+        results = {name: self._cache.find(key) for name, key in keys.items()}
+        if scope.entities is not None or all(it is None or it.denial for it in results.values()):
+            # A denial that would end the run is requested again: it may have been lifted.
+            for name, result in results.items():
+                if result is not None and result.denial and self._cache.may_repeat(result):
+                    results[name] = None
         missing = [entity for entity in entities if results[entity.name] is None]
-        expired = {each.name: self._cache.find(keys[each.name], any_age=True) for each in missing}
-        self._budget.require(ApiOperation.LIST_FIELDS, list(expired.values()).count(None))
-        # Entities without an expired result come first: nothing can replace theirs.
-        for entity in sorted(missing, key=lambda each: expired[each.name] is not None):
+        earlier = {each.name: self._cache.find(keys[each.name], any_age=True) for each in missing}
+        self._budget.require(ApiOperation.LIST_FIELDS, list(earlier.values()).count(None))
+        # Entities without an earlier result come first: nothing can replace theirs.
+        for entity in sorted(missing, key=lambda each: earlier[each.name] is not None):
             report_type = scope.report_type(entity.name)
             try:
-                results[entity.name] = self._request(entity, report_type, expired[entity.name])
+                results[entity.name] = self._request(entity, report_type, earlier[entity.name])
             except DemandbaseError as error:
                 if error.ends_run:
                     raise
@@ -155,18 +165,38 @@ class FieldDiscovery:
         return {name: result for name, result in results.items() if result is not None}
 
     def _request(
-        self, entity: UapiEntity, report_type: str | None, expired: CachedFields | None
+        self, entity: UapiEntity, report_type: str | None, earlier: CachedFields | None
     ) -> CachedFields:
         key = _key(entity, report_type)
+        self._cache.claim(key)
         try:
+            found = self._cache.find(key)
+            if found is not None and found != earlier:
+                return found  # of another run
             return self._cache.add(key, self._list_fields(entity, report_type))
         except PermissionDeniedError as error:
             return self._cache.add(key, (), str(error))
         except QuotaExceededError as error:
-            if expired is None:
+            if earlier is None:
                 raise
-            logger.warning("%s The fields of %s are used instead.", error, expired.at)
-            return expired
+            logger.warning("%s The fields of %s are used instead.", error, earlier.at)
+            return earlier
+        finally:
+            self._cache.release(key)
+
+    def _report_denied(self, denied: Mapping[str, CachedFields], on_error: OnEntityError) -> None:
+        """Report entities that the run needs and the tenant may not export."""
+        advice = _reasons(denied)
+        asked_at = min(result.at for result in denied.values())
+        if not all(self._cache.is_fresh(result) for result in denied.values()):
+            advice += (
+                f" Demandbase said so at {asked_at:%H:%M} UTC, and is asked at most twice a day: "
+                "to ask again, set discovery_cache_hours: 0 for a run."
+            )
+        problem = f"does not permit the export of {', '.join(denied)}"
+        error = PermissionDeniedError(ApiOperation.LIST_FIELDS, problem, advice=advice)
+        for name in denied:
+            on_error(name, error)
 
     def _list_fields(self, entity: UapiEntity, report_type: str | None) -> list[Field]:
         operation = ApiOperation.LIST_FIELDS
@@ -192,39 +222,20 @@ def _is_in_scope(entity: UapiEntity, scope: DiscoveryScope, on_error: OnEntityEr
     if scope.entities is not None and not is_named:
         return False
     if entity.is_report and scope.report_type(entity.name) is None:
-        remedy = f"set stream_options.{entity.name}.ad_report_type to the report to export"
         if is_named:
-            problem = f"The fields of {entity.name} depend on the type of report: {remedy}."
+            problem = (
+                f"The fields of {entity.name} depend on the type of report: set "
+                f"stream_options.{entity.name}.ad_report_type to the report to export."
+            )
             on_error(entity.name, ConfigurationError(problem))
-        else:
-            logger.info("Stream %s is left out: to include it, %s", entity.name, remedy)
         return False
     return True
 
 
-def _check_denied(
-    denied: Mapping[str, str], scope: DiscoveryScope, on_error: OnEntityError, *, has_any: bool
-) -> None:
-    """Log the entities that the tenant may not export. It is an error if the run needs them."""
-    if not denied:
-        return
-    # Entities with the same error code share one message: theirs differ only in diagnostic codes.
-    reasons = " ".join({_code_in(text): text for text in denied.values()}.values())
-    if scope.entities is not None or not has_any:
-        error = PermissionDeniedError(
-            ApiOperation.LIST_FIELDS,
-            f"does not permit the export of {', '.join(denied)}",
-            advice=reasons,
-        )
-        for name in denied:
-            on_error(name, error)
-        return
-    logger.warning(
-        "This tenant may not export %s, which are left out (they are requested again after "
-        "discovery_cache_hours, or in the next run with discovery_cache_hours: 0): %s",
-        ", ".join(denied),
-        reasons,
-    )
+def _reasons(denied: Mapping[str, CachedFields]) -> str:
+    """Return why entities may not be exported. Those with the same error code share a message."""
+    texts = [str(result.denial) for result in denied.values()]
+    return " ".join({_code_in(text): text for text in texts}.values())
 
 
 def _code_in(text: str) -> str:
@@ -288,22 +299,31 @@ class CachedFields(msgspec.Struct, frozen=True):
         at: Time of the request.
         fields: The fields.
         denial: Message of the error, if the tenant may not export the entity.
+        is_doubtful: Whether Demandbase has rejected what it says.
+        is_repeated: Whether another request had been made on the same day.
     """
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     fields: tuple[Field, ...] = ()
     denial: str | None = msgspec.field(name="refusal", default=None)
+    is_doubtful: bool = False
+    is_repeated: bool = False
 
 
 class _CacheFile(msgspec.Struct):
     form: Literal[1]
     results: dict[str, CachedFields] = msgspec.field(name="answers")
+    claims: dict[str, Annotated[datetime, msgspec.Meta(tz=True)]] = msgspec.field(
+        default_factory=dict
+    )
+    """Since when a run is requesting an entity's fields."""
 
 
 class FieldCache:
-    """The fields of one tenant's entities, in an object.
+    """The fields of one tenant's entities, in an object that its runs share.
 
-    One that cannot be read or written only costs further calls.
+    Of several runs that need the fields of an entity, one requests them, and the others wait for
+    its result. An object that cannot be read or written only costs further calls.
 
     Args:
         store: Keeps the object.
@@ -321,30 +341,82 @@ class FieldCache:
 
     def find(self, key: str, *, any_age: bool = False) -> CachedFields | None:
         """Return a result that is still valid, or one of any age."""
-        found = self._read().get(key)
-        if found is None:
-            return None
-        is_valid = timedelta() <= self._clock.utc() - found.at < self._lifetime
-        return found if is_valid or any_age else None
+        found = self._read().results.get(key)
+        if found is None or any_age:
+            return found
+        is_valid = self._is_recent(found.at, self._lifetime)
+        return found if is_valid and not (found.is_doubtful and self.may_repeat(found)) else None
+
+    def may_repeat(self, result: CachedFields) -> bool:
+        """Return whether a result that may be wrong is requested again: once a day."""
+        return not result.is_repeated or result.at.date() != self._clock.utc().date()
+
+    def claim(self, key: str) -> None:
+        """Claim a request; wait while another run has claimed it."""
+        pauses = 0
+        while not self._claim(key):
+            if pauses % _LOG_PAUSES == 0:
+                logger.info("Waiting for another run, which requests the fields of %s", key)
+            self._clock.sleep(_CLAIM_PAUSE)
+            pauses += 1
+
+    def release(self, key: str) -> None:
+        """End the claim to a request, unless a result has ended it."""
+        if key in self._read().claims:
+            self._update(lambda file: file.claims.pop(key, None))
 
     def add(self, key: str, fields: Sequence[Field], denial: str | None = None) -> CachedFields:
-        """Add or replace a result; return it."""
-        result = CachedFields(self._clock.utc(), tuple(fields), denial)
-        self._update(lambda results: {**results, key: result})
+        """Add or replace a result, which ends the claim to it; return it."""
+        now = self._clock.utc()
+        earlier = self._read().results.get(key)
+        is_repeated = earlier is not None and earlier.at.date() == now.date()
+        result = CachedFields(now, tuple(fields), denial, is_repeated=is_repeated)
+
+        def add(file: _CacheFile) -> None:
+            file.results[key] = result
+            file.claims.pop(key, None)
+
+        self._update(add)
         return result
 
-    def remove(self, key: str) -> None:
-        """Remove a result that has proved wrong."""
-        self._update(lambda results: {name: it for name, it in results.items() if name != key})
+    def doubt(self, key: str) -> None:
+        """Record that a result has proved wrong."""
+        found = self.find(key, any_age=True)
+        if found is not None:
+            wrong = msgspec.structs.replace(found, is_doubtful=True)
+            self._update(lambda file: file.results.update({key: wrong}))
 
-    def _read(self) -> dict[str, CachedFields]:
+    def is_fresh(self, result: CachedFields) -> bool:
+        """Return whether a result is of this run, or of one a moment ago."""
+        return self._is_recent(result.at, _FRESH)
+
+    def _claim(self, key: str) -> bool:
+        """Claim a request, unless another run has claimed it and may still be sending it."""
+        is_claimed = True
+
+        def claim(file: _CacheFile) -> None:
+            nonlocal is_claimed
+            since = file.claims.get(key)
+            is_claimed = since is None or not self._is_recent(since, _CLAIM)
+            if is_claimed:
+                file.claims[key] = self._clock.utc()
+
+        self._update(claim)
+        return is_claimed
+
+    def _is_recent(self, at: datetime, limit: timedelta) -> bool:
+        return timedelta() <= self._clock.utc() - at < limit
+
+    def _read(self) -> _CacheFile:
         with suppress(StateError):
             return _decode(self._store.get(self._name))
-        return {}
+        return _CacheFile(1, {})
 
-    def _update(self, change: Callable[[dict[str, CachedFields]], dict[str, CachedFields]]) -> None:
+    def _update(self, change: Callable[[_CacheFile], object]) -> None:
         def changed(content: bytes | None) -> bytes:
-            return msgspec.json.encode(_CacheFile(_CACHE_FORMAT, change(_decode(content))))
+            file = _decode(content)
+            change(file)
+            return msgspec.json.encode(file)
 
         try:
             self._store.update(self._name, changed)
@@ -354,8 +426,8 @@ class FieldCache:
                 logger.warning("Cannot write the discovered fields to state_dir: %s", error.reason)
 
 
-def _decode(content: bytes | None) -> dict[str, CachedFields]:
+def _decode(content: bytes | None) -> _CacheFile:
     try:
-        return msgspec.json.decode(content or b"", type=_CacheFile).results
+        return msgspec.json.decode(content or b"", type=_CacheFile)
     except (ValueError, RecursionError):
-        return {}  # there is none, or it is damaged
+        return _CacheFile(1, {})  # there is none, or it is damaged

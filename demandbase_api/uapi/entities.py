@@ -38,6 +38,7 @@ class UapiEntity:
         is_report: Whether fields and rows depend on an advertising report type.
         columns: Default columns of its files, if the API does not list its fields.
         key: Fields that identify a record. Default: the id of the entity.
+        needs: The option of its stream without which it is not exported.
     """
 
     name: str
@@ -50,6 +51,7 @@ class UapiEntity:
     is_report: bool = False
     columns: tuple[str, ...] = ()
     key: tuple[str, ...] | None = None
+    needs: str = ""
 
 
 ENTITIES = (
@@ -64,6 +66,7 @@ ENTITIES = (
         is_report=True,
         takes_account_lists=False,
         key=(),
+        needs="ad_report_type",
     ),
     UapiEntity(
         "creatives",
@@ -72,6 +75,7 @@ ENTITIES = (
         is_report=True,
         takes_account_lists=False,
         key=(),
+        needs="ad_report_type",
     ),
     UapiEntity(
         "buying_groups",
@@ -94,6 +98,7 @@ ENTITIES = (
         path="/data/export/v1/accountList/job",
         columns=("accountListId", "accountListName", "accountId", "accountName", "accountDomain"),
         key=("accountListId", "accountId"),
+        needs="account_list_ids",
     ),
     UapiEntity(
         "person_list_members",
@@ -103,6 +108,7 @@ ENTITIES = (
         columns=("personListId", "personListName", "personId", "personEmail"),
         key=("personListId", "personId"),
         takes_account_lists=False,
+        needs="person_list_ids",
     ),
 )
 

@@ -164,6 +164,9 @@ _BAD_REQUEST_ADVICE = {
         "Check the settings stream_options, account_list_id, start_date and end_date."
     ),
     ApiOperation.LIST_FIELDS: "Check ad_report_type of stream_options.",
+    ApiOperation.GET_REFERENCE: (
+        "The tenant may no longer have this object: run discovery again, or deselect its stream."
+    ),
 }
 
 

@@ -24,6 +24,7 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
 )
 from demandbase_api.http.download_response import DownloadBody
+from demandbase_api.http.json_reader import read
 from demandbase_api.http.lists import ListReader
 from demandbase_api.models import JobStatus
 from demandbase_api.ports import (
@@ -38,7 +39,7 @@ from demandbase_api.ports import (
     raise_error,
 )
 from demandbase_api.uapi import schemas
-from demandbase_api.uapi.entities import BY_NAME, JOB, MAX_IDS, UapiEntity
+from demandbase_api.uapi.entities import BY_NAME, ENTITIES, JOB, MAX_IDS, UapiEntity
 from demandbase_api.uapi.schemas import EXPORT_ID, pages
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ if TYPE_CHECKING:
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import DateRange, Entity, ExportJob, ExportRequest
+    from demandbase_api.models import (
+        DateRange,
+        Entity,
+        ExportJob,
+        ExportRequest,
+        ReferenceObject,
+    )
     from demandbase_api.uapi.call_budget import CallBudget
     from demandbase_api.uapi.discovery import FieldDiscovery
 
@@ -188,6 +195,8 @@ class UapiExportApi(ExportApi):
         concurrent_jobs=1,
         daily_calls=True,
         filters=frozenset(ExportFilter),
+        references=True,
+        needs={entity.name: entity.needs for entity in ENTITIES if entity.needs},
     )
 
     def __init__(self, http: HttpClient, discovery: FieldDiscovery, budget: CallBudget) -> None:
@@ -207,6 +216,20 @@ class UapiExportApi(ExportApi):
         return self._discovery.entities(scope, on_error)
 
     @override
+    def references(self) -> tuple[ReferenceObject, ...]:
+        operation = ApiOperation.LIST_REFERENCES
+        response = self._http.read(operation, "/data/export/v1/references")
+        listed = read(operation, response, schemas.References).ref_objects_available
+        return tuple(schemas.reference_object(operation, item) for item in listed)
+
+    @override
+    def reference_values(self, name: str) -> tuple[dict[str, Any], ...]:
+        operation = ApiOperation.GET_REFERENCE
+        path = f"/data/export/v1/reference/{quote(name, safe='')}"
+        values = read(operation, self._http.read(operation, path), schemas.ReferenceData).data
+        return tuple(schemas.reference_value(operation, item) for item in values)
+
+    @override
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:
         operation = ApiOperation.CREATE_EXPORT
         entity = BY_NAME[request.entity]
@@ -215,7 +238,7 @@ class UapiExportApi(ExportApi):
             response = self._http.create(operation, entity.path, body, deadline)
         except (InvalidRequestError, PermissionDeniedError):
             # The discovered fields, or the permissions for them, may be outdated.
-            self._discovery.forget(entity, request.report_type)
+            self._discovery.doubt(entity, request.report_type)
             raise
         return self._lists.checked(schemas.export_job(operation, response))
 

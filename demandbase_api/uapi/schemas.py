@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.errors import ApiOperation, NotReadyError
+from demandbase_api.errors import ApiOperation, NotReadyError, UnexpectedResponseError
 from demandbase_api.http.json_reader import JobId, Text, check_readable, moment, read
 from demandbase_api.http.lists import PAGE_SIZE, Page, read_page
 from demandbase_api.models import (
@@ -22,6 +22,7 @@ from demandbase_api.models import (
     FieldMapping,
     ImportJob,
     JobStatus,
+    ReferenceObject,
     SourceField,
 )
 from demandbase_api.uapi.entities import NAME_BY_TYPE, property_names
@@ -136,6 +137,23 @@ class _ActivityField(msgspec.Struct, rename="camel"):
     is_required_for_csv_import: bool | None = None
 
 
+class References(msgspec.Struct, rename="camel"):
+    """The response to the request of the reference objects."""
+
+    ref_objects_available: list[Any]
+
+
+class _ReferenceObject(msgspec.Struct):
+    name: Text
+    description: str | None = None
+
+
+class ReferenceData(msgspec.Struct):
+    """The response to the request of a reference object's values."""
+
+    data: list[Any]
+
+
 def fields(described: Sequence[Field], entity_type: str) -> tuple[EntityField, ...]:
     """Return an entity's fields with the names of their properties.
 
@@ -209,6 +227,19 @@ def import_job(operation: ApiOperation, data: object) -> ImportJob:
         created_at=moment(job.created_at),
         completed_at=moment(job.updated_at) if status.is_terminal else None,
     )
+
+
+def reference_object(operation: ApiOperation, data: object) -> ReferenceObject:
+    """Read an item of the list of reference objects."""
+    found = read(operation, data, _ReferenceObject)
+    return ReferenceObject(found.name, found.description or "")
+
+
+def reference_value(operation: ApiOperation, data: object) -> dict[str, Any]:
+    """Return a value of a reference object, of which only its kind is published: an object."""
+    if not isinstance(data, dict):
+        raise UnexpectedResponseError(operation, "gave something other than an object in a list")
+    return data
 
 
 def activity_type(operation: ApiOperation, data: object) -> ActivityType:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.deadline import Deadline
     from demandbase_api.http.client import HttpClient
-    from demandbase_api.models import Entity, ExportJob, ExportRequest
+    from demandbase_api.models import Entity, ExportJob, ExportRequest, ReferenceObject
 
 
 JOBS = "/export/v1/jobs"
@@ -66,6 +66,14 @@ class V1ExportApi(ExportApi):
         response = self._http.read(operation, "/export/v1/entities")
         listed = read(operation, response, schemas.EntityList).entities
         return tuple(schemas.entity(operation, item) for item in listed)
+
+    @override
+    def references(self) -> tuple[ReferenceObject, ...]:
+        return ()
+
+    @override
+    def reference_values(self, name: str) -> tuple[dict[str, Any], ...]:
+        return ()
 
     @override
     def submit(self, request: ExportRequest, deadline: Deadline = NO_DEADLINE) -> ExportJob:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from demandbase_api.config import Api
 from demandbase_api.errors import (
     ApiOperation,
+    CallBudgetError,
     DemandbaseError,
     NotFoundError,
     PermissionDeniedError,
@@ -44,6 +45,8 @@ _LIST_CALLS = 3 * (MAX_JOBS // PAGE_SIZE) + 1
 _SAMPLE_AGE = timedelta(days=8)
 """Data of a day may arrive for days."""
 _TUESDAY = 1
+_REFERENCES = 8
+"""Published reference objects."""
 
 Step = tuple[str, "Callable[[], object]"]
 """Name of a step, and what it does."""
@@ -63,6 +66,8 @@ def calls_at_most(kind: Kind, apis: Apis, api: Api, jobs: int) -> dict[ApiOperat
         found[ApiOperation.LIST_EXPORTS] = _LIST_CALLS + 2 * jobs
         if api is Api.UAPI:
             found[ApiOperation.LIST_FIELDS] = sum(bool(entity.type) for entity in ENTITIES)
+            found[ApiOperation.LIST_REFERENCES] = 2
+            found[ApiOperation.GET_REFERENCE] = _REFERENCES
             found[ApiOperation.GET_EXPORT] = MAX_FAILED + 2 + 2 * jobs
         else:
             found[ApiOperation.LIST_ENTITIES] = 1
@@ -94,7 +99,16 @@ def export_steps(tap: TapDemandbase, facts: Facts) -> list[Step]:
     def details() -> None:
         _read_details(tap.export_api, facts)
 
-    return [("fields", streams), ("job list", jobs), ("old jobs", details)]
+    def references() -> None:
+        for each in tap.export_api.references():
+            facts.references[each.name] = tap.export_api.reference_values(each.name)
+
+    return [
+        ("fields", streams),
+        ("job list", jobs),
+        ("old jobs", details),
+        ("reference values", references),
+    ]
 
 
 def _read_details(api: ExportApi, facts: Facts) -> None:
@@ -171,7 +185,8 @@ def _read_labels(api: ImportApi, facts: Facts) -> None:
     for mapping in api.mappings():
         facts.documented.setdefault(mapping.entity, []).append(mapping.name)
     for entity in sorted(facts.documented):
-        with suppress(PermissionDeniedError):  # what is not exported shows no label
+        # What is not exported shows no label, and calls that discovery needs are left to it.
+        with suppress(PermissionDeniedError, CallBudgetError):
             facts.exported[entity] = list(api.tenant_fields(entity))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field as member
 from datetime import UTC, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demandbase_api.config import Api
 from demandbase_api.errors import ApiOperation
@@ -129,6 +129,8 @@ class Facts:
     old_link: OldLink | None = None
     begun: int = 0
     """Number of responses before the lists were read."""
+    references: dict[str, tuple[dict[str, Any], ...]] = member(default_factory=dict)
+    """Values by reference object."""
     clean_import: RowErrors | None = None
     """A completed import that rejected no row."""
     rejecting_import: RowErrors | None = None
@@ -544,6 +546,26 @@ def _documented_labels(facts: Facts) -> Finding:
     return judged(f"documented labels of exported fields: {'; '.join(parts)}", is_right=is_right)
 
 
+def _reference_values(facts: Facts) -> Finding:
+    parts, have_ids = [], True
+    for reference, values in facts.references.items():
+        ids = {str(value.get("id")) for value in values if value.get("id") is not None}
+        have_ids &= len(ids) == len(values)
+        members = Counter(
+            f"{mask_name(name)} ({kind_of(item)})"
+            for value in values
+            for name, item in value.items()
+        )
+        parts.append(
+            f"{mask_name(reference)}: {counted(len(values), 'value')}, {counted(len(ids), 'id')}, "
+            f"members {counts(members)}"
+        )
+    if not parts:
+        return not_seen("no reference object is listed")
+    says = "; ".join(parts)
+    return as_assumed(says) if have_ids else seen(says)  # digests stand in for ids
+
+
 _UAPI, _V1 = frozenset({Api.UAPI}), frozenset({Api.V1})
 
 GUESSES: tuple[Guess, ...] = (
@@ -564,6 +586,7 @@ GUESSES: tuple[Guess, ...] = (
     Guess("open-jobs", Kind.EXPORT, _open_at_a_time),
     Guess("result-links", Kind.EXPORT, _result_links, _UAPI),
     Guess("link-life", Kind.EXPORT, _link_life),
+    Guess("reference-values", Kind.EXPORT, _reference_values, _UAPI),
     Guess("import-members", Kind.IMPORT, _members(Kind.IMPORT)),
     Guess("import-statuses", Kind.IMPORT, _statuses(Kind.IMPORT)),
     Guess("imports-without-file", Kind.IMPORT, _waiting_imports),

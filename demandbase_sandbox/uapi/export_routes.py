@@ -43,17 +43,32 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 JOB_ERRORS: dict[int | str, dict[str, Any]] = {**ERRORS, 404: {"model": ErrorDto}}
 
-REFERENCE_OBJECTS: dict[str, tuple[str, ...]] = {
-    "persona": ("Economic buyer", "Technical buyer"),
-    "buyerRole": ("Champion", "Decision maker", "Influencer"),
-    "idealBuyingGroup": ("Platform team",),
-    "idealBuyingGroupPersonaRole": ("Champion in the platform team",),
-    "keywordSet": ("Competitors", "Own brand"),
-    "keywordSetMember": ("Globex", "Initech"),
-    "JobFunction": ("Engineering", "Marketing", "Sales"),
-    "JobLevel": ("Director", "Manager", "Staff"),
+
+def _named(*names: str) -> list[dict[str, Any]]:
+    return [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+
+
+REFERENCE_OBJECTS: dict[str, list[dict[str, Any]]] = {
+    "persona": _named("Economic buyer", "Technical buyer"),
+    "buyerRole": _named("Champion", "Decision maker", "Influencer"),
+    "idealBuyingGroup": _named("Platform team"),
+    "idealBuyingGroupPersonaRole": [
+        {"idealBuyingGroupId": 1, "personaId": persona, "buyerRoleId": role}
+        for persona, role in ((1, 2), (2, 1), (2, 3))
+    ],
+    "keywordSet": _named("Competitors", "Own brand"),
+    "keywordSetMember": [
+        {"id": number, "keyword": keyword}
+        for number, keyword in ((1, "globex"), (1, "initech"), (2, "acme"))
+    ],
+    "JobFunction": _named("Engineering", "Marketing", "Sales"),
+    "JobLevel": _named("Director", "Manager", "Staff"),
 }
-"""Names of the rows of each object; they are the same for all tenants."""
+"""The values of each object, the same for all tenants.
+
+Their members are not published, and depend on the object: some have no id, and some the id of
+another object.
+"""
 
 router = SandboxRouter(prefix=EXPORT_PREFIX, dependencies=[published_query])
 
@@ -204,9 +219,7 @@ def reference(
     """Return the rows of a reference object."""
     if object not in REFERENCE_OBJECTS:
         raise coded_error("400-154", object)
-    names = REFERENCE_OBJECTS[object]
-    rows = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
-    return ReferenceData(object_type=object, data=rows)
+    return ReferenceData(object_type=object, data=REFERENCE_OBJECTS[object])
 
 
 def _create(

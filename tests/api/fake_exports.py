@@ -21,7 +21,7 @@ from demandbase_api.errors import (
     ServerError,
     UnreachableError,
 )
-from demandbase_api.models import Entity, ExportJob, ExportRequest, JobStatus
+from demandbase_api.models import Entity, ExportJob, ExportRequest, JobStatus, ReferenceObject
 from demandbase_api.ports import (
     EVERYTHING,
     DiscoveryScope,
@@ -192,6 +192,14 @@ class FakeExports(ExportApi):
         self, scope: DiscoveryScope = EVERYTHING, on_error: OnEntityError = raise_error
     ) -> tuple[Entity, ...]:
         raise AssertionError("jobs need no discovery")
+
+    @override
+    def references(self) -> tuple[ReferenceObject, ...]:
+        return ()
+
+    @override
+    def reference_values(self, name: str) -> tuple[dict[str, Any], ...]:
+        raise AssertionError("there is no reference object")
 
     @override
     def open_part(

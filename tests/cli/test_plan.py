@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,65 @@ def test_windows_and_states_are_jobs(
     assert (
         "The state is not JSON" in demandbase("plan", *options, "--state", str(state), code=1).err
     )
+
+
+FOUR = ("accounts", "people", "opportunities", "activities")
+RECENT = (datetime.now(UTC).date() - timedelta(days=9)).isoformat()
+
+
+def test_the_runs_that_a_day_allows_are_a_sentence(
+    demandbase: Demandbase,
+    select: Any,  # noqa: ANN401
+    api: str,
+) -> None:
+    shown = demandbase("plan", *select(*FOUR)).words
+    said = (
+        "Once this run is complete, each further one takes at least 4 jobs: the calls of a day "
+        "allow 15 such runs, one every 1 h 36 min."
+    )
+    assert (said in shown) is (api == "uapi")
+
+
+@pytest.mark.parametrize(
+    ("streams", "settings", "jobs", "runs"),
+    [
+        # The first run of activities takes several jobs, a later one takes one.
+        (FOUR, {"start_date": "2024-01-01"}, 4, 15),
+        (("activities",), {"start_date": RECENT, "window_days": 1}, 3, 20),
+        (("buying_groups", "buying_group_members"), {}, 3, 20),
+        (("activities",), {"end_date": "2024-01-01"}, 0, None),
+        (("export_jobs",), {}, 0, None),
+    ],
+)
+def test_the_runs_that_a_day_allows(
+    demandbase: Demandbase,
+    config_file: str,
+    select: Any,  # noqa: ANN401
+    api: str,
+    streams: tuple[str, ...],
+    settings: dict[str, Any],
+    jobs: int,
+    runs: int | None,
+) -> None:
+    if api == "v1":
+        return
+    change_settings(config_file, **settings)
+    found = demandbase("plan", *select(*streams), "--json").json
+    assert (found["later_jobs_at_least"], found["runs_a_day_at_most"]) == (jobs, runs)
+
+
+def test_a_selection_that_a_day_does_not_allow(
+    demandbase: Demandbase,
+    config_file: str,
+    select: Any,  # noqa: ANN401
+    api: str,
+) -> None:
+    if api == "v1":
+        return
+    settings = {"start_date": "2026-01-01", "window_days": 1, "lookback_days": 100}
+    change_settings(config_file, **settings)
+    done = demandbase("plan", *select("activities"), code=75)
+    assert "which is more than the calls of a day allow: select fewer streams." in done.words
 
 
 def test_a_stream_that_cannot_be_exported_is_named(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError, InvalidRequestError
+from demandbase_api.errors import InvalidRequestError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tap_demandbase.errors import FileFormatError, SelectionError
 from tests.tap.conftest import QuickTap
@@ -49,10 +51,28 @@ class TestRequests:
         within = [row for row in first if "2025-10-01" <= (row["activity_at"] or "") < "2026-07-01"]
         assert len(records) == len(within) > 0
 
-    def test_activities_need_a_first_day(self, sandbox: Sandbox, sync: Sync) -> None:
-        with pytest.raises(ConfigurationError, match="set start_date"):
-            sync("activities", start_date=None)
-        assert not bodies(sandbox)
+    def test_activities_without_a_start_date_begin_89_days_back(
+        self, sandbox: Sandbox, sync: Sync, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        today = sandbox.clock.now().date()
+        first = today - timedelta(days=89)
+        days = {name: f"{today - timedelta(days=back)}T12:00:00Z"
+                for name, back in (("before", 90), ("first", 89), ("now", 0))}  # fmt: skip
+        fields = [("subject", "string"), ("activity_at", "datetime")]
+        sandbox.add_entity("activities", fields, [[name, day] for name, day in days.items()])
+        with caplog.at_level(logging.INFO):
+            output = sync("activities")
+        assert f"activities begins on {first}, 89 days back, since start_date is not" in caplog.text
+        assert {record["subject"] for record in output.records("activities")} == {"first", "now"}
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            sync("activities", state={"bookmarks": output.state})
+        assert "89 days back" not in "".join(
+            each.getMessage() for each in caplog.records if each.name == "tap-demandbase.activities"
+        )
+        [(start, end), again] = [(body["fromDate"], body["toDate"]) for body in bodies(sandbox)]
+        assert (start, end) == (first.isoformat(), today.isoformat())
+        assert again[0] > start
 
     def test_activities_of_a_full_export_are_cut_too_and_leave_no_bookmark(
         self, sandbox: Sandbox, config: dict[str, Any], capsys: pytest.CaptureFixture[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from demandbase_api.errors import ConfigurationError
 from demandbase_sandbox import Sandbox, SandboxOptions
 from tap_demandbase.errors import FileFormatError
-from tests.tap.conftest import QuickTap, only_failure
+from tests.tap.conftest import UAPI_OPTIONS, QuickTap, only_failure
 from tests.tap.uapi_settings import sandboxed
 
 Sync = Callable[..., Any]
@@ -25,11 +26,79 @@ def api() -> str:
 
 class TestDiscovery:
     def test_streams_have_the_names_of_v1_and_new_ones(self, config: dict[str, Any]) -> None:
-        assert set(QuickTap(config=config).streams) == {
+        names = set(QuickTap(config=config).streams)
+        assert {name for name in names if not name.startswith("reference_")} == {
             "accounts", "people", "opportunities", "activities", "campaigns", "creatives",
-            "buying_groups", "buying_group_members", "account_list_members",
-            "person_list_members", "export_jobs", "import_jobs",
+            "buying_groups", "buying_group_members", "export_jobs", "import_jobs",
         }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({}, set()),
+            ({"account_list_id": "1"}, {"account_list_members"}),
+            ({"entities": ["person_list_members"]}, {"person_list_members"}),
+            (
+                {"stream_options": {"person_list_members": {"person_list_ids": [1]}}},
+                {"person_list_members"},
+            ),
+            ({"stream_options": {"account_list_members": {"columns": ["id"]}}}, set()),
+        ],
+    )
+    def test_members_of_lists_are_streams_once_the_lists_are_known(
+        self,
+        config: dict[str, Any],
+        settings: dict[str, Any],
+        expected: set[str],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        found = QuickTap(config={**config, **settings}).streams
+        assert {name for name in found if name.endswith("list_members")} == expected
+        assert "do not exist" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("settings", "line"),
+        [
+            (
+                {},
+                "campaigns and creatives (ad_report_type), account_list_members "  # noqa: ISC004
+                "(account_list_ids), person_list_members (person_list_ids). Without start_date, "
+                "activities begin 89 days back.",
+            ),
+            (
+                {
+                    "start_date": "2026-01-01",
+                    "stream_options": {
+                        **UAPI_OPTIONS,
+                        "person_list_members": {"person_list_ids": [1]},
+                    },
+                },
+                "account_list_members (account_list_ids).",
+            ),
+            (
+                {"entities": ["people", "account_list_members"]},
+                "account_list_members (account_list_ids).",
+            ),
+            ({"entities": ["people"]}, None),
+        ],
+    )
+    def test_one_line_says_what_streams_need(
+        self,
+        config: dict[str, Any],
+        caplog: pytest.LogCaptureFixture,
+        settings: dict[str, Any],
+        line: str | None,
+    ) -> None:
+        with caplog.at_level(logging.INFO):
+            tap = QuickTap(config={**config, "stream_options": {}, **settings})
+            catalog = tap.catalog_dict
+        begin = "Streams that need a setting in stream_options: "
+        said = [text for text in caplog.messages if text.startswith(begin)]
+        assert said == ([] if line is None else [begin + line])
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            _ = QuickTap(config=dict(tap.config), catalog=catalog).streams
+        assert begin not in caplog.text
 
     def test_the_catalog_has_the_field_names_of_jobs(self, config: dict[str, Any]) -> None:
         catalog = QuickTap(config=config).catalog_dict

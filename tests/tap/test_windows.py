@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demandbase_api.models import Entity
 from tap_demandbase.bookmark import Bookmark, advance, read, write
 from tap_demandbase.config import StreamOptions
 from tap_demandbase.errors import StateError
-from tap_demandbase.incremental import WindowedExport, WindowOverlap
+from tap_demandbase.incremental import WindowedExport, WindowOverlap, with_first_day
 from tap_demandbase.windows import Window, cut_windows, format_timestamp, midnight, parse_timestamp
 
 days = st.dates(date(2000, 1, 1), date(2030, 1, 1))
@@ -261,6 +263,33 @@ def test_a_row_of_both_windows_is_sent_once(first: list[int], second: list[int])
         for value in set(second):
             assert out.count(value) == max(0, second.count(value) - first.count(value))
         shared.restart()
+
+
+@pytest.mark.parametrize(
+    ("max_days", "mark", "start", "end", "expected"),
+    [
+        (89, None, None, None, "2026-03-03"),
+        (89, None, None, "2026-05-01", "2026-02-01"),
+        (89, None, None, "0001-02-01", "0001-01-01"),
+        (89, None, "2020-01-01", None, "2020-01-01"),
+        (89, "2026-05-01", None, None, None),
+        (None, None, None, None, None),
+    ],
+)
+def test_an_entity_that_is_exported_by_days_begins_with_the_days_of_one_job(
+    max_days: int | None, mark: str | None, start: str | None, end: str | None, expected: str | None
+) -> None:
+    entity = Entity("activities", "", (), max_days=max_days)
+    begun = Bookmark(None if mark is None else parse_timestamp(mark))
+    settings = replace(
+        options(0, None, None),
+        start_date=None if start is None else parse_timestamp(start),
+        end_date=None if end is None else date.fromisoformat(end),
+    )
+    logger = logging.getLogger("test")
+    found = with_first_day(entity, begun, settings, date(2026, 5, 31), logger)
+    assert found.start_date == (None if expected is None else parse_timestamp(expected))
+    assert found.max_days == max_days
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,13 @@ ALL = DiscoveryScope(report_types={"campaigns": "summary", "creatives": "perform
 
 def asked(sandbox: Sandbox) -> int:
     return len(sandbox.requests("fetchFields"))
+
+
+def start_of_day(sandbox: Sandbox) -> None:
+    """Move the time to the next midnight UTC."""
+    now = sandbox.clock.now()
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+    sandbox.clock.advance((midnight - now).total_seconds())
 
 
 def test_all_runs_request_each_entity_once_in_24_hours(
@@ -138,15 +147,87 @@ def test_a_denial_that_ends_the_run_is_requested_again_by_the_next(
     assert "people" in {entity.name for entity in exports.entities(scope)}
 
 
-def test_a_denial_is_used_once_the_daily_calls_are_used_up(
-    sandbox: Sandbox, exports: ExportApi
-) -> None:
-    people = DiscoveryScope(frozenset({"people"}))
-    sandbox.add_fault(Fault("fetchFields", Effect.STATUS, code="403-101", times=60))
-    for _ in range(61):
-        with pytest.raises(PermissionDeniedError, match="code 403-101"):
+class TestOneCallADay:
+    """The fields of an entity cost at most one call a day, and a second one after a rejection."""
+
+    def test_a_denial_is_requested_twice_a_day_at_most(
+        self, sandbox: Sandbox, exports: ExportApi
+    ) -> None:
+        people = DiscoveryScope(frozenset({"people"}))
+        sandbox.add_fault(Fault("fetchFields", Effect.STATUS, code="403-101", times=None))
+        start_of_day(sandbox)
+        said = []
+        for _ in range(24):
+            with pytest.raises(PermissionDeniedError, match="code 403-101") as caught:
+                exports.entities(people)
+            said.append("asked at most twice a day" in str(caught.value))
+            sandbox.clock.advance(3600)
+        assert asked(sandbox) == 2
+        assert said == [False] * 2 + [True] * 22
+        with pytest.raises(PermissionDeniedError) as caught:
             exports.entities(people)
-    assert asked(sandbox) == 60
+        assert asked(sandbox) == 3
+        assert "twice" not in str(caught.value)
+
+    def test_rejected_fields_are_requested_twice_a_day_at_most(
+        self, sandbox: Sandbox, exports: ExportApi
+    ) -> None:
+        start_of_day(sandbox)
+        for _ in range(24):
+            assert exports.entities(DiscoveryScope(frozenset({"people"})))
+            with pytest.raises(InvalidRequestError, match="400-115"):
+                exports.submit(ExportRequest("people", ("{Person}.nosuch",)))
+            sandbox.clock.advance(3600)
+        assert asked(sandbox) == 2
+
+    def test_runs_that_begin_at_once_share_the_calls(
+        self,
+        sandbox: Sandbox,
+        connection: Callable[..., Connection],
+        files: ApiFiles,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("demandbase_api.uapi.discovery._CLAIM_PAUSE", 0.01)
+        sandbox.add_fault(Fault("fetchFields", Effect.DELAY, seconds=0.05, times=None))
+        with ThreadPoolExecutor(4) as runs:
+            apis = [connect(connection(), Api.UAPI, files=files).exports for _ in range(4)]
+            first, *others = runs.map(lambda api: api.entities(ALL), apis)
+        assert len(first) == 10
+        assert others == [first] * 3
+        assert asked(sandbox) == 8
+
+    @pytest.mark.parametrize(("age", "seconds"), [(0, 120), (90, 30), (121, 0), (-30, 0)])
+    def test_the_claim_of_a_run_that_was_killed_ends(
+        self,
+        sandbox: Sandbox,
+        exports: ExportApi,
+        connection: Callable[..., Connection],
+        files: ApiFiles,
+        age: float,
+        seconds: float,
+    ) -> None:
+        now = sandbox.clock.now()
+        since = (now - timedelta(seconds=age)).isoformat()
+        document = {"form": 1, "answers": {}, "claims": {"person": since}}
+        path = files.state.open() / files.name(connection(), "fields")
+        path.write_text(json.dumps(document))
+        assert exports.entities(DiscoveryScope(frozenset({"people"})))
+        assert (sandbox.clock.now() - now).total_seconds() == pytest.approx(seconds, abs=9)
+        assert asked(sandbox) == 1
+        assert json.loads(path.read_bytes())["claims"] == {}
+
+    def test_a_failed_request_ends_its_claim(
+        self,
+        sandbox: Sandbox,
+        exports: ExportApi,
+        connection: Callable[..., Connection],
+        files: ApiFiles,
+    ) -> None:
+        sandbox.add_fault(Fault("fetchFields", Effect.STATUS, status=400))
+        with pytest.raises(InvalidRequestError):
+            exports.entities(DiscoveryScope(frozenset({"people"})))
+        path = files.state.open() / files.name(connection(), "fields")
+        assert json.loads(path.read_bytes())["claims"] == {}
 
 
 class TestFewCallsLeft:
@@ -201,7 +282,7 @@ def test_expired_results_are_used_once_the_daily_calls_are_used_up(
 
 
 @pytest.mark.parametrize("code", ["403-101", "403-104"])
-def test_a_denied_permission_removes_the_fields_from_the_cache(
+def test_a_denied_permission_has_the_fields_requested_again(
     sandbox: Sandbox, exports: ExportApi, code: str
 ) -> None:
     people = DiscoveryScope(frozenset({"people"}))
@@ -213,7 +294,7 @@ def test_a_denied_permission_removes_the_fields_from_the_cache(
     assert asked(sandbox) == 2
 
 
-def test_a_rejected_request_removes_the_fields_from_the_cache(
+def test_a_rejected_request_has_the_fields_requested_again(
     sandbox: Sandbox, exports: ExportApi
 ) -> None:
     people = DiscoveryScope(frozenset({"people"}))
