@@ -60,6 +60,11 @@ KNOWN = (
         "responses out for the types of activities.",
     ),
     Known(
+        "uapi: POST /integration/v1/custom-sources: response 404: Unknown response http status: "
+        "404",
+        "The sandbox serves only the operations that read custom sources: the pair changes none.",
+    ),
+    Known(
         "v1: GET *: response 400: Unknown response http status: 400",
         "The document has this response for creations only. The sandbox rejects all parameters "
         "that do not fit their schema.",

@@ -31,6 +31,7 @@ _REPORTS = {
     "campaigns": {"ad_report_type": "summary", "source": ["google", "linkedin"]},
     "creatives": {"ad_report_type": "performance"},
 }
+_SOURCE = "HubSpot"
 _LABELS = {
     "accounts": {"id": "External Account ID", "name": "Account Name", "domain": "Account Domain"},
     "people": {
@@ -129,6 +130,17 @@ class Tenant:
         return self.command(
             "tap-demandbase", code=code, entities=[*entities] or None, job_reuse_hours=0, **settings
         )
+
+    def export_catalog(self, *streams: str, **settings: Any) -> str:  # noqa: ANN401
+        """Run the tap over some streams of its catalog."""
+        catalog = json.loads(self.command("tap-demandbase", "--discover", **settings))
+        for entry in catalog["streams"]:
+            for item in entry["metadata"]:
+                if not item["breadcrumb"]:
+                    item["metadata"]["selected"] = entry["tap_stream_id"] in streams
+        path = self._folder / "catalog.json"
+        path.write_text(json.dumps(catalog), encoding="utf-8")
+        return self.command("tap-demandbase", f"--catalog={path}", **settings)
 
     def load(self, stream: str, *rows: Message, code: int = 0, **settings: Any) -> str:  # noqa: ANN401
         """Run the target over rows of a stream."""
@@ -257,6 +269,19 @@ def run_uapi(record: Callable[[Exchange], None]) -> None:
                 stream, row, field_mappings=_LABELS, activity_types={"activities": "web_visit"},
                 list_action="insert" if stream == "accounts" else None,
             )  # fmt: skip
+        it.load(
+            "people",
+            {**_ROWS["people"], "id": "n3", "Nickname": "Countess"},
+            field_mappings=_LABELS,
+            custom_fields={"people": ["Nickname"]},
+            source=_SOURCE,
+        )
+        it.load("people", _ROWS["people"], field_mappings=_LABELS, source="None", code=1)
+        it.export_catalog("reference_persona", "reference_job_level", "export_jobs")
+        it.command(
+            "demandbase", "check", "--deep", "--allow-job", "activities", "--day", "2026-01-10",
+            source=_SOURCE,
+        )  # fmt: skip
         it.fail("createImportJob", Effect.JOB_FAILS, message="The file is not valid.")
         it.load("people", {**_ROWS["people"], "id": "n2"}, field_mappings=_LABELS, code=1)
         it.fail("createExportJob", Effect.JOB_FAILS, message="The export failed.")
@@ -321,6 +346,8 @@ def run_v1(record: Callable[[Exchange], None]) -> None:
         it.export(stream_options=options, account_list_id="list-1", **_DAYS)
         for words in (["check"], ["plan"], ["quota"], ["jobs"], ["catalog"]):
             it.command("demandbase", *words)
+        it.command("demandbase", "check", "--deep", "--allow-job", "activities")
+        it.export_catalog("export_jobs", "import_jobs", "import_errors", "field_mappings")
         for stream, row in _V1_ROWS.items():
             it.load(
                 stream, row, {**row, next(iter(row)): "other"}, on_reject="continue",
