@@ -149,7 +149,14 @@ def test_no_value_id_name_link_or_credential_is_printed(
     tokens = {sandbox.token, sandbox.client_secret, *sandbox.issued_tokens()}
     assert not [token for token in tokens if token in done.out + done.err]
     jobs = [*sandbox.export_jobs(), *sandbox.import_jobs()]
-    secrets = {"Grace", "Hopper", "http:", *(str(job.get("jobName", "Grace")) for job in jobs)}
+    secrets = {
+        "Grace",
+        "Hopper",
+        "Economic buyer",
+        "HubSpot",
+        "http:",
+        *(str(job.get("jobName", "Grace")) for job in jobs),
+    }
     secrets |= {job["id"] for job in jobs if api == "v1"}
     assert not [secret for secret in secrets if secret in done.out]
     rows = [row for stream in streams for row in sandbox.rows(stream)]
