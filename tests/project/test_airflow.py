@@ -442,6 +442,42 @@ def test_a_wrong_file_of_tenants_is_named_with_its_member(tmp_path: Path) -> Non
         assert sentence in line
 
 
+PLAN = """
+import json, sys
+import demandbase_dag
+from airflow.sdk.exceptions import AirflowFailException
+for params in json.load(sys.stdin):
+    for tenant in demandbase_dag.TENANTS:
+        try:
+            found = demandbase_dag.backfill(tenant, params)
+            print(tenant.name, *(each["STATE_ID"] for each in found))
+        except AirflowFailException as error:
+            print(error)
+"""
+
+
+def test_pieces_of_a_backfill_and_what_cannot_be_cut() -> None:
+    given: dict[str, Any] = {
+        "start_date": "2024-01-01", "end_date": "2026-01-01", "days": 366, "streams": [],
+    }  # fmt: skip
+    wrong: list[dict[str, Any]] = [
+        {"streams": ["opportunities"]},
+        {"streams": ["visits"]},
+        {"end_date": "2024-01-01"},
+    ]
+    done = subprocess.run(
+        [AIRFLOW / "python", "-c", PLAN],
+        input=json.dumps([{**given, **each} for each in ({"streams": ["people"]}, {}, *wrong)]),
+        cwd=DEPLOYED, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    one, _, all_of_acme, _, whole, _, unknown, _, empty, _ = done.stdout.splitlines()
+    assert one == "acme people-2024-01-01-2025-01-01 people-2025-01-01-2026-01-01"
+    assert len(all_of_acme.split()) == 5
+    assert "opportunities of acme cannot be exported in pieces" in whole
+    assert unknown.endswith("has visits.")
+    assert empty == "start_date must be before end_date."
+
+
 @pytest.mark.parametrize("name", ["wrong.yml", "demandbase.yml"])
 def test_the_file_prints_the_pools_or_what_is_wrong(tmp_path: Path, name: str) -> None:
     """As Airflow shows it, as an import error."""
