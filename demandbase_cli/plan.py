@@ -14,6 +14,7 @@ from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
 from demandbase_cli.output import Table, show
 from demandbase_cli.state import read_state
+from tap_demandbase.catalog import checked_streams
 from tap_demandbase.config import export_journal
 from tap_demandbase.export_plan import PlannedExport, PlannedStream, plan_exports
 
@@ -109,9 +110,11 @@ def _check(calls: list[dict[str, Any]], failed: dict[str, str]) -> None:
 
 def _catalog(file: IO[str]) -> Any:  # noqa: ANN401 - checked by the tap
     try:
-        return json.load(file)
+        catalog = json.load(file)
     except (ValueError, RecursionError):
         raise CommandError("The file of --catalog is not JSON.") from None
+    checked_streams(catalog)  # null would be no catalog
+    return catalog
 
 
 def _jobs(tap: TapDemandbase, streams: list[PlannedStream]) -> list[PlannedJob]:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 from demandbase_api.errors import DemandbaseError
+from demandbase_cli import output, run_state
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
-from demandbase_cli.output import Table, print_json, show, timestamp
+from demandbase_cli.output import Table, timestamp
 from tap_demandbase import bookmark
 from tap_demandbase.windows import midnight, parse_timestamp
 
@@ -20,7 +22,34 @@ if TYPE_CHECKING:
     from demandbase_cli.settings import Settings
 
 
-@click.command(short_help="Show the bookmarks of a state, or change them.")
+class _ShowsFile(click.Group):
+    """Commands about states; anything but the name of one of them is the file to show."""
+
+    @property
+    def default(self) -> click.Command:
+        """The command whose name may be left out."""
+        return self.commands["show"]
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ShowsFile, short_help="Show the bookmarks of a state, or change them.")
+def state() -> None:
+    """Show a state or change it, or keep the states of runs.
+
+    “demandbase state FILE” stands for “demandbase state show FILE”.
+    """
+
+
+state.add_command(run_state.get)
+state.add_command(run_state.put)
+
+
+@state.command()
 @click.argument("file", type=click.File(encoding="utf-8"))
 @click.option("--reset", "resets", multiple=True, metavar="STREAM", help="Remove its bookmark.")
 @click.option(
@@ -31,7 +60,7 @@ if TYPE_CHECKING:
     help="Let the next run export the stream from this date on, less lookback_days.",
 )
 @common_options
-def state(
+def show(
     *,
     settings: Settings,
     as_json: bool,
@@ -52,10 +81,11 @@ def state(
             found = without_bookmark(found, stream)
         for change in changes:
             found = with_date(found, change)
-        print_json(found if around is None else {**around, _MELTANO: found})
+        # One line, as “state put” and “tail -1” need it.
+        click.echo(json.dumps(found if around is None else {**around, _MELTANO: found}))
         return
     lines = [_line(name, own) for name, own in found.get("bookmarks", {}).items()]
-    show(
+    output.show(
         lines,
         Table(
             "Bookmarks",

@@ -27,6 +27,9 @@ LABEL = "demandbase-label"
 """Metadata key of the label of such a field, which files may have in their header; may be empty."""
 
 
+_SELECTIONS = "selected", "selected-by-default"
+
+
 @dataclass(slots=True)
 class FieldMetadata(Metadata):
     """Metadata of a property whose field has another name."""
@@ -99,43 +102,90 @@ def replication_method(stream: str, chosen: str | None, key: str | None) -> str 
             )
 
 
-def check_catalog(catalog: object) -> None:
-    """Check the form of a catalog, as given to the tap.
+def usable_catalog(catalog: object) -> Catalog | str | PurePath:
+    """Return a catalog, as given to the tap, in the form of the SDK.
 
     Raises:
         ConfigurationError: The SDK would fail on it, in words of its own.
     """
-    if catalog is None or isinstance(catalog, (Catalog, str, PurePath)):
-        return  # of the SDK, or a file that it reads
+    if isinstance(catalog, (Catalog, str, PurePath)):
+        return catalog  # of the SDK, or a file that it reads
+    streams = checked_streams(catalog)
+    try:
+        return Catalog.from_dict({"streams": streams})
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise _unusable("a schema in it is no JSON Schema") from error
+
+
+def checked_streams(catalog: object) -> list[dict[str, Any]]:
+    """Return the streams of a catalog, as a file has it.
+
+    Raises:
+        ConfigurationError: It does not have the form of a catalog.
+    """
     if not isinstance(catalog, dict):
-        problem = "it must be an object"
-    elif not isinstance(streams := catalog.get("streams"), list):
-        problem = "its member streams must be a list"
-    elif not all(_is_entry(entry) for entry in streams):
-        problem = "each of its streams must have a tap_stream_id, a schema and metadata"
-    else:
-        return
-    raise ConfigurationError(
+        raise _unusable("it must be an object")
+    if not isinstance(streams := catalog.get("streams"), list):
+        raise _unusable("its member streams must be a list")
+    for entry in streams:
+        for problem in _problems(entry):
+            raise _unusable(problem)
+    return streams
+
+
+def _unusable(problem: str) -> ConfigurationError:
+    return ConfigurationError(
         f"The catalog cannot be used: {problem}. Write one with “tap-demandbase --discover”, and "
         "select streams in it."
     )
 
 
-def _is_entry(entry: object) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    metadata = entry.get("metadata", [])
-    return (
+def _problems(entry: object) -> Iterator[str]:
+    if not isinstance(entry, dict) or not (
         isinstance(entry.get("tap_stream_id"), str)
         and isinstance(entry.get("schema", {}), dict)
-        and isinstance(metadata, list)
-        and all(
-            isinstance(item, dict)
-            and isinstance(item.get("breadcrumb"), list)
-            and isinstance(item.get("metadata"), dict)
-            for item in metadata
+        and isinstance(entry.get("metadata", []), list)
+    ):
+        yield "each of its streams must have a tap_stream_id, a schema and metadata"
+        return
+    name = entry["tap_stream_id"]
+    if not all(map(_is_metadata, entry.get("metadata", []))):
+        yield (
+            f"each metadata of stream {name} must have a breadcrumb, which is a list of texts, and "
+            "an object as metadata, whose members selected are true or false"
         )
+    if entry.get("stream", name) not in (None, name):
+        yield f"stream and tap_stream_id of stream {name} must be the same"
+    if not isinstance(entry.get("replication_key"), str | None):
+        yield f"the replication_key of stream {name} must be a text"
+    if not _are_texts(entry.get("key_properties") or []):
+        yield f"the key_properties of stream {name} must be a list of texts"
+    if not _are_properties(entry.get("schema", {}).get("properties")):
+        yield f"each of the properties of stream {name} must have a JSON Schema with a type"
+
+
+def _are_properties(value: object) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and all(isinstance(each, dict) and _is_type(each.get("type")) for each in value.values())
     )
+
+
+def _is_type(value: object) -> bool:
+    return isinstance(value, str | None) or _are_texts(value)
+
+
+def _is_metadata(item: object) -> bool:
+    return (
+        isinstance(item, dict)
+        and _are_texts(item.get("breadcrumb"))
+        and isinstance(members := item.get("metadata"), dict)
+        and all(isinstance(members.get(key), bool | None) for key in _SELECTIONS)
+    )
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
 
 
 def saved_fields(catalog: object) -> dict[str, dict[str, str]]:
@@ -186,16 +236,15 @@ def _described(entry: Mapping[str, Any]) -> Iterator[EntityField]:
 
 
 def _properties(entry: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    found = (entry.get("schema") or {}).get("properties") or {}
-    return {name: schema for name, schema in found.items() if isinstance(schema, dict)}
+    return entry.get("schema", {}).get("properties") or {}
 
 
 def _field_type(schema: Mapping[str, Any]) -> str:
     """Return the type of a field with a JSON Schema that discovery wrote."""
     types = schema.get("type")
-    named = {types} if isinstance(types, str) else set(types or ())
+    named = types if isinstance(types, list) else [types]
     if "string" in named:
-        return {"date": "date", "date-time": "datetime"}.get(schema.get("format") or "", "string")
+        return {"date": "date", "date-time": "datetime"}.get(str(schema.get("format")), "string")
     by_type = {"integer": "long", "number": "double", "boolean": "boolean"}
     return next((word for name, word in by_type.items() if name in named), "string")
 
@@ -210,7 +259,7 @@ def _saved_fields(entry: Mapping[str, Any]) -> dict[str, str]:
     return {
         item["breadcrumb"][1]: item["metadata"][MEMBER]
         for item in entry.get("metadata") or ()
-        if len(item["breadcrumb"]) > 1 and MEMBER in item["metadata"]
+        if len(item["breadcrumb"]) > 1 and isinstance(item["metadata"].get(MEMBER), str)
     }
 
 

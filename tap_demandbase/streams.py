@@ -454,7 +454,7 @@ class BulkStream(FastSyncStream):
         keys = {self.replication_key}
         if self._entity.max_days is not None and self.windowed is not None:
             keys.add(self.windowed.key)
-        properties = self.effective_schema["properties"]
+        properties = self.effective_schema.get("properties", {})
         if missing := keys - properties.keys() - {None}:
             raise SelectionError(
                 f"Stream {self.name}: the catalog lacks the field {missing.pop()}, whose dates "

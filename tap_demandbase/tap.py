@@ -6,7 +6,7 @@ import io
 import sys
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from simplejson import JSONDecodeError
 from singer_sdk import Tap
@@ -36,10 +36,11 @@ from demandbase_api.state.folder import EXPORT_REPORTS
 from tap_demandbase import bookmark, config
 from tap_demandbase.catalog import (
     catalog_fields,
-    check_catalog,
+    checked_streams,
     chosen_methods,
     saved_fields,
     selected_streams,
+    usable_catalog,
 )
 from tap_demandbase.discovery import discover_streams
 from tap_demandbase.errors import StreamsFailedError, sdk_sentence
@@ -89,11 +90,12 @@ class TapDemandbase(Tap):
     ]
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
-        check_catalog(options.get("catalog"))
         self._saved_catalog = options.get("catalog")
-        self.saved_fields = saved_fields(options.get("catalog"))
+        if self._saved_catalog is not None:
+            options["catalog"] = usable_catalog(self._saved_catalog)
+        self.saved_fields = saved_fields(self._saved_catalog)
         """Field names in jobs, by stream and property, from the catalog that was passed."""
-        self.chosen_methods = chosen_methods(options.get("catalog"))
+        self.chosen_methods = chosen_methods(self._saved_catalog)
         """Replication method that the user has chosen, by stream."""
         self._unavailable: dict[str, DemandbaseError] = {}
         if (state := options.get("state")) is not None:
@@ -392,15 +394,16 @@ class CommandTap(TapDemandbase):
         write_output(b"")  # an output that is closed shows before anything is done
         enlarge_pipe(sys.stdout.fileno())
         if (file := options.get("state")) is not None:
-            text = file.read()
+            text = _text(file, "state", _LAST_STATE)
             if not text.strip():  # tail -1 of no state at all
                 bookmark.usable_state("")
             if _json(text, "state", _LAST_STATE) is None:  # the SDK would take it for no file
                 bookmark.usable_state(None)
             options["state"] = io.StringIO(text)
         if (file := options.get("catalog")) is not None:
-            text = file.read()
-            _json(text, "catalog", "Discover it again, or give another.")
+            advice = "Discover it again, or give another."
+            text = _text(file, "catalog", advice)
+            checked_streams(_json(text, "catalog", advice))  # the SDK takes null for no file
             options["catalog"] = io.StringIO(text)
         super().invoke(**options)
 
@@ -409,6 +412,20 @@ class CommandTap(TapDemandbase):
         catalog = self.catalog_json_text
         write_output(f"{catalog}\n".encode())
         return catalog
+
+
+def _text(file: TextIO, option: str, advice: str) -> str:
+    """Return the text of an option's file.
+
+    Raises:
+        ConfigurationError: It is in another encoding, such as that of PowerShell 5.
+    """
+    try:
+        return file.read()
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"The file given with --{option} is no UTF-8 text. {advice}"
+        ) from None
 
 
 def _json(text: str, option: str, advice: str) -> object:

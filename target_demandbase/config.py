@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("target-demandbase")
 
 _MIN_ROWS_FOR_PERCENT = 1000
+
+_REJECTS = Path("rejects")
 
 _SECONDS = th.IntegerType(minimum=1, maximum=MAX_SECONDS)
 
@@ -150,9 +154,10 @@ _CONFIG = th.PropertiesList(
     th.Property(
         "rejects_path",
         th.StringType(min_length=1),
-        default="rejects",
         title="Rejects folder",
-        description="Folder for rejected rows, which contain your data, and for reports of runs.",
+        description="Folder for rejected rows, which contain your data, and for reports of runs. "
+        "Default: rejects in the working folder; if that cannot be written, in state_dir, or in "
+        "spool_dir if state_dir is a URL.",
     ),
     th.Property(
         "dry_run",
@@ -277,8 +282,28 @@ def import_journal(config: Mapping[str, Any], run: str) -> ImportJournal:
 
 
 def rejects_folder(config: Mapping[str, Any]) -> Path:
-    """Return the folder for rejected rows and reports, from the settings."""
-    return checked_path("rejects_path", config["rejects_path"])
+    """Return the folder for rejected rows and reports, from the settings.
+
+    Raises:
+        SpoolError: It is in the state folder, which cannot be used.
+    """
+    if text := config.get("rejects_path"):
+        return checked_path("rejects_path", text)
+    # The process need not be allowed to write where it was started, as in a container.
+    if _can_write_in(_REJECTS if _REJECTS.is_dir() else Path()):
+        return _REJECTS
+    folder = state(config).open() / _REJECTS
+    _log_other_folder(folder)
+    return folder
+
+
+def _can_write_in(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+@cache
+def _log_other_folder(folder: Path) -> None:
+    logger.info("The working folder cannot be written: the default of rejects_path is %s", folder)
 
 
 def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None:

@@ -391,7 +391,7 @@ class ImportQueue:
                 stream=first.batch.plan.stream,
             ) from error
         self._poller.forget(first.job_id)
-        self._uploader.check_name(job)
+        self._uploader.check_listed(job)
         return EndedImport(first.batch, job, first.job_id, first.file.name)
 
     def _update_journal(self, running: _Running, outcome: Outcome | None) -> None:

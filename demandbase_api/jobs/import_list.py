@@ -25,6 +25,10 @@ MAX_AGE = timedelta(hours=24)
 """Older jobs are not resumed: what they wrote may have been changed since."""
 
 _LIST_SECONDS = 60.0
+_NEEDED_LIST_SECONDS = 600.0
+"""Time for a list without which nothing can be sent."""
+_OLDER_JOBS = 100
+"""Older jobs in a row at which reading ends: a list may be sorted by something like creation."""
 _FILE_NAME = re.compile(r"(.+)-([0-9a-f]{32})(-\d+)?(-\d{8}T\d{12})?\.csv")
 """What this product calls the files that it sends; see ``ImportFile``."""
 
@@ -59,21 +63,23 @@ class ImportList:
         self._api = api
         self._clock = clock
 
-    def read(self, entity: str) -> list[ImportJob]:
+    def read(self, entity: str, *, is_needed: bool) -> list[ImportJob]:
         """Return the jobs of the last 24 hours, by the clock of the server, the newest first.
 
         Args:
             entity: The entity that they import into.
+            is_needed: Whether nothing can be sent without the list.
 
         Raises:
             DemandbaseError: The list cannot be read.
         """
-        deadline = Deadline.after(self._clock, _LIST_SECONDS)
+        seconds = _NEEDED_LIST_SECONDS if is_needed else _LIST_SECONDS
+        deadline = Deadline.after(self._clock, seconds)
         jobs = iter(self._api.jobs(deadline))
         first = list(islice(jobs, 1))  # the response that has it says what time it is
         found = [
             job
-            for job in recent(chain(first, jobs), self.now() - MAX_AGE)
+            for job in recent(chain(first, jobs), self.now() - MAX_AGE, older=_OLDER_JOBS)
             if job.entity in {None, entity} and sent_rows(job.file_name) is not None
         ]
         return sorted(found, key=self.age)

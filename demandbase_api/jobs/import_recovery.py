@@ -503,9 +503,14 @@ class ImportRecovery:
             JobTimeoutError: It does not end in time.
             JobGoneError: The server no longer knows it.
         """
-        logger.info("Waiting for the import job %s, whose rows come first", job.id)
+        may_lack_file = fileless is not None and self._api.waits_for_file(job)
+        logger.info(
+            "Waiting for the import job %s, whose rows come first%s",
+            job.id,
+            f": {fileless:.0f} s at most if it does not get its file" if may_lack_file else "",
+        )
         try:
-            if fileless is not None and self._api.waits_for_file(job):
+            if fileless is not None and may_lack_file:
                 self._poller.add(
                     job, entity, own=False, deadline=Deadline.after(self._clock, fileless)
                 )
@@ -533,13 +538,25 @@ class ImportRecovery:
         alike = [
             job
             for job in self._listed.get(request.entity, ())
-            if sent_rows(job.file_name) == rows and self._list.age(job) < MAX_AGE
+            if sent_rows(job.file_name) == rows
+            and (job.created_at is None or self._list.age(job) < MAX_AGE)
         ]
         if not alike:
             return []
         known = {entry.job_id for entry in self._journal.alike(file.fingerprint)}
         known |= {*used, *self._journal.given_up(), *self._deliveries.jobs(request.entity)}
-        return [job for job in alike if job.id not in known]
+        alike = [job for job in alike if job.id not in known]
+        undated = [job.id for job in alike if job.created_at is None]
+        if undated and request.adds:
+            logger.warning(
+                "The job list shows that the same %d rows of stream %s were sent before, and not "
+                "when: they are added once more. Check the import jobs %s in Demandbase, and keep "
+                "state_dir between runs.",
+                file.rows,
+                file.stream,
+                ", ".join(undated),
+            )
+        return [job for job in alike if job.created_at is not None]
 
     def _entry_for(self, job: ImportJob, file: ImportFile, request: ImportRequest) -> JournalEntry:
         return JournalEntry(
@@ -578,21 +595,29 @@ class ImportRecovery:
 
         Returns:
             The jobs, as they are after that.
+
+        Raises:
+            PossibleDuplicatesError: Rows are to be added, and the list fails for now. A list that
+                is refused for good would stop each run: that is only a warning.
         """
         entity = request.entity
         try:
-            listed = self._list.read(entity)
-        except DemandbaseError as error:
-            # If it may pass, the next call finds out whether it is one for the whole run.
-            if error.ends_run and not isinstance(error, TransientError):
+            listed = self._list.read(entity, is_needed=request.adds)
+        except TransientError as error:
+            if request.adds and error.ends_run:
                 raise
-            logger.warning(
-                "The list of import jobs cannot be read, so imports of other machines into %s are "
-                "not waited for%s: %s",
-                entity,
-                ", and rows that they have added are not recognized" if request.adds else "",
-                error,
-            )
+            if request.adds:
+                raise PossibleDuplicatesError(
+                    f"{error} That list says which rows earlier runs have sent, and rows of "
+                    f"{entity} are always added, so none is sent without it: run again later."
+                ) from error
+            # The next call finds out whether it is one for the whole run.
+            self._warn_of_list(request, error)
+            return []
+        except DemandbaseError as error:
+            if error.ends_run:
+                raise
+            self._warn_of_list(request, error)
             return []
         follows = Follows.ADDED if request.adds else Follows.WRITTEN
         found: list[ImportJob] = []
@@ -610,6 +635,16 @@ class ImportRecovery:
             else:
                 found.append(job)
         return found
+
+    @staticmethod
+    def _warn_of_list(request: ImportRequest, error: DemandbaseError) -> None:
+        logger.warning(
+            "The list of import jobs cannot be read, so imports of other machines into %s are "
+            "not waited for%s: %s",
+            request.entity,
+            ", and rows that they have added are not recognized" if request.adds else "",
+            error,
+        )
 
     def _wait_for_other(self, job: ImportJob, entity: str, fileless: float) -> list[ImportJob]:
         """Wait for the end of a job of another machine; return it, unless it is gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from demandbase_api.deadline import ONE_TRY
@@ -50,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 _LOST_JOB_SECONDS = 2.0
 """Maximum time that the end of a run spends on a job whose creation was interrupted."""
+_CLOCK_DIFFERENCE = timedelta(hours=1)
+"""Difference between a job's creation time and the time of responses that is no accident."""
 _JOBS_OF_A_FILE = 3
 """Maximum number of jobs that are created for a file, if the earlier ones surely did not get it."""
 
@@ -88,6 +91,32 @@ class _Creation:
     entry: JournalEntry
 
 
+@dataclass(frozen=True, slots=True)
+class _Created:
+    """What a job of this run should show.
+
+    Args:
+        file_name: Name of its file.
+        at: When it was created, by the time that responses have.
+    """
+
+    file_name: str
+    at: datetime
+
+    def problem(self, job: ImportJob) -> str | None:
+        """Return what the job shows in another way, as the end of a clause, if anything."""
+        if job.file_name != self.file_name:
+            return f"does not return the name of the file of the import job {job.id} as it was sent"
+        if job.created_at is None:
+            return f"does not say when the import job {job.id} was created"
+        if abs(job.created_at - self.at) > _CLOCK_DIFFERENCE:
+            return (
+                f"says that the import job {job.id} was created at {job.created_at:%Y-%m-%d %H:%M},"
+                f" but its responses said {self.at:%Y-%m-%d %H:%M} at that time"
+            )
+        return None
+
+
 class ImportUploader:
     """Creates import jobs and uploads their files.
 
@@ -122,9 +151,9 @@ class ImportUploader:
         self._used: set[str] = set()
         self._added: dict[str, tuple[str, str]] = {}
         """Entity and job of each file with added rows, by fingerprint."""
-        self._names: dict[str, str] = {}
-        """Name of the file by new job."""
-        self._has_warned_of_name = False
+        self._created: dict[str, _Created] = {}
+        """What is known of each new job, by its id."""
+        self._has_warned_of_list = False
         find = self._find_created if api.capabilities.find_created else None
         self._submitter = JobSubmitter(self._submit, find, retry)
         self._was_lost = False
@@ -169,17 +198,17 @@ class ImportUploader:
             self._deliveries.add(*self._added.pop(file.fingerprint))
         self._journal.forget(file.fingerprint)
 
-    def check_name(self, job: ImportJob) -> None:
-        """Warn once if the server does not return the name of a file as it was sent."""
-        sent = self._names.pop(job.id, None)
-        if sent in {None, job.file_name} or self._has_warned_of_name:
+    def check_listed(self, job: ImportJob) -> None:
+        """Warn once if the server does not show what another machine recognizes a job by."""
+        created = self._created.pop(job.id, None)
+        problem = None if created is None else created.problem(job)
+        if problem is None or self._has_warned_of_list:
             return
-        self._has_warned_of_name = True
+        self._has_warned_of_list = True
         logger.warning(
-            "Demandbase does not return the name of the file of the import job %s as it was sent. "
-            "So a run without this state_dir does not recognize what this run has sent: keep "
-            "state_dir between runs.",
-            job.id,
+            "Demandbase %s. So a run without this state_dir does not recognize what this run has "
+            "sent: keep state_dir between runs.",
+            problem,
         )
 
     def account(self, file: ImportFile) -> None:
@@ -295,7 +324,8 @@ class ImportUploader:
         if self._is_stopped:
             self._recovery.cancel(entry)
         entry = self._journal.put(entry)
-        self._names[job.id] = name if self._api.capabilities.find_created else file.name
+        shown_name = name if self._api.capabilities.find_created else file.name
+        self._created[job.id] = _Created(shown_name, self._api.server_time() or self._clock.utc())
         if self._was_lost:
             self._recovery.warn_of_strays(request, began, but=job.id)
         if job.status.is_terminal:

@@ -156,13 +156,19 @@ class _Created(Protocol):
 CreatedJob = TypeVar("CreatedJob", bound=_Created)
 
 
-def recent(jobs: Iterable[CreatedJob], since: datetime) -> Iterator[CreatedJob]:
+def recent(jobs: Iterable[CreatedJob], since: datetime, *, older: int = 1) -> Iterator[CreatedJob]:
     """Yield the jobs that were created at or after ``since``, or whose creation time is unknown.
 
     The v1 contract does not say how the list is sorted. Once two creation times show that the
-    newest jobs come first, reading stops at the next older one; a list in another order is read to
+    newest jobs come first, reading stops at the next older ones; a list in another order is read to
     its end.
+
+    Args:
+        jobs: The list.
+        since: Creation time of the oldest job to yield.
+        older: Number of older jobs in a row at which reading stops.
     """
+    in_a_row = 0
     last: datetime | None = None
     is_descending: bool | None = None
     for job in jobs:
@@ -172,7 +178,9 @@ def recent(jobs: Iterable[CreatedJob], since: datetime) -> Iterator[CreatedJob]:
                 is_descending = created < last and is_descending is not False
             last = created
             if created < since:
-                if is_descending:
+                in_a_row += 1
+                if is_descending and in_a_row >= older:
                     return
                 continue
+            in_a_row = 0
         yield job

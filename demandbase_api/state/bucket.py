@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from demandbase_api.errors import ConfigurationError
 from demandbase_api.state.earlier import Kept
-from demandbase_api.state.folder import scratch_folder
+from demandbase_api.state.folder import SINGER_STATES, scratch_folder
 from demandbase_api.state.ports import Locks, State, StateStore
 
 if TYPE_CHECKING:
@@ -64,8 +64,19 @@ class StateBucket(State):
     def copies(self, folder: str) -> StateStore | None:
         return self.store(Kept(folder, "", "", is_journal=False))
 
+    @override
+    def singer_states(self) -> StateStore:
+        # Not in the tenant's folder: a new API Key Set, which begins another, must not lose them.
+        objects = self._bucket().below(SINGER_STATES)
+        from demandbase_api.state.objects import ObjectStore  # noqa: PLC0415 - see _opened
+
+        return ObjectStore(objects)
+
+    def _bucket(self) -> BucketObjects:
+        return _opened(self.url, _endpoint())
+
     def _objects(self, kept: Kept | None = None) -> BucketObjects:
-        objects = _opened(self.url, _endpoint()).below(self.tenant)
+        objects = self._bucket().below(self.tenant)
         return objects.below(kept.folder) if kept is not None and kept.folder else objects
 
 

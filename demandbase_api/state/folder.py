@@ -17,7 +17,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from demandbase_api.errors import SpoolError, state_error
+from demandbase_api.errors import SpoolError, spool_error, state_error
 from demandbase_api.files import make_private_folder
 from demandbase_api.state.earlier import Kept, take_over
 from demandbase_api.state.ports import Locks, State, StateStore
@@ -33,6 +33,8 @@ IMPORT_REPORTS = "target-demandbase-reports"
 """Folder of the reports of the target's runs, if several machines share it."""
 KEPT_ROWS = "target-demandbase-rows"
 """Folder of rejected and undelivered rows, if several machines share it."""
+SINGER_STATES = "state"
+"""Folder of the states of Singer runs."""
 _SHARED = tuple(
     Kept("", f"demandbase-{kind}-", ".json", is_journal=False) for kind in ("calls", "fields")
 )
@@ -86,6 +88,12 @@ class StateFolder(State):
     def copies(self, folder: str) -> StateStore | None:
         return None
 
+    @override
+    def singer_states(self) -> StateStore:
+        from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415 - see locks
+
+        return FolderStore(self.open() / SINGER_STATES)
+
     def journal(self, kept: Kept) -> Path:
         """Return the folder of a journal, which need not exist; take over earlier entries.
 
@@ -137,7 +145,7 @@ def scratch_folder(spool_dir: Path | None) -> Path:
     try:
         return _private_folder(spool_dir or Path(tempfile.gettempdir()))
     except OSError as error:
-        raise state_error(error) from error
+        raise spool_error(error) from error
 
 
 def _private_folder(folder: Path) -> Path:

@@ -148,3 +148,6 @@ class State(Protocol):
         Args:
             folder: Name of the folder of such files.
         """
+
+    def singer_states(self) -> StateStore:
+        """Return the states of Singer runs by their ids, which the user chose, for all tenants."""

@@ -65,6 +65,8 @@ class FakeImports(ImportApi):
     """Seconds after its creation in which a job is unknown to all calls but the list."""
     listed_after: float = 0.0
     """Seconds after its creation from which the list has a job."""
+    order: list[str] | None = None
+    """Ids in the order of the list, in place of newest first; others come behind them."""
     created_as: dict[str, Any] = field(default_factory=dict)
     """Members of a job that has no file, such as its status."""
     skew: timedelta | None = timedelta(0)
@@ -215,7 +217,9 @@ class FakeImports(ImportApi):
         self, deadline: Deadline = NO_DEADLINE, *, complete: bool = False
     ) -> Iterator[ImportJob]:
         self._call(ApiOperation.LIST_IMPORTS, "", deadline)
-        for job in sorted(self.found.values(), key=self._age):
+        places = {job_id: place for place, job_id in enumerate(self.order or ())}
+        first = sorted(self.found.values(), key=self._age)
+        for job in sorted(first, key=lambda each: places.get(each.id, len(places))):
             if self._age(job) >= self.listed_after:
                 yield self._now(job)
 

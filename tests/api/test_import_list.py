@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import (
+    ApiError,
     ApiOperation,
     InvalidRequestError,
+    PermissionDeniedError,
     PossibleDuplicatesError,
+    RateLimitedError,
+    UnexpectedResponseError,
 )
 from demandbase_api.jobs.import_deliveries import ImportDeliveries
 from demandbase_api.jobs.import_journal import ImportFile
@@ -206,7 +210,10 @@ def test_a_job_whose_state_could_not_be_read_again_stops_the_run(
         disks.run().send(file(), INSERT)
 
 
-def test_a_job_without_a_file_is_waited_for_and_then_gets_it(tmp_path: Path) -> None:
+def test_a_job_without_a_file_is_waited_for_and_then_gets_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     api = FakeImports(FakeClock(), UAPI)
     disks = Disks(api, tmp_path)
     disks.run().dies_at(UPLOAD, file(), INSERT, late=False)
@@ -214,6 +221,7 @@ def test_a_job_without_a_file_is_waited_for_and_then_gets_it(tmp_path: Path) -> 
     again = disks.run()
     assert again.send(file(), INSERT).id == "job-1"
     assert 600 <= api.clock.time - began - 100 < 700
+    assert "come first: 600 s at most if it does not get its file" in caplog.text
     assert (files_given(api), api.count(CREATE)) == (1, 1)
 
 
@@ -278,12 +286,69 @@ def test_rejected_rows_that_come_again_are_sent_unless_a_job_took_them(
     assert disks.run().send(replay, INSERT).id == "job-2"
 
 
-def test_a_list_that_cannot_be_read_is_said_to_recognize_nothing(
-    api: FakeImports, disks: Disks, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rows_are_not_added_while_the_list_fails(api: FakeImports, disks: Disks) -> None:
+    disks.run().dies_at(UPLOAD, file(), INSERT)
     api.fail(LIST, gateway_timeout(LIST), times=1)
-    disks.run().send(file(), INSERT)
-    assert "rows that they have added are not recognized" in caplog.text
+    again = disks.run()
+    with pytest.raises(PossibleDuplicatesError, match=r"HTTP 504.* run again later"):
+        again.uploader.send(request(INSERT), file())
+    assert api.count(CREATE) == 1
+    assert again.entries == []
+    assert disks.run().send(file(), INSERT).id == "job-1"
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "is_said"),
+    [
+        (INSERT, PermissionDeniedError(LIST, "does not permit it", status=403), True),
+        (INSERT, UnexpectedResponseError(LIST, "is odd"), True),
+        (UPSERT, PermissionDeniedError(LIST, "does not permit it", status=403), False),
+        (UPSERT, gateway_timeout(LIST), False),
+    ],
+)
+def test_a_list_that_is_not_needed_or_refused_for_good_stops_no_run(
+    api: FakeImports, disks: Disks, operation: ImportOperation, error: ApiError, *, is_said: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    api.fail(LIST, error, times=1)
+    assert disks.run().send(file(), operation).id == "job-1"
+    assert "so imports of other machines into accounts are not waited for" in caplog.text
+    assert ("rows that they have added are not recognized" in caplog.text) is is_said
+
+
+def test_a_list_that_fails_for_the_whole_run_ends_it_as_it_does_elsewhere(
+    api: FakeImports, disks: Disks
+) -> None:
+    api.fail(LIST, RateLimitedError(LIST, "limits the calls", status=429), times=1)
+    with pytest.raises(RateLimitedError):
+        disks.run().send(file(), INSERT)
+    assert api.count(CREATE) == 0
+
+
+@pytest.mark.parametrize("operation", [INSERT, UPSERT])
+def test_a_list_without_creation_times_recognizes_nothing_and_that_is_said(
+    api: FakeImports, disks: Disks, operation: ImportOperation, caplog: pytest.LogCaptureFixture
+) -> None:
+    disks.run().dies_at(UPLOAD, file(), operation)
+    ends(api, status=JobStatus.COMPLETED, created_at=None)
+    again = disks.run()
+    assert again.send(file(), operation).id == "job-2"
+    said = "the same 2 rows of stream s were sent before, and not when: they are added once more"
+    assert (said in caplog.text) is (operation is INSERT)
+    assert ("Check the import jobs job-1 in Demandbase" in caplog.text) is (operation is INSERT)
+
+
+@pytest.mark.parametrize(("older", "job_id"), [(99, "job-1"), (100, "job-2")])
+def test_a_list_that_is_not_quite_newest_first_is_read_further(
+    api: FakeImports, disks: Disks, older: int, job_id: str
+) -> None:
+    disks.run().dies_at(UPLOAD, file(), INSERT)
+    listed = [
+        api.put("new"), *(api.put(f"old-{n}", 2 * DAY + n) for n in range(older)), *api.jobs()
+    ]  # fmt: skip
+    api.found = {job.id: job for job in listed}
+    api.order = list(api.found)
+    assert disks.run().send(file(), INSERT).id == job_id
 
 
 def test_a_list_that_is_read_for_an_entity_serves_all_of_its_files(
@@ -309,17 +374,39 @@ def test_a_name_that_does_not_come_back_as_it_was_sent_is_said_once(
     for content in "ab":
         job = run.send(file(content))
         name = job.file_name if returned == "as sent" else returned
-        run.uploader.check_name(replace(job, file_name=name))
+        run.uploader.check_listed(replace(job, file_name=name))
     said = caplog.text.count("does not return the name of the file of the import job job-1")
     assert said == (returned != "as sent")
     assert caplog.text.count("does not return the name") == said
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (0.9, None),
+        (-0.9, None),
+        (25, "says that the import job job-1 was created at 1970-01-13 14:46, but its responses"),
+        (-25, "says that the import job job-1 was created at 1970-01-"),
+        (None, "does not say when the import job job-1 was created"),
+    ],
+)
+def test_a_creation_time_that_does_not_fit_the_time_of_responses_is_said(
+    disks: Disks, hours: float | None, said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = disks.run()
+    job = run.send(file())
+    assert job.created_at is not None
+    at = None if hours is None else job.created_at + timedelta(hours=hours)
+    run.uploader.check_listed(replace(job, created_at=at))
+    assert (said or "") in caplog.text
+    assert ("keep state_dir between runs" in caplog.text) is (said is not None)
 
 
 def test_the_name_of_a_job_that_is_resumed_is_not_checked(
     disks: Disks, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = disks.run()
-    run.uploader.check_name(ImportJob("job-1", JobStatus.COMPLETED, file_name="x.csv"))
+    run.uploader.check_listed(ImportJob("job-1", JobStatus.COMPLETED, file_name="x.csv"))
     assert "does not return the name" not in caplog.text
 
 

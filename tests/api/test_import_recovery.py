@@ -18,6 +18,7 @@ from demandbase_api.errors import (
     InvalidRequestError,
     JobTimeoutError,
     JournalError,
+    NotFoundError,
     PossibleDuplicatesError,
     QuotaExceededError,
     RateLimitedError,
@@ -251,11 +252,11 @@ def test_an_insert_that_failed_may_show_late_what_it_imported(
 
 
 @pytest.mark.parametrize("kind", [UPSERT, INSERT])
-def test_a_list_that_cannot_be_read_is_not_needed_for_a_job_without_a_file(
+def test_a_list_that_is_refused_is_not_needed_for_a_job_without_a_file(
     run: ImportRun, kind: ImportOperation
 ) -> None:
     run.dies_at(CREATE, file(), kind)
-    run.api.fail(LIST, gateway_timeout(LIST))
+    run.api.fail(LIST, NotFoundError(LIST, "could not find it", status=404))
     again = next_run(run)
     job_id = again.uploader.send(request(kind), file())
     assert job_id == "job-2"

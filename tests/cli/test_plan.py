@@ -157,10 +157,11 @@ def test_too_few_calls_are_the_exit_code_of_the_run(
         ("{", "The file of --catalog is not JSON"),
         ("[]", "The catalog cannot be used: it must be an object"),
         ("7", "The catalog cannot be used: it must be an object"),
+        ("null", "The catalog cannot be used: it must be an object"),
         ('{"streams": {}}', "its member streams must be a list"),
         ('{"streams": [{}]}', "each of its streams must have a tap_stream_id"),
         ('{"streams": [{"tap_stream_id": "people", "schema": 7}]}', "a schema and metadata"),
-        ('{"streams": [{"tap_stream_id": "people", "metadata": [7]}]}', "a schema and metadata"),
+        ('{"streams": [{"tap_stream_id": "people", "metadata": [7]}]}', "must have a breadcrumb"),
     ],
 )
 def test_an_odd_catalog_ends_in_a_sentence(

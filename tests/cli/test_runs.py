@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ def test_a_run_that_is_not_kept_is_named(demandbase: Demandbase, load: Load) -> 
     assert "19990101 is no run that is kept" in demandbase("runs", "19990101", code=1).err
     load(people(), person(2))
     assert "beginning of several runs" in demandbase("runs", "2", code=1).err
+
+
+def test_runs_of_a_disk_that_is_gone_are_not_listed(
+    demandbase: Demandbase, load: Load, config: dict[str, Any]
+) -> None:
+    load(people(), person(1))
+    assert len(demandbase("runs", "--json").json) == 1
+    for folder in ("state_dir", "rejects_path"):
+        shutil.rmtree(config[folder])
+    assert demandbase("runs", "--json").json == []
 
 
 @pytest.mark.parametrize(

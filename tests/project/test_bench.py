@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -83,6 +84,25 @@ def test_a_case_measures_what_it_names_and_checks_it(tmp_path: Path, case: str, 
             assert line["ours"]["median"] > 0
     assert found["versions"]["singer-sdk"]
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_pipe_and_those_that_wait_are_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks.pipe"]
+    options = ["--rows=2000", "--waiting=1", "--seconds=4"]
+    done = subprocess.run(
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    one, tap, target, waiting = done.stdout.splitlines()
+    assert re.fullmatch(r"2,000 rows in \d+ s, 1 import jobs", one)
+    for line, name in ((tap, "tap"), (target, "target")):
+        found = re.fullmatch(rf"{name}: ([\d.]+) s of processor time, (\d+) MiB, \d+ MB .+", line)
+        assert found
+        assert float(found[1]) > 0.1
+        assert 30 < int(found[2]) < 250
+    found = re.match(r"1 pipes that wait: (\d+) MiB each, ([\d.]+) s .+ ([\d.]+) % ", waiting)
+    assert found
+    assert 40 < int(found[1]) < 250
 
 
 def test_a_case_that_fails_is_a_line_and_an_exit_code(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def check_options(command: click.Command, words: list[str]) -> None:
 def option_of(command: click.Command, name: str) -> click.Option:
     if name == "--help":
         return click.Option([name], is_flag=True)
-    for parameter in command.params:
+    for parameter in getattr(command, "default", command).params:
         if name in {*parameter.opts, *parameter.secondary_opts}:
             assert isinstance(parameter, click.Option)
             return parameter

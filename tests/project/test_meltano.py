@@ -13,6 +13,7 @@ from shared_install import copy_project, installed, share_plugins
 from demandbase_sandbox import Effect, Fault, Sandbox
 from tests.command_process import run_command
 from tests.meltano_project import meltano
+from tests.s3_server import BUCKET, CREDENTIALS, s3_server
 
 pytestmark = pytest.mark.thorough
 
@@ -94,6 +95,33 @@ def test_meltano_run_keeps_state_between_two_runs(
     assert values[0] < values[1]
     assert all(value.endswith("Z") for value in values)
     assert len(sandbox.requests("createExportJob")) == 2
+
+
+@pytest.mark.slow
+def test_meltano_keeps_the_state_of_all_machines_in_a_bucket(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    copy_project(ROOT, other)
+    share_plugins(project, other)
+    (other / "output").mkdir()
+    with s3_server() as server:
+        environment = {
+            **settings_for(sandbox),
+            **server.variables,
+            "MELTANO_STATE_BACKEND_URI": f"s3://{BUCKET}/meltano",
+            "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": server.address,
+            "MELTANO_STATE_BACKEND_S3_AWS_ACCESS_KEY_ID": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            "MELTANO_STATE_BACKEND_S3_AWS_SECRET_ACCESS_KEY": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            "TAP_DEMANDBASE_STATE_DIR": f"s3://{BUCKET}/demandbase",
+            "TAP_DEMANDBASE_STREAM_OPTIONS": '{"campaigns": {"replication_key": "updated_at"}}',
+        }
+        for folder in (project, other):
+            meltano(folder, environment, "run", "tap-demandbase", "target-jsonl")
+    first, second = sandbox.requests("createExportJob")
+    assert "filters" not in first.body
+    assert second.body["filters"]["date_range"]["start"]
 
 
 @pytest.mark.slow

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from demandbase_api.errors import JobFailedError
-from demandbase_sandbox import Effect, Fault, Sandbox
+from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tap_demandbase.errors import QuotaStopError
-from tests.tap.conftest import both_apis
+from tests.tap.conftest import Output, both_apis
 from tests.tap.visits import (
+    BY_DAY,
     FIELDS,
     KEY,
     Sync,
@@ -138,3 +142,78 @@ def test_empty_windows_move_the_bookmark(sandbox: Sandbox, sync: Sync) -> None:
         "2026-01-05T00:00:00.000000Z", "2026-01-09T00:00:00.000000Z",
         "2026-01-10T00:00:00.000000Z",
     ]  # fmt: skip
+
+
+def rows_of(output: Output, stream: str) -> Counter[str]:
+    return Counter(json.dumps(record, sort_keys=True) for record in output.records(stream))
+
+
+def tasks(first_year: int, years: int, *, share_a_day: bool) -> list[dict[str, Any]]:
+    """A backfill by an orchestrator: the settings of a task for each year."""
+    end = "{}-01-01" if share_a_day else "{}-12-31"
+    return [
+        {"start_date": f"{year}-01-01", "end_date": end.format(year + share_a_day)}
+        for year in range(first_year, first_year + years)
+    ]
+
+
+AT_THE_ENDS = [
+    f"{year}-{day}"
+    for year in (2022, 2023, 2024, 2025)
+    for day in (
+        "01-01T00:00:00Z", "01-01T23:59:59.999999Z", "01-02T00:00:00Z", "06-15T12:00:00Z",
+        "06-15T12:00:00Z", "12-30T23:59:59Z", "12-31T00:00:00Z", "12-31T23:59:59.999999Z",
+    )
+]  # fmt: skip
+
+
+@both_apis
+@pytest.mark.parametrize(("key", "share_a_day"), [(KEY, False), (KEY, True), (BY_DAY, False)])
+def test_tasks_of_a_year_have_the_rows_of_the_whole_run(
+    sandbox: Sandbox, sync: Sync, key: dict[str, Any], *, share_a_day: bool
+) -> None:
+    sandbox.add_entity("people", FIELDS, [
+        ["same" if number % 2 else str(number), at, at[:10], "x"]
+        for number, at in enumerate(AT_THE_ENDS)
+    ])  # fmt: skip
+    parts = tasks(2023, 2, share_a_day=share_a_day)
+    given = {"stream_options": key, "window_days": 100}
+    whole = sync("people", **given, start_date="2023-01-01", end_date=parts[-1]["end_date"])
+    expected = rows_of(whole, "people")
+    assert expected.total() == (18 if share_a_day else 16)
+    union: Counter[str] = Counter()
+    # Each has a state of its own: the newest year may come first, and each may be interrupted.
+    for part in reversed(parts):
+        sandbox.add_fault(Fault("createExportJob", Effect.JOB_FAILS, after=2, times=None))
+        once = {**given, **part, "max_concurrent_jobs": 1}
+        begun = sync("people", **once, failure=JobFailedError)
+        sandbox.clear_faults()
+        ended = sync("people", **once, state={"bookmarks": begun.state})
+        assert rows_of(begun, "people")
+        assert rows_of(ended, "people")
+        union += rows_of(begun, "people") + rows_of(ended, "people")
+    assert not expected - union
+    twice = [json.loads(row)["day"] for row in (union - expected).elements()]
+    assert twice == (["2024-01-01"] * 2 if share_a_day else [])
+
+
+def test_tasks_that_share_a_day_lose_none_if_a_range_excludes_its_end(sync: Sync) -> None:
+    options = SandboxOptions(pending_seconds=0, processing_seconds=0, to_date_inclusive=False)
+    with Sandbox(options) as sandbox:
+        days = [f"{year}-{day}" for year in (2023, 2024) for day in ("01-01", "07-01", "12-31")]
+        rows = [{"subject": day, "activity_at": f"{day}T12:00:00Z"} for day in days]
+        sandbox.put_rows("activities", rows)
+        given = {
+            "api": "uapi", "api_url": sandbox.uapi_url,
+            "client_id": sandbox.client_id, "client_secret": sandbox.client_secret,
+        }  # fmt: skip
+
+        def found(*, share_a_day: bool) -> list[str]:
+            outputs = [
+                sync("activities", **given, **part, fields=["subject", "activity_at"])
+                for part in tasks(2023, 2, share_a_day=share_a_day)
+            ]
+            return sorted(row["subject"] for each in outputs for row in each.records("activities"))
+
+        assert found(share_a_day=True) == days
+        assert found(share_a_day=False) == [day for day in days if not day.endswith("12-31")]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from singer_sdk.singerlib import Catalog
 
+from demandbase_api.errors import ConfigurationError
 from demandbase_api.models import Entity
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
 from tap_demandbase.catalog import LABEL, catalog_fields
@@ -286,6 +287,8 @@ def test_the_types_of_a_catalog_are_those_of_discovery() -> None:
         {"schema": {"properties": {"a": {"type": "string"}}}, "metadata": []},
         {"replication_key": "other"},
         {"metadata": [{"breadcrumb": ["properties", "a"],
+                       "metadata": {"demandbase-field": ["{Account}.a"], "demandbase-label": ""}}]},
+        {"metadata": [{"breadcrumb": ["properties", "a"],
                        "metadata": {"demandbase-field": 7, "demandbase-label": ""}}]},
     ],
 )  # fmt: skip
@@ -301,3 +304,44 @@ def test_what_a_catalog_does_not_describe_is_not_known(change: Json) -> None:
         changed["metadata"] = [*changed["metadata"], SELECTED]
         catalog = {"streams": [changed]}
         assert list(catalog_fields(catalog, Catalog.from_dict(catalog))) == known
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stream": "other"}, "stream and tap_stream_id of stream accounts must be the same"),
+        ({"replication_key": ["a"]}, "the replication_key of stream accounts must be a text"),
+        ({"key_properties": "a"}, "the key_properties of stream accounts must be a list of texts"),
+        ({"schema": {"properties": ["a"]}}, "each of the properties of stream accounts"),
+        ({"schema": {"properties": {"a": True}}}, "each of the properties of stream accounts"),
+        ({"schema": {"properties": {"a": {"type": [7]}}}}, "each of the properties of stream acc"),
+        ({"schema": {"properties": {"a": {"items": 7}}}}, "a schema in it is no JSON Schema"),
+        ({"metadata": [{"breadcrumb": ["properties", ["a"]], "metadata": {}}]}, "a breadcrumb"),
+        ({"metadata": [{"breadcrumb": [], "metadata": {"selected": "false"}}]}, "true or false"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_named_before_any_call(
+    sandbox: Sandbox, config: Json, change: Json, said: str
+) -> None:
+    entry: Json = {"tap_stream_id": "accounts", "schema": {}, "metadata": [SELECTED]}
+    QuickTap(config=config, catalog={"streams": [entry]}, setup_mapper=False)
+    with pytest.raises(ConfigurationError, match=f"The catalog cannot be used: .*{said}"):
+        QuickTap(config=config, catalog={"streams": [{**entry, **change}]}, setup_mapper=False)
+    assert not sandbox.requests()
+
+
+@both_apis
+@pytest.mark.parametrize("schema", [{}, {"properties": None}, {"properties": {}}])
+def test_a_selected_stream_without_properties_fails_alone(
+    config: Json, capsys: pytest.CaptureFixture[str], schema: Json
+) -> None:
+    catalog = catalog_of(config, "people", "accounts")
+    [people] = [it for it in catalog["streams"] if it["tap_stream_id"] == "people"]
+    people["schema"] = schema
+    capsys.readouterr()
+    with (
+        pytest.raises(SelectionError, match="people: no field is selected"),
+        only_failure(),
+    ):
+        QuickTap(config=config, catalog=catalog).sync_all()
+    assert {row["stream"] for row in records(capsys)} == {"accounts"}

@@ -205,14 +205,25 @@ def test_what_is_no_state_ends_the_run_before_any_call(
     assert not sandbox.requests()
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "is empty"), ("{", "is not valid JSON (line 1)")])
-def test_a_catalog_that_is_no_json_is_named(
-    sandbox: Sandbox, tmp_path: Path, text: str, said: str
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "The file given with --catalog is empty. "),  # as a failed discovery leaves it
+        (b"{", "The file given with --catalog is not valid JSON (line 1). "),
+        ('{"streams": []}'.encode("utf-16"), "The file given with --catalog is no UTF-8 text. "),
+        (b"null", "The catalog cannot be used: it must be an object. "),
+        (b'"catalog.json"', "The catalog cannot be used: it must be an object. "),
+    ],
+)
+def test_what_is_no_catalog_ends_the_run_before_any_call(
+    sandbox: Sandbox, tmp_path: Path, content: bytes, said: str
 ) -> None:
-    path = tmp_path / "catalog.json"  # as a failed discovery leaves it
-    path.write_text(text)
+    path = tmp_path / "catalog.json"
+    path.write_bytes(content)
     done = run("--config", config_file(tmp_path, sandbox), "--catalog", str(path))
-    assert f"The file given with --catalog {said}. " in done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert said in done.stderr.splitlines()[-1]
+    assert not sandbox.requests()
 
 
 def test_the_last_line_of_the_output_is_a_state(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -59,10 +59,13 @@ class TestDiscovery:
         fresh = QuickTap(config=settings).streams["people"]
         assert fresh.fields["account_name"].job_name == "{Person}.account_name"  # type: ignore[attr-defined]
 
-    def test_runs_share_what_was_discovered(self, sandbox: Sandbox, sync: Sync) -> None:
+    @pytest.mark.parametrize(("disk", "calls"), [("spool", 8), ("fresh", 16)])
+    def test_runs_on_one_disk_share_what_was_discovered(
+        self, sandbox: Sandbox, sync: Sync, tmp_path: Path, disk: str, calls: int
+    ) -> None:
         sync("people")
-        sync("people")
-        assert sandbox.calls_today()["fetchFields"] == 8
+        sync("people", spool_dir=str(tmp_path / disk))
+        assert sandbox.calls_today()["fetchFields"] == calls
 
     @pytest.mark.parametrize(
         ("options", "said"),

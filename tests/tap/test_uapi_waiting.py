@@ -125,6 +125,18 @@ class TestBudget:
         assert not sandbox.requests("createExportJob")
         sync("accounts", "people")
 
+    def test_without_the_count_of_its_disk_a_run_learns_of_the_limit_from_demandbase(
+        self, sandbox: Sandbox, sync: Sync, tmp_path: Path
+    ) -> None:
+        spend(sandbox, sync, tmp_path, 60)
+        sandbox.clear_requests()
+        for disk, is_asked in (("spool", False), ("fresh", True)):
+            with pytest.raises(QuotaStopError) as caught:
+                sync("accounts", spool_dir=str(tmp_path / disk))
+            assert caught.value.exit_code == 75
+            assert bool(sandbox.requests("createExportJob")) is is_asked
+        assert len(sandbox.export_jobs()) == 1
+
     def test_exports_of_ids_are_counted_beforehand(
         self, sandbox: Sandbox, sync: Sync, tmp_path: Path
     ) -> None:

@@ -15,69 +15,23 @@ import pytest
 from demandbase_api.errors import PossibleDuplicatesError
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase import batching
+from tests.target.activities import TEXT, Activities, once
 from tests.target.command import killed_at, running, until
-from tests.target.conftest import Load, record, schema, state
-from tests.target.people_files import CREATE, LIST, UPLOAD
+from tests.target.conftest import Load, Start, landed, people, person, record, schema, state
+from tests.target.people_files import CREATE, LIST, MESSAGES, UPLOAD, ended
 
 pytestmark = pytest.mark.thorough
 
-TEXT = {"type": ["string", "null"]}
-FIXED = {
-    "v1": {"activity_type": "email"},
-    "uapi": {"person_id": "per-00000001", "activity_at": "2026-01-02T03:04:05Z"},
-}
-LABELS = {
-    "person_id": "External Person Id", "activity_at": "Activity Date", "subject": "Subject",
-    "channel": "Channel",
-}  # fmt: skip
-
-
-class Source:
-    """Activities, which have no key over either API."""
-
-    def __init__(self, sandbox: Sandbox, api: str, config: dict[str, Any]) -> None:
-        self._sandbox = sandbox
-        self._fixed = FIXED[api]
-        self.settings = {**config, "batch_size_rows": 3}
-        if api == "v1":
-            self.settings["operation"] = "insert"
-        else:
-            self.settings |= {
-                "field_mappings": {"activities": LABELS}, "activity_types": {"activities": 39}
-            }  # fmt: skip
-
-    def messages(self, rows: int, value: int = 1) -> list[dict[str, Any]]:
-        """Messages with some activities and a state."""
-        return [self.head, *(self.row(number) for number in range(rows)), state(value)]
-
-    @property
-    def head(self) -> dict[str, Any]:
-        columns = dict.fromkeys((*self._fixed, "subject", "channel"), TEXT)
-        return {**schema(columns, "activities"), "key_properties": []}
-
-    def row(self, number: int) -> dict[str, Any]:
-        return record("activities", **self._fixed, subject=f"row {number}", channel="fresh")
-
-    @property
-    def landed(self) -> Counter[str]:
-        """How often each activity is in the tenant, by subject."""
-        rows = self._sandbox.rows("activities")
-        return Counter(str(row["subject"]) for row in rows if row["channel"] == "fresh")
-
 
 @pytest.fixture
-def source(sandbox: Sandbox, api: str, config: dict[str, Any]) -> Source:
-    return Source(sandbox, api, config)
-
-
-def once(rows: int) -> Counter[str]:
-    return Counter({f"row {number}": 1 for number in range(rows)})
+def source(sandbox: Sandbox, api: str, config: dict[str, Any]) -> Activities:
+    return Activities(sandbox, api, config)
 
 
 @pytest.mark.parametrize("call", [CREATE, UPLOAD, LIST])
 @pytest.mark.parametrize("batches", [1, 3])
 def test_a_run_that_was_killed_is_continued_without_its_disk(
-    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, call: str, batches: int
+    sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path, call: str, batches: int
 ) -> None:
     messages = source.messages(3 * batches)
     with killed_at(sandbox, call, tmp_path, messages, **source.settings) as run:
@@ -100,7 +54,7 @@ def test_a_run_that_was_killed_is_continued_without_its_disk(
     ],
 )
 def test_a_run_that_was_killed_between_batches_is_continued_from_its_last_state(
-    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, disk: str,
+    sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path, disk: str,
     states: Sequence[int], size: int, first: int,
 ) -> None:  # fmt: skip
     settings = {**source.settings, "batch_size_rows": size}
@@ -128,7 +82,7 @@ def test_a_run_that_was_killed_between_batches_is_continued_from_its_last_state(
 @pytest.mark.v1_only("uapi inserts activities only")
 @pytest.mark.parametrize("seed", range(6))
 def test_a_run_can_continue_from_each_state_with_the_same_files(
-    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path, seed: int
+    sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - no secret
     accounts = {**schema(stream="accounts", key="domain"), "key_properties": []}
@@ -158,7 +112,7 @@ def test_a_run_can_continue_from_each_state_with_the_same_files(
 
 
 def test_a_slow_source_gets_its_states_though_its_batches_are_old_before_they_are_full(
-    load: Load, source: Source, monkeypatch: pytest.MonkeyPatch
+    load: Load, source: Activities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minutes = count()
     clock = SimpleNamespace(monotonic=lambda: next(minutes) * 60.0)
@@ -173,15 +127,73 @@ def test_a_slow_source_gets_its_states_though_its_batches_are_old_before_they_ar
     assert source.landed == once(40)
 
 
-def test_the_last_state_is_written_though_rows_follow_it(load: Load, source: Source) -> None:
+def test_the_last_state_is_written_though_rows_follow_it(load: Load, source: Activities) -> None:
     rows = [source.row(number) for number in range(8)]
     done = load(source.head, rows[0], state(1), *rows[1:], **source.settings)
     assert done.states == [1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("disk", "times"), [("spool", 1), ("fresh", 2)])
+def test_rows_whose_job_the_list_does_not_show_are_added_again_only_without_the_disk(
+    sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path, disk: str, times: int
+) -> None:
+    with killed_at(sandbox, LIST, tmp_path, source.messages(3), **source.settings):
+        pass
+    sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
+    done = load(*source.messages(3), **source.settings, spool_dir=str(tmp_path / disk))
+    assert done.states == [1]
+    assert source.landed == Counter({f"row {number}": times for number in range(3)})
+
+
+def test_rows_that_are_written_by_key_are_sent_again_without_the_disk_and_double_nothing(
+    sandbox: Sandbox, load: Load, config: dict[str, Any], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level("INFO")
+    with killed_at(sandbox, LIST, tmp_path, MESSAGES, **config) as run:
+        assert run.states == []
+    assert load(*MESSAGES, spool_dir=str(tmp_path / "fresh")).states == [1]
+    assert ended(sandbox) == ["completed", "completed"]
+    assert "sending them again doubles nothing" in caplog.text
+    numbers = [str(row["person_id"]) for row in sandbox.rows("people")]
+    assert [numbers.count(f"n{number}") for number in range(4)] == [1, 1, 1, 1]
+
+
+@pytest.mark.slow
+def test_two_runs_that_share_no_folder_do_not_wait_for_each_other(
+    sandbox: Sandbox, config: dict[str, Any], start: Start, tmp_path: Path
+) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    with start(batch_size_rows=1) as first:
+        first.feed(people(), person(1, title="old"), state("old"), end=False)
+        until(lambda: first.states == ["old"])
+        with running(sandbox, second, **config) as other:
+            other.feed(people(), person(1, title="new"), state("new"))
+            assert other.process.wait(30) == 0, other.errors
+            assert "Waiting for another run" not in other.errors
+        first.feed(person(1, title="late"), state("late"))
+        assert first.process.wait(30) == 0, first.errors
+    assert landed(sandbox)["1"]["title"] == "late"
+
+
+def test_rows_that_a_terminated_run_had_on_its_disk_come_again(
+    sandbox: Sandbox, start: Start, load: Load, tmp_path: Path
+) -> None:
+    with start() as run:
+        run.feed(*MESSAGES, end=False)
+        until(lambda: run.staged_files)
+        run.process.terminate()
+        assert run.process.wait(10) == 143
+        assert run.states == []
+    assert load(*MESSAGES, spool_dir=str(tmp_path / "fresh")).states == [1]
+    assert landed(sandbox).keys() == {"0", "1", "2", "3"}
+
+
 @pytest.mark.v1_only("uapi has no row errors")
 def test_the_rows_that_the_server_rejected_are_kept_by_the_run_that_follows(
-    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path
+    sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path
 ) -> None:
     messages = source.messages(3)
     messages[0]["schema"]["properties"]["duration_seconds"] = TEXT
@@ -198,7 +210,7 @@ def test_the_rows_that_the_server_rejected_are_kept_by_the_run_that_follows(
 
 
 def test_rows_that_a_run_delivered_are_added_again_if_they_come_again_on_the_same_disk(
-    load: Load, source: Source
+    load: Load, source: Activities
 ) -> None:
     for number in (1, 2, 3):
         assert load(*source.messages(3, number), **source.settings).states == [number]
@@ -206,7 +218,7 @@ def test_rows_that_a_run_delivered_are_added_again_if_they_come_again_on_the_sam
 
 
 def test_without_the_disk_equal_rows_are_added_again_after_a_day(
-    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path
+    sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path
 ) -> None:
     for number, (hours, times) in enumerate(((0, 1), (23, 1), (1.1, 2))):
         sandbox.clock.advance(hours * 3600)
@@ -216,7 +228,7 @@ def test_without_the_disk_equal_rows_are_added_again_after_a_day(
 
 
 def test_a_failed_import_stops_the_same_rows_without_the_disk_too(
-    sandbox: Sandbox, load: Load, source: Source, tmp_path: Path
+    sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path
 ) -> None:
     sandbox.add_fault(Fault(CREATE, Effect.JOB_FAILS, rows=1))
     messages = source.messages(3)
@@ -228,7 +240,7 @@ def test_a_failed_import_stops_the_same_rows_without_the_disk_too(
 
 
 def test_a_server_that_changes_the_names_of_files_is_told_of(
-    sandbox: Sandbox, load: Load, source: Source, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, load: Load, source: Activities, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = {"file_name": "f.csv", "dataImportName": "f.csv"}
     sandbox.add_fault(Fault(LIST, Effect.ALTER, items={}, members=name, times=None))

@@ -103,7 +103,7 @@ class Uploader:
     def account(self, file: Any) -> None:  # noqa: ANN401
         self.calls.append(f"account {file.fingerprint}")
 
-    def check_name(self, job: ImportJob) -> None:
+    def check_listed(self, job: ImportJob) -> None:
         self.named.append(job.id)
 
     def give_up_advice(self, file: Any) -> str:  # noqa: ANN401

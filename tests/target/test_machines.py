@@ -14,13 +14,16 @@ import pytest
 
 from demandbase_api.errors import StateError
 from demandbase_api.jobs.import_journal import Phase
+from demandbase_api.state import leases
 from demandbase_api.state.objects import BucketObjects
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.config import import_journal
+from target_demandbase.errors import StillRunningError
 from target_demandbase.rejects import RejectsError
 from tests.command_process import run_command
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.soak_machines import soak_machines
+from tests.target.activities import Activities, once
 from tests.target.command import Run, killed_at, running, until
 from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended
@@ -67,6 +70,60 @@ def test_a_run_that_was_killed_is_resumed_on_another_machine(
     assert not list((one / "spool").rglob("*.json"))
     done = run_command("demandbase", "journal", "--config", str(other / "state.json"), "--json")
     assert json.loads(done.stdout) == {"exports": [], "imports": []}
+
+
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in this process takes one that is silent for two seconds for dead."""
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 2.0)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.25)
+
+
+@pytest.mark.usefixtures("short_turns")
+def test_rows_that_are_added_arrive_once_though_the_list_shows_no_job_of_a_machine(
+    sandbox: Sandbox, load: Load, config: dict[str, Any], api: str, bucket: str, tmp_path: Path
+) -> None:
+    source = Activities(sandbox, api, config)
+    settings = {**source.settings, "state_dir": bucket}
+    with killed_at(sandbox, UPLOAD, tmp_path, source.messages(9), **settings) as run:
+        assert run.states == []
+    sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
+    done = load(*source.messages(9), **settings, spool_dir=str(tmp_path / "other"))
+    assert done.states == [1]
+    assert source.landed == once(9)
+
+
+@pytest.mark.usefixtures("short_turns")
+def test_newer_rows_wait_for_those_of_a_machine_that_is_gone(
+    sandbox: Sandbox, load: Load, config: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    settings = {**config, "state_dir": bucket}
+    sandbox.add_fault(Fault("createImportJob", Effect.NEVER_ENDS))
+    with killed_at(sandbox, UPLOAD, tmp_path, MESSAGES, **settings):
+        pass
+    sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
+    with pytest.raises(StillRunningError, match="To give it up"):
+        load(people(), person(1), state(2), **settings, spool_dir=str(tmp_path / "other"))
+    assert len(sandbox.import_jobs()) == 1
+
+
+def test_runs_on_two_machines_take_turns_and_the_later_rows_land_last(
+    sandbox: Sandbox, config: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    settings = {**config, "state_dir": bucket, "batch_size_rows": 1}
+    with running(sandbox, one, **settings) as first, running(sandbox, other, **settings) as second:
+        first.feed(people(), person(1, title="old"), state("old"), end=False)
+        until(lambda: first.states == ["old"])
+        second.feed(people(), person(1, title="new"), state("new"))
+        until(lambda: "Waiting for another run that imports into people" in second.errors)
+        first.feed(person(1, title="late"), state("late"))
+        assert first.process.wait(60) == 0, first.errors
+        assert second.process.wait(60) == 0, second.errors
+        assert (first.states[-1], second.states) == ("late", ["new"])
+    assert landed(sandbox)["1"]["title"] == "new"
 
 
 @pytest.mark.parametrize("problem", ["no such bucket", "cannot be reached"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from demandbase_sandbox import Sandbox
+from target_demandbase.config import rejects_folder
 from target_demandbase.errors import RejectedRowsError
 from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import files
@@ -53,6 +55,21 @@ def test_rejected_rows_in_a_temporary_folder_are_warned_of(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     load(people(), person(1), **{"rejects_path": str(tmp_path / "tmp" / "rejects"), **settings})
     assert ("which is a temporary folder" in caplog.text) is warns
+
+
+@pytest.mark.parametrize("setting", ["state_dir", "spool_dir"])
+def test_without_a_folder_to_write_in_rejected_rows_are_in_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {setting: str(tmp_path / "state")}
+    assert rejects_folder(config) == Path("rejects")
+    # deploy/docker's own test has such a folder; here, root may write anywhere.
+    monkeypatch.setattr(os, "access", lambda path, _: path != Path())
+    assert rejects_folder(config) == tmp_path / "state" / "rejects"
+    assert rejects_folder({**config, "rejects_path": "rows"}) == Path("rows")
+    (tmp_path / "rejects").mkdir()
+    assert rejects_folder(config) == Path("rejects")
 
 
 @pytest.mark.parametrize(
