@@ -303,9 +303,7 @@ def _can_write_in(folder: Path) -> bool:
 
 @cache
 def _log_other_folder(folder: Path) -> None:
-    logger.info(
-        "The working folder cannot be written: the default of rejects_path is %s", folder
-    )
+    logger.info("The working folder cannot be written: the default of rejects_path is %s", folder)
 
 
 def check_entities(config: Mapping[str, Any], entities: Collection[str]) -> None:
