@@ -158,7 +158,8 @@ def _matched(entity: ImportEntity, plan: ColumnPlan) -> str:
 def _described(name: str, field: FieldMapping | None) -> str:
     if field is None:
         return scalar(name)
-    return f"{scalar(name)} ({field.type}{', required' if field.required else ''})"
+    kind = "custom" if field.is_custom else field.type
+    return f"{scalar(name)} ({kind}{', required' if field.required else ''})"
 
 
 def _with_near(column: str, free: Sequence[str], entity: ImportEntity) -> str:
