@@ -275,9 +275,11 @@ def backfill(tenant: Tenant, params: Mapping[str, Any]) -> list[dict[str, str]]:
     Each task has a state of its own, so a repeated one goes on where it was.
 
     Raises:
-        AirflowFailException: A stream cannot be exported in pieces.
+        AirflowFailException: A stream cannot be exported in pieces, or a parameter is wrong.
     """
     asked = params["streams"]
+    if unknown := {*asked} - {stream for each in TENANTS for stream in each.streams}:
+        raise AirflowFailException(f"No tenant in {CONFIG} has {', '.join(sorted(unknown))}.")
     streams = [stream for stream in tenant.streams if not asked or stream in asked]
     whole = [stream for stream in streams if not tenant.is_incremental(stream)]
     if asked and whole:
@@ -286,6 +288,8 @@ def backfill(tenant: Tenant, params: Mapping[str, Any]) -> list[dict[str, str]]:
             "replication_key in stream_options."
         )
     start, end = (date.fromisoformat(params[name]) for name in ("start_date", "end_date"))
+    if start >= end:
+        raise AirflowFailException("start_date must be before end_date.")
     return [
         tenant.variables(
             stream,

@@ -23,8 +23,10 @@ from typing import Any
 
 import pytest
 import yaml
+from shared_install import copy_project, installed, share_plugins
 
 from demandbase_sandbox import Effect, Fault, Sandbox, SandboxOptions
+from tests.meltano_project import meltano
 from tests.postgres import Postgres, install_plugin, running_postgres
 from tests.tap.visits import window_of
 
@@ -440,6 +442,42 @@ def test_a_wrong_file_of_tenants_is_named_with_its_member(tmp_path: Path) -> Non
         assert sentence in line
 
 
+PLAN = """
+import json, sys
+import demandbase_dag
+from airflow.sdk.exceptions import AirflowFailException
+for params in json.load(sys.stdin):
+    for tenant in demandbase_dag.TENANTS:
+        try:
+            found = demandbase_dag.backfill(tenant, params)
+            print(tenant.name, *(each["STATE_ID"] for each in found))
+        except AirflowFailException as error:
+            print(error)
+"""
+
+
+def test_pieces_of_a_backfill_and_what_cannot_be_cut() -> None:
+    given: dict[str, Any] = {
+        "start_date": "2024-01-01", "end_date": "2026-01-01", "days": 366, "streams": [],
+    }  # fmt: skip
+    wrong: list[dict[str, Any]] = [
+        {"streams": ["opportunities"]},
+        {"streams": ["visits"]},
+        {"end_date": "2024-01-01"},
+    ]
+    done = subprocess.run(
+        [AIRFLOW / "python", "-c", PLAN],
+        input=json.dumps([{**given, **each} for each in ({"streams": ["people"]}, {}, *wrong)]),
+        cwd=DEPLOYED, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    one, _, all_of_acme, _, whole, _, unknown, _, empty, _ = done.stdout.splitlines()
+    assert one == "acme people-2024-01-01-2025-01-01 people-2025-01-01-2026-01-01"
+    assert len(all_of_acme.split()) == 5
+    assert "opportunities of acme cannot be exported in pieces" in whole
+    assert unknown.endswith("has visits.")
+    assert empty == "start_date must be before end_date."
+
+
 @pytest.mark.parametrize("name", ["wrong.yml", "demandbase.yml"])
 def test_the_file_prints_the_pools_or_what_is_wrong(tmp_path: Path, name: str) -> None:
     """As Airflow shows it, as an import error."""
@@ -469,14 +507,15 @@ def pipe() -> Callable[[str, str], str]:
     return lambda tap, loader: template.format(path=f"{BIN}:", tap=tap, loader=loader)
 
 
-def start(script: str, folder: Path, state_dir: Path | None = None) -> subprocess.Popen[str]:
+def start(script: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["/bin/bash", "-c", script], cwd=folder, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={
             **os.environ,
             "STATE_ID": "accounts",
-            "TAP_DEMANDBASE_STATE_DIR": str(state_dir or folder / "state"),
+            "TAP_DEMANDBASE_STATE_DIR": str(folder / "state"),
+            **variables,
         },
     )  # fmt: skip
 
@@ -524,7 +563,9 @@ def test_a_place_of_states_that_fails_ends_a_pipe_before_the_tap(
 ) -> None:
     (tmp_path / "file").touch()
     process = start(
-        pipe("bash -c 'touch started' tap", "cat"), tmp_path, tmp_path / "file" / "state"
+        pipe("bash -c 'touch started' tap", "cat"),
+        tmp_path,
+        TAP_DEMANDBASE_STATE_DIR=str(tmp_path / "file" / "state"),
     )
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -543,3 +584,46 @@ def test_a_pipe_that_is_stopped_waits_for_the_loader_and_its_state(
     process.communicate(timeout=60)
     assert process.returncode == 143
     assert (tmp_path / "state" / "state" / "accounts.json").exists()
+
+
+def test_meltano_keeps_the_exit_code_and_has_the_state(
+    tmp_path: Path, pipe: Callable[[str, str], str]
+) -> None:
+    project = tmp_path / "project"
+    (project / "output").mkdir(parents=True)
+    copy_project(ROOT, project)
+    script = pipe("meltano invoke tap-demandbase", "meltano invoke target-jsonl")
+    options = SandboxOptions(pending_seconds=0, processing_seconds=0)
+    with (
+        installed(ROOT, lambda: meltano(ROOT, {}, "install", "--clean")),
+        Sandbox(options) as tenant,
+    ):
+        share_plugins(ROOT, project)
+        meltano(project, {}, "state", "list")  # creates the database of the project
+
+        def run() -> tuple[int, str]:
+            process = start(
+                script,
+                tmp_path,
+                MELTANO_PROJECT_ROOT=str(project),
+                TARGET_JSONL_DESTINATION_PATH=str(project / "output"),
+                TAP_DEMANDBASE_API_URL=tenant.url,
+                TAP_DEMANDBASE_ACCESS_TOKEN=tenant.token,
+                TAP_DEMANDBASE_ENTITIES='["accounts"]',
+                TAP_DEMANDBASE_STREAM_OPTIONS='{"accounts": {"replication_key": "updated_at"}}',
+            )
+            output, _ = process.communicate(timeout=300)
+            return process.returncode, output
+
+        code, output = run()
+        assert code == 0, output
+        [file] = project.glob("output/accounts*.jsonl")
+        assert len(file.read_text(encoding="utf-8").splitlines()) == len(tenant.rows("accounts"))
+        tenant.clear_requests()
+        code, output = run()
+        assert code == 0, output
+        [request] = tenant.requests("createExportJob")
+        assert window_of(request.body["filters"])[0] is not None
+        tenant.add_fault(Fault("createExportJob", Effect.STATUS, status=429, times=None))
+        code, output = run()
+        assert code == 75, output

@@ -232,6 +232,22 @@ def test_rows_that_a_terminated_run_has_not_sent_are_in_the_bucket(
     assert (file["is"], file["rows"]) == ("not sent", 4)
 
 
+def test_a_signal_ends_a_run_whose_bucket_has_failed(
+    config: dict[str, Any], sandbox: Sandbox, server: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    settings = {**config, "state_dir": bucket, "batch_size_rows": 2}
+    with running(sandbox, tmp_path, **settings) as run:
+        sandbox.add_fault(Fault(UPLOAD, Effect.DELAY, seconds=3))
+        run.feed(*MESSAGES[:4], end=False)
+        until(lambda: sandbox.requests(UPLOAD))
+        server.stop()
+        run.process.terminate()
+        assert run.process.wait(120) == 143
+    assert run.errors.count("SIGTERM") >= 1
+    [kept] = (tmp_path / "spool").rglob("*.jsonl")
+    assert f"they are in {kept}" in run.errors
+
+
 def test_a_bucket_that_fails_in_mid_run_holds_the_state_back_and_the_rows_are_named(
     config: dict[str, Any],
     sandbox: Sandbox,
