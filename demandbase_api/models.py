@@ -373,13 +373,19 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class FieldMapping:
-    """A field that can be imported; ``type`` is in the API's terms."""
+    """A field that can be imported.
+
+    Args:
+        type: Type in the API's terms; empty if it is unknown.
+        is_custom: Whether only the settings name it: Demandbase neither documents nor lists it.
+    """
 
     entity: str
     name: str
     type: str = "string"
     required: bool = False
     description: str = ""
+    is_custom: bool = False
 
 
 class JobStatus(StrEnum):

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from demandbase_api.ports import ImportApi
     from target_demandbase.mapping import ColumnPlan
 
-CUSTOM = "custom"
-"""Type of a field that only custom_fields names. It accepts any value, as far as known."""
-
 
 def custom_labels(config: Mapping[str, Any], entity: str) -> tuple[str, ...]:
     """Return the setting custom_fields of an entity."""
@@ -33,7 +30,7 @@ def with_custom_fields(entity: ImportEntity, labels: Iterable[str]) -> ImportEnt
     """Return an entity with further fields, by their labels."""
     known = set(entity.field_names)
     custom = (
-        FieldMapping(entity.name, label, CUSTOM)
+        FieldMapping(entity.name, label, type="", is_custom=True)
         for label in dict.fromkeys(labels)
         if label not in known
     )
@@ -109,5 +106,5 @@ def with_tenant_labels(entity: ImportEntity, tenant: TenantLabels) -> ImportEnti
 
 def sent_custom_fields(entity: ImportEntity, plan: ColumnPlan) -> tuple[str, ...]:
     """Return the labels that are sent because the setting custom_fields names them."""
-    custom = {field.name for field in entity.fields if field.type == CUSTOM}
+    custom = {field.name for field in entity.fields if field.is_custom}
     return tuple(field for field in plan.fields.values() if field in custom)

@@ -96,6 +96,10 @@ def merged_settings(
         if answer.match_key:
             match_keys[answer.entity] = answer.match_key
     custom: dict[str, Any] = dict(config.get("custom_fields") or {})
+    types: dict[str, Any] = {
+        **(config.get("activity_types") or {}),
+        **{each.stream: each.activity_type for each in answers if each.activity_type is not None},
+    }
     for answer in answers:
         if new := [label for label in answer.custom if label not in custom.get(answer.entity, ())]:
             custom[answer.entity] = [*custom.get(answer.entity, ()), *new]
@@ -115,6 +119,7 @@ def merged_settings(
         "match_keys": match_keys,
         "field_mappings": mappings,
         "custom_fields": custom,
+        "activity_types": types,
     }
     return {
         name: {key: value for key, value in values.items() if value not in ({}, [])}
@@ -153,7 +158,8 @@ def _matched(entity: ImportEntity, plan: ColumnPlan) -> str:
 def _described(name: str, field: FieldMapping | None) -> str:
     if field is None:
         return scalar(name)
-    return f"{scalar(name)} ({field.type}{', required' if field.required else ''})"
+    kind = "custom" if field.is_custom else field.type
+    return f"{scalar(name)} ({kind}{', required' if field.required else ''})"
 
 
 def _with_near(column: str, free: Sequence[str], entity: ImportEntity) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from demandbase_api.models import (
@@ -32,6 +33,7 @@ from target_demandbase.mapping import (
     check_columns,
     in_brackets,
     nearest,
+    plain_name,
     plan_columns,
 )
 from target_demandbase.proposal import Proposal, as_setting, likely_entity, propose
@@ -234,15 +236,20 @@ def propose_settings(api: ImportApi, config: Mapping[str, Any], stream: StreamSc
     name = (config.get("entity_map") or {}).get(stream.stream, stream.stream)
     if name not in able:
         name = likely_entity(stream, [api.entity(each) for each in able])
+    meant: str | None = None
     try:
         activity_type = activity_type_for(api, config, stream.stream, name)
     except MappingError:
-        return Proposal(stream.stream, name, None, {}, ("activity_types must name its type",))
+        near = _likely_type(api.activity_types(), config, stream.stream)
+        if near is None:
+            return Proposal(stream.stream, name, None, {}, ("activity_types must name its type",))
+        activity_type, meant = near.id, near.name
     entity = with_custom_fields(api.entity(name, activity_type), custom_labels(config, name))
     if not entity.is_complete:
         tenant = source_labels(api, name, config["source"])
         entity = with_tenant_labels(entity, with_exported(tenant, api, name))
-    return propose(stream, entity, _mapping_settings(config, name))
+    proposal = propose(stream, entity, _mapping_settings(config, name))
+    return replace(proposal, activity_type=meant)
 
 
 def settings_of(config: Mapping[str, Any], plan: StreamPlan) -> Proposal:
@@ -342,6 +349,21 @@ def activity_type_for(
         f'it to {{"{stream}": <id or name>}}; there are {some}.',
         stream=stream,
     )
+
+
+def _likely_type(
+    known: Sequence[ActivityType], config: Mapping[str, Any], stream: str
+) -> ActivityType | None:
+    """Return the type whose name is near to that in the setting, or else part of the stream's."""
+    counts = Counter(kind.name for kind in known)
+    names = [name for name, count in counts.items() if count == 1]
+    wanted = (config.get("activity_types") or {}).get(stream)
+    near = (
+        [name for name in names if plain_name(name) and plain_name(name) in plain_name(stream)]
+        if wanted is None
+        else nearest(str(wanted), names)[:1]
+    )
+    return next((kind for kind in known if near == [kind.name]), None)
 
 
 def _some(names: Sequence[str]) -> str:

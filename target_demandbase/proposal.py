@@ -41,6 +41,7 @@ class Proposal:
         match_key: The field to match rows on.
         fields: The setting field_mappings of the entity.
         custom: Labels to add to the setting custom_fields of the entity.
+        activity_type: The activity type that the setting activity_types lacks or misspells.
         remaining: Clauses for what still keeps the stream from being imported.
         report: What fills what under these settings.
     """
@@ -52,6 +53,7 @@ class Proposal:
     remaining: tuple[str, ...] = ()
     report: str = ""
     custom: tuple[str, ...] = ()
+    activity_type: str | None = None
 
 
 def propose(stream: StreamSchema, entity: ImportEntity, settings: MappingSettings) -> Proposal:

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from target_demandbase.labels import CUSTOM, sent_custom_fields
+from target_demandbase.labels import sent_custom_fields
 from target_demandbase.mapping import in_brackets, nearest, same_name
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def about_custom_fields(
 ) -> Iterator[Remark]:
     """Yield which labels of custom_fields the tenant may not have: it cannot be undone."""
     sent = sent_custom_fields(entity, plan)
-    documented = [field.name for field in entity.fields if field.type != CUSTOM]
+    documented = [field.name for field in entity.fields if not field.is_custom]
     setting = f"custom_fields.{entity.name}"
     if tenant.problem is None:
         why = "not among the fields that the tenant exports (those of its Export Collection)"
@@ -114,7 +114,7 @@ def about_source(entity: ImportEntity, plan: ColumnPlan, tenant: TenantLabels) -
     free = [label for label in fields if label not in sent]
     unmapped = [label + in_brackets(nearest(label, free)) for label in sent if label not in fields]
     # A label of the source alone may fill any field.
-    own = {*tenant.exported.values(), *(each.name for each in entity.fields if each.type != CUSTOM)}
+    own = {*tenant.exported.values(), *(each.name for each in entity.fields if not each.is_custom)}
     elsewhere = [
         f"{label} fills {tenant.exported[fields[label]]}"
         for label in sent

@@ -109,11 +109,15 @@ def test_maps_of_the_target_arrive(project: Path) -> None:
         "match_keys": '{"accounts": "domain"}',
         "field_mappings.accounts.host": "domain",
         "field_mappings.accounts.notes": "__NULL__",
+        "custom_fields.accounts": '["Intent Score", "Tier"]',
+        "source": "HubSpot",
     }.items():
         meltano(project, {}, "config", "set", "target-demandbase", name, value)
     given = config_of(project, "target-demandbase", TARGET_DEMANDBASE_DRY_RUN="true")
     config = TargetDemandbase(config=given, setup_mapper=False).config
     assert config["field_mappings"] == {"accounts": {"host": "domain", "notes": None}}
+    assert config["custom_fields"] == {"accounts": ["Intent Score", "Tier"]}
+    assert config["source"] == "HubSpot"
     assert config["match_keys"] == {"accounts": "domain"}
     assert config["entity_map"] == {"crm": "accounts"}
     assert (config["max_rejected_rows"], config["dry_run"]) == (3, True)

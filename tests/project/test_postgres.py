@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from demandbase_api.uapi.imports import HEADERS
 from demandbase_sandbox import Sandbox
 from tests.documents import ROOT, blocks
 from tests.http_server import Reply, http_server
@@ -164,6 +165,10 @@ def test_a_table_reaches_demandbase_in_two_dry_runs(
     fields = settings["field_mappings"]["accounts"]
     assert set(fields) | {"website"} == {"id", *FIELDS}
     fields |= {column: names[api == "uapi"] for column, names in FIELDS.items()}
+    if api == "uapi":
+        labels = {label for _, label in FIELDS.values()}
+        documented = {field.name for field in HEADERS["accounts"]}
+        settings["custom_fields"] = {"accounts": sorted(labels - documented)}
     file.write_text(json.dumps(settings), encoding="utf-8")
 
     given = ("--config", file)

@@ -33,6 +33,8 @@ from target_demandbase.mapping_report import merged_settings
 from target_demandbase.proposal import Proposal, propose
 from tests.target.conftest import PEOPLE_LABELS, Load, people, person, record, schema, state
 
+pytestmark = pytest.mark.thorough
+
 CREATE, FIELDS = "createImportJob", "fetchFields"
 TEXT = {"type": ["string", "null"]}
 NEEDED = ("person_id", "email", "first_name", "last_name")

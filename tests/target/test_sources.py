@@ -25,6 +25,8 @@ from tests.target.conftest import (
     state,
 )
 
+pytestmark = pytest.mark.thorough
+
 CREATE, NAMES = "createImportJob", "listImportSources"
 LISTED, MAPPED = "listCustomSources", "getFieldMappings"
 TEXT = {"type": ["string", "null"]}

@@ -147,6 +147,32 @@ def test_activities_without_a_type_fail_before_any_record_and_name_the_types(
     assert not sandbox.requests(CREATE)
 
 
+@pytest.mark.parametrize(
+    ("stream", "types", "proposed"),
+    [
+        ("form_fills", {}, "form_fill"),
+        ("fills", {"fills": "Form fil"}, "form_fill"),
+        ("fills", {}, None),
+        ("fills", {"fills": 99}, None),
+    ],
+)
+def test_a_type_that_is_near_is_proposed_with_the_columns_of_its_stream(
+    load: Load, stream: str, types: dict[str, Any], proposed: str | None
+) -> None:
+    columns = dict.fromkeys(("external_person_id", "activity date"), TEXT)
+    head = schema(columns, stream, "external_person_id")
+    settings = {"entity_map": {stream: "activities"}, "activity_types": types}
+    done = load(head, failure=MappingError, **settings)
+    [path] = done.folder.glob("settings-*.json")
+    found = json.loads(path.read_text())
+    if proposed is None:
+        assert found.get("activity_types", types) == types
+        return
+    assert found["activity_types"] == {stream: proposed}
+    cells = {"external_person_id": "per-00000001", "activity date": "2026-01-02T03:04:05Z"}
+    assert load(head, record(stream, **cells), state(1), **found).states == [1]
+
+
 def test_each_type_of_activity_has_fields_of_its_own_and_the_required_ones_are_checked(
     sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture
 ) -> None:
