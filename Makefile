@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 # The benchmark's own packages have an environment of their own: they would slow the plugins' start.
 BENCH := .bench/tools
 BENCH_READY := $(BENCH)/.ready
+# So does Airflow, whose packages are pinned in deploy/airflow/constraints.txt.
+AIRFLOW := .airflow
+AIRFLOW_READY := $(AIRFLOW)/.ready
 ROWS ?= 200000
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate
 HASHES := $(COMPILE) --upgrade --generate-hashes --constraint constraints.txt
@@ -14,7 +17,7 @@ HASHES := $(COMPILE) --upgrade --generate-hashes --constraint constraints.txt
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test test-slow lint types unit soak demo bench record-path settings docs dist lock hashes clean
+.PHONY: help quick test test-slow test-airflow lint types unit soak demo bench record-path settings docs dist lock hashes clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +29,16 @@ test: lint ## Lint, types and the tests, in less than 5 minutes: use it before a
 	@$(MAKE) --no-print-directory --jobs=2 types unit
 
 test-slow: $(READY) ## The tests that `make test` leaves out, and property-based ones with all examples
-	EXAMPLES=1 $(PYTEST) -m 'slow or hypothesis'
+	EXAMPLES=1 $(PYTEST) -m '(slow or hypothesis) and not airflow'
+
+$(AIRFLOW_READY): $(READY) deploy/airflow/constraints.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(AIRFLOW)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(AIRFLOW)/bin/python \
+	  --constraint deploy/airflow/constraints.txt --group airflow
+	@touch $@
+
+test-airflow: $(AIRFLOW_READY) ## Run the DAG of deploy/airflow in a real Airflow, which it installs; takes minutes
+	$(BIN)/pytest -m airflow tests/project/test_airflow.py
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -85,6 +97,7 @@ dist: $(READY) ## Build the wheel and the source distribution into dist/, with M
 
 lock: $(READY) ## Update the pinned versions in constraints.txt, and the hashes of the image
 	$(COMPILE) --upgrade --all-extras --group dev --group build --group bench --group docs --group kubernetes pyproject.toml -o constraints.txt
+	$(COMPILE) --upgrade --group airflow -o deploy/airflow/constraints.txt
 	@$(MAKE) --no-print-directory hashes
 
 hashes: $(READY) ## Write the hashes of the image's packages, with the versions of constraints.txt
@@ -92,4 +105,4 @@ hashes: $(READY) ## Write the hashes of the image's packages, with the versions 
 	$(HASHES) --group build -o deploy/docker/requirements-build.txt
 
 clean: ## Remove the environments and everything that was built or written
-	rm -rf $(VENV) .bench .meltano .cache dist output site
+	rm -rf $(VENV) .airflow .bench .meltano .cache dist output site

@@ -155,15 +155,20 @@ def measure_rows(pipes: Pipes, server: Server, rows: int) -> None:
         )
 
 
-def measure_waiting(pipes: Pipes, count: int, seconds: float) -> None:
+def measure_waiting(pipes: Pipes, server: Server, count: int, seconds: float) -> None:
     """Print the figures of pipes that wait.
 
     Args:
         count: Number of pipes.
-        seconds: Time for their start, and time over which they are measured.
+        seconds: Time over which they are measured, once all have begun a job.
     """
+    server.forget()
     running: Sequence[Process] = [each for _ in range(count) for each in pipes.start()]
-    time.sleep(seconds)
+    while len(server.jobs["export"]) < count:
+        if any(each.process.poll() is not None for each in running):
+            sys.exit("A pipe has ended before its job.")
+        time.sleep(SAMPLE_SECONDS)
+    time.sleep(seconds)  # the targets read the schema
     started = [each.spent() for each in running]
     memory = sum(each.shared_mib() for each in running)
     time.sleep(seconds)
@@ -190,7 +195,7 @@ def main() -> None:
                 measure_rows(pipes, server, options.rows)
                 few = _files(work / "few", WAITING_ROWS)
                 server.entities[STREAM] = Entity(WIDE, [few], FOREVER)
-                measure_waiting(pipes, options.waiting, options.seconds)
+                measure_waiting(pipes, server, options.waiting, options.seconds)
             finally:
                 pipes.end()
     finally:

@@ -69,7 +69,7 @@ def quota(*, settings: Settings, as_json: bool) -> None:
     show(
         document,
         Table(
-            f"Calls on {now.date()} (UTC), counted on this machine: other clients are not seen",
+            f"Calls on {now.date()} (UTC), counted in state_dir: other clients are not seen",
             ("Call", "Used", "Left", "Limit"),
             [tuple(line.values()) for line in calls],
             "This API has no known daily limit of calls, so they are not counted.",

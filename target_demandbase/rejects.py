@@ -293,6 +293,7 @@ class Undelivered:
             place = move(file.path, self._copies, f"{self._folder.name}-{file.path.name}")
         except RejectsError as error:
             logger.warning("%s", error)
+            self._copies = None  # a system that ends the run does not wait for long
             return str(file.path)
         with suppress(OSError):  # another file is there
             self._folder.rmdir()

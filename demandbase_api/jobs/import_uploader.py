@@ -239,8 +239,7 @@ class ImportUploader:
                     "changes nothing. Look for it in Demandbase's list of jobs."
                 )
             cancelled = self._poller.close()
-        self._locks.close()
-        self._journal.close()
+        self._journal.close()  # with it, the locks of the run end
         return cancelled
 
     def _has_locks(self) -> bool:

@@ -68,6 +68,8 @@ class LeaseLocks(Locks):
         self._beats = 0
         self._written = (0.0, 0.0)
         self._is_lost = False
+        self._problem: StateError | None = None
+        """Why the last write of the run's object failed."""
         self._locks: set[str] = set()
 
     @override
@@ -133,18 +135,21 @@ class LeaseLocks(Locks):
     def close(self) -> None:
         with self._mutex:
             self._ended.set()
+            self._locks.clear()  # they name a run that has ended, and so are free
+            is_shown = self._version is not None and not self._is_lost
+            self._version = None
+            if not is_shown:
+                return
             try:
-                for name in list(self._locks):
-                    self.release(name)
-                if self._version is not None and not self._is_lost:
-                    self._objects.delete(self._name)
+                if self._problem is not None:
+                    raise self._problem  # the end of a run does not wait for the store again
+                self._objects.delete(self._name)
             except StateError as error:
                 logger.warning(
                     "The end of this run cannot be shown, so others wait for it for %.0f s: %s",
                     LEASE_SECONDS,
                     error,
                 )
-            self._version = None
 
     def beat(self) -> None:
         """Show that the run is alive.
@@ -174,7 +179,18 @@ class LeaseLocks(Locks):
             OtherRunError: Another run has taken it for dead.
             StateError: It cannot be written.
         """
-        written, content = self._now(), self._content()
+        written = self._now()
+        try:
+            version = self._rewritten(self._content())
+        except StateError as error:
+            self._problem = error
+            raise
+        if version is None:
+            self._lose()
+        self._version, self._written, self._problem = version, written, None
+
+    def _rewritten(self, content: bytes) -> str | None:
+        """Write the run's object; return its version, ``None`` if it is another run's."""
         if self._version is None:
             version = self._objects.create(self._name, content)
         else:
@@ -184,9 +200,7 @@ class LeaseLocks(Locks):
             stored = self._objects.get(self._name)
             if stored is not None and stored.content.startswith(f"{self._run} ".encode()):
                 version = self._objects.replace(self._name, content, stored.version)
-        if version is None:
-            self._lose()
-        self._version, self._written = version, written
+        return version
 
     def _content(self) -> bytes:
         """Return a content that the object has not had before: versions depend on it."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from obstore import ObjectMeta, PutMode
+    from obstore import Bytes, ObjectMeta, PutMode
     from obstore.store import ObjectStore as Bucket
 
 _CONNECT, _REQUEST = timedelta(seconds=5), timedelta(seconds=15)
@@ -199,13 +199,7 @@ class BucketObjects(Objects):
     def open(self, name: str) -> BinaryIO:
         file = TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
-            with self._as_state_error():
-                size = obstore.head(self.bucket, self._path(name))["size"]
-            for start in range(0, size, _PART_BYTES):
-                with self._as_state_error():
-                    part = obstore.get_range(
-                        self.bucket, self._path(name), start=start, length=_PART_BYTES
-                    )
+            for part in self._parts(name):
                 file.write(part)
         except BaseException:
             file.close()
@@ -256,6 +250,22 @@ class BucketObjects(Objects):
 
     def _path(self, name: str) -> str:
         return f"{self.folder}{name}"
+
+    def _parts(self, name: str) -> Iterator[Bytes]:
+        """Yield an object in parts; a small one takes one request."""
+        with self._as_state_error():
+            found = obstore.get(self.bucket, self._path(name))
+            size = found.meta["size"]
+            first = found.bytes() if size <= _PART_BYTES else None
+        if first is not None:
+            yield first
+            return
+        for start in range(0, size, _PART_BYTES):
+            with self._as_state_error():
+                part = obstore.get_range(
+                    self.bucket, self._path(name), start=start, length=_PART_BYTES
+                )
+            yield part
 
     def _listed(self) -> Iterable[Sequence[ObjectMeta]]:
         """Return all objects in pieces, each of which is one request."""

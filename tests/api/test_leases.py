@@ -177,6 +177,34 @@ def test_a_run_that_has_lost_the_responses_to_its_writes_lives(
         first.beat()
 
 
+def test_the_end_of_a_run_does_not_wait_for_a_store_that_has_failed(
+    objects: FakeObjects, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = run(objects, "r1")
+    assert first.acquire(LOCK)
+    objects.is_down = True
+    with pytest.raises(StateError):
+        first.beat()
+    asked = []
+    monkeypatch.setattr(FakeObjects, "_check", lambda _: asked.append(1))
+    first.close()
+    assert asked == []
+    assert "The end of this run cannot be shown" in caplog.text
+
+
+def test_the_end_of_a_run_is_one_call(
+    objects: FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(objects, "r1")
+    assert first.acquire(LOCK)
+    assert first.acquire("other.lock")
+    asked = []
+    monkeypatch.setattr(FakeObjects, "_check", lambda _: asked.append(1))
+    first.close()
+    assert asked == [1]
+    assert run(objects, "r2").acquire(LOCK)
+
+
 def test_a_run_without_locks_needs_no_check(objects: FakeObjects) -> None:
     objects.is_down = True
     run(objects, "r1").check()

@@ -14,9 +14,11 @@ import pytest
 
 from demandbase_api.errors import StateError
 from demandbase_api.jobs.import_journal import Phase
+from demandbase_api.state import leases
 from demandbase_api.state.objects import BucketObjects
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.config import import_journal
+from target_demandbase.errors import StillRunningError
 from target_demandbase.rejects import RejectsError
 from tests.command_process import run_command
 from tests.s3_server import BUCKET, S3Server, s3_server
@@ -24,7 +26,7 @@ from tests.soak_machines import soak_machines
 from tests.target.activities import Activities, once
 from tests.target.command import Run, killed_at, running, until
 from tests.target.conftest import PERSON, Load, landed, people, person, state
-from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended, spans
+from tests.target.people_files import LIST, MESSAGES, UPLOAD, ended
 
 pytestmark = pytest.mark.slow
 
@@ -70,38 +72,39 @@ def test_a_run_that_was_killed_is_resumed_on_another_machine(
     assert json.loads(done.stdout) == {"exports": [], "imports": []}
 
 
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in this process takes one that is silent for two seconds for dead."""
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 2.0)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.25)
+
+
+@pytest.mark.usefixtures("short_turns")
 def test_rows_that_are_added_arrive_once_though_the_list_shows_no_job_of_a_machine(
-    sandbox: Sandbox, config: dict[str, Any], api: str, bucket: str, tmp_path: Path
+    sandbox: Sandbox, load: Load, config: dict[str, Any], api: str, bucket: str, tmp_path: Path
 ) -> None:
     source = Activities(sandbox, api, config)
     settings = {**source.settings, "state_dir": bucket}
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.mkdir()
-    with killed_at(sandbox, UPLOAD, one, source.messages(9), **settings) as run:
+    with killed_at(sandbox, UPLOAD, tmp_path, source.messages(9), **settings) as run:
         assert run.states == []
     sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
-    with finished(sandbox, other, *source.messages(9), **settings) as run:
-        assert run.process.poll() == 0, run.errors
-        assert run.states == [1]
+    done = load(*source.messages(9), **settings, spool_dir=str(tmp_path / "other"))
+    assert done.states == [1]
     assert source.landed == once(9)
 
 
+@pytest.mark.usefixtures("short_turns")
 def test_newer_rows_wait_for_those_of_a_machine_that_is_gone(
-    sandbox: Sandbox, config: dict[str, Any], bucket: str, tmp_path: Path
+    sandbox: Sandbox, load: Load, config: dict[str, Any], bucket: str, tmp_path: Path
 ) -> None:
     settings = {**config, "state_dir": bucket}
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.mkdir()
-    with killed_at(sandbox, UPLOAD, one, MESSAGES, **settings):
+    sandbox.add_fault(Fault("createImportJob", Effect.NEVER_ENDS))
+    with killed_at(sandbox, UPLOAD, tmp_path, MESSAGES, **settings):
         pass
     sandbox.add_fault(Fault(LIST, Effect.LAG, seconds=3600, times=None))
-    newer = (people(), person(1, title="new"), state(2))
-    with finished(sandbox, other, *newer, **settings) as run:
-        assert run.process.poll() == 0, run.errors
-        assert run.states == [2]
-    (_, first_ended), (second_created, _) = spans(sandbox)  # a job ends when it is polled
-    assert first_ended <= second_created
-    assert landed(sandbox)["1"]["title"] == "new"
+    with pytest.raises(StillRunningError, match="To give it up"):
+        load(people(), person(1), state(2), **settings, spool_dir=str(tmp_path / "other"))
+    assert len(sandbox.import_jobs()) == 1
 
 
 def test_runs_on_two_machines_take_turns_and_the_later_rows_land_last(
@@ -227,6 +230,22 @@ def test_rows_that_a_terminated_run_has_not_sent_are_in_the_bucket(
     demandbase = commands(tmp_path / "other", **settings)
     [file] = demandbase("rejects")["files"]
     assert (file["is"], file["rows"]) == ("not sent", 4)
+
+
+def test_a_signal_ends_a_run_whose_bucket_has_failed(
+    config: dict[str, Any], sandbox: Sandbox, server: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    settings = {**config, "state_dir": bucket, "batch_size_rows": 2}
+    with running(sandbox, tmp_path, **settings) as run:
+        sandbox.add_fault(Fault(UPLOAD, Effect.DELAY, seconds=3))
+        run.feed(*MESSAGES[:4], end=False)
+        until(lambda: sandbox.requests(UPLOAD))
+        server.stop()
+        run.process.terminate()
+        assert run.process.wait(120) == 143
+    assert run.errors.count("SIGTERM") >= 1
+    [kept] = (tmp_path / "spool").rglob("*.jsonl")
+    assert f"they are in {kept}" in run.errors
 
 
 def test_a_bucket_that_fails_in_mid_run_holds_the_state_back_and_the_rows_are_named(
