@@ -154,7 +154,6 @@ def test_the_runs_that_a_day_allows_are_a_sentence(
         ((*FOUR, "buying_groups", "buying_group_members"), {}, 7, 8),
         (ALL, {"stream_options": ALL_OPTIONS}, 11, 5),
         (("activities",), {"end_date": "2024-01-01"}, 0, None),
-        (("export_jobs",), {}, 0, None),
     ],
 )
 def test_the_runs_that_a_day_allows(
