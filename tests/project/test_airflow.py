@@ -496,6 +496,55 @@ def test_the_file_prints_the_pools_or_what_is_wrong(tmp_path: Path, name: str) -
         assert slots == {"demandbase_acme": 1, "demandbase_globex": 2}
 
 
+RUN_TASKS = """
+import json, sys
+import demandbase_dag
+from airflow.sdk.exceptions import AirflowFailException
+for tenant, stream in (("acme", "people"), ("acme", "visits"), ("globex", "people")):
+    pipe = demandbase_dag.PluginPipe(
+        task_id="task",
+        bash_command=sys.argv[2],
+        append_env=True,
+        env={"TAP_DEMANDBASE_ENTITIES": json.dumps([stream])},
+        connection=f"demandbase_{tenant}",
+        secrets=demandbase_dag.SECRETS["uapi"],
+        catalog=sys.argv[1],
+    )
+    try:
+        pipe.execute({})
+    except AirflowFailException as error:
+        print(error)
+"""
+
+
+def test_a_task_has_its_part_of_the_catalog_and_its_credentials(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.json"
+    streams = [{"tap_stream_id": name, "stream": name} for name in ("accounts", "people")]
+    catalog.write_text(json.dumps({"streams": streams}), encoding="utf-8")
+    script = (
+        f"cp catalog.json {tmp_path}/part.json; "
+        f"printenv TAP_DEMANDBASE_CLIENT_SECRET > {tmp_path}/found"
+    )
+    done = subprocess.run(
+        [AIRFLOW / "python", "-c", RUN_TASKS, catalog, script],
+        env={
+            **os.environ,
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW_CONN_DEMANDBASE_ACME": json.dumps(
+                {"conn_type": "generic", "login": "id", "password": "secret-of-acme"}
+            ),
+            "AIRFLOW_CONN_DEMANDBASE_GLOBEX": '{"conn_type": "generic", "login": "id"}',
+        },
+        cwd=DEPLOYED, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "part.json").read_text()) == {"streams": streams[1:]}
+    said = done.stdout + done.stderr
+    assert f"The catalog {catalog} does not have the stream visits." in said
+    assert "The connection demandbase_globex has no password." in said
+    assert (tmp_path / "found").read_text() == "secret-of-acme\n"
+    assert "secret-of-acme" not in said
+
+
 @pytest.fixture(scope="module")
 def pipe() -> Callable[[str, str], str]:
     """Returns the script of a task for a tap and a loader."""
