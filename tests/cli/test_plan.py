@@ -122,6 +122,13 @@ def test_windows_and_states_are_jobs(
 
 
 FOUR = ("accounts", "people", "opportunities", "activities")
+ALL_OPTIONS = {
+    "campaigns": {"ad_report_type": "summary"},
+    "creatives": {"ad_report_type": "performance"},
+    "account_list_members": {"account_list_ids": [1]},
+    "person_list_members": {"person_list_ids": [1]},
+}
+ALL = (*FOUR, "buying_groups", "buying_group_members", *ALL_OPTIONS)
 RECENT = (datetime.now(UTC).date() - timedelta(days=9)).isoformat()
 
 
@@ -144,9 +151,9 @@ def test_the_runs_that_a_day_allows_are_a_sentence(
         # The first run of activities takes several jobs, a later one takes one.
         (FOUR, {"start_date": "2024-01-01"}, 4, 15),
         (("activities",), {"start_date": RECENT, "window_days": 1}, 3, 20),
-        (("buying_groups", "buying_group_members"), {}, 3, 20),
+        ((*FOUR, "buying_groups", "buying_group_members"), {}, 7, 8),
+        (ALL, {"stream_options": ALL_OPTIONS}, 11, 5),
         (("activities",), {"end_date": "2024-01-01"}, 0, None),
-        (("export_jobs",), {}, 0, None),
     ],
 )
 def test_the_runs_that_a_day_allows(

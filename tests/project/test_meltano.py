@@ -148,6 +148,28 @@ def test_the_catalog_that_meltano_dumps_saves_a_run_the_field_calls(
 
 
 @pytest.mark.slow
+def test_credentials_alone_export_what_needs_no_setting(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+) -> None:
+    """Meltano selects all streams that discovery finds."""
+    environment = {
+        "TAP_DEMANDBASE_API_URL": sandbox.uapi_url,
+        "TAP_DEMANDBASE_CLIENT_ID": sandbox.client_id,
+        "TAP_DEMANDBASE_CLIENT_SECRET": sandbox.client_secret,
+        "XDG_STATE_HOME": str(tmp_path),
+    }
+    done = meltano(project, environment, "run", "tap-demandbase", "target-jsonl")
+    streams = ("accounts", "people", "opportunities", "buying_groups", "buying_group_members")
+    for stream in streams:
+        lines = (project / "output" / f"{stream}.jsonl").read_text(encoding="utf-8").splitlines()
+        assert len(lines) == len(sandbox.rows(stream)) > 0
+    assert (project / "output" / "reference_persona.jsonl").is_file()
+    said = done.stdout + done.stderr
+    assert "campaigns and creatives (ad_report_type), account_list_members (account_lis" in said
+    assert "Stream activities begins on" in said
+
+
+@pytest.mark.slow
 def test_another_api_needs_only_other_settings(
     sandbox: Sandbox, project: Path, tmp_path: Path
 ) -> None:

@@ -153,12 +153,6 @@ def run_with_catalog(
             UnexpectedResponseError,
             "other than an object",
         ),
-        (
-            Fault(VALUES, Effect.ALTER, nulls=("data",)),
-            {"reference_job_level"},
-            UnexpectedResponseError,
-            "left out the member “data”",
-        ),
     ],
 )
 def test_a_stream_fails_alone(
