@@ -31,6 +31,9 @@ _SCHEME = "Bearer "
 
 _STATUS_ENVELOPE = frozenset({401, 403})
 
+_SOURCE_CODES = {401: "403-000", 500: "500-001"}
+"""Codes of the Custom Sources API that do not follow from the status."""
+
 _MEMBER_CODES = {
     "jobName": "400-126",
     "entityType": "400-127",
@@ -87,7 +90,7 @@ class UapiApi(Api):
         elif path.startswith(SOURCES_PREFIX):
             body = {
                 "error": {
-                    "code": error.code or f"{error.status}-000",
+                    "code": _SOURCE_CODES.get(error.status, f"{error.status}-000"),
                     "message": error.message,
                     "diagnosticCode": str(uuid.uuid4()),
                 }

@@ -7,7 +7,15 @@ import requests
 
 from demandbase_sandbox import Sandbox, SandboxOptions
 from tests.sandbox.uapi.conftest import Caller
-from tests.sandbox.uapi.published import ERROR, EXPORT, IMPORT, OPERATIONS, TOKEN_SECONDS
+from tests.sandbox.uapi.published import (
+    ERROR,
+    EXPORT,
+    IMPORT,
+    OPERATIONS,
+    SOURCES,
+    STRUCTURED_ERROR,
+    TOKEN_SECONDS,
+)
 
 
 def test_credentials_give_a_token_that_works(sandbox: Sandbox, api: Caller) -> None:
@@ -77,6 +85,9 @@ def test_no_operation_is_open_without_a_token(sandbox: Sandbox, method: str, pat
     if path.startswith(EXPORT):
         assert response.json().keys() == ERROR
         assert response.json()["errorCode"] == "401-100"
+    elif path.startswith(SOURCES):
+        assert response.json()["error"].keys() == STRUCTURED_ERROR
+        assert response.json()["error"]["code"] == "403-000"
     else:
         assert response.json().keys() == {"status"}
 
