@@ -115,7 +115,7 @@ class Loader:
         log_limits(config, able)
         warn_of_lost_rows(config)
         self._is_dry: bool = config["dry_run"]
-        # The files of a dry run are for whoever has started it.
+        # The files of a dry run are for the person who has started it.
         self._copies = None if self._is_dry else place.copies(KEPT_ROWS)
         self._reports = None if self._is_dry else place.copies(IMPORT_REPORTS)
         self._report = RunRecorder(

@@ -1,4 +1,4 @@
-"""Runs Meltano as a user does, without the settings of whoever runs the tests."""
+"""Runs Meltano as a user does, without the settings of the person who runs the tests."""
 
 from __future__ import annotations
 

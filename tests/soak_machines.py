@@ -6,10 +6,8 @@ own, as if its machine were new, and most first runs are killed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
-import random
 import re
 import sys
 import tempfile
@@ -24,7 +22,7 @@ from typing_extensions import override
 from demandbase_sandbox import Sandbox, SandboxOptions
 from tests.command_process import preload
 from tests.s3_server import BUCKET, CREDENTIALS, S3Server, s3_server
-from tests.soak_target import HOUR, Figures, Record, Soak
+from tests.soak_target import HOUR, Figures, Record, Soak, command_line, show
 from tests.target_process import End, TargetProcess
 
 LEASE_SECONDS = 2.0
@@ -122,24 +120,10 @@ def soak_machines(rounds: int, seed: int, api: str, first: int = 1) -> Figures:
 
 def main() -> int:
     """Run a soak from the command line and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--api", choices=sorted(KINDS), default="v1")
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--first", type=int, default=1, help="number of the first round")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    arguments = parser.parse_args()
+    given = command_line(__doc__, 100).parse_args()
     logging.disable()
     preload("tests.soak_target", "tests.target_process")
-    figures = soak_machines(arguments.rounds, arguments.seed, arguments.api, arguments.first)
-    print(  # noqa: T201 - a command
-        f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
-        f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
-        f"{figures.jobs} jobs, {figures.answers} journal entries removed\n"
-        f"kinds {dict(figures.kinds)}; runs ended as {dict(figures.ends)}"
-    )
-    for problem in figures.problems:
-        print(problem, file=sys.stderr)  # noqa: T201
-    return 1 if figures.problems else 0
+    return show(soak_machines(given.rounds, given.seed, given.api, given.first), given.seed)
 
 
 if __name__ == "__main__":

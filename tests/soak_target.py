@@ -633,27 +633,20 @@ def soak(
     return runner.figures
 
 
-def main() -> int:
-    """Run a soak from the command line and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def command_line(description: str | None, rounds: int) -> argparse.ArgumentParser:
+    """Return the options of a soak."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--api", choices=sorted(FAULTS), default="v1")
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--first", type=int, default=1, help="number of the first round")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--fresh-disk", action="store_true", help="no run has another's folder")
-    arguments = parser.parse_args()
-    logging.disable()
-    # What this module imports: each process imports it, too.
-    preload("tests.soak", "tests.target_process")
-    figures = soak(
-        arguments.rounds,
-        arguments.seed,
-        arguments.api,
-        arguments.first,
-        fresh_disk=arguments.fresh_disk,
-    )
+    return parser
+
+
+def show(figures: Figures, seed: int) -> int:
+    """Print the figures of a soak; return its exit code."""
     print(  # noqa: T201 - a command
-        f"seed {arguments.seed}: {figures.rounds} rounds with {figures.faults} faults, "
+        f"seed {seed}: {figures.rounds} rounds with {figures.faults} faults, "
         f"{figures.failed_runs} runs failed, {figures.clean_runs} runs without faults followed, "
         f"{figures.jobs} jobs, {figures.answers} times journal entries were given up\n"
         f"kinds {dict(figures.kinds)}; runs ended as {dict(figures.ends)}"
@@ -661,6 +654,18 @@ def main() -> int:
     for problem in figures.problems:
         print(problem, file=sys.stderr)  # noqa: T201
     return 1 if figures.problems else 0
+
+
+def main() -> int:
+    """Run a soak from the command line and print its figures."""
+    parser = command_line(__doc__, 200)
+    parser.add_argument("--fresh-disk", action="store_true", help="no run has another's folder")
+    given = parser.parse_args()
+    logging.disable()
+    # What this module imports: each process imports it, too.
+    preload("tests.soak", "tests.target_process")
+    figures = soak(given.rounds, given.seed, given.api, given.first, fresh_disk=given.fresh_disk)
+    return show(figures, given.seed)
 
 
 if __name__ == "__main__":

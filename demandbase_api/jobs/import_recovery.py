@@ -690,7 +690,7 @@ class ImportRecovery:
             case View.FAILED | View.FAILED_EMPTY | View.CANCELLED:
                 return "and failed after it may have inserted some of them"
             case View.UNKNOWN | View.NO_ID:
-                return "and Demandbase does not show what became of them"
+                return "and Demandbase does not show what it did with them"
             case View.WAITS | View.UNCANCELLABLE:
                 return "and does not show whether it got them"
             case View.UNDER_WAY | View.COMPLETED if follows is Follows.SAME or self._is_old(entry):

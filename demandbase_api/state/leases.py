@@ -2,7 +2,7 @@
 
 A run shows that it is alive by an object that it writes again every ten seconds. A lock is an
 object that names its run. A run whose object is a minute old, by the clock of the store, is taken
-for dead: whoever does so first replaces that object, on condition that it has not been written
+for dead: the first that does so replaces that object, on condition that it has not been written
 meanwhile. From then on the run cannot write it again, and so learns that it must not go on. Wrong
 clocks can end a run too early, but never let two go on.
 """

@@ -206,7 +206,7 @@ def test_a_job_whose_state_could_not_be_read_again_stops_the_run(
     disks.run().dies_at(UPLOAD, file(), INSERT)
     ends(api, status=JobStatus.FAILED)
     api.fail(GET, InvalidRequestError(GET, "did not accept it", status=400))
-    with pytest.raises(PossibleDuplicatesError, match="does not show what became of them"):
+    with pytest.raises(PossibleDuplicatesError, match="does not show what it did with them"):
         disks.run().send(file(), INSERT)
 
 

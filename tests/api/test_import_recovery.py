@@ -465,7 +465,7 @@ def test_a_job_that_cannot_be_read_is_unknown(
     run.die()
     run.api.fail(GET, InvalidRequestError(GET, "did not accept it", status=400), "job-1")
     if kind is INSERT:
-        with pytest.raises(PossibleDuplicatesError, match="does not show what became of them"):
+        with pytest.raises(PossibleDuplicatesError, match="does not show what it did with them"):
             next_run(run).send(file("new"), kind)
         return
     again, began = next_run(run), run.api.clock.time
@@ -704,7 +704,7 @@ def test_a_job_without_a_time_of_creation_gets_no_time_for_its_file(tmp_path: Pa
         ({"status": JobStatus.COMPLETED}, "new", "that differ from those of this run"),
         ({"status": JobStatus.PROCESSING, "file_name": "f.csv"}, "new",
          "that differ from those of this run"),
-        (None, "old", "and Demandbase does not show what became of them"),
+        (None, "old", "and Demandbase does not show what it did with them"),
         ({}, "new", "and does not show whether it got them"),
     ],
 )  # fmt: skip

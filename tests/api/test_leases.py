@@ -1,4 +1,4 @@
-"""Locks of runs on several machines: whoever loses one stops, and two never go on."""
+"""Locks of runs on several machines: a run that loses one stops, and two never go on."""
 
 from __future__ import annotations
 

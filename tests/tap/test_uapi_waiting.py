@@ -33,7 +33,7 @@ def slow() -> Iterator[Sandbox]:
 
 
 class TestOthersJobs:
-    """One job at a time may run in the tenant, whoever created it."""
+    """One job at a time may run in the tenant, also one of another client."""
 
     @pytest.fixture
     def sandbox(self, slow: Sandbox) -> Sandbox:

@@ -1,4 +1,4 @@
-"""Each file gets to its job once and in order, whatever the job shows and whoever else runs."""
+"""Each file gets to its job once and in order, whatever the job shows and whatever else runs."""
 
 from __future__ import annotations
 
