@@ -129,7 +129,7 @@ def test_a_source_may_be_for_some_entities_only(sandbox: Sandbox, load: Load) ->
 
 
 def test_without_the_setting_no_source_is_looked_up(sandbox: Sandbox, load: Load) -> None:
-    assert load_people(load, source="CSV").states == [1]
+    assert load_people(load, source=None).states == [1]
     assert sandbox.requests(CREATE)[0].body["source"] == "CSV"
     for operation in (NAMES, LISTED, MAPPED):
         assert not sandbox.requests(operation)
@@ -225,6 +225,33 @@ def test_mappings_that_cannot_be_read_do_not_end_the_run(
     assert level == logging.INFO
     assert text.startswith("field_mappings.people is not compared with the field mappings of the ")
     assert "(HTTP 403, code 403-000, diagnostic code a1b2-c3): No." in text
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_stream_that_repeats_its_schema_takes_no_more_requests(
+    sandbox: Sandbox, load: Load, status: int
+) -> None:
+    if status != 200:
+        sandbox.add_fault(Fault(MAPPED, Effect.STATUS, status=status, times=None))
+    first, second = dict.fromkeys(NEEDED, TEXT), dict.fromkeys((*NEEDED, "title"), TEXT)
+    visits = [
+        schema(dict.fromkeys(columns, TEXT), "activities", "person")
+        for columns in (("person", "at"), ("person", "at", "channel"))
+    ]
+    labels = {"person": "External Person Id", "at": "Activity Date", "channel": "Channel"}
+    done = load(
+        *[people(first), person(1), people(second), person(2)] * 2,
+        *visits * 2,
+        state(1),
+        source="HubSpot",
+        activity_types={"activities": "web_visit"},
+        custom_fields={"activities": ["Channel"]},
+        field_mappings={"people": {**LABELS, "title": "Title"}, "activities": labels},
+    )
+    assert done.states == [1]
+    assert len(sandbox.requests(NAMES)) == 2  # of people and of activities
+    for operation in (LISTED, MAPPED, "listActivityTypes", "getActivityType"):
+        assert len(sandbox.requests(operation)) == 1, operation
 
 
 def test_nothing_of_a_source_is_changed(sandbox: Sandbox, load: Load) -> None:
