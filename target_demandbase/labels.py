@@ -6,6 +6,7 @@ is documented, or the setting custom_fields names it; what the tenant has is for
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from dataclasses import field as member
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,37 @@ def with_custom_fields(entity: ImportEntity, labels: Iterable[str]) -> ImportEnt
         if label not in known
     )
     return replace(entity, fields=(*entity.fields, *custom))
+
+
+def misspelt_labels(
+    entity: ImportEntity, labels: Iterable[str], tenant: TenantLabels
+) -> dict[str, str]:
+    """Return which labels of custom_fields are another label, spelt otherwise, with that label.
+
+    A label that the tenant has in this very spelling is right.
+
+    Args:
+        entity: The entity as documented.
+        labels: The labels.
+        tenant: What the tenant has.
+    """
+    right = [*entity.field_names, *tenant.labels]
+    by_spelling = {_without_spelling(label): label for label in reversed(right)}
+    return {
+        label: meant
+        for label in labels
+        if label not in right and (meant := by_spelling.get(_without_spelling(label))) is not None
+    }
+
+
+def _without_spelling(label: str) -> str:
+    """Return a label without case, separators, and characters that cannot be seen.
+
+    Other characters than in a comparison of columns and labels are kept: a tenant may have Revenue
+    (EUR) in addition to Revenue.
+    """
+    text = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(each for each in text if each.isprintable() and each not in " _-")
 
 
 @dataclass(frozen=True)
