@@ -342,7 +342,7 @@ def _refusal(field: str, known: Standing, entity: ImportEntity, settings: Mappin
             return (
                 f"is named by custom_fields.{entity.name} as {visible(field)}, which differs in "
                 f"spelling from {settings.misspelt[field]} (if the tenant has both fields, add "
-                "this one to its Export Collection)"
+                "this one to its Export Collection, whose fields are read once a day)"
             )
         case Standing.MISSPELT:
             meant = same_name(field, entity.field_names)

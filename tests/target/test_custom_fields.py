@@ -353,7 +353,8 @@ def test_a_documented_label_that_custom_fields_spells_otherwise_is_refused(
     done = load_people(load, "a", **given, failure=MappingError)
     assert (
         f"is named by custom_fields.people as {shown}, which differs in spelling from {meant} (if "
-        "the tenant has both fields, add this one to its Export Collection)"
+        "the tenant has both fields, add this one to its Export Collection, whose fields are read "
+        "once a day)"
     ) in done.report["error"]
     assert not sandbox.requests(CREATE)
     # What the run proposes has the label that was meant.
