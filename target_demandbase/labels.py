@@ -51,7 +51,9 @@ def misspelt_labels(
         tenant: What the tenant has.
     """
     right = [*entity.field_names, *tenant.labels]
-    by_spelling = {_without_spelling(label): label for label in reversed(right)}
+    # A label with a space at its end cannot be named, so it is not what is meant.
+    able = [label for label in right if label == label.strip()]
+    by_spelling = {_without_spelling(label): label for label in reversed(able)}
     return {
         label: meant
         for label in labels

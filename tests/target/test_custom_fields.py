@@ -330,7 +330,8 @@ def test_labels_that_are_another_one_spelt_otherwise() -> None:
     }
     right = ["Email", "Lead Score", "E-mail (2)", "Journey Stage", "journey stage", "Size"]
     tenant = TenantLabels(
-        {"a": "Lead Score", "b": "journey stage"}, mapped=(SourceField("Journey Stage", "c"),)
+        {"a": "Lead Score", "b": "journey stage", "c": "Size "},
+        mapped=(SourceField("Journey Stage", "c"),),
     )
     assert misspelt_labels(DOCUMENTED, [*labels, *right], tenant) == labels
     assert list(misspelt_labels(DOCUMENTED, labels, TenantLabels())) == list(labels)[:5]
