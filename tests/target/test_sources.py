@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError, InvalidRequestError
+from demandbase_api.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    PossibleDuplicatesError,
+)
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import PlanError
 from tests.target.conftest import (
@@ -149,6 +153,27 @@ def test_the_same_file_from_another_source_is_another_file(sandbox: Sandbox, loa
     sandbox.clear_faults()
     assert load(*messages, source="HubSpot").states == [1]
     assert [job["source"] for job in sandbox.import_jobs()] == ["HubSpot", "CSV"]
+
+
+def test_activities_are_not_sent_again_from_another_source(sandbox: Sandbox, load: Load) -> None:
+    for operation in ("listImportJobs", "getImportJob"):
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400, times=None))
+    messages = (
+        schema(dict.fromkeys(("person", "at"), TEXT), "activities", "person"),
+        record("activities", person="per-00000001", at="2026-01-02T03:04:05Z"),
+        state(1),
+    )
+    given: dict[str, Any] = {
+        "activity_types": {"activities": "web_visit"},
+        "field_mappings": {"activities": {"person": "External Person Id", "at": "Activity Date"}},
+    }
+    before = len(sandbox.rows("activities"))
+    load(*messages, **given, failure=InvalidRequestError)
+    sandbox.clear_faults()
+    done = load(*messages, **given, source="HubSpot", failure=PossibleDuplicatesError)
+    assert "1 rows, in a file or with settings that differ from those" in done.report["error"]
+    assert load(*messages, **given).states == [1]
+    assert len(sandbox.rows("activities")) == before + 1
 
 
 def test_what_the_source_maps_otherwise_is_one_warning(
