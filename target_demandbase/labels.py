@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from dataclasses import field as member
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
+from demandbase_api.errors import EXIT_TRY_LATER, ApiError, DemandbaseError
 from demandbase_api.models import DEFAULT_SOURCE, FieldMapping
 
 if TYPE_CHECKING:
@@ -107,8 +107,9 @@ def source_labels(api: ImportApi, entity: str, source: str) -> TenantLabels:
         return found
     try:
         return replace(found, mapped=api.source_fields(entity, source))
-    except DemandbaseError as error:
-        return replace(found, source_problem=_problem(error))
+    except ApiError as error:
+        # Not even a 401 is about other calls: the Custom Sources API has no 403.
+        return replace(found, source_problem=str(error))
 
 
 def with_exported(known: TenantLabels, api: ImportApi, entity: str) -> TenantLabels:

@@ -13,12 +13,14 @@ from demandbase_api.errors import (
     InvalidRequestError,
     PossibleDuplicatesError,
 )
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import PlanError
 from tests.target.conftest import (
     OPPORTUNITY_LABELS,
     PEOPLE_LABELS,
     Load,
+    QuickTarget,
     Result,
     deal,
     deals,
@@ -233,15 +235,16 @@ def test_a_label_of_the_source_is_named_in_an_error_and_in_the_proposal(
     assert sandbox.created_fields() == {}
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
 @pytest.mark.parametrize("operation", [LISTED, MAPPED])
 def test_mappings_that_cannot_be_read_do_not_end_the_run(
-    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, operation: str
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, operation: str, status: int
 ) -> None:
     caplog.set_level(logging.INFO)
-    error = {"error": {"code": "403-000", "message": "No.", "diagnosticCode": "a1b2-c3"}}
+    error = {"error": {"code": f"{status}-000", "message": "No.", "diagnosticCode": "a1b2-c3"}}
     sandbox.add_fault(
         Fault(
-            operation, Effect.STATUS, status=403, body=json.dumps(error),
+            operation, Effect.STATUS, status=status, body=json.dumps(error),
             headers={"Content-Type": "application/json"}, times=None,
         )
     )  # fmt: skip
@@ -249,7 +252,17 @@ def test_mappings_that_cannot_be_read_do_not_end_the_run(
     [(level, text)] = said(caplog, "field mappings of the source HubSpot")
     assert level == logging.INFO
     assert text.startswith("field_mappings.people is not compared with the field mappings of the ")
-    assert "(HTTP 403, code 403-000, diagnostic code a1b2-c3): No." in text
+    assert f"(HTTP {status}, code {status}-000, diagnostic code a1b2-c3): No." in text
+
+
+def test_mappings_are_tried_for_some_seconds_only(
+    sandbox: Sandbox, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QuickTarget, "retry", RetryPolicy())
+    sandbox.add_fault(Fault(LISTED, Effect.STATUS, status=401, times=None))
+    done = load_people(load)
+    assert done.states == [1]
+    assert done.report["seconds"] < 30
 
 
 @pytest.mark.parametrize("status", [200, 403])
