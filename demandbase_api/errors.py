@@ -472,7 +472,7 @@ def state_error(error: OSError) -> StateError:
     """Return the error for an operation on the state folder that failed."""
     reason = _reason(error)
     return StateError(
-        f"Cannot use the folder for journals and counts of calls: {reason}. "
+        f"Cannot use the folder for what outlives a run: {reason}. "
         "Free some space, or set state_dir to a folder that this user can write to.",
         reason,
     )

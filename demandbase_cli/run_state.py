@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from demandbase_api.config import state as state_place
+from demandbase_api.errors import StateError
 from demandbase_api.process import signals_ignored
 from demandbase_cli.errors import CommandError
 from demandbase_cli.options import common_options
@@ -71,8 +72,17 @@ def put(*, settings: Settings, as_json: bool, state_id: str) -> None:
         for found in _states(sys.stdin.fileno()):
             content = f"{json.dumps(found)}\n".encode()
             if content != kept:
-                store.put(name, content, durable=True)
+                _keep(store, name, content)
                 kept = content
+
+
+def _keep(store: StateStore, name: str, content: bytes) -> None:
+    try:
+        store.put(name, content, durable=True)
+    except StateError as error:
+        raise CommandError(
+            f"A state of the run could not be kept, so its rows will come again. {error}"
+        ) from None
 
 
 def _store(settings: Settings) -> StateStore:

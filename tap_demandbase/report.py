@@ -185,7 +185,7 @@ def log_summary(
             logger.info("Stream %s: %s", name, figures.in_words())
     if calls_left:
         logger.info(
-            "Calls that are left today, by this machine's count: %s",
+            "Calls that are left today, as counted in state_dir: %s",
             ", ".join(f"{left:,} to {operation}" for operation, left in calls_left.items()),
         )
 

@@ -36,9 +36,9 @@ def main() -> int:
     tap, target = words[1:middle], words[middle + 1 :]
     if not (tap and target):
         return refuse("Usage: singer-pipe ID TAP [OPTION]... -- TARGET [OPTION]...")
-    for command in (tap, target):
-        if shutil.which(command[0]) is None:
-            return refuse(f"singer-pipe: there is no command {command[0]} in this container.")
+    for name in ("demandbase", tap[0], target[0]):
+        if shutil.which(name) is None:
+            return refuse(f"singer-pipe: there is no command {name} in this container.")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,21 @@ def test_a_place_that_cannot_be_written_ends_the_pipe(
     assert len(done.stderr.splitlines()) == 1
     assert "state_dir" in done.stderr
     assert run_command("demandbase", "state", "get", ID, **place).returncode == 1
+
+
+def test_a_state_that_cannot_be_kept_is_said_and_leaves_the_last_one(place: dict[str, str]) -> None:
+    put(place, line(1))
+    command = Path(sys.executable).with_name("demandbase")
+    long = json.dumps({**state(2), "more": "-" * 5000}) + "\n"
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"ulimit -f 1; exec {command} state put {ID}"],
+        input=long, env={**os.environ, **place}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    [said] = done.stderr.splitlines()
+    assert said.startswith("A state of the run could not be kept, so its rows will come again. ")
+    assert "set state_dir to" in said
+    assert kept(place) == state(1)
 
 
 def test_a_kept_state_is_changed_by_a_pipe(place: dict[str, str]) -> None:

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UV = str(Path(sys.executable).with_name("uv"))
 REQUIREMENTS = sorted((DEPLOY / "docker").glob("requirements*.txt"))
+PIPE = DEPLOY / "docker" / "singer_pipe.py"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
 MANIFEST = DEPLOY / "kubernetes" / "cronjob.yaml"
 RESOURCES = {each["kind"]: each for each in yaml.safe_load_all(MANIFEST.read_text("utf-8"))}
@@ -60,6 +61,18 @@ def test_the_versions_of_the_image_are_those_of_the_constraints(file: Path) -> N
     assert "://" not in text
     blocks = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
     assert all("--hash=sha256:" in block for block in blocks if "==" in block)
+
+
+@pytest.mark.parametrize("missing", ["demandbase", "tap", "target"])
+def test_a_command_that_is_not_in_the_image_is_named(tmp_path: Path, missing: str) -> None:
+    for name in {"demandbase", "tap", "target"} - {missing}:
+        (tmp_path / name).symlink_to("/bin/true")
+    done = subprocess.run(
+        [sys.executable, PIPE, NAME, "tap", "--", "target"],
+        env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == f"singer-pipe: there is no command {missing} in this container.\n"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -90,7 +91,11 @@ def test_a_denied_list_costs_discovery_a_warning(
     tap = QuickTap(config=config)
     assert references(tap) == []
     assert "accounts" in tap.streams
-    [warning] = [text for text in caplog.messages if "reference" in text]
+    [warning] = [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.WARNING and "reference" in record.getMessage()
+    ]
     assert "reference values are left out: Demandbase does not permit this tenant" in warning
 
 

@@ -55,7 +55,7 @@ def test_a_run_ends_with_what_each_stream_delivered(
         assert "calls_left" not in report
     else:
         assert report["calls_left"]["create_export"] == 59
-        assert "59 to create an export job" in caplog.text
+        assert "left today, as counted in state_dir: 59 to create an export job" in caplog.text
 
 
 @both_apis
