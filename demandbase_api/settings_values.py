@@ -21,14 +21,18 @@ def as_declared(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[st
     """Return settings in the form that their schema declares, as far as they can have it.
 
     A text is read as JSON where the schema allows no text. In members of objects, ``__NULL__`` is
-    null where the schema allows null.
+    null where the schema allows null. A setting that is null, and has a default, is not set.
 
     Args:
         config: The settings.
         schema: JSON Schema of the settings.
     """
     rules = schema.get("properties", {})
-    return {name: _value(value, rules.get(name, {})) for name, value in config.items()}
+    return {
+        name: _value(value, rules.get(name, {}))
+        for name, value in config.items()
+        if value is not None or "default" not in rules.get(name, {})
+    }
 
 
 def with_parted_names(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

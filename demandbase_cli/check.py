@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from demandbase_api.config import state
-from demandbase_api.errors import ConfigurationError, DemandbaseError, UnreachableError
+from demandbase_api.errors import ApiError, ConfigurationError, DemandbaseError, UnreachableError
 from demandbase_api.models import DEFAULT_SOURCE
 from demandbase_api.settings_check import near_names
 from demandbase_cli.deep.lines import VERSION, Line, announce, export_lines, import_lines
@@ -238,20 +238,6 @@ def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str
             return "not with this API"
         return f"{len(api.activity_types())} types of activities"
 
-    def source() -> str:
-        api, name = target.import_api, target.config["source"]
-        if not api.capabilities.sources:
-            return "not with this API"
-        listed = {entity: api.sources(entity) for entity in sorted(api.capabilities.entities)}
-        able = [entity for entity, names in listed.items() if name in names]
-        if not able:
-            known = sorted({each for names in listed.values() for each in names})
-            raise ConfigurationError(
-                f"Demandbase lists no source {name}{near_names(name, known)}: set source to one of "
-                f"{', '.join(known) or DEFAULT_SOURCE}."
-            )
-        return f"{name} for {', '.join(able)}"
-
     def folder() -> str:
         check_folder(rejects_folder(target.config))
         return f"rejects_path ({rejects_folder(target.config)}) can be written"
@@ -260,7 +246,30 @@ def _import_checks(target: TargetDemandbase) -> list[tuple[str, Callable[[], str
         ("jobs", job_list),
         ("fields", fields),
         ("activity types", activity_types),
-        ("source", source),
+        ("source", partial(_check_source, target)),
         ("folder", folder),
         ("state", partial(_state, target.config)),
     ]
+
+
+def _check_source(target: TargetDemandbase) -> str:
+    """Compare the setting source with the sources that Demandbase lists."""
+    api, name = target.import_api, target.config["source"]
+    if not api.capabilities.sources:
+        return "not with this API"
+    entities = sorted(api.capabilities.entities)
+    try:
+        listed = {entity: api.sources(entity) for entity in entities}
+    except ApiError as error:
+        if name != DEFAULT_SOURCE or error.ends_run:
+            raise
+        # The target does not look it up.
+        return f"{name}, the default; the list of sources cannot be read: {error}"
+    able = [entity for entity, names in listed.items() if name in names]
+    if not able:
+        known = sorted({each for names in listed.values() for each in names})
+        raise ConfigurationError(
+            f"Demandbase lists no source {name}{near_names(name, known)}: set source to one of "
+            f"{', '.join(known) or DEFAULT_SOURCE}."
+        )
+    return f"{name} for {', '.join(able)}"

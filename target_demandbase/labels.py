@@ -6,11 +6,12 @@ is documented, or the setting custom_fields names it; what the tenant has is for
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from dataclasses import field as member
 from typing import TYPE_CHECKING, Any
 
-from demandbase_api.errors import EXIT_TRY_LATER, DemandbaseError
+from demandbase_api.errors import EXIT_TRY_LATER, ApiError, DemandbaseError
 from demandbase_api.models import DEFAULT_SOURCE, FieldMapping
 
 if TYPE_CHECKING:
@@ -35,6 +36,39 @@ def with_custom_fields(entity: ImportEntity, labels: Iterable[str]) -> ImportEnt
         if label not in known
     )
     return replace(entity, fields=(*entity.fields, *custom))
+
+
+def misspelt_labels(
+    entity: ImportEntity, labels: Iterable[str], tenant: TenantLabels
+) -> dict[str, str]:
+    """Return which labels of custom_fields are another label, spelt otherwise, with that label.
+
+    A label that the tenant has in this very spelling is right.
+
+    Args:
+        entity: The entity as documented.
+        labels: The labels.
+        tenant: What the tenant has.
+    """
+    right = [*entity.field_names, *tenant.labels]
+    # A label with a space at its end cannot be named, so it is not what is meant.
+    able = [label for label in right if label == label.strip()]
+    by_spelling = {_without_spelling(label): label for label in reversed(able)}
+    return {
+        label: meant
+        for label in labels
+        if label not in right and (meant := by_spelling.get(_without_spelling(label))) is not None
+    }
+
+
+def _without_spelling(label: str) -> str:
+    """Return a label without case, separators, and characters that cannot be seen.
+
+    Other characters than in a comparison of columns and labels are kept: a tenant may have Revenue
+    (EUR) in addition to Revenue.
+    """
+    text = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(each for each in text if each.isprintable() and each not in " _-")
 
 
 @dataclass(frozen=True)
@@ -73,8 +107,9 @@ def source_labels(api: ImportApi, entity: str, source: str) -> TenantLabels:
         return found
     try:
         return replace(found, mapped=api.source_fields(entity, source))
-    except DemandbaseError as error:
-        return replace(found, source_problem=_problem(error))
+    except ApiError as error:
+        # Not even a 401 is about other calls: the Custom Sources API has no 403.
+        return replace(found, source_problem=str(error))
 
 
 def with_exported(known: TenantLabels, api: ImportApi, entity: str) -> TenantLabels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from dataclasses import dataclass
+from dataclasses import field as member
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -88,6 +89,8 @@ class MappingSettings:
         left_out: Columns that this setting leaves out.
         match_key: The setting match_keys of the entity.
         drop_unknown: Whether the setting unknown_fields is ``drop``.
+        misspelt: Labels of the setting custom_fields that are another label, spelt otherwise, with
+            that label.
     """
 
     operation: ImportOperation
@@ -95,6 +98,7 @@ class MappingSettings:
     match_key: str | None
     drop_unknown: bool
     left_out: frozenset[str] = frozenset()
+    misspelt: Mapping[str, str] = member(default_factory=dict)
 
     def named(self, column: str) -> Named:
         """Return what names the field of a column."""
@@ -187,6 +191,14 @@ def standing(field: str, entity: ImportEntity) -> Standing:
     if same_name(field, entity.field_names) is not None:
         return Standing.MISSPELT
     return Standing.UNNAMED if field in entity.others else Standing.UNKNOWN
+
+
+def visible(label: str) -> str:
+    """Return a label with escape sequences for what cannot be seen, or looks like a space."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in label
+    )
 
 
 def plain_name(name: str) -> str:
@@ -310,7 +322,7 @@ def _map_columns(
         if column.startswith(METADATA_PREFIXES):
             continue
         field, named = settings.renamed.get(column, column), settings.named(column)
-        known = standing(field, entity)
+        known = Standing.MISSPELT if field in settings.misspelt else standing(field, entity)
         match fate(named, known, drops_unknown=settings.drop_unknown):
             case Fate.SENT:
                 fields[column] = field
@@ -318,14 +330,20 @@ def _map_columns(
                 dropped.append(column)
             case Fate.REFUSED:
                 via = f" (through field_mappings: {field})" if named is Named.SETTING else ""
-                problems.append(f"column {column}{via} {_refusal(field, known, entity)}")
+                problems.append(f"column {column}{via} {_refusal(field, known, entity, settings)}")
             case Fate.LEFT_OUT:
                 pass
     return fields, dropped, problems
 
 
-def _refusal(field: str, known: Standing, entity: ImportEntity) -> str:
+def _refusal(field: str, known: Standing, entity: ImportEntity, settings: MappingSettings) -> str:
     match known:
+        case Standing.MISSPELT if field in settings.misspelt:
+            return (
+                f"is named by custom_fields.{entity.name} as {visible(field)}, which differs in "
+                f"spelling from {settings.misspelt[field]} (if the tenant has both fields, add "
+                "this one to its Export Collection, whose fields are read once a day)"
+            )
         case Standing.MISSPELT:
             meant = same_name(field, entity.field_names)
             return f"differs in spelling from the field {meant}"

@@ -19,7 +19,9 @@ from demandbase_api.settings_check import near_names
 from target_demandbase.csv_writer import OnNull
 from target_demandbase.errors import MappingError, PlanError, RoutingError
 from target_demandbase.labels import (
+    TenantLabels,
     custom_labels,
+    misspelt_labels,
     sent_custom_fields,
     source_labels,
     with_custom_fields,
@@ -181,15 +183,16 @@ def plan_stream(
     name = entity_for(stream.stream, config.get("entity_map") or {}, api.capabilities.entities)
     activity_type = activity_type_for(api, config, stream.stream, name)
     import_source = source_for(api, config, stream.stream, name)
+    documented, custom = api.entity(name, activity_type), custom_labels(config, name)
     settings = _mapping_settings(config, name)
-    entity = with_custom_fields(api.entity(name, activity_type), custom_labels(config, name))
+    entity = with_custom_fields(documented, custom)
     columns, problems = check_columns(stream, entity, settings)
     tenant = source_labels(api, name, import_source)
     if not entity.is_complete and (
         problems or tenant.mapped or sent_custom_fields(entity, columns)
     ):
         tenant = with_exported(tenant, api, name)
-    entity = with_tenant_labels(entity, tenant)
+    entity, settings = _compared(documented, settings, custom, tenant)
     columns = plan_columns(stream, entity, settings)
     required = _required_columns(entity, columns)
     column_of = {field: column for column, field in columns.fields.items()}
@@ -244,12 +247,26 @@ def propose_settings(api: ImportApi, config: Mapping[str, Any], stream: StreamSc
         if near is None:
             return Proposal(stream.stream, name, None, {}, ("activity_types must name its type",))
         activity_type, meant = near.id, near.name
-    entity = with_custom_fields(api.entity(name, activity_type), custom_labels(config, name))
-    if not entity.is_complete:
-        tenant = source_labels(api, name, config["source"])
-        entity = with_tenant_labels(entity, with_exported(tenant, api, name))
-    proposal = propose(stream, entity, _mapping_settings(config, name))
+    documented, custom = api.entity(name, activity_type), custom_labels(config, name)
+    tenant = TenantLabels()
+    if not documented.is_complete:
+        tenant = with_exported(source_labels(api, name, config["source"]), api, name)
+    entity, settings = _compared(documented, _mapping_settings(config, name), custom, tenant)
+    proposal = propose(stream, entity, settings)
     return replace(proposal, activity_type=meant)
+
+
+def _compared(
+    documented: ImportEntity,
+    settings: MappingSettings,
+    custom: Sequence[str],
+    tenant: TenantLabels,
+) -> tuple[ImportEntity, MappingSettings]:
+    """Return an entity with the labels of custom_fields that are right, and those of the tenant."""
+    misspelt = misspelt_labels(documented, custom, tenant)
+    right = [label for label in custom if label not in misspelt]
+    entity = with_tenant_labels(with_custom_fields(documented, right), tenant)
+    return entity, replace(settings, misspelt=misspelt)
 
 
 def settings_of(config: Mapping[str, Any], plan: StreamPlan) -> Proposal:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_demandbase.labels import sent_custom_fields
-from target_demandbase.mapping import in_brackets, nearest, same_name
+from target_demandbase.mapping import in_brackets, nearest, same_name, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def about_custom_fields(
             text = f"{setting} is not compared with the fields of the tenant: {tenant.problem}"
             yield Remark(logging.INFO, text)
     if near:
-        names = ", ".join(label + in_brackets(found) for label, found in near.items())
+        names = ", ".join(visible(label) + in_brackets(found) for label, found in near.items())
         yield Remark(
             logging.WARNING,
             f"{setting} names {names}, {why}: if the tenant has no field of this label, the import "

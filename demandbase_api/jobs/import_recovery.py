@@ -696,7 +696,7 @@ class ImportRecovery:
             case View.UNDER_WAY | View.COMPLETED if follows is Follows.SAME or self._is_old(entry):
                 return "more than 24 hours ago"
             case View.UNDER_WAY | View.COMPLETED:
-                return "that differ from those of this run"
+                return "in a file or with settings that differ from those of this run"
             case _:
                 assert_never(view)
 

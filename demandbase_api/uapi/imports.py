@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from typing_extensions import override
 
 from demandbase_api.deadline import NO_DEADLINE
-from demandbase_api.errors import ApiOperation, ConfigurationError
+from demandbase_api.errors import ApiOperation, ConfigurationError, DemandbaseError
 from demandbase_api.http.lists import ListReader
 from demandbase_api.jobs.job_reader import recent
 from demandbase_api.models import (
@@ -24,7 +24,7 @@ from demandbase_api.uapi.schemas import IMPORT_ID, pages
 from demandbase_api.uapi.sources import source_fields, source_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from demandbase_api.deadline import Deadline
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     )
     from demandbase_api.uapi.call_budget import CallBudget
     from demandbase_api.uapi.discovery import FieldDiscovery
+
+T = TypeVar("T")
 
 
 def _headers(entity: str, required: tuple[str, ...], *others: str) -> tuple[FieldMapping, ...]:
@@ -151,6 +153,7 @@ class UapiImportApi(ImportApi):
         self._fields = fields
         self._lists = ListReader("import", http.scrub, http.clock)
         self._budget = budget
+        self._answers: dict[tuple[object, ...], object] = {}
 
     @override
     def entity(self, name: str, activity_type: int | None = None) -> ImportEntity:
@@ -182,22 +185,45 @@ class UapiImportApi(ImportApi):
 
     @override
     def sources(self, entity: str) -> tuple[str, ...]:
-        return source_names(self._http, _TYPES[entity])
+        return self._once(("sources", entity), lambda: source_names(self._http, _TYPES[entity]))
 
     @override
     def source_fields(self, entity: str, source: str) -> tuple[SourceField, ...]:
-        return source_fields(self._http, entity, source)
+        return self._once(
+            ("source fields", entity, source), lambda: source_fields(self._http, entity, source)
+        )
 
     @override
     def activity_types(self) -> tuple[ActivityType, ...]:
-        operation = ApiOperation.LIST_ACTIVITY_TYPES
-        listed = self._http.read_list(operation, ACTIVITY_TYPES)
-        return tuple(schemas.activity_type(operation, item) for item in listed)
+        def request() -> tuple[ActivityType, ...]:
+            operation = ApiOperation.LIST_ACTIVITY_TYPES
+            listed = self._http.read_list(operation, ACTIVITY_TYPES)
+            return tuple(schemas.activity_type(operation, item) for item in listed)
+
+        return self._once(("activity types",), request)
 
     def _activity_type(self, number: int) -> tuple[str, tuple[FieldMapping, ...]]:
-        operation = ApiOperation.GET_ACTIVITY_TYPE
-        response = self._http.read(operation, f"{ACTIVITY_TYPES}/{number}")
-        return schemas.activity_fields(operation, response)
+        def request() -> tuple[str, tuple[FieldMapping, ...]]:
+            operation = ApiOperation.GET_ACTIVITY_TYPE
+            response = self._http.read(operation, f"{ACTIVITY_TYPES}/{number}")
+            return schemas.activity_fields(operation, response)
+
+        return self._once(("activity type", number), request)
+
+    def _once(self, key: tuple[object, ...], request: Callable[[], T]) -> T:
+        """Return the response to a request, or raise its error, that is sent once in a run.
+
+        A tap may repeat the SCHEMA of a stream often, and all of a tenant share 3,600 calls a day.
+        """
+        if key not in self._answers:
+            try:
+                self._answers[key] = request()
+            except DemandbaseError as error:
+                self._answers[key] = error
+        answer = self._answers[key]
+        if isinstance(answer, DemandbaseError):
+            raise answer
+        return cast("T", answer)
 
     @override
     def submit(self, request: ImportRequest, file_name: str) -> ImportJob:

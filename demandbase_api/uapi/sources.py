@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from demandbase_api.deadline import Deadline
 from demandbase_api.errors import ApiOperation
 from demandbase_api.http.json_reader import read
 from demandbase_api.http.lists import PAGE_SIZE, ListReader, Page, read_page
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from demandbase_api.models import SourceField
 
 CUSTOM_SOURCES = "/integration/v1/custom-sources"
+
+_PATIENCE_SECONDS = 15.0
+"""How long field mappings are tried for: an import can do without them."""
 
 _OBJECT_TYPES = {"accounts": "account", "people": "person"}
 """Object types of field mappings: other entities have none."""
@@ -29,21 +33,23 @@ def source_names(http: HttpClient, entity_type: str) -> tuple[str, ...]:
 def source_fields(http: HttpClient, entity: str, source: str) -> tuple[SourceField, ...]:
     """Return the field mappings of a custom source; none if there is no such source."""
     object_type = _OBJECT_TYPES.get(entity)
-    number = None if object_type is None else _id_of(http, source)
+    deadline = Deadline.after(http.clock, _PATIENCE_SECONDS)
+    number = None if object_type is None else _id_of(http, source, deadline)
     if number is None:
         return ()
     operation = ApiOperation.LIST_SOURCE_FIELDS
     path = f"{CUSTOM_SOURCES}/{number}/field-mappings/{object_type}"
-    listed = read(operation, http.read(operation, path), schemas.SourceFields).field_mappings
+    response = http.read(operation, path, deadline=deadline)
+    listed = read(operation, response, schemas.SourceFields).field_mappings
     return tuple(schemas.source_field(operation, item) for item in listed)
 
 
-def _id_of(http: HttpClient, name: str) -> int | None:
+def _id_of(http: HttpClient, name: str, deadline: Deadline) -> int | None:
     operation = ApiOperation.LIST_CUSTOM_SOURCES
 
     def fetch(number: int, _received: int) -> Page:
         query = {"group": "custom", "page": number + 1, "perPage": PAGE_SIZE}
-        response = http.read(operation, CUSTOM_SOURCES, query)
+        response = http.read(operation, CUSTOM_SOURCES, query, deadline)
         return read_page(operation, response, "data", "totalCount")
 
     items = ListReader("source", http.scrub, http.clock).items(

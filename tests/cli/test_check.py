@@ -42,7 +42,7 @@ def test_each_failure_is_a_line_and_the_others_are_checked(
 
 
 def test_the_source_of_imports_is_checked_without_an_import(
-    demandbase: Demandbase, api: str, config_file: str, config: dict[str, Any]
+    demandbase: Demandbase, sandbox: Sandbox, api: str, config_file: str, config: dict[str, Any]
 ) -> None:
     def says(code: int = 0, **settings: str) -> str:
         Path(config_file).write_text(json.dumps({**config, **settings}))
@@ -59,6 +59,10 @@ def test_the_source_of_imports_is_checked_without_an_import(
         "Demandbase lists no source Hubspot (near: HubSpot): set source to one of CSV, HubSpot, "
         "Webinars."
     )
+    # An import does not need the list for the default.
+    sandbox.add_fault(Fault("listImportSources", Effect.STATUS, status=403, times=None))
+    assert says().startswith("CSV, the default; the list of sources cannot be read: Demandbase den")
+    assert says(1, source="Webinars").startswith("Demandbase denied permission when asked to list")
 
 
 def test_wrong_credentials_end_a_side(

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.models import FieldMapping, ImportEntity, ImportOperation
+from demandbase_api.models import FieldMapping, ImportEntity, ImportOperation, SourceField
 from demandbase_api.uapi.imports import HEADERS
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import MappingError
-from target_demandbase.labels import with_custom_fields
+from target_demandbase.labels import TenantLabels, misspelt_labels, with_custom_fields
 from target_demandbase.mapping import (
     Fate,
     MappingSettings,
@@ -266,17 +266,16 @@ def test_a_tenant_whose_fields_cannot_be_read_is_imported_all_the_same(
 ) -> None:
     caplog.set_level(logging.INFO)
     sandbox.add_fault(Fault(FIELDS, Effect.STATUS, status=403, times=None))
-    labels = ["Lead Score", "External Account ID"]
+    labels = ["Lead Score", "Title (2)", "(Title)"]
     done = load_people(load, *labels, custom_fields={"people": labels})
     assert done.states == [1]
     compared, spelling = lines(caplog, "custom_fields.people")
     assert compared[0] == logging.INFO
     assert "custom_fields.people is not compared with the fields of the tenant: " in compared[1]
-    # The documents alone tell that this one is a mistake, probably.
+    # The documents alone tell that this one may be a mistake.
     assert spelling[0] == logging.WARNING
     assert spelling[1].startswith(
-        "custom_fields.people names External Account ID (near: External Account Id), which differs "
-        "in spelling only: "
+        "custom_fields.people names (Title) (near: Title), which differs in spelling only: "
     )
 
 
@@ -316,6 +315,64 @@ def test_a_documented_label_in_another_spelling_is_refused(
     with pytest.raises(MappingError, match="differs in spelling from the field Account Domain"):
         load(schema(columns), field_mappings={"accounts": {"domain": label}})
     assert not sandbox.requests(CREATE)
+
+
+def test_labels_that_are_another_one_spelt_otherwise() -> None:
+    labels = {
+        "External Account ID": "External Account Id",
+        "EMAIL": "Email",
+        "External\u00a0Account Id": "External Account Id",
+        "Em\u200bail": "Email",
+        "\uff25mail": "Email",
+        "lead_score": "Lead Score",
+        "Lead\nScore": "Lead Score",
+        "Journey  Stage": "journey stage",
+    }
+    right = ["Email", "Lead Score", "E-mail (2)", "Journey Stage", "journey stage", "Size"]
+    tenant = TenantLabels(
+        {"a": "Lead Score", "b": "journey stage", "c": "Size "},
+        mapped=(SourceField("Journey Stage", "c"),),
+    )
+    assert misspelt_labels(DOCUMENTED, [*labels, *right], tenant) == labels
+    assert list(misspelt_labels(DOCUMENTED, labels, TenantLabels())) == list(labels)[:5]
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+@pytest.mark.parametrize(
+    ("label", "shown", "meant"),
+    [
+        ("External Account ID", "External Account ID", "External Account Id"),
+        ("Account\u00a0Name", r"Account\xa0Name", "Account Name"),
+    ],
+)
+def test_a_documented_label_that_custom_fields_spells_otherwise_is_refused(
+    sandbox: Sandbox, load: Load, label: str, shown: str, meant: str, *, is_read: bool
+) -> None:
+    if not is_read:
+        sandbox.add_fault(Fault(FIELDS, Effect.STATUS, status=403, times=None))
+    given: dict[str, Any] = {"mappings": {"a": label}, "custom_fields": {"people": [label]}}
+    done = load_people(load, "a", **given, failure=MappingError)
+    assert (
+        f"is named by custom_fields.people as {shown}, which differs in spelling from {meant} (if "
+        "the tenant has both fields, add this one to its Export Collection, whose fields are read "
+        "once a day)"
+    ) in done.report["error"]
+    assert not sandbox.requests(CREATE)
+    # What the run proposes has the label that was meant.
+    [path] = done.folder.glob("settings-*.json")
+    assert load_people(load, "a", **{**given, **json.loads(path.read_text())}).states == [1]
+    assert sent_headers(sandbox) == {*LABELS.values(), meant}
+    assert sandbox.created_fields() == {}
+
+
+def test_a_label_of_the_tenant_that_custom_fields_spells_otherwise_is_refused(
+    sandbox: Sandbox, load: Load
+) -> None:
+    given: dict[str, Any] = {"custom_fields": {"people": ["lead score"]}}
+    with pytest.raises(MappingError, match="lead score, which differs in spelling from Lead Score"):
+        load_people(load, "lead score", **given)
+    assert load_people(load, "lead score", **given, unknown_fields="drop").states == [1]
+    assert sent_headers(sandbox) == set(LABELS.values())
 
 
 @pytest.mark.parametrize(

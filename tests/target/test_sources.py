@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 
-from demandbase_api.errors import ConfigurationError, InvalidRequestError
+from demandbase_api.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    PossibleDuplicatesError,
+)
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox
 from target_demandbase.errors import PlanError
 from tests.target.conftest import (
     OPPORTUNITY_LABELS,
     PEOPLE_LABELS,
     Load,
+    QuickTarget,
     Result,
     deal,
     deals,
@@ -129,7 +135,7 @@ def test_a_source_may_be_for_some_entities_only(sandbox: Sandbox, load: Load) ->
 
 
 def test_without_the_setting_no_source_is_looked_up(sandbox: Sandbox, load: Load) -> None:
-    assert load_people(load, source="CSV").states == [1]
+    assert load_people(load, source=None).states == [1]
     assert sandbox.requests(CREATE)[0].body["source"] == "CSV"
     for operation in (NAMES, LISTED, MAPPED):
         assert not sandbox.requests(operation)
@@ -149,6 +155,27 @@ def test_the_same_file_from_another_source_is_another_file(sandbox: Sandbox, loa
     sandbox.clear_faults()
     assert load(*messages, source="HubSpot").states == [1]
     assert [job["source"] for job in sandbox.import_jobs()] == ["HubSpot", "CSV"]
+
+
+def test_activities_are_not_sent_again_from_another_source(sandbox: Sandbox, load: Load) -> None:
+    for operation in ("listImportJobs", "getImportJob"):
+        sandbox.add_fault(Fault(operation, Effect.STATUS, status=400, times=None))
+    messages = (
+        schema(dict.fromkeys(("person", "at"), TEXT), "activities", "person"),
+        record("activities", person="per-00000001", at="2026-01-02T03:04:05Z"),
+        state(1),
+    )
+    given: dict[str, Any] = {
+        "activity_types": {"activities": "web_visit"},
+        "field_mappings": {"activities": {"person": "External Person Id", "at": "Activity Date"}},
+    }
+    before = len(sandbox.rows("activities"))
+    load(*messages, **given, failure=InvalidRequestError)
+    sandbox.clear_faults()
+    done = load(*messages, **given, source="HubSpot", failure=PossibleDuplicatesError)
+    assert "1 rows, in a file or with settings that differ from those" in done.report["error"]
+    assert load(*messages, **given).states == [1]
+    assert len(sandbox.rows("activities")) == before + 1
 
 
 def test_what_the_source_maps_otherwise_is_one_warning(
@@ -208,15 +235,16 @@ def test_a_label_of_the_source_is_named_in_an_error_and_in_the_proposal(
     assert sandbox.created_fields() == {}
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
 @pytest.mark.parametrize("operation", [LISTED, MAPPED])
 def test_mappings_that_cannot_be_read_do_not_end_the_run(
-    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, operation: str
+    sandbox: Sandbox, load: Load, caplog: pytest.LogCaptureFixture, operation: str, status: int
 ) -> None:
     caplog.set_level(logging.INFO)
-    error = {"error": {"code": "403-000", "message": "No.", "diagnosticCode": "a1b2-c3"}}
+    error = {"error": {"code": f"{status}-000", "message": "No.", "diagnosticCode": "a1b2-c3"}}
     sandbox.add_fault(
         Fault(
-            operation, Effect.STATUS, status=403, body=json.dumps(error),
+            operation, Effect.STATUS, status=status, body=json.dumps(error),
             headers={"Content-Type": "application/json"}, times=None,
         )
     )  # fmt: skip
@@ -224,7 +252,44 @@ def test_mappings_that_cannot_be_read_do_not_end_the_run(
     [(level, text)] = said(caplog, "field mappings of the source HubSpot")
     assert level == logging.INFO
     assert text.startswith("field_mappings.people is not compared with the field mappings of the ")
-    assert "(HTTP 403, code 403-000, diagnostic code a1b2-c3): No." in text
+    assert f"(HTTP {status}, code {status}-000, diagnostic code a1b2-c3): No." in text
+
+
+def test_mappings_are_tried_for_some_seconds_only(
+    sandbox: Sandbox, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QuickTarget, "retry", RetryPolicy())
+    sandbox.add_fault(Fault(LISTED, Effect.STATUS, status=401, times=None))
+    done = load_people(load)
+    assert done.states == [1]
+    assert done.report["seconds"] < 30
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_stream_that_repeats_its_schema_takes_no_more_requests(
+    sandbox: Sandbox, load: Load, status: int
+) -> None:
+    if status != 200:
+        sandbox.add_fault(Fault(MAPPED, Effect.STATUS, status=status, times=None))
+    first, second = dict.fromkeys(NEEDED, TEXT), dict.fromkeys((*NEEDED, "title"), TEXT)
+    visits = [
+        schema(dict.fromkeys(columns, TEXT), "activities", "person")
+        for columns in (("person", "at"), ("person", "at", "channel"))
+    ]
+    labels = {"person": "External Person Id", "at": "Activity Date", "channel": "Channel"}
+    done = load(
+        *[people(first), person(1), people(second), person(2)] * 2,
+        *visits * 2,
+        state(1),
+        source="HubSpot",
+        activity_types={"activities": "web_visit"},
+        custom_fields={"activities": ["Channel"]},
+        field_mappings={"people": {**LABELS, "title": "Title"}, "activities": labels},
+    )
+    assert done.states == [1]
+    assert len(sandbox.requests(NAMES)) == 2  # of people and of activities
+    for operation in (LISTED, MAPPED, "listActivityTypes", "getActivityType"):
+        assert len(sandbox.requests(operation)) == 1, operation
 
 
 def test_nothing_of_a_source_is_changed(sandbox: Sandbox, load: Load) -> None:

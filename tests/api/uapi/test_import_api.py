@@ -111,9 +111,9 @@ def test_an_activity_type_may_say_nothing_of_fields_or_what_they_need(
             FieldMapping("activities", "a", "string", required=False),
         ),
     }
-    for body, fields in bodies.items():
+    for number, (body, fields) in enumerate(bodies.items()):
         sandbox.add_fault(Fault("getActivityType", Effect.STATUS, status=200, body=body, times=1))
-        entity = imports.entity("activities", 37)
+        entity = imports.entity("activities", number)
         assert (entity.kind, entity.fields) == ("visit", fields)
 
 
