@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import DemandbaseError
 from tap_demandbase.errors import SelectionError
 from tap_demandbase.job_streams import ListStream
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _PREFIX = "reference_"
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _DIGEST_BYTES = 8
+_OPTIONAL_SECONDS = 30
+"""Seconds for the list of the objects if no selected stream needs it."""
 
 
 class ReferenceStream(ListStream):
@@ -118,7 +121,8 @@ def reference_streams(
     if not api.capabilities.references or (selected is not None and not wanted):
         return [], {}
     try:
-        listed = [ReferenceStream(tap, api, each) for each in api.references()]
+        deadline = NO_DEADLINE if wanted else Deadline.after(tap.clock, _OPTIONAL_SECONDS)
+        listed = [ReferenceStream(tap, api, each) for each in api.references(deadline)]
     except DemandbaseError as error:
         if not wanted:
             logger.warning("The streams of reference values are left out: %s", error)
