@@ -190,7 +190,7 @@ class ExportApi(Protocol):
             ApiError: No entity can be read.
         """
 
-    def references(self) -> tuple[ReferenceObject, ...]:
+    def references(self, deadline: Deadline = NO_DEADLINE) -> tuple[ReferenceObject, ...]:
         """Return the reference objects, whose values need no job; none if the API has none."""
 
     def reference_values(self, name: str) -> tuple[dict[str, Any], ...]:

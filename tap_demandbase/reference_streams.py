@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from demandbase_api.deadline import NO_DEADLINE, Deadline
 from demandbase_api.errors import DemandbaseError
 from tap_demandbase.errors import SelectionError
 from tap_demandbase.job_streams import ListStream
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
+    from demandbase_api.clock import Clock
     from demandbase_api.models import ReferenceObject
     from demandbase_api.ports import ExportApi
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _PREFIX = "reference_"
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _DIGEST_BYTES = 8
+_OPTIONAL_SECONDS = 30
+"""Seconds for the list of the objects if no selected stream needs it."""
 
 
 class ReferenceStream(ListStream):
@@ -99,7 +103,11 @@ def selected_references(api: ExportApi, selected: Collection[str] | None) -> fro
 
 
 def reference_streams(
-    tap: Tap, api: ExportApi, selected: Collection[str] | None, logger: logging.Logger
+    tap: Tap,
+    api: ExportApi,
+    selected: Collection[str] | None,
+    logger: logging.Logger,
+    clock: Clock,
 ) -> tuple[list[ReferenceStream], dict[str, DemandbaseError]]:
     """Return the streams of reference values, and why selected ones cannot be read, by name.
 
@@ -110,6 +118,7 @@ def reference_streams(
         api: The export API.
         selected: Names of the streams that a catalog selects; ``None`` without a catalog.
         logger: Receives a warning if the objects cannot be listed and no stream needs them.
+        clock: Time.
 
     Raises:
         DemandbaseError: A stream needs the list, and the error ends the run.
@@ -118,7 +127,8 @@ def reference_streams(
     if not api.capabilities.references or (selected is not None and not wanted):
         return [], {}
     try:
-        listed = [ReferenceStream(tap, api, each) for each in api.references()]
+        deadline = NO_DEADLINE if wanted else Deadline.after(clock, _OPTIONAL_SECONDS)
+        listed = [ReferenceStream(tap, api, each) for each in api.references(deadline)]
     except DemandbaseError as error:
         if not wanted:
             logger.warning("The streams of reference values are left out: %s", error)

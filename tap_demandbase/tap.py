@@ -159,7 +159,9 @@ class TapDemandbase(Tap):
         found = discover_streams(
             self.export_api, self.config, reserved, selected, self.logger, catalog=known
         )
-        references, errors = reference_streams(self, self.export_api, selected, self.logger)
+        references, errors = reference_streams(
+            self, self.export_api, selected, self.logger, self.clock
+        )
         others += references
         self._unavailable = found.errors | errors
         return [*(self._bulk_stream(spec) for spec in found.specs), *others]

@@ -26,6 +26,7 @@ from demandbase_api.uapi import schemas
 from demandbase_api.uapi.call_budget import CALLS_A_DAY
 from demandbase_api.uapi.entities import BY_NAME, ENTITIES, MAX_IDS, is_own
 from demandbase_api.uapi.schemas import Field
+from demandbase_api.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,8 +47,6 @@ _CLAIM = timedelta(minutes=2)
 """Time after which a run that has claimed a request may be taken for dead."""
 _CLAIM_PAUSE = 1.0
 """Seconds between two tries to claim a request."""
-_LOG_PAUSES = 10
-"""Tries between two lines about the wait."""
 _FRESH = timedelta(minutes=1)
 _CODE = re.compile(r"code [0-9]{3}-[0-9]{3}")
 _DATE_TYPES = frozenset({"date", "datetime", "timestamp"})
@@ -353,12 +352,18 @@ class FieldCache:
 
     def claim(self, key: str) -> None:
         """Claim a request; wait while another run has claimed it."""
-        pauses = 0
+        has_logged = False
         while not self._claim(key):
-            if pauses % _LOG_PAUSES == 0:
-                logger.info("Waiting for another run, which requests the fields of %s", key)
+            if not has_logged:
+                # A command shows warnings alone, and would seem to hang.
+                logger.warning(
+                    "Waiting for another run, which requests the fields of %s: if it was killed, "
+                    "for up to %s",
+                    key,
+                    duration(_CLAIM.total_seconds()),
+                )
+                has_logged = True
             self._clock.sleep(_CLAIM_PAUSE)
-            pauses += 1
 
     def release(self, key: str) -> None:
         """End the claim to a request, unless a result has ended it."""

@@ -216,9 +216,9 @@ class UapiExportApi(ExportApi):
         return self._discovery.entities(scope, on_error)
 
     @override
-    def references(self) -> tuple[ReferenceObject, ...]:
+    def references(self, deadline: Deadline = NO_DEADLINE) -> tuple[ReferenceObject, ...]:
         operation = ApiOperation.LIST_REFERENCES
-        response = self._http.read(operation, "/data/export/v1/references")
+        response = self._http.read(operation, "/data/export/v1/references", deadline=deadline)
         listed = read(operation, response, schemas.References).ref_objects_available
         return tuple(schemas.reference_object(operation, item) for item in listed)
 

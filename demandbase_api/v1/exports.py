@@ -68,7 +68,7 @@ class V1ExportApi(ExportApi):
         return tuple(schemas.entity(operation, item) for item in listed)
 
     @override
-    def references(self) -> tuple[ReferenceObject, ...]:
+    def references(self, deadline: Deadline = NO_DEADLINE) -> tuple[ReferenceObject, ...]:
         return ()
 
     @override

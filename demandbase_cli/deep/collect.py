@@ -8,6 +8,8 @@ from datetime import UTC, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import click
+
 from demandbase_api.config import Api
 from demandbase_api.errors import (
     ApiOperation,
@@ -258,6 +260,7 @@ def take_sample(tap: TapDemandbase, name: str, day: date, facts: Facts) -> Sampl
     before = len(facts.evidence.received)
     exporter.plan(stream.name, [task])
     exporter.check_budget(stream.name, 0)
+    click.echo(f"Waiting for the export of {name}, up to job_timeout_seconds.", err=True)
     job, _ = exporter.wait(stream.name, task)
     created = [
         each

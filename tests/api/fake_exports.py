@@ -194,7 +194,7 @@ class FakeExports(ExportApi):
         raise AssertionError("jobs need no discovery")
 
     @override
-    def references(self) -> tuple[ReferenceObject, ...]:
+    def references(self, deadline: Deadline = NO_DEADLINE) -> tuple[ReferenceObject, ...]:
         return ()
 
     @override

@@ -96,6 +96,7 @@ def test_an_allowed_export_answers_what_only_a_file_can(
         json.dumps({**json.loads(Path(config_file).read_text()), "stream_options": options})
     )
     done = demandbase(*DEEP, "--exports", "--allow-job", "activities", "--day", DAY)
+    assert "Waiting for the export of activities, up to job_timeout_seconds." in done.err
     assert len(sandbox.requests("createExportJob")) == 1
     assert len(sandbox.export_jobs()) == 1
 

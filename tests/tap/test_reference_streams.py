@@ -15,10 +15,12 @@ from demandbase_api.errors import (
     PermissionDeniedError,
     UnexpectedResponseError,
 )
+from demandbase_api.http.retry import RetryPolicy
 from demandbase_sandbox import Effect, Fault, Sandbox
 from demandbase_sandbox.operations import CREATING
 from tap_demandbase.errors import SelectionError, StreamsFailedError
 from tap_demandbase.reference_streams import stream_name, value_ids
+from tests.sandbox_time import SandboxTime
 from tests.tap.conftest import QuickTap
 
 pytestmark = pytest.mark.thorough
@@ -224,3 +226,18 @@ def test_ids_that_identify_no_value_are_replaced(
         assert len(set(found)) == len(values)
         assert all(len(each) == 16 for each in found)
         assert value_ids(values[::-1]) == found[::-1]
+
+
+def test_a_list_that_fails_again_and_again_delays_other_streams_by_half_a_minute(
+    sandbox: Sandbox, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SandboxTime(sandbox)
+    monkeypatch.setattr(QuickTap, "retry", RetryPolicy())
+    monkeypatch.setattr(QuickTap, "clock", clock)
+    sandbox.add_fault(Fault(LIST, Effect.STATUS, times=None))
+    begun = clock.now()
+    tap = QuickTap(config=config)
+    assert references(tap) == []
+    assert "accounts" in tap.streams
+    assert len(sandbox.requests(LIST)) > 1
+    assert clock.now() - begun < 40

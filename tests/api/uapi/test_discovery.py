@@ -203,6 +203,7 @@ class TestOneCallADay:
         exports: ExportApi,
         connection: Callable[..., Connection],
         files: ApiFiles,
+        caplog: pytest.LogCaptureFixture,
         age: float,
         seconds: float,
     ) -> None:
@@ -213,6 +214,9 @@ class TestOneCallADay:
         path.write_text(json.dumps(document))
         assert exports.entities(DiscoveryScope(frozenset({"people"})))
         assert (sandbox.clock.now() - now).total_seconds() == pytest.approx(seconds, abs=9)
+        words = "requests the fields of person: if it was killed, for up to 2 min"
+        waits = [each for each in caplog.records if words in each.getMessage()]
+        assert [each.levelname for each in waits] == ["WARNING"] * (seconds > 0)
         assert asked(sandbox) == 1
         assert json.loads(path.read_bytes())["claims"] == {}
 
