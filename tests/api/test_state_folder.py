@@ -132,7 +132,7 @@ def test_without_a_home_the_folder_is_in_the_temporary_one(
 
 def test_a_folder_that_cannot_be_created_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SpoolError, match=r"counts of calls: File exists.*set state_dir"):
+    with pytest.raises(SpoolError, match=r"what outlives a run: File exists.*set state_dir"):
         StateFolder(tmp_path / "file" / "state").open()
 
 
