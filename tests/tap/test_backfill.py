@@ -168,7 +168,10 @@ AT_THE_ENDS = [
 
 
 @both_apis
-@pytest.mark.parametrize(("key", "share_a_day"), [(KEY, False), (KEY, True), (BY_DAY, False)])
+@pytest.mark.parametrize(
+    ("key", "share_a_day"),
+    [(KEY, True), *(pytest.param(key, False, marks=pytest.mark.slow) for key in (KEY, BY_DAY))],
+)
 def test_tasks_of_a_year_have_the_rows_of_the_whole_run(
     sandbox: Sandbox, sync: Sync, key: dict[str, Any], *, share_a_day: bool
 ) -> None:

@@ -18,7 +18,15 @@ def silent() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize(("api", "rounds"), [("v1", 7), ("uapi", 5)])
+@pytest.mark.parametrize(
+    ("api", "rounds"),
+    [
+        ("v1", 4),
+        ("uapi", 3),
+        pytest.param("v1", 20, marks=pytest.mark.slow),
+        pytest.param("uapi", 12, marks=pytest.mark.slow),
+    ],
+)
 def test_runs_with_random_faults_lose_nothing_and_buy_nothing_twice(api: str, rounds: int) -> None:
     figures = soak(rounds, seed=20260101, api=api)
     assert figures.problems == []

@@ -29,7 +29,7 @@ def source(sandbox: Sandbox, api: str, config: dict[str, Any]) -> Activities:
 
 
 @pytest.mark.parametrize("call", [CREATE, UPLOAD, LIST])
-@pytest.mark.parametrize("batches", [1, 3])
+@pytest.mark.parametrize("batches", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_run_that_was_killed_is_continued_without_its_disk(
     sandbox: Sandbox, load: Load, source: Activities, tmp_path: Path, call: str, batches: int
 ) -> None:
