@@ -310,6 +310,7 @@ class BucketObjects(Objects):
     def _as_state_error(self) -> Iterator[None]:
         try:
             yield
+        # NotImplementedError: obstore's error for a conditional write that a store does not offer.
         except (BaseError, OSError, ValueError, NotImplementedError) as error:
             raise self._error(*_problem(error)) from error
 
