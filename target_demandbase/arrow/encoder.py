@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 from msgspec import UNSET, UnsetType
+from singer_sdk.singerlib.json import deserialize_json
 
+from target_demandbase.arrow.date_times import utc_texts
 from target_demandbase.arrow.keys import KeyColumn
 from target_demandbase.csv_writer import MAX_DIGITS, MIDNIGHT, OnNull, encode_value
 from target_demandbase.keys import identity_keys
@@ -26,20 +28,17 @@ if TYPE_CHECKING:
     from target_demandbase.plan import StreamPlan
 
 
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-
-_SECONDS = b"0000-00-00T00:00:00Z"
-
 _TEXT = pa.string()
 
 _TYPES = {ColumnKind.INTEGER: pa.int64(), ColumnKind.BOOLEAN: pa.bool_()}
 """Types of columns that are not texts: all blocks of a file need the same ones."""
 
-_MOMENT = pa.timestamp("s", "UTC")
-
 _WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
 
 _LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
+
+_MAX_NUMBER_BYTES = 100
+"""Longest number that is written without its exponent: a block of longer ones fills the memory."""
 
 _astuple = msgspec.structs.astuple
 
@@ -93,6 +92,9 @@ class ArrowRowEncoder:
         self._date_times = sum(
             self._plain[name].kind is ColumnKind.DATE_TIME for name in plan.fields
         )
+        self._numbers = {
+            name for name in plan.fields if self._plain[name].kind is ColumnKind.NUMBER
+        }
         self._ignored: frozenset[str] = frozenset()
         self._decoder = self._new_decoder()
 
@@ -135,9 +137,12 @@ class ArrowRowEncoder:
             return None
         if len(values) < 2:  # noqa: PLR2004 - a null alone in its row
             return None
-        # A value is no longer in CSV than in JSON, but for a date-time that is written out.
+        # A value is no longer in CSV than in JSON, but for date-times and numbers written out.
         date_times = block.rows * self._date_times
-        max_bytes = block.size + date_times * _LONGEST_DATE_TIME + block.rows * len(absent)
+        numbers = sum(_text_bytes(values[name]) for name in self._numbers & values.keys())
+        max_bytes = (
+            block.size + date_times * _LONGEST_DATE_TIME + numbers + block.rows * len(absent)
+        )
         pending = PendingRows(list(values.values()), csv_lines, max_bytes)
         return EncodedRows(block.rows, block.size, tuple(values), values, pending, keys)
 
@@ -336,7 +341,7 @@ def _array(kind: ColumnKind, values: list[Any]) -> pa.Array:
         case ColumnKind.NUMBER:
             return _numbers(values)
         case ColumnKind.DATE_TIME:
-            return _date_times(values)
+            return utc_texts(pa.array(values, _TEXT))
         case _:
             assert_never(kind)
 
@@ -363,35 +368,29 @@ def count_empty(column: pa.Array) -> int:
 
 def _numbers(values: list[Any]) -> pa.Array:
     text = b"\n".join(values)
-    # Each is one JSON value: of these characters, it is either null or a number without an
-    # exponent, which is written as it is.
-    if text.translate(None, b"0123456789.-\nnul"):
+    # Each is one JSON value: of these characters, it is either null or a number.
+    if text.translate(None, b"0123456789.-+eE\nnul"):
         raise NotPlainError
-    if b"-" in text and b"\n-0\n" in b"\n%s\n" % text:
-        raise NotPlainError  # -0 is written as 0, -0.0 is not
     found = pc.split_pattern(pa.scalar(text, _TEXT), "\n").values
     if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
         raise NotPlainError
-    return pc.if_else(pc.equal(found, "null"), None, found) if b"null" in text else found
+    if b"null" in text:
+        found = pc.if_else(pc.equal(found, "null"), None, found)
+    # Without an exponent, a number is written as it is; but -0 is written as 0.
+    if b"e" in text or b"E" in text or (b"-" in text and b"\n-0\n" in b"\n%s\n" % text):
+        is_other = pc.fill_null(pc.match_substring_regex(found, "[eE]|^-0$"), False)  # noqa: FBT003
+        others = [_plain_number(number) for number in found.filter(is_other).to_pylist()]
+        found = pc.replace_with_mask(found, is_other, pa.array(others, _TEXT))
+    return found
 
 
-def _date_times(values: list[Any]) -> pa.Array:
-    found = pa.array(values, _TEXT)
-    if _are_whole_seconds(found):
-        return found
-    return pa.array([value and encode_value(value, is_date_time=True) for value in values], _TEXT)
+def _plain_number(text: str) -> str:
+    number = encode_value(deserialize_json(text))
+    if len(number) > _MAX_NUMBER_BYTES:
+        raise NotPlainError
+    return number
 
 
-def _are_whole_seconds(column: pa.Array) -> bool:
-    """Return whether all texts look like ``2026-01-02T03:04:05Z``, which is written as it is."""
-    count = len(column) - column.null_count
-    text = column.buffers()[2].to_pybytes() if count else b""
-    # All texts one after the other. Arrow accepts a year 0, which does not exist.
-    if text.translate(_DIGITS) != _SECONDS * count or b"0000-" in text:
-        return False
-    try:
-        # Shows that each text is one date-time.
-        pc.cast(column, _MOMENT)
-    except pa.ArrowInvalid:
-        return False  # not a date
-    return True
+def _text_bytes(texts: pa.Array) -> int:
+    size: int | None = pc.sum(pc.binary_length(texts)).as_py()
+    return size or 0
