@@ -156,16 +156,25 @@ class StreamBatch:
             counted = self._nulls.counted(row.columns)
             self._nulls.add(1, {column: not values[column] for column in counted})
 
-    def fit_together(self, groups: Sequence[EncodedRows]) -> bool:
-        """Return whether rows of several sets of columns can be staged before files are queued."""
+    def fit_together(self, groups: Sequence[EncodedRows]) -> Sequence[Sequence[int]] | None:
+        """Check that rows of several sets of columns can be staged before files are queued.
+
+        Returns:
+            The digests of the match keys of each group if they are needed. ``None``: not all fit.
+        """
         return self._groups.fit_together(
             [(rows.columns, rows.lines.max_bytes, rows.keys) for rows in groups]
         )
 
-    def stage_rows(self, rows: EncodedRows) -> None:
-        """Add rows of the same columns."""
+    def stage_rows(self, rows: EncodedRows, digests: Sequence[int]) -> None:
+        """Add rows of the same columns.
+
+        Args:
+            rows: The rows.
+            digests: What ``fit_together`` returned for them.
+        """
         self.goes_on = True
-        self._groups.add(rows.columns, rows.lines, rows.messages, rows.keys)
+        self._groups.add(rows.columns, rows.lines, rows.messages, rows.keys, digests)
         if self._counts_nulls:
             self._nulls.add(rows.rows, rows.empty(self._nulls.counted(rows.columns)))
 

@@ -251,11 +251,11 @@ class Loader:
         new = [rows.first for rows in block.groups if stream.batch.needs_file(rows.columns)]
         if len(new) > 1:
             block = stream.block_encoder.encode(lines, sorted(new)[1])
-        if block is None or not stream.batch.fit_together(block.groups):
+        if block is None or (digests := stream.batch.fit_together(block.groups)) is None:
             return NOTHING
         self._count(stream, block.rows)
-        for rows in block.groups:
-            stream.batch.stage_rows(rows)
+        for rows, of_rows in zip(block.groups, digests, strict=True):
+            stream.batch.stage_rows(rows, of_rows)
         self._report.add_staged(stream.plan.stream, block.rows)
         return Consumed(block.rows, block.size)
 

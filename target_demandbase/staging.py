@@ -47,6 +47,8 @@ _MAX_PENDING = 2
 _MAX_GROUPS = 256
 """Maximum number of files of one stream: each is an import job."""
 
+_NUMBER_STARTS = frozenset("+-0123456789")
+
 Columns = tuple[str, ...]
 
 
@@ -99,31 +101,40 @@ class ColumnGroups:
             size: Maximum size of the encoded rows in bytes.
             keys: Their match keys; empty texts if they have none.
         """
+        return self.fit_together([(columns, size, keys)]) is not None
+
+    def _has_room(self, columns: Columns, size: int) -> bool:
         group = self._groups.get(columns)
-        if len(self._groups) > (group is not None):
-            known = self._index()
-            digests = self._digests(key_texts(keys))
-            if any(known.get(digest, columns) != columns for digest in digests):
-                return False
         if group is None:
             fits = len(header_row(self._header(columns))) + size <= self._max_bytes
             return fits and len(self._groups) < _MAX_GROUPS and self._budget.has_room
         return group.file.fits(size, self._max_bytes)
 
-    def fit_together(self, parts: Sequence[tuple[Columns, int, Keys]]) -> bool:
-        """Return whether rows of several sets of columns can be added before staged rows are sent.
+    def fit_together(
+        self, parts: Sequence[tuple[Columns, int, Keys]]
+    ) -> Sequence[Sequence[int]] | None:
+        """Check that rows of several sets of columns can be added before staged rows are sent.
 
         Args:
             parts: The rows, as for ``fits``, each set of columns once.
+
+        Returns:
+            The digests of the match keys of each part if they are needed. ``None``: not all fit.
         """
-        if not all(self.fits(columns, size, keys) for columns, size, keys in parts):
-            return False
-        part_by_key: dict[int, int] = {}
-        return len(parts) == 1 or all(
-            part_by_key.setdefault(digest, number) == number
-            for number, (_, _, keys) in enumerate(parts)
-            for digest in self._digests(filter(None, key_texts(keys)))
-        )
+        if not all(self._has_room(columns, size) for columns, size, _ in parts):
+            return None
+        if self._groups.keys() | {columns for columns, _, _ in parts} == {parts[0][0]}:
+            return [()]
+        known = self._index()
+        new: dict[int, Columns] = {}
+        digests = [self._key_digests(keys) for _, _, keys in parts]
+        for (columns, _, _), of_part in zip(parts, digests, strict=True):
+            for digest in of_part:
+                if known.get(digest, columns) != columns or new.get(digest, columns) != columns:
+                    return None
+            if len(parts) > 1:
+                new |= dict.fromkeys(of_part, columns)
+        return digests
 
     def add(
         self,
@@ -131,6 +142,7 @@ class ColumnGroups:
         rows: bytes | PendingRows,
         messages: bytes,
         keys: Keys,
+        digests: Sequence[int] = (),
     ) -> None:
         """Add rows.
 
@@ -139,6 +151,7 @@ class ColumnGroups:
             rows: The rows, encoded or to be encoded.
             messages: The messages that they come from, one a line.
             keys: Their match keys, one a row; empty texts if they have none.
+            digests: Digests of the keys, if ``fit_together`` returned them.
         """
         group = self._groups.get(columns)
         if group is None:
@@ -150,8 +163,8 @@ class ColumnGroups:
         self._latest = group.file
         group.keys.add(keys)
         if self._columns_by_key is not None:
-            digests = self._digests(filter(None, key_texts(keys)))
-            self._columns_by_key.update(dict.fromkeys(digests, columns))
+            digests = digests or self._key_digests(keys)
+            self._columns_by_key |= dict.fromkeys(digests, columns)
         if isinstance(rows, PendingRows):
             group.file.append_later(rows, messages, len(keys))
         else:
@@ -240,6 +253,9 @@ class ColumnGroups:
             }
         return self._columns_by_key
 
+    def _key_digests(self, keys: Keys) -> Sequence[int]:
+        return [*self._digests(filter(None, key_texts(keys)))]
+
     def _digests(self, keys: Iterable[str]) -> Iterator[int]:
         return (key_digest(text) for key in keys for text in self._identities(key))
 
@@ -260,7 +276,7 @@ def key_digest(key: str) -> int:
     text = key.strip().casefold()
     if not text.isascii():
         text = normalize("NFKC", text).casefold()
-    return hash(number_key(text))
+    return hash(number_key(text) if text[:1] in _NUMBER_STARTS else text)
 
 
 @dataclass(frozen=True, slots=True)

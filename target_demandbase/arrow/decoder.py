@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,32 +22,58 @@ _astuple = msgspec.structs.astuple
 
 
 @dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Records of a block that have the same columns.
+
+    Args:
+        columns: The columns.
+        rows: Places of the records in the block. ``None``: all of them.
+    """
+
+    columns: Collection[str]
+    rows: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordBlock:
     """Records of a stream.
 
     Args:
         rows: Number of records.
-        first: Place of the first one among those that were decoded together.
         messages: Their messages, one a line.
         columns: Place of each column among a record's values.
         values: The values, record after record; numbers and columns of other kinds as JSON text.
-            A property that a record does not have is ``UNSET``.
-        width: Number of values of a record.
+            Of a property that a record does not have, ``UNSET``.
+        nulls: What stands for null at each place.
+        absent: How many records do not have a column, in which null stands for it. Default: 0.
     """
 
     rows: int
-    first: int
     messages: bytes
     columns: Mapping[str, int]
     values: Sequence[Any]
-    width: int
+    nulls: Sequence[Any]
+    absent: Mapping[str, int] = field(default_factory=dict)
+
+    def messages_by(self, groups: Sequence[RowGroup]) -> Sequence[bytes]:
+        """Return the messages of each group."""
+        lines = self.messages.split(b"\n")
+        return [
+            self.messages
+            if group.rows is None
+            else b"\n".join([*[lines[row] for row in group.rows], b""])
+            for group in groups
+        ]
 
     def values_of(self, columns: Iterable[str]) -> list[Any]:
         """Return the values of some columns, one column after the other."""
         found: list[Any] = []
         for name in columns:
-            found += self.values[self.columns[name] :: self.width]
+            found += self._column(self.columns[name])
         return found
+
+    def _column(self, place: int) -> Sequence[Any]:
+        return self.values[place :: len(self.nulls)]
 
     def alike(self) -> RecordBlock | None:
         """Return the block with the columns of its first record.
@@ -60,45 +86,44 @@ class RecordBlock:
         for name, place in self.columns.items():
             if self.values[place] is not UNSET:
                 columns[name] = place
-            elif any(value is not UNSET for value in self.values[place :: self.width]):
+            elif any(value is not UNSET for value in self._column(place)):
                 return None
         return replace(self, columns=columns)
 
-    def by_columns(self) -> Sequence[RecordBlock]:
-        """Return the records of each set of columns, with only these columns."""
+    def split(self, blanked: Collection[str]) -> tuple[RecordBlock, Sequence[RowGroup]]:
+        """Return the block with null in place of what records do not have, and its groups.
+
+        Args:
+            blanked: Columns that all records have: null stands for the missing value.
+        """
+        values = [*self.values]
         columns: dict[str, int] = {}
-        varying: list[list[bool]] = []
-        names: list[str] = []
+        absences: dict[str, list[bool]] = {}
+        absent: dict[str, int] = {}
         for name, place in self.columns.items():
-            are_absent = [value is UNSET for value in self.values[place :: self.width]]
-            if not all(are_absent):
-                columns[name] = place
-                if any(are_absent):
-                    names.append(name)
-                    varying.append(are_absent)
-        if not varying:
-            return [replace(self, columns=columns)]
+            column = self._column(place)
+            absence = [value is UNSET for value in column]
+            number = absence.count(True)
+            if number == self.rows:
+                continue
+            columns[name] = place
+            if number:
+                absent[name] = number
+                null = self.nulls[place]
+                values[place :: len(self.nulls)] = [
+                    null if value is UNSET else value for value in column
+                ]
+                if name not in blanked:
+                    absences[name] = absence
         rows_by_absence: defaultdict[tuple[bool, ...], list[int]] = defaultdict(list)
-        for row, absence in enumerate(zip(*varying, strict=True)):
-            rows_by_absence[absence].append(row)
-        lines = self.messages.split(b"\n")
-        blocks = []
-        for absence, rows in rows_by_absence.items():
-            absent = {*compress(names, absence)}
-            values: list[Any] = []
-            for row in rows:
-                values += self.values[row * self.width : (row + 1) * self.width]
-            blocks.append(
-                RecordBlock(
-                    rows=len(rows),
-                    first=rows[0],
-                    messages=b"\n".join([*[lines[row] for row in rows], b""]),
-                    columns={name: place for name, place in columns.items() if name not in absent},
-                    values=values,
-                    width=self.width,
-                )
-            )
-        return blocks
+        for row, each in enumerate(zip(*absences.values(), strict=True)):
+            rows_by_absence[each].append(row)
+        groups = [
+            RowGroup(columns.keys() - compress(absences, each), rows)
+            for each, rows in rows_by_absence.items()
+        ]
+        filled = replace(self, columns=columns, values=values, absent=absent)
+        return filled, groups or [RowGroup(columns)]
 
 
 class RecordDecoder:
@@ -141,7 +166,9 @@ class RecordDecoder:
             [("type", Literal["RECORD"]), ("stream", Literal[stream]), ("record", record)],
             gc=False,
         )
-        self._width = len(members)
+        raw = {ColumnKind.NUMBER, ColumnKind.OTHER}
+        self._nulls = [b"null" if column.kind in raw else None for column in ordered]
+        self._nulls += [None] * (len(members) - len(ordered))
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(message).decode
 
     def decode(self, lines: bytes, max_rows: int | None = None) -> RecordBlock | None:
@@ -166,8 +193,8 @@ class RecordDecoder:
             size = source.tell() - len(line)
         if not values:
             return None
-        rows = len(values) // self._width
-        return RecordBlock(rows, 0, lines[:size], self._columns, values, self._width)
+        rows = len(values) // len(self._nulls)
+        return RecordBlock(rows, lines[:size], self._columns, values, self._nulls)
 
 
 def _member(attribute: str, column: PlainColumn, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401

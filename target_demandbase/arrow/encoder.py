@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from target_demandbase.arrow.decoder import RecordDecoder
+from target_demandbase.arrow.decoder import RecordDecoder, RowGroup
 from target_demandbase.arrow.keys import KeyColumn
 from target_demandbase.arrow.values import TEXT, TYPES, NotPlainError, ValueReader, count_empty
 from target_demandbase.csv_writer import MIDNIGHT, OnNull, RowEncoder
@@ -142,40 +142,61 @@ class ArrowRowEncoder:
         """
         if not self._varies and (alike := block.alike()) is not None:
             with suppress(NotPlainError):
-                return [self._encoded(alike)]
-        blocks = block.by_columns()
-        was_tried, self._varies = not self._varies, len(blocks) > 1
+                group = RowGroup(alike.columns)
+                return [self._encoded(alike.rows, self._read(alike), group, alike.messages)]
+        filled, groups = block.split(self._blanked)
+        was_tried, self._varies = not self._varies, bool(filled.absent)
         if was_tried and not self._varies:
             raise NotPlainError
-        return [self._encoded(each) for each in blocks]
+        values = self._read(filled)
+        pairs = zip(groups, filled.messages_by(groups), strict=True)
+        return [self._encoded(filled.rows, values, group, messages) for group, messages in pairs]
 
-    def _encoded(self, block: RecordBlock) -> EncodedRows:
-        """Return the rows of a block whose records have the same columns.
+    def _read(self, block: RecordBlock) -> dict[str, pa.Array]:
+        """Return the values of a block by column.
 
         Raises:
             NotPlainError: One of them can only be encoded by ``csv_writer``.
         """
-        if not self._plan.required <= block.columns.keys():
+        values = self._values.read(block)
+        self._adapt(values)
+        return values
+
+    def _encoded(
+        self, rows: int, values: Mapping[str, pa.Array], group: RowGroup, messages: bytes
+    ) -> EncodedRows:
+        """Return the rows of a group.
+
+        Args:
+            rows: Number of rows of the block.
+            values: The values of the block.
+            group: The group.
+            messages: Its messages.
+
+        Raises:
+            NotPlainError: One of them can only be encoded by ``csv_writer``.
+        """
+        if not self._plan.required <= set(group.columns):
             raise NotPlainError
-        found = self._values.read(block)
-        self._adapt(found)
-        keys = self._keys(block.rows, found)
+        found = {name: values[name] for name in self._plan.fields if name in group.columns}
+        first = 0
+        if group.rows is not None:
+            first, rows = group.rows[0], len(group.rows)
+            taken = pa.record_batch([*found.values()], [*found]).take(pa.array(group.rows))
+            found = dict(zip(found, taken.columns, strict=True))
+        keys = self._keys(rows, found)
         absent = self._blanked - found.keys()
-        found |= {
-            name: pa.nulls(block.rows, TYPES.get(self._plain[name].kind, TEXT)) for name in absent
-        }
-        values = {name: found[name] for name in self._plan.fields if name in found}
-        never_empty = values.keys() if self._omit_null else self._plan.must_fill
-        if any(count_empty(values[name]) for name in never_empty):
+        found |= {name: pa.nulls(rows, TYPES.get(self._plain[name].kind, TEXT)) for name in absent}
+        found = {name: found[name] for name in self._plan.fields if name in found}
+        never_empty = found.keys() if self._omit_null else self._plan.must_fill
+        if any(count_empty(found[name]) for name in never_empty):
             raise NotPlainError
-        if len(values) < 2:  # noqa: PLR2004 - a null alone in its row
+        if len(found) < 2:  # noqa: PLR2004 - a null alone in its row
             raise NotPlainError
-        max_bytes = len(block.messages) + block.rows * len(absent)
-        max_bytes += sum(self._values.growth(name, values[name]) for name in values)
-        pending = PendingRows(list(values.values()), csv_lines, max_bytes)
-        return EncodedRows(
-            block.rows, block.first, tuple(values), values, pending, block.messages, keys
-        )
+        max_bytes = len(messages) + rows * len(self._blanked)
+        max_bytes += sum(self._values.growth(name, found[name]) for name in found)
+        pending = PendingRows([*found.values()], csv_lines, max_bytes)
+        return EncodedRows(rows, first, tuple(found), found, pending, messages, keys)
 
     def _adapt(self, values: dict[str, pa.Array]) -> None:
         """Write midnight as a date, and whole numbers without a fraction, if the field needs it.

@@ -73,7 +73,7 @@ class ValueReader:
                         for number, name in enumerate(names)
                     }
             for name, array in found.items():
-                found[name] = self._checked(self._columns[name], array)
+                found[name] = self._checked(self._columns[name], array, block.absent.get(name, 0))
         except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError):
             # Their messages may quote a value.
             raise NotPlainError from None
@@ -94,35 +94,45 @@ class ValueReader:
             case _:
                 return 0
 
-    def _checked(self, column: PlainColumn, values: pa.Array) -> pa.Array:
+    def _checked(self, column: PlainColumn, values: pa.Array, absent: int) -> pa.Array:
         """Return the values of a column, which are valid.
+
+        Args:
+            column: The column.
+            values: Its values.
+            absent: How many of them are null because the record does not have the column.
 
         Raises:
             NotPlainError: One is not.
         """
         if column.kind is ColumnKind.OTHER:
-            return self._others(column, values)
-        if values.null_count and not column.nullable:
+            return self._others(column, values, absent)
+        nulls = values.null_count - absent
+        if nulls and not column.nullable:
             raise NotPlainError
         if not column.has_rules:
             return values
         doubtful = _beyond(values, *column.digits) if column.digits else values
         if column.kind is ColumnKind.INTEGER and column.has_bounds:
-            some = [it.as_py() for it in pc.min_max(doubtful).values()]
+            bounds = [it.as_py() for it in pc.min_max(doubtful).values()]
+            some = [bound for bound in bounds if bound is not None]
         else:
-            some = pc.unique(doubtful).to_pylist()
+            some = pc.unique(doubtful.drop_null()).to_pylist()
         if column.kind is ColumnKind.NUMBER:
-            some = [text if text is None else deserialize_json(text) for text in some]
-        if values.null_count:
+            some = [deserialize_json(text) for text in some]
+        if nulls:
             some.append(None)
         if not all(self._validator.is_valid(column.name, value) for value in some):
             raise NotPlainError
         return values
 
-    def _others(self, column: PlainColumn, values: pa.Array) -> pa.Array:
+    def _others(self, column: PlainColumn, values: pa.Array, absent: int) -> pa.Array:
         distinct = values.dictionary_encode()
         texts: list[str | None] = []
         for raw in distinct.dictionary.to_pylist():
+            if absent and raw == "null" and pc.sum(pc.equal(values, raw)).as_py() == absent:
+                texts.append(None)
+                continue
             value: object = deserialize_json(raw)
             if column.has_rules and not self._validator.is_valid(column.name, value):
                 raise NotPlainError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from singer_sdk.singerlib.json import deserialize_json
 
 from demandbase_api.models import ImportOperation
-from target_demandbase.arrow.encoder import ArrowRowEncoder, EncodedRows
+from target_demandbase.arrow.encoder import ArrowRowEncoder, EncodedBlock, EncodedRows
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.keys import key_texts
 from target_demandbase.mapping import StreamSchema
@@ -188,6 +188,10 @@ def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
     assert most is None or block.rows <= most
     expected = one_by_one(of, lines, on_null=on_null)
     assert None not in expected
+    check_groups(block, lines, expected)
+
+
+def check_groups(block: EncodedBlock, lines: list[bytes], expected: list[Any]) -> None:
     by_columns = dict.fromkeys(row.columns for row in expected)
     assert [group.columns for group in block.groups] == [*by_columns]
     for group in block.groups:
@@ -215,6 +219,26 @@ def test_plain_records_take_the_fast_path_wherever_their_key_stands(
     assert block is not None
     counted = block.empty(block.columns)
     assert counted["text"] == sum(cells["text"] == '""' for cells in rows)
+
+
+@examples()
+@given(
+    rows=st.lists(row_strategy(PLAIN, whole=True), min_size=2, max_size=8),
+    absent=st.lists(st.sets(st.sampled_from(["short", "number", "moment", "flag", "due"]))),
+    on_null=st.sampled_from([OnNull.BLANK, OnNull.BLANK_ABSENT]),
+)
+def test_records_that_lack_properties_are_grouped_by_their_columns(
+    rows: list[dict[str, str]], absent: list[set[str]], on_null: OnNull
+) -> None:
+    of = plan(NULLABLE)
+    for cells, names in zip(rows, absent, strict=False):
+        for name in names:
+            del cells[name]
+    lines = [line(cells) for cells in rows]
+    block = ArrowRowEncoder(of, on_null=on_null).encode(text_of(lines))
+    assert block is not None
+    assert block.rows == len(lines)
+    check_groups(block, lines, one_by_one(of, lines, on_null=on_null))
 
 
 @pytest.mark.parametrize("name", RAW)
