@@ -18,6 +18,13 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
+from tap_demandbase.arrow.spellings import (
+    CANONICAL,
+    CANONICAL_BYTES,
+    FIRST_TIMESTAMP,
+    LAST_TIMESTAMP,
+    rewritten,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +35,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[pa.ChunkedArray], pa.ChunkedArray | None]
 
-CANONICAL_BYTES = len("2026-01-01T00:00:00Z")
-"""Of texts of this length, Arrow reads only the canonical ones, and those with a space for T."""
-
 _DATE_BYTES = len("2026-01-01")
-
-_END = 64
-"""An offset after the end of any timestamp."""
 
 _TIMESTAMP_PATTERN = (
     r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
@@ -45,40 +46,11 @@ _TIMESTAMP_PATTERN = (
 _UTC = pa.timestamp("us", "UTC")
 _NAIVE = pa.timestamp("us")
 
-_FIRST_TIMESTAMP = pa.scalar("0001-01-01").cast(_NAIVE).value
-_LAST_TIMESTAMP = pa.scalar("9999-12-31T23:59:59.999999").cast(_NAIVE).value
-"""Python's first and last timestamp; Arrow has earlier and later ones."""
-
 _FIRST_DAY = pa.scalar(date.min).value
 """Python's first day; Arrow has a year 0."""
 
 _EXACT_DIGITS = 15
 """A decimal number of up to 15 characters without an exponent is exact as a double."""
-
-_YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-
-_DAY = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-)
-
-_LEAP_DAY = (
-    r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29"
-)
-
-_DATE = f"(?:{_YEAR}-{_DAY}|{_LEAP_DAY})"
-
-_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-
-CANONICAL: dict[Callable[[str], Value], str] = {
-    cast.to_integer: r"\A(?:0|-?[1-9][0-9]{0,99})\z",
-    cast.to_number: r"\A-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\z",
-    cast.to_boolean: r"\A(?:true|false)\z",
-    cast.to_date: rf"\A{_DATE}\z",
-    cast.to_date_time: rf"\A{_DATE}T{_TIME}Z\z",
-}
-"""Regular expression (RE2) of canonical texts, by the function that casts a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +91,7 @@ class Column:
         """
         if self.is_free_text:
             return cells
-        if self.to_value is cast.to_date_time:
-            timestamps = read_typed(pa.chunked_array([cells]), self.to_value)
-            if timestamps is not None:
-                return format_timestamps(_combined(timestamps))
-        fits = pc.match_substring_regex(cells, CANONICAL[self.to_value])
-        if pc.all(fits).as_py():  # true for no cells
-            return cells
-        odd = pc.fill_null(pc.invert(fits), False)  # noqa: FBT003 - Arrow's own argument
-        texts = cells.filter(odd)
-        return pc.replace_with_mask(cells, odd, self._cast(texts))
-
-    def _cast(self, texts: pa.Array) -> pa.Array:
-        """Cast cells one by one, each distinct text once."""
-        encoded = texts.dictionary_encode()
-        values = [self.to_value(text.decode()) for text in encoded.dictionary.to_pylist()]
-        canonical = pa.array([_canonical(value).encode() for value in values], pa.binary())
-        return canonical.take(encoded.indices)
+        return rewritten(cells, self.to_value)
 
 
 def convert(columns: Sequence[Column], cells: pa.Table, *, typed: bool = False) -> dict[str, Any]:
@@ -244,7 +200,7 @@ def read_timestamps(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     kind = _UTC if _has_offset(pc.first(texts).as_py()) else _NAIVE
     timestamps = texts.cast(kind).cast(_UTC)
     least, most = (bound.value for bound in pc.min_max(timestamps).values())
-    is_in_range = least is None or (least >= _FIRST_TIMESTAMP and most <= _LAST_TIMESTAMP)
+    is_in_range = least is None or (least >= FIRST_TIMESTAMP and most <= LAST_TIMESTAMP)
     return timestamps if is_in_range else None
 
 
@@ -270,23 +226,6 @@ _READERS: dict[Callable[[str], Value], Reader] = {
     cast.to_date: _read_dates,
     cast.to_date_time: read_timestamps,
 }
-
-
-def format_timestamps(timestamps: pa.Array) -> pa.Array:
-    """Return UTC timestamps as canonical texts, as binary, with a fraction if it is not zero."""
-    # With a time zone, Arrow's formatting takes twenty times as long.
-    naive = timestamps.cast(_NAIVE)
-    seconds = naive.cast(pa.timestamp("s"), safe=False)
-    are_whole = pc.equal(seconds.cast(_NAIVE), naive)
-    return pc.if_else(are_whole, _format_naive(seconds), _format_naive(naive))
-
-
-def _format_naive(timestamps: pa.Array) -> pa.Array:
-    """Return timestamps without a time zone in Arrow's format, but with T and Z."""
-    texts = timestamps.cast(pa.string()).view(pa.binary())
-    return pc.binary_replace_slice(
-        pc.binary_replace_slice(texts, _DATE_BYTES, _DATE_BYTES + 1, b"T"), _END, _END, b"Z"
-    )
 
 
 def are_canonical(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> bool:
@@ -330,10 +269,6 @@ _CHECKS: dict[Callable[[str], Value], Callable[[pa.ChunkedArray], bool]] = {
     cast.to_date: partial(_is_readable, to_value=cast.to_date),
     cast.to_date_time: _are_canonical_timestamps,
 }
-
-
-def _canonical(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _all(found: pa.ChunkedArray) -> bool:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow import values as values_
-from tap_demandbase.arrow.values import Column, format_timestamps
+from tap_demandbase.arrow.spellings import format_timestamps
+from tap_demandbase.arrow.values import Column
 from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
