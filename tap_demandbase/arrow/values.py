@@ -110,8 +110,10 @@ def convert(columns: Sequence[Column], cells: pa.Table, *, typed: bool = False) 
     rows = cells.num_rows
     for to_value in {column.to_value for column in columns if not column.is_free_text}:
         alike = [column for column in columns if column.to_value is to_value]
-        # All columns of a type at once: a call costs as much as some hundred cells.
-        together = pa.chunked_array([found[column.name] for column in alike], pa.binary())
+        # All columns of a type in one array: a call costs as much as some hundred cells, even a
+        # call for each chunk.
+        array = pa.concat_arrays([found[column.name] for column in alike])
+        together = pa.chunked_array([array], pa.binary())
         if typed and (values := read_typed(together, to_value)) is not None:
             for number, column in enumerate(alike):
                 found[column.name] = _combined(values.slice(number * rows, rows))
@@ -136,7 +138,7 @@ def read_typed(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> pa.C
 
 def _read_int64(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     # Arrow reads hexadecimal numbers, too.
-    if any(mark in bytes_of(chunk) for chunk in texts.chunks for mark in (b"x", b"X")):
+    if _have(texts, b"x", b"X"):
         return None
     return texts.cast(pa.int64())
 
@@ -155,7 +157,7 @@ def read_float64(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
 def _are_exact(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> bool:
     lengths = pc.binary_length(texts)
     longest = pc.max(lengths).as_py()
-    if longest is None or (longest <= _EXACT_DIGITS and not _has_exponents(texts)):
+    if longest is None or (longest <= _EXACT_DIGITS and not _have(texts, b"e", b"E")):
         return True
     doubtful = pc.or_(
         pc.greater(lengths, _EXACT_DIGITS), pc.match_substring(texts, "e", ignore_case=True)
@@ -167,10 +169,6 @@ def _are_exact(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> bool:
         return all(Decimal(repr(number)) == cast.to_number(text) for text, number in pairs)
     except ValueError:
         return False
-
-
-def _has_exponents(texts: pa.ChunkedArray) -> bool:
-    return any(mark in bytes_of(chunk) for chunk in texts.chunks for mark in (b"e", b"E"))
 
 
 def _read_booleans(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -245,7 +243,8 @@ def _is_readable(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> bo
 def _are_canonical_integers(cells: pa.ChunkedArray) -> bool:
     return (
         _is_readable(cells, cast.to_integer)
-        and not _any(pc.starts_with(cells, b"-0"))
+        # In whole numbers, a minus is at the start.
+        and not _have(cells, b"-0")
         and _count(pc.starts_with(cells, b"0")) == _count(pc.equal(cells, pa.scalar(b"0")))
     )
 
@@ -257,8 +256,8 @@ def _are_canonical_numbers(cells: pa.ChunkedArray) -> bool:
 def _are_canonical_timestamps(cells: pa.ChunkedArray) -> bool:
     return (
         _have_canonical_length(cells)
+        and not _have(cells, b" ")
         and _is_readable(cells, cast.to_date_time)
-        and _all(pc.match_substring(cells, b"T"))
     )
 
 
@@ -275,8 +274,9 @@ def _all(found: pa.ChunkedArray) -> bool:
     return bool(pc.all(found, min_count=0).as_py())
 
 
-def _any(found: pa.ChunkedArray) -> bool:
-    return bool(pc.any(found, min_count=0).as_py())
+def _have(cells: pa.ChunkedArray, *marks: bytes) -> bool:
+    """Return whether the bytes of the cells, one after the other, include a mark."""
+    return any(mark in bytes_of(chunk) for chunk in cells.chunks for mark in marks)
 
 
 def _count(found: pa.ChunkedArray) -> int:
