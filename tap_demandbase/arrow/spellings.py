@@ -38,13 +38,20 @@ _DATE = f"(?:{_YEAR}-{_DAY}|{_LEAP_DAY})"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 
 CANONICAL: dict[Callable[[str], Value], str] = {
-    cast.to_integer: r"\A(?:0|-?[1-9][0-9]{0,99})\z",
+    cast.to_integer: r"\A(?:0|-?[1-9][0-9]*)\z",
     cast.to_number: r"\A-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\z",
     cast.to_boolean: r"\A(?:true|false)\z",
     cast.to_date: rf"\A{_DATE}\z",
     cast.to_date_time: rf"\A{_DATE}T{_TIME}Z\z",
 }
-"""Regular expression (RE2) of canonical texts, by the function that casts a cell."""
+"""Regular expression (RE2) of canonical texts, by the function that casts a cell.
+
+The expression of an integer is for those up to ``_MOST_DIGITS``: with a counted repetition, it
+would take ten times as long to compile, at each call.
+"""
+
+_MOST_DIGITS = 100
+"""If an integer is longer, all are cast: ``cast`` has an upper limit."""
 
 _OFFSET = r"[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]"
 
@@ -79,10 +86,10 @@ FIRST_TIMESTAMP = pa.scalar("0001-01-01").cast(_NAIVE).value
 LAST_TIMESTAMP = pa.scalar("9999-12-31T23:59:59.999999").cast(_NAIVE).value
 """Python's first and last timestamp; Arrow has earlier and later ones."""
 
-_WHOLE = r"\A[+-]?[0-9]{1,99}(?:\.0*)?\z"
+_WHOLE = r"\A[+-]?[0-9]+(?:\.0*)?\z"
 """A whole number, which may have a fraction of zero."""
 
-_WHOLE_DECIMAL = r"\A[+-]?[0-9]{1,99}(?:\.0*)?[eE]\+?[0-9]{1,2}\z"
+_WHOLE_DECIMAL = r"\A[+-]?[0-9]+(?:\.0*)?[eE]\+?[0-9]{1,2}\z"
 """A whole number with an exponent that is not negative."""
 
 _DECIMAL = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\z"
@@ -102,6 +109,8 @@ def rewritten(cells: pa.Array, to_value: Callable[[str], Value]) -> pa.Array:
         fit = pc.equal(pc.binary_length(cells), CANONICAL_BYTES)
         if not fit.true_count:  # as if one writer wrote all: an expression takes longer
             return _replaced(cells, fit, _rewrite_date_times)
+    if to_value is cast.to_integer and _longest(cells) > _MOST_DIGITS:
+        return _cast(cells, to_value)
     return _canonical_by(cells, to_value, _REWRITERS[to_value])
 
 
@@ -147,7 +156,9 @@ def _rewrite_integers(cells: pa.Array) -> pa.Array:
 def _rewrite_whole(cells: pa.Array) -> pa.Array:
     """Return whole numbers without a fraction, a plus or zeros at the start."""
     texts = cells.view(pa.string())
-    if _have(cells, b"."):
+    if pc.ends_with(texts, ".0").true_count == len(texts):
+        texts = pc.binary_slice(cells, 0, -len(".0")).view(pa.string())
+    elif _have(cells, b"."):
         trimmed = pc.ascii_rtrim(pc.ascii_rtrim(texts, "0"), ".")
         # Without a fraction, zeros at the end count.
         texts = pc.if_else(pc.match_substring(texts, "."), trimmed, texts)
@@ -198,7 +209,7 @@ def _rewrite_usual_date_times(cells: pa.Array) -> pa.Array:
         texts = pc.replace_substring(texts, ",", ".")
     if _have(cells, b" Z"):
         texts = pc.replace_substring(texts, " Z", "Z")
-    if pc.max(pc.binary_length(texts)).as_py() > _MICROSECOND_BYTES:
+    if _longest(texts) > _MICROSECOND_BYTES:
         texts = pc.replace_substring_regex(texts, _LONG_FRACTION, r"\1")
     have_offset = pc.ends_with(texts, "Z")
     if have_offset.true_count < len(texts):
@@ -260,6 +271,10 @@ def _split(
     others = pc.invert(match)
     made = pc.replace_with_mask(cells, match, rewrite(cells.filter(match)))
     return pc.replace_with_mask(made, others, rewrite_others(cells.filter(others)))
+
+
+def _longest(cells: pa.Array) -> int:
+    return pc.max(pc.binary_length(cells)).as_py() or 0
 
 
 def _have(cells: pa.Array, mark: bytes) -> bool:

@@ -49,6 +49,8 @@ _NAIVE = pa.timestamp("us")
 _FIRST_DAY = pa.scalar(date.min).value
 """Python's first day; Arrow has a year 0."""
 
+_INTEGER_BYTES = b"-0123456789"
+
 _EXACT_DIGITS = 15
 """A decimal number of up to 15 characters without an exponent is exact as a double."""
 
@@ -80,19 +82,6 @@ class Column:
         """Whether the values are strings in JSON."""
         return self.to_value in {cast.to_string, cast.to_date, cast.to_date_time}
 
-    def canonical(self, cells: pa.Array) -> pa.Array:
-        """Return the values of cells as canonical texts; null stays null.
-
-        Args:
-            cells: UTF-8 as binary.
-
-        Raises:
-            ValueError: A cell does not fit; the error does not quote it.
-        """
-        if self.is_free_text:
-            return cells
-        return rewritten(cells, self.to_value)
-
 
 def convert(columns: Sequence[Column], cells: pa.Table, *, typed: bool = False) -> dict[str, Any]:
     """Return the values of all columns by name.
@@ -114,11 +103,15 @@ def convert(columns: Sequence[Column], cells: pa.Table, *, typed: bool = False) 
         # call for each chunk.
         array = pa.concat_arrays([found[column.name] for column in alike])
         together = pa.chunked_array([array], pa.binary())
-        if typed and (values := read_typed(together, to_value)) is not None:
-            for number, column in enumerate(alike):
-                found[column.name] = _combined(values.slice(number * rows, rows))
+        values = read_typed(together, to_value) if typed else None
+        if values is not None:
+            array = _combined(values)
         elif typed or not are_canonical(together, to_value):
-            found |= {column.name: column.canonical(found[column.name]) for column in alike}
+            array = rewritten(array, to_value)
+        else:
+            continue
+        for number, column in enumerate(alike):
+            found[column.name] = array.slice(number * rows, rows)
     return found
 
 
@@ -137,8 +130,8 @@ def read_typed(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> pa.C
 
 
 def _read_int64(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    # Arrow reads hexadecimal numbers, too.
-    if _have(texts, b"x", b"X"):
+    # Arrow reads hexadecimal numbers, too; and a cell that it rejects takes it a microsecond.
+    if any(bytes_of(chunk).translate(None, _INTEGER_BYTES) for chunk in texts.chunks):
         return None
     return texts.cast(pa.int64())
 
@@ -178,6 +171,8 @@ def _read_booleans(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def _read_dates(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    if not _have_length(texts, _DATE_BYTES):
+        return None
     days = texts.cast(pa.date32())
     least: int | None = pc.min(days).value
     return days if least is None or least >= _FIRST_DAY else None
@@ -192,7 +187,7 @@ def read_timestamps(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     Raises:
         pa.ArrowInvalid: One of them is no valid timestamp.
     """
-    if not _have_canonical_length(texts) and not _match_pattern(texts):
+    if not _have_length(texts, CANONICAL_BYTES) and not _match_pattern(texts):
         return None
     # A cast that fails takes Arrow a microsecond a cell.
     kind = _UTC if _has_offset(pc.first(texts).as_py()) else _NAIVE
@@ -202,9 +197,9 @@ def read_timestamps(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return timestamps if is_in_range else None
 
 
-def _have_canonical_length(texts: pa.ChunkedArray) -> bool:
+def _have_length(texts: pa.ChunkedArray, length: int) -> bool:
     lengths = pc.min_max(pc.binary_length(texts)).as_py()
-    return set(lengths.values()) <= {CANONICAL_BYTES, None}
+    return set(lengths.values()) <= {length, None}
 
 
 def _match_pattern(texts: pa.ChunkedArray) -> bool:
@@ -255,7 +250,7 @@ def _are_canonical_numbers(cells: pa.ChunkedArray) -> bool:
 
 def _are_canonical_timestamps(cells: pa.ChunkedArray) -> bool:
     return (
-        _have_canonical_length(cells)
+        _have_length(cells, CANONICAL_BYTES)
         and not _have(cells, b" ")
         and _is_readable(cells, cast.to_date_time)
     )
