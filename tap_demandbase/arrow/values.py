@@ -18,6 +18,13 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase import cast
+from tap_demandbase.arrow.spellings import (
+    CANONICAL,
+    CANONICAL_BYTES,
+    FIRST_TIMESTAMP,
+    LAST_TIMESTAMP,
+    rewritten,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +35,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[pa.ChunkedArray], pa.ChunkedArray | None]
 
-CANONICAL_BYTES = len("2026-01-01T00:00:00Z")
-"""Of texts of this length, Arrow reads only the canonical ones, and those with a space for T."""
-
 _DATE_BYTES = len("2026-01-01")
-
-_END = 64
-"""An offset after the end of any timestamp."""
 
 _TIMESTAMP_PATTERN = (
     r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
@@ -45,40 +46,13 @@ _TIMESTAMP_PATTERN = (
 _UTC = pa.timestamp("us", "UTC")
 _NAIVE = pa.timestamp("us")
 
-_FIRST_TIMESTAMP = pa.scalar("0001-01-01").cast(_NAIVE).value
-_LAST_TIMESTAMP = pa.scalar("9999-12-31T23:59:59.999999").cast(_NAIVE).value
-"""Python's first and last timestamp; Arrow has earlier and later ones."""
-
 _FIRST_DAY = pa.scalar(date.min).value
 """Python's first day; Arrow has a year 0."""
 
+_INTEGER_BYTES = b"-0123456789"
+
 _EXACT_DIGITS = 15
 """A decimal number of up to 15 characters without an exponent is exact as a double."""
-
-_YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-
-_DAY = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-)
-
-_LEAP_DAY = (
-    r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29"
-)
-
-_DATE = f"(?:{_YEAR}-{_DAY}|{_LEAP_DAY})"
-
-_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-
-CANONICAL: dict[Callable[[str], Value], str] = {
-    cast.to_integer: r"\A(?:0|-?[1-9][0-9]{0,99})\z",
-    cast.to_number: r"\A-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\z",
-    cast.to_boolean: r"\A(?:true|false)\z",
-    cast.to_date: rf"\A{_DATE}\z",
-    cast.to_date_time: rf"\A{_DATE}T{_TIME}Z\z",
-}
-"""Regular expression (RE2) of canonical texts, by the function that casts a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,35 +82,6 @@ class Column:
         """Whether the values are strings in JSON."""
         return self.to_value in {cast.to_string, cast.to_date, cast.to_date_time}
 
-    def canonical(self, cells: pa.Array) -> pa.Array:
-        """Return the values of cells as canonical texts; null stays null.
-
-        Args:
-            cells: UTF-8 as binary.
-
-        Raises:
-            ValueError: A cell does not fit; the error does not quote it.
-        """
-        if self.is_free_text:
-            return cells
-        if self.to_value is cast.to_date_time:
-            timestamps = read_typed(pa.chunked_array([cells]), self.to_value)
-            if timestamps is not None:
-                return format_timestamps(_combined(timestamps))
-        fits = pc.match_substring_regex(cells, CANONICAL[self.to_value])
-        if pc.all(fits).as_py():  # true for no cells
-            return cells
-        odd = pc.fill_null(pc.invert(fits), False)  # noqa: FBT003 - Arrow's own argument
-        texts = cells.filter(odd)
-        return pc.replace_with_mask(cells, odd, self._cast(texts))
-
-    def _cast(self, texts: pa.Array) -> pa.Array:
-        """Cast cells one by one, each distinct text once."""
-        encoded = texts.dictionary_encode()
-        values = [self.to_value(text.decode()) for text in encoded.dictionary.to_pylist()]
-        canonical = pa.array([_canonical(value).encode() for value in values], pa.binary())
-        return canonical.take(encoded.indices)
-
 
 def convert(columns: Sequence[Column], cells: pa.Table, *, typed: bool = False) -> dict[str, Any]:
     """Return the values of all columns by name.
@@ -154,13 +99,19 @@ def convert(columns: Sequence[Column], cells: pa.Table, *, typed: bool = False) 
     rows = cells.num_rows
     for to_value in {column.to_value for column in columns if not column.is_free_text}:
         alike = [column for column in columns if column.to_value is to_value]
-        # All columns of a type at once: a call costs as much as some hundred cells.
-        together = pa.chunked_array([found[column.name] for column in alike], pa.binary())
-        if typed and (values := read_typed(together, to_value)) is not None:
-            for number, column in enumerate(alike):
-                found[column.name] = _combined(values.slice(number * rows, rows))
+        # All columns of a type in one array: a call costs as much as some hundred cells, even a
+        # call for each chunk.
+        array = pa.concat_arrays([found[column.name] for column in alike])
+        together = pa.chunked_array([array], pa.binary())
+        values = read_typed(together, to_value) if typed else None
+        if values is not None:
+            array = _combined(values)
         elif typed or not are_canonical(together, to_value):
-            found |= {column.name: column.canonical(found[column.name]) for column in alike}
+            array = rewritten(array, to_value)
+        else:
+            continue
+        for number, column in enumerate(alike):
+            found[column.name] = array.slice(number * rows, rows)
     return found
 
 
@@ -179,8 +130,8 @@ def read_typed(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> pa.C
 
 
 def _read_int64(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    # Arrow reads hexadecimal numbers, too.
-    if any(mark in bytes_of(chunk) for chunk in texts.chunks for mark in (b"x", b"X")):
+    # Arrow reads hexadecimal numbers, too; and a cell that it rejects takes it a microsecond.
+    if any(bytes_of(chunk).translate(None, _INTEGER_BYTES) for chunk in texts.chunks):
         return None
     return texts.cast(pa.int64())
 
@@ -199,7 +150,7 @@ def read_float64(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
 def _are_exact(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> bool:
     lengths = pc.binary_length(texts)
     longest = pc.max(lengths).as_py()
-    if longest is None or (longest <= _EXACT_DIGITS and not _has_exponents(texts)):
+    if longest is None or (longest <= _EXACT_DIGITS and not _have(texts, b"e", b"E")):
         return True
     doubtful = pc.or_(
         pc.greater(lengths, _EXACT_DIGITS), pc.match_substring(texts, "e", ignore_case=True)
@@ -213,10 +164,6 @@ def _are_exact(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> bool:
         return False
 
 
-def _has_exponents(texts: pa.ChunkedArray) -> bool:
-    return any(mark in bytes_of(chunk) for chunk in texts.chunks for mark in (b"e", b"E"))
-
-
 def _read_booleans(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     values = pc.equal(texts, "true")
     are_words = pc.or_(values, pc.equal(texts, "false"))
@@ -224,6 +171,8 @@ def _read_booleans(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def _read_dates(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    if not _have_length(texts, _DATE_BYTES):
+        return None
     days = texts.cast(pa.date32())
     least: int | None = pc.min(days).value
     return days if least is None or least >= _FIRST_DAY else None
@@ -238,19 +187,19 @@ def read_timestamps(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     Raises:
         pa.ArrowInvalid: One of them is no valid timestamp.
     """
-    if not _have_canonical_length(texts) and not _match_pattern(texts):
+    if not _have_length(texts, CANONICAL_BYTES) and not _match_pattern(texts):
         return None
     # A cast that fails takes Arrow a microsecond a cell.
     kind = _UTC if _has_offset(pc.first(texts).as_py()) else _NAIVE
     timestamps = texts.cast(kind).cast(_UTC)
     least, most = (bound.value for bound in pc.min_max(timestamps).values())
-    is_in_range = least is None or (least >= _FIRST_TIMESTAMP and most <= _LAST_TIMESTAMP)
+    is_in_range = least is None or (least >= FIRST_TIMESTAMP and most <= LAST_TIMESTAMP)
     return timestamps if is_in_range else None
 
 
-def _have_canonical_length(texts: pa.ChunkedArray) -> bool:
+def _have_length(texts: pa.ChunkedArray, length: int) -> bool:
     lengths = pc.min_max(pc.binary_length(texts)).as_py()
-    return set(lengths.values()) <= {CANONICAL_BYTES, None}
+    return set(lengths.values()) <= {length, None}
 
 
 def _match_pattern(texts: pa.ChunkedArray) -> bool:
@@ -272,23 +221,6 @@ _READERS: dict[Callable[[str], Value], Reader] = {
 }
 
 
-def format_timestamps(timestamps: pa.Array) -> pa.Array:
-    """Return UTC timestamps as canonical texts, as binary, with a fraction if it is not zero."""
-    # With a time zone, Arrow's formatting takes twenty times as long.
-    naive = timestamps.cast(_NAIVE)
-    seconds = naive.cast(pa.timestamp("s"), safe=False)
-    are_whole = pc.equal(seconds.cast(_NAIVE), naive)
-    return pc.if_else(are_whole, _format_naive(seconds), _format_naive(naive))
-
-
-def _format_naive(timestamps: pa.Array) -> pa.Array:
-    """Return timestamps without a time zone in Arrow's format, but with T and Z."""
-    texts = timestamps.cast(pa.string()).view(pa.binary())
-    return pc.binary_replace_slice(
-        pc.binary_replace_slice(texts, _DATE_BYTES, _DATE_BYTES + 1, b"T"), _END, _END, b"Z"
-    )
-
-
 def are_canonical(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> bool:
     """Return whether all cells are canonical texts; false in case of doubt.
 
@@ -306,7 +238,8 @@ def _is_readable(cells: pa.ChunkedArray, to_value: Callable[[str], Value]) -> bo
 def _are_canonical_integers(cells: pa.ChunkedArray) -> bool:
     return (
         _is_readable(cells, cast.to_integer)
-        and not _any(pc.starts_with(cells, b"-0"))
+        # In whole numbers, a minus is at the start.
+        and not _have(cells, b"-0")
         and _count(pc.starts_with(cells, b"0")) == _count(pc.equal(cells, pa.scalar(b"0")))
     )
 
@@ -317,9 +250,9 @@ def _are_canonical_numbers(cells: pa.ChunkedArray) -> bool:
 
 def _are_canonical_timestamps(cells: pa.ChunkedArray) -> bool:
     return (
-        _have_canonical_length(cells)
+        _have_length(cells, CANONICAL_BYTES)
+        and not _have(cells, b" ")
         and _is_readable(cells, cast.to_date_time)
-        and _all(pc.match_substring(cells, b"T"))
     )
 
 
@@ -332,16 +265,13 @@ _CHECKS: dict[Callable[[str], Value], Callable[[pa.ChunkedArray], bool]] = {
 }
 
 
-def _canonical(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _all(found: pa.ChunkedArray) -> bool:
     return bool(pc.all(found, min_count=0).as_py())
 
 
-def _any(found: pa.ChunkedArray) -> bool:
-    return bool(pc.any(found, min_count=0).as_py())
+def _have(cells: pa.ChunkedArray, *marks: bytes) -> bool:
+    """Return whether the bytes of the cells, one after the other, include a mark."""
+    return any(mark in bytes_of(chunk) for chunk in cells.chunks for mark in marks)
 
 
 def _count(found: pa.ChunkedArray) -> int:

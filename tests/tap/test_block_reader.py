@@ -8,6 +8,7 @@ import io
 import json
 import logging
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -48,11 +49,12 @@ HOSTILE = st.text(
 INTEGERS = st.sampled_from(
     ["0", "-0", "+5", "007", "-007", "1e3", "12.0", "1E400", "9007199254740993", "1_000", "0x1F",
      "-9223372036854775809", " 5", "5 ", "--5", "5-", "\u0665", "9" * 99, "9" * 101, "9" * 1001,
-     "9" * 1002, "1e1001", "216.54", "-", "+", "."]
+     "9" * 1002, "1e1001", "216.54", "-", "+", ".", "7.000", "+10.", "-0.0", ".0", "1.5E3", "12E99",
+     "1.0e2", "1.5.0", "++5", "1E-1"]
 )  # fmt: skip
 NUMBERS = st.sampled_from(
     ["0", "-0", "-0.0", "1.50", ".5", "5.", "00.5", "1e5", "1E-7", "0.0000001", "1e-9999",
-     "1e99999", "NaN", "inf", "-Infinity", "1,5", "1.2.3",
+     "1e99999", "+1.5", "++1", "1E3", "-1.50e+3", "NaN", "inf", "-Infinity", "1,5", "1.2.3",
      "123456789012345678901234567890.123456789012345678"]
 )  # fmt: skip
 FLAGS = st.sampled_from(["true", "TRUE", "False", "1", "0", "yes", "NO", "t", "2", "null"])
@@ -60,7 +62,8 @@ DAYS = st.sampled_from(
     ["2026-01-31", "2024-02-29", "2023-02-29", "2000-02-29", "1900-02-29", "2026-02-30",
      "0000-01-01", "0001-01-01", "9999-12-31", "10000-01-01", "2026-1-1", "2026-01-01T00:00:00Z",
      "20260101", "2026-01-01 00:00", "2026-01-01T00:00:00.000001Z", "2026-04-31",
-     "01/02/2026", "2026-13-01"]
+     "01/02/2026", "2026-13-01", "2026-01-01T00:00:00.0000009Z", "2026-01-01 00:00:00 Z",
+     "2026-01-01T00:00+2300", "2026-01-01T00:00:00-24:00", "2026-01-01T00:01"]
 )  # fmt: skip
 TIMESTAMPS = st.sampled_from(
     ["2026-01-01T10:20:30Z", "2026-01-01T10:20:30.5Z", "2026-01-01T10:20:30.123456Z",
@@ -69,7 +72,9 @@ TIMESTAMPS = st.sampled_from(
      "2026-01-01T10:20:30,25Z", "2026-01-01T24:00:00Z", "2026-01-01T10:60:00Z",
      "2026-01-01T10:20:60Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00",
      "2024-02-29T00:00:00Z", "2023-02-29T00:00:00Z", "2026-01-01t10:20:30z", "yesterday",
-     "0000-01-01T00:00:00Z"]
+     "0000-01-01T00:00:00Z", "2026-01-01T10:20:30 +02:00", "2026-01-01T10:20+23:59",
+     "2026-01-01T10:20+24:00", "2026-01-01T10:20+05:75", "2026-01-01T10:20:30 ", "2026-01-01Z",
+     "2026-01-01 10:20:30.999999999 Z", "2026-01-01T10:20:30.Z"]
 )  # fmt: skip
 GOOD = {
     "text": HOSTILE | st.text(max_size=5),
@@ -245,6 +250,62 @@ def test_both_paths_say_the_same_of_what_engines_differ_in(rows: bytes, block_by
     compare(some, block_bytes, b"text,count\n" + rows)
     compare(some, block_bytes, b"text,count\nx,0\n" + rows + b"y,0\n")
     compare(some, block_bytes, b"text,count\nx,0\n", rows)
+
+
+SPELLINGS: dict[str, list[tuple[str, ...]]] = {
+    "count": [
+        ("7.0", "-120.0", "0.0"), ("7.0", "-120.00", "0.", "900719925474099301.0"),
+        ("1E3", "-12e2", "10E0", "1.0E+2"),
+        ("+7", "+120", "+0", "+9"), ("007", "-0", "0120", "00"), ("1.5e1", "20e-1", "0E5", "-.0"),
+    ],
+    "amount": [
+        ("1.0", "10.0", "0.10", "-3.00"), ("1E3", "2.50E+06", "-1e-7", "0E-9"),
+        ("+1.5", ".5", "5.", "007.50"),
+    ],
+    "flag": [
+        ("TRUE", "FALSE"), ("True", "False"), ("yes", "no"), ("1", "0"), ("Yes", "tRUE", "0", "NO"),
+    ],
+    "day": [("2024-02-29T00:00:00Z", "2026-01-31 00:00"), ("2026-01-31T00:00:00.000+02:00",)],
+    "at": [
+        ("2026-01-02T03:04:05.000Z", "2026-01-02T03:04:05.120Z"),
+        ("2026-01-02T03:04:05.000000+00:00", "2026-01-02T03:04:05.123456+00:00"),
+        ("2026-01-02T03:04:05+0200", "2024-02-29T00:04:05-0530"),
+        ("2026-01-02 03:04:05", "2026-01-02 03:04:05.123456", "2026-01-02 03:04", "2026-01-02"),
+        ("2026-01-02 03:04:05 Z", "2026-01-02T03:04:05,250Z", "2026-01-02T03:04:05.123456789Z"),
+        ("2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05", "2026-01-02", "2026-01-02T03:04Z"),
+    ],
+}  # fmt: skip
+"""Cells in other spellings than the canonical one, by column; each tuple is one writer's."""
+
+
+def test_cells_in_other_spellings_are_equal_in_blocks() -> None:
+    canonical = {"count": "12", "amount": "1.5", "flag": "true", "day": "2026-01-31",
+                 "at": "2026-01-02T03:04:05Z"}  # fmt: skip
+    for name, writers in SPELLINGS.items():
+        some = {name: PROPERTIES[name], "text": PROPERTIES["text"]}
+        for cells in [*writers, tuple(chain.from_iterable(writers))]:
+            for others, is_quoted in ((["", canonical[name]], False), ([], True)):
+                text = io.StringIO(newline="")
+                writer = csv.writer(
+                    text,
+                    quoting=csv.QUOTE_ALL if is_quoted else csv.QUOTE_MINIMAL,
+                    lineterminator="\n" if is_quoted else "\r\n",
+                )
+                writer.writerows([[name, "text"], *([cell, "x"] for cell in (*cells, *others))])
+                compare_texts(some, text.getvalue().encode())
+
+
+def compare_texts(properties: dict[str, dict[str, Any]], data: bytes) -> None:
+    """Compare the texts of numbers, too, and check that no record takes the slow path."""
+    slow = PartReader("oddities", "job-1", properties, LOG)
+    columns = [Column.from_schema(*item) for item in properties.items()]
+    blocks = BlockReader(columns, record_messages("oddities", columns, None))
+    found: list[bytes] = []
+    for item in blocks.read(PartReader("oddities", "job-1", properties, LOG), io.BytesIO(data), 1):
+        assert not isinstance(item, dict)
+        found += item.encoded.to_pylist()
+    made = [line.split(b'"record":')[1].split(b',"time_extracted"')[0] for line in found]
+    assert made == [serialize_json(record).encode() for record in slow.records(io.BytesIO(data), 1)]
 
 
 BLOCK_BYTES = st.sampled_from([60, 200, 1000, 2**20])

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from tap_demandbase import cast
 from tap_demandbase.arrow import values as values_
-from tap_demandbase.arrow.values import Column, format_timestamps
+from tap_demandbase.arrow.spellings import format_timestamps, rewritten
 from tests.examples import examples
 
 pytestmark = pytest.mark.thorough
-
-COLUMN = Column.from_schema("at", {"type": ["null", "string"], "format": "date-time"})
 
 
 def read(texts: list[str | None]) -> pa.ChunkedArray | None:
@@ -65,6 +63,6 @@ def test_what_is_in_doubt_is_not_read_by_the_column(texts: list[str | None]) -> 
 def test_a_column_of_several_forms_is_cast_as_well() -> None:
     texts = ["2026-01-31T10:20:30Z", "2026-01-31 10:20", None, "2026-01-31T10:20:30.1234567Z"]
     cells = pa.array([text and text.encode() for text in texts], pa.binary())
-    assert [text and text.decode() for text in COLUMN.canonical(cells).to_pylist()] == [
+    assert [text and text.decode() for text in rewritten(cells, cast.to_date_time).to_pylist()] == [
         cast.to_date_time(text or "") for text in texts
     ]
