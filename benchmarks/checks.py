@@ -7,7 +7,7 @@ import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks.data import KEY, KEY_MARK, Kind
+from benchmarks.columns import KEY, KEY_MARK, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

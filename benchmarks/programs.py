@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import checks
 from benchmarks.checks import CheckError
-from benchmarks.data import KEY, schema_of
+from benchmarks.columns import KEY, schema_of
 from benchmarks.measure import Command
 from benchmarks.race import Contender, UnavailableError
 from benchmarks.server import IMPORT_ENTITY, TOKEN, Server

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
-from benchmarks.data import KEY_MARK
+from benchmarks.columns import KEY_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from benchmarks.data import Column, ExportFiles
+    from benchmarks.columns import Column
+    from benchmarks.data import ExportFiles
 
 CHUNK_BYTES = 1024 * 1024
 TOKEN = "bench"  # noqa: S105 - not a secret

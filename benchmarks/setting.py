@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.data import HALF, NARROW, WIDE, ExportFiles, Source
+from benchmarks.columns import HALF, NARROW, WIDE
+from benchmarks.data import ExportFiles, Source
 from benchmarks.programs import Peers, Programs
 from benchmarks.race import Track
 from benchmarks.server import Entity, Server

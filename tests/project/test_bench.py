@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.checks import CheckError, check_csv_files, check_record_lines
-from benchmarks.data import BASE_ROWS, NARROW, WIDE, Source
+from benchmarks.columns import NARROW, WIDE
+from benchmarks.data import BASE_ROWS, Source
 from benchmarks.figures import Figure, Goal, Line, Pair, Sense, Unit, Verdict, extended, paired
 from benchmarks.measure import Command, RunError, measured
 from benchmarks.race import Contender, Entry, Track, UnavailableError
