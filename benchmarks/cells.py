@@ -31,11 +31,14 @@ class Cells:
         text: Returns a cell by the column's name and the value.
         quoting: ``csv.QUOTE_MINIMAL`` or ``csv.QUOTE_ALL``.
         line_end: End of a row.
+        is_loose: Values need more than ``int``, ``float`` and a comparison with "true", and
+            date-times have offsets.
     """
 
     text: Callable[[str, object], str]
     quoting: Literal[0, 1] = csv.QUOTE_MINIMAL
     line_end: str = "\r\n"
+    is_loose: bool = False
 
 
 PLAIN = Cells(lambda _, value: cell_text(value))
@@ -112,6 +115,6 @@ def _quoted_moment(name: str, value: datetime) -> str:
             return value.astimezone(_INDIA).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-QUOTED = Cells(_quoted_text, csv.QUOTE_ALL)
+QUOTED = Cells(_quoted_text, csv.QUOTE_ALL, is_loose=True)
 """All cells quoted; TRUE, yes and True; 5.0 and 2E3 in columns of whole numbers; offsets, a blank
 instead of T, no zone."""

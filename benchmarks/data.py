@@ -11,7 +11,7 @@ import io
 import random
 import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from benchmarks.cells import JAVA, PLAIN, QUOTED, Cells
@@ -26,7 +26,7 @@ from benchmarks.spellings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SEED = 20_260_131
@@ -78,18 +78,20 @@ class Source:
         """Names of the columns."""
         return [column.name for column in self.columns]
 
-    @cached_property
+    @property
     def base(self) -> list[list[object]]:
         """The random rows, of which all others are copies."""
-        chance = random.Random(f"{SEED}/{','.join(self.names)}")  # noqa: S311 - not for secrets
-        count = min(self.limit, BASE_ROWS)
-        return [[column.value(chance, n) for column in self.columns] for n in range(count)]
+        return _base(self.columns, min(self.limit, BASE_ROWS))
 
     def record(self, row: int) -> dict[str, object]:
         """Return the record that a tap should write for a row, counted from 0."""
         copy, number = divmod(row, BASE_ROWS)
         record = dict(zip(self.names, self.base[number], strict=True))
         return {**record, KEY: key_of(copy, number)}
+
+    def absent(self, record: Mapping[str, object]) -> set[str]:
+        """Return the properties that the record's Singer message leaves out."""
+        return self.spelling.absent(record)
 
     def csv_files(self, folder: Path, rows: int, parts: int) -> ExportFiles:
         """Write the parts of an export, with equal numbers of rows."""
@@ -147,6 +149,13 @@ class Source:
         return [line(stream, number, row) for number, row in enumerate(rows)]
 
 
+@cache
+def _base(columns: tuple[Column, ...], count: int) -> list[list[object]]:
+    names = ",".join(column.name for column in columns)
+    chance = random.Random(f"{SEED}/{names}")  # noqa: S311 - not for secrets
+    return [[column.value(chance, n) for column in columns] for n in range(count)]
+
+
 def _copies(base: Sequence[bytes], start: int, stop: int) -> Iterator[bytes]:
     """Yield rows from ``start`` to before ``stop``, each copy of the base with its own keys."""
     mark = KEY_MARK + b"00000-"
@@ -178,6 +187,12 @@ def target_input(name: str, limit: int) -> Source:
     """Return the rows of one of the inputs for targets."""
     columns, spelling = TARGET_INPUTS[name]
     return Source("wide", columns, limit, spelling)
+
+
+def row_of(key: str) -> int:
+    """Return the number of a row by its key."""
+    copy, number = key.removeprefix(KEY_MARK.decode()).split("-")
+    return int(copy) * BASE_ROWS + int(number)
 
 
 def tap_input(name: str, limit: int) -> Source:

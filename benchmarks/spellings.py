@@ -8,9 +8,10 @@ out.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import simplejson
@@ -40,6 +41,9 @@ class Spelling:
         state: Line of a STATE message between records.
         state_rows: Rows between two of them; 0 for none.
         tail: Returns the lines after the records.
+        absent: Returns the properties that a record leaves out.
+        plain_head: The same as ``head`` without rules that the SDK's targets do not understand.
+        has_order: All records have the same properties in the same order.
     """
 
     head: Callable[[str, Sequence[Column]], bytes]
@@ -48,6 +52,13 @@ class Spelling:
     prefix: str = ""
     state: Callable[[str], bytes] = lambda _: _STATE
     state_rows: int = 0
+    absent: Callable[[Mapping[str, object]], set[str]] = lambda _: set()
+    plain_head: Callable[[str, Sequence[Column]], bytes] | None = None
+    has_order: bool = True
+
+    def for_sdk(self) -> Spelling:
+        """Return a spelling whose schema the SDK's targets understand."""
+        return replace(self, head=self.plain_head) if self.plain_head else self
 
     def line(self, stream: str, number: int, row: Row) -> bytes:
         """Return the line of a row, counted from 0, with the STATE that follows it."""
@@ -202,6 +213,7 @@ _RULES: dict[str, Row] = {
     "timestamp with time zone": {"format": "date-time"},
     "timestamp without time zone": {"format": "date-time"},
 }
+_TIMES = {Kind.DATE, Kind.DATE_TIME}
 _JSON_TYPES = {
     Kind.INTEGER: "integer",
     Kind.NUMBER: "number",
@@ -224,12 +236,14 @@ def _pipelinewise_state(stream: str, version: int, **more: object) -> bytes:
     return _spaced({"type": "STATE", "value": value})
 
 
-def _pipelinewise_head(stream: str, columns: Sequence[Column]) -> bytes:
+def _pipelinewise_head(
+    stream: str, columns: Sequence[Column], *, with_bounds: bool = True
+) -> bytes:
     properties = {
         column.name: {
             "type": [*(["null"] if column.name != KEY else []),
                      _JSON_TYPES.get(column.kind, "string")],
-            **_RULES.get(sql_type(column), {}),
+            **(_RULES.get(sql_type(column), {}) if with_bounds or column.kind in _TIMES else {}),
         }
         for column in columns
     }  # fmt: skip
@@ -275,6 +289,7 @@ PIPELINEWISE_POSTGRES = Spelling(
     "public-",
     lambda stream: _pipelinewise_state(stream, _VERSION, xmin=743),
     1000,
+    plain_head=partial(_pipelinewise_head, with_bounds=False),
 )
 """pipelinewise-tap-postgres: spaces, sorted keys, ``version``, dates as date-times, fractions only
 where there are any, bounds in the schema, a STATE after 1,000 rows."""
@@ -309,16 +324,18 @@ def _mixed_head(stream: str, columns: Sequence[Column]) -> bytes:
 
 
 def _mixed_record(stream: str, number: int, row: Row) -> bytes:
-    names = list(row)
-    for group in _ABSENT:
-        if all(row[name] is None for name in group):
-            names = [name for name in names if name not in group]
-    names = _turned(names, number % _ORDERS)
+    absent = _mixed_absent(row)
+    names = _turned([name for name in row if name not in absent], number % _ORDERS)
     record = ", ".join(f'"{name}": {_mixed_text(name, row[name])}' for name in names)
     return (
         f'{{"type": "RECORD", "stream": "{stream}", "version": {_VERSION}, '
         f'"time_extracted": "{_extracted(number)}", "record": {{{record}}}}}\n'
     ).encode()
+
+
+def _mixed_absent(row: Mapping[str, object]) -> set[str]:
+    groups = [group for group in _ABSENT if all(row[name] is None for name in group)]
+    return {name for group in groups for name in group}
 
 
 def _turned(names: list[str], order: int) -> list[str]:
@@ -360,6 +377,13 @@ def _mixed_moment(name: str, value: datetime) -> str:
             return there.isoformat()
 
 
-MIXED = Spelling(_mixed_head, _mixed_record, lambda _: _STATE, state_rows=STATE_ROWS)
+MIXED = Spelling(
+    _mixed_head,
+    _mixed_record,
+    lambda _: _STATE,
+    state_rows=STATE_ROWS,
+    absent=_mixed_absent,
+    has_order=False,
+)
 """Key orders that vary, absent keys, ``time_extracted`` first, 1e6, ``.000Z``, a blank instead of
 T, no zone, an offset."""
