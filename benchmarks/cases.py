@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks import checks
 from benchmarks.checks import CheckError
 from benchmarks.figures import Goal, Pair, Sense, peak_alone
+from benchmarks.job_cases import queued_imports
 from benchmarks.measure import Command
 from benchmarks.programs import NO_PROXY, ROOT, bare_loop, duckdb_copy, pyarrow_copy
 from benchmarks.race import Contender
@@ -245,6 +246,7 @@ CASES: dict[str, Callable[[Setting], list[Line]]] = {
     "target": target_wide,
     "memory": memory,
     "jobs": slow_jobs,
+    "imports": queued_imports,
     "start-up": start_up,
     "meltano": meltano,
 }
