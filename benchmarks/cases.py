@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks import checks, tap_cases, target_cases
 from benchmarks.checks import CheckError
 from benchmarks.figures import Goal, Pair, Sense
+from benchmarks.job_cases import queued_imports
 from benchmarks.measure import Command
 from benchmarks.programs import NO_PROXY, ROOT
 from benchmarks.race import Contender
@@ -114,6 +115,7 @@ CASES: dict[str, Callable[[Setting], list[Line]]] = {
     "large tap": tap_cases.large,
     "large target": target_cases.large,
     "jobs": slow_jobs,
+    "imports": queued_imports,
     "start-up": start_up,
     "meltano": meltano,
 }

@@ -80,6 +80,8 @@ class Server:
         self.importable = importable
         self.folder = folder
         self.sent_bytes = 0
+        self.import_seconds = 0.0
+        """Duration of import jobs, from their file on; all of them may run at a time."""
         self.jobs: dict[str, dict[str, _Job]] = {"export": {}, "import": {}}
         self._http = _HttpServer(("127.0.0.1", 0), _Handler)
         self._http.bench = self
@@ -239,7 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
                 tail = bytes((tail + buffer[max(0, got - keep) : got])[-keep:])
                 left -= got
         self.rfile.read(len(f"\r\n--{boundary}--\r\n"))
-        job.upload, job.size, job.done = path, size, 0.0
+        job.upload, job.size = path, size
+        job.done = time.monotonic() + self.server.bench.import_seconds
         job.body["file_name"] = name
         self._respond(_shown(job))
 

@@ -66,6 +66,10 @@ EXPECTED = {
         ("target, 2,000 rows, mixed", ""),
     ],
     ("jobs", 2000): [("two streams", "one stream")],
+    ("imports", 2000): [
+        ("imports, one at a time", "sum of the jobs"),
+        ("imports, 2 at a time", "sum of the jobs"),
+    ],
     ("start-up", 2000): [
         ("tap-demandbase --version", "import singer_sdk"),
         ("tap-demandbase --discover", "import singer_sdk"),
