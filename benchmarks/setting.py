@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ GOAL_WIDE = 500_000
 GOAL_ROWS = 5_000_000
 GOAL_JOB_SECONDS = 30.0
 GOAL_JOB_ROWS = 100_000
+PATIENCE_SECONDS = 180
+"""Time that all runs together may wait for the machine to be quiet."""
 PARTS = 2
 START_ROWS = 1
 OTHER_TARGET_INPUTS = [name for name in TARGET_INPUTS if name != "wide"]
@@ -44,7 +47,6 @@ class Sizes:
     Args:
         wide: Rows of 30 columns.
         slow: The same for textbook plugins and peers, whose time is extrapolated to ``wide``.
-        other_slow: The same for textbook plugins over the spellings of others.
         narrow: Rows of 3 columns.
         slow_narrow: The same for the textbook tap.
         large: Rows for peak memory and for polars, ten times ``wide``.
@@ -57,7 +59,6 @@ class Sizes:
 
     wide: int
     slow: int
-    other_slow: int
     narrow: int
     slow_narrow: int
     large: int
@@ -73,11 +74,9 @@ class Sizes:
         share = min(1.0, rows / GOAL_WIDE)
         wide = min(rows, GOAL_WIDE)
         narrow = min(10 * rows, GOAL_ROWS)
-        slow = max(5_000, int(25_000 * share))
         return cls(
             wide=wide,
-            slow=min(wide, slow),
-            other_slow=min(wide, max(5_000, int(10_000 * share))),
+            slow=min(wide, max(5_000, int(10_000 * share))),
             narrow=narrow,
             slow_narrow=min(narrow, max(20_000, int(100_000 * share))),
             large=10 * wide,
@@ -125,7 +124,6 @@ class Lines:
     all: Path
     slow: Path
     start: Path
-    slow_rows: int
 
 
 class Setting:
@@ -148,11 +146,11 @@ class Setting:
         self.wide = Source("wide", WIDE, sizes.large)
         self.narrow = Source("narrow", NARROW, sizes.narrow)
         self.files = self._make()
-        self.lines = {name: self._lines(name) for name in TARGET_INPUTS}
         self.server = Server(self._entities(), WIDE, self._folder("uploads"))
         self.programs = Programs(bin_folder, self.server)
         self.peers = Peers(self.programs, work / "peers")
-        self.track = Track(own / "track", quick=sizes.runs == 1)
+        patience = PATIENCE_SECONDS if sizes.wide >= GOAL_WIDE else 0
+        self.track = Track(own / "track", quick=sizes.runs == 1, budget=patience)
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -167,6 +165,11 @@ class Setting:
     ) -> None:
         """Stop the server and remove the data."""
         self._undo.close()
+
+    @cached_property
+    def lines(self) -> dict[str, Lines]:
+        """The files of Singer messages by input."""
+        return {name: self._lines(name) for name in TARGET_INPUTS}
 
     @contextmanager
     def large(self, name: str) -> Iterator[ExportFiles]:
@@ -189,7 +192,6 @@ class Setting:
         sizes = self.sizes
         source = target_input(name, sizes.large)
         plain = replace(source, spelling=source.spelling.for_sdk())
-        slow_rows = sizes.slow if name == "wide" else sizes.other_slow
 
         def file(what: str, source: Source, rows: int) -> Path:
             return source.singer_file(self._folder(f"{what}-lines-{name}"), rows)
@@ -197,9 +199,8 @@ class Setting:
         return Lines(
             source,
             file("all", source, sizes.wide),
-            file("slow", plain, slow_rows),
+            file("slow", plain, sizes.slow),
             file("start", plain, START_ROWS),
-            slow_rows,
         )
 
     def _make(self) -> Files:
@@ -229,7 +230,7 @@ class Setting:
             first_job=files("first", first, sizes.job_rows),
             second_job=files("second", second, sizes.job_rows),
             other=others("other", sizes.wide),
-            other_slow=others("other-slow", sizes.other_slow),
+            other_slow=others("other-slow", sizes.slow),
         )
 
     def _entities(self) -> dict[str, Entity]:

@@ -71,13 +71,12 @@ def _named(program: str, given: str) -> str:
 def _against_others(setting: Setting, ran: dict[str, Entry], name: str) -> list[Line]:
     sizes = setting.sizes
     size = rows_text(sizes.wide, GOAL_WIDE)
-    slow = sizes.slow if name == "wide" else sizes.other_slow
     tap, textbook = ran[_named("tap", name)], ran[_named(TEXTBOOK, name)]
     duckdb = ran[_named(DUCKDB, name)]
     return [
         Pair(
             WIDE, tap.name, tap, textbook, AT_LEAST_TEXTBOOK,
-            size + extended_text("textbook", slow, sizes.wide), ran.get("start"),
+            size + extended_text("textbook", sizes.slow, sizes.wide), ran.get("start"),
         ).rates(),
         Pair(WIDE, tap.name, tap, duckdb, AT_LEAST_DUCKDB, size).rates(),
     ]  # fmt: skip
@@ -118,7 +117,7 @@ def large(setting: Setting) -> list[Line]:
     """Race the tap and polars over many rows, and compare the tap's memory with that for fewer."""
     programs, sizes, track = setting.programs, setting.sizes, setting.track
     small = programs.tap(f"tap, {sizes.wide:,} rows", {"wide": setting.files.wide})
-    few = track.only_counted().race([small], 1)[small.name]
+    few = track.without_output().race([small], 1)[small.name]
     size = rows_text(sizes.large, GOAL_ROWS)
     rates: list[Line] = []
     peaks: list[Line] = []
@@ -126,7 +125,7 @@ def large(setting: Setting) -> list[Line]:
         with setting.large(name) as files:
             tap = programs.tap(_named(f"tap, {sizes.large:,} rows", name), {name: files})
             polars = engine_copy("polars", _named(POLARS, name), files)
-            ran = track.patient().race([tap, polars], sizes.runs)
+            ran = track.patient().without_output().race([tap, polars], sizes.runs)
         many = ran[tap.name]
         rates.append(Pair(LARGE, tap.name, many, ran[polars.name], AT_LEAST_POLARS, size).rates())
         peaks += [

@@ -31,11 +31,11 @@ def wide(setting: Setting) -> list[Line]:
     peers = setting.peers.targets(own.source, sizes.slow, own.slow) if setting.with_peers else []
     contenders = [*peers]
     for name, lines in inputs.items():
-        source, slow_rows = lines.source, lines.slow_rows
+        source = lines.source
         contenders += [
             programs.target(_named("target", name), source, sizes.wide, lines.all),
             bare_loop(_named(LOOP, name), source, sizes.wide, lines.all),
-            programs.textbook_target(_named(TEXTBOOK, name), source, slow_rows, lines.slow),
+            programs.textbook_target(_named(TEXTBOOK, name), source, sizes.slow, lines.slow),
         ]
     if sizes.slow < sizes.wide:
         contenders.append(programs.textbook_target("start", own.source, 1, own.start))
@@ -45,7 +45,7 @@ def wide(setting: Setting) -> list[Line]:
     lines_of_table = []
     for name, target in targets.items():
         textbook, loop = (Goal(Sense.AT_LEAST, it) for it in GOALS.get(name, OTHER_GOALS))
-        extended = extended_text("textbook", inputs[name].slow_rows, sizes.wide)
+        extended = extended_text("textbook", sizes.slow, sizes.wide)
         lines_of_table += [
             Pair(
                 WIDE, target.name, target, ran[_named(TEXTBOOK, name)], textbook, size + extended,
