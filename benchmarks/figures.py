@@ -27,9 +27,6 @@ class Figure:
         return cls(statistics.median(values), min(values), max(values))
 
 
-SLOWEST, FASTEST = "slowest input", "fastest input"
-
-
 class Sense(StrEnum):
     """Side of a goal on which it is met."""
 
@@ -203,16 +200,18 @@ def slowest_against_fastest(group: str, entries: Mapping[str, Entry], size: str)
         entries: The program's results by input, all over the same number of rows.
     """
     goal = Goal(Sense.AT_LEAST, 0.5)
+    program = group.partition(",")[0]
+    slowest, fastest = f"{program}, slowest input", f"{program}, fastest input"
     for entry in entries.values():
         if entry.problem:
-            return Pair(group, SLOWEST, entry, Entry(FASTEST, entry.rows), goal, size).rates()
+            return Pair(group, slowest, entry, Entry(fastest, entry.rows), goal, size).rates()
 
     def seconds(name: str) -> float:
         return Figure.of([run.seconds for run in entries[name].runs]).median
 
     slow, fast = max(entries, key=seconds), min(entries, key=seconds)
-    line = Pair(group, SLOWEST, entries[slow], entries[fast], goal, size).rates()
-    return replace(line, against=FASTEST, size=f"{size}; {slow} and {fast}")
+    line = Pair(group, slowest, entries[slow], entries[fast], goal, size).rates()
+    return replace(line, against=fastest, size=f"{size}; {slow} and {fast}")
 
 
 def peak_alone(group: str, entry: Entry, size: str, goal: Goal) -> Line:

@@ -182,7 +182,8 @@ def _draw_goals(axes: Axes, lines: Sequence[Line]) -> None:
         assert line.goal is not None  # noqa: S101 - selected above
         assert line.judged is not None  # noqa: S101
         median = line.judged.median
-        names.append(f"{line.what} / {line.against}" if line.against else line.what)
+        against = line.against.removesuffix(line.what[len(line.what.partition(",")[0]) :])
+        names.append(f"{line.what} / {against}" if line.against else line.what)
         scores.append(min(MOST_SHOWN, line.goal.score(median)))
         colours.append(GOOD if line.goal.is_met(median) else SHORT)
         shown = f"{median:.2f}×" if line.ratio else f"{number(median, line.unit)} MiB"

@@ -76,7 +76,7 @@ class Sizes:
         narrow = min(10 * rows, GOAL_ROWS)
         return cls(
             wide=wide,
-            slow=min(wide, max(5_000, int(10_000 * share))),
+            slow=min(wide, max(3_000, int(10_000 * share))),
             narrow=narrow,
             slow_narrow=min(narrow, max(20_000, int(100_000 * share))),
             large=10 * wide,

@@ -34,7 +34,7 @@ EXPECTED = {
         ("tap, java", "DuckDB, one thread, java"),
         ("tap, quoted", "textbook SDK tap, quoted"),
         ("tap, quoted", "DuckDB, one thread, quoted"),
-        ("slowest input", "fastest input"),
+        ("tap, slowest input", "tap, fastest input"),
         ("tap, half of the columns", "tap"),
         ("tap, BATCH parquet", "tap"),
         ("pyarrow alone, to parquet", "tap"),
@@ -49,7 +49,7 @@ EXPECTED = {
             for name in OTHER_TAPS
             for other in ("textbook SDK target", "bare loop")
         ),
-        ("slowest input", "fastest input"),
+        ("target, slowest input", "target, fastest input"),
     ],
     ("large tap", 200): [
         ("tap, 2,000 rows", "polars, typed"),
