@@ -5,165 +5,32 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
-import json
 import random
 import sys
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from benchmarks.cells import JAVA, PLAIN, QUOTED, Cells
+from benchmarks.columns import KEY, KEY_MARK, LINE_FEEDS, VARIED, WIDE, Column, key_of
+from benchmarks.spellings import (
+    MIXED,
+    OWN,
+    PIPELINEWISE_POSTGRES,
+    SDK_CSV,
+    SDK_POSTGRES,
+    Spelling,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    Draw = Callable[[random.Random, int], object]
-
-KEY = "account_id"
-KEY_MARK = b"bench-"
-"""Start of each row's key. It occurs nowhere else, so that counting it counts rows."""
 
 SEED = 20_260_131
 BASE_ROWS = 50_000
-STATE_ROWS = 10_000
-"""Rows between two STATE messages, as in the SDK's taps."""
-_STATE = b'{"type":"STATE","value":{"bookmarks":{}}}\n'
-
-
-class Kind(StrEnum):
-    """Type of a column, in the words of the export API."""
-
-    STRING = "string"
-    INTEGER = "long"
-    NUMBER = "double"
-    BOOLEAN = "boolean"
-    DATE = "date"
-    DATE_TIME = "datetime"
-
-
-_SCHEMAS: dict[Kind, dict[str, Any]] = {
-    Kind.STRING: {"type": ["null", "string"]},
-    Kind.INTEGER: {"type": ["null", "integer"]},
-    Kind.NUMBER: {"type": ["null", "number"]},
-    Kind.BOOLEAN: {"type": ["null", "boolean"]},
-    Kind.DATE: {"type": ["null", "string"], "format": "date"},
-    Kind.DATE_TIME: {"type": ["null", "string"], "format": "date-time"},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column.
-
-    Args:
-        draw: Returns a value from a random generator and the row's number.
-        empty: Share of empty values, from 0 to 1.
-    """
-
-    name: str
-    kind: Kind
-    draw: Draw
-    empty: float = 0.0
-
-    def value(self, chance: random.Random, number: int) -> object:
-        """Return a row's value; ``None`` is an empty one."""
-        if self.empty and chance.random() < self.empty:
-            return None
-        return self.draw(chance, number)
-
-
-def schema_of(columns: tuple[Column, ...]) -> dict[str, Any]:
-    """Return the JSON Schema of columns."""
-    return {
-        "type": "object",
-        "properties": {column.name: dict(_SCHEMAS[column.kind]) for column in columns},
-    }
-
-
-def key_of(copy: int, number: int) -> str:
-    """Return the key of a row in a copy of the base rows; all keys have the same length."""
-    return f"{KEY_MARK.decode()}{copy:05d}-{number:07d}"
-
-
-def _choice(*values: object) -> Draw:
-    return lambda chance, _: chance.choice(values)
-
-
-def _whole(least: int, most: int) -> Draw:
-    return lambda chance, _: chance.randint(least, most)
-
-
-def _decimal(most: float, digits: int) -> Draw:
-    return lambda chance, _: round(chance.random() * most, digits)
-
-
-def _day(chance: random.Random, _: int) -> str:
-    return (date(2018, 1, 1) + timedelta(days=chance.randrange(3000))).isoformat()
-
-
-def _timestamp(chance: random.Random, _: int) -> str:
-    at = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=chance.randrange(2 * 10**8))
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-BOOLEANS = (True, False)
-_NAMES = (
-    "Acme", "Łódź Motors", "Müller & Söhne", "東京ソフト", "Initech, Inc.", 'The "Blue" Company',
-    "Østfjord", "Nuñez Hermanos", "Café Noir",
-)  # fmt: skip
-_TEXTS = (
-    "Call back in May", "Line one\nline two", 'She said "yes", then left', "naïve 😀, with a comma",
-    " leading and trailing ", "NULL", "first\r\nsecond\r\nthird",
-)  # fmt: skip
-_LONG = (
-    "Met at the fair in Köln; they compare three vendors, want a pilot before the summer, and "
-    "asked for a quote with support in two languages."
-)
-
-WIDE = (
-    Column(KEY, Kind.STRING, lambda _, number: key_of(0, number)),
-    Column("domain", Kind.STRING, lambda _, number: f"company{number}.example"),
-    Column("name", Kind.STRING, lambda chance, number: f"{chance.choice(_NAMES)} {number}"),
-    Column("industry", Kind.STRING, _choice("Software", "Retail", "Finance|Insurance", "Health")),
-    Column("country", Kind.STRING, _choice("Türkiye", "Deutschland", "日本", "United States")),
-    Column("website", Kind.STRING, lambda _, number: f"https://company{number}.example/?a=1,2"),
-    Column("notes", Kind.STRING, _choice(*_TEXTS), 0.3),
-    Column("description", Kind.STRING, lambda chance, _: f"{chance.choice(_TEXTS)}. {_LONG}"),
-    Column("segment", Kind.STRING, _choice("enterprise", "Größe S", "mid"), 0.5),
-    Column("owner", Kind.STRING, _choice("Zoë", "李雷", "O'Neill, Siobhán", "de Vries")),
-    Column("phone", Kind.STRING, lambda chance, _: f"+1 555 {chance.randrange(10**6):06d}", 0.2),
-    Column("zip_code", Kind.STRING, lambda chance, _: f"{chance.randrange(10**5):05d}"),
-    Column("employee_count", Kind.INTEGER, _whole(1, 100_000), 0.1),
-    Column("global_number", Kind.INTEGER, lambda _, number: 2**53 + 1 + number),
-    Column("visits", Kind.INTEGER, _whole(0, 10**6)),
-    Column("balance", Kind.INTEGER, _whole(-(10**12), 10**12)),
-    Column("open_tasks", Kind.INTEGER, _whole(0, 50), 0.3),
-    Column("annual_revenue", Kind.NUMBER, _decimal(10**7, 2), 0.1),
-    Column("engagement_score", Kind.NUMBER, _decimal(100, 4)),
-    Column("latitude", Kind.NUMBER, _decimal(90, 6)),
-    Column("probability", Kind.NUMBER, _decimal(1, 3), 0.4),
-    Column("is_target", Kind.BOOLEAN, _choice(*BOOLEANS)),
-    Column("is_customer", Kind.BOOLEAN, _choice(*BOOLEANS)),
-    Column("has_intent", Kind.BOOLEAN, _choice(*BOOLEANS), 0.3),
-    Column("renewal_date", Kind.DATE, _day),
-    Column("founded_on", Kind.DATE, _day, 0.2),
-    Column("created_at", Kind.DATE_TIME, _timestamp),
-    Column("updated_at", Kind.DATE_TIME, _timestamp),
-    Column("scored_at", Kind.DATE_TIME, _timestamp, 0.2),
-    Column("unused", Kind.STRING, _choice("x"), 1.0),
-)
-"""30 columns."""
-HALF = WIDE[::2]
-"""15 of them, of all kinds, with the key."""
-NARROW = (
-    WIDE[0],
-    Column("visits", Kind.INTEGER, _whole(0, 10**6)),
-    Column("updated_at", Kind.DATE_TIME, _timestamp),
-)
-"""3 columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,23 +58,30 @@ class Source:
     Args:
         name: Name of the stream.
         limit: Maximum number of rows that are requested.
+        spelling: How Singer messages are written.
+        cells: How CSV files are written.
     """
 
     name: str
     columns: tuple[Column, ...]
     limit: int
+    spelling: Spelling = OWN
+    cells: Cells = PLAIN
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream in Singer messages."""
+        return self.spelling.prefix + self.name
 
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
         return [column.name for column in self.columns]
 
-    @cached_property
+    @property
     def base(self) -> list[list[object]]:
         """The random rows, of which all others are copies."""
-        chance = random.Random(f"{SEED}/{','.join(self.names)}")  # noqa: S311 - not for secrets
-        count = min(self.limit, BASE_ROWS)
-        return [[column.value(chance, n) for column in self.columns] for n in range(count)]
+        return _base(self.columns, min(self.limit, BASE_ROWS))
 
     def record(self, row: int) -> dict[str, object]:
         """Return the record that a tap should write for a row, counted from 0."""
@@ -215,33 +89,34 @@ class Source:
         record = dict(zip(self.names, self.base[number], strict=True))
         return {**record, KEY: key_of(copy, number)}
 
+    def absent(self, record: Mapping[str, object]) -> set[str]:
+        """Return the properties that the record's Singer message leaves out."""
+        return self.spelling.absent(record)
+
     def csv_files(self, folder: Path, rows: int, parts: int) -> ExportFiles:
         """Write the parts of an export, with equal numbers of rows."""
         each, rest = divmod(rows, parts)
-        header = _csv_lines([self.names])[0]
         paths = []
         start = 0
         for part in range(parts):
             count = each + (part < rest)
             path = folder / f"{self.name}-{rows}-part-{part + 1}.csv"
             with path.open("wb") as file:
-                file.write(header)
-                file.writelines(_copies(self._csv, start, start + count))
+                file.writelines(self.csv_pieces(start, start + count))
             paths.append(path)
             start += count
         return ExportFiles(self, rows, tuple(paths))
 
+    def csv_pieces(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield a header and the rows from ``start`` to before ``stop`` in large pieces."""
+        yield self._csv_lines([self.names])[0]
+        yield from _copies(self._csv, start, stop)
+
     def singer_lines(self, rows: int) -> Iterator[bytes]:
         """Yield Singer messages in large pieces."""
-        schema = {
-            "type": "SCHEMA",
-            "stream": self.name,
-            "schema": schema_of(self.columns),
-            "key_properties": [KEY],
-        }
-        yield json.dumps(schema).encode() + b"\n"
+        yield self.spelling.head(self.stream, self.columns)
         yield from _copies(self._lines, 0, rows)
-        yield _STATE
+        yield self.spelling.tail(self.stream)
 
     def singer_file(self, folder: Path, rows: int) -> Path:
         """Write a file of Singer messages."""
@@ -252,21 +127,33 @@ class Source:
 
     @cached_property
     def _csv(self) -> list[bytes]:
-        return _csv_lines([[_cell(value) for value in row] for row in self.base])
+        text = self.cells.text
+        rows = [list(map(text, self.names, row)) for row in self.base]
+        return self._csv_lines(rows)
+
+    def _csv_lines(self, rows: Sequence[Sequence[object]]) -> list[bytes]:
+        lines = []
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer, quoting=self.cells.quoting, lineterminator=self.cells.line_end)
+        for row in rows:
+            writer.writerow(row)
+            lines.append(buffer.getvalue().encode())
+            buffer.seek(0)
+            buffer.truncate()
+        return lines
 
     @cached_property
     def _lines(self) -> list[bytes]:
-        lines = []
-        for number, row in enumerate(self.base, 1):
-            message = {
-                "type": "RECORD",
-                "stream": self.name,
-                "record": dict(zip(self.names, row, strict=True)),
-                "time_extracted": "2026-01-31T06:00:00.000000+00:00",
-            }
-            text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-            lines.append(text.encode() + b"\n" + (b"" if number % STATE_ROWS else _STATE))
-        return lines
+        line, stream = self.spelling.line, self.stream
+        rows = (dict(zip(self.names, row, strict=True)) for row in self.base)
+        return [line(stream, number, row) for number, row in enumerate(rows)]
+
+
+@cache
+def _base(columns: tuple[Column, ...], count: int) -> list[list[object]]:
+    names = ",".join(column.name for column in columns)
+    chance = random.Random(f"{SEED}/{names}")  # noqa: S311 - not for secrets
+    return [[column.value(chance, n) for column in columns] for n in range(count)]
 
 
 def _copies(base: Sequence[bytes], start: int, stop: int) -> Iterator[bytes]:
@@ -280,29 +167,59 @@ def _copies(base: Sequence[bytes], start: int, stop: int) -> Iterator[bytes]:
         start += count
 
 
-def _csv_lines(rows: Sequence[Sequence[object]]) -> list[bytes]:
-    lines = []
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    for row in rows:
-        writer.writerow(row)
-        lines.append(buffer.getvalue().encode())
-        buffer.seek(0)
-        buffer.truncate()
-    return lines
+TARGET_INPUTS = {
+    "wide": (WIDE, OWN),
+    "tap-postgres": (VARIED, SDK_POSTGRES),
+    "pipelinewise-tap-postgres": (VARIED, PIPELINEWISE_POSTGRES),
+    "tap-csv": (LINE_FEEDS, SDK_CSV),
+    "mixed": (VARIED, MIXED),
+}
+"""Singer messages for targets, as other taps write them."""
+TAP_INPUTS = {
+    "wide": (WIDE, PLAIN),
+    "java": (VARIED, JAVA),
+    "quoted": (VARIED, QUOTED),
+}
+"""CSV files for taps, as other programs write them."""
 
 
-def _cell(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else value
+def target_input(name: str, limit: int) -> Source:
+    """Return the rows of one of the inputs for targets."""
+    columns, spelling = TARGET_INPUTS[name]
+    return Source("wide", columns, limit, spelling)
+
+
+def row_of(key: str) -> int:
+    """Return the number of a row by its key."""
+    copy, number = key.removeprefix(KEY_MARK.decode()).split("-")
+    return int(copy) * BASE_ROWS + int(number)
+
+
+def tap_input(name: str, limit: int) -> Source:
+    """Return the rows of one of the inputs for taps."""
+    columns, cells = TAP_INPUTS[name]
+    return Source(name, columns, limit, cells=cells)
 
 
 def main() -> None:
-    """Write Singer messages to standard output; arguments: the stream's name, rows.
+    """Write an input to standard output: Singer messages, or CSV.
 
     Millions of rows need no file this way.
     """
-    name, rows = sys.argv[1], int(sys.argv[2])
-    for piece in Source(name, WIDE, rows).singer_lines(rows):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=main.__doc__)
+    parser.add_argument("name", choices=sorted({*TARGET_INPUTS, *TAP_INPUTS}))
+    parser.add_argument("rows", type=int)
+    parser.add_argument("--csv", action="store_true", help="write CSV, an input for taps")
+    options = parser.parse_args()
+    name, rows = options.name, options.rows
+    if name not in (TAP_INPUTS if options.csv else TARGET_INPUTS):
+        parser.error(f"there is no {name} of this kind")
+    pieces = (
+        tap_input(name, rows).csv_pieces(0, rows)
+        if options.csv
+        else target_input(name, rows).singer_lines(rows)
+    )
+    for piece in pieces:
         sys.stdout.buffer.write(piece)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from benchmarks.race import Entry
 
-    from benchmarks.race import Entry
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,27 @@ class Pair:
                     problem=f"{entry.name}: {entry.problem}", is_missing=entry.is_missing,
                 )  # fmt: skip
         return None
+
+
+def slowest_against_fastest(group: str, entries: Mapping[str, Entry], size: str) -> Line:
+    """Return a line that compares the rates of one program over its slowest and fastest input.
+
+    Args:
+        entries: The program's results by input, all over the same number of rows.
+    """
+    goal = Goal(Sense.AT_LEAST, 0.5)
+    program = group.partition(",")[0]
+    slowest, fastest = f"{program}, slowest input", f"{program}, fastest input"
+    for entry in entries.values():
+        if entry.problem:
+            return Pair(group, slowest, entry, Entry(fastest, entry.rows), goal, size).rates()
+
+    def seconds(name: str) -> float:
+        return Figure.of([run.seconds for run in entries[name].runs]).median
+
+    slow, fast = max(entries, key=seconds), min(entries, key=seconds)
+    line = Pair(group, slowest, entries[slow], entries[fast], goal, size).rates()
+    return replace(line, against=fastest, size=f"{size}; {slow} and {fast}")
 
 
 def peak_alone(group: str, entry: Entry, size: str, goal: Goal) -> Line:

@@ -28,16 +28,27 @@ DUCKDB_TYPES = {
     "boolean": "BOOLEAN",
     "date": "DATE",
     "datetime": "TIMESTAMP",
+    "offset": "TIMESTAMPTZ",
 }
+"""``TIMESTAMP`` drops an offset."""
 BLOCK_BYTES = 2 * 1024 * 1024
 """The fastest of 1, 2, 4 and 8 MiB for pyarrow."""
 CHUNK_BYTES = 256 * 1024
 TIMEOUT_SECONDS = 600
 
 
-def msgspec_loop(path: str) -> None:
-    """Decode the Singer lines of standard input and write the records as CSV."""
+def msgspec_loop(path: str, order: str) -> None:
+    """Decode the Singer lines of standard input and write the records as CSV.
+
+    Args:
+        path: File to write.
+        order: Properties, separated by commas, if their order varies; otherwise, values are
+            written as they come.
+    """
     import msgspec
+
+    names = order.split(",") if order else []
+    has_header = False
 
     decode = msgspec.json.Decoder().decode
     with Path(path).open("w", encoding="utf-8", newline="") as file:
@@ -45,9 +56,11 @@ def msgspec_loop(path: str) -> None:
         for line in sys.stdin.buffer:
             message = decode(line)
             if message["type"] == "RECORD":
-                writer.writerow(message["record"].values())
-            elif message["type"] == "SCHEMA":
-                writer.writerow(message["schema"]["properties"])
+                record = message["record"]
+                if not has_header:
+                    writer.writerow(names or record)
+                    has_header = True
+                writer.writerow(map(record.get, names) if names else record.values())
 
 
 def singer_python_loop(config_path: str) -> None:
@@ -80,10 +93,35 @@ def duckdb_copy(columns: str, *paths: str) -> None:
     pairs = [pair.split(":") for pair in columns.split(",")]
     types = ", ".join(f"'{name}': '{DUCKDB_TYPES[kind]}'" for name, kind in pairs)
     files = ", ".join(f"'{path}'" for path in paths)
-    duckdb.connect(config={"threads": 1}).execute(
+    connection = duckdb.connect(config={"threads": 1})
+    if "offset" in columns:
+        connection.execute("SET timezone = 'UTC'")
+    connection.execute(
         f"COPY (SELECT * FROM read_csv([{files}], header = true, quote = '\"', "  # noqa: S608
         f"escape = '\"', columns = {{{types}}})) TO '/dev/stdout' (FORMAT json)"
     )
+
+
+def polars_copy(columns: str, *paths: str) -> None:
+    """Copy CSV files to standard output as typed JSON lines with polars, on all threads.
+
+    Args:
+        columns: ``NAME:KIND,NAME:KIND,…``.
+        paths: CSV files, each with a header.
+    """
+    import polars as pl
+
+    types = {
+        "string": pl.String(),
+        "long": pl.Int64(),
+        "double": pl.Float64(),
+        "boolean": pl.Boolean(),
+        "date": pl.Date(),
+        "datetime": pl.Datetime("us", "UTC"),
+    }
+    pairs = [pair.split(":") for pair in columns.split(",")]
+    schema = {name: types[kind] for name, kind in pairs}
+    pl.scan_csv(list(paths), schema=schema).sink_ndjson("/dev/stdout")
 
 
 def pyarrow_copy(url: str, stream: str, columns: str, parts: str, place: str) -> None:
@@ -155,6 +193,7 @@ PROGRAMS: dict[str, Callable[..., None]] = {
     "msgspec": msgspec_loop,
     "singer-python": singer_python_loop,
     "duckdb": duckdb_copy,
+    "polars": polars_copy,
     "pyarrow": pyarrow_copy,
 }
 

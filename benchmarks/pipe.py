@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.checks import check_count
-from benchmarks.data import WIDE, ExportFiles, Source
+from benchmarks.columns import WIDE
+from benchmarks.data import ExportFiles, Source
 from benchmarks.programs import NO_PROXY, ROOT, Programs
 from benchmarks.server import Entity, Server
 

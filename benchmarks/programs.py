@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import checks
 from benchmarks.checks import CheckError
-from benchmarks.data import KEY, schema_of
+from benchmarks.columns import KEY, Kind, schema_of
+from benchmarks.data import TARGET_INPUTS, target_input
 from benchmarks.measure import Command
 from benchmarks.race import Contender, UnavailableError
 from benchmarks.server import IMPORT_ENTITY, TOKEN, Server
@@ -83,12 +84,18 @@ class Programs:
         return {
             "api_url": self.server.url,
             "access_token": TOKEN,
-            "entity_map": dict.fromkeys(self.server.entities, IMPORT_ENTITY),
+            "entity_map": dict.fromkeys(self._streams, IMPORT_ENTITY),
             "poll_interval_seconds": 1,
             "poll_interval_max_seconds": 1,
             "rejects_path": str(folder / "rejects"),
             "spool_dir": str(folder),
         }
+
+    @property
+    def _streams(self) -> list[str]:
+        """Names of streams in Singer messages: our own, and those of other taps."""
+        names = [target_input(name, 1).stream for name in TARGET_INPUTS]
+        return sorted({*self.server.entities, *names})
 
     def tap_argv(
         self,
@@ -156,16 +163,23 @@ class Programs:
 
         return Contender(name, files.rows, command, check, self.server.forget)
 
-    def target(
-        self, name: str, source: Source, rows: int, *, lines: Path | None = None
-    ) -> Contender:
-        """Return the target over a file of Singer lines; without one, over a pipe."""
+    def target(self, name: str, source: Source, rows: int, lines: Path) -> Contender:
+        """Return the target over a file of Singer lines."""
+        return self._target(name, source, rows, lambda argv: Command(argv, NO_PROXY, lines))
 
+    def fed_target(self, name: str, given: str, rows: int) -> Contender:
+        """Return the target over a pipe from which it reads one of the inputs."""
+        source = target_input(given, rows)
+        feed = _feed(given, rows)
+        return self._target(name, source, rows, lambda argv: Command(argv, NO_PROXY, None, feed))
+
+    def _target(
+        self, name: str, source: Source, rows: int, reading: Callable[[list[str]], Command]
+    ) -> Contender:
         def command(folder: Path) -> Command:
             _write(folder / "config.json", self.target_config(folder))
-            feed = [] if lines else _feed(source.name, rows)
             argv = [str(self.bin / "target-demandbase"), f"--config={folder / 'config.json'}"]
-            return Command(argv, NO_PROXY, lines, feed)
+            return reading(argv)
 
         def check(_folder: Path, out: Path | None) -> None:
             checks.check_count(self.server.uploaded_rows, rows, "arrived")
@@ -207,6 +221,7 @@ class Programs:
                 "schema": schema_of(files.source.columns),
                 "key_properties": [KEY],
                 "paths": [str(path) for path in files.parts],
+                "is_loose": files.source.cells.is_loose,
             }
             _write(folder / "config.json", config)
             return Command(argv(folder / "config.json"), {})
@@ -267,18 +282,22 @@ def bare_loop(name: str, source: Source, rows: int, lines: Path) -> Contender:
 
     def argv(folder: Path) -> list[str]:
         _require("msgspec")
-        return [sys.executable, *_limit("msgspec", folder / "rows.csv")]
+        order = "" if source.spelling.has_order else ",".join(source.names)
+        return [sys.executable, *_limit("msgspec", folder / "rows.csv", order)]
 
     return file_target(name, source, rows, lines, argv)
 
 
-def duckdb_copy(name: str, files: ExportFiles) -> Contender:
-    """Return DuckDB from CSV to JSON lines."""
+def engine_copy(engine: str, name: str, files: ExportFiles) -> Contender:
+    """Return DuckDB or polars from CSV to JSON lines.
+
+    Args:
+        engine: ``duckdb`` or ``polars``.
+    """
 
     def command(_folder: Path) -> Command:
-        _require("duckdb")
-        argv = [sys.executable, *_limit("duckdb", _kinds(files.source), *files.parts)]
-        return Command(argv, {})
+        _require(engine)
+        return Command([sys.executable, *_limit(engine, _kinds(files.source), *files.parts)], {})
 
     def check(_folder: Path, out: Path | None) -> None:
         if out is not None:
@@ -403,11 +422,12 @@ def _require(package: str) -> None:
 
 
 def _kinds(source: Source) -> str:
-    return ",".join(f"{column.name}:{column.kind.value}" for column in source.columns)
+    loose = {Kind.DATE_TIME: "offset"} if source.cells.is_loose else {}
+    return ",".join(f"{it.name}:{loose.get(it.kind, it.kind.value)}" for it in source.columns)
 
 
-def _feed(stream: str, rows: int) -> list[str]:
-    python = [sys.executable, "-m", "benchmarks.data", stream, str(rows)]
+def _feed(name: str, rows: int) -> list[str]:
+    python = [sys.executable, "-m", "benchmarks.data", name, str(rows)]
     return ["/usr/bin/env", f"PYTHONPATH={ROOT}", *python]
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _QUIET = 0.85
 """Share of the cores' full speed from which the machine counts as quiet."""
 _PATIENCE_SECONDS = 15
+_MOST_WORDS = 300
+"""Characters of a problem that the table shows."""
 _TIMES = 3_000_000
 _LOOP = f"""
 import time
@@ -85,21 +87,32 @@ class Track:
         quick: Skip the first run of each program, which is not counted, and check the output of
             the counted ones instead.
         patience: Seconds that a counted run may wait for the machine to be quiet.
+        budget: Seconds that all runs together may wait.
+        keeps: Keep the output of runs that are checked.
         cores: Measured speed of the cores at the start of these runs, in cores.
+        waited: Seconds that each of these runs has waited.
     """
 
     folder: Path
     quick: bool
     patience: float = 0
+    budget: float = 0
+    keeps: bool = True
     cores: list[float] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
 
     def only_counted(self) -> Track:
         """Return a track without the runs that are not counted, for long runs."""
         return replace(self, quick=True)
 
+    def without_output(self) -> Track:
+        """Return a track that only counts, for runs whose output would fill the disk."""
+        return replace(self, quick=True, keeps=False)
+
     def patient(self) -> Track:
         """Return a track whose counted runs wait for the machine to be quiet."""
-        return self if self.quick else replace(self, patience=_PATIENCE_SECONDS)
+        is_patient = self.budget and not self.quick
+        return replace(self, patience=_PATIENCE_SECONDS) if is_patient else self
 
     def race(self, contenders: Sequence[Contender], rounds: int) -> dict[str, Entry]:
         """Run each contender once a round, in alternating order.
@@ -113,7 +126,8 @@ class Track:
                 self._run(contender, entries[contender.name], keep=True, counts=False)
         for number in range(rounds):
             for contender in contenders[:: -1 if number % 2 else 1]:
-                self._run(contender, entries[contender.name], keep=self.quick, counts=True)
+                keep = self.quick and self.keeps
+                self._run(contender, entries[contender.name], keep=keep, counts=True)
         return entries
 
     def _run(self, contender: Contender, entry: Entry, *, keep: bool, counts: bool) -> None:
@@ -124,7 +138,10 @@ class Track:
         folder.mkdir(parents=True)
         out = folder / "out"
         if counts and self.patience:
-            self.cores.append(wait_for_cores(_QUIET, self.patience))
+            began = time.monotonic()
+            left = self.budget - sum(self.waited)
+            self.cores.append(wait_for_cores(_QUIET, min(self.patience, left)))
+            self.waited.append(time.monotonic() - began)
         try:
             contender.before()
             command = contender.command(folder)
@@ -133,7 +150,7 @@ class Track:
         except UnavailableError as error:
             entry.problem, entry.is_missing = str(error), True
         except (RunError, CheckError) as error:
-            entry.problem = str(error)
+            entry.problem = str(error)[:_MOST_WORDS]
             entry.runs.clear()
         else:
             if counts:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Line
 
-PACKAGES = ("singer-sdk", "pyarrow", "msgspec", "duckdb", "meltano")
+PACKAGES = ("singer-sdk", "pyarrow", "msgspec", "duckdb", "polars", "meltano")
 HEADER = ("what", "against", "size", "unit", "measured", "the other", "ratio", "goal", "")
 GOOD, SHORT, PLAIN = "#2f7d4f", "#c8553d", "#8a94a6"
 MOST_SHOWN = 2.0
@@ -104,9 +104,9 @@ def _cells(line: Line) -> tuple[str, ...]:
         line.against,
         line.size,
         line.unit.value,
-        _figure_text(line.ours, line.unit),
-        _figure_text(line.theirs, line.unit),
-        _ratio_text(line.ratio),
+        figure_text(line.ours, line.unit),
+        figure_text(line.theirs, line.unit),
+        ratio_text(line.ratio),
         goal_text(line),
         verdict,
     )
@@ -120,6 +120,14 @@ def goal_text(line: Line) -> str:
     return f"{line.goal.sense.value} {line.goal.value:g}{mark}"
 
 
+def in_words(line: Line) -> str:
+    """Return a line with a goal as a short text."""
+    against = f" against {line.against}" if line.against else ""
+    assert line.judged is not None  # noqa: S101 - it has been measured
+    unit = "×" if line.ratio else f" {line.unit.value}"
+    return f"{line.what}{against}: {line.judged.median:.2f}{unit}, goal {goal_text(line)}"
+
+
 def number(value: float, unit: Unit) -> str:
     """Return a value as the table shows it."""
     match unit:
@@ -131,14 +139,16 @@ def number(value: float, unit: Unit) -> str:
             return f"{value:.0f}"
 
 
-def _figure_text(figure: Figure | None, unit: Unit) -> str:
+def figure_text(figure: Figure | None, unit: Unit) -> str:
+    """Return a median, with lowest and highest in brackets."""
     if figure is None:
         return "–"
     low, high = number(figure.low, unit), number(figure.high, unit)
     return f"{number(figure.median, unit)} ({low}–{high})"
 
 
-def _ratio_text(figure: Figure | None) -> str:
+def ratio_text(figure: Figure | None) -> str:
+    """Return a ratio, with lowest and highest in brackets."""
     if figure is None:
         return "–"
     return f"{figure.median:.2f}× ({figure.low:.2f}–{figure.high:.2f})"
@@ -172,7 +182,8 @@ def _draw_goals(axes: Axes, lines: Sequence[Line]) -> None:
         assert line.goal is not None  # noqa: S101 - selected above
         assert line.judged is not None  # noqa: S101
         median = line.judged.median
-        names.append(f"{line.what} / {line.against}" if line.against else line.what)
+        against = line.against.removesuffix(line.what[len(line.what.partition(",")[0]) :])
+        names.append(f"{line.what} / {against}" if line.against else line.what)
         scores.append(min(MOST_SHOWN, line.goal.score(median)))
         colours.append(GOOD if line.goal.is_met(median) else SHORT)
         shown = f"{median:.2f}×" if line.ratio else f"{number(median, line.unit)} MiB"

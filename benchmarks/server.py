@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
-from benchmarks.data import KEY_MARK
+from benchmarks.columns import KEY_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from benchmarks.data import Column, ExportFiles
+    from benchmarks.columns import Column
+    from benchmarks.data import ExportFiles
 
 CHUNK_BYTES = 1024 * 1024
 TOKEN = "bench"  # noqa: S105 - not a secret
@@ -79,6 +80,8 @@ class Server:
         self.importable = importable
         self.folder = folder
         self.sent_bytes = 0
+        self.import_seconds = 0.0
+        """Duration of import jobs, from their file on; all of them may run at a time."""
         self.jobs: dict[str, dict[str, _Job]] = {"export": {}, "import": {}}
         self._http = _HttpServer(("127.0.0.1", 0), _Handler)
         self._http.bench = self
@@ -238,7 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
                 tail = bytes((tail + buffer[max(0, got - keep) : got])[-keep:])
                 left -= got
         self.rfile.read(len(f"\r\n--{boundary}--\r\n"))
-        job.upload, job.size, job.done = path, size, 0.0
+        job.upload, job.size = path, size
+        job.done = time.monotonic() + self.server.bench.import_seconds
         job.body["file_name"] = name
         self._respond(_shown(job))
 

@@ -28,13 +28,22 @@ CASTS: dict[str, Callable[[str], object]] = {
 }
 
 
+LOOSE_CASTS: dict[str, Callable[[str], object]] = {
+    **CASTS,
+    "integer": lambda text: int(text) if text.lstrip("-").isdigit() else int(float(text)),
+    "boolean": lambda text: text.lower() in {"true", "yes"},
+}
+"""For 5.0, 2E3, TRUE and yes."""
+
+
 class CsvStream(Stream):
     """Rows of CSV files: ``csv.DictReader``, one record at a time, the SDK's writer."""
 
     @override
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
         properties = self.schema["properties"]
-        casts = {name: CASTS[rule["type"][1]] for name, rule in properties.items()}
+        known = LOOSE_CASTS if self.config.get("is_loose") else CASTS
+        casts = {name: known[rule["type"][1]] for name, rule in properties.items()}
         for path in self.config["paths"]:
             with Path(path).open(encoding="utf-8", newline="") as file:
                 for row in csv.DictReader(file):
@@ -50,6 +59,7 @@ class TextbookTap(Tap):
         th.Property("schema", th.ObjectType(additional_properties=True), required=True),
         th.Property("key_properties", th.ArrayType(th.StringType), required=True),
         th.Property("paths", th.ArrayType(th.StringType), required=True),
+        th.Property("is_loose", th.BooleanType),
     ).to_dict()
 
     @override

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from demandbase_api.connection import ApiFiles, Connection, without_slash
 from demandbase_api.errors import ConfigurationError
-from demandbase_api.jobs.poller import PollPolicy
+from demandbase_api.jobs.poll_times import PollPolicy
 from demandbase_api.state.folder import StateFolder
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ POLLING: dict[str, dict[str, Any]] = {
         "default": 2,
         "title": "Poll interval",
         "description": "Initial poll interval in seconds. Each interval is up to 1.5 times the "
-        "previous one.",
+        "previous one. Once the run knows how long jobs of a size take, it polls when a job may "
+        "have ended, at first up to 8 times as often.",
     },
     "poll_interval_max_seconds": {
         "type": ["integer", "null"],

@@ -126,6 +126,11 @@ class DateRange:
     start: date | None
     end: date
 
+    @property
+    def days(self) -> int | None:
+        """Number of days. ``None`` if there is no lower bound."""
+        return None if self.start is None else (self.end - self.start).days + 1
+
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:

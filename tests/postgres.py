@@ -21,6 +21,7 @@ PLUGINS = {
     "tap-postgres": "meltanolabs-tap-postgres==0.10.0",
     "target-postgres": "meltanolabs-target-postgres==0.8.1",
 }
+PIPELINEWISE = {"pipelinewise-tap-postgres": "pipelinewise-tap-postgres==2.1.0"}
 UV = Path(sys.executable).parent / "uv"
 _TRIES = 5
 _NOBODY = 65534
@@ -105,8 +106,8 @@ def install_plugin(name: str, folder: Path) -> Path:
     python = folder / "bin" / "python"
     _run(UV, "venv", "--quiet", "--python", sys.executable, folder)
     given = ("--python", python, "-c", constraints(name))
-    _run(UV, "pip", "install", "--quiet", *given, PLUGINS[name])
-    return folder / "bin" / name
+    _run(UV, "pip", "install", "--quiet", *given, (PLUGINS | PIPELINEWISE)[name])
+    return folder / "bin" / name.removeprefix("pipelinewise-")
 
 
 def _free_port() -> int:

@@ -12,7 +12,7 @@ from demandbase_api.clock import iso_time
 from demandbase_api.deadline import Deadline
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.jobs.export_reuse import ExportReuse
-from demandbase_api.jobs.poller import PollPolicy
+from demandbase_api.jobs.poll_times import PollPolicy
 from demandbase_api.jobs.submitter import ExportSubmitter
 from demandbase_api.threads import run_with_timeout
 
@@ -82,6 +82,7 @@ class ProvidedJob:
         deadline: Moment until which it must end.
         is_own: Whether it is proven that this run created it.
         is_adopted: Whether it existed before, and is used instead of a new one.
+        answered_at: When the response to its creation came, on the run's clock, if one came.
     """
 
     job: ExportJob
@@ -89,6 +90,7 @@ class ProvidedJob:
     deadline: Deadline
     is_own: bool
     is_adopted: bool = False
+    answered_at: float | None = None
 
 
 class ExportProvider:
@@ -250,13 +252,15 @@ class ExportProvider:
         deadline: Deadline,
     ) -> ProvidedJob:
         job = submitted.job
+        answered_at = self._clock.now() if submitted.is_answered else None
         if submitted.is_answered:
             logger.info("Created the export job %s for %s", job.id, task.request.entity)
         self._begin(task, job)
         # Another client may have sent an equal request at the same time.
         is_answered = submitted.is_answered and not self._reuse.existed(job)
         is_own = is_answered or self._api.is_own(job) is True
-        return ProvidedJob(job, job.created_at or requested_at, deadline, is_own=is_own)
+        created_at = job.created_at or requested_at
+        return ProvidedJob(job, created_at, deadline, is_own=is_own, answered_at=answered_at)
 
     def _begin(self, task: ExportTask, job: ExportJob) -> None:
         self._used.add(job.id)

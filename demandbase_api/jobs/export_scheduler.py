@@ -36,6 +36,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.export_journal import ExportJournal
 from demandbase_api.jobs.export_provider import ExportProvider, ExportTask, ProvidedJob
+from demandbase_api.jobs.poll_times import JobSize
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.models import JobStatus
 from demandbase_api.threads import Task
@@ -411,6 +412,9 @@ class ExportScheduler:
                 entry.job_id, entry.created_at, entry.is_own = job.id, created_at, is_own
                 entry.is_adopted = result.is_adopted
                 self._poller.add(job, entity, own=is_own, deadline=deadline)
+                if result.answered_at is not None:
+                    size = JobSize.of_export(entry.task.request)
+                    self._poller.begin(job.id, size, result.answered_at)
                 self._poller.timeline.describe(job.id, entity, is_adopted=result.is_adopted)
                 self._provider.submitter.confirm(entry.task.request)
                 if entry not in self._entries:

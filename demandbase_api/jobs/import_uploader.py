@@ -27,6 +27,7 @@ from demandbase_api.jobs.import_decision import Step, View
 from demandbase_api.jobs.import_journal import JournalEntry, Phase
 from demandbase_api.jobs.import_recovery import ImportRecovery, may_lack_file
 from demandbase_api.jobs.job_timeline import JobPhase
+from demandbase_api.jobs.poll_times import JobSize
 from demandbase_api.jobs.poller import PROGRESS_SECONDS
 from demandbase_api.jobs.submitter import JobSubmitter, may_have_succeeded
 from demandbase_api.threads import log_periodically, run_with_timeout
@@ -372,6 +373,8 @@ class ImportUploader:
         try:
             with log_periodically(PROGRESS_SECONDS, self._poller.log_progress):
                 uploaded = self._retry.call(attempt.send)
+            if not attempt.is_in_doubt:
+                self._poller.begin(job.id, JobSize.of_import(request.entity, file.rows))
         except _DoubtError as doubt:
             uploaded = self._after_doubt(entry, file, doubt.error)
         except (OtherRunError, StateError):

@@ -10,9 +10,9 @@ import logging
 import random
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from demandbase_api.clock import Clock, SystemClock, sleep_in_pieces
+from demandbase_api.clock import Clock, SystemClock
 from demandbase_api.deadline import Deadline
 from demandbase_api.errors import (
     ApiError,
@@ -25,6 +25,7 @@ from demandbase_api.errors import (
 )
 from demandbase_api.jobs.job_reader import JobReader
 from demandbase_api.jobs.job_timeline import JobTimeline
+from demandbase_api.jobs.poll_times import JobTimes, may_have_ended, seconds_to_next
 from demandbase_api.models import JobStatus
 from demandbase_api.ports import Job
 from demandbase_api.threads import Task, run_with_timeout
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from demandbase_api.jobs.job_reader import JobReading
+    from demandbase_api.jobs.poll_times import JobSize, PollPolicy
     from demandbase_api.ports import JobSource
 
 logger = logging.getLogger(__name__)
@@ -47,36 +49,13 @@ YOUNG_SECONDS = 60.0
 """Age up to which an unknown job is not there yet; later it is no longer there."""
 PATIENCE_SECONDS = 120.0
 """Time for which polls of a job may fail in a row with an error that seems to be final."""
-_INTERVAL_GROWTH = 1.5
+_SHORTEST_SLEEP = 0.01
 _POLL_SECONDS = 60.0
 """Maximum time of one poll: the next one may succeed."""
 _SLACK_SECONDS = 0.5
 """Time in which a call whose deadline has passed ends by itself."""
 _LAST_POLL_SECONDS = 5.0
 """Time for the poll after the time-out of a job."""
-
-
-@dataclass(frozen=True, slots=True)
-class PollPolicy:
-    """How often to poll jobs, and for how long.
-
-    Args:
-        interval_seconds: First interval between two polls. Each is 1.5 times the previous one.
-        interval_max_seconds: Longest interval.
-        timeout_seconds: Maximum time to wait for a job.
-    """
-
-    interval_seconds: float = 2
-    interval_max_seconds: float = 60
-    timeout_seconds: float = 21600
-
-    def seconds_before(self, poll: int) -> float:
-        """Return the seconds to wait before a poll; the first, number 0, is immediate."""
-        if poll == 0:
-            return 0.0
-        longest = max(self.interval_seconds, self.interval_max_seconds)
-        # The exponent is bounded: a float must not overflow during a wait of many hours.
-        return min(longest, self.interval_seconds * _INTERVAL_GROWTH ** min(poll - 1, 64))
 
 
 def draw_jitter() -> float:
@@ -94,6 +73,11 @@ class _Polled(Generic[J]):
         own: Whether this run created the job and may cancel it.
         since: When it was added.
         deadline: When it times out.
+        due: When it is to be polled next.
+        begun_at: When the server began to work on it; when it was added if this is not known.
+        size: Its size. ``None`` if it is not known, or when the server began to work on it.
+        running: Its age when a poll showed for the last time that it had not ended.
+        polls: Number of its polls, without those before it might have ended.
         error: Error of the last poll.
         failing_since: When the first of the polls failed that have failed in a row.
         is_gone: Whether the server no longer knows the job.
@@ -104,6 +88,11 @@ class _Polled(Generic[J]):
     own: bool
     since: float
     deadline: Deadline
+    due: float
+    begun_at: float
+    size: JobSize | None = None
+    running: float | None = None
+    polls: int = 0
     error: ApiError | None = None
     failing_since: float = 0.0
     is_gone: bool = False
@@ -115,6 +104,14 @@ class _Polled(Generic[J]):
     @property
     def is_open(self) -> bool:
         return not self.is_gone and not self.has_ended
+
+
+class _Poll(NamedTuple, Generic[J]):
+    """A poll in progress: its call, the jobs that it reads, and when it began."""
+
+    task: Task[JobReading[J]]
+    asked: Sequence[_Polled[J]]
+    began: float
 
 
 class JobPoller(Generic[J]):
@@ -151,16 +148,17 @@ class JobPoller(Generic[J]):
         self._jobs: dict[str, _Polled[J]] = {}
         self._gone: list[_Polled[J]] = []
         """Own jobs that the server did not know, and that may run nevertheless."""
-        self._poll: Task[JobReading[J]] | None = None
+        self._poll: _Poll[J] | None = None
         """The poll in progress."""
-        self._polls = 0
-        self._next_poll = 0.0
+        self._times = JobTimes()
+        self._paused_until = 0.0
+        """When the next poll may be made, whatever is due."""
         self._last_log = 0.0
 
     def add(
         self, job: J, entity: str, *, own: bool = True, deadline: Deadline | None = None
     ) -> None:
-        """Start to poll a job; the next poll is due at once.
+        """Start to poll a job; the first poll is due at once.
 
         Args:
             job: The job.
@@ -171,10 +169,23 @@ class JobPoller(Generic[J]):
         now = self._clock.now()
         if deadline is None:
             deadline = Deadline(self._clock, now + self._policy.timeout_seconds)
-        self._jobs[job.id] = _Polled(job, entity, own, now, deadline)
+        if not self._open():
+            self._last_log = now
+        self._jobs[job.id] = _Polled(job, entity, own, now, deadline, due=now, begun_at=now)
         self.timeline.add(job, entity)
-        self._polls = 0
-        self._next_poll = self._last_log = now
+
+    def begin(self, job_id: str, size: JobSize, at: float | None = None) -> None:
+        """Record that the server begins to work on a job: the first poll waits as long as it may.
+
+        Args:
+            job_id: The job.
+            size: Its size.
+            at: When it began. Default: now.
+        """
+        polled = self._jobs[job_id]
+        polled.begun_at, polled.size = self._clock.now() if at is None else at, size
+        polled.polls = 0
+        polled.due = self._next_due(polled)
 
     def update(self, job: J) -> None:
         """Replace the known state of a job by a newer one."""
@@ -220,7 +231,7 @@ class JobPoller(Generic[J]):
         polled = self._jobs[job_id]
         deadline = self.deadline(job_id)
         while polled.is_open:
-            self._sleep(min(self._next_poll - self._clock.now(), deadline.left()))
+            self._sleep(min(self._next_poll() - self._clock.now(), deadline.left()))
             # The job may have ended since the last poll, however long ago that was.
             last = Deadline.after(self._clock, _LAST_POLL_SECONDS)
             self.poll(last if deadline.has_passed else deadline)
@@ -249,10 +260,10 @@ class JobPoller(Generic[J]):
         if self.open_jobs and now - self._last_log >= PROGRESS_SECONDS:
             self.log_progress()
         if self._poll is None:
-            if self.open_jobs and now >= self._next_poll:
+            if self.open_jobs and now >= self._next_poll():
                 self._poll = self._start(Deadline.after(self._clock, _POLL_SECONDS))
             return False
-        if not self._poll.done:
+        if not self._poll.task.done:
             return False
         try:
             self._finish(self._poll)
@@ -271,7 +282,7 @@ class JobPoller(Generic[J]):
             QuotaExceededError: The daily calls are used up.
         """
         poll = self._poll = self._poll or self._start(deadline)
-        while not poll.wait(min(PROGRESS_SECONDS, deadline.left() + _SLACK_SECONDS)):
+        while not poll.task.wait(min(PROGRESS_SECONDS, deadline.left() + _SLACK_SECONDS)):
             if deadline.has_passed:
                 self._poll = None  # its thread ends with its call
                 return
@@ -318,35 +329,64 @@ class JobPoller(Generic[J]):
         return [self._jobs.pop(job_id) for job_id in job_ids if job_id in self._jobs]
 
     def _open(self) -> list[str]:
-        return [job_id for job_id, polled in self._jobs.items() if polled.is_open]
+        return [job_id for job_id, polled in tuple(self._jobs.items()) if polled.is_open]
 
     def _sleep(self, seconds: float) -> None:
-        for _ in sleep_in_pieces(self._clock, seconds, PROGRESS_SECONDS):
-            self.log_progress()
+        until = self._clock.now() + seconds
+        while (left := until - (now := self._clock.now())) > 0:
+            if now - self._last_log >= PROGRESS_SECONDS:
+                self.log_progress()
+            to_log = self._last_log + PROGRESS_SECONDS - now
+            self._clock.sleep(min(left, max(to_log, _SHORTEST_SLEEP)))
 
-    def _start(self, deadline: Deadline) -> Task[JobReading[J]]:
-        jobs = [polled.job for polled in self._jobs.values() if polled.is_open]
-        return Task(partial(self._reader.read, jobs, deadline.within(_POLL_SECONDS)), "poll")
+    def _next_poll(self) -> float:
+        """Return when the next poll of any job is due."""
+        due = [polled.due for polled in tuple(self._jobs.values()) if polled.is_open]
+        # At the end of the run there are no jobs left, though another thread may wait for one.
+        none_open = self._clock.now() + self._policy.interval_seconds
+        return max(self._paused_until, min(due, default=none_open))
 
-    def _finish(self, poll: Task[JobReading[J]]) -> None:
+    def _next_due(self, polled: _Polled[J]) -> float:
+        """Return when a job is to be polled next, judging by what is known now."""
+        now = self._clock.now()
+        age, shortest = now - polled.begun_at, self._shortest(polled)
+        return now + seconds_to_next(self._policy, age, shortest, polled.polls, self._jitter())
+
+    def _shortest(self, polled: _Polled[J]) -> float | None:
+        """Return the shortest time that jobs of a job's size took, if it is of use."""
+        return None if polled.size is None else self._times.shortest(polled.size)
+
+    def _start(self, deadline: Deadline) -> _Poll[J]:
+        asked = [polled for polled in self._jobs.values() if polled.is_open]
+        read = partial(
+            self._reader.read, [polled.job for polled in asked], deadline.within(_POLL_SECONDS)
+        )
+        return _Poll(Task(read, "poll"), asked, self._clock.now())
+
+    def _finish(self, poll: _Poll[J]) -> None:
         self._poll = None
-        self._polls += 1
-        pause = 0.0
         try:
-            reading = poll.result()
-            pause = reading.pause
-            self._apply(reading)
+            reading = poll.task.result()
+            self._paused_until = self._clock.now() + reading.pause
+            self._apply(reading, poll.began)
         finally:
-            interval = self._policy.seconds_before(self._polls) * self._jitter()
-            self._next_poll = self._clock.now() + max(interval, pause)
+            for polled in poll.asked:
+                self._plan(polled, poll.began)
 
-    def _apply(self, reading: JobReading[J]) -> None:
+    def _plan(self, polled: _Polled[J], polled_at: float) -> None:
+        """Decide when a job that was polled is polled again."""
+        if may_have_ended(polled_at - polled.begun_at, self._shortest(polled)):
+            polled.polls += 1
+        polled.due = self._next_due(polled)
+
+    def _apply(self, reading: JobReading[J], began: float) -> None:
         for job_id in self._open():
             polled = self._jobs[job_id]
             job, error = reading.jobs.get(job_id), reading.errors.get(job_id)
             if job is not None:
                 polled.job, polled.error = job, None
                 self.timeline.saw(job)
+                self._learn(polled, began)
             elif error is not None:
                 if polled.error is None:
                     polled.failing_since = self._clock.now()
@@ -354,6 +394,16 @@ class JobPoller(Generic[J]):
                 polled.is_gone = isinstance(error, NotFoundError) and not self.is_young(job_id)
                 if not polled.is_gone:
                     logger.warning("Cannot poll the %s job %s: %s", self._kind, job_id, error)
+
+    def _learn(self, polled: _Polled[J], began: float) -> None:
+        """Record how long a job has run, and how long one took that has completed."""
+        if polled.size is None:
+            return
+        if not polled.has_ended:
+            polled.running = began - polled.begun_at
+        elif polled.job.status is JobStatus.COMPLETED:
+            ended = self._clock.now() - polled.begun_at
+            self._times.add(polled.size, polled.running, ended)
 
     def _check(self, polled: _Polled[J], *, is_last: bool) -> None:
         """Raise an error if it makes no sense to poll a job again."""

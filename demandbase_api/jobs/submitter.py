@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.clock import Clock
     from demandbase_api.http.retry import RetryPolicy
-    from demandbase_api.jobs.poller import PollPolicy
+    from demandbase_api.jobs.poll_times import PollPolicy
     from demandbase_api.ports import ExportApi
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from demandbase_api.jobs.import_deliveries import ImportDeliveries
 from demandbase_api.jobs.import_journal import ImportFile, ImportJournal, JournalEntry
 from demandbase_api.jobs.import_lock import EntityLocks
 from demandbase_api.jobs.import_uploader import ImportUploader
-from demandbase_api.jobs.poller import JobPoller, PollPolicy
+from demandbase_api.jobs.poll_times import PollPolicy
+from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import ColumnMapping, ImportJob, ImportOperation, ImportRequest
 from demandbase_api.state.folder_store import FolderLocks, FolderStore
 from tests.api.fake_imports import FakeImports

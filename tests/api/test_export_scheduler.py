@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -31,8 +31,9 @@ from demandbase_api.errors import (
 from demandbase_api.http.retry import RetryPolicy
 from demandbase_api.jobs.export_provider import ExportPolicy, ExportTask
 from demandbase_api.jobs.export_scheduler import ExportScheduler
-from demandbase_api.jobs.poller import JobPoller, PollPolicy
-from demandbase_api.models import ExportJob, ExportRequest, JobStatus
+from demandbase_api.jobs.poll_times import PollPolicy
+from demandbase_api.jobs.poller import JobPoller
+from demandbase_api.models import DateRange, ExportJob, ExportRequest, JobStatus
 from tests.api.fake_exports import FakeClock, FakeExports
 
 CREATE = ApiOperation.CREATE_EXPORT
@@ -158,6 +159,25 @@ def test_a_job_without_a_creation_time_counts_as_created_when_the_server_was_ask
     monkeypatch.setattr(api, "submit", slow_submit)
     run = start("a")
     assert run.scheduler.wait(run.tasks["a"])[1] == asked_at - skew
+
+
+def test_a_window_is_polled_when_the_one_before_took_as_long(
+    start: Start, api: FakeExports
+) -> None:
+    api.put("old", age=98, entity="a", fields=("id",))
+    run = start("a", jobs=1)
+    run.deliver("a")  # adopted: nothing says how long it took
+    seconds = []
+    for month in range(1, 5):
+        dates = DateRange("updated", date(2026, month, 1), date(2026, month, 28))
+        task = ExportTask(ExportRequest("a", ("id",), dates))
+        began = api.clock.time
+        run.scheduler.plan([task])
+        run.scheduler.wait(task)
+        run.scheduler.forget(task)
+        seconds.append(api.clock.time - began)
+    assert seconds[0] > 105
+    assert all(100 <= each < 102 for each in seconds[1:])
 
 
 LOST = [

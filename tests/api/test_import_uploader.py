@@ -54,6 +54,21 @@ def is_v1(api: FakeImports) -> bool:
     return api.capabilities is V1
 
 
+def test_a_job_is_polled_when_one_of_its_size_has_ended(api: FakeImports, run: ImportRun) -> None:
+    api.seconds = 30.0
+    gate = gateway_timeout(UPLOAD)
+    late = []
+    for number in range(5):
+        if number == 3:  # how long this one has its file is not known
+            api.fail(UPLOAD, gate, times=1, late=True)
+        began = api.clock.time
+        run.send(file(str(number)))
+        late.append(api.clock.time - began - api.seconds)
+    assert late[0] > 5
+    assert late[3] > 5
+    assert all(each < 3 for each in (late[1], late[2], late[4]))
+
+
 def given(api: FakeImports) -> list[int]:
     """How often each job was given a file, in the order of their creation."""
     return [len(api.files.get(job_id, ())) for job_id in api.found]

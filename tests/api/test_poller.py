@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pytest
 from typing_extensions import override
@@ -24,7 +26,8 @@ from demandbase_api.errors import (
     UnexpectedResponseError,
     UnreachableError,
 )
-from demandbase_api.jobs.poller import JobPoller, PollPolicy
+from demandbase_api.jobs.poll_times import JobSize, PollPolicy
+from demandbase_api.jobs.poller import JobPoller
 from demandbase_api.models import ExportJob, JobStatus
 from demandbase_api.ports import JobSource
 from tests.api.fake_exports import FakeClock, FakeExports
@@ -118,7 +121,9 @@ def test_progress_is_logged_at_least_every_ten_seconds(
     with caplog.at_level(logging.INFO):
         life(clock).run(task)
     assert max(clock.sleeps) <= 10
-    assert len(caplog.records) == len(clock.sleeps) + 1
+    logged = [float(each) for each in re.findall(r"processing for (\d+) s", caplog.text)]
+    assert logged == [10.0 * number for number in range(1, len(logged) + 1)]
+    assert len(logged) == clock.time // 10 - (clock.time % 10 == 0)
     assert "half done" in caplog.text
 
 
@@ -180,6 +185,130 @@ def test_the_interval_is_at_least_the_pause_of_the_api() -> None:
     task = ScriptedTask([JobStatus.PROCESSING] * 3 + [JobStatus.COMPLETED], clock, pause=300)
     life(clock).run(task)
     assert task.polls == [0, 300, 600, 900]
+
+
+class Seen(NamedTuple):
+    """The age of a job at its first poll, its polls, and how long it had ended at the last."""
+
+    first: float
+    polls: int
+    late: float
+
+
+class TestKnownTimes:
+    """Jobs whose size is known, as far as earlier jobs of the run show how long they take."""
+
+    def poller(self, api: FakeExports, jitter: float = 1.0) -> JobPoller[ExportJob]:
+        policy = PollPolicy(interval_seconds=2, interval_max_seconds=60)
+        return JobPoller("export", api, policy, api.clock, jitter=lambda: jitter)
+
+    def run(self, api: FakeExports, poller: JobPoller[ExportJob], rows: int = 1000) -> Seen:
+        began, polls = api.clock.time, list[float]()
+        job = api.put(f"job-{began}")
+        poller.add(job, "accounts")
+        poller.begin(job.id, JobSize.of_import("accounts", rows))
+        poller.wait(job.id, lambda: polls.append(api.clock.time - began))
+        poller.forget(job.id)
+        assert api.seconds is not None
+        return Seen(polls[0], len(polls), polls[-1] - api.seconds)
+
+    @pytest.mark.parametrize("jitter", [0.8, 1.0])
+    @pytest.mark.parametrize(
+        ("seconds", "polls", "late"),
+        [(0.3, 2, 0.21), (1, 3, 0.2), (5.1, 3, 0.3), (40, 3, 1), (300, 9, 3)],
+    )
+    def test_jobs_that_take_equally_long_are_polled_when_they_end(
+        self, seconds: float, polls: float, late: float, jitter: float
+    ) -> None:
+        api = FakeExports(FakeClock(0), seconds=seconds)
+        poller = self.poller(api, jitter)
+        first, *_ = [self.run(api, poller) for _ in range(4)]
+        found = [self.run(api, poller) for _ in range(30)]
+        assert sum(each.polls for each in found) <= polls * len(found)
+        assert sum(each.late for each in found) <= late * len(found)
+        assert first.first == 0
+        assert late < first.late
+
+    @pytest.mark.parametrize(("before", "after"), [(40, 20), (5, 1), (5, 4.5), (1, 5), (20, 40)])
+    def test_jobs_may_become_faster_or_slower(self, before: float, after: float) -> None:
+        api = FakeExports(FakeClock(0), seconds=before)
+        poller = self.poller(api)
+        for _ in range(6):
+            self.run(api, poller)
+        api.seconds = after
+        late = [self.run(api, poller).late for _ in range(20)]
+        assert late[0] <= max(before - after, 0.4 * after) + 0.1
+        assert max(late[8:]) <= max(0.25, 0.05 * after)
+
+    def test_a_job_of_another_size_is_polled_at_once(self) -> None:
+        api = FakeExports(FakeClock(0), seconds=40)
+        poller = self.poller(api)
+        self.run(api, poller)
+        assert self.run(api, poller, 499).first == 0
+        assert 20 < self.run(api, poller, 990).first < 40
+
+    @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
+    def test_a_job_that_did_not_complete_says_nothing(self, status: JobStatus) -> None:
+        api = FakeExports(FakeClock(0), seconds=40)
+        poller = self.poller(api)
+        self.run(api, poller)
+        second = self.run(api, poller)
+        for number in range(6):
+            job = api.put(f"bad-{number}", status=status)
+            poller.add(replace(job, status=JobStatus.PROCESSING), "accounts")
+            poller.begin(job.id, JobSize.of_import("accounts", 1000))
+            assert poller.wait(job.id).status is status
+        assert self.run(api, poller).first > 0.99 * second.first > 20
+
+    def test_an_adopted_job_is_polled_at_once_and_says_nothing(self) -> None:
+        api = FakeExports(FakeClock(0), seconds=40)
+        poller = self.poller(api)
+        self.run(api, poller)
+        second = self.run(api, poller)
+        api.clock.time += 100
+        calls = len(api.calls)
+        poller.add(api.put("old", age=90), "accounts", own=False)
+        began = api.clock.time
+        poller.wait("old")
+        assert (len(api.calls) - calls, api.clock.time) == (1, began)
+        assert self.run(api, poller).first > 0.99 * second.first > 20
+
+    def test_a_job_is_polled_in_time_while_another_runs(self) -> None:
+        api = FakeExports(FakeClock(0), seconds=40)
+        poller = self.poller(api)
+        for _ in range(6):
+            self.run(api, poller)
+        began = api.clock.time
+        for number, later in enumerate([0, 15]):
+            api.clock.time = began + later
+            poller.add(api.put(f"job-{number}"), "accounts")
+            poller.begin(f"job-{number}", JobSize.of_import("accounts", 1000))
+        calls = len(api.calls)
+        poller.wait("job-0")
+        assert api.clock.time - began <= 42
+        poller.wait("job-1")
+        assert api.clock.time - began <= 57
+        assert len(api.calls) - calls <= 8
+
+    def test_a_job_that_began_a_while_ago_is_polled_the_sooner(self) -> None:
+        api = FakeExports(FakeClock(0), seconds=40)
+        poller = self.poller(api)
+        for _ in range(6):
+            self.run(api, poller)
+        began = api.clock.time
+        job = api.put("job-x", age=35)
+        poller.add(job, "accounts")
+        poller.begin(job.id, JobSize.of_import("accounts", 1000), began - 35)
+        poller.wait(job.id)
+        assert api.clock.time - began <= 7
+
+    def test_the_pause_of_the_api_counts_for_a_job_that_is_added(self) -> None:
+        api = FakeExports(FakeClock(0), seconds=40, pause=300)
+        poller = self.poller(api)
+        self.run(api, poller)
+        asked = api.clock.time
+        self.run(api, poller)
+        assert api.clock.time == asked + 300
 
 
 class TestManyJobs:

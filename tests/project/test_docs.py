@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import settings_docs
 
+from benchmarks import page as figures_page
+from benchmarks.report import caption
 from tests.documents import DOCUMENTS, ROOT, anchors, links
 
 pytestmark = pytest.mark.thorough
@@ -27,6 +30,14 @@ def test_the_settings_tables_match_about() -> None:
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert settings_docs.with_tables(text) == text
     assert "| `poll_interval_seconds` | `2` |" in text
+
+
+def test_the_figures_are_those_of_the_last_full_run() -> None:
+    text = figures_page.PAGE.read_text(encoding="utf-8")
+    results = json.loads(figures_page.RESULTS.read_text(encoding="utf-8"))
+    lines = figures_page.lines_of(results)
+    assert figures_page.with_section(text, lines, caption(results)) == text
+    assert f"| {lines[0].what} | {lines[0].against} |" in text
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
