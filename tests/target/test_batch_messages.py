@@ -46,8 +46,8 @@ CUT_GZIP = gzip.compress(b"{}\n" * 99, mtime=0)[:-9]
 @pytest.mark.parametrize(
     ("encoding", "content", "says"),
     [
-        ({"format": "parquet"}, b"", "neither jsonl"),
-        ({"format": "jsonl", "compression": "zstd"}, b"", "neither jsonl"),
+        ({"format": "csv"}, b"", "neither parquet, nor jsonl"),
+        ({"format": "jsonl", "compression": "zstd"}, b"", "neither parquet"),
         ({"format": "jsonl", "level": "9"}, b"", "no valid encoding or manifest"),
         ({"format": "jsonl"}, b'{"person_id": "n1"}\nSecret', "line 2, is no JSON object"),
         ({"format": "jsonl"}, LONG_LINE, r"line 1, is longer than 64 MiB\."),
