@@ -226,19 +226,27 @@ def _json_lines(file: _File) -> Iterator[_Lines]:
 
 def _split(file: _File, source: IO[bytes]) -> Iterator[list[bytes]]:
     """Yield the lines of a file, many at a time."""
-    rest, count = b"", 0
-    while chunk := source.read(BLOCK_BYTES):
-        *lines, rest = (rest + chunk).split(b"\n")
-        # Only the first and the last can be that long.
-        if max(len(rest), *map(len, lines[:1]), 0) > MAX_LINE_BYTES:
-            number = count + (1 if lines and len(lines[0]) > MAX_LINE_BYTES else len(lines) + 1)
+    pieces: list[bytes] = []
+    count = size = 0
+
+    def check(length: int) -> None:
+        if length > MAX_LINE_BYTES:
             raise file.error(
-                f", line {number}, is longer than {MAX_LINE_BYTES >> 20} MiB. Leave out the large "
-                "values at the source."
+                f", line {count + 1}, is longer than {MAX_LINE_BYTES >> 20} MiB. Leave out the "
+                "large values at the source."
             )
-        count += len(lines)
+
+    while chunk := source.read(BLOCK_BYTES):
+        check(size + (chunk.find(b"\n") + 1 or len(chunk)))
+        if b"\n" not in chunk:
+            pieces.append(chunk)
+            size += len(chunk)
+            continue
+        *lines, rest = b"".join([*pieces, chunk]).split(b"\n")
         yield lines
-    yield [rest]
+        count += len(lines)
+        pieces, size = [rest], len(rest)
+    yield [b"".join(pieces)]
 
 
 @cache
