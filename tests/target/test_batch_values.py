@@ -227,4 +227,4 @@ def test_a_large_file_is_read_in_parts() -> None:
         most = max(most, pa.total_allocated_bytes() - before)
         rows += len(block)
     assert rows == 100_000
-    assert most < 4 << 20 < 10 << 20 < len(file.getvalue())
+    assert most < 4 << 20 < 9 << 20 < len(file.getvalue())
