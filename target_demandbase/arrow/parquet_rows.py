@@ -236,11 +236,14 @@ def _moments(array: pa.Array, unit: str, zone: str) -> list[Any]:
     Raises:
         OverflowError: One is beyond the years that Arrow can write.
     """
-    texts = array.cast(pa.int64()).cast(pa.timestamp(unit)).cast(pa.string())
+    moments = array.cast(pa.int64()).cast(pa.timestamp(unit))
+    try:
+        texts = moments.cast(pa.timestamp("s")).cast(pa.string())
+    except pa.ArrowInvalid:  # a fraction would be lost
+        texts = _without_zeros(moments.cast(pa.string()))
     if pc.any(pc.starts_with(texts, "<")).as_py():
         raise OverflowError
     texts = pc.replace_substring(texts, " ", "T", max_replacements=1)
-    texts = _without_zeros(texts)
     if zone:
         texts = pc.binary_join_element_wise(texts, zone, "")
     values: list[Any] = texts.to_pylist()
