@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from target_demandbase.schema import is_plain_name
+from target_demandbase.plain_columns import is_plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
