@@ -216,8 +216,19 @@ def test_old_timestamps_keep_years_that_nanoseconds_do_not_reach() -> None:
     assert cells(early, use_deprecated_int96_timestamps=True) == ['"1000-01-02T00:00:00"']
 
 
+class Reads(io.BytesIO):
+    """A file that knows the size of the largest read."""
+
+    largest = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        self.largest = max(self.largest, len(found))
+        return found
+
+
 def test_a_large_file_is_read_in_parts() -> None:
-    file = io.BytesIO()
+    file = Reads()
     table = pa.table({"c": pa.array(f"{number:0100}" for number in range(100_000))})
     parquet.write_table(table, file, use_dictionary=False, compression="none")
     del table
@@ -228,3 +239,4 @@ def test_a_large_file_is_read_in_parts() -> None:
         rows += len(block)
     assert rows == 100_000
     assert most < 4 << 20 < 9 << 20 < len(file.getvalue())
+    assert file.largest < 2 << 20
