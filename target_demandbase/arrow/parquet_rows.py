@@ -55,6 +55,8 @@ def row_lines(source: IO[bytes]) -> Iterator[list[bytes]]:
     try:
         file = parquet.ParquetFile(
             source,
+            # Else whole columns of a row group are read into memory.
+            pre_buffer=False,
             buffer_size=_BLOCK_BYTES // 4,
             page_checksum_verification=True,
             # Nanoseconds reach from 1677 to 2262 only, and the reader does not notice it.
