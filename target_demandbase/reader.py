@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import json
 import os
-import re
 import select
 import sys
-import zlib
 from collections import Counter
-from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from io import UnsupportedOperation
 from itertools import groupby
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
-from urllib.parse import unquote
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchFileFormat, StorageTarget
 from singer_sdk.io_base import SingerReader
 from singer_sdk.singerlib.json import deserialize_json
 from typing_extensions import override
@@ -29,7 +22,7 @@ from target_demandbase.errors import InputError
 from target_demandbase.schema import schema_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 BLOCK_BYTES = 768 * 1024
@@ -172,6 +165,38 @@ _FEW = 16
 """Number of lines that are not worth another try together."""
 
 
+def pass_records(
+    lines: list[bytes],
+    offer: Callable[[bytes], Consumed | None],
+    each: Callable[[list[bytes]], None],
+) -> None:
+    """Process records of a stream; try smaller pieces around those that are not plain.
+
+    Args:
+        lines: RECORD messages without line ends.
+        offer: Processes the first of some lines; ``None`` if the stream's sink accepts no lines.
+        each: Processes one message after the other.
+    """
+    was_few = False
+    while lines:
+        offered = None if len(lines) <= _FEW else offer(b"\n".join([*lines, b""]))
+        if offered is None:
+            each(lines)
+            return
+        consumed = offered.records
+        lines = lines[consumed:]
+        is_few = consumed <= _FEW
+        if is_few and was_few:
+            middle = len(lines) // 2
+            pass_records(lines[:middle], offer, each)
+            lines = lines[middle:]
+            is_few = False
+        elif is_few:
+            each(lines[:1])
+            lines = lines[1:]
+        was_few = is_few
+
+
 class SilentReader(SingerReader):
     """Reads messages; the SDK's own reader logs a line that it cannot parse, with its values."""
 
@@ -240,7 +265,7 @@ class SilentReader(SingerReader):
         # Most blocks contain little but records of the same stream as the block before.
         was_few = False
         while True:
-            consumed = self._offer(self._stream, block)
+            consumed = self._offer(self._stream, block) or NOTHING
             block = block[consumed.size :]
             if not block:
                 return
@@ -259,28 +284,13 @@ class SilentReader(SingerReader):
                 self._records(stream, run)
 
     def _records(self, stream: str, lines: list[bytes]) -> None:
-        """Process records of a stream; try smaller pieces around those that are not plain."""
-        was_few = False
-        while lines:
-            if self.sink_of(stream) is None or len(lines) <= _FEW:
-                self._each(lines)
-                return
-            consumed = self._offer(stream, b"\n".join([*lines, b""])).records
-            lines = lines[consumed:]
-            is_few = consumed <= _FEW
-            if is_few and was_few:
-                middle = len(lines) // 2
-                self._records(stream, lines[:middle])
-                lines = lines[middle:]
-                is_few = False
-            elif is_few:
-                self._each(lines[:1])
-                lines = lines[1:]
-            was_few = is_few
+        pass_records(lines, lambda text: self._offer(stream, text), self._each)
 
-    def _offer(self, stream: str, lines: bytes) -> Consumed:
+    def _offer(self, stream: str, lines: bytes) -> Consumed | None:
         sink = self.sink_of(stream)
-        consumed = NOTHING if sink is None else sink.process_record_lines(lines)
+        if sink is None:
+            return None
+        consumed = sink.process_record_lines(lines)
         self._line += consumed.records
         self._counts["RECORD"] += consumed.records
         return consumed
@@ -366,123 +376,3 @@ class SilentReader(SingerReader):
         raise InputError(
             f"Line {self._line} of the input is a Singer message of unknown type. Check the tap."
         )
-
-
-_COMPRESSIONS = {None, "none", "gzip"}
-
-_SCHEMES = {"", "file", "s3"}
-"""Schemes of files that are read; nothing for a path."""
-
-_FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?", re.IGNORECASE)
-
-_GZIP = b"\x1f\x8b"
-
-
-def batch_records(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the records of all files of a BATCH message.
-
-    Raises:
-        InputError: The message or a file is invalid.
-    """
-    stream, files = message["stream"], message["manifest"]
-    try:
-        encoding = BaseBatchFileEncoding.from_dict(message["encoding"])
-        is_valid = isinstance(files, list) and all(isinstance(path, str) for path in files)
-    except TypeError:
-        is_valid = False
-    if not is_valid:
-        raise InputError(
-            f"A BATCH message of stream {stream} has no valid encoding or manifest. Check the tap.",
-            stream=stream,
-        )
-    if encoding.format != BatchFileFormat.JSONL or encoding.compression not in _COMPRESSIONS:
-        raise InputError(
-            f"A BATCH message of stream {stream} has files that are neither jsonl nor jsonl with "
-            "gzip. Set the tap's batch_config.encoding.format to jsonl.",
-            stream=stream,
-        )
-    for number, path in enumerate(files, 1):
-        if _scheme(path) not in _SCHEMES or "::" in path:  # which chains file systems of fsspec
-            raise InputError(
-                f"File {number} of a BATCH message of stream {stream} is neither a local file nor "
-                "at s3://. Set the tap's batch_config.storage.root to one of these.",
-                stream=stream,
-            )
-    for number, path in enumerate(files, 1):
-        yield from _file(stream, number, path)
-
-
-def _scheme(path: str) -> str:
-    """Return the scheme of a URL, and nothing for the path of a file."""
-    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)", path)
-    return found[0].lower() if found else ""
-
-
-def _file(stream: str, number: int, path: str) -> Iterator[dict[str, Any]]:
-    line = 0
-    try:
-        with ExitStack() as stack:
-            file = stack.enter_context(_opened(path))
-            # Not by the declared compression: some taps declare one and do not compress, or the
-            # other way round.
-            is_packed = file.read(len(_GZIP)) == _GZIP
-            file.seek(0)
-            if is_packed:
-                file = cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=file)))
-            while text := file.readline(MAX_LINE_BYTES + 1):
-                line += 1
-                if len(text) > MAX_LINE_BYTES:
-                    raise InputError(
-                        f"File {number} of a BATCH message of stream {stream}, line {line}, is "
-                        f"longer than {MAX_LINE_BYTES >> 20} MiB. Leave out the large values at "
-                        "the source.",
-                        stream=stream,
-                    )
-                if text.strip():
-                    yield _record(text)
-    except ImportError:
-        raise InputError(
-            f"File {number} of a BATCH message of stream {stream} is at {_scheme(path)}://, which "
-            f"needs a package that is not installed: pip install 'singer-sdk[{_scheme(path)}]'.",
-            stream=stream,
-        ) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"File {number} of a BATCH message of stream {stream} cannot be read to its end "
-            f"({type(error).__name__} after line {line}). Check where the tap writes its files.",
-            stream=stream,
-        ) from None
-    except ValueError:
-        raise InputError(
-            f"File {number} of a BATCH message of stream {stream}, line {line}, is no JSON object. "
-            "Check the tap.",
-            stream=stream,
-        ) from None
-
-
-def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
-    """Open a file of a BATCH message.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
-    if _scheme(path) == "s3":
-        head, tail = StorageTarget.split_url(path)
-        return cast("AbstractContextManager[IO[bytes]]", StorageTarget.from_url(head).open(tail))
-    # The SDK's own method reads no URL of a path with a space, which its taps encode.
-    local = Path(_FILE_URL.sub("", path, count=1))
-    if _scheme(path) and not local.exists():
-        local = Path(unquote(str(local)))
-    return local.open("rb")
-
-
-def _record(text: bytes) -> dict[str, Any]:
-    """Return a record.
-
-    Raises:
-        ValueError: The line is no JSON object.
-    """
-    record = deserialize_json(text)
-    if not isinstance(record, dict):
-        raise ValueError  # noqa: TRY004 - the same error as for invalid JSON
-    return record

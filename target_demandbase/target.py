@@ -15,7 +15,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
 from demandbase_api.clock import Clock, SystemClock
-from demandbase_api.config import api_files, chosen_api, state
+from demandbase_api.config import api_files, chosen_api, spool_folder, state
 from demandbase_api.connect import connect
 from demandbase_api.errors import DemandbaseError
 from demandbase_api.http.retry import RetryPolicy
@@ -32,6 +32,7 @@ from demandbase_api.settings_check import (
 )
 from demandbase_api.settings_values import as_declared
 from target_demandbase import config
+from target_demandbase.batch_files import read_batch
 from target_demandbase.config import check_abilities, check_entities, check_labels
 from target_demandbase.errors import (
     InputError,
@@ -42,7 +43,7 @@ from target_demandbase.errors import (
 )
 from target_demandbase.loader import Loader
 from target_demandbase.mapping import StreamSchema
-from target_demandbase.reader import SilentReader, batch_records
+from target_demandbase.reader import SilentReader
 from target_demandbase.rejects import check_folder
 from target_demandbase.sink import DemandbaseSink, mapping_error
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
     from demandbase_api.ports import Apis, ImportApi
     from target_demandbase.csv_writer import RowError
+    from target_demandbase.reader import Consumed
 
 
 _INPUT_FAILURES = (
@@ -308,10 +310,19 @@ class TargetDemandbase(Target):
         self._assert_line_requires(message_dict, requires={"stream", "encoding", "manifest"})
         if self._has_questions:
             return
-        for record in batch_records(message_dict):
-            self._process_record_message(
-                {"type": "RECORD", "stream": message_dict["stream"], "record": record}
-            )
+        stream = message_dict["stream"]
+
+        def offer(lines: bytes) -> Consumed | None:
+            sink = self._sink_of_lines(stream)
+            return None if sink is None else sink.process_record_lines(lines)
+
+        read_batch(
+            message_dict,
+            spool_folder(self.config),
+            offer,
+            self._process_record_message,
+            self._after_block,
+        )
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:

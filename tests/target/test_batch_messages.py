@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from demandbase_sandbox import Sandbox
 from target_demandbase.errors import (
@@ -16,6 +20,12 @@ from tests.target.conftest import Load, landed, people, person, state
 from tests.target.people_files import files
 
 pytestmark = pytest.mark.thorough
+
+
+def parquet_of(rows: list[dict[str, Any]], **options: Any) -> bytes:  # noqa: ANN401
+    file = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), file, **options)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -39,15 +49,45 @@ def test_batch_messages_are_like_records(
     assert len(done.rejects) == 1
 
 
+def test_a_rejected_row_of_a_parquet_file_is_kept_as_a_record(
+    sandbox: Sandbox, load: Load, tmp_path: Path
+) -> None:
+    rows = [person(n)["record"] for n in range(40)]
+    rows[7]["person_id"] = rows[23]["person_id"] = None
+    path = tmp_path / "batch.parquet"
+    path.write_bytes(parquet_of(rows, row_group_size=16))
+    done = load(people(), batch(path, format="parquet"), state(1), on_reject="continue")
+    assert [{name: row[name] for name in rows[7]} for row in done.rejects] == [rows[7], rows[23]]
+    assert (len(landed(sandbox)), done.states) == (38, [1])
+
+
+def batch(path: Path, **encoding: str) -> dict[str, Any]:
+    return {"type": "BATCH", "stream": "people", "encoding": encoding, "manifest": [path.as_uri()]}
+
+
 LONG_LINE = gzip.compress(b'{"person_id": "' + b"Secret " * (10 << 20), 1)
 CUT_GZIP = gzip.compress(b"{}\n" * 99, mtime=0)[:-9]
+PARQUET = parquet_of([{"person_id": f"Secret {n}" * 9} for n in range(2000)], row_group_size=1000)
+CHANGED = PARQUET[:9000] + b"\xff" * 99 + PARQUET[9099:]
+TWICE = io.BytesIO()
+parquet.write_table(pa.table([pa.array(["Secret"])] * 2, ["name", "name"]), TWICE)
 
 
 @pytest.mark.parametrize(
     ("encoding", "content", "says"),
     [
-        ({"format": "parquet"}, b"", "neither jsonl"),
-        ({"format": "jsonl", "compression": "zstd"}, b"", "neither jsonl"),
+        ({"format": "csv"}, b"", "neither parquet, nor jsonl"),
+        ({"format": "parquet"}, b"", r"File 1 .* people cannot be read: it is empty\."),
+        ({"format": "parquet"}, b"{}\n" * 9, "it is no Parquet file, which begins with PAR1"),
+        ({"format": "parquet"}, PARQUET[:-500], "it is cut off"),
+        ({"format": "parquet"}, PARQUET[:7], "it is cut off"),
+        ({"format": "parquet"}, CHANGED, "it is broken, .* after row 0"),
+        ({"format": "parquet"}, gzip.compress(PARQUET), "a Parquet file inside gzip"),
+        ({"format": "parquet"}, b"PARE" + PARQUET[4:-4] + b"PARE", "it is encrypted"),
+        ({"format": "parquet"}, TWICE.getvalue(), "it has two columns named name"),
+        ({"format": "jsonl"}, b'{"person_id":"n1"},"record":{}\n', "line 1, is no JSON object"),
+        ({"format": "jsonl"}, b'\n{"a":' + b"9" * 5000 + b"}\n", "line 2, contains a number of"),
+        ({"format": "jsonl", "compression": "zstd"}, b"", "neither parquet"),
         ({"format": "jsonl", "level": "9"}, b"", "no valid encoding or manifest"),
         ({"format": "jsonl"}, b'{"person_id": "n1"}\nSecret', "line 2, is no JSON object"),
         ({"format": "jsonl"}, LONG_LINE, r"line 1, is longer than 64 MiB\."),
