@@ -28,7 +28,7 @@ def queued_imports(setting: Setting) -> list[Line]:
     is_full = sizes.job_seconds == GOAL_JOB_SECONDS
     seconds = GOAL_SECONDS if is_full else max(0.1, sizes.job_seconds / 20)
     rows = IMPORTS * max(1, sizes.wide // 50)
-    goals = {1: Goal(Sense.AT_MOST, 1.15), 2: Goal(Sense.AT_MOST, 0.65)}
+    goals = {1: Goal(Sense.AT_MOST, 1.2), 2: Goal(Sense.AT_MOST, 0.7)}
     contenders = {jobs: _contender(setting, rows, seconds, jobs) for jobs in goals}
     try:
         ran = setting.track.only_counted().race(list(contenders.values()), 1)

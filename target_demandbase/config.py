@@ -188,7 +188,9 @@ _CONFIG = th.PropertiesList(
         th.IntegerType(minimum=1),
         default=1,
         title="Concurrent jobs",
-        description="Maximum number of import jobs of a stream that run at the same time.",
+        description="Maximum number of import jobs of a stream that run at the same time. With 2, "
+        "a run that waits for its jobs may take little more than half as long: see "
+        "docs/imports.md.",
     ),
     th.Property(
         "job_timeout_seconds",
