@@ -156,10 +156,16 @@ class StreamBatch:
             counted = self._nulls.counted(row.columns)
             self._nulls.add(1, {column: not values[column] for column in counted})
 
-    def stage_rows(self, rows: EncodedRows, messages: bytes) -> None:
-        """Add rows and the RECORD messages that they come from, one a line."""
+    def fit_together(self, groups: Sequence[EncodedRows]) -> bool:
+        """Return whether rows of several sets of columns can be staged before files are queued."""
+        return self._groups.fit_together(
+            [(rows.columns, rows.lines.max_bytes, rows.keys) for rows in groups]
+        )
+
+    def stage_rows(self, rows: EncodedRows) -> None:
+        """Add rows of the same columns."""
         self.goes_on = True
-        self._groups.add(rows.columns, rows.lines, messages, rows.keys)
+        self._groups.add(rows.columns, rows.lines, rows.messages, rows.keys)
         if self._counts_nulls:
             self._nulls.add(rows.rows, rows.empty(self._nulls.counted(rows.columns)))
 

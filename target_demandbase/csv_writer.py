@@ -141,9 +141,7 @@ class RowEncoder:
                 value = value.replace("\0", "")
             elif column in self._integers:
                 value = _whole(value)
-            text = self._text(column, value)
-            if column in self._date_columns:
-                text = _MIDNIGHT.sub(r"\1", text)
+            text = self.text(column, value)
             if column == self._key:
                 key = number_key(text) if self._is_key_numeric else text
             if not text and self._omit_null:
@@ -159,12 +157,16 @@ class RowEncoder:
             raise RowError(None, "too_large", "the row is larger than max_file_bytes")
         return Row(tuple(columns), tuple(values), line, key, nul_characters)
 
-    def _text(self, column: str, value: object) -> str:
-        """Return a value as text.
+    def text(self, column: str, value: object) -> str:
+        """Return the text of a value of a column.
 
         Raises:
             RowError: It has none.
         """
+        text = self._text(column, _whole(value) if column in self._integers else value)
+        return _MIDNIGHT.sub(r"\1", text) if column in self._date_columns else text
+
+    def _text(self, column: str, value: object) -> str:
         is_date_time = column in self._date_times and isinstance(value, str)
         try:
             text = encode_value(value)

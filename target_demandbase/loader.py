@@ -244,13 +244,20 @@ class Loader:
         if stream.block_encoder is None:
             return NOTHING
         stream.block_encoder.ignore(stream.unknown.seen)
-        rows = stream.block_encoder.encode(lines, stream.batch.rows_left)
-        if rows is None or not stream.batch.fits(rows.columns, rows.lines.max_bytes, rows.keys):
+        block = stream.block_encoder.encode(lines, stream.batch.rows_left)
+        if block is None:
             return NOTHING
-        self._count(stream, rows.rows)
-        stream.batch.stage_rows(rows, lines[: rows.size])
-        self._report.add_staged(stream.plan.stream, rows.rows)
-        return Consumed(rows.rows, rows.size)
+        # The first rows of a set of columns need a file; the next block has place for another.
+        new = [rows.first for rows in block.groups if stream.batch.needs_file(rows.columns)]
+        if len(new) > 1:
+            block = stream.block_encoder.encode(lines, sorted(new)[1])
+        if block is None or not stream.batch.fit_together(block.groups):
+            return NOTHING
+        self._count(stream, block.rows)
+        for rows in block.groups:
+            stream.batch.stage_rows(rows)
+        self._report.add_staged(stream.plan.stream, block.rows)
+        return Consumed(block.rows, block.size)
 
     def accepts_lines(self, stream: LoadedStream) -> bool:
         """Return whether ``record_lines`` may be called: no other stream has the same keys."""

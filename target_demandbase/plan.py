@@ -38,9 +38,10 @@ from target_demandbase.mapping import (
     plain_name,
     plan_columns,
 )
+from target_demandbase.plain_columns import ColumnKind, plain_columns
 from target_demandbase.proposal import Proposal, as_setting, likely_entity, propose
 from target_demandbase.remarks import about_columns, about_custom_fields, about_entity, about_source
-from target_demandbase.schema import DELETED, REJECT_TYPE, ColumnKind, plain_columns
+from target_demandbase.schema import DELETED, REJECT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -288,7 +289,7 @@ def _mapping_settings(config: Mapping[str, Any], entity: str) -> MappingSettings
 
 def suits_blocks(plan: StreamPlan) -> bool:
     """Return whether a stream's records can be encoded many at a time."""
-    plain = plain_columns(plan.schema)
+    plain = plain_columns(plan.schema, {*plan.fields, *plan.key_properties})
     if plain is None or len(plan.fields) < 2:  # noqa: PLR2004 - a null alone in its row
         return False
     kinds = {column.name: column.kind for column in plain}

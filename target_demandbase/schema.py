@@ -1,9 +1,7 @@
-"""Checks SCHEMA messages, and finds the schemas whose records types alone can validate."""
+"""Checks SCHEMA messages, and reads the types of their properties."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,100 +68,3 @@ def is_date_time(rule: Mapping[str, Any]) -> bool:
 
 DELETED = "_sdc_deleted_at"
 """Property that marks a record as deleted."""
-
-# Keywords that do not restrict values. The SDK does not check formats either.
-_ANNOTATIONS = frozenset(
-    {"type", "format", "title", "description", "default", "examples", "$comment", "$schema", "$id"}
-)
-
-_PLAIN_SCHEMA_KEYWORDS = _ANNOTATIONS | {"properties", "required", "additionalProperties"}
-
-
-class ColumnKind(StrEnum):
-    """Type of a column's values."""
-
-    TEXT = "text"
-    DATE_TIME = "date_time"
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-
-
-@dataclass(frozen=True, slots=True)
-class PlainColumn:
-    """A property whose values can be validated by their type alone.
-
-    Args:
-        name: Name of the property.
-        kind: Type of its values.
-        nullable: Whether null is valid.
-        required: Whether each record must have it.
-        max_length: Maximum length of a text in characters. ``None``: unlimited.
-    """
-
-    name: str
-    kind: ColumnKind
-    nullable: bool
-    required: bool
-    max_length: int | None = None
-
-
-def is_plain_name(name: str) -> bool:
-    """Return whether JSON needs no escapes for a property's name, as msgspec requires."""
-    return name.isprintable() and not {'"', "\\"} & set(name)
-
-
-def plain_columns(  # noqa: PLR0911
-    schema: Mapping[str, Any],
-) -> tuple[PlainColumn, ...] | None:
-    """Return the columns of a schema, or ``None`` if types alone cannot validate records."""
-    if any(not _is_allowed(word, _PLAIN_SCHEMA_KEYWORDS) for word in schema):
-        return None
-    if schema.get("type", "object") not in ("object", ["object"]):
-        return None
-    if schema.get("additionalProperties", True) is not True:
-        return None
-    required = schema.get("required", ())
-    properties: Mapping[str, Any] = schema["properties"]
-    if not set(required) <= properties.keys():
-        return None
-    columns = []
-    for name, rule in properties.items():
-        if not is_plain_name(name):
-            return None
-        column = _column(name, rule, required=name in required)
-        if column is None:
-            return None
-        columns.append(column)
-    return tuple(columns)
-
-
-def _column(name: str, rule: Mapping[str, Any], *, required: bool) -> PlainColumn | None:
-    declared = rule.get("type")
-    types = list(declared) if isinstance(declared, list) else [declared]
-    nullable = "null" in types
-    kinds = [each for each in types if each != "null"]
-    if len(kinds) != 1:
-        return None
-    words = {word for word in rule if not _is_allowed(word, _ANNOTATIONS)}
-    max_length = rule.get("maxLength")
-    match kinds[0]:
-        case "string":
-            kind = ColumnKind.DATE_TIME if rule.get("format") == "date-time" else ColumnKind.TEXT
-            if isinstance(max_length, int) and not isinstance(max_length, bool):
-                words.discard("maxLength")
-        case "integer":
-            kind = ColumnKind.INTEGER
-        case "number":
-            kind = ColumnKind.NUMBER
-        case "boolean":
-            kind = ColumnKind.BOOLEAN
-        case _:
-            return None
-    if words:
-        return None
-    return PlainColumn(name, kind, nullable, required, max_length)
-
-
-def _is_allowed(word: str, known: frozenset[str]) -> bool:
-    return word in known or word.startswith("x-")

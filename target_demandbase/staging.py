@@ -110,6 +110,21 @@ class ColumnGroups:
             return fits and len(self._groups) < _MAX_GROUPS and self._budget.has_room
         return group.file.fits(size, self._max_bytes)
 
+    def fit_together(self, parts: Sequence[tuple[Columns, int, Keys]]) -> bool:
+        """Return whether rows of several sets of columns can be added before staged rows are sent.
+
+        Args:
+            parts: The rows, as for ``fits``, each set of columns once.
+        """
+        if not all(self.fits(columns, size, keys) for columns, size, keys in parts):
+            return False
+        part_by_key: dict[int, int] = {}
+        return len(parts) == 1 or all(
+            part_by_key.setdefault(digest, number) == number
+            for number, (_, _, keys) in enumerate(parts)
+            for digest in self._digests(filter(None, key_texts(keys)))
+        )
+
     def add(
         self,
         columns: Columns,

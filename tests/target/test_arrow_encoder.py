@@ -16,8 +16,8 @@ from target_demandbase.arrow.encoder import ArrowRowEncoder, EncodedRows
 from target_demandbase.csv_writer import OnNull, RowEncoder, RowError
 from target_demandbase.keys import key_texts
 from target_demandbase.mapping import StreamSchema
+from target_demandbase.plain_columns import plain_columns
 from target_demandbase.plan import StreamPlan
-from target_demandbase.schema import plain_columns
 from target_demandbase.validation import RecordValidator
 from tests.examples import examples
 
@@ -82,9 +82,16 @@ RAW = {
 }  # fmt: skip
 PLAIN = {
     "key": ['"a"', '"b"', '"é\\n"'], "text": ['"x"', '"\\"\\n,"', '""'], "short": ['"abc"'],
-    "whole": ["1", "-5"], "number": ["1.10", "7", "-0.5"], "flag": ["true", "false"],
-    "day": ['"2026-01-02"'], "moment": ['"2026-01-02T03:04:05Z"'],
-    "count": ["3.0", "7"], "due": ['"2026-01-02T00:00:00Z"', '"2026-01-02T00:00:01Z"'],
+    "whole": ["1", "-5"], "number": ["1.10", "7", "-0.5", "-0", "1e6", "1.5E-07", "10.0", "0.1"],
+    "flag": ["true", "false"],
+    "day": ['"2026-01-02"'],
+    "moment": [
+        '"2026-01-02T03:04:05Z"', '"2026-01-02T03:04:05+00:00"', '"2026-01-02T03:04:05.000Z"',
+        '"2026-01-02T03:04:05.120000+00:00"', '"2026-01-02 03:04:05"', '"2026-01-02T03:04:05"',
+        '"2026-01-02 03:04:05.123+02"', '"2026-01-02T03:04:05.000001"', '"2026-01-02"', '""',
+    ],
+    "count": ["3.0", "7", "1e3"],
+    "due": ['"2026-01-02T00:00:00Z"', '"2026-01-02T00:00:01Z"', '"2026-01-02T01:00:00+01:00"'],
     "due_text": ['"2026-01-02"', '"2026-01-02T00:00:00Z"'], "unsent": ["1.5"],
 }  # fmt: skip
 
@@ -116,13 +123,14 @@ def text_of(lines: list[bytes]) -> bytes:
 
 
 def encode_all(encoder: ArrowRowEncoder, lines: list[bytes]) -> EncodedRows | None:
-    """Return the rows of lines if all of them are taken."""
+    """Return the rows of lines, which have the same columns, if all of them are taken."""
     text = text_of(lines)
     block = encoder.encode(text)
     if block is None or block.size < len(text):
         return None
     assert block.rows == len(lines)
-    return block
+    [rows] = block.groups
+    return rows
 
 
 def encoded(block: EncodedRows) -> bytes:
@@ -180,10 +188,15 @@ def test_what_the_fast_path_makes_is_what_the_slow_path_makes(
     assert most is None or block.rows <= most
     expected = one_by_one(of, lines, on_null=on_null)
     assert None not in expected
-    assert {row.columns for row in expected} == {block.columns}
-    assert encoded(block) == b"".join(row.line for row in expected)
-    assert block.lines.max_bytes >= sum(len(row.line) for row in expected)
-    assert list(key_texts(block.keys)) == [row.key for row in expected]
+    by_columns = dict.fromkeys(row.columns for row in expected)
+    assert [group.columns for group in block.groups] == [*by_columns]
+    for group in block.groups:
+        places = [place for place, row in enumerate(expected) if row.columns == group.columns]
+        assert (group.rows, group.first) == (len(places), places[0])
+        assert encoded(group) == b"".join(expected[place].line for place in places)
+        assert group.lines.max_bytes >= sum(len(expected[place].line) for place in places)
+        assert group.messages == text_of([lines[place] for place in places])
+        assert list(key_texts(group.keys)) == [expected[place].key for place in places]
 
 
 @examples()
@@ -281,22 +294,105 @@ def test_ignored_properties_do_not_slow_the_next_records_down() -> None:
     assert encode_all(encoder, [odd]) is not None
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        {"type": ["string", "integer"]}, {"type": "object"}, {}, {"anyOf": [{"type": "string"}]},
-        {"type": "string", "pattern": "x"}, {"type": "integer", "minimum": 1}, {"type": "null"},
-        {"type": "string", "enum": ["a"]}, {"type": "integer", "maxLength": 3},
-    ],
-)  # fmt: skip
-def test_schemas_that_ask_for_more_than_a_type_are_read_one_by_one(rule: dict[str, Any]) -> None:
-    assert plain_columns({"type": "object", "properties": {"a": rule}}) is None
+# Rules of properties, with values that are usual for them, and with others.
+RULES: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    ({"type": ["string", "integer"]}, ['"5"', "5", '""'], ["null", "1.5", "true", '"\\ud800"']),
+    ({"type": ["null", "string", "number"], "format": "date-time"}, ["1e3", "null"], ['"x"']),
+    ({"anyOf": [{"type": "string"}, {"type": "null"}]}, ['"x"', "null"], ["1", "[]"]),
+    (
+        {"anyOf": [{"type": "string", "format": "date-time"}, {"type": ["string", "null"]}]},
+        ['"2026-01-02 03:04:05"', '"x"', "null"], ["1"],
+    ),
+    (
+        {"oneOf": [{"type": "null"}, {"type": "string", "format": "date-time"}]},
+        ['"2026-01-02 03:04:05"', "null"], ['"x"', "5"],
+    ),
+    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, ["1.5"], ["1", "null", '"x"']),
+    ({"type": ["null", "object"]}, ["null", '{"a": 1.50, "b": "\\"é"}', "{}"], ["[]", '""']),
+    (
+        {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+        ['{"a":1}', '{"a":1.0,"b":[1e3]}'], ["{}", '{"a":"x"}', "null"],
+    ),
+    (
+        {"type": ["array", "null"], "items": {"type": "integer"}},
+        ["[1, 2]", "[]", "null"], ['["x"]', "{}"],
+    ),
+    ({}, ["1", '"x"', "null", "[1]", "true"], []),
+    ({"type": ["null", "string"], "pattern": "^a"}, ['"a1"', "null"], ['"b"', '""', "1"]),
+    ({"type": "string", "enum": ["a", "b"]}, ['"a"', '"b"'], ['"c"', "null"]),
+    ({"type": ["null", "string"], "enum": ["a"]}, ['"a"'], ["null", '"b"']),
+    ({"type": "string", "format": "date-time", "maxLength": 20}, ['"2026-01-02T03:04:05Z"'],
+     ['"2026-01-02T03:04:05+00:00"']),
+    ({"type": ["null", "integer"], "minimum": -5, "maximum": 5}, ["5", "-5", "null", "3.0"],
+     ["6", "-6", "1.5", "5.5"]),
+    ({"type": "integer", "exclusiveMinimum": 0, "multipleOf": 3}, ["3", "9"], ["0", "4", "null"]),
+    ({"type": "integer", "maxLength": 3}, ["12345"], ["null", '"1"']),
+    (
+        {
+            "type": ["null", "number"], "multipleOf": Decimal("1E-38"),
+            "exclusiveMaximum": Decimal("1E62"), "exclusiveMinimum": Decimal("-1E62"),
+        },
+        ["1.5", "12345678901.123", "null", "-0", "1e61"], ["1e62", "-1E63", "1e-39", '"1"'],
+    ),
+    (
+        {
+            "type": ["null", "number"], "multipleOf": Decimal("0.01"), "maximum": Decimal("99.99"),
+            "minimum": Decimal("-99.99"),
+        },
+        ["99.99", "-1.50", "7", "1.500", "null"], ["100", "-99.991", "1.001", "1e2"],
+    ),
+    ({"type": "number", "minimum": 10}, ["10", "10.5", "1e2"], ["9.9", "-100", "null"]),
+    ({"type": ["boolean", "null"], "enum": [True]}, ["true"], ["false", "null"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "usual", "others"), RULES)
+def test_values_with_further_rules_are_as_the_slow_path_has_them(
+    rule: dict[str, Any], usual: list[str], others: list[str]
+) -> None:
+    of = plan({"key": NULLABLE["key"], "text": NULLABLE["text"], "ruled": rule})
+
+    def lines(*values: str) -> list[bytes]:
+        cells = [{"key": f'"{n}"', "text": '"x"', "ruled": raw} for n, raw in enumerate(values)]
+        return [line(each) for each in cells]
+
+    def encode(*values: str) -> EncodedRows | None:
+        return encode_all(ArrowRowEncoder(of, on_null=OnNull.BLANK), lines(*values))
+
+    together = encode(*usual)
+    assert together is not None
+    assert encoded(together) == b"".join(
+        row.line for row in one_by_one(of, lines(*usual), on_null=OnNull.BLANK)
+    )
+    for raw in [*usual, *others]:
+        block = encode(usual[0], raw)
+        rows = one_by_one(of, lines(usual[0], raw), on_null=OnNull.BLANK)
+        assert (block is None) == (None in rows), raw
+        if block is not None:
+            assert encoded(block) == b"".join(row.line for row in rows), raw
+
+
+def test_properties_that_are_not_sent_may_have_any_schema() -> None:
+    of = plan({**NULLABLE, "unsent": {"type": ["array", "null"], "items": {"enum": [1]}}})
+    cells = {name: values[0] for name, values in PLAIN.items()}
+    encoder = ArrowRowEncoder(of, on_null=OnNull.BLANK)
+    assert encode_all(encoder, [line({**cells, "unsent": '[{"a":1},null]'})] * 2) is not None
+
+
+def test_properties_that_the_schema_forbids_are_left_to_the_slow_path() -> None:
+    of = plan(NULLABLE)
+    of.schema["additionalProperties"] = False  # type: ignore[index]
+    cells = {name: values[0] for name, values in PLAIN.items()}
+    encoder = ArrowRowEncoder(of, on_null=OnNull.BLANK)
+    encoder.ignore(frozenset({"surplus"}))
+    assert encode_all(encoder, [line(cells)]) is not None
+    assert encode_all(encoder, [line({**cells, "surplus": "1"})]) is None
 
 
 @pytest.mark.parametrize("word", ["patternProperties", "allOf", "minProperties", "not"])
 def test_schemas_with_further_rules_are_read_one_by_one(word: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, word: {}}
-    assert plain_columns(schema) is None
+    assert plain_columns(schema, {"a"}) is None
 
 
 def test_decimals_keep_their_digits() -> None:
@@ -312,7 +408,7 @@ def test_decimals_keep_their_digits() -> None:
 
 @pytest.mark.parametrize("name", ['we"ird', "a\\b", "tab\there", "half \ud800"])
 def test_names_that_json_cannot_hold_as_they_are_are_left_to_the_slow_path(name: str) -> None:
-    assert plain_columns({"type": "object", "properties": {name: {"type": "string"}}}) is None
+    assert plain_columns({"type": "object", "properties": {name: {}}}, ()) is None
     encoder = ArrowRowEncoder(plan(NULLABLE), on_null=OnNull.BLANK)
     encoder.ignore(frozenset({name, "surplus"}))
     odd = line({**{n: v[0] for n, v in PLAIN.items()}, "surplus": "1"})

@@ -121,7 +121,8 @@ def test_a_keyword_that_cannot_be_read_is_named_and_ignored(
     ("rule", "good", "bad"),
     [
         ({"type": "number", "maximum": 5, "exclusiveMaximum": True}, 4, 5),
-        ({"type": "number", "multipleOf": 1e-20}, None, 123456789.5),
+        ({"type": "number", "multipleOf": 1e-20}, 123456789.5, 1e-21),
+        ({"type": "number", "multipleOf": 1e-38, "maximum": 1e62}, 123456789.5, 1e63),
         ({"type": "number", "multipleOf": 2}, 4, float("nan")),
         ({"type": "integer"}, 1.0, 1.5),
         ({"type": "integer"}, 1e2, "1"),

@@ -1,0 +1,224 @@
+"""The values of records as Arrow arrays, in the form in which they are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from singer_sdk.singerlib.json import deserialize_json
+
+from target_demandbase.arrow.date_times import utc_texts
+from target_demandbase.csv_writer import MAX_DIGITS, RowError, encode_value
+from target_demandbase.plain_columns import ColumnKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from target_demandbase.arrow.decoder import RecordBlock
+    from target_demandbase.csv_writer import RowEncoder
+    from target_demandbase.plain_columns import PlainColumn
+    from target_demandbase.validation import RecordValidator
+
+
+TEXT = pa.string()
+
+TYPES = {ColumnKind.INTEGER: pa.int64(), ColumnKind.BOOLEAN: pa.bool_()}
+"""Types of columns that are not texts: all blocks of a file need the same ones."""
+
+_LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
+
+_MAX_NUMBER_BYTES = 100
+"""Longest number that is written without its exponent: a block of longer ones fills the memory."""
+
+_EXACT_FLOATS = 2**53
+"""Below this, each float that is a whole number is the number that was written."""
+
+
+class NotPlainError(ValueError):
+    """A value can only be encoded by ``csv_writer``."""
+
+
+class ValueReader:
+    """Reads the values of a stream's records.
+
+    Args:
+        columns: The columns.
+        validator: Validates values by rules beyond their type.
+        encoder: Encodes values of other kinds.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, PlainColumn], validator: RecordValidator, encoder: RowEncoder
+    ) -> None:
+        self._columns = columns
+        self._validator = validator
+        self._encoder = encoder
+
+    def read(self, block: RecordBlock) -> dict[str, pa.Array]:
+        """Return the values of a block by column.
+
+        Raises:
+            NotPlainError: A value is missing, or is not plain.
+        """
+        found: dict[str, pa.Array] = {}
+        try:
+            # All columns of a kind together: most of the cost of a column is the call.
+            for kind in ColumnKind:
+                names = [name for name in block.columns if self._columns[name].kind is kind]
+                if names:
+                    array = _array(kind, block.values_of(names))
+                    found |= {
+                        name: array.slice(number * block.rows, block.rows)
+                        for number, name in enumerate(names)
+                    }
+            for name, array in found.items():
+                found[name] = self._checked(self._columns[name], array)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError):
+            # Their messages may quote a value.
+            raise NotPlainError from None
+        return found
+
+    def growth(self, name: str, values: pa.Array) -> int:
+        """Return by how many bytes values of a column may be longer in CSV than in JSON.
+
+        Only what is written in another form may be longer at all.
+        """
+        match self._columns[name].kind:
+            case ColumnKind.DATE_TIME:
+                return _LONGEST_DATE_TIME * len(values)
+            case ColumnKind.NUMBER:
+                return _text_bytes(values)
+            case ColumnKind.OTHER:
+                return 2 * _text_bytes(values)  # each quote is doubled
+            case _:
+                return 0
+
+    def _checked(self, column: PlainColumn, values: pa.Array) -> pa.Array:
+        """Return the values of a column, which are valid.
+
+        Raises:
+            NotPlainError: One is not.
+        """
+        if column.kind is ColumnKind.OTHER:
+            return self._others(column, values)
+        if values.null_count and not column.nullable:
+            raise NotPlainError
+        if not column.has_rules:
+            return values
+        doubtful = _beyond(values, *column.digits) if column.digits else values
+        if column.kind is ColumnKind.INTEGER and column.has_bounds:
+            some = [it.as_py() for it in pc.min_max(doubtful).values()]
+        else:
+            some = pc.unique(doubtful).to_pylist()
+        if column.kind is ColumnKind.NUMBER:
+            some = [text if text is None else deserialize_json(text) for text in some]
+        if values.null_count:
+            some.append(None)
+        if not all(self._validator.is_valid(column.name, value) for value in some):
+            raise NotPlainError
+        return values
+
+    def _others(self, column: PlainColumn, values: pa.Array) -> pa.Array:
+        distinct = values.dictionary_encode()
+        texts: list[str | None] = []
+        for raw in distinct.dictionary.to_pylist():
+            value: object = deserialize_json(raw)
+            if column.has_rules and not self._validator.is_valid(column.name, value):
+                raise NotPlainError
+            try:
+                texts.append(None if value is None else self._encoder.text(column.name, value))
+            except RowError:
+                raise NotPlainError from None
+        return pa.array(texts, TEXT).take(distinct.indices)
+
+
+def _array(kind: ColumnKind, values: list[Any]) -> pa.Array:
+    match kind:
+        case ColumnKind.TEXT:
+            return pa.array(values, TEXT)
+        case ColumnKind.INTEGER:
+            return _integers(values)
+        case ColumnKind.BOOLEAN:
+            return pa.array(values, TYPES[kind])
+        case ColumnKind.NUMBER:
+            return _numbers(values)
+        case ColumnKind.DATE_TIME:
+            return utc_texts(pa.array(values, TEXT))
+        case ColumnKind.OTHER:
+            return pc.split_pattern(pa.scalar(b"\n".join(values), TEXT), "\n").values
+        case _:
+            assert_never(kind)
+
+
+def _integers(values: list[Any]) -> pa.Array:
+    if float in set(map(type, values)):
+        values = [_whole(value) if type(value) is float else value for value in values]
+    return pa.array(values, TYPES[ColumnKind.INTEGER])
+
+
+def _whole(number: float) -> int:
+    """Return a number without a fraction.
+
+    Raises:
+        NotPlainError: It has one, or may have lost digits.
+    """
+    if not number.is_integer() or abs(number) >= _EXACT_FLOATS:
+        raise NotPlainError
+    return int(number)
+
+
+def _numbers(values: list[Any]) -> pa.Array:
+    text = b"\n".join(values)
+    # Each is one JSON value: of these characters, it is either null or a number.
+    if text.translate(None, b"0123456789.-+eE\nnul"):
+        raise NotPlainError
+    found = pc.split_pattern(pa.scalar(text, TEXT), "\n").values
+    if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
+        raise NotPlainError
+    if b"null" in text:
+        found = pc.if_else(pc.equal(found, "null"), None, found)
+    # Without an exponent, a number is written as it is; but -0 is written as 0.
+    if b"e" in text or b"E" in text or (b"-" in text and b"\n-0\n" in b"\n%s\n" % text):
+        is_other = pc.fill_null(pc.match_substring_regex(found, "[eE]|^-0$"), False)  # noqa: FBT003
+        others = [_plain_number(number) for number in found.filter(is_other).to_pylist()]
+        found = pc.replace_with_mask(found, is_other, pa.array(others, TEXT))
+    return found
+
+
+def _beyond(numbers: pa.Array, whole_digits: int, fraction_digits: int) -> pa.Array:
+    """Return the numbers that have more digits in front of the point, or behind it."""
+    lengths = pc.binary_length(numbers)
+    longest = pc.max(lengths).as_py()
+    if longest is None or longest <= min(whole_digits, fraction_digits):
+        return numbers.slice(0, 0)
+    points = pc.find_substring(numbers, ".")
+    points = pc.if_else(pc.less(points, 0), lengths, points)
+    # An integer has no point, which the 1 takes away from its digits behind it.
+    fractions = pc.subtract(pc.subtract(lengths, points), 1)
+    return numbers.filter(
+        pc.or_(pc.greater(points, whole_digits), pc.greater(fractions, fraction_digits))
+    )
+
+
+def _plain_number(text: str) -> str:
+    number = encode_value(deserialize_json(text))
+    if len(number) > _MAX_NUMBER_BYTES:
+        raise NotPlainError
+    return number
+
+
+def count_empty(column: pa.Array) -> int:
+    """Return how many values of a column are null or empty."""
+    empty: int = column.null_count
+    if not pa.types.is_string(column.type) or empty == len(column):
+        return empty
+    # Most columns have no empty text: one call shows it.
+    if pc.index(column, "").as_py() >= 0:
+        empty += pc.sum(pc.equal(column, "")).as_py()
+    return empty
+
+
+def _text_bytes(texts: pa.Array) -> int:
+    size: int | None = pc.sum(pc.binary_length(texts)).as_py()
+    return size or 0
