@@ -59,7 +59,8 @@ types: $(READY) ## Check types
 	$(BIN)/mypy
 
 unit: $(READY) ## Run the tests without lint and types
-	$(PYTEST) -m 'not slow'
+	@# pytest rewrites each assert to show its values, which takes ten seconds: only tests that fail are run with it, again.
+	$(PYTEST) -m 'not slow' --assert=plain || { $(PYTEST) --last-failed; exit 1; }
 
 soak: $(READY) ## Run the soak tests for longer, each with a new seed
 	for api in v1 uapi; do \

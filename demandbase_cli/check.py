@@ -16,7 +16,6 @@ from demandbase_api.config import state
 from demandbase_api.errors import ApiError, ConfigurationError, DemandbaseError, UnreachableError
 from demandbase_api.models import DEFAULT_SOURCE
 from demandbase_api.settings_check import near_names
-from demandbase_cli.deep.lines import VERSION, Line, announce, export_lines, import_lines
 from demandbase_cli.errors import CommandError
 from demandbase_cli.jobs import Kind, kinds
 from demandbase_cli.options import age_or_date, common_options
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from demandbase_api.errors import ApiOperation
+    from demandbase_cli.deep.lines import Found, Line
     from demandbase_cli.settings import Settings
     from tap_demandbase.tap import TapDemandbase
     from target_demandbase.target import TargetDemandbase
@@ -102,17 +102,17 @@ def check(  # noqa: PLR0913
     calls: Counter[ApiOperation] = Counter()
     findings: list[Line] = []
     if deep:
-        announce(settings, sides, len(allowed))
+        _announce(settings, sides, len(allowed))
     for side in sides:
         plugin: TapDemandbase | TargetDemandbase
         if side is Kind.EXPORT:
             plugin = tap = settings.tap()
             outcomes += _outcomes(side, _export_checks(tap))
-            look = partial(export_lines, tap, allowed, None if day is None else day.date())
+            look = partial(_export_lines, tap, allowed, day)
         else:
             plugin = target = settings.target()
             outcomes += _outcomes(side, _import_checks(target))
-            look = partial(import_lines, target)
+            look = partial(_import_lines, target)
         if deep and not _is_over(outcomes):
             found = look()
             findings += found.lines
@@ -127,6 +127,27 @@ def check(  # noqa: PLR0913
         raise CommandError(
             f"{len(failed)} of {len(outcomes)} checks failed: {names}.", failed[0].error.exit_code
         )
+
+
+# The other commands start without what only --deep needs.
+
+
+def _announce(settings: Settings, sides: Sequence[Kind], jobs: int) -> None:
+    from demandbase_cli.deep.lines import announce  # noqa: PLC0415
+
+    announce(settings, sides, jobs)
+
+
+def _export_lines(tap: TapDemandbase, allowed: tuple[str, ...], day: datetime | None) -> Found:
+    from demandbase_cli.deep.lines import export_lines  # noqa: PLC0415
+
+    return export_lines(tap, allowed, None if day is None else day.date())
+
+
+def _import_lines(target: TargetDemandbase) -> Found:
+    from demandbase_cli.deep.lines import import_lines  # noqa: PLC0415
+
+    return import_lines(target)
 
 
 def _show(
@@ -157,6 +178,8 @@ def _show(
         ),
     ]  # fmt: skip
     if findings is not None:
+        from demandbase_cli.deep.lines import VERSION  # noqa: PLC0415
+
         document |= {"version": VERSION, "findings": [line.as_dict() for line in findings]}
         tables.append(
             Table(

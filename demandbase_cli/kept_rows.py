@@ -13,7 +13,6 @@ from demandbase_api.config import state
 from demandbase_api.errors import StateError
 from demandbase_api.run_files import KeptRows, RowsKind, kept_rows
 from demandbase_api.state.folder import KEPT_ROWS
-from demandbase_api.state.folder_store import FolderStore
 from demandbase_api.words import counted
 from demandbase_cli.errors import CommandError
 from demandbase_cli.run_reports import TARGET, Run, all_runs, unreadable
@@ -55,6 +54,9 @@ class Kept:
     @cached_property
     def files(self) -> list[KeptRows]:
         """The files of rows, those of the newest run first."""
+        # Commands start without filelock.
+        from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415
+
         config = self.settings.target_config
         folder, place = rejects_folder(config), state(config)
         stores = [FolderStore(folder), place.copies(KEPT_ROWS)]

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
-
 from demandbase_api.redaction import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+    from rich.table import Table as RichTable
 
 _UNLIMITED = 10_000
 """Columns of an output that is no terminal: no line is broken."""
@@ -65,6 +63,10 @@ def show(document: object, *parts: Table | Facts | str, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
+    # Commands start without rich.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     is_terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, highlight=False, width=None if is_terminal else _UNLIMITED)
     for part in parts:
@@ -112,6 +114,8 @@ def _fits(table: Table, width: int) -> bool:
 
 def _print_blocks(console: Console, table: Table) -> None:
     """Print the rows of a table that is too wide one below the other, so that no cell is broken."""
+    from rich.text import Text  # noqa: PLC0415
+
     for row in table.rows:
         console.print()
         for line in _fact_lines(Facts("", dict(zip(table.columns, row, strict=True)))):
@@ -119,6 +123,10 @@ def _print_blocks(console: Console, table: Table) -> None:
 
 
 def _rich_table(table: Table) -> RichTable:
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     found = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(table.columns):
         are_numbers = any(_is_number(row[number]) for row in table.rows)

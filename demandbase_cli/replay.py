@@ -12,15 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from demandbase_api import run_files
 from demandbase_api.config import api_url, chosen_api, state
 from demandbase_api.models import adds_rows
 from demandbase_api.run_files import RowsKind
 from demandbase_api.startup import SIGNAL_EXIT
 from demandbase_api.state.folder import IMPORT_REPORTS
-from demandbase_api.state.folder_store import FolderStore
 from demandbase_api.words import counted
 from demandbase_cli.errors import CommandError
 from demandbase_cli.kept_rows import rows_by_stream, rows_of, sentence
@@ -156,6 +153,9 @@ def _only_one(folder: Path) -> Iterator[None]:
     Raises:
         CommandError: Another command replays.
     """
+    # Commands start without filelock.
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
     path = folder / "replay.lock"
     lock = FileLock(path, blocking=False)
     try:
@@ -184,6 +184,8 @@ def _send(
     Raises:
         CommandError: Not all rows were sent.
     """
+    from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415
+
     with TemporaryDirectory() as temporary:
         settings = kept.settings
         changes: dict[str, Any] = {"on_reject": "continue"}

@@ -23,7 +23,6 @@ from demandbase_api.run_report import (
     ReportedImports,
 )
 from demandbase_api.state.folder import EXPORT_REPORTS, IMPORT_REPORTS
-from demandbase_api.state.folder_store import FolderStore
 from demandbase_cli.errors import CommandError
 from tap_demandbase.windows import parse_timestamp
 from target_demandbase.config import rejects_folder
@@ -154,6 +153,9 @@ def all_runs(settings: Settings) -> Iterator[Run]:
 
 def report_stores(settings: Settings) -> Iterator[tuple[str, StateStore]]:
     """Yield the places of reports: those on this machine, and a bucket that it shares."""
+    # Commands start without filelock.
+    from demandbase_api.state.folder_store import FolderStore  # noqa: PLC0415
+
     tap, target = state(settings.tap_config), state(settings.target_config)
     yield TAP, FolderStore(tap.open() / EXPORT_REPORTS)
     yield TARGET, FolderStore(rejects_folder(settings.target_config))

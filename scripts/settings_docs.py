@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,19 @@ PIP_URL = '"${SINGER_DEMANDBASE}"'
 """The quotes keep a path with blanks in one piece."""
 
 
+@cache
+def _about(plugin: str, form: str) -> str:
+    command = str(Path(sys.executable).with_name(plugin))
+    done = subprocess.run(  # noqa: S603 - the project's own command
+        [command, "--about", f"--format={form}"], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
 def settings_table(plugin: str) -> str:
     """Return the settings of ``PLUGIN --about --format=markdown`` as a table."""
-    command = str(Path(sys.executable).with_name(plugin))
-    about = subprocess.run(  # noqa: S603 - the project's own command
-        [command, "--about", "--format=markdown"], capture_output=True, text=True, check=True
-    )
-    rows = [line.strip("|").split("|") for line in about.stdout.splitlines() if line[:1] == "|"]
+    about = _about(plugin, "markdown")
+    rows = [line.strip("|").split("|") for line in about.splitlines() if line[:1] == "|"]
     return "\n".join((
         "| Setting | Default | What it does |",
         "|---|---|---|",
@@ -66,11 +73,7 @@ def with_tables(text: str) -> str:
 
 def definition(plugin: str) -> dict[str, Any]:
     """Return the definition of a plugin in the form of Meltano's ``--from-ref``."""
-    command = str(Path(sys.executable).with_name(plugin))
-    done = subprocess.run(  # noqa: S603 - the project's own command
-        [command, "--about", "--format=json"], capture_output=True, text=True, check=True
-    )
-    about = json.loads(done.stdout)
+    about = json.loads(_about(plugin, "json"))
     schema = about["settings"]
     return {
         "name": plugin,

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing.util import Finalize
 
 import pytest
@@ -20,6 +21,9 @@ tempfile.tempdir = tempfile.mkdtemp(prefix="demandbase-tests-")
 # After multiprocessing has removed its own folder in it, which it does with the priority -100.
 Finalize(None, shutil.rmtree, (tempfile.tempdir,), {"ignore_errors": True}, exitpriority=-200)
 os.environ.update(XDG_STATE_HOME=f"{tempfile.tempdir}/state", TMPDIR=tempfile.tempdir)
+# No test cuts the power, and a disk takes long to confirm each file. That journals are flushed to
+# the disk is tested where it is done.
+os.fsync = lambda fd: None  # noqa: ARG005
 # Loopback needs no proxy, in the tests and in the commands that they start.
 os.environ.update(past_proxies(os.environ))
 # A deadline would fail tests because of other load on the machine.
@@ -27,6 +31,23 @@ settings.register_profile("default", examples())
 settings.load_profile("default")
 # For `make quick`.
 settings.register_profile("quick", max_examples=20)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return more processes than cores: a third of the tests' time, they wait for commands."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from reading all tests again and again: they stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

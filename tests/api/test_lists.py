@@ -86,11 +86,12 @@ def test_offsets_that_begin_again_end(caplog: pytest.LogCaptureFixture) -> None:
     assert "the same items" in caplog.text
 
 
-@pytest.mark.parametrize(("size", "calls"), [(1, 50), (100, 50), (1000, 6)])
+@pytest.mark.parametrize(("size", "calls"), [(1, 50), (10, 50), (100, 6)])
 def test_a_list_without_end_has_one(monkeypatch: pytest.MonkeyPatch, size: int, calls: int) -> None:
     monkeypatch.setattr(lists, "MAX_PAGES", 50)
+    monkeypatch.setattr(lists, "PAGE_SIZE", 10)
     pages = Pages(lambda _number, received: Page(jobs(*range(received, received + size)), None))
-    with pytest.raises(UnexpectedResponseError, match="in 50 pages or 5,000 items"):
+    with pytest.raises(UnexpectedResponseError, match="in 50 pages or 500 items"):
         ids(pages)
     assert len(pages.calls) == calls
 

@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -98,10 +100,15 @@ def option_of(command: click.Command, name: str) -> click.Option:
     raise AssertionError(f"{command.name} has no option {name}")
 
 
+@cache
+def declared_plugins() -> dict[str, Any]:
+    declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
+    return {plugin["name"]: plugin for kind in declared.values() for plugin in kind}
+
+
 def parted(words: list[str]) -> tuple[list[str], list[str]]:
     """Return the words of Meltano, and those of the command ``demandbase`` that it runs."""
-    declared = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
-    plugins = {plugin["name"]: plugin for kind in declared.values() for plugin in kind}
+    plugins = declared_plugins()
     for place, word in enumerate(words):
         name, colon, command = word.partition(":")
         if colon and name in plugins:

@@ -71,7 +71,6 @@ def test_a_run_sends_the_same_messages(
     assert other == one
 
 
-@both_apis
 def test_state_is_written_after_the_same_records(
     sandbox: Sandbox, config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,7 +169,6 @@ def test_what_a_command_does_not_need_is_not_loaded(sandbox: Sandbox) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-@both_apis
 def test_the_pipe_to_the_target_is_made_wider(config: Config, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(json.dumps({**config, "entities": ["accounts"]}))

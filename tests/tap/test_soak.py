@@ -21,8 +21,8 @@ def silent() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("api", "rounds"),
     [
-        ("v1", 4),
-        ("uapi", 3),
+        ("v1", 2),
+        ("uapi", 2),
         pytest.param("v1", 20, marks=pytest.mark.slow),
         pytest.param("uapi", 12, marks=pytest.mark.slow),
     ],
