@@ -25,6 +25,9 @@ _SECOND_BYTES = len("2026-01-02T03:04:05")
 _MICROSECOND_BYTES = len("2026-01-02T03:04:05.123456")
 _END = 2**31 - 1
 
+_FEW = 4
+"""Number of lengths of texts that are worth a step each."""
+
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 _MOMENT = r"^(000[1-9]|00[1-9]\d|0[1-9]\d\d|[1-9]\d{3})-\d\d-\d\d{}$"
@@ -32,7 +35,9 @@ _NAIVE_PATTERN = _MOMENT.replace("{}", r"([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?", 
 _ZONED_PATTERN = _MOMENT.replace("{}", r"[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)", 1)
 """What both Arrow and Python read, as the same moment. Arrow reads a year 0 in addition."""
 
-_SHAPE = re.compile(rb"0000-00-00[T ]00:00:00(\.0{1,6})?(Z|[+-]00:?00)?")
+_CANONICAL = b"0000-00-00T00:00:00Z"
+
+_SHAPE = re.compile(rb"0000-00-00[T ]00:00:00(?P<fraction>(\.0{1,6})?)(?P<zone>(Z|[+-]00:?00)?)")
 """With 0 for each digit."""
 
 _FIRST, _LAST = (
@@ -50,39 +55,83 @@ def utc_texts(texts: pa.Array) -> pa.Array:
         ValueError: A text is no date-time, or one that UTC cannot express.
     """
     found = _alike_texts(texts)
+    if found is None:
+        found = _texts_by_length(texts)
     return _different_texts(texts) if found is None else found
 
 
 def _alike_texts(texts: pa.Array) -> pa.Array | None:
     """Return date-times that are all spelled in the same way; ``None`` if they are not."""
     count = len(texts) - texts.null_count
-    buffer = texts.buffers()[2]
-    data = b"" if buffer is None else buffer.to_pybytes()
+    data = _bytes_of(texts)
     if not count or not data:
         return texts
-    shape = data[: len(data) // count].translate(_DIGITS)
+    first = data[: len(data) // count]
+    shape = first.translate(_DIGITS)
     spelled = _SHAPE.fullmatch(shape)
     # All texts one after the other.
     if spelled is None or data.translate(_DIGITS) != shape * count or b"0000-" in data:
         return None
-    fraction, zone = spelled.groups()
+    zone = spelled["zone"]
     try:
         # Shows that each is a date-time by itself, of a day that exists.
         moments = pc.cast(texts, _UTC if zone else _NAIVE)
     except pa.ArrowInvalid:
         return None
-    end = _SECOND_BYTES
-    is_utc = zone in {None, b"Z"} or data.count(b"+00:00") == count
-    if fraction and not (zeros := data.count(b"." + b"0" * (len(fraction) - 1))):
-        end += len(fraction)
-        is_utc &= end == _MICROSECOND_BYTES
-    elif fraction:
-        is_utc &= zeros == count
-    if not is_utc:
-        return _formatted(moments)
+    offset = first[len(first) - len(zone) :]
+    is_utc = not offset.strip(b"Z+-:0") and data.count(offset) >= count
+    if shape == _CANONICAL:
+        return texts
+    return _cut(texts, shape, spelled["fraction"], data) if is_utc else _formatted(moments)
+
+
+def _cut(texts: pa.Array, shape: bytes, fraction: bytes, data: bytes) -> pa.Array:
+    """Return date-times in UTC, all of one shape, without a fraction of zero and with T and Z.
+
+    Args:
+        texts: The date-times.
+        shape: The shape.
+        fraction: The fraction's part of it.
+        data: The bytes of all texts.
+    """
     if shape[_DATE_BYTES : _DATE_BYTES + 1] != b"T":
         texts = pc.binary_replace_slice(texts, _DATE_BYTES, _DATE_BYTES + 1, "T")
-    return texts if shape[end:] == b"Z" else pc.binary_replace_slice(texts, end, _END, "Z")
+    count = len(data) // len(shape)
+    zeros = data.count(fraction) if fraction else count
+    if zeros == count:
+        return pc.binary_replace_slice(texts, _SECOND_BYTES, _END, "Z")
+    end = _SECOND_BYTES + len(fraction)
+    fill = "0" * (_MICROSECOND_BYTES - end) + "Z"
+    microseconds = pc.binary_replace_slice(texts, end, _END, fill)
+    if not zeros:
+        return microseconds
+    seconds = pc.binary_replace_slice(texts, _SECOND_BYTES, _END, "Z")
+    return pc.if_else(pc.match_substring(texts, fraction.decode()), seconds, microseconds)
+
+
+def _bytes_of(texts: pa.Array) -> bytes:
+    """Return the bytes of all texts, concatenated."""
+    buffer = texts.buffers()[2]
+    if buffer is None or not len(texts):
+        return b""
+    offsets = memoryview(texts.buffers()[1]).cast("i")
+    return bytes(memoryview(buffer)[offsets[texts.offset] : offsets[texts.offset + len(texts)]])
+
+
+def _texts_by_length(texts: pa.Array) -> pa.Array | None:
+    """Return date-times of which those of each length are spelled alike; ``None`` if not."""
+    lengths = pc.binary_length(texts)
+    distinct = pc.unique(lengths.drop_null()).to_pylist()
+    if len(distinct) > _FEW:
+        return None
+    found = texts
+    for length in distinct:
+        have_length = pc.fill_null(pc.equal(lengths, length), False)  # noqa: FBT003
+        alike = _alike_texts(texts.filter(have_length))
+        if alike is None:
+            return None
+        found = pc.replace_with_mask(found, have_length, alike)
+    return found
 
 
 def _different_texts(texts: pa.Array) -> pa.Array:

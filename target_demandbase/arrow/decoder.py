@@ -57,13 +57,10 @@ class RecordBlock:
 
     def messages_by(self, groups: Sequence[RowGroup]) -> Sequence[bytes]:
         """Return the messages of each group."""
+        if all(group.rows is None for group in groups):
+            return [self.messages] * len(groups)
         lines = self.messages.split(b"\n")
-        return [
-            self.messages
-            if group.rows is None
-            else b"\n".join([*[lines[row] for row in group.rows], b""])
-            for group in groups
-        ]
+        return [b"\n".join([*[lines[row] for row in group.rows or ()], b""]) for group in groups]
 
     def values_of(self, columns: Iterable[str]) -> list[Any]:
         """Return the values of some columns, one column after the other."""
@@ -90,17 +87,24 @@ class RecordBlock:
                 return None
         return replace(self, columns=columns)
 
-    def split(self, blanked: Collection[str]) -> tuple[RecordBlock, Sequence[RowGroup]]:
+    def split(
+        self, blanked: Collection[str], varying: Collection[str] | None = None
+    ) -> tuple[RecordBlock, Sequence[RowGroup]]:
         """Return the block with null in place of what records do not have, and its groups.
 
         Args:
             blanked: Columns that all records have: null stands for the missing value.
+            varying: Columns that some records may lack. Of the others, all records are taken to
+                have what the first one has. Default: any.
         """
         values = [*self.values]
         columns: dict[str, int] = {}
         absences: dict[str, list[bool]] = {}
         absent: dict[str, int] = {}
         for name, place in self.columns.items():
+            if varying is not None and name not in varying and self.values[place] is not UNSET:
+                columns[name] = place
+                continue
             column = self._column(place)
             absence = [value is UNSET for value in column]
             number = absence.count(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from target_demandbase.keys import Keys
     from target_demandbase.plan import StreamPlan
 
+
+_LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
 
 _WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
 
@@ -100,8 +103,11 @@ class ArrowRowEncoder:
             RecordValidator(plan.schema, sent),
             RowEncoder(plan, on_null=on_null, max_bytes=0),
         )
-        self._varies = False
-        """Whether the latest records did not all have the same columns."""
+        self._date_times = sum(
+            self._plain[name].kind is ColumnKind.DATE_TIME for name in plan.fields
+        )
+        self._varying: frozenset[str] = frozenset()
+        """The columns that only some of the latest records had."""
         self._ignored: frozenset[str] = frozenset()
         self._decoder = self._new_decoder()
 
@@ -140,50 +146,62 @@ class ArrowRowEncoder:
         Raises:
             NotPlainError: One of them can only be encoded by ``csv_writer``.
         """
-        if not self._varies and (alike := block.alike()) is not None:
+        if not self._varying and (alike := block.alike()) is not None:
             with suppress(NotPlainError):
-                group = RowGroup(alike.columns)
-                return [self._encoded(alike.rows, self._read(alike), group, alike.messages)]
+                return self._encoded(alike, [RowGroup(alike.columns)])
+        if self._varying:
+            # Few columns vary, and mostly the same ones. If not, no column accepts UNSET.
+            with suppress(NotPlainError):
+                return self._encoded(*block.split(self._blanked, self._varying))
         filled, groups = block.split(self._blanked)
-        was_tried, self._varies = not self._varies, bool(filled.absent)
-        if was_tried and not self._varies:
+        self._varying = frozenset(filled.absent)
+        if not self._varying:
             raise NotPlainError
-        values = self._read(filled)
-        pairs = zip(groups, filled.messages_by(groups), strict=True)
-        return [self._encoded(filled.rows, values, group, messages) for group, messages in pairs]
+        return self._encoded(filled, groups)
 
-    def _read(self, block: RecordBlock) -> dict[str, pa.Array]:
-        """Return the values of a block by column.
+    def _encoded(self, block: RecordBlock, groups: Sequence[RowGroup]) -> Sequence[EncodedRows]:
+        """Return the rows of each group.
 
         Raises:
             NotPlainError: One of them can only be encoded by ``csv_writer``.
         """
-        values = self._values.read(block)
+        if any(not self._plan.required <= set(group.columns) for group in groups):
+            raise NotPlainError
+        values, growth = self._values.read(block)
         self._adapt(values)
-        return values
+        if all(group.rows is None for group in groups):
+            taken = [values]
+        else:
+            # All groups one after the other: each call costs as much as some hundred rows.
+            order = pa.array([row for group in groups for row in group.rows or ()], pa.int32())
+            batch = pa.record_batch([*values.values()], [*values]).take(order)
+            starts = accumulate([len(group.rows or ()) for group in groups], initial=0)
+            slices = [
+                batch.slice(start, len(group.rows or ()))
+                for start, group in zip(starts, groups, strict=False)
+            ]
+            taken = [dict(zip(values, each.columns, strict=True)) for each in slices]
+        return [
+            self._group(group, found, messages, growth)
+            for group, found, messages in zip(groups, taken, block.messages_by(groups), strict=True)
+        ]
 
-    def _encoded(
-        self, rows: int, values: Mapping[str, pa.Array], group: RowGroup, messages: bytes
+    def _group(
+        self, group: RowGroup, values: Mapping[str, pa.Array], messages: bytes, growth: int
     ) -> EncodedRows:
         """Return the rows of a group.
 
         Args:
-            rows: Number of rows of the block.
-            values: The values of the block.
             group: The group.
+            values: Its values, by column; null for columns that it does not have.
             messages: Its messages.
+            growth: By how many bytes other values than date-times may be longer in CSV.
 
         Raises:
             NotPlainError: One of them can only be encoded by ``csv_writer``.
         """
-        if not self._plan.required <= set(group.columns):
-            raise NotPlainError
-        found = {name: values[name] for name in self._plan.fields if name in group.columns}
-        first = 0
-        if group.rows is not None:
-            first, rows = group.rows[0], len(group.rows)
-            taken = pa.record_batch([*found.values()], [*found]).take(pa.array(group.rows))
-            found = dict(zip(found, taken.columns, strict=True))
+        found = {name: array for name, array in values.items() if name in group.columns}
+        rows = len(next(iter(values.values())))
         keys = self._keys(rows, found)
         absent = self._blanked - found.keys()
         found |= {name: pa.nulls(rows, TYPES.get(self._plain[name].kind, TEXT)) for name in absent}
@@ -193,9 +211,9 @@ class ArrowRowEncoder:
             raise NotPlainError
         if len(found) < 2:  # noqa: PLR2004 - a null alone in its row
             raise NotPlainError
-        max_bytes = len(messages) + rows * len(self._blanked)
-        max_bytes += sum(self._values.growth(name, found[name]) for name in found)
-        pending = PendingRows([*found.values()], csv_lines, max_bytes)
+        growth += rows * (len(self._blanked) + self._date_times * _LONGEST_DATE_TIME)
+        pending = PendingRows([*found.values()], csv_lines, len(messages) + growth)
+        first = group.rows[0] if group.rows else 0
         return EncodedRows(rows, first, tuple(found), found, pending, messages, keys)
 
     def _adapt(self, values: dict[str, pa.Array]) -> None:

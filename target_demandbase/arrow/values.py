@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, assert_never
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from singer_sdk.singerlib.json import deserialize_json
 
 from target_demandbase.arrow.date_times import utc_texts
-from target_demandbase.csv_writer import MAX_DIGITS, RowError, encode_value
+from target_demandbase.csv_writer import MAX_DIGITS, RowError
 from target_demandbase.plain_columns import ColumnKind
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ TEXT = pa.string()
 
 TYPES = {ColumnKind.INTEGER: pa.int64(), ColumnKind.BOOLEAN: pa.bool_()}
 """Types of columns that are not texts: all blocks of a file need the same ones."""
-
-_LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
 
 _MAX_NUMBER_BYTES = 100
 """Longest number that is written without its exponent: a block of longer ones fills the memory."""
@@ -55,44 +54,36 @@ class ValueReader:
         self._validator = validator
         self._encoder = encoder
 
-    def read(self, block: RecordBlock) -> dict[str, pa.Array]:
+    def read(self, block: RecordBlock) -> tuple[dict[str, pa.Array], int]:
         """Return the values of a block by column.
+
+        Returns:
+            The values, and by how many bytes they may be longer in CSV than in JSON. Only what is
+            written in another form may be longer at all; date-times are not counted.
 
         Raises:
             NotPlainError: A value is missing, or is not plain.
         """
         found: dict[str, pa.Array] = {}
+        growth = 0
         try:
             # All columns of a kind together: most of the cost of a column is the call.
             for kind in ColumnKind:
                 names = [name for name in block.columns if self._columns[name].kind is kind]
-                if names:
-                    array = _array(kind, block.values_of(names))
-                    found |= {
-                        name: array.slice(number * block.rows, block.rows)
-                        for number, name in enumerate(names)
-                    }
+                if not names:
+                    continue
+                array, grown = _array(kind, block.values_of(names))
+                growth += grown
+                for number, name in enumerate(names):
+                    values = array.slice(number * block.rows, block.rows)
+                    # Most columns spell all their date-times alike.
+                    found[name] = utc_texts(values) if kind is ColumnKind.DATE_TIME else values
             for name, array in found.items():
                 found[name] = self._checked(self._columns[name], array, block.absent.get(name, 0))
         except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError):
             # Their messages may quote a value.
             raise NotPlainError from None
-        return found
-
-    def growth(self, name: str, values: pa.Array) -> int:
-        """Return by how many bytes values of a column may be longer in CSV than in JSON.
-
-        Only what is written in another form may be longer at all.
-        """
-        match self._columns[name].kind:
-            case ColumnKind.DATE_TIME:
-                return _LONGEST_DATE_TIME * len(values)
-            case ColumnKind.NUMBER:
-                return _text_bytes(values)
-            case ColumnKind.OTHER:
-                return 2 * _text_bytes(values)  # each quote is doubled
-            case _:
-                return 0
+        return found, growth
 
     def _checked(self, column: PlainColumn, values: pa.Array, absent: int) -> pa.Array:
         """Return the values of a column, which are valid.
@@ -143,20 +134,19 @@ class ValueReader:
         return pa.array(texts, TEXT).take(distinct.indices)
 
 
-def _array(kind: ColumnKind, values: list[Any]) -> pa.Array:
+def _array(kind: ColumnKind, values: list[Any]) -> tuple[pa.Array, int]:
+    """Return values of a kind, and by how many bytes they are longer than in JSON."""
     match kind:
-        case ColumnKind.TEXT:
-            return pa.array(values, TEXT)
+        case ColumnKind.TEXT | ColumnKind.DATE_TIME:
+            return pa.array(values, TEXT), 0
         case ColumnKind.INTEGER:
-            return _integers(values)
+            return _integers(values), 0
         case ColumnKind.BOOLEAN:
-            return pa.array(values, TYPES[kind])
+            return pa.array(values, TYPES[kind]), 0
         case ColumnKind.NUMBER:
             return _numbers(values)
-        case ColumnKind.DATE_TIME:
-            return utc_texts(pa.array(values, TEXT))
         case ColumnKind.OTHER:
-            return pc.split_pattern(pa.scalar(b"\n".join(values), TEXT), "\n").values
+            return pc.split_pattern(pa.scalar(b"\n".join(values), TEXT), "\n").values, 0
         case _:
             assert_never(kind)
 
@@ -178,22 +168,25 @@ def _whole(number: float) -> int:
     return int(number)
 
 
-def _numbers(values: list[Any]) -> pa.Array:
+def _numbers(values: list[Any]) -> tuple[pa.Array, int]:
     text = b"\n".join(values)
-    # Each is one JSON value: of these characters, it is either null or a number.
-    if text.translate(None, b"0123456789.-+eE\nnul"):
+    size = len(text)
+    if b"e" in text or b"E" in text:
+        # As str: to find a byte in bytes takes five times as long.
+        each = text.lower().decode().split("\n")
+        text = "\n".join([_plain_number(it) if "e" in it else it for it in each]).encode()
+    # Each is one JSON value: of these characters, it is either null or a number without an
+    # exponent, which is written as it is.
+    if text.translate(None, b"0123456789.-\nnul"):
         raise NotPlainError
     found = pc.split_pattern(pa.scalar(text, TEXT), "\n").values
     if len(text) >= MAX_DIGITS and pc.max(pc.binary_length(found)).as_py() >= MAX_DIGITS:
         raise NotPlainError
+    if b"-" in text and b"\n-0\n" in b"\n%s\n" % text:
+        found = pc.if_else(pc.equal(found, "-0"), "0", found)
     if b"null" in text:
         found = pc.if_else(pc.equal(found, "null"), None, found)
-    # Without an exponent, a number is written as it is; but -0 is written as 0.
-    if b"e" in text or b"E" in text or (b"-" in text and b"\n-0\n" in b"\n%s\n" % text):
-        is_other = pc.fill_null(pc.match_substring_regex(found, "[eE]|^-0$"), False)  # noqa: FBT003
-        others = [_plain_number(number) for number in found.filter(is_other).to_pylist()]
-        found = pc.replace_with_mask(found, is_other, pa.array(others, TEXT))
-    return found
+    return found, max(0, len(text) - size)
 
 
 def _beyond(numbers: pa.Array, whole_digits: int, fraction_digits: int) -> pa.Array:
@@ -212,10 +205,18 @@ def _beyond(numbers: pa.Array, whole_digits: int, fraction_digits: int) -> pa.Ar
 
 
 def _plain_number(text: str) -> str:
-    number = encode_value(deserialize_json(text))
-    if len(number) > _MAX_NUMBER_BYTES:
+    """Return a number without its exponent.
+
+    Raises:
+        NotPlainError: It is no number, or would be too long.
+    """
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        raise NotPlainError from None
+    if abs(number.adjusted()) > _MAX_NUMBER_BYTES:
         raise NotPlainError
-    return number
+    return format(number, "f")
 
 
 def count_empty(column: pa.Array) -> int:
