@@ -27,7 +27,7 @@ from target_demandbase.keys import RowKeys, key_texts, number_key
 from target_demandbase.open_files import GroupBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -80,7 +80,7 @@ class ColumnGroups:
         self._max_bytes = max_bytes
         self._budget = GroupBudget(_MAX_GROUPS) if budget is None else budget
         self._header = header
-        self._identities = identities or (lambda key: (key,))
+        self._identities = identities
         self._groups: dict[Columns, _Group] = {}
         self._latest: StagedFile | None = None
         # Whether keys are case-sensitive in Demandbase is not documented: rows whose keys differ
@@ -127,7 +127,7 @@ class ColumnGroups:
             return [()]
         known = self._index()
         new: dict[int, Columns] = {}
-        digests = [self._key_digests(keys) for _, _, keys in parts]
+        digests = [self._digests(keys) for _, _, keys in parts]
         for (columns, _, _), of_part in zip(parts, digests, strict=True):
             for digest in of_part:
                 if known.get(digest, columns) != columns or new.get(digest, columns) != columns:
@@ -163,7 +163,7 @@ class ColumnGroups:
         self._latest = group.file
         group.keys.add(keys)
         if self._columns_by_key is not None:
-            digests = digests or self._key_digests(keys)
+            digests = digests or self._digests(keys)
             self._columns_by_key |= dict.fromkeys(digests, columns)
         if isinstance(rows, PendingRows):
             group.file.append_later(rows, messages, len(keys))
@@ -187,7 +187,7 @@ class ColumnGroups:
     def has_key(self, key: str) -> bool:
         """Return whether a row of a match key is staged."""
         known = self._index()
-        return any(digest in known for digest in self._digests([key]))
+        return any(digest in known for digest in self._digests((key,)))
 
     def mark(self) -> None:
         """Mark the rows that are staged."""
@@ -249,15 +249,16 @@ class ColumnGroups:
             self._columns_by_key = {
                 digest: columns
                 for columns, group in self._groups.items()
-                for digest in self._digests(filter(None, group.keys))
+                for digest in self._digests([*group.keys])
             }
         return self._columns_by_key
 
-    def _key_digests(self, keys: Keys) -> Sequence[int]:
-        return [*self._digests(filter(None, key_texts(keys)))]
-
-    def _digests(self, keys: Iterable[str]) -> Iterator[int]:
-        return (key_digest(text) for key in keys for text in self._identities(key))
+    def _digests(self, keys: Keys) -> list[int]:
+        """Return the digests of all texts by which rows of some keys may be matched."""
+        texts = [*filter(None, key_texts(keys))]
+        if self._identities is not None:
+            texts = [text for key in texts for text in self._identities(key)]
+        return key_digests(texts)
 
 
 @dataclass(slots=True)
@@ -277,6 +278,18 @@ def key_digest(key: str) -> int:
     if not text.isascii():
         text = normalize("NFKC", text).casefold()
     return hash(number_key(text) if text[:1] in _NUMBER_STARTS else text)
+
+
+def key_digests(keys: Sequence[str]) -> list[int]:
+    """Return the digest of each key."""
+    together = "\n".join(keys)
+    folded = together.casefold().split("\n") if together.isascii() else []
+    if len(folded) != len(keys):  # or a key has two lines
+        return [*map(key_digest, keys)]
+    return [
+        hash(number_key(text) if text[:1] in _NUMBER_STARTS else text)
+        for text in map(str.strip, folded)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,12 +92,13 @@ class RecordBlock:
     ) -> tuple[RecordBlock, Sequence[RowGroup]]:
         """Return the block with null in place of what records do not have, and its groups.
 
+        Its values, but not its messages, are in the order of the groups.
+
         Args:
             blanked: Columns that all records have: null stands for the missing value.
             varying: Columns that some records may lack. Of the others, all records are taken to
                 have what the first one has. Default: any.
         """
-        values = [*self.values]
         columns: dict[str, int] = {}
         absences: dict[str, list[bool]] = {}
         absent: dict[str, int] = {}
@@ -113,10 +114,6 @@ class RecordBlock:
             columns[name] = place
             if number:
                 absent[name] = number
-                null = self.nulls[place]
-                values[place :: len(self.nulls)] = [
-                    null if value is UNSET else value for value in column
-                ]
                 if name not in blanked:
                     absences[name] = absence
         rows_by_absence: defaultdict[tuple[bool, ...], list[int]] = defaultdict(list)
@@ -126,6 +123,18 @@ class RecordBlock:
             RowGroup(columns.keys() - compress(absences, each), rows)
             for each, rows in rows_by_absence.items()
         ]
+        width = len(self.nulls)
+        values: list[Any] = []
+        for group in groups:
+            for row in group.rows or ():
+                values += self.values[row * width : (row + 1) * width]
+        values = values or [*self.values]
+        for name in absent:
+            place = columns[name]
+            null = self.nulls[place]
+            values[place::width] = [
+                null if value is UNSET else value for value in values[place::width]
+            ]
         filled = replace(self, columns=columns, values=values, absent=absent)
         return filled, groups or [RowGroup(columns)]
 

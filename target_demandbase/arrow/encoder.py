@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -109,14 +109,14 @@ class ArrowRowEncoder:
         self._varying: frozenset[str] = frozenset()
         """The columns that only some of the latest records had."""
         self._ignored: frozenset[str] = frozenset()
-        self._decoder = self._new_decoder()
+        self._decoder: RecordDecoder | None = None
 
     def ignore(self, names: frozenset[str]) -> None:
         """Accept records that have some properties in addition to the schema's."""
         names = frozenset(filter(is_plain_name, names)) if self._is_open else frozenset()
         if names != self._ignored:
             self._ignored = names
-            self._decoder = self._new_decoder()
+            self._decoder = None
 
     def encode(self, lines: bytes, max_rows: int | None = None) -> EncodedBlock | None:
         """Encode RECORD messages, up to the first line that is no plain record.
@@ -129,15 +129,18 @@ class ArrowRowEncoder:
             ``None`` if the first line is not plain, or a record before the first such line can only
             be encoded by ``csv_writer``.
         """
-        if (nul := lines.find(b"\\u0000")) >= 0:  # csv_writer removes and counts NUL characters
-            lines = lines[: lines.rfind(b"\n", 0, nul) + 1]
+        if self._decoder is None:
+            self._decoder = self._new_decoder(lines)
         block = self._decoder.decode(lines, max_rows)
         if block is None:
             return None
         try:
             groups = self._groups(block)
         except NotPlainError:
-            return None
+            # csv_writer removes and counts NUL characters.
+            nul = lines.find(b"\\u0000")
+            before = lines[: lines.rfind(b"\n", 0, max(0, nul)) + 1]
+            return self.encode(before, max_rows) if before else None
         return EncodedBlock(block.rows, len(block.messages), groups)
 
     def _groups(self, block: RecordBlock) -> Sequence[EncodedRows]:
@@ -169,43 +172,46 @@ class ArrowRowEncoder:
             raise NotPlainError
         values, growth = self._values.read(block)
         self._adapt(values)
-        if all(group.rows is None for group in groups):
-            taken = [values]
-        else:
-            # All groups one after the other: each call costs as much as some hundred rows.
-            order = pa.array([row for group in groups for row in group.rows or ()], pa.int32())
-            batch = pa.record_batch([*values.values()], [*values]).take(order)
-            starts = accumulate([len(group.rows or ()) for group in groups], initial=0)
-            slices = [
-                batch.slice(start, len(group.rows or ()))
-                for start, group in zip(starts, groups, strict=False)
-            ]
-            taken = [dict(zip(values, each.columns, strict=True)) for each in slices]
-        return [
-            self._group(group, found, messages, growth)
-            for group, found, messages in zip(groups, taken, block.messages_by(groups), strict=True)
-        ]
+        found = []
+        start = 0
+        for group, messages in zip(groups, block.messages_by(groups), strict=True):
+            rows = block.rows if group.rows is None else len(group.rows)
+            of_group = {
+                name: array.slice(start, rows)
+                for name, array in values.items()
+                if name in group.columns
+            }
+            found.append(self._group(group, rows, of_group, messages, growth))
+            start += rows
+        return found
 
     def _group(
-        self, group: RowGroup, values: Mapping[str, pa.Array], messages: bytes, growth: int
+        self,
+        group: RowGroup,
+        rows: int,
+        values: Mapping[str, pa.Array],
+        messages: bytes,
+        growth: int,
     ) -> EncodedRows:
         """Return the rows of a group.
 
         Args:
             group: The group.
-            values: Its values, by column; null for columns that it does not have.
+            rows: Number of its rows.
+            values: Its values, by column.
             messages: Its messages.
             growth: By how many bytes other values than date-times may be longer in CSV.
 
         Raises:
             NotPlainError: One of them can only be encoded by ``csv_writer``.
         """
-        found = {name: array for name, array in values.items() if name in group.columns}
-        rows = len(next(iter(values.values())))
-        keys = self._keys(rows, found)
-        absent = self._blanked - found.keys()
-        found |= {name: pa.nulls(rows, TYPES.get(self._plain[name].kind, TEXT)) for name in absent}
-        found = {name: found[name] for name in self._plan.fields if name in found}
+        keys = self._keys(rows, values)
+        blank = {
+            name: pa.nulls(rows, TYPES.get(self._plain[name].kind, TEXT))
+            for name in self._blanked - values.keys()
+        }
+        all_values = {**values, **blank}
+        found = {name: all_values[name] for name in self._plan.fields if name in all_values}
         never_empty = found.keys() if self._omit_null else self._plan.must_fill
         if any(count_empty(found[name]) for name in never_empty):
             raise NotPlainError
@@ -232,9 +238,14 @@ class ArrowRowEncoder:
                     raise NotPlainError
                 values[name] = whole
 
-    def _new_decoder(self) -> RecordDecoder:
+    def _new_decoder(self, lines: bytes) -> RecordDecoder:
+        """Return a decoder that is fastest for records like the first one."""
+        columns = self._plain
+        with suppress(ValueError, LookupError, TypeError, RecursionError):
+            order = [*json.loads(lines.partition(b"\n")[0])["record"]]
+            columns = {name: columns[name] for name in [*order, *columns] if name in columns}
         return RecordDecoder(
-            self._plan.stream, tuple(self._plain.values()), self._plan.fields, self._ignored
+            self._plan.stream, tuple(columns.values()), self._plan.fields, self._ignored
         )
 
     def _keys(self, rows: int, values: Mapping[str, pa.Array]) -> Keys:

@@ -104,13 +104,14 @@ class ValueReader:
         if not column.has_rules:
             return values
         doubtful = _beyond(values, *column.digits) if column.digits else values
+        some: list[object] = []
         if column.kind is ColumnKind.INTEGER and column.has_bounds:
             bounds = [it.as_py() for it in pc.min_max(doubtful).values()]
-            some = [bound for bound in bounds if bound is not None]
-        else:
-            some = pc.unique(doubtful.drop_null()).to_pylist()
+            some += [bound for bound in bounds if bound is not None]
+        elif len(doubtful):
+            some += pc.unique(doubtful.drop_null()).to_pylist()
         if column.kind is ColumnKind.NUMBER:
-            some = [deserialize_json(text) for text in some]
+            some = [deserialize_json(str(text)) for text in some]
         if nulls:
             some.append(None)
         if not all(self._validator.is_valid(column.name, value) for value in some):
@@ -125,6 +126,8 @@ class ValueReader:
                 texts.append(None)
                 continue
             value: object = deserialize_json(raw)
+            if isinstance(value, str) and "\0" in value:
+                raise NotPlainError
             if column.has_rules and not self._validator.is_valid(column.name, value):
                 raise NotPlainError
             try:
@@ -137,7 +140,9 @@ class ValueReader:
 def _array(kind: ColumnKind, values: list[Any]) -> tuple[pa.Array, int]:
     """Return values of a kind, and by how many bytes they are longer than in JSON."""
     match kind:
-        case ColumnKind.TEXT | ColumnKind.DATE_TIME:
+        case ColumnKind.TEXT:
+            return _texts(values), 0
+        case ColumnKind.DATE_TIME:
             return pa.array(values, TEXT), 0
         case ColumnKind.INTEGER:
             return _integers(values), 0
@@ -149,6 +154,14 @@ def _array(kind: ColumnKind, values: list[Any]) -> tuple[pa.Array, int]:
             return pc.split_pattern(pa.scalar(b"\n".join(values), TEXT), "\n").values, 0
         case _:
             assert_never(kind)
+
+
+def _texts(values: list[Any]) -> pa.Array:
+    found = pa.array(values, TEXT)
+    data = found.buffers()[2]
+    if data is not None and b"\0" in data.to_pybytes():
+        raise NotPlainError
+    return found
 
 
 def _integers(values: list[Any]) -> pa.Array:

@@ -294,6 +294,11 @@ def test_records_with_nul_characters_are_left_to_the_slow_path_which_counts_them
     block = encoder.encode(text_of([line(good), line(good), odd]))
     assert block is not None
     assert block.rows == 2
+    several = encoder.encode(text_of([line(good), odd, line(good), odd]))
+    assert several is not None
+    assert several.rows == 1
+    escaped = line({**good, "text": r'"\\u0000"'})
+    assert encode_all(encoder, [escaped, escaped]) is not None
     [row] = one_by_one(plan(NULLABLE), [odd], on_null=OnNull.BLANK)
     assert (row.values[1], row.nul_characters) == ("ab", 2)
 

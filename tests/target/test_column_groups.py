@@ -59,3 +59,18 @@ def test_keys_of_a_column_are_found_by_their_texts(numbers: list[int], other: st
         assert groups.has_key(other) == may_be_one
         assert groups.fits(("key", "more"), 1, (other,)) == (not may_be_one)
         groups.close()
+
+
+def test_rows_of_several_sets_of_columns_fit_together_if_no_key_is_in_two_files() -> None:
+    short, wide = ("key",), ("key", "n")
+    with TemporaryDirectory() as folder:
+        groups = ColumnGroups(Path(folder), 10**6)
+        assert groups.fit_together([(short, 9, ["a"])]) is not None
+        assert groups.fit_together([(short, 9, ["a"]), (wide, 9, ["b", ""])]) is not None
+        assert groups.fit_together([(short, 9, ["a", ""]), (wide, 9, ["", "A "])]) is None
+        groups.add(short, b'"a"\n', b"{}\n", ["a"])
+        for both in ([(wide, 9, ["b"]), (short, 9, ["a"])], [(short, 9, ["b"])]):
+            assert groups.fit_together(both) is not None
+        assert groups.fit_together([(wide, 9, ["A"]), (short, 9, ["b"])]) is None
+        assert groups.fit_together([(wide, 10**6, ["b"]), (short, 9, ["a"])]) is None
+        groups.close()

@@ -17,7 +17,7 @@ from target_demandbase.csv_writer import OnNull, RowEncoder
 from target_demandbase.mapping import StreamSchema
 from target_demandbase.open_files import GroupBudget, OpenFiles, open_files
 from target_demandbase.plan import StreamPlan, suits_blocks
-from target_demandbase.staging import ColumnGroups, StagedFile, key_digest
+from target_demandbase.staging import ColumnGroups, StagedFile, key_digest, key_digests
 from tests.target.conftest import PERSON, Load, landed, people, person, state
 from tests.target.people_files import rows_sent, spans
 
@@ -207,6 +207,8 @@ def test_numbers_in_another_notation_may_be_one_key(
     one: str, other: str, *, are_same: bool
 ) -> None:
     assert (key_digest(one) == key_digest(other)) is are_same
+    for keys in ([one, other], [one], [other], [one, other, "x"]):
+        assert key_digests(keys) == [*map(key_digest, keys)]
 
 
 @pytest.mark.parametrize("is_numeric", [False, True])
