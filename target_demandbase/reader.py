@@ -161,8 +161,11 @@ def _header_decoder() -> Callable[[bytes], Any]:
 # Without this check the SDK would skip a record that is null, and print others in a traceback.
 _KINDS = {"type": str, "stream": str, "record": dict, "schema": dict}
 
-_FEW = 16
-"""Number of lines that are not worth another try together."""
+_FEW = 8
+"""Number of records that cost as much together as alone."""
+
+_MOST_ALONE = 256
+"""Maximum number of records that are processed alone before they are tried together again."""
 
 
 def pass_records(
@@ -170,31 +173,31 @@ def pass_records(
     offer: Callable[[bytes], Consumed | None],
     each: Callable[[list[bytes]], None],
 ) -> None:
-    """Process records of a stream; try smaller pieces around those that are not plain.
+    """Process records of a stream, together while they are plain and else alone.
+
+    Fewer records are tried together while there are others among them, and more are processed
+    alone each time that none is plain.
 
     Args:
         lines: RECORD messages without line ends.
         offer: Processes the first of some lines; ``None`` if the stream's sink accepts no lines.
         each: Processes one message after the other.
     """
-    was_few = False
-    while lines:
-        offered = None if len(lines) <= _FEW else offer(b"\n".join([*lines, b""]))
+    start, most, alone = 0, len(lines), 1
+    while start < len(lines):
+        tried = lines[start : start + most]
+        offered = None if len(lines) - start <= _FEW else offer(b"\n".join([*tried, b""]))
         if offered is None:
-            each(lines)
+            each(lines[start:])
             return
-        consumed = offered.records
-        lines = lines[consumed:]
-        is_few = consumed <= _FEW
-        if is_few and was_few:
-            middle = len(lines) // 2
-            pass_records(lines[:middle], offer, each)
-            lines = lines[middle:]
-            is_few = False
-        elif is_few:
-            each(lines[:1])
-            lines = lines[1:]
-        was_few = is_few
+        start += offered.records
+        if offered.records == len(tried):
+            most, alone = 4 * most, 1
+            continue
+        most = 4 * max(offered.records, _FEW)
+        alone = 1 if offered.records > _FEW else min(2 * alone, _MOST_ALONE)
+        each(lines[start : start + alone])
+        start += alone
 
 
 class SilentReader(SingerReader):
@@ -263,19 +266,14 @@ class SilentReader(SingerReader):
         if not block.endswith(b"\n"):
             block += b"\n"
         # Most blocks contain little but records of the same stream as the block before.
-        was_few = False
-        while True:
+        for _ in range(2):
             consumed = self._offer(self._stream, block) or NOTHING
             block = block[consumed.size :]
             if not block:
                 return
-            is_few = consumed.records <= _FEW
-            if is_few and was_few:
-                break
-            if is_few:
+            if consumed.records <= _FEW:
                 line, _, block = block.partition(b"\n")
                 self._each([line])
-            was_few = is_few
         for stream, run in record_runs(block.split(b"\n")[:-1]):
             if stream is None:
                 self._each(run)

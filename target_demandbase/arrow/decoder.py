@@ -62,6 +62,12 @@ class RecordBlock:
         lines = self.messages.split(b"\n")
         return [b"\n".join([*[lines[row] for row in group.rows or ()], b""]) for group in groups]
 
+    def first(self, rows: int) -> RecordBlock:
+        """Return the first records."""
+        messages = b"\n".join([*self.messages.split(b"\n", rows)[:rows], b""])
+        values = self.values[: rows * len(self.nulls)]
+        return replace(self, rows=rows, messages=messages, values=values)
+
     def values_of(self, columns: Iterable[str]) -> list[Any]:
         """Return the values of some columns, one column after the other."""
         found: list[Any] = []

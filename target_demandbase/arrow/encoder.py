@@ -126,22 +126,34 @@ class ArrowRowEncoder:
             max_rows: Maximum number of lines to encode.
 
         Returns:
-            ``None`` if the first line is not plain, or a record before the first such line can only
-            be encoded by ``csv_writer``.
+            ``None`` if the first line is not plain: it can only be encoded by ``csv_writer``.
         """
         if self._decoder is None:
             self._decoder = self._new_decoder(lines)
         block = self._decoder.decode(lines, max_rows)
         if block is None:
             return None
-        try:
-            groups = self._groups(block)
-        except NotPlainError:
-            # csv_writer removes and counts NUL characters.
-            nul = lines.find(b"\\u0000")
-            before = lines[: lines.rfind(b"\n", 0, max(0, nul)) + 1]
-            return self.encode(before, max_rows) if before else None
-        return EncodedBlock(block.rows, len(block.messages), groups)
+        with suppress(NotPlainError):
+            return self._encoded_block(block)
+        # The records before the first that is not plain.
+        found: EncodedBlock | None = None
+        plain, odd = 0, block.rows
+        while odd - plain > 1:
+            middle = (plain + odd) // 2
+            try:
+                found = self._encoded_block(block.first(middle))
+                plain = middle
+            except NotPlainError:
+                odd = middle
+        return found
+
+    def _encoded_block(self, block: RecordBlock) -> EncodedBlock:
+        """Return the rows of a block.
+
+        Raises:
+            NotPlainError: One of them can only be encoded by ``csv_writer``.
+        """
+        return EncodedBlock(block.rows, len(block.messages), self._groups(block))
 
     def _groups(self, block: RecordBlock) -> Sequence[EncodedRows]:
         """Return the rows of a block by their columns.
@@ -205,7 +217,6 @@ class ArrowRowEncoder:
         Raises:
             NotPlainError: One of them can only be encoded by ``csv_writer``.
         """
-        keys = self._keys(rows, values)
         blank = {
             name: pa.nulls(rows, TYPES.get(self._plain[name].kind, TEXT))
             for name in self._blanked - values.keys()
@@ -217,6 +228,7 @@ class ArrowRowEncoder:
             raise NotPlainError
         if len(found) < 2:  # noqa: PLR2004 - a null alone in its row
             raise NotPlainError
+        keys = self._keys(rows, values)  # the most expensive step for some entities
         growth += rows * (len(self._blanked) + self._date_times * _LONGEST_DATE_TIME)
         pending = PendingRows([*found.values()], csv_lines, len(messages) + growth)
         first = group.rows[0] if group.rows else 0
