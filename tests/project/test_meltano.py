@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,13 +65,21 @@ def test_the_definitions_match_about(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def installed_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("meltano")
     copy_project(ROOT, folder)
-    (folder / "output").mkdir()
     with installed(ROOT, lambda: meltano(ROOT, {}, "install", "--clean")):
         share_plugins(ROOT, folder)
         yield folder
+
+
+@pytest.fixture
+def project(installed_project: Path) -> Path:
+    """The project; target-jsonl appends to the files of an earlier run."""
+    output = installed_project / "output"
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir()
+    return installed_project
 
 
 def settings_for(sandbox: Sandbox) -> dict[str, str]:
