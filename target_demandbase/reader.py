@@ -136,14 +136,14 @@ def record_runs(lines: Sequence[bytes]) -> Iterator[tuple[str | None, list[bytes
 
     The stream is ``None`` for lines that are not RECORD messages.
     """
-    decode = _header_decoder()
-    for stream, run in groupby(lines, lambda line: _stream_of(line, decode)):
+    for stream, run in groupby(lines, stream_of):
         yield stream, list(run)
 
 
-def _stream_of(line: bytes, decode: Callable[[bytes], Any]) -> str | None:
+def stream_of(line: bytes) -> str | None:
+    """Return the stream of a line; ``None`` if it is not a RECORD message."""
     try:
-        header = decode(line)
+        header = _header_decoder()(line)
     except (ValueError, RecursionError):  # of msgspec, and of UTF-8
         return None
     stream: str | None = header.stream if header.type == "RECORD" else None
@@ -266,14 +266,18 @@ class SilentReader(SingerReader):
         if not block.endswith(b"\n"):
             block += b"\n"
         # Most blocks contain little but records of the same stream as the block before.
-        for _ in range(2):
+        was_few = is_few = False
+        while not (was_few and is_few):
             consumed = self._offer(self._stream, block) or NOTHING
             block = block[consumed.size :]
-            if not block:
-                return
-            if consumed.records <= _FEW:
-                line, _, block = block.partition(b"\n")
-                self._each([line])
+            line, _, rest = block.partition(b"\n")
+            if not block or stream_of(line) is not None:
+                break
+            self._each([line])
+            block = rest
+            was_few, is_few = is_few, consumed.records <= _FEW
+        if not block:
+            return
         for stream, run in record_runs(block.split(b"\n")[:-1]):
             if stream is None:
                 self._each(run)
