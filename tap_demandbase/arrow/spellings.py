@@ -77,7 +77,7 @@ _DATE_BYTES = len("2026-01-01")
 _END = 64
 """An offset after the end of any timestamp."""
 
-_MICROSECOND_BYTES = len("2026-01-01T00:00:00.000000Z")
+_MICROSECOND_BYTES = len("2026-01-01T00:00:00.000000")
 
 _UTC = pa.timestamp("us", "UTC")
 _NAIVE = pa.timestamp("us")
@@ -209,15 +209,16 @@ def _rewrite_usual_date_times(cells: pa.Array) -> pa.Array:
         texts = pc.replace_substring(texts, ",", ".")
     if _have(cells, b" Z"):
         texts = pc.replace_substring(texts, " Z", "Z")
-    if _longest(texts) > _MICROSECOND_BYTES:
-        texts = pc.replace_substring_regex(texts, _LONG_FRACTION, r"\1")
     have_offset = pc.ends_with(texts, "Z")
     if have_offset.true_count < len(texts):
         have_offset = pc.match_substring_regex(texts, _HAS_OFFSET)
     if 0 < have_offset.true_count < len(texts):
         utc = pc.if_else(pc.equal(pc.binary_length(texts), _DATE_BYTES), "T00:00Z", "Z")
         texts = pc.if_else(have_offset, texts, pc.binary_join_element_wise(texts, utc, ""))
-    timestamps = texts.cast(_UTC if have_offset.true_count else _NAIVE)
+    kind = _UTC if have_offset.true_count else _NAIVE
+    if _longest(texts) > _MICROSECOND_BYTES + (len("Z") if kind == _UTC else 0):
+        texts = pc.replace_substring_regex(texts, _LONG_FRACTION, r"\1")
+    timestamps = texts.cast(kind)
     least, most = (bound.value for bound in pc.min_max(timestamps).values())
     if least < FIRST_TIMESTAMP or most > LAST_TIMESTAMP:
         raise ValueError
