@@ -23,7 +23,7 @@ _CLOSER = 8
 """How much shorter the first interval is if the end of the job is near."""
 _SHARE = 0.02
 """Share of a job's time that one interval may always take."""
-_EARLIER = 0.75
+_EARLIER = 0.5
 """Share of a job's time after which it may have ended, if it had ended at its first poll."""
 _LATEST = 3
 """Number of jobs that count: the server may have become faster or slower since earlier ones."""

@@ -76,7 +76,7 @@ def test_no_interval_is_longer_than_the_settings_say(
         ([], SIZE, None),
         # A poll showed that it ran: it took at least that long. Without one, it may have been less.
         ([(SIZE, 4.0, 6.0)], SIZE, 4.0),
-        ([(SIZE, None, 6.0)], SIZE, 4.5),
+        ([(SIZE, None, 6.0)], SIZE, 3.0),
         ([(SIZE, 0.0, 6.0)], SIZE, 0.0),
         # The shortest of the latest three.
         ([(SIZE, 9.0, 9.1), (SIZE, 4.0, 6.0), (SIZE, 5.0, 6.0)], SIZE, 4.0),
