@@ -110,6 +110,8 @@ def _column(name: str, rule: Mapping[str, Any], *, required: bool) -> PlainColum
         words -= {"maxLength"}
     else:
         max_length = None
+    if kind is ColumnKind.INTEGER and _allows_int64(rule):
+        words -= _BOUNDS
     accepted = accepted_types(rule)
     has_rules = bool(words) and not accepted >= TYPES[types[0]]
     nullable = type(None) in accepted or has_rules
@@ -125,6 +127,17 @@ def _column(name: str, rule: Mapping[str, Any], *, required: bool) -> PlainColum
         has_rules,
         has_bounds=words <= _BOUNDS,
         digits=_allowed_digits(rule) if kind is ColumnKind.NUMBER and words <= _LIMITS else None,
+    )
+
+
+def _allows_int64(rule: Mapping[str, Any]) -> bool:
+    """Return whether the bounds of a number allow each integer of 64 bits, as plain ones are."""
+    least, most = -(2**63), 2**63 - 1
+    return bool(
+        rule.get("minimum", least) <= least
+        and rule.get("maximum", most) >= most
+        and rule.get("exclusiveMinimum", least - 1) < least
+        and rule.get("exclusiveMaximum", most + 1) > most
     )
 
 

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -82,10 +82,11 @@ class ColumnGroups:
         self._header = header
         self._identities = identities
         self._groups: dict[Columns, _Group] = {}
+        self._made = 0
         self._latest: StagedFile | None = None
         # Whether keys are case-sensitive in Demandbase is not documented: rows whose keys differ
         # only in case are all sent, but in order. Built when it is needed.
-        self._columns_by_key: dict[int, Columns] | None = None
+        self._groups_by_key: dict[int, int] | None = None
         self._marked: dict[Columns, int] = {}
 
     @property
@@ -126,14 +127,15 @@ class ColumnGroups:
         if self._groups.keys() | {columns for columns, _, _ in parts} == {parts[0][0]}:
             return [()]
         known = self._index()
-        new: dict[int, Columns] = {}
         digests = [self._digests(keys) for _, _, keys in parts]
         for (columns, _, _), of_part in zip(parts, digests, strict=True):
-            for digest in of_part:
-                if known.get(digest, columns) != columns or new.get(digest, columns) != columns:
-                    return None
-            if len(parts) > 1:
-                new |= dict.fromkeys(of_part, columns)
+            group = self._groups.get(columns)
+            own = None if group is None else group.number
+            if not set(map(known.get, of_part)) <= {None, own}:
+                return None
+        distinct = [*map(set, digests)] if len(parts) > 1 else []
+        if len(set[int]().union(*distinct)) < sum(map(len, distinct)):
+            return None
         return digests
 
     def add(
@@ -155,16 +157,18 @@ class ColumnGroups:
         """
         group = self._groups.get(columns)
         if group is None:
-            group = self._groups[columns] = _Group(StagedFile(self._folder, self._header(columns)))
+            file = StagedFile(self._folder, self._header(columns))
+            group = self._groups[columns] = _Group(self._made, file)
+            self._made += 1
             self._budget.used += 1
         if self._latest is not None and self._latest is not group.file:
             # Only one file at a time may have rows in memory.
             self._latest.write_later()
         self._latest = group.file
         group.keys.add(keys)
-        if self._columns_by_key is not None:
+        if self._groups_by_key is not None:
             digests = digests or self._digests(keys)
-            self._columns_by_key |= dict.fromkeys(digests, columns)
+            self._groups_by_key |= dict.fromkeys(digests, group.number)
         if isinstance(rows, PendingRows):
             group.file.append_later(rows, messages, len(keys))
         else:
@@ -199,7 +203,11 @@ class ColumnGroups:
             before, rows = group.file, self._marked.get(columns, 0)
             if rows == before.rows:
                 continue
-            replaced = _Group(before.first(rows), group.keys.first(rows)) if rows else None
+            replaced = (
+                replace(group, file=before.first(rows), keys=group.keys.first(rows))
+                if rows
+                else None
+            )
             with signals_deferred():
                 if replaced is None:
                     del self._groups[columns]
@@ -208,7 +216,7 @@ class ColumnGroups:
                     self._groups[columns] = replaced
             before.close()
         self._latest = None
-        self._columns_by_key = None
+        self._groups_by_key = None
 
     def move_to(self, files: list[StagedFile], *, deduplicates: bool = True) -> int:
         """Append the files to a list, in the order of their first rows, and begin anew.
@@ -234,7 +242,7 @@ class ColumnGroups:
                 self._budget.used -= 1
             if superseded:
                 group.file.close()
-        self._columns_by_key = None
+        self._groups_by_key = None
         return left_out
 
     def close(self) -> None:
@@ -244,14 +252,15 @@ class ColumnGroups:
         self._budget.used -= len(self._groups)
         self._groups, self._latest = {}, None
 
-    def _index(self) -> dict[int, Columns]:
-        if self._columns_by_key is None:
-            self._columns_by_key = {
-                digest: columns
-                for columns, group in self._groups.items()
+    def _index(self) -> dict[int, int]:
+        """Return the number of each staged key's group, by the key's digest."""
+        if self._groups_by_key is None:
+            self._groups_by_key = {
+                digest: group.number
+                for group in self._groups.values()
                 for digest in self._digests([*group.keys])
             }
-        return self._columns_by_key
+        return self._groups_by_key
 
     def _digests(self, keys: Keys) -> list[int]:
         """Return the digests of all texts by which rows of some keys may be matched."""
@@ -265,6 +274,7 @@ class ColumnGroups:
 class _Group:
     """Rows of one set of columns, and their match keys."""
 
+    number: int
     file: StagedFile
     keys: RowKeys = field(default_factory=RowKeys)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ import pyarrow.compute as pc
 from target_demandbase.csv_writer import encode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 _TEXT = pa.string()
@@ -44,6 +46,34 @@ _FIRST, _LAST = (
     round(moment.replace(tzinfo=UTC).timestamp()) * 10**6 + moment.microsecond
     for moment in (datetime.min, datetime(9999, 12, 31, 23, 59, 59))  # noqa: DTZ001, DTZ901
 )
+
+
+def utc_columns(columns: Mapping[str, Sequence[str | None]]) -> dict[str, pa.Array]:
+    """Return the date-times of some columns as ``utc_texts`` does.
+
+    Raises:
+        ValueError: A text is no date-time, or one that UTC cannot express.
+    """
+    # Columns that are spelled alike together: most of the cost of a column are the calls.
+    by_shape: defaultdict[bytes, list[str]] = defaultdict(list)
+    for name, texts in columns.items():
+        by_shape[next(filter(None, texts), "").encode().translate(_DIGITS)].append(name)
+    found: dict[str, pa.Array] = {}
+    for names in by_shape.values():
+        together = pa.array([*chain.from_iterable(columns[name] for name in names)], _TEXT)
+        alike = _alike_texts(together) if len(names) > 1 else None
+        start = 0
+        for name in names:
+            texts = (together if alike is None else alike).slice(start, len(columns[name]))
+            found[name] = utc_texts(texts) if alike is None else texts
+            start += len(texts)
+    return found
+
+
+def with_dates(texts: pa.Array) -> pa.Array:
+    """Return date-times as ``utc_texts`` writes them, but midnight as a date."""
+    dates = pc.binary_replace_slice(texts, _DATE_BYTES, _END, "")
+    return pc.if_else(pc.ends_with(texts, "T00:00:00Z"), dates, texts)
 
 
 def utc_texts(texts: pa.Array) -> pa.Array:
@@ -82,16 +112,19 @@ def _alike_texts(texts: pa.Array) -> pa.Array | None:
     is_utc = not offset.strip(b"Z+-:0") and data.count(offset) >= count
     if shape == _CANONICAL:
         return texts
-    return _cut(texts, shape, spelled["fraction"], data) if is_utc else _formatted(moments)
+    if not is_utc:
+        return _formatted(moments)
+    return _cut(texts, shape, spelled["fraction"], offset, data)
 
 
-def _cut(texts: pa.Array, shape: bytes, fraction: bytes, data: bytes) -> pa.Array:
+def _cut(texts: pa.Array, shape: bytes, fraction: bytes, offset: bytes, data: bytes) -> pa.Array:
     """Return date-times in UTC, all of one shape, without a fraction of zero and with T and Z.
 
     Args:
         texts: The date-times.
         shape: The shape.
         fraction: The fraction's part of it.
+        offset: What each of them ends with.
         data: The bytes of all texts.
     """
     if shape[_DATE_BYTES : _DATE_BYTES + 1] != b"T":
@@ -106,7 +139,8 @@ def _cut(texts: pa.Array, shape: bytes, fraction: bytes, data: bytes) -> pa.Arra
     if not zeros:
         return microseconds
     seconds = pc.binary_replace_slice(texts, _SECOND_BYTES, _END, "Z")
-    return pc.if_else(pc.match_substring(texts, fraction.decode()), seconds, microseconds)
+    are_whole = pc.ends_with(texts, (fraction + offset).decode())
+    return pc.if_else(are_whole, seconds, microseconds)
 
 
 def _bytes_of(texts: pa.Array) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from itertools import compress, islice
+from itertools import accumulate, compress, islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -59,8 +59,13 @@ class RecordBlock:
         """Return the messages of each group."""
         if all(group.rows is None for group in groups):
             return [self.messages] * len(groups)
-        lines = self.messages.split(b"\n")
-        return [b"\n".join([*[lines[row] for row in group.rows or ()], b""]) for group in groups]
+        # To split the messages takes twice as long: a new object for each.
+        ends = [*accumulate(map(len, io.BytesIO(self.messages)), initial=0)]
+        view = memoryview(self.messages)
+        return [
+            b"".join([view[ends[row] : ends[row + 1]] for row in group.rows or ()])
+            for group in groups
+        ]
 
     def first(self, rows: int) -> RecordBlock:
         """Return the first records."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from target_demandbase.arrow.date_times import with_dates
 from target_demandbase.arrow.decoder import RecordDecoder, RowGroup
 from target_demandbase.arrow.keys import KeyColumn
 from target_demandbase.arrow.values import TEXT, TYPES, NotPlainError, ValueReader, count_empty
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from target_demandbase.plan import StreamPlan
 
 
+_SHORTEST_DATE_TIME = len("2026-01-02T00:00")
 _LONGEST_DATE_TIME = len('"2026-01-02T03:04:05.123456Z"')
 
 _WITHOUT_HEADER = pyarrow.csv.WriteOptions(include_header=False, batch_size=1 << 20)
@@ -241,7 +243,9 @@ class ArrowRowEncoder:
             NotPlainError: A number would become -0.
         """
         for name in self._plan.date_columns & values.keys():
-            if pa.types.is_string(values[name].type):
+            if self._plain[name].kind is ColumnKind.DATE_TIME:
+                values[name] = with_dates(values[name])
+            elif _longest(values[name]) >= _SHORTEST_DATE_TIME:
                 values[name] = pc.replace_substring_regex(values[name], MIDNIGHT, r"\1")
         for name in self._plan.integer_columns & values.keys():
             if self._plain[name].kind is ColumnKind.NUMBER:
@@ -269,6 +273,14 @@ class ArrowRowEncoder:
         if column is None or count_empty(column):
             raise NotPlainError
         return KeyColumn(column)
+
+
+def _longest(values: pa.Array) -> int:
+    """Return the length of the longest text in bytes; 0 if the values are no texts."""
+    if not pa.types.is_string(values.type):
+        return 0
+    longest: int | None = pc.max(pc.binary_length(values)).as_py()
+    return longest or 0
 
 
 def csv_lines(blocks: Sequence[Sequence[pa.Array]]) -> pa.Buffer:

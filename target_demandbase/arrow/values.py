@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from singer_sdk.singerlib.json import deserialize_json
 
-from target_demandbase.arrow.date_times import utc_texts
+from target_demandbase.arrow.date_times import utc_columns
 from target_demandbase.csv_writer import MAX_DIGITS, RowError
 from target_demandbase.plain_columns import ColumnKind
 
@@ -72,12 +72,13 @@ class ValueReader:
                 names = [name for name in block.columns if self._columns[name].kind is kind]
                 if not names:
                     continue
+                if kind is ColumnKind.DATE_TIME:
+                    found |= utc_columns({name: block.values_of([name]) for name in names})
+                    continue
                 array, grown = _array(kind, block.values_of(names))
                 growth += grown
                 for number, name in enumerate(names):
-                    values = array.slice(number * block.rows, block.rows)
-                    # Most columns spell all their date-times alike.
-                    found[name] = utc_texts(values) if kind is ColumnKind.DATE_TIME else values
+                    found[name] = array.slice(number * block.rows, block.rows)
             for name, array in found.items():
                 found[name] = self._checked(self._columns[name], array, block.absent.get(name, 0))
         except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError):
@@ -137,13 +138,20 @@ class ValueReader:
         return pa.array(texts, TEXT).take(distinct.indices)
 
 
-def _array(kind: ColumnKind, values: list[Any]) -> tuple[pa.Array, int]:
+def _array(
+    kind: Literal[
+        ColumnKind.TEXT,
+        ColumnKind.INTEGER,
+        ColumnKind.NUMBER,
+        ColumnKind.BOOLEAN,
+        ColumnKind.OTHER,
+    ],
+    values: list[Any],
+) -> tuple[pa.Array, int]:
     """Return values of a kind, and by how many bytes they are longer than in JSON."""
     match kind:
         case ColumnKind.TEXT:
             return _texts(values), 0
-        case ColumnKind.DATE_TIME:
-            return pa.array(values, TEXT), 0
         case ColumnKind.INTEGER:
             return _integers(values), 0
         case ColumnKind.BOOLEAN:
@@ -185,9 +193,7 @@ def _numbers(values: list[Any]) -> tuple[pa.Array, int]:
     text = b"\n".join(values)
     size = len(text)
     if b"e" in text or b"E" in text:
-        # As str: to find a byte in bytes takes five times as long.
-        each = text.lower().decode().split("\n")
-        text = "\n".join([_plain_number(it) if "e" in it else it for it in each]).encode()
+        text = _without_exponents(text.decode().lower()).encode()
     # Each is one JSON value: of these characters, it is either null or a number without an
     # exponent, which is written as it is.
     if text.translate(None, b"0123456789.-\nnul"):
@@ -215,6 +221,23 @@ def _beyond(numbers: pa.Array, whole_digits: int, fraction_digits: int) -> pa.Ar
     return numbers.filter(
         pc.or_(pc.greater(points, whole_digits), pc.greater(fractions, fraction_digits))
     )
+
+
+def _without_exponents(lines: str) -> str:
+    """Return numbers, one a line, without exponents.
+
+    Raises:
+        NotPlainError: One with an exponent is no number, or would be too long.
+    """
+    found = []
+    end = 0
+    while (place := lines.find("e", end)) >= 0:
+        start = lines.rfind("\n", end, place) + 1 or end
+        found.append(lines[end:start])
+        end = lines.find("\n", place)
+        end = len(lines) if end < 0 else end
+        found.append(_plain_number(lines[start:end]))
+    return "".join([*found, lines[end:]])
 
 
 def _plain_number(text: str) -> str:

@@ -424,6 +424,27 @@ def test_schemas_with_further_rules_are_read_one_by_one(word: str) -> None:
     assert plain_columns(schema, {"a"}) is None
 
 
+@pytest.mark.parametrize(
+    ("bounds", "restricts"),
+    [
+        ({"minimum": -(2**63), "maximum": 2**63 - 1}, False),
+        ({"minimum": -(2**63) + 1}, True),
+        ({"maximum": 2**63 - 2}, True),
+        ({"exclusiveMinimum": -(2**63) - 1, "exclusiveMaximum": 2**63}, False),
+        ({"exclusiveMinimum": -(2**63)}, True),
+        ({"exclusiveMaximum": 2**63 - 1}, True),
+        ({"maximum": 2**63, "multipleOf": 2}, True),
+    ],
+)
+def test_bounds_of_integers_restrict_only_if_they_reject_some(
+    bounds: dict[str, int], *, restricts: bool
+) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", **bounds}}}
+    found = plain_columns(schema, {"n"})
+    assert found is not None
+    assert found[0].has_rules is restricts
+
+
 def test_decimals_keep_their_digits() -> None:
     number = str(Decimal("0.1") ** 25)
     whole = {each: values[0] for each, values in PLAIN.items()}
