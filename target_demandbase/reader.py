@@ -216,6 +216,8 @@ class SilentReader(SingerReader):
         self._counts: Counter[str] = Counter()
         self._line = 0
         self._stream = ""
+        self._rest = b""
+        """Lines that are processed with the next block."""
 
     @override
     def process_lines(
@@ -234,9 +236,11 @@ class SilentReader(SingerReader):
             raise InputError("Standard input is closed: connect a tap, or pass a file as --input.")
         try:
             for block in self._blocks(source):
-                self._block(block.removeprefix(codecs.BOM_UTF8))
+                self._block(block)
                 self.idle()
+            self._finish_block()
         except LongLineError:
+            self._finish_block()
             raise InputError(
                 f"Line {self._line + 1} of the input is longer than {MAX_LINE_BYTES >> 20} MiB. "
                 "Leave out the large values at the source."
@@ -249,11 +253,12 @@ class SilentReader(SingerReader):
         Raises:
             InputError: It cannot be read.
         """
-        blocks = input_blocks(source, self.idle, self.block_bytes)
+        blocks = input_blocks(source, self._silence, self.block_bytes)
         while True:
             try:
                 block = next(blocks, None)
             except OSError as error:
+                self._finish_block()
                 raise InputError(
                     f"The input cannot be read: {error.strerror or type(error).__name__}. Check "
                     "what standard input is connected to."
@@ -262,9 +267,36 @@ class SilentReader(SingerReader):
                 return
             yield block
 
+    def _silence(self) -> None:
+        self._finish_block()
+        self.idle()
+
+    def _finish_block(self) -> None:
+        """Process the lines that wait for the next block."""
+        lines, self._rest = self._rest, b""
+        self._process(lines)
+
     def _block(self, block: bytes) -> None:
+        half = self.block_bytes // 2
+        # A tap that is slow leaves nothing: its states do not wait.
+        min_bytes = half if len(block) >= half else 0
+        block = block.removeprefix(codecs.BOM_UTF8)
         if not block.endswith(b"\n"):
             block += b"\n"
+        block, self._rest = self._rest + block, b""
+        self._rest = self._process(block, min_bytes)
+
+    def _process(self, block: bytes, min_bytes: int = 0) -> bytes:
+        """Process lines.
+
+        Args:
+            block: The lines, each with its end.
+            min_bytes: Leave what follows a message of another type if it is smaller: few records
+                cost almost as much as many.
+
+        Returns:
+            What is left.
+        """
         # Most blocks contain little but records of the same stream as the block before.
         was_few = is_few = False
         while not (was_few and is_few):
@@ -275,15 +307,18 @@ class SilentReader(SingerReader):
                 break
             self._each([line])
             block = rest
+            if len(block) < min_bytes:
+                return block
             was_few, is_few = is_few, consumed.records <= _FEW
         if not block:
-            return
+            return b""
         for stream, run in record_runs(block.split(b"\n")[:-1]):
             if stream is None:
                 self._each(run)
             else:
                 self._stream = stream
                 self._records(stream, run)
+        return b""
 
     def _records(self, stream: str, lines: list[bytes]) -> None:
         pass_records(lines, lambda text: self._offer(stream, text), self._each)

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -100,6 +101,51 @@ def test_a_line_between_records_does_not_send_those_around_it_alone() -> None:
     assert [message for message in alone if message.get("odd")]
 
 
+def test_records_behind_a_state_go_with_the_next_block() -> None:
+    lines = [*lines_of((["a"] * 20 + ["state"]) * 50)]
+    taken: list[Any] = []
+    sink = Together("a", 1000, taken)
+    calls: list[Consumed] = []
+    reader = SilentReader()
+    reader.block_bytes = sum(map(len, lines)) // 40
+
+    def process(lines: bytes) -> Consumed:
+        calls.append(sink.process_record_lines(lines))
+        return calls[-1]
+
+    reader.sink_of = lambda _: SimpleNamespace(process_record_lines=process)
+    reader.process_lines(
+        io.StringIO("\n".join(lines)), {"RECORD": taken.append, "STATE": taken.append}
+    )
+    assert taken == [json.loads(line) for line in lines]
+    # One call for what is in a block in front of a state, and one for what is behind it, are 90.
+    assert len([call for call in calls if call.records]) <= 70
+
+
+def test_records_behind_a_state_do_not_wait_for_a_tap_that_is_silent() -> None:
+    # Which stream it is shows at the first record.
+    first, *lines = lines_of(["a"] * 100 + ["state"] + ["a"] * 10)
+    reader = SilentReader()
+    reader.block_bytes = 2 * sum(map(len, lines)) - 100
+    out: list[Any] = []
+    taken: list[int] = []
+    ours, theirs = os.pipe()
+    os.write(theirs, f"{first}\n".encode())
+
+    def idle() -> None:
+        taken.append(len(out))
+        if len(taken) == 1:
+            os.write(theirs, ("\n".join(lines) + "\n").encode())
+        elif len(taken) == 3:
+            os.close(theirs)
+
+    reader.idle = idle
+    reader.sink_of = {"a": Together("a", 1000, out)}.get
+    with os.fdopen(ours, encoding="utf-8") as source:
+        reader.process_lines(source, {"RECORD": out.append, "STATE": out.append})
+    assert taken[:3] == [1, len(lines) - 9, len(lines) + 1]
+
+
 @pytest.mark.parametrize("is_pipe", [True, False], ids=["pipe", "text"])
 @pytest.mark.parametrize("end", ["", "\n", '\n{"type": "STATE"}\n'], ids=["endless", "end", "more"])
 def test_a_line_that_is_too_long_ends_the_input_after_all_before_it(
@@ -110,8 +156,10 @@ def test_a_line_that_is_too_long_ends_the_input_after_all_before_it(
     found: list[Any] = []
     content = piped(text.encode(), endless=not end) if is_pipe else nullcontext(io.StringIO(text))
     said = r"^Line 4 of the input is longer than 1 MiB\."
+    reader = SilentReader()
+    reader.block_bytes = 100
     with content as source, pytest.raises(InputError, match=said):
-        SilentReader().process_lines(source, {"STATE": found.append})
+        reader.process_lines(source, {"STATE": found.append})
     assert [message["n"] for message in found] == [1, 2]
 
 
