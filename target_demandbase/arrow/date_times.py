@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from datetime import UTC, datetime
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,7 +12,7 @@ import pyarrow.compute as pc
 from target_demandbase.csv_writer import encode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 _TEXT = pa.string()
@@ -48,28 +46,6 @@ _FIRST, _LAST = (
 )
 
 
-def utc_columns(columns: Mapping[str, Sequence[str | None]]) -> dict[str, pa.Array]:
-    """Return the date-times of some columns as ``utc_texts`` does.
-
-    Raises:
-        ValueError: A text is no date-time, or one that UTC cannot express.
-    """
-    # Columns that are spelled alike together: most of the cost of a column are the calls.
-    by_shape: defaultdict[bytes, list[str]] = defaultdict(list)
-    for name, texts in columns.items():
-        by_shape[next(filter(None, texts), "").encode().translate(_DIGITS)].append(name)
-    found: dict[str, pa.Array] = {}
-    for names in by_shape.values():
-        together = pa.array([*chain.from_iterable(columns[name] for name in names)], _TEXT)
-        alike = _alike_texts(together) if len(names) > 1 else None
-        start = 0
-        for name in names:
-            texts = (together if alike is None else alike).slice(start, len(columns[name]))
-            found[name] = utc_texts(texts) if alike is None else texts
-            start += len(texts)
-    return found
-
-
 def with_dates(texts: pa.Array) -> pa.Array:
     """Return date-times as ``utc_texts`` writes them, but midnight as a date."""
     dates = pc.binary_replace_slice(texts, _DATE_BYTES, _END, "")
@@ -84,9 +60,7 @@ def utc_texts(texts: pa.Array) -> pa.Array:
     Raises:
         ValueError: A text is no date-time, or one that UTC cannot express.
     """
-    found = _alike_texts(texts)
-    if found is None:
-        found = _texts_by_length(texts)
+    found = _texts_by_length(texts)
     return _different_texts(texts) if found is None else found
 
 
@@ -100,7 +74,7 @@ def _alike_texts(texts: pa.Array) -> pa.Array | None:
     shape = first.translate(_DIGITS)
     spelled = _SHAPE.fullmatch(shape)
     # All texts one after the other.
-    if spelled is None or data.translate(_DIGITS) != shape * count or b"0000-" in data:
+    if spelled is None or data.translate(_DIGITS) != shape * count:
         return None
     zone = spelled["zone"]
     try:
@@ -108,38 +82,36 @@ def _alike_texts(texts: pa.Array) -> pa.Array | None:
         moments = pc.cast(texts, _UTC if zone else _NAIVE)
     except pa.ArrowInvalid:
         return None
-    offset = first[len(first) - len(zone) :]
-    is_utc = not offset.strip(b"Z+-:0") and data.count(offset) >= count
+    if pc.min(moments).value < _FIRST:  # Arrow reads a year 0 in addition
+        return None
     if shape == _CANONICAL:
         return texts
-    if not is_utc:
-        return _formatted(moments)
-    return _cut(texts, shape, spelled["fraction"], offset, data)
+    is_utc = zone in {b"", b"Z"} or pc.all(pc.ends_with(texts, zone)).as_py()
+    return _cut(texts, shape, spelled["fraction"], zone) if is_utc else _formatted(moments)
 
 
-def _cut(texts: pa.Array, shape: bytes, fraction: bytes, offset: bytes, data: bytes) -> pa.Array:
+def _cut(texts: pa.Array, shape: bytes, fraction: bytes, zone: bytes) -> pa.Array:
     """Return date-times in UTC, all of one shape, without a fraction of zero and with T and Z.
 
     Args:
         texts: The date-times.
         shape: The shape.
         fraction: The fraction's part of it.
-        offset: What each of them ends with.
-        data: The bytes of all texts.
+        zone: What each of them ends with.
     """
     if shape[_DATE_BYTES : _DATE_BYTES + 1] != b"T":
         texts = pc.binary_replace_slice(texts, _DATE_BYTES, _DATE_BYTES + 1, "T")
-    count = len(data) // len(shape)
-    zeros = data.count(fraction) if fraction else count
-    if zeros == count:
-        return pc.binary_replace_slice(texts, _SECOND_BYTES, _END, "Z")
+    seconds = pc.binary_replace_slice(texts, _SECOND_BYTES, _END, "Z")
+    if not fraction:
+        return seconds
+    are_whole = pc.ends_with(texts, fraction + zone)
+    if pc.all(are_whole).as_py():
+        return seconds
     end = _SECOND_BYTES + len(fraction)
     fill = "0" * (_MICROSECOND_BYTES - end) + "Z"
     microseconds = pc.binary_replace_slice(texts, end, _END, fill)
-    if not zeros:
+    if not pc.any(are_whole).as_py():
         return microseconds
-    seconds = pc.binary_replace_slice(texts, _SECOND_BYTES, _END, "Z")
-    are_whole = pc.ends_with(texts, (fraction + offset).decode())
     return pc.if_else(are_whole, seconds, microseconds)
 
 
@@ -154,6 +126,9 @@ def _bytes_of(texts: pa.Array) -> bytes:
 
 def _texts_by_length(texts: pa.Array) -> pa.Array | None:
     """Return date-times of which those of each length are spelled alike; ``None`` if not."""
+    alike = _alike_texts(texts)
+    if alike is not None:
+        return alike
     lengths = pc.binary_length(texts)
     distinct = pc.unique(lengths.drop_null()).to_pylist()
     if len(distinct) > _FEW:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from singer_sdk.singerlib.json import deserialize_json
 
-from target_demandbase.arrow.date_times import utc_columns
+from target_demandbase.arrow.date_times import utc_texts
 from target_demandbase.csv_writer import MAX_DIGITS, RowError
 from target_demandbase.plain_columns import ColumnKind
 
@@ -72,13 +72,12 @@ class ValueReader:
                 names = [name for name in block.columns if self._columns[name].kind is kind]
                 if not names:
                     continue
-                if kind is ColumnKind.DATE_TIME:
-                    found |= utc_columns({name: block.values_of([name]) for name in names})
-                    continue
                 array, grown = _array(kind, block.values_of(names))
                 growth += grown
                 for number, name in enumerate(names):
-                    found[name] = array.slice(number * block.rows, block.rows)
+                    values = array.slice(number * block.rows, block.rows)
+                    # Most columns spell all their date-times alike.
+                    found[name] = utc_texts(values) if kind is ColumnKind.DATE_TIME else values
             for name, array in found.items():
                 found[name] = self._checked(self._columns[name], array, block.absent.get(name, 0))
         except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError):
@@ -138,20 +137,13 @@ class ValueReader:
         return pa.array(texts, TEXT).take(distinct.indices)
 
 
-def _array(
-    kind: Literal[
-        ColumnKind.TEXT,
-        ColumnKind.INTEGER,
-        ColumnKind.NUMBER,
-        ColumnKind.BOOLEAN,
-        ColumnKind.OTHER,
-    ],
-    values: list[Any],
-) -> tuple[pa.Array, int]:
+def _array(kind: ColumnKind, values: list[Any]) -> tuple[pa.Array, int]:
     """Return values of a kind, and by how many bytes they are longer than in JSON."""
     match kind:
         case ColumnKind.TEXT:
             return _texts(values), 0
+        case ColumnKind.DATE_TIME:
+            return pa.array(values, TEXT), 0
         case ColumnKind.INTEGER:
             return _integers(values), 0
         case ColumnKind.BOOLEAN:

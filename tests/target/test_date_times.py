@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_demandbase.arrow.date_times import utc_columns, utc_texts, with_dates
+from target_demandbase.arrow.date_times import utc_texts, with_dates
 from target_demandbase.csv_writer import MIDNIGHT, encode_value
 from tests.examples import examples
 
@@ -77,19 +77,6 @@ def test_date_times_are_written_as_one_by_one(texts: Sequence[str | None]) -> No
     found: list[str | None] | None = None
     with suppress(ValueError):
         found = utc_texts(pa.array(texts, pa.string())).to_pylist()
-    assert found == expected
-
-
-@examples(300)
-@given(columns=st.lists(ALIKE | st.lists(MOMENTS | ODD, min_size=1, max_size=4), max_size=4))
-def test_columns_are_written_as_each_alone(columns: Sequence[Sequence[str | None]]) -> None:
-    expected: list[list[str | None]] | None = None
-    with suppress(ValueError):
-        expected = [utc_texts(pa.array(texts, pa.string())).to_pylist() for texts in columns]
-    found: list[list[str | None]] | None = None
-    with suppress(ValueError):
-        written = utc_columns({str(place): texts for place, texts in enumerate(columns)})
-        found = [written[str(place)].to_pylist() for place in range(len(columns))]
     assert found == expected
 
 
