@@ -130,7 +130,7 @@ def _texts_by_length(texts: pa.Array) -> pa.Array | None:
     if alike is not None:
         return alike
     lengths = pc.binary_length(texts)
-    distinct = pc.unique(lengths.drop_null()).to_pylist()
+    distinct = pc.unique(lengths.drop_null())
     if len(distinct) > _FEW:
         return None
     found = texts

@@ -206,13 +206,16 @@ def _beyond(numbers: pa.Array, whole_digits: int, fraction_digits: int) -> pa.Ar
     longest = pc.max(lengths).as_py()
     if longest is None or longest <= min(whole_digits, fraction_digits):
         return numbers.slice(0, 0)
-    points = pc.find_substring(numbers, ".")
-    points = pc.if_else(pc.less(points, 0), lengths, points)
-    # An integer has no point, which the 1 takes away from its digits behind it.
-    fractions = pc.subtract(pc.subtract(lengths, points), 1)
-    return numbers.filter(
-        pc.or_(pc.greater(points, whole_digits), pc.greater(fractions, fraction_digits))
+    # Scalars of the arrays' type: for others, Arrow would convert the arrays.
+    none, whole, fraction = (
+        pa.scalar(number, lengths.type) for number in (0, whole_digits, fraction_digits + 1)
     )
+    points = pc.find_substring(numbers, ".")
+    points = pc.if_else(pc.less(points, none), lengths, points)
+    are_beyond = pc.greater(pc.subtract(lengths, points), fraction)
+    if longest > whole_digits:
+        are_beyond = pc.or_(are_beyond, pc.greater(points, whole))
+    return numbers.filter(are_beyond)
 
 
 def _without_exponents(lines: str) -> str:
