@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Line
 
-DEFAULT_ROWS, DEFAULT_RUNS = 100_000, 2
+DEFAULT_ROWS, DEFAULT_RUNS = 60_000, 2
 FULL_ROWS, FULL_RUNS = GOAL_WIDE, 5
 
 
