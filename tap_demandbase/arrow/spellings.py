@@ -17,7 +17,7 @@ from pyarrow import compute as pc
 from tap_demandbase import cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from tap_demandbase.cast import Value
 
@@ -98,6 +98,9 @@ _WHOLE_DECIMAL = r"\A[+-]?[0-9]+(?:\.0*)?[eE]\+?[0-9]{1,2}\z"
 
 _DECIMAL = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\z"
 
+_PLAIN_EXPONENTS = (7, 8, 9)
+"""Exponents of numbers up to ten billion, which Java writes from ten million on."""
+
 
 def rewritten(cells: pa.Array, to_value: Callable[[str], Value]) -> pa.Array:
     """Return cells as canonical texts; null stays null.
@@ -146,10 +149,18 @@ def _replaced(
 
 def _cast(cells: pa.Array, to_value: Callable[[str], Value]) -> pa.Array:
     """Cast cells one by one, each distinct text once."""
+    return _each(cells, lambda text: _canonical(to_value(text)))
+
+
+def _each(cells: pa.Array, make: Callable[[str], object]) -> pa.Array:
+    """Return the text of what is made of each cell, once of each distinct one."""
     encoded = cells.dictionary_encode()
-    values = [to_value(text.decode()) for text in encoded.dictionary.to_pylist()]
-    canonical = pa.array([_canonical(value).encode() for value in values], pa.binary())
-    return canonical.take(encoded.indices)
+    distinct = encoded.dictionary.view(pa.string()).to_pylist()
+    return (
+        pa.array(list(map(str, map(make, distinct))), pa.string())
+        .view(pa.binary())
+        .take(encoded.indices)
+    )
 
 
 def _canonical(value: Value) -> str:
@@ -180,29 +191,42 @@ def _rewrite_whole(cells: pa.Array) -> pa.Array:
         texts = pc.if_else(pc.match_substring(texts, "."), trimmed, texts)
     if _have(cells, b"+"):
         texts = pc.ascii_ltrim(texts, "+")
-    return _canonical_by(
-        texts.view(pa.binary()), cast.to_integer, lambda odd: _texts(map(int, odd.to_pylist()))
-    )
+    return _canonical_by(texts.view(pa.binary()), cast.to_integer, partial(_each, make=int))
 
 
 def _rewrite_decimal_integers(cells: pa.Array) -> pa.Array:
     return _split(
         cells,
         _WHOLE_DECIMAL,
-        lambda alike: _texts(map(int, map(Decimal, _strings(alike)))),
+        partial(_each, make=lambda text: int(Decimal(text))),
         partial(_cast, to_value=cast.to_integer),
     )
 
 
-def _rewrite_numbers(cells: pa.Array) -> pa.Array:
-    return _split(cells, _DECIMAL, _rewrite_decimals, partial(_cast, to_value=cast.to_number))
+def _rewrite_numbers(cells: pa.Array, exponents: tuple[int, ...] = _PLAIN_EXPONENTS) -> pa.Array:
+    if not exponents:
+        return _split(cells, _DECIMAL, _rewrite_decimals, partial(_cast, to_value=cast.to_number))
+    exponent, *others = exponents
+    rewrite_others = partial(_rewrite_numbers, exponents=tuple(others))
+    if not _have(cells, b"E%d" % exponent):
+        return rewrite_others(cells)
+    # With at least one digit after the moved point: otherwise, the exponent remains.
+    pattern = rf"\A[1-9]\.[0-9]{{{exponent + 1},}}E{exponent}\z"
+    return _split(cells, pattern, partial(_move_point, exponent=exponent), rewrite_others)
+
+
+def _move_point(cells: pa.Array, exponent: int) -> pa.Array:
+    """Return numbers without their exponent, all of which have the same of one digit."""
+    digits = pc.binary_replace_slice(pc.binary_slice(cells, 0, -len("E7")), 1, 2, b"")
+    return pc.binary_replace_slice(digits, exponent + 1, exponent + 1, b".")
 
 
 def _rewrite_decimals(cells: pa.Array) -> pa.Array:
     """Return numbers without a plus, and with an exponent only where Python writes one."""
-    if _have(cells, b"+"):
-        cells = pc.ascii_ltrim(cells.view(pa.string()), "+").view(pa.binary())
-    return _canonical_by(cells, cast.to_number, lambda odd: _texts(map(Decimal, _strings(odd))))
+    if not _have(cells, b"+"):
+        return _each(cells, Decimal)
+    cells = pc.ascii_ltrim(cells.view(pa.string()), "+").view(pa.binary())
+    return _canonical_by(cells, cast.to_number, partial(_each, make=Decimal))
 
 
 def _rewrite_dates(cells: pa.Array) -> pa.Array:
@@ -380,11 +404,3 @@ def _have(cells: pa.Array, mark: bytes) -> bool:
     """Return whether a cell has some bytes; perhaps true if only another cell of its array has."""
     buffer = cells.buffers()[2]
     return buffer is not None and mark in buffer.to_pybytes()
-
-
-def _strings(cells: pa.Array) -> Iterable[str]:
-    return cells.view(pa.string()).to_pylist()  # type: ignore[no-any-return]
-
-
-def _texts(values: Iterable[object]) -> pa.Array:
-    return pa.array(list(map(str, values)), pa.string()).view(pa.binary())
