@@ -320,6 +320,31 @@ def compare_texts(properties: dict[str, dict[str, Any]], data: bytes) -> None:
     assert made == [serialize_json(record).encode() for record in slow.records(io.BytesIO(data), 1)]
 
 
+@examples(300)
+@given(
+    cells=st.lists(
+        st.lists(st.text('aé",\n\r', max_size=4), min_size=2, max_size=2), min_size=1, max_size=6
+    ),
+    odd=st.lists(
+        st.tuples(
+            st.integers(0, 99), st.sampled_from(['"', '""', "x", ",", "\n", "\r", '"x', 'x"'])
+        ),
+        max_size=2,
+    ),
+)
+def test_both_paths_say_the_same_of_rows_whose_cells_are_all_quoted(
+    cells: list[list[str]], odd: list[tuple[int, str]]
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(cells)
+    rows = text.getvalue()
+    for place, junk in odd:
+        at = place % len(rows)
+        rows = rows[:at] + junk + rows[at:]
+    some = {name: PROPERTIES[name] for name in ("text", 'odd "name",\u2028')}
+    compare(some, 2**20, b'text,"odd ""name"",\xe2\x80\xa8"\n' + rows.encode())
+
+
 BLOCK_BYTES = st.sampled_from([60, 200, 1000, 2**20])
 
 
