@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from tap_demandbase.arrow.values import byte_array, bytes_of
+from tap_demandbase.cast import to_boolean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,9 +45,15 @@ _EMPTY = pa.scalar(b"")
 _END = 2**31 - 1
 """An offset after the end of any text."""
 
-_SAMPLE_ROWS = 128
-_FEW_TEXTS = 32
+_SAMPLE_ROWS = 64
+_FEW_TEXTS = 16
 """A column with at most that many texts in so many rows is escaped text by text, not row by row."""
+
+_MOST_CHOICES = 256
+_MOST_CHOICE_BYTES = 4096
+"""Combinations of values that are made for a block, and the size of one column's values."""
+
+_TRUE = pa.scalar(b"true")
 
 _MOST_CONSTANTS = 4096
 """Constant texts that are kept for the next block."""
@@ -69,8 +77,11 @@ class RecordLines:
         self, columns: Sequence[Column], opening: str = "", closing: Callable[[], str] = str
     ) -> None:
         self._columns = columns
-        self._names = [json.dumps(column.name) + ":" for column in columns]
-        self._opening = opening
+        self._names = [
+            f"{',' if number else '{'}{json.dumps(column.name)}:".encode()
+            for number, column in enumerate(columns)
+        ]
+        self._opening = opening.encode()
         self._closing = closing
 
     def encode(self, values: Mapping[str, pa.Array]) -> pa.Array:
@@ -79,35 +90,20 @@ class RecordLines:
         Args:
             values: UTF-8 as binary, by property.
         """
-        arrays: list[pa.Array | pa.Scalar] = []
-        constant = self._opening + "{"
-        for number, (column, name) in enumerate(zip(self._columns, self._names, strict=True)):
+        line = _Line(len(values[self._columns[0].name]))
+        line.add(self._opening)
+        for column, name in zip(self._columns, self._names, strict=True):
             array = values[column.name]
-            constant += f",{name}" if number else name
+            quote = b'"' if column.is_text else b""
+            line.add(name)
             if array.null_count == len(array):
-                constant += "null"
-                continue
-            if column.is_free_text:
-                array = escape(array)
-            quote = '"' if column.is_text else ""
-            if array.null_count:
-                array = _with_null(
-                    _with_end(_with_start(array, constant + quote), quote), constant + "null"
-                )
-                constant = ""
+                line.add(b"null")
+            elif (choice := _choice(column, array, quote)) is not None:
+                line.add_choice(choice)
             else:
-                array = _with_start(array, constant + quote)
-                constant = quote
-            arrays.append(array)
-        arrays.append(pa.scalar(f"{constant}}}{self._closing()}\n".encode()))
-        if len(arrays) == 1:
-            return pa.repeat(arrays[0], len(values[self._columns[0].name]))
-        while len(arrays) > _MOST_JOINED:
-            arrays = [
-                _join(arrays[first : first + _MOST_JOINED])
-                for first in range(0, len(arrays), _MOST_JOINED)
-            ]
-        return _join(arrays)
+                line.add_values(escape(array) if column.is_free_text else array, quote)
+        line.add(f"}}{self._closing()}\n".encode())
+        return line.joined()
 
 
 def record_messages(stream: str, columns: Sequence[Column], version: int | None) -> RecordLines:
@@ -151,10 +147,14 @@ def escape(texts: pa.Array) -> pa.Array:
         texts: UTF-8 as binary.
     """
     escapes = _escapes(bytes_of(texts))
-    if escapes and pc.count_distinct(texts[:_SAMPLE_ROWS]).as_py() <= _FEW_TEXTS:
+    if escapes and _seem_few(texts):
         encoded = texts.dictionary_encode()
         return _replaced(encoded.dictionary, escapes).take(encoded.indices)
     return _replaced(texts, escapes)
+
+
+def _seem_few(texts: pa.Array) -> bool:
+    return len(set(texts[:_SAMPLE_ROWS].to_pylist())) <= _FEW_TEXTS
 
 
 def _replaced(texts: pa.Array, replacements: Mapping[bytes, bytes]) -> pa.Array:
@@ -188,29 +188,130 @@ _COALESCE = pc.get_function("coalesce")
 _JOIN = pc.get_function("binary_join_element_wise")
 
 
-def _with_start(texts: pa.Array, start: str) -> pa.Array:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A column of few values.
+
+    Args:
+        texts: What they are in JSON.
+        indices: Number of each row's text.
+    """
+
+    texts: Sequence[bytes]
+    indices: pa.Int32Array
+
+
+def _choice(column: Column, values: pa.Array, quote: bytes) -> _Choice | None:
+    """Return a column as one of few values; ``None`` if it has many."""
+    if column.to_value is to_boolean:
+        texts = [b"false", b"true"]
+        indices = pc.equal(values, _TRUE).cast(pa.int32())
+    elif column.is_free_text and _seem_few(values):
+        encoded = values.dictionary_encode()
+        distinct = encoded.dictionary
+        if len(distinct) >= _MOST_CHOICES or distinct.nbytes > _MOST_CHOICE_BYTES:
+            return None
+        texts = [quote + text + quote for text in escape(distinct).to_pylist()]
+        indices = encoded.indices
+    else:
+        return None
+    if values.null_count:
+        indices = pc.fill_null(indices, len(texts))
+        texts.append(b"null")
+    return _Choice(texts, indices)
+
+
+class _Line:
+    """Builds a line for each row, from left to right.
+
+    What is between two columns of many values, constants and columns of few values, is made once
+    for each combination: to put a constant before each value costs as much as to join a column.
+
+    Args:
+        rows: Number of rows.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._arrays: list[pa.Array | pa.Scalar] = []
+        self._texts = [b""]
+        self._indices: pa.Int32Array | None = None
+
+    def add(self, text: bytes) -> None:
+        """Add a constant."""
+        self._texts = [before + text for before in self._texts]
+
+    def add_choice(self, choice: _Choice) -> None:
+        """Add a column of few values."""
+        if len(self._texts) * len(choice.texts) > min(self._rows, _MOST_CHOICES):
+            self._finish_texts()
+        self._texts = [before + text for before in self._texts for text in choice.texts]
+        if self._indices is None:
+            self._indices = choice.indices
+        else:
+            count = pa.scalar(len(choice.texts), pa.int32())
+            self._indices = pc.add(pc.multiply(self._indices, count), choice.indices)
+
+    def add_values(self, values: pa.Array, quote: bytes) -> None:
+        """Add a column of many values, each but null in quotes."""
+        if not values.null_count:
+            self.add(quote)
+        if self._indices is not None:
+            self._finish_texts()
+        (start,) = self._texts
+        if values.null_count:
+            values = _with_end(_with_start(values, start + quote), quote)
+            self._arrays.append(_with_null(values, start + b"null"))
+            self._texts = [b""]
+        else:
+            self._arrays.append(_with_start(values, start))
+            self._texts = [quote]
+
+    def joined(self) -> pa.Array:
+        """Return the lines."""
+        if self._indices is None and not self._arrays:
+            return pa.repeat(pa.scalar(self._texts[0]), self._rows)
+        self._finish_texts()
+        arrays = self._arrays
+        while len(arrays) > _MOST_JOINED:
+            arrays = [
+                _join(arrays[first : first + _MOST_JOINED])
+                for first in range(0, len(arrays), _MOST_JOINED)
+            ]
+        return _join(arrays)
+
+    def _finish_texts(self) -> None:
+        if self._indices is None:
+            (text,) = self._texts
+            self._arrays.append(pa.scalar(text))
+        else:
+            self._arrays.append(pa.array(self._texts, pa.binary()).take(self._indices))
+        self._texts, self._indices = [b""], None
+
+
+def _with_start(texts: pa.Array, start: bytes) -> pa.Array:
     """Return texts with a constant before each; null stays null."""
-    return _REPLACE_SLICE.call([texts], _insertion(0, start))
+    return _REPLACE_SLICE.call([texts], _insertion(0, start)) if start else texts
 
 
-def _with_end(texts: pa.Array, end: str) -> pa.Array:
+def _with_end(texts: pa.Array, end: bytes) -> pa.Array:
     """Return texts with a constant after each; null stays null."""
     return _REPLACE_SLICE.call([texts], _insertion(_END, end)) if end else texts
 
 
-def _with_null(texts: pa.Array, null: str) -> pa.Array:
+def _with_null(texts: pa.Array, null: bytes) -> pa.Array:
     """Return texts with a constant in place of null."""
     return _COALESCE.call([texts, _scalar(null)])
 
 
 @lru_cache(_MOST_CONSTANTS)
-def _insertion(place: int, text: str) -> pc.ReplaceSliceOptions:
-    return pc.ReplaceSliceOptions(place, place, text.encode())
+def _insertion(place: int, text: bytes) -> pc.ReplaceSliceOptions:
+    return pc.ReplaceSliceOptions(place, place, text)
 
 
 @lru_cache(_MOST_CONSTANTS)
-def _scalar(text: str) -> pa.Scalar:
-    return pa.scalar(text.encode())
+def _scalar(text: bytes) -> pa.Scalar:
+    return pa.scalar(text)
 
 
 def _join(arrays: Sequence[pa.Array | pa.Scalar]) -> pa.Array:

@@ -19,10 +19,11 @@ from tap_demandbase.arrow.row_block import RowBlock, RowSource
 from tap_demandbase.arrow.splitter import (
     BLOCK_BYTES,
     BlockSplitter,
-    are_valid_quotes,
+    are_valid_closings,
+    are_valid_openings,
     find_quotes,
 )
-from tap_demandbase.arrow.values import convert, single_value
+from tap_demandbase.arrow.values import bytes_of, convert, single_value
 from tap_demandbase.csv_reader import RowTooLongError, lines_before, plain
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ class TableReader:
 
     def __init__(self, header: Sequence[str], wanted: Sequence[str]) -> None:
         self._header = list(header)
+        self._reads_all = sorted(header) == sorted(wanted)
         self._parse = pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
         # Read as binary: the encoding is checked for the whole block at once.
         self._convert = pa_csv.ConvertOptions(
@@ -200,7 +202,7 @@ class TableReader:
         if data.startswith(BOM_UTF8):
             # Arrow would drop it, and here it is part of a cell.
             return None
-        if not are_valid_quotes(data, are_quotes):
+        if not are_valid_closings(data, are_quotes):
             return None
         read = pa_csv.ReadOptions(
             column_names=self._header, use_threads=False, block_size=len(data) + 1
@@ -212,7 +214,29 @@ class TableReader:
             table = pa_csv.read_csv(pa.BufferReader(data), read, self._parse, self._convert)
         except pa.ArrowException:
             return None
+        if not (
+            self._reads_all and _are_all_quoted(table, are_quotes.true_count)
+        ) and not are_valid_openings(data, are_quotes):
+            return None
         return None if len(self._header) > 1 and _has_empty_row(table) else table
+
+
+def _are_all_quoted(table: pa.Table, quotes: int) -> bool:
+    """Return whether each cell begins with a quote, and no other one is single.
+
+    Arrow removes the quotes around a cell, and one of two inside; a quote elsewhere is kept. Of 2 n
+    + 2 d + s quotes, it keeps d + s.
+
+    Args:
+        table: All cells.
+        quotes: Number of quotes in the file.
+    """
+    enclosing = 2 * table.num_rows * table.num_columns
+    if quotes < enclosing:
+        return False
+    kept = sum(bytes_of(chunk).count(b'"') for it in table.columns for chunk in it.chunks)
+    is_equal: bool = quotes - 2 * kept == enclosing
+    return is_equal
 
 
 def _has_empty_row(table: pa.Table) -> bool:

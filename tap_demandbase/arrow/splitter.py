@@ -172,17 +172,33 @@ def are_valid_quotes(data: bytes | bytearray, are_quotes: pa.BooleanArray) -> bo
         data: Whole rows.
         are_quotes: Whether each byte is a quote.
     """
-    view = byte_array(data)
-    before = _bytes(view[:-1].filter(are_quotes[1:]))
-    behind = _bytes(view[1:].filter(are_quotes[:-1]))
+    return are_valid_closings(data, are_quotes) and are_valid_openings(data, are_quotes)
+
+
+def are_valid_closings(data: bytes | bytearray, are_quotes: pa.BooleanArray) -> bool:
+    """Return whether each second quote ends a cell, or another quote follows it.
+
+    Args:
+        data: Whole rows.
+        are_quotes: Whether each byte is a quote.
+    """
+    if are_quotes.true_count % 2:
+        return False
+    behind = _bytes(byte_array(data)[1:].filter(are_quotes[:-1]))
+    return not behind[1::2].translate(None, _NEXT_TO_QUOTE)
+
+
+def are_valid_openings(data: bytes | bytearray, are_quotes: pa.BooleanArray) -> bool:
+    """Return whether each other quote begins a cell, or follows another quote.
+
+    Args:
+        data: Whole rows.
+        are_quotes: Whether each byte is a quote.
+    """
+    before = _bytes(byte_array(data)[:-1].filter(are_quotes[1:]))
     if data.startswith(b'"'):
         before = b"\n" + before
-    if len(before) % 2:
-        return False
-    openings, closings = before[::2], behind[1::2]
-    return not openings.translate(None, _NEXT_TO_QUOTE) and not closings.translate(
-        None, _NEXT_TO_QUOTE
-    )
+    return not before[::2].translate(None, _NEXT_TO_QUOTE)
 
 
 def _bytes(values: pa.UInt8Array) -> bytes:

@@ -106,8 +106,14 @@ def convert(columns: Sequence[Column], cells: pa.Table, *, typed: bool = False) 
         values = read_typed(together, to_value) if typed else None
         if values is not None:
             array = _combined(values)
-        elif typed or not are_canonical(together, to_value):
+        elif to_value is cast.to_number:
+            # The same expression proves them and finds those to rewrite.
             array = rewritten(array, to_value)
+        elif typed or not are_canonical(together, to_value):
+            # A writer has one spelling a column.
+            for column in alike:
+                found[column.name] = rewritten(found[column.name], to_value)
+            continue
         else:
             continue
         for number, column in enumerate(alike):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -15,9 +17,12 @@ from tests.examples import examples
 pytestmark = pytest.mark.thorough
 
 
+def binary(texts: list[str | None]) -> pa.Array:
+    return pa.array([text if text is None else text.encode() for text in texts], pa.binary())
+
+
 def read(texts: list[str | None]) -> pa.ChunkedArray | None:
-    cells = [text if text is None else text.encode() for text in texts]
-    return values_.read_typed(pa.chunked_array([pa.array(cells, pa.binary())]), cast.to_date_time)
+    return values_.read_typed(pa.chunked_array([binary(texts)]), cast.to_date_time)
 
 
 @st.composite
@@ -62,7 +67,39 @@ def test_what_is_in_doubt_is_not_read_by_the_column(texts: list[str | None]) -> 
 
 def test_a_column_of_several_forms_is_cast_as_well() -> None:
     texts = ["2026-01-31T10:20:30Z", "2026-01-31 10:20", None, "2026-01-31T10:20:30.1234567Z"]
-    cells = pa.array([text and text.encode() for text in texts], pa.binary())
-    assert [text and text.decode() for text in rewritten(cells, cast.to_date_time).to_pylist()] == [
-        cast.to_date_time(text or "") for text in texts
-    ]
+    assert rewritten_texts(texts) == cast_texts(texts)
+
+
+@examples(300)
+@given(
+    st.lists(st.none() | st.datetimes(), max_size=4),
+    st.sampled_from("T "),
+    st.sampled_from([None, 0, 1, 3, 6, 7]),
+    st.sampled_from(["", "Z", " Z", "+00:00", "-0530", "+14:00", "+02", "+24:00", "+0060"]),
+    st.none() | usual(),
+)
+def test_a_column_of_one_form_is_rewritten_as_cast(
+    timestamps: list[datetime | None], sep: str, digits: int | None, zone: str, other: str | None
+) -> None:
+    def text(timestamp: datetime) -> str:
+        whole = timestamp.replace(microsecond=0).isoformat(sep)
+        fraction = f"{timestamp.microsecond:06d}0"[:digits]
+        return whole + (f".{fraction}" if digits else "") + zone
+
+    texts = [*(None if timestamp is None else text(timestamp) for timestamp in timestamps), other]
+    assert rewritten_texts(texts) == cast_texts(texts)
+
+
+def cast_texts(texts: list[str | None]) -> list[str | None] | None:
+    try:
+        return [cast.to_date_time(text or "") for text in texts]
+    except ValueError:
+        return None
+
+
+def rewritten_texts(texts: list[str | None]) -> list[str | None] | None:
+    try:
+        made = rewritten(binary(texts), cast.to_date_time).to_pylist()
+    except ValueError:
+        return None
+    return [text and text.decode() for text in made]
