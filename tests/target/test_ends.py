@@ -44,7 +44,7 @@ def is_uploading(folder: Path) -> bool:
 
 def stop(run: Run, code: int = 143) -> None:
     run.process.send_signal(signal.SIGTERM)
-    assert run.process.wait(10) == code, run.errors
+    assert run.process.wait(30) == code, run.errors
     assert run.states == []
     assert "Traceback" not in run.errors
 
